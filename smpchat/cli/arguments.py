@@ -50,7 +50,7 @@ def aliases(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def groups(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: aliases of groups, and numbers of invitations. Names are not offered, because strangers chose them."""
+    """For completion: aliases of groups, and numbers of invitations, but no names that strangers chose."""
     from smpchat.chat.service import group_views
 
     found = _look(
@@ -66,7 +66,7 @@ def who_can_go(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def requests(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: the numbers of requests that wait for an answer. Names are not offered, because strangers chose them."""
+    """For completion: the numbers of requests that wait for an answer, but not their names, which strangers chose."""
     from smpchat.agent.store import addresses
 
     return _begun(

@@ -1,4 +1,4 @@
-"""Changing one line of a config file, with everything else in it as it was: `tomllib` reads and cannot write."""
+"""Changes one line of a config file, and leaves everything else as it was: `tomllib` reads and cannot write."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def known(name: str) -> str:
 
 
 def typed(name: str, words: list[str]) -> bool | str | list[str]:
-    """What was typed for a setting, as the file has it. Raises `InputError`."""
+    """What was typed for a setting, in the form of the file. Raises `InputError`."""
     default = KEYS[name].default
     if isinstance(default, tuple):
         return [] if words == ["none"] else words
@@ -56,7 +56,7 @@ def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
 
 
 def unset_in(path: Path, name: str) -> bool:
-    """Take a setting out of a file; False if it is not there. Raises `ConfigRefused`, `OSError`."""
+    """Remove a setting from a file; False if it is not there. Raises `ConfigRefused`, `OSError`."""
     if content(path) is None:
         return False
     with _alone(path):
@@ -72,7 +72,7 @@ def _alone(path: Path) -> Iterator[None]:
     """No other command changes the file meanwhile: each would write what it read, without the other's change.
 
     Raises:
-        InputError: Another one does not end.
+        InputError: Another command does not end.
         OSError: The folder cannot be used.
     """
     from smpchat.storage.locks import FileLock
@@ -136,7 +136,8 @@ def _toml(value: bool | str | list[str]) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file, at once and for its owner only; where it is a link, what the link leads to."""
+    """Replace a file in one step, readable by its owner only. If it is a link, the file that it points to is
+    replaced."""
     path = path.resolve()
     _make_folders(path)
     under_way = path.with_name(f".{path.name}.{os.getpid()}")

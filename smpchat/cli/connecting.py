@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Feed:
-    """Brings the events of one connection to its view, and tells the state reached."""
+    """Shows the events of one connection in its view, and returns the state that was reached."""
 
     def __init__(self, service: ChatService, view: StepView, connection: int, after: int) -> None:
         self._service, self._view = service, view
@@ -32,9 +32,9 @@ class Feed:
         self.state: events.StateChanged | None = None
 
     def look(self, *, unnamed: bool = False) -> events.StateChanged | None:
-        """The state now, once anything is known of the connection; what is new was shown.
+        """Show new events, and return the current state, when anything is known of the connection.
 
-        While a contact waits for the name in its short link it is not shown, unless ``unnamed`` ones are.
+        As long as a contact waits for the name in its short link, it is not shown, unless ``unnamed`` is given.
         """
         contact = self._service.contact_of(self._connection)
         if contact is not None and contact.provisional and not unnamed:
@@ -64,10 +64,11 @@ def gap(environment: Environment) -> str:
 
 
 def unreachable(down: RelayDown | None, kept: str = "") -> CommandFailed:
-    """What a command ends with if a relay that it needs was of no use in time: what happened, and what to do about it.
+    """The error of a command if a relay that it needs could not be used in time: what happened, and what to do about
+    it.
 
     Args:
-        kept: What becomes of what was asked for.
+        kept: What will happen with the task.
     """
     down = down or not_in_time()
     return CommandFailed(status_of(down.kind), str(down), f"{down.hint} {kept}".rstrip())
@@ -97,7 +98,8 @@ async def start_relay(relay: EmbeddedRelay) -> None:
 
 
 def tell_own_name(environment: Environment, service: ChatService, connection: int) -> None:
-    """Say under what name one will be seen, if nobody chose it: at the first link, or as long as it is the login's.
+    """Say what name other people will see, if the user has not chosen it: at the first link, or as long as it is the
+    login name.
 
     Args:
         connection: The link that was just made or used.

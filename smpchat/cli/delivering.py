@@ -1,6 +1,8 @@
-"""What messages and changes of them have in common: they are stored, then one is online until they are on their way.
+"""What messages and their changes have in common: they are stored, and then the command stays online until they are on
+their way.
 
-Or another process is. Then nothing here takes an event loop, nor what the network takes: scripts write many messages.
+Or another process is. In that case it needs neither an event loop nor the network code, because scripts send many
+messages.
 """
 
 from __future__ import annotations
@@ -51,10 +53,10 @@ def deliver(
     *,
     anyway: bool = False,
 ) -> int:
-    """Store a message and send it; a reply without ``who`` goes where the message that it answers came from.
+    """Store a message and send it; a reply without ``who`` goes to the conversation of the message that it answers.
 
     Args:
-        anyway: Also what is held because keys have changed.
+        anyway: Also send messages that are held because keys have changed.
     """
 
     def make(service: WritingProfile) -> Message:
@@ -67,7 +69,7 @@ def deliver(
 
 
 def deliver_held(environment: Environment, who: str) -> int:
-    """Send what is held because keys have changed."""
+    """Send messages that are held because keys have changed."""
     service = environment.open_as(WritingProfile)
     try:
         before = service.contact(who).pending
@@ -99,7 +101,7 @@ def deliver_message(
 async def wait_online_for_message(
     environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
 ) -> None:
-    """Until a message of ours, which was printed, is as far as asked for; the caller is online. Raises
+    """Wait until a message of ours, which was printed, is as far as asked for. The caller is online. Raises
     `CommandFailed`."""
     await _Delivery.of_message(environment, service, message, wait, patience).wait_online_for()
 
@@ -120,7 +122,7 @@ def deliver_changes(
     wait: WaitChange | None,
     patience: float | None,
 ) -> int:
-    """The same for several changes: they are made at once, and waited for until the last one is on its way."""
+    """The same for several changes: they are made at once, and the command waits until the last one is on its way."""
     service = environment.open_as(WritingProfile)
     try:
         made = make(service)
@@ -140,10 +142,10 @@ def deliver_changes(
 
 
 class _Delivery:
-    """A message, or changes of messages, on their way to a contact, and what is told of it.
+    """A message, or changes of messages, on their way to a contact, and what people are told about it.
 
     Args:
-        asked: How far it is to be; if None, as far as is ``usual``, or held where nothing can be done now.
+        asked: How far it must be; None: as far as is ``usual``, or held if nothing can be done now.
     """
 
     def __init__(
@@ -166,7 +168,7 @@ class _Delivery:
     def of_message(
         environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
     ) -> _Delivery:
-        """Of a message that was printed: so is each change of its status."""
+        """For a printed message: print each change of its status too."""
         shown = message.status
 
         def status() -> MessageStatus:
@@ -192,13 +194,13 @@ class _Delivery:
         wait: Wait | None,
         patience: float | None,
     ) -> _Delivery:
-        """Of all these changes: it is as far as the last of them."""
+        """For all these changes: together they are as far as the last of them."""
 
         def found() -> list[SentChange | None]:
             return [service.change(change_id) for change_id in change_ids]
 
         def status() -> MessageStatus:
-            """Of the one that is furthest behind, or failed."""
+            """The status of the one that is furthest behind, or failed."""
             known = {change.status if change else MessageStatus.FAILED for change in found()}
             return next(status for status in _WORST_FIRST if status in known)
 
@@ -210,16 +212,16 @@ class _Delivery:
         return _Delivery(environment, service, who, status, reason, wait, patience, usual)
 
     def is_pending(self) -> bool:
-        """Whether it has not left."""
+        """Whether it was not sent yet."""
         return self._status() is MessageStatus.PENDING
 
     def wait_for(self) -> None:
-        """Until it is as far as asked for, while this process or another one is online. Raises `CommandFailed`."""
+        """Wait until it is as far as asked for, while this process or another one is online. Raises `CommandFailed`."""
         if self._wait is not Wait.NONE:
             self._tell(_follow(self._environment, self._service, self._looks()))
 
     async def wait_online_for(self) -> None:
-        """The same in the loop of a caller that is online."""
+        """The same, in the event loop of a caller that is online."""
         from asyncio import CancelledError
 
         from smpchat.chat.online.waiting import follow
@@ -245,7 +247,7 @@ class _Delivery:
         )
 
     def _tell(self, waited: Waited) -> None:
-        """What came of the waiting. Raises `CommandFailed` if it is not what was asked for."""
+        """The result of the wait. Raises `CommandFailed` if it is not as asked for."""
         who = self._who
         if waited.status is MessageStatus.FAILED:
             because, advice = happened_and_advice(self._reason() or "The contact was deleted.")
@@ -271,7 +273,7 @@ class _Delivery:
 
 @contextmanager
 def _interruptible(*deliveries: _Delivery) -> Iterator[None]:
-    """While the block runs, Ctrl-C says what becomes of what is stored: from the moment that it is."""
+    """While the block runs, Ctrl-C says what will happen with the message, as soon as it is stored."""
     try:
         yield
     except KeyboardInterrupt:
@@ -284,7 +286,7 @@ def _interrupted(*deliveries: _Delivery) -> CommandFailed:
 
 
 def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) -> T:
-    """What a wait comes to while another process is online, or else this one."""
+    """The result of a wait while another process is online, or otherwise this one."""
     if (found := handed_over(service, looks)) is not None:
         return found
 
@@ -299,14 +301,14 @@ def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) 
 
 
 def _held(why: Condition) -> tuple[str, str]:
-    """What happened to a text that waits for the user's decision, and where what to do is said."""
+    """The error for a text that waits for the user's decision, with the command that says what to do."""
     alias = shortened(why.contact or "")
     because = "the security code has changed" if why.kind == NoticeKind.CODE_CHANGED else "new encryption keys came"
     return f"The message to {alias} is held, not sent: {because}.", happened_and_advice(why.text)[1]
 
 
 def _not_yet(status: MessageStatus) -> CommandFailed:
-    """The time was not enough: whose move is next."""
+    """The error if the time was not enough: who can do something next."""
     if status is MessageStatus.SENT:
         said = "The message is sent, but not delivered yet."
         hint = (

@@ -1,4 +1,5 @@
-"""Files are encrypted and stored, then one is online until they are at their relays and their messages are out."""
+"""Files are encrypted and stored, and then the command stays online until they are at their relays and their messages
+are sent."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ async def deliver_files(
     *,
     anyway: bool = False,
 ) -> int:
-    """Send files, each in a message of its own; the text stands beside the first. All can be sent, or none is."""
+    """Send files, each in a message of its own; the text is sent with the first. All can be sent, or none is."""
     with closing(environment.open_as(WritingProfile)) as service:
         looked_at = [service.look_at_file(who, path, "" if at else text) for at, path in enumerate(paths)]
         messages = [_store(environment, service, file, anyway=anyway) for file in looked_at]

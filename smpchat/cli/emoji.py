@@ -1,4 +1,4 @@
-"""Names of the emoji that SimpleX apps take as reactions, for keyboards that have none."""
+"""Names of the emoji that SimpleX apps accept as reactions, for keyboards without emoji."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ _VARIANT = "\ufe0f"
 
 
 def emoji_of(word: str) -> str:
-    """The emoji that ``+1``, ``:heart:`` or ``👍`` means; any other word as it is, for whoever refuses it."""
+    """The emoji that ``+1``, ``:heart:`` or ``👍`` means; any other word is returned unchanged, and refused later."""
     name = word[1:-1] if len(word) > 2 and word.startswith(":") and word.endswith(":") else word
     return BY_NAME.get(name.casefold(), word.removesuffix(_VARIANT))

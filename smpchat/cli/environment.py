@@ -37,13 +37,13 @@ class Environment(Record):
 
     Attributes:
         socks: A SOCKS proxy for this run; see `StoredProfile`.
-        trace: Whether every protocol frame is named on standard error.
-        plain: Words in place of symbols, and nothing redrawn: for screen readers and simple terminals.
-        color: Whether colours are wanted; they never carry a meaning alone.
+        trace: Whether the name of every protocol frame is printed on standard error.
+        plain: Words instead of symbols, and nothing is redrawn; for screen readers and simple terminals.
+        color: Whether colours are wanted; nothing is shown by colours alone.
         now: POSIX seconds.
         key: Where the profile's passphrase comes from, if it is encrypted.
         config: What the config files say; None: there are none.
-        config_file: The one for everything; None: the home's own.
+        config_file: The config file for everything; None: that of the home.
     """
 
     home: Path
@@ -76,19 +76,19 @@ class Environment(Record):
         return self._home.config_files(self.profile)
 
     def said_otherwise(self, setting: str) -> str | None:
-        """What an option of this run or a variable says in place of the config files."""
+        """What an option of this run, or an environment variable, says instead of the config files."""
         if setting == "color" and not self.color:
             return "never"
         return self.socks if setting == "socks" else None
 
     def setting(self, name: str) -> Any:
-        """What the config files say of a setting, or what holds without them."""
+        """What the config files say about a setting, or its default."""
         from smpchat.config import KEYS  # neither help nor completion asks
 
         return KEYS[name].default if self.config is None else self.config.value(name)
 
     def check_config(self) -> None:
-        """Raises `ConfigRefused` if the config files cannot be used: no command passes over them."""
+        """Raises `ConfigRefused` if the config files cannot be used: no command ignores them."""
         if self.config is not None and self.config.error is not None:
             raise self.config.error
 
@@ -98,7 +98,7 @@ class Environment(Record):
         return self.color and self.setting("color") != "never"
 
     def profile_folder(self, name: str | None = None) -> Path:
-        """Folder of a profile. Raises `InputError` for a name that is no folder name."""
+        """Folder of a profile. Raises `InputError` for a name that cannot be the name of a folder."""
         return self._home.profile_folder(self.profile if name is None else name)
 
     def is_used(self) -> bool:
@@ -114,11 +114,11 @@ class Environment(Record):
         return is_encrypted(self.profile_folder())
 
     def open_as(self, kind: type[Opened]) -> Opened:
-        """The profile, with what ``kind`` can do; made at first use. Raises as `open` does."""
+        """The profile with the methods of ``kind``; it is created at first use. Raises as `open` does."""
         return self._home.open_as(kind, self.profile, socks=self.socks, now=self.now, passphrase=self.key)
 
     def open(self) -> ChatService:
-        """The profile's service; made at first use. Raises `InputError` and `StoreError`."""
+        """The profile's service; it is created at first use. Raises `InputError` and `StoreError`."""
         return self._home.open(self.profile, socks=self.socks, now=self.now, passphrase=self.key)
 
     def relay(self) -> EmbeddedRelay:
@@ -134,7 +134,8 @@ class Environment(Record):
 
     @property
     def styled(self) -> bool:
-        """Whether standard output may have styles, as `rich` decides it: scripts do not wait for its import."""
+        """Whether standard output may have styles, by the rules of `rich`, but without importing it, so that scripts do
+        not wait."""
         return sys.stdout.isatty() or self._forced or bool(os.environ.get("FORCE_COLOR"))
 
     @property
@@ -148,11 +149,11 @@ class Environment(Record):
 
     @property
     def symbols(self) -> bool:
-        """Whether ticks may stand for words."""
+        """Whether ticks may be used instead of words."""
         return self.redraws and encodes(sys.stdout.encoding, "✓✗●·│─")
 
     def console(self) -> Console:
-        """Standard output with styles, where it is a terminal that has them and colours are wanted."""
+        """Standard output with styles, if it is a terminal that supports them and colours are wanted."""
         from rich.console import Console
 
         # Neither markup nor emoji codes: a peer's [red] or :smile: is text.
@@ -160,7 +161,7 @@ class Environment(Record):
         return Console(no_color=not self.colored, force_terminal=forced, highlight=False, markup=False, emoji=False)
 
     def as_typed(self, text: str) -> str:
-        """A sentence whose commands, between backticks, run as they stand (`smpchat.cli.selection.as_typed`)."""
+        """A sentence whose commands, between backticks, run as they are printed (`smpchat.cli.selection.as_typed`)."""
         return as_typed(text, self.home, self.profile)
 
     # -- output -------------------------------------------------------------------------------------------------------
@@ -238,8 +239,8 @@ def make_environment(
     """The environment; ``NO_COLOR`` with any value counts.
 
     Args:
-        home: The platform's place for data if None.
-        profile: The one chosen with ``profile switch`` if None.
+        home: None: the platform's folder for data.
+        profile: None: the profile chosen with ``profile switch``.
         key_file, key_command: See `ProfileKey`.
     Raises:
         CommandFailed: The file ``active-profile``, which holds the chosen profile, is damaged.
@@ -256,7 +257,7 @@ def make_environment(
 
 
 def _configuration(files: tuple[Path, Path]) -> Configuration | None:
-    """What the config files say; `run` tells what is wrong with them, where the command needs them."""
+    """What the config files say. If they cannot be used, `run` reports this, if the command needs them."""
     if not any(map(os.path.lexists, files)):
         return None
     from smpchat.config import ConfigRefused, Configuration, read

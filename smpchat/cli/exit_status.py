@@ -14,7 +14,7 @@ class ExitStatus(IntEnum):
 
     Attributes:
         title: A few words.
-        meaning: What is the case, without a capital letter and an end.
+        meaning: What is the case, without a capital letter and a full stop.
     """
 
     title: str
@@ -58,7 +58,7 @@ _OF_TROUBLE = {
 
 
 def status_of(trouble: Trouble | None) -> ExitStatus:
-    """What a command ends with that needed a relay in this trouble."""
+    """The exit status of a command that needed a relay with this trouble."""
     return ExitStatus.NETWORK if trouble is None else _OF_TROUBLE.get(trouble, ExitStatus.NETWORK)
 
 

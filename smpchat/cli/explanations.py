@@ -1,4 +1,5 @@
-"""What `smpchat explain` says: of every exit code, connection state and message status, whose move is next."""
+"""What `smpchat explain` says about every exit code, connection state and message status, and who can do something
+next."""
 
 from __future__ import annotations
 
@@ -30,13 +31,13 @@ class Topic(Record):
     """One thing that can be explained.
 
     Attributes:
-        name: What `smpchat explain` takes; for an exit code also its number is taken.
+        name: What `smpchat explain` accepts; for an exit code, also its number.
         meaning: One line: what is the case.
-        happened: The same with its consequences, in sentences.
-        moves: Who does what next. More than one where it depends on the cause.
+        happened: The same in sentences, with its consequences.
+        moves: Who does what next. More than one, if it depends on the cause.
         commands: What to type, and what that does.
         causes: What usually led here.
-        mark: What stands for it in `chat`.
+        mark: The mark for it in `chat`.
         code: Number of an exit code.
     """
 
@@ -52,13 +53,13 @@ class Topic(Record):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that it is found by."""
+        """All words by which it is found."""
         code = () if self.code is None else (str(self.code),)
         return (*code, self.name, *(() if self.mark is None else (self.mark,)))
 
 
 class _Exit(Record):
-    """What a topic says of an exit code beyond the words of `ExitStatus`."""
+    """What a topic says about an exit code, in addition to the words of `ExitStatus`."""
 
     happened: str
     moves: tuple[tuple[Mover, str], ...]
@@ -395,6 +396,6 @@ def topics() -> Iterator[Topic]:
 
 
 def find(text: str) -> list[Topic]:
-    """What a number, a name or a mark of `chat` stands for; two for *failed*, none for what is unknown."""
+    """The topics for a number, a name or a mark of `chat`: two for *failed*, none for an unknown word."""
     wanted = text.strip().casefold()
     return [topic for topic in topics() if wanted in topic.names]

@@ -1,4 +1,4 @@
-"""What the user may set for a contact, by the names that people type."""
+"""The settings of a contact, by the names that people type."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Setting(Record):
     """One of the settings.
 
     Attributes:
-        feature: What it is on the wire; None of receipts and of what rings, of which no contact is told.
-        label: What it is called in sentences.
+        feature: Its name on the wire; None for receipts and mute, which contacts are not told.
+        label: Its name in sentences.
     """
 
     feature: Feature | None
@@ -50,7 +50,7 @@ def setting_named(name: str) -> Setting:
 
 
 def allowance(value: str) -> Allow | None:
-    """What the user allows; None: as everybody may. Raises `InputError`."""
+    """What the user allows; None: as for all contacts. Raises `InputError`."""
     word = value.lower()
     if word == DEFAULT:
         return None
@@ -60,7 +60,7 @@ def allowance(value: str) -> Allow | None:
 
 
 def change_for(setting: Setting, value: str) -> Callable[[IntroducingProfile, str], ContactDetails]:
-    """What sets it for a contact. Raises `InputError` for a value that is none."""
+    """A function that sets it for a contact. Raises `InputError` for an invalid value."""
     feature = setting.feature
     if setting is SETTINGS["mute"]:
         quiet = quiet_for(value)
@@ -76,7 +76,7 @@ def change_for(setting: Setting, value: str) -> Callable[[IntroducingProfile, st
 
 
 def quiet_for(value: str) -> float | None:
-    """Seconds in which nothing rings, which may be infinity; None: it rings. Raises `InputError`."""
+    """Seconds for which a contact is muted, which may be infinity; None: not muted. Raises `InputError`."""
     word = value.lower()
     if word == OFF:
         return None
@@ -89,7 +89,7 @@ def quiet_for(value: str) -> float | None:
 
 
 def _switch(value: str) -> bool | None:
-    """On or off; None: as for everybody. Raises `InputError`."""
+    """On or off; None: as for all contacts. Raises `InputError`."""
     word = value.lower()
     if word not in (ON, OFF, DEFAULT):
         raise InputError(f"{value!r} is not a valid choice here.", "Choose on, off or default.")

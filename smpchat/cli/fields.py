@@ -1,4 +1,4 @@
-"""What the table of JSON objects is made of: types of objects, their fields, and what a field may be."""
+"""The parts of the table of JSON objects: types of objects, their fields, and what a field may be."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Field(Record):
     """One field of an object.
 
     Attributes:
-        optional: Left out where it says nothing.
+        optional: It is left out if there is nothing to say.
         nullable: May be null.
-        values: All that it may be; anything if empty.
-        fields: Those of the object, or of each object of the list.
+        values: All possible values; empty: any value.
+        fields: The fields of the object, or of each object in the list.
     """
 
     name: str

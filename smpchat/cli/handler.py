@@ -1,7 +1,7 @@
-"""``listen --exec``: a program of the user's that handles each message.
+"""``listen --exec``: a program of the user that handles each message.
 
-Peer text reaches the program as data only, on its standard input and in its environment: the command line is the
-user's, split as a shell splits it, and never run by a shell.
+Text of a peer reaches the program only as data, on its standard input and in its environment. The command line comes
+from the user; it is split as in a shell, but never run by a shell.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _AGAIN = (
 
 
 class HandlerFailed(CommandFailed):
-    """The program ran and did not end with 0."""
+    """The program ran, but did not end with 0."""
 
 
 class MessageHandler(Record):
@@ -39,7 +39,7 @@ class MessageHandler(Record):
 
     Attributes:
         arguments: The program and its arguments.
-        home, profile, key: So that a `smpchat` that the program runs speaks for the same profile.
+        home, profile, key: These are passed on, so that a `smpchat` in the program uses the same profile.
     """
 
     arguments: tuple[str, ...]
@@ -50,7 +50,7 @@ class MessageHandler(Record):
 
     @staticmethod
     def parse(command_line: str, environment: Environment) -> MessageHandler:
-        """The handler of a command line. Raises `InputError` if it is none, or names no program."""
+        """The handler of a command line. Raises `InputError` if it is invalid, or does not name a program."""
         try:
             arguments = shlex.split(command_line)
         except ValueError as error:
@@ -65,7 +65,8 @@ class MessageHandler(Record):
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other handlers of the profile away, since two would both get each message."""
+        """Prevents other handlers of the profile from running at the same time, as each of them would get every
+        message."""
         lock = FileLock(self.lock)
         if not lock.take():
             raise CommandFailed(

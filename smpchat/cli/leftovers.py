@@ -1,4 +1,4 @@
-"""What a command that was killed has left half made, told when the next one removes it."""
+"""Unfinished files of a killed command. The next command removes them and says so."""
 
 from __future__ import annotations
 

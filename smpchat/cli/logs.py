@@ -12,7 +12,7 @@ TRACE = "smpchat.trace"
 
 
 def start_logs(environment: Environment) -> None:
-    """Begin to print what the options ask for; frames with milliseconds since the start of the program."""
+    """Start to print what the options ask for; frames are printed with milliseconds since the start of the program."""
     if environment.verbose:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     if environment.trace:

@@ -1,6 +1,7 @@
-"""Telling a person who looks elsewhere that somebody wrote or wants to connect: by the terminal, or by their program.
+"""Notifies a person who is not looking at the terminal that someone wrote or wants to connect, by the terminal or by a
+program.
 
-Who wrote is told, what they wrote is not: notifications are shown on locked and shared screens.
+A notification says who wrote, but not what, because notifications appear on locked and shared screens.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _running: list[subprocess.Popen[bytes]] = []
 
 
 class Notifier:
-    """Tells as the setting ``notifications`` says; not too often, and by one program at a time.
+    """Notifies in the way of the setting ``notifications``, but not too often, and with one program at a time.
 
     Args:
-        rings: Whether ``bell`` is done here; `chat` has its own bell.
+        rings: Whether ``bell`` is handled here; `chat` has its own bell.
     Raises:
-        InputError: The setting names a program that is not there.
+        InputError: The setting names a program that does not exist.
     """
 
     def __init__(self, environment: Environment, *, rings: bool = True) -> None:
@@ -49,20 +50,20 @@ class Notifier:
         self._told = float("-inf")
 
     def heard(self, message: Message | None) -> None:
-        """A message came that may be worth telling."""
+        """A message arrived that may need a notification."""
         if message is not None and message.direction is Direction.RECEIVED:
             self._heard = message
 
     def asked(self, requests: Sequence[RequestView]) -> None:
-        """Somebody wants to connect through our address."""
+        """Someone wants to connect through our address."""
         if requests:
             self._heard = requests[-1]
 
     def tell(self, write: Callable[[str], object]) -> None:
-        """Tell of what was heard since the last call.
+        """Notify of what arrived since the last call.
 
         Args:
-            write: Takes what the terminal is to get.
+            write: Called with the text for the terminal.
         """
         heard, self._heard = self._heard, None
         now = self._environment.now()
@@ -75,7 +76,7 @@ class Notifier:
             write(sequence(self._kind, _who(heard), "message" if isinstance(heard, Message) else "request"))
 
     def _start(self, heard: Message | RequestView) -> None:
-        """Run the program, which nobody waits for; one that still runs has told already."""
+        """Run the program without waiting for it. If it is still running, the user was already notified."""
         _running[:] = [process for process in _running if process.poll() is None]
         if _running:
             return
@@ -104,12 +105,12 @@ class Notifier:
 
 
 def _who(heard: Message | RequestView) -> str:
-    """The alias; of a request, what its sender calls themselves."""
+    """The alias; for a request, the name that its sender uses."""
     return heard.contact if isinstance(heard, Message) else heard.name
 
 
 def sequence(kind: str, who: str, what: str = "message") -> str:
-    """What makes a terminal ring, or show a notification (OSC 9 of iTerm2, OSC 777 of rxvt)."""
+    """The characters that make a terminal ring, or show a notification (OSC 9 of iTerm2, OSC 777 of rxvt)."""
     # no control character is left in it that could end the sequence
     said = f"{what} from {shortened(who)}"
     match kind:

@@ -1,4 +1,4 @@
-"""Files of the user's opened by the desktop's program."""
+"""Opens the user's files with the desktop's program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def local_file(message: Message) -> Path:
 
 
 def open_file(path: Path) -> None:
-    """Have the desktop open a file; it is not waited for. Raises `InputError`."""
+    """Let the desktop open a file, without waiting for it. Raises `InputError`."""
     if sys.platform == "win32":
         os.startfile(path)
         return

@@ -1,4 +1,4 @@
-"""A page of messages for `history` and `search`: read, printed, and how to get at the page before it."""
+"""A page of messages for `history` and `search`: it is read and printed, with the command for the page before it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Wanted(Record):
 
     Attributes:
         command: `history`, or `search`, which takes the text as its argument and the contact as an option.
-        text: Only messages with all its words; all if there are none.
+        text: Only messages with all its words; all messages if it is empty.
     """
 
     command: str
@@ -32,10 +32,10 @@ class Wanted(Record):
 
 
 def show_page(environment: Environment, service: StoredProfile, wanted: Wanted) -> bool:
-    """Print the last messages of what is wanted, and say whether there are more; False if there is nothing.
+    """Print the last of the wanted messages, and say whether there are more; False if there are none.
 
     Raises:
-        InputError: A time is not one.
+        InputError: A given time is invalid.
         UnknownContact: No contact under that name.
     """
     now = environment.now()

@@ -1,4 +1,5 @@
-"""Where passphrases come from: a file, a command, the environment or a prompt; never the command line: others see it.
+"""Where passphrases come from: a file, a command, the environment or a prompt, but never the command line, which others
+can see.
 
 There are two: that of a profile whose database is encrypted, and that of an exported file.
 """
@@ -28,14 +29,14 @@ ONE_ONLY = "two copies in use break each other's encryption and lose messages"
 
 
 class Source(Record):
-    """Where to look for a passphrase: the first of file, command and environment that there is, else a person.
+    """Where to look for a passphrase: the first one of file, command and environment that is given, otherwise a person.
 
     Attributes:
         file: Its first line counts.
         command: A command line, split as a shell does; the first line that it prints counts.
         variable: Of the environment.
-        question: What a person is asked.
-        options: Where a script may put it, for the sentence that says that nobody can be asked.
+        question: The question to a person.
+        options: The options with which a script can give it, for the sentence that there is no terminal to ask on.
     """
 
     variable: str
@@ -66,10 +67,10 @@ def passphrase(source: Source, *, new: bool) -> str:
     """A passphrase.
 
     Args:
-        new: It is being chosen: it must be long enough, and is asked for twice.
+        new: Whether a new one is chosen: then it must be long enough, and is asked for twice.
     Raises:
         InputError: There is none, or it cannot be used.
-        PassphraseNeeded: There is nobody to ask.
+        PassphraseNeeded: There is no terminal to ask on.
     """
     if source.file is not None:
         found = _first_line(source.file)
@@ -100,7 +101,7 @@ def _first_line(file: Path) -> str:
 
 
 def _output(command: str) -> str:
-    """What a command prints first; on a terminal it may ask the person for what it needs."""
+    """The first line that a command prints; on a terminal, the command may ask the person for what it needs."""
     import shlex
     import subprocess
 

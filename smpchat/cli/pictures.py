@@ -1,7 +1,7 @@
-"""Pictures in the terminal, only when the user asks: kitty's and iTerm's protocols, sixel, else half blocks.
+"""Pictures in the terminal, only when the user asks: with the protocols of kitty and iTerm, sixel, or half blocks.
 
-Pictures are decoded by Pillow (``pip install smpchat[images]``), scaled down and sent as pixels: the terminal gets
-nothing that a peer wrote.
+Pictures are decoded by Pillow (``pip install smpchat[images]``), scaled down and sent as pixels: the terminal never
+gets bytes that a peer wrote.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Way(Enum):
 
 
 def way_of(variables: Mapping[str, str]) -> Way:
-    """What the terminal says of itself in the environment; nothing is asked of it, which could end in the input."""
+    """What the environment says about the terminal. The terminal itself is not asked, because its answer could end up
+    in the input."""
     term, program = variables.get("TERM", ""), variables.get("TERM_PROGRAM", "")
     if variables.get("TMUX") or term.startswith(("screen", "tmux")):
         return Way.BLOCKS  # between us and the terminal, it shows none
@@ -70,10 +71,10 @@ def _instead(picture: Path | bytes) -> str:
 
 
 def drawn(picture: Path | bytes, way: Way, size: os.terminal_size, *, blocks: bool = True) -> Iterator[str]:
-    """What draws a picture, of a file or in memory.
+    """A function that draws a picture from a file or from memory.
 
     Raises:
-        InputError: It cannot be decoded, or the terminal has no letters for it.
+        InputError: It cannot be decoded, or the terminal does not have the characters for it.
     """
     image = _opened(picture)
     if way is Way.BLOCKS and not blocks:
@@ -120,7 +121,7 @@ def _opened(picture: Path | bytes) -> Image:
 
 
 def _blocks(image: Image) -> Iterator[str]:
-    """Two pixels in each letter: the upper half in its colour, the lower in that of its ground."""
+    """Two pixels in each character: the upper one is its colour, the lower one its background."""
     if image.height % 2:
         image = image.crop((0, 0, image.width, image.height + 1))
     pixels = image.tobytes()
@@ -135,7 +136,7 @@ def _blocks(image: Image) -> Iterator[str]:
 
 
 def _sixel(image: Image) -> Iterator[str]:
-    """Bands of six rows, each colour of each band in a line of its own (DEC STD 070)."""
+    """Bands of six rows; each colour of a band has a line of its own (DEC STD 070)."""
     few = image.quantize(_COLORS)
     palette, pixels = few.getpalette() or [], few.tobytes()
     width, height = few.size

@@ -1,4 +1,5 @@
-"""The passphrase of the profile that a command opens. Apart from `passphrases`, which only encrypted profiles need."""
+"""The passphrase of the profile that a command opens. It is separate from `passphrases`, which only encrypted profiles
+need."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from pathlib import Path
 
 
 class ProfileKey:
-    """A profile's passphrase, looked for when it is first needed, and once.
+    """A profile's passphrase. It is looked for when it is first needed, and only once.
 
     Attributes:
         file, command: See `smpchat.cli.passphrases.Source`.
@@ -22,7 +23,7 @@ class ProfileKey:
         return self._get(new=False)
 
     def choose(self) -> str:
-        """The same, of a profile that is to be encrypted with it. Raises `InputError` and `PassphraseNeeded`."""
+        """The same for a profile that will be encrypted with it. Raises `InputError` and `PassphraseNeeded`."""
         return self._get(new=True)
 
     def _get(self, *, new: bool) -> str:
@@ -42,13 +43,13 @@ class ProfileKey:
         return self.file is None and self.command is None and secret(KEY_VARIABLE) is not None
 
     def variables(self) -> dict[str, str]:
-        """For the environment of a program that runs smpchat for the same profile."""
+        """Variables for a program that runs smpchat for the same profile."""
         file = {} if self.file is None else {"SMPCHAT_KEY_FILE": str(self.file.absolute())}
         return file if self.command is None else file | {"SMPCHAT_KEY_COMMAND": self.command}
 
 
 def _keep_no_core() -> None:
-    """A crash writes no picture of the memory to the disk: the key, and what it opened, would stand in it."""
+    """Prevent a crash from writing a core file to the disk, which would contain the key and decrypted data."""
     if sys.platform == "win32":
         return
     import resource

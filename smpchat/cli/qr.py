@@ -1,4 +1,4 @@
-"""A link or security code as a QR code: drawn where it fits the terminal, an image file where it does not."""
+"""A link or security code as a QR code: drawn if it fits the terminal, otherwise saved as an image file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BORDER = 2
 def show_qr(environment: Environment, link: str, image: Path) -> None:
     """Draw the code of ``link``, or save it as ``image`` (only the user may read it) and say so.
 
-    Nothing is saved beside an encrypted profile: whoever reads the picture could use the link.
+    Nothing is saved beside an encrypted profile, because anyone who reads the picture could use the link.
     """
     code = _code(link)
     if draw(environment, code):
@@ -39,10 +39,10 @@ def show_qr(environment: Environment, link: str, image: Path) -> None:
 
 
 def show_code(environment: Environment, code: str, *, asked: bool) -> None:
-    """Draw a security code as apps scan it: its digits, which are compared without blanks.
+    """Draw a security code in the form that apps scan: its digits, without blanks.
 
     Args:
-        asked: Say so where it cannot be drawn.
+        asked: Say so if it cannot be drawn.
     """
     symbol = _code("".join(code.split()))
     if not draw(environment, symbol) and asked:
@@ -51,7 +51,7 @@ def show_code(environment: Environment, code: str, *, asked: bool) -> None:
 
 
 def draw(environment: Environment, code: QRCode) -> bool:
-    """Draw a code where the terminal can show it whole; False if it cannot."""
+    """Draw a code, if the whole code fits the terminal; otherwise False."""
     from rich.text import Text
 
     width, height = code.symbol_size(border=_BORDER)
@@ -71,7 +71,7 @@ def _too_large(code: QRCode) -> str:
 
 
 def check_free(file: Path | None) -> None:
-    """Raises `InputError` where `save_qr` could not save: before there is a link."""
+    """Raises `InputError` if `save_qr` could not save the file. To be called before a link is made."""
     if file is not None and file.exists():
         raise _cannot(file, "it already exists")
 

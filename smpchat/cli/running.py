@@ -1,4 +1,4 @@
-"""Running a command: what it waits for, and what becomes of an error."""
+"""Runs a command and its event loop, and handles its errors."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def run(
     *,
     reads_config: bool = True,
 ) -> None:
-    """Run what a command does; an error becomes its two sentences and its exit status.
+    """Run a command. An error becomes two sentences and an exit status.
 
     Args:
-        reads_config: Without it, the command runs although a config file cannot be used: it shows or mends that.
+        reads_config: If False, the command runs even if a config file cannot be used, because it shows or fixes the
+            file.
 
     Raises:
         typer.Exit: Always, with that status.
@@ -52,7 +53,7 @@ def run(
 
 
 def _end(environment: Environment, error: Exception) -> int:
-    """The exit status of a command that failed, once its sentences are printed."""
+    """Print the sentences of a failed command, and return its exit status."""
     from smpchat.cli.errors import explain, first_of
 
     if isinstance(first_of(error), BrokenPipeError):  # whoever read our output has enough

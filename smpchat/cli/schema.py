@@ -1,7 +1,7 @@
 """The JSON objects of ``--json`` as one table: what the documentation shows and the tests hold the program to.
 
-``python -m smpchat.cli.schema`` prints ``docs/json.md``; a test checks that the page is current, and others that
-whatever any command prints is as the table says.
+``python -m smpchat.cli.schema`` prints ``docs/json.md``; a test checks that the page is current, and other tests check
+that all output of commands is as in the table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from smpchat.relay.statistics import figures
 
 
 def _figures() -> tuple[Field, ...]:
-    """Those of the relay; what it counts by kind is an object."""
+    """The relay's counters; those that are counted by kind are objects."""
     by_kind = {"refused", "files_refused"} | {name for name, kind, _ in figures() if kind is FigureKind.HISTOGRAM}
     return tuple(
         Field(name, Kind.COUNTS if name in by_kind else Kind.NUMBER, meaning[0].lower() + meaning[1:])

@@ -20,7 +20,7 @@ _MAX_BYTES = 200
 
 
 def selected(home: Path) -> str:
-    """The profile chosen last; ``default`` before that. Raises `CommandFailed` rather than take another one."""
+    """The profile chosen last; ``default`` before that. Raises `CommandFailed` rather than using another profile."""
     try:
         with open(home / FILE, "rb") as file:
             name = file.read(_MAX_BYTES + 1).decode().rstrip("\n")
@@ -48,7 +48,7 @@ def select(home: Path, name: str) -> None:
 
 
 def deselect(home: Path) -> None:
-    """Let later commands use the profile that is used at first."""
+    """Let later commands use the default profile again."""
     (home / FILE).unlink(missing_ok=True)
 
 
@@ -60,12 +60,14 @@ _OF_ALL_PROFILES = late(r"(?:relay|import|profile list|profile switch)\b|-p |--p
 
 
 def as_typed(text: str, home: Path, profile: str) -> str:
-    """``text`` with ``--home`` and ``-p`` in every command between backticks, where without them it did something else.
+    """``text`` with ``--home`` and ``-p`` added to every command between backticks that would otherwise do something
+    else.
 
-    What a sentence tells to type works as it stands: who tries two profiles in two terminals needs it most.
+    So every command in a sentence runs as it is printed, which is most important for a person who tries two profiles in
+    two terminals.
 
     Args:
-        home, profile: Those of the run that says it; ``Path()`` and an empty name where they are not known.
+        home, profile: Those of the current run; ``Path()`` and an empty name if they are not known.
     """
     if "`smpchat " not in text:
         return text

@@ -1,4 +1,4 @@
-"""The three steps of a connection as a person sees them: which are done, how long each took, who is waited for."""
+"""The three steps of a connection as a person sees them: which are done, how long each took, and who is awaited."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STYLES = {"✓": "green", "done": "green", "✗": "bold red", "failed": "bold r
 
 
 class Progress:
-    """What is known of one connection's three steps.
+    """What is known about the three steps of one connection.
 
     Attributes:
         done: Milliseconds from the beginning to the end of each step whose end was seen.
@@ -52,7 +52,7 @@ class Progress:
         self.done: dict[int, int] = {}
 
     def observe(self, state: StateChanged) -> None:
-        """Take an event of the feed in; in the order of the feed."""
+        """Handle an event of the feed; call this in the order of the feed."""
         self.state = state
         match state.state:
             case ConnectionState.INVITED | ConnectionState.JOINING:
@@ -76,7 +76,7 @@ class Progress:
         return 0
 
     def took(self, step: int) -> str:
-        """How long a finished step took; empty where that was not seen."""
+        """How long a finished step took; empty if this is not known."""
         end = self.done.get(step)
         if end is None or step > self.finished or (step > 1 and step - 1 not in self.done):
             return ""
@@ -108,7 +108,7 @@ Row = tuple[str, str, str, str]
 
 
 def draw(progress: Progress, title: str, environment: Environment) -> list[Row]:
-    """A heading, then mark, name, description and time of each step. ``title`` stands where no alias is known."""
+    """A heading, then mark, name, description and time of each step. ``title`` is shown if no alias is known."""
     now, symbols = environment.now(), environment.symbols
     state = progress.state
     alias = narrowed(state.alias, _HEADING) if state and state.alias else title
@@ -125,7 +125,8 @@ def draw(progress: Progress, title: str, environment: Environment) -> list[Row]:
 
 
 def steps_table(rows: list[Row]) -> Group:
-    """What `draw` made, in columns; the heading, whose name somebody else may have chosen, has a line of its own."""
+    """The result of `draw` in columns; the heading, whose name another person may have chosen, has a line of its
+    own."""
     from rich.cells import cell_len, set_cell_size
     from rich.console import Group
     from rich.table import Table
@@ -148,7 +149,7 @@ def steps_table(rows: list[Row]) -> Group:
 class StepView:
     """Shows the steps of one connection while they happen: redrawn in place, as lines, or as objects for scripts.
 
-    Used as a context around the waiting; what it showed last stays on the terminal.
+    It is used as a context around the wait; what it showed last stays on the terminal.
     """
 
     def __init__(self, environment: Environment, title: str) -> None:
@@ -189,7 +190,7 @@ class StepView:
         self.tick()
 
     def tick(self) -> None:
-        """Let the seconds go on, where what was drawn is drawn again."""
+        """Update the seconds, if the steps can be redrawn."""
         if self._live is None:
             return
         drawing = draw(self._progress, self._title, self._environment)
@@ -203,7 +204,7 @@ class StepView:
             self._drawn, self._columns = drawing, console.width
 
     def _take_wrapped_away(self, console: Console) -> None:
-        """A terminal that became narrower has wrapped what was drawn: erase the rows that this added."""
+        """If the terminal became narrower, it has wrapped what was drawn. Erase the rows that this added."""
         if os.environ.get("XTERM_VERSION"):  # it cuts lines off
             return
         rows = sum(max(0, width - 1) // console.width for width in self._widths)

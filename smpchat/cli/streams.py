@@ -1,4 +1,4 @@
-"""Text in and out, whatever the locale is: input is UTF-8, and nothing that is printed can fail for its characters."""
+"""Text in and out, independent of the locale: input is UTF-8, and output never fails because of its characters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ MAX_INPUT = 1 << 20
 
 
 def read_text() -> str:
-    """What standard input holds, without line ends at its end. Raises `CommandFailed` unless it is short and UTF-8."""
+    """The content of standard input, without line breaks at its end. Raises `CommandFailed` unless it is short and
+    UTF-8."""
     data = sys.stdin.buffer.read(MAX_INPUT + 1) if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
     if len(data) > MAX_INPUT:
         raise CommandFailed(
@@ -34,7 +35,7 @@ def read_text() -> str:
 
 
 def argument_text(argument: str) -> str:
-    """Text of the command line, read as UTF-8 where the locale did not say how. Raises `CommandFailed`."""
+    """Text of the command line, read as UTF-8 if the locale does not say how. Raises `CommandFailed`."""
     # So Python keeps bytes of an argument that the locale cannot read (surrogateescape, PEP 383).
     if argument.isascii() or not any("\udc80" <= c <= "\udcff" for c in argument):
         return argument

@@ -1,7 +1,8 @@
 """Every command of the program: where the help lists it, and its line there.
 
-What a command takes and does stands in ``commands/NAME.py``, which is imported when the command is run or its own help
-is asked for: the help of the program needs this table only. A test holds each line against the command's own help.
+The arguments and the work of a command are in ``commands/NAME.py``, which is imported when the command is run or its
+own help is printed; the help of the program needs only this table. A test compares each line with the command's own
+help.
 """
 
 from __future__ import annotations

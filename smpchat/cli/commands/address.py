@@ -58,7 +58,7 @@ def create(
 
 
 class _Said(NamedTuple):
-    """What a command line says of the address; None: nothing."""
+    """What a command line says about the address; None: nothing."""
 
     auto_accept: bool | None
     welcome: str | None
@@ -70,7 +70,7 @@ def _text(option: str | None) -> str | None:
 
 
 async def _create(environment: Environment, said: _Said, server: str | None, shown: Shown) -> int:
-    """Make the profile's address and print it; of one that exists, change whether requests are accepted at once."""
+    """Make the profile's address and print it. If it already exists, change whether requests are accepted at once."""
     from smpchat.cli.connecting import start_relay
     from smpchat.cli.qr import check_free
 
@@ -108,7 +108,7 @@ def set_(
 
 
 async def _set(environment: Environment, said: _Said) -> int:
-    """Change what is given, and let the relay know, if it can be reached."""
+    """Change the given parts, and tell the relay, if it can be reached."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
 

@@ -1,4 +1,4 @@
-"""``cancel``: a file is stopped, and one of ours deleted at its relays."""
+"""``cancel``: a transfer is stopped, and a file of ours is deleted at its relays."""
 
 from __future__ import annotations
 

@@ -47,7 +47,8 @@ def chat(
 
 
 def open_chats(context: typer.Context) -> None:
-    """What `smpchat` alone does on a terminal: the chats, or how to begin where there is nobody yet."""
+    """What `smpchat` alone does on a terminal: it opens the chats or, if there are no contacts yet, says how to
+    begin."""
     run(context, _open_chats)
 
 
@@ -86,7 +87,7 @@ async def talk(environment: Environment, who: str | None) -> int:
 
 
 def tell_pending(environment: Environment, service: StoredProfile) -> None:
-    """Who leaves must know what has not left; where another process stays online, it goes by itself."""
+    """Say which messages are not sent yet, unless another process stays online and will send them."""
     waiting = {view.alias: view.pending for view in service.contacts() if view.pending}
     if not waiting or service.is_online():
         return

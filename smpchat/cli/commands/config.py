@@ -1,4 +1,4 @@
-"""``config``: settings that stand in a file, for everything or for one profile."""
+"""``config``: settings in a config file, for everything or for one profile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def list_(context: typer.Context, profile_only: bool = PROFILE_ONLY) -> None:
 
 
 def _list(environment: Environment, profile_only: bool) -> int:
-    """Print what holds for every setting; with ``profile_only``, what the profile's file says."""
+    """Print the value in use of every setting; with ``profile_only``, what the profile's file says."""
     if profile_only:
         path = _files(environment)[1]
         text = content(path)
@@ -114,7 +114,8 @@ def _set(environment: Environment, name: str, words: list[str], profile_only: bo
 
 
 def routes_through_nothing(environment: Environment, *, on: bool = False) -> bool:
-    """Whether private routing is on without a relay of one's own; an encrypted profile is not opened to look.
+    """Whether private routing is on although the user has no relay of their own. An encrypted profile is not opened to
+    find out.
 
     Args:
         on: It is about to be turned on.
@@ -139,7 +140,7 @@ def unset(context: typer.Context, key: str = KEY, profile_only: bool = PROFILE_O
 
 
 def _unset(environment: Environment, name: str, profile_only: bool) -> int:
-    """Remove a setting; of the profile alone, what it chose by a command too."""
+    """Remove a setting; for the profile only, also what a command has set."""
     from smpchat.cli.config_file import known, unset_in
 
     unset_in(_files(environment)[profile_only], known(name))
@@ -147,7 +148,7 @@ def _unset(environment: Environment, name: str, profile_only: bool) -> int:
 
 
 def _changed(environment: Environment, name: str, profile_only: bool) -> int:
-    """Print what holds now, and say so if a command of the profile had the last word."""
+    """Print the value in use, and say so if it was set for the profile by a command."""
     from smpchat.chat.service.reading import StoredProfile
 
     key = KEYS[name]
@@ -172,7 +173,7 @@ def path_(context: typer.Context, profile_only: bool = PROFILE_ONLY) -> None:
 
 
 def _path(environment: Environment, profile_only: bool) -> int:
-    """Print the paths, of files that may not be there yet too."""
+    """Print the paths, also of files that do not exist yet."""
     for scope, path in list(zip(("everything", "profile"), _files(environment), strict=True))[profile_only:]:
         fields = {"scope": scope, "path": str(path), "exists": path.exists()}
         environment.emit("config-file", fields, printable(str(path)))
@@ -184,10 +185,10 @@ def _files(environment: Environment) -> tuple[Path, Path]:
 
 
 def _in_force(environment: Environment, keys: tuple[Key, ...], *, ask: bool = True) -> Iterator[tuple[Key, Value, str]]:
-    """What holds for each, and who says so: an option, the store, a file, or nobody.
+    """The value in use of each setting, and where it comes from: an option, the store, a file, or the default.
 
     Args:
-        ask: For a passphrase, where only the store can tell.
+        ask: Ask for a passphrase if only the store can tell.
     """
     config = read(_files(environment))
     chosen = _chosen(environment, keys) if ask or not environment.is_encrypted() else {}
@@ -209,7 +210,7 @@ def _source(environment: Environment, config: Configuration, key: Key) -> str:
 
 
 def _chosen(environment: Environment, keys: tuple[Key, ...]) -> dict[str, Any]:
-    """What the profile's store says itself, by the names of settings."""
+    """The profile's own choices in its store, by the names of settings."""
     from smpchat.chat.service.reading import StoredProfile
 
     stored = [(key.name, key.stored) for key in keys if key.stored is not None]

@@ -1,4 +1,4 @@
-"""``connect``: the use of a link or an address, and the wait until one can write."""
+"""``connect``: opens a link or an address, and waits until the user can write."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def _connect(
     *,
     incognito: bool,
 ) -> int | Coroutine[Any, Any, int]:
-    """Join a link; ends when texts may be sent, or with ``wait`` when the other side has answered.
+    """Join a link. It ends when texts may be sent, or with ``wait`` when the other person has answered.
 
-    On a terminal the alias is asked for if none is given. With a short link that is after it was read, so that the name
-    in it can be offered, and before our profile goes out.
+    On a terminal the alias is asked for if none is given. With a short link this happens after it was read, so that the
+    name in it can be offered, and before our profile is sent.
     """
     from smpchat.agent.wire.pasted import find_link
     from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
@@ -100,7 +100,7 @@ def _connect(
 
 
 def _ask_alias(offered: str | None, accept: Callable[[str], T]) -> T | None:
-    """Ask until an answer is accepted; None at the end of input. An empty line takes what is offered."""
+    """Ask until an answer is accepted; None at the end of input. An empty line accepts what is offered."""
     shown = f" [{offered}]" if offered else ""
     while True:
         print(f"Your name for this contact?{shown} ", end="", file=sys.stderr, flush=True)
@@ -290,7 +290,7 @@ class _Joining:
         return all(m is None or m.status is not MessageStatus.PENDING for m in map(self._service.message, self._unsent))
 
     def _tell_who(self) -> None:
-        """The short link was read, unless its relay was not reached: who made it, and what they are called here."""
+        """Unless its relay was not reached, the short link was read. Say who made it, and the alias of that contact."""
         provisional = self._contact.provisional
         self._contact = self._service.contact_of(self._contact.connection_id) or self._contact
         if provisional:
@@ -307,7 +307,7 @@ class _Joining:
 
 
 def _tell_name(environment: Environment, service: ChatService, alias: str) -> None:
-    """By what name the contact knows us, if it is a made-up one."""
+    """Say by what name the contact knows us, if it is a made-up one."""
     made_up = service.contact(alias).incognito
     if made_up is not None:
         environment.notice(f"{shortened(alias)} sees you as {made_up}.")

@@ -1,4 +1,4 @@
-"""``contact``: all about one contact, and what you allow it."""
+"""``contact``: the details of one contact, and what you allow."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _show(environment: Environment, who: str, save_picture: Path | None) -> int:
 
 
 def _save(path: Path, picture: Picture) -> None:
-    """A new file with the picture; one that exists stays as it is. Raises `InputError`."""
+    """Save the picture in a new file; an existing file is not changed. Raises `InputError`."""
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``contacts``: everybody there is, with the state of the connection and unread messages."""
+"""``contacts``: all contacts, with the state of the connection and unread messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def contacts(
 
 
 def _contacts(environment: Environment, only_unread: bool) -> int:
-    """Print all contacts, or those who wrote something unread."""
+    """Print all contacts, or only those with unread messages."""
     if environment.is_used():
         with closing(environment.open_as(StoredProfile)) as service:
             found = service.contacts()

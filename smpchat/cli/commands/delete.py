@@ -33,7 +33,7 @@ def delete(
 
 
 def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
-    """Delete, once a person who is there has said yes: a contact's messages do not come back."""
+    """Delete, after a person at the terminal has said yes, because a contact's messages cannot be restored."""
     if not sure and environment.attended and sys.stdin.isatty():
         with closing(environment.open()) as service:
             contact = service.find_contact(who)

@@ -149,7 +149,7 @@ def _delivered(service: ChatService, who: str) -> bool:
 
 
 class _Stage:
-    """Prints what happens to whom, with milliseconds since the start."""
+    """Prints what happens to each person, with milliseconds since the start."""
 
     def __init__(self, environment: Environment, people: dict[str, ChatService]) -> None:
         from smpchat.cli.steps import Progress

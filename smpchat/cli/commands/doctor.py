@@ -1,6 +1,7 @@
 """``doctor``: what this installation, this profile and its relays need, checked one by one.
 
-A check that fails is shown with what it found; only required ones change the exit status. No Internet is no failure.
+A check that fails is shown with what it found; only required ones change the exit status. A missing Internet connection
+does not count as a failure.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d7
 
 
 class Check(Record):
-    """One thing that was looked at. ``required``: nothing works without it."""
+    """The result of one check. ``required``: nothing works without it."""
 
     name: str
     ok: bool
@@ -207,7 +208,8 @@ def _leftovers(home: Path) -> Iterator[Check]:
 
 
 def _writing_problem(folder: Path) -> str | None:
-    """Why no file can be made there, found out by making one: mode bits know neither full nor read-only disks."""
+    """Why no file can be made there. This is found out by making one, because mode bits do not show full or read-only
+    disks."""
     import tempfile
 
     try:
@@ -255,7 +257,7 @@ def _profile(environment: Environment) -> Iterator[Check]:
 
 
 def _schema(service: ChatService) -> Check:
-    """What somebody else put into the file could change what commands read there, or copy it."""
+    """Something that another program put into the file could change or copy what commands read there."""
     from smpchat.chat.service.archive import schema_difference
 
     other = schema_difference(service)
@@ -265,7 +267,7 @@ def _schema(service: ChatService) -> Check:
 
 
 def _clock(environment: Environment, service: ChatService) -> Check:
-    """Messages carry the relays' time: one from the future means that this clock is behind."""
+    """Messages contain the time of their relays: if it is in the future, this computer's clock is behind."""
     newest = max((m.sent_at for view in service.contacts() for m in service.history(view.alias, 1)), default=0.0)
     ahead = newest - environment.now()
     if ahead > _CLOCK_TOLERANCE:

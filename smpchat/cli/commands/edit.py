@@ -1,4 +1,4 @@
-"""``edit``: another text for a message of ours."""
+"""``edit``: changes the text of a message of ours."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def explain(
 
 
 def _explain(environment: Environment, code: str | None) -> int:
-    """Print all about what was named; without a name, one line about everything."""
+    """Print everything about a topic; without a name, one line about each."""
     found = [_as_typed(environment, topic) for topic in (topics() if code is None else find(code))]
     if not found:
         raise InputError(f"There is no exit code or state {code!r}.", "`smpchat explain` lists all of them.")
@@ -125,7 +125,7 @@ def _table(heading: str, rows: Sequence[tuple[str, str]], width: int) -> Iterato
 
 
 def _hanging(start: str, text: str, width: int) -> list[str]:
-    """``text`` behind ``start``, its further lines below its first word."""
+    """``text`` after ``start``, with its further lines below its first word."""
     return textwrap.wrap(
         text,
         max(width, len(start) + 20),

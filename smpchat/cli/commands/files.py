@@ -1,4 +1,4 @@
-"""``files``: the files of messages, and how far each is."""
+"""``files``: the files of messages, and the progress of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``forward``: a text of any conversation is passed on, marked as somebody else's."""
+"""``forward``: sends a text of any conversation to another contact, marked as forwarded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``import``: a profile made of an exported file."""
+"""``import``: creates a profile from an exported file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def import_(
 
 
 def _import(environment: Environment, file: Path, passphrase_file: Path | None, name: str | None, *, sure: bool) -> int:
-    """Make a profile of an exported file, once a person who is there agrees to the relays and proxy in it."""
+    """Make a profile from an exported file, after a person at the terminal agrees to the relays and the proxy in it."""
     from smpchat.cli.leftovers import tell_leftovers
     from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
     from smpchat.cli.views.choices import choice_fields, choice_lines
@@ -82,7 +82,7 @@ def _import(environment: Environment, file: Path, passphrase_file: Path | None, 
 
 
 def _agrees(environment: Environment, choices: OwnChoices) -> bool:
-    """Ask whether the profile is to go online by the ways that the file names; True where nobody is there to ask."""
+    """Ask whether the profile may go online in the way that the file says; True if there is no terminal to ask on."""
     from smpchat.cli.views.choices import choice_lines
 
     if not environment.attended or not sys.stdin.isatty():

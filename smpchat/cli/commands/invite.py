@@ -111,7 +111,7 @@ async def _invite(
     incognito: bool,
     connected: list[str],
 ) -> int:
-    """Make a link, print it, and perhaps wait until it was used: then ``connected`` gets the alias."""
+    """Make a link, print it, and perhaps wait until it was used. Then the alias is added to ``connected``."""
     from smpchat.cli.connecting import start_relay
     from smpchat.cli.qr import check_free
 
@@ -129,7 +129,7 @@ async def _invite(
 
 
 def _until_made(seconds: float | None) -> Patience:
-    """For the link itself; a short time is meant for whoever is to use it."""
+    """How long to wait for the link itself. A shorter time limit is meant for waiting for the other person."""
     from smpchat.chat.online.patience import Patience
 
     return Patience() if seconds is None or seconds < _LEAST else Patience(seconds, chosen=True)
@@ -153,7 +153,7 @@ class _Inviting:
         self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
     async def run(self, wait: bool, patience: float | None, shown: Shown) -> list[str]:
-        """The alias of who used the link, if that was waited for."""
+        """The alias of the person who used the link, if the command waited for that."""
         from smpchat.chat.online.patience import Patience, RelayDown
         from smpchat.chat.online.presence import online
         from smpchat.chat.online.waiting import flush, until
@@ -231,7 +231,7 @@ class _Inviting:
             return await until(self._service, ended, patience, self._connection, receiving=True)
 
     def _explain(self, ended: events.StateChanged | None, down: RelayDown | None) -> str:
-        """What came of the waiting: the alias of who used the link."""
+        """The result of the wait: the alias of the person who used the link."""
         from smpchat.agent.machines.handshake_states import ConnectionState
         from smpchat.cli.connecting import failed, gap, unreachable
 

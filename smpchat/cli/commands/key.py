@@ -1,4 +1,4 @@
-"""``key``: the passphrase that a profile is encrypted with."""
+"""``key``: the passphrase with which a profile is encrypted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def set_(context: typer.Context) -> None:
 
 
 def _set(environment: Environment) -> int:
-    """Encrypt the profile, which is made if it was never used."""
+    """Encrypt the profile; if it does not exist yet, create it."""
     from smpchat.chat.service.encryption import check_encrypted, set_passphrase
     from smpchat.chat.service.reading import StoredProfile
     from smpchat.cli.leftovers import tell_leftovers

@@ -1,4 +1,5 @@
-"""``listen``: what nobody was shown, then what comes; each message perhaps through a program (``--exec``)."""
+"""``listen``: prints everything that was not shown yet, then what arrives; with ``--exec``, a program handles each
+message."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ async def _listen(
     command_line: str | None = None,
     skip_after: int | None = None,
 ) -> int:
-    """Print what nobody was shown, then what comes, each message after a program has handled it if one is given."""
+    """Print everything that was not shown yet, then what arrives. If a program is given, each message is printed after
+    the program has handled it."""
     import asyncio
 
     from smpchat.agent.online.changes import Changes
@@ -130,7 +132,7 @@ async def _listen(
 
 
 def _show_people(environment: Environment, service: WritingProfile, notifier: Notifier) -> None:
-    """Print requests, notices and contacts that nobody was shown."""
+    """Print requests, notices and contacts that were not shown yet."""
     from smpchat.cli.views.contacts import show_view
     from smpchat.cli.views.links import how_to_answer, show_request
     from smpchat.cli.views.messages import show_stored_notice
@@ -164,10 +166,10 @@ async def _show_messages(
     notifier: Notifier,
     service: WritingProfile,
 ) -> int:
-    """Print what is to be shown, but at most ``limit`` new messages; how many those were.
+    """Print what must be shown, but at most ``limit`` new messages. Returns how many they were.
 
-    A message counts as shown once its handler is done with it and its line is flushed: what fails in between, or a
-    crash, repeats it, and none is ever skipped unless its handler failed on it ``skip_after`` times.
+    A message counts as shown once its handler is done with it and its line is flushed: after a failure or a crash in
+    between it is repeated, and no message is ever skipped unless its handler failed on it ``skip_after`` times.
     """
     from smpchat.cli.handler import HandlerFailed
     from smpchat.cli.views.messages import show_heard

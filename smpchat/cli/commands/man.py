@@ -76,7 +76,7 @@ def _man(environment: Environment, context: typer.Context, install: bool) -> int
 
 
 def _paged(page: str) -> bool:
-    """Show the page as `man` shows pages; False where there is no such program, or it cannot."""
+    """Show the page with the program `man`; False if there is no such program, or it fails."""
     import tempfile
 
     program = shutil.which("man")
@@ -89,7 +89,7 @@ def _paged(page: str) -> bool:
 
 
 def _install(environment: Environment, page: str) -> None:
-    """Write the page below the user's own folder of pages, and say so if `man` does not look there."""
+    """Write the page into the user's own folder of manual pages, and say so if `man` does not look there."""
     share = os.environ.get("XDG_DATA_HOME") or ""
     pages = (Path(share) if os.path.isabs(share) else Path.home() / ".local" / "share") / "man"
     file = pages / "man1" / _PAGE
@@ -107,7 +107,7 @@ def _install(environment: Environment, page: str) -> None:
 
 
 def _is_searched(pages: Path) -> bool:
-    """Whether `man` looks for pages there; what it says itself, where it says that."""
+    """Whether `man` looks for pages there, according to `man` itself if possible."""
     found = os.environ.get("MANPATH", "")
     program = shutil.which("manpath")
     if program is not None:
@@ -200,13 +200,14 @@ def _paragraphs(text: str | None) -> list[str]:
 
 
 def _paragraph(part: str) -> list[str]:
-    """Wrapped by its reader, unless it is a table: those begin with a backspace, as in the help."""
+    """A paragraph, which the reader's program wraps, unless it is a table. Tables begin with a backspace, as in the
+    help."""
     if not part.lstrip(" \n").startswith("\b"):
         return [".PP", _roff(" ".join(part.split()))]
     return [".PP", ".nf", *(_roff(line.strip()) for line in part.replace("\b", "").splitlines() if line.strip()), ".fi"]
 
 
 def _roff(text: str) -> str:
-    """Text that roff takes for nothing else."""
+    """Text in which roff finds no commands."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text.startswith((".", "'")) else text

@@ -96,7 +96,7 @@ class Said(Record):
 
 
 async def _set(environment: Environment, said: Said) -> int:
-    """Change what is given, and tell contacts, if any can be told."""
+    """Change the given parts, and tell contacts, if they can be told."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.chat.wire.bots import own_commands
@@ -123,7 +123,7 @@ async def _set(environment: Environment, said: Said) -> int:
 
 
 def _command(text: str) -> BotCommand:
-    """``WORD=LABEL``, or a word alone, which is its own label."""
+    """``WORD=LABEL``, or only a word, which is then also the label."""
     from smpchat.chat.wire.bots import BotCommand
 
     keyword, _, label = text.removeprefix("/").partition("=")
@@ -143,7 +143,7 @@ def _allowance(text: str) -> tuple[Feature, Allow | None]:
 
 
 def _content(path: Path) -> bytes:
-    """What stands in a file, as far as a picture may be long. Raises `InputError`."""
+    """The content of a file, up to the largest size of a picture. Raises `InputError`."""
     from smpchat.chat.wire.picture import MAX_FILE, too_large
 
     try:
@@ -233,7 +233,7 @@ def delete(
 
 
 def _delete(environment: Environment, name: str, *, sure: bool) -> int:
-    """Remove the profile's folder, once a person has said yes."""
+    """Remove the profile's folder, after a person has said yes."""
     from smpchat.chat.errors import UnknownProfile
     from smpchat.cli.text import shortened
     from smpchat.home import Home

@@ -1,4 +1,4 @@
-"""``receive``: a file that a contact sent comes to this computer."""
+"""``receive``: saves a file that a contact sent on this computer."""
 
 from __future__ import annotations
 

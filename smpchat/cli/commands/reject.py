@@ -1,4 +1,4 @@
-"""``reject``: a request is forgotten."""
+"""``reject``: deletes a request without an answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def reject(context: typer.Context, who: str = REQUEST) -> None:
 
 
 def _reject(environment: Environment, who: str) -> int:
-    """Forget a request; nothing is sent."""
+    """Delete a request; nothing is sent."""
     with closing(environment.open()) as service:
         request = service.reject(who)
         environment.notice(f"Request {request.id} is rejected. The sender is not told.")

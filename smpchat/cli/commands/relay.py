@@ -1,4 +1,4 @@
-"""``relay``: the relay that comes with smpchat: run, looked after, moved."""
+"""``relay``: runs, maintains and moves the relay that comes with smpchat."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def start(
 
 
 def _start(environment: Environment, typed: Mapping[str, str | None], ports: Ports, reset: bool) -> int:
-    """Start the relay in the background; what was typed is kept."""
+    """Start the relay in the background; the typed options are kept."""
     from smpchat.cli.views.relay import show_relay
     from smpchat.relay import background
 
@@ -262,7 +262,7 @@ def _start(environment: Environment, typed: Mapping[str, str | None], ports: Por
 
 
 def _typed_options(context: typer.Context) -> dict[str, str | None]:
-    """Those of the table, by name."""
+    """The options of the table, by name."""
     typed = {name: context.params[name] for name in BY_NAME}
     typed["host"] = ",".join(context.params["host"]) if context.params["host"] else None
     if typed["password"] is None:
@@ -275,7 +275,7 @@ Ports = tuple[int, str | None, str | None]
 
 
 def _ports(ports: Ports) -> tuple[int, int | None, int | None]:
-    """What they mean to `smpchat.relay.daemon.run_relay`. Raises `InputError`."""
+    """The ports in the form that `smpchat.relay.daemon.run_relay` needs. Raises `InputError`."""
     port, ws_port, files_port = ports
     return port, _port_or_off(ws_port), _port_or_off(files_port)
 
@@ -320,7 +320,7 @@ def stop(context: typer.Context) -> None:
 
 
 def _stop(environment: Environment) -> int:
-    """Stop the relay, and its starting on demand."""
+    """Stop the relay, and do not start it on demand any more."""
     from smpchat.cli.views.relay import show_relay
     from smpchat.relay import background
 
@@ -369,7 +369,7 @@ def rotate_certificate(context: typer.Context) -> None:
 
 
 def _rotate_certificate(environment: Environment) -> int:
-    """Make a new online certificate under the same authority."""
+    """Make a new certificate for clients, signed by the same authority."""
     from smpchat.cli.views.relay import relay_fields
     from smpchat.relay import daemon
 

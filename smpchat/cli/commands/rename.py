@@ -1,4 +1,4 @@
-"""``rename``: another alias for a contact."""
+"""``rename``: gives a contact another alias."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``reply``: a message that answers another one."""
+"""``reply``: sends a message that answers another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``requests``: who asks through the address to be a contact."""
+"""``requests``: lists the people who want to connect through the address."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def requests(
 
 
 def _reject_all(environment: Environment, sure: bool) -> int:
-    """Forget every request, once somebody has said yes."""
+    """Delete all requests, after a person has said yes."""
     from smpchat.cli.text import plural
 
     with closing(environment.open()) as service:

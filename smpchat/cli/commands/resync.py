@@ -1,4 +1,4 @@
-"""``resync``: encryption negotiated anew with a contact whose messages cannot be read."""
+"""``resync``: renews the encryption with a contact whose messages cannot be read."""
 
 from __future__ import annotations
 

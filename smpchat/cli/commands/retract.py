@@ -1,4 +1,4 @@
-"""``retract``: messages of ours are taken back on both sides."""
+"""``retract``: deletes messages of ours on both sides."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ async def _rotate(environment: Environment, who: str, server: str | None, wait: 
 
 
 def _outcome(environment: Environment, service: ChatService, view: ContactView, *, wait: bool) -> int:
-    """What the command ends with. Raises `CommandFailed`."""
+    """The result of the command. Raises `CommandFailed`."""
     from smpchat.chat import troubles
     from smpchat.cli.views.contacts import move_sentence
 

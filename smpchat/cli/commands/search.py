@@ -1,4 +1,4 @@
-"""``search``: messages that contain a text, of all conversations."""
+"""``search``: finds messages that contain a text, in all conversations."""
 
 from __future__ import annotations
 

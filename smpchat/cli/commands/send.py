@@ -1,4 +1,4 @@
-"""``send``: a message or files, and the wait until they are on their way."""
+"""``send``: sends a message or files, and waits until they are on their way."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def add(
 
 
 def _add(environment: Environment, address: str, transport: str | None, ws_port: int | None) -> int:
-    """Add a relay, or change by what way it is reached."""
+    """Add a relay, or change how it is reached."""
     way = _transport(transport)
     service = environment.open_as(StoredProfile)
     try:
@@ -189,7 +189,7 @@ def use(
 
 
 def _use(environment: Environment, address: str, private_routing: bool | None) -> int:
-    """Use a relay and no other; ``simplex`` and ``embedded`` are names for some."""
+    """Use only this relay; ``simplex`` and ``embedded`` are names for certain relays."""
     service = environment.open_as(StoredProfile)
     try:
         if private_routing and address == "embedded":
@@ -272,7 +272,7 @@ async def _test(environment: Environment, address: str | None, transport: str | 
 
 
 def _hint(check: Check) -> str:
-    """By the cause, where that is known; else by the step."""
+    """The hint for the cause, if it is known; otherwise for the step."""
     from smpchat.chat import troubles
 
     if check.trouble not in (None, Trouble.UNREACHABLE, Trouble.FAULTY):
@@ -283,7 +283,7 @@ def _hint(check: Check) -> str:
 
 
 async def _targets(environment: Environment, service: StoredProfile, address: str | None) -> list[SMPServerAddress]:
-    """What to test: the relay named, as it is configured if it is; else those that take new queues."""
+    """The relays to test: the given one, with its configuration if it has one; otherwise those for new queues."""
     configured = [entry.address for entry in service.servers()]
     if address is not None:
         named = relay_address(address)
@@ -300,14 +300,14 @@ async def _targets(environment: Environment, service: StoredProfile, address: st
 
 
 def _file_target(service: StoredProfile, address: str) -> FileServerAddress:
-    """The file relay named, with its password if that is in the list."""
+    """The given file relay, with its password if it is in the list."""
     named = file_relay_address(address)
     same = (entry.address for entry in service.file_servers() if entry.address.server == named.server)
     return named if named.password else next(same, named)
 
 
 async def _test_files(environment: Environment, service: WritingProfile, target: FileServerAddress) -> Check:
-    """The last step that was tried with a relay of files: 64 KiB up, down, and deleted."""
+    """Test a file relay by uploading, downloading and deleting 64 KiB. Returns the last step that was tried."""
     from smpchat.chat.online.connectivity import file_network_of
     from smpchat.xftp.probe import probe_files
 
@@ -329,7 +329,7 @@ async def _test_one(
 
 
 def _reporter(environment: Environment, text: str) -> tuple[list[Check], Callable[[Check], None]]:
-    """What prints each step, and the steps so far. ``text``: the relay's address."""
+    """A function that prints each step, and the list of the steps so far. ``text``: the relay's address."""
     checks: list[Check] = []
     if not environment.json:
         environment.emit("server", {}, text)
@@ -356,7 +356,7 @@ def socks(
 
 
 def _socks(environment: Environment, proxy: str | None) -> int:
-    """Set the SOCKS proxy, or turn it off; print what is in force."""
+    """Set the SOCKS proxy, or turn it off; print the setting in use."""
     service = environment.open_as(StoredProfile)
     try:
         if proxy is not None:
@@ -387,7 +387,7 @@ def private_routing(
 
 
 def _private_routing(environment: Environment, setting: str | None) -> int:
-    """Turn private routing on or off; print what is in force."""
+    """Turn private routing on or off; print the setting in use."""
     if setting not in (None, "on", "off"):
         raise InputError(f"{setting!r} is not on or off.", "Use on or off.")
     service = environment.open_as(StoredProfile)
@@ -426,7 +426,7 @@ def strangers(
 
 
 def _strangers(environment: Environment, setting: str | None) -> int:
-    """Allow or refuse relays of others on this computer and its network; print what is in force."""
+    """Allow or refuse relays of others on this computer and its network; print the setting in use."""
     if setting not in (None, "public", "any"):
         raise InputError(f"{setting!r} is not public or any.", "Use public or any.")
     service = environment.open_as(StoredProfile)
@@ -444,7 +444,7 @@ def _strangers(environment: Environment, setting: str | None) -> int:
 
 
 def no_relay_of_yours() -> InputError:
-    """What is wrong with private routing then."""
+    """The error if private routing has no relay to use."""
     return InputError(
         "Private routing needs a relay of yours, and you have not added one.",
         "Add one with `smpchat server add ADDRESS`. The embedded relay does not count: it hides nothing.",

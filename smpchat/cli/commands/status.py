@@ -158,7 +158,7 @@ def _show_moves(environment: Environment, found: Status) -> None:
 
 
 def _show_receipts(environment: Environment, service: StoredProfile, found: Status) -> None:
-    """Whether contacts are told that their messages arrived; in words only where some are not."""
+    """Whether contacts are told that their messages arrived; people only read about those who are not."""
     usual = service.receipts()
     if environment.json:
         from smpchat.cli.views.profiles import show_profile

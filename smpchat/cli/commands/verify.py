@@ -1,4 +1,4 @@
-"""``verify``: the security code with a contact, shown or compared."""
+"""``verify``: shows the security code with a contact, or compares it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``view``: a file that was received is opened, by the desktop's program or in the terminal, once the user says so."""
+"""``view``: opens a received file with the desktop's program or in the terminal, after the user agrees."""
 
 from __future__ import annotations
 
