@@ -6,6 +6,7 @@ Sending has three steps. The middle one takes time and does not use the store, s
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,8 +21,9 @@ from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store import files as message_files
 from smpchat.chat.store import records, settings
 from smpchat.chat.store.files import FileState, MessageFile
-from smpchat.chat.store.records import Direction, Message
+from smpchat.chat.store.records import Contact, Direction, Message
 from smpchat.chat.transactions import conversation, files, holding
+from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.picture import picture_of
 from smpchat.crypto.entropy import Entropy
@@ -85,7 +87,15 @@ class FileProfile(StoredProfile):
         except OSError as error:
             raise InputError(f"{place} cannot be read: {error.strerror}.", "Give a file that you can read.") from error
         found = OutgoingFile(contact.alias, place, whole(place.name), status.st_size, media, text)
-        files.check(tx, contact, media, found.name, found.size, text)
+        if contact.is_group:
+            from smpchat.chat.transactions import group_files
+            from smpchat.chat.transactions.group_talk import GroupTalk
+
+            group_files.check(GroupTalk(tx, self.context, contact), media, found.name, found.size, text)
+        else:
+            from smpchat.chat.transactions import file_bodies  # who sends no file does not wait for it
+
+            file_bodies.check(tx, contact, media, found.name, found.size, text)
         return found
 
     def encrypt_file(self, file: OutgoingFile, progress: Progress | None = None) -> EncryptedFile:
@@ -117,8 +127,10 @@ class FileProfile(StoredProfile):
             contact = records.contact(tx, file.who)
             if anyway:
                 holding.overrule(tx, self.context, contact)
-            name, media = file.name, file.media
-            return files.send(tx, self.context, contact, file.path, name, encrypted, media, file.text)
+            name, media, send = file.name, file.media, files.send
+            if contact.is_group:
+                from smpchat.chat.transactions.group_files import send
+            return send(tx, self.context, contact, file.path, name, encrypted, media, file.text)
 
     def send_file(
         self,
@@ -222,7 +234,7 @@ class FileProfile(StoredProfile):
         """Stop a transfer. A file of ours is deleted at its relays, and the contact is told. Raises `InputError`."""
         with self.database.transaction() as tx:
             message = conversation.message(tx, message_id)
-            files.cancel(tx, self.context, message)
+            files.cancel(tx, self.context, message, _withdraw)
             files.leave_dropped(tx, self.context)
             return conversation.message(tx, message_id)
 
@@ -255,7 +267,7 @@ class FileProfile(StoredProfile):
         known, approved = self._known(own), self.proxy() is not None
         with suppress(StoreNotWritable), self.database.transaction() as tx:
             files.leave_dropped(tx, self.context)
-            files.describe(tx, self.context)
+            files.describe(tx, self.context, _describe)
             if not clock.is_held(tx, now):
                 files.expire(tx, now)
             files.start_waiting(tx, self.context, approved=approved, known=known)
@@ -289,3 +301,26 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def _ignore(*_: object) -> None:
     """Nobody looks."""
+
+
+def _describe(
+    tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
+) -> SentChange:
+    if not contact.is_group:
+        from smpchat.chat.transactions import file_bodies
+
+        return file_bodies.describe(tx, context, contact, file, message)
+    from smpchat.chat.transactions import group_files
+
+    return group_files.describe(tx, context, contact, file, message)
+
+
+def _withdraw(tx: sqlite3.Connection, context: Context, contact: Contact, message: Message) -> None:
+    if not contact.is_group:
+        from smpchat.chat.transactions import file_bodies
+
+        file_bodies.withdraw(tx, context, contact, message)
+        return
+    from smpchat.chat.transactions import group_files
+
+    group_files.withdraw(tx, context, contact, message)

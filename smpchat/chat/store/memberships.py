@@ -36,6 +36,17 @@ def connections_of(tx: sqlite3.Connection, connection_id: int) -> list[int]:
     return [row["connection_id"] for row in tx.execute(query, (-connection_id,))]
 
 
+def connection_of_message(tx: sqlite3.Connection, message_id: int) -> int | None:
+    """The connection to who wrote a message of a group; else that to who passed it on."""
+    row = tx.execute(
+        "SELECT connection_id FROM group_members JOIN group_messages USING (group_id)"
+        " WHERE message_id = ? AND member IN (author, forwarder) AND connection_id IS NOT NULL"
+        " ORDER BY member = author DESC",
+        (message_id,),
+    ).fetchone()
+    return None if row is None else int(row["connection_id"])
+
+
 def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
     """The contact under which people know what a connection belongs to: a person, or a group if it is a member's."""
     row = tx.execute(

@@ -122,12 +122,19 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
     """
     text = whole(text)
     original, contact, shared_id = _own(tx, message_id)
-    if contact.is_group:
-        return _talk(tx, context, contact).edit(original, text)
     own_id = new_id(context)
     file = message_files.find(tx, original.id)
+    if contact.is_group:
+        talk = _talk(tx, context, contact)
+        if file is None:
+            return talk.edit(original, text)
+        from smpchat.chat.transactions.group_files import new_caption
+
+        return new_caption(talk, file, original, text)
     if file is not None:
-        body, shown, content = files.new_caption(tx, contact, file, text, shared_id, own_id, original.ttl)
+        from smpchat.chat.transactions import file_bodies
+
+        body, shown, content = file_bodies.new_caption(tx, contact, file, text, shared_id, own_id, original.ttl)
         changes.edit(tx, original.id, shown, edited=True, live=False, content=content)
         return _submit_change(tx, context, contact, original, body, events.Change.EDITED)
     update = MessageUpdate(shared_id, text, ttl=original.ttl)

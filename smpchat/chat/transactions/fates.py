@@ -29,12 +29,19 @@ def progress(
     message = records.message(tx, reference)
     if message is None or message.status is status:
         return
-    file = message_files.find(tx, reference) if message.file is not None else None
-    if file is not None and status is MessageStatus.FAILED:
-        files.not_invited(tx, reference)
-    elif file is not None and files.invited(tx, file, status) is None:
-        return  # the contact has the message, and cannot fetch the file yet
-    _set_status(tx, message, status, now, reason)
+    if not _waits_for_file(tx, message, status):
+        _set_status(tx, message, status, now, reason)
+
+
+def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageStatus) -> bool:
+    """Whether the message went on, but its file cannot be fetched yet: then its status stays."""
+    file = message_files.find(tx, message.id) if message.file is not None else None
+    if file is None:
+        return False
+    if status is MessageStatus.FAILED:
+        files.not_invited(tx, message.id)
+        return False
+    return files.invited(tx, file, status) is None
 
 
 def _progress_copy(
@@ -48,7 +55,10 @@ def _progress_copy(
     if status is MessageStatus.FAILED:
         left = memberships.copies(tx, message.id)
         if message.status is MessageStatus.PENDING and set(left) == {MessageStatus.FAILED}:
+            _waits_for_file(tx, message, status)
             _set_status(tx, message, status, now, reason)
+        return
+    if _waits_for_file(tx, message, status):
         return
     if message.status is status or message.status is MessageStatus.DELIVERED:
         publish(tx, events.StatusChanged(message.id, message.contact, message.status))  # one more member has it

@@ -12,37 +12,32 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smpchat.agent.context import Context
 from smpchat.agent.errors import AgentError, FileRefused, RelaysNotApproved
 from smpchat.agent.store import consents
 from smpchat.chat import troubles
-from smpchat.chat.errors import FileDamaged, FileUnavailable, InputError, TextTooLong
-from smpchat.chat.store import events, files, lines, records
+from smpchat.chat.errors import FileDamaged, FileUnavailable, InputError
+from smpchat.chat.store import events, files, lines, memberships, records
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.files import FileState, MessageFile
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus
-from smpchat.chat.transactions import changes, preferences
+from smpchat.chat.transactions import preferences
+from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import room_of
 from smpchat.chat.transactions.submitting import new_id, submit
-from smpchat.chat.wire.content import read_content, whole
+from smpchat.chat.wire.content import read_content
 from smpchat.chat.wire.files import (
     MAX_DESCRIPTION,
     MAX_FILE,
-    PART,
     DescriptionPart,
     FileInvitation,
-    encode_caption,
-    encode_description_part,
     encode_file,
-    encode_file_cancel,
     invitation_params,
-    parts_of,
 )
-from smpchat.chat.wire.preferences import Feature
 from smpchat.client.trouble import Trouble
 from smpchat.encoding.reader import DecodeError
 
@@ -54,8 +49,10 @@ if TYPE_CHECKING:  # imported where they are used: most messages have no file
 log = logging.getLogger("smpchat.chat")
 
 Known = Callable[["FileServer"], bool]
-_PARTS = (PART, PART * 2 // 3, PART // 3, PART // 8)
-"""Sizes of the parts of a description: the largest one that fits into a message is taken."""
+Describing = Callable[[sqlite3.Connection, Context, Contact, MessageFile, Message], SentChange]
+"""Tells a contact, or a group, where a file is; the change is the last part."""
+Withdrawing = Callable[[sqlite3.Connection, Context, Contact, Message], None]
+"""Tells a contact, or a group, that a file is not to be had any more."""
 CANCELLED_BY_US = "You cancelled the file."
 CANCELLED_BY_THEM = "{alias} cancelled the file."
 EXPIRED = "The file is no longer available: relays keep files for two days."
@@ -64,29 +61,6 @@ NOT_SENT = "The message with the file was not sent."
 
 
 # -- sending ----------------------------------------------------------------------------------------------------------
-
-
-def check(tx: sqlite3.Connection, contact: Contact, media: Media, name: str, size: int, text: str) -> dict[str, Any]:
-    """``content`` of the message with a file of ours, in the best form for which it has room. Raises `InputError`."""
-    if size > MAX_FILE:
-        raise InputError(
-            f"The file has {size:,} bytes; SimpleX apps accept at most {MAX_FILE:,}.",
-            "Split it, for example with `split -b 1000M`.",
-        )
-    room, invitation = room_of(tx, contact), FileInvitation(name, size)
-    data = b""
-    for content in _allowed(tx, contact, media, whole(text)):
-        data = encode_file(content, invitation, "A" * 16, preferences.agreement(tx, contact).ttl)
-        if room.pack(data) is not None:
-            return content
-    limit = room.limit(data)
-    raise TextTooLong(max(1, len(data) - limit), max(0, limit - len(data) + len(text.encode("utf-8", "replace"))))
-
-
-def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) -> Iterator[dict[str, Any]]:
-    """Apps refuse voice messages where one side does not allow them: then it is a file."""
-    voice = preferences.agreement(tx, contact).on(Feature.VOICE).by_us
-    return (content for content in media.contents(text) if content["type"] != "voice" or voice)
 
 
 def send(
@@ -101,8 +75,9 @@ def send(
 ) -> Message:
     """A new message of ours with a file, pending. Raises `InputError`, `AgentError`: nothing is stored."""
     from smpchat.agent.transactions.files import submit_file
+    from smpchat.chat.transactions import file_bodies
 
-    content = check(tx, contact, media, name, encrypted.plain_size, text)
+    content = file_bodies.check(tx, contact, media, name, encrypted.plain_size, text)
     own_id, ttl = new_id(context), preferences.agreement(tx, contact).ttl
     invitation = FileInvitation(name, encrypted.plain_size)
     body = room_of(tx, contact).pack(encode_file(content, invitation, own_id, ttl))
@@ -120,39 +95,34 @@ def send(
     return found
 
 
-def uploaded(tx: sqlite3.Connection, transfer: int, description: str, expires_at: float) -> None:
-    """The file is at its relays: its description is for the contact."""
-    file, message, _ = _of_transfer(tx, transfer)
-    if file is not None and message is not None:
-        files.keep_description(tx, message.id, description, expires_at)
+def uploaded(tx: sqlite3.Connection, transfer: int, descriptions: tuple[str, ...], expires_at: float) -> None:
+    """The file is at its relays: its description is for the contact, or each of them for a member."""
+    file, message, contact = _of_transfer(tx, transfer)
+    if file is None or message is None or contact is None:
+        return
+    description = descriptions[0]
+    if contact.is_group:
+        import json
+
+        description = json.dumps(descriptions)
+    files.keep_description(tx, message.id, description, expires_at)
 
 
-def describe(tx: sqlite3.Connection, context: Context) -> None:
-    """Send the descriptions of files that are at their relays."""
+def describe(tx: sqlite3.Connection, context: Context, to_contact: Describing) -> None:
+    """Send the descriptions of files that are at their relays: ``to_contact`` does it for one."""
     for file in files.to_describe(tx):
         message = records.message(tx, file.message_id)
         if message is not None:
-            _describe(tx, context, file, message)
+            _describe(tx, context, file, message, to_contact)
 
 
-def _describe(tx: sqlite3.Connection, context: Context, file: MessageFile, message: Message) -> None:
-    contact, shared_id = records.contact(tx, message.contact), message.shared_id or ""
-    room = room_of(tx, contact)
-    bodies: list[bytes | None] = [None]
-    for size in _PARTS:
-        bodies = [
-            room.pack(encode_description_part(DescriptionPart(shared_id, part), new_id(context)))
-            for part in parts_of(file.description, size)
-        ]
-        if None not in bodies:
-            break
+def _describe(
+    tx: sqlite3.Connection, context: Context, file: MessageFile, message: Message, to_contact: Describing
+) -> None:
+    contact = records.contact(tx, message.contact)
     files.forget_description(tx, message.id)
     try:
-        *first, last = [body for body in bodies if body is not None]
-        for body in first:
-            submit(tx, context, contact, body, None, notify=False)
-        change = changes.insert_sent(tx, message.id, contact.id)
-        submit(tx, context, contact, last, change.reference, notify=False)
+        change = to_contact(tx, context, contact, file, message)
     except (AgentError, InputError) as error:  # the contact is gone, or so much waits for it that nothing more is taken
         files.leave(tx, message.id)
         _end_sending(tx, file, message, FileState.FAILED, str(error), None)
@@ -186,22 +156,6 @@ def not_invited(tx: sqlite3.Connection, message_id: int) -> None:
         files.set_state(tx, message_id, FileState.FAILED, NOT_SENT)
         files.leave(tx, message_id)
         _changed(tx, message, FileState.FAILED)
-
-
-def new_caption(
-    tx: sqlite3.Connection, contact: Contact, file: MessageFile, text: str, shared_id: str, own_id: str, ttl: int | None
-) -> tuple[bytes, str, Any]:
-    """Another text beside a file of ours: the body, the text as it is shown, and its content. Raises `TextTooLong`."""
-    content = (file.content or {"type": "file"}) | {"text": text}
-    data, room = encode_caption(content, shared_id, own_id, ttl), room_of(tx, contact)
-    body = room.pack(data)
-    if body is None:
-        limit = room.limit(data)
-        raise TextTooLong(max(1, len(data) - limit), max(0, limit - len(data) + len(text.encode())))
-    files.set_content(tx, file.message_id, content)
-    read = read_content(content, invitation_params(FileInvitation(file.name, file.size)))
-    assert read is not None
-    return body, *read
 
 
 def _end_sending(
@@ -418,8 +372,12 @@ def _lose(tx: sqlite3.Connection, message: Message, reason: str, trouble: Troubl
     _changed(tx, message, state)
 
 
-def cancel(tx: sqlite3.Connection, context: Context, message: Message) -> None:
-    """Stop a file of either side; one of ours is deleted at its relays, and the contact told. Raises `InputError`."""
+def cancel(tx: sqlite3.Connection, context: Context, message: Message, to_contact: Withdrawing) -> None:
+    """Stop a file of either side. One of ours is deleted at its relays, and ``to_contact`` says so.
+
+    Raises:
+        InputError: There is nothing to stop.
+    """
     file = required(tx, message)
     if message.direction is Direction.RECEIVED:
         if file.state is not FileState.RECEIVING:
@@ -431,10 +389,8 @@ def cancel(tx: sqlite3.Connection, context: Context, message: Message) -> None:
     if file.state not in (FileState.SENDING, FileState.SENT):
         raise InputError(f"The file of message {message.id} is not at any relay.", "There is nothing to cancel.")
     contact = records.contact(tx, message.contact)
-    change = changes.insert_sent(tx, message.id, contact.id)
-    body = encode_file_cancel(message.shared_id or "", new_id(context))
     if not contact.gone:
-        submit(tx, context, contact, body, change.reference, notify=False)
+        to_contact(tx, context, contact, message)
     files.leave(tx, message.id)
     _end_sending(tx, file, message, FileState.CANCELLED, CANCELLED_BY_US, None)
 
@@ -479,7 +435,11 @@ def _of_transfer(
 
 
 def _connection(tx: sqlite3.Connection, message: Message) -> int:
-    return records.contact(tx, message.contact).connection_id
+    """The connection by which a message came; of a member who is not connected, that of somebody in the group."""
+    contact = records.contact(tx, message.contact)
+    if not contact.is_group:
+        return contact.connection_id
+    return memberships.connection_of_message(tx, message.id) or contact.connection_id
 
 
 def _changed(tx: sqlite3.Connection, message: Message, state: FileState) -> None:

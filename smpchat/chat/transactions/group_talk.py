@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from smpchat.agent.context import Context
 from smpchat.chat.errors import InputError, TextTooLong
@@ -20,13 +21,14 @@ from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.group_conversation import count_reactions, digest, groups_of
 from smpchat.chat.transactions.submitting import new_id
 from smpchat.chat.wire.bodies import MAX_JSON
-from smpchat.chat.wire.content import text_content
+from smpchat.chat.wire.content import PLAIN, Content, text_content
 from smpchat.chat.wire.group_encoding import encode_group_event
 from smpchat.chat.wire.group_events import Deletion, Edit, GroupEvent, Post, Reaction
 from smpchat.chat.wire.group_values import Feature, GroupQuote, MemberId, Mention, Role
 from smpchat.chat.wire.message import Quote, quotation
 from smpchat.encoding.characters import is_blank
 from smpchat.encoding.patterns import late
+from smpchat.encoding.record import replace
 
 MAX_MENTIONS = 3
 """Members that one text names; apps send no more (group-wire 5)."""
@@ -39,58 +41,84 @@ class GroupTalk:
     def __init__(self, tx: sqlite3.Connection, context: Context, contact: Contact) -> None:
         group_id = memberships.group_number(contact.connection_id)
         assert group_id is not None
-        self._tx, self._context, self._contact, self._group_id = tx, context, contact, group_id
+        self.tx, self._context, self.contact, self.group_id = tx, context, contact, group_id
         self._groups = groups_of(context)
-        self._group: Group = self._groups.load(tx, group_id)
+        self.group: Group = self._groups.load(tx, group_id)
 
     def send_text(self, text: str, reply_to: Message | None = None, *, forwarded: bool = False) -> Message:
         """A new message of ours. Raises `InputError`."""
         if is_blank(text):
             raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
-        group, shared_id = self._group, new_id(self._context)
         self._check_links(text)
         quote = None if reply_to is None else self._quotation(reply_to)
-        ttl = group.profile.disappear_after
-        post = Post(
-            text_content(text),
-            quote=quote,
-            ttl=ttl,
-            forwarded=forwarded,
-            mentions=self._mentions(text),
-            scope=scope_of(group, None),
-        )
-        self._check_room(post, text)
+        post = Post(text_content(text), quote=quote, forwarded=forwarded, mentions=self._mentions(text))
+        self._check_room(replace(post, ttl=self.group.profile.disappear_after, scope=self.scope), text)
         quoted = None
         if reply_to is not None:
             quoted = Quoted(reply_to.id, reply_to.direction, reply_to.text, sender=reply_to.sender)
+        return self.post(post, text, reply_to=quoted)
+
+    @property
+    def scope(self) -> MemberId | None:
+        """Whose support chat what we say belongs to: our own while we are not in yet."""
+        return scope_of(self.group, None)
+
+    def post(
+        self,
+        post: Post,
+        text: str,
+        *,
+        content: Content = PLAIN,
+        reply_to: Quoted | None = None,
+        before: Callable[[int], None] = lambda _: None,
+    ) -> Message:
+        """A message of ours, with the time after which it disappears here. Raises `InputError`.
+
+        Args:
+            text: As it is shown.
+            before: Called with its number before it leaves.
+        """
+        shared_id = new_id(self._context)
+        ttl = self.group.profile.disappear_after
+        post = replace(post, ttl=ttl, scope=self.scope)
         message_id = records.insert_message(
-            self._tx,
-            self._contact.id,
+            self.tx,
+            self.contact.id,
             Direction.SENT,
             text,
             self._context.now(),
             shared_id,
-            reply_to=quoted,
+            reply_to=reply_to,
             ttl=ttl,
-            forwarded=forwarded,
+            content=content,
+            forwarded=post.forwarded,
         )
-        groups.add_message(self._tx, self._group_id, message_id, group.own.id, shared_id, post.scope)
+        groups.add_message(self.tx, self.group_id, message_id, self.group.own.id, shared_id, post.scope)
+        before(message_id)
         self._present()
         self._groups.say(
-            self._tx,
-            self._group_id,
+            self.tx,
+            self.group_id,
             post,
             post.scope,
             shared_id=shared_id,
-            refer=lambda member: memberships.add_copy(self._tx, message_id, member),
+            refer=lambda member: memberships.add_copy(self.tx, message_id, member),
         )
-        if not memberships.copies(self._tx, message_id):
+        if not memberships.copies(self.tx, message_id):
             # Nobody is connected yet, or a host passes it on to all: there is nobody to wait for.
-            records.set_status(self._tx, message_id, records.MessageStatus.SENT)
-        publish(self._tx, events.MessageAdded(message_id))
-        found = records.message(self._tx, message_id)
+            records.set_status(self.tx, message_id, records.MessageStatus.SENT)
+        publish(self.tx, events.MessageAdded(message_id))
+        found = records.message(self.tx, message_id)
         assert found is not None
         return found
+
+    def say(self, event: GroupEvent, reference: int) -> None:
+        """Something to all, each copy under the same reference. Raises `InputError`."""
+        self._groups.say(self.tx, self.group_id, event, self.scope, refer=lambda _: reference)
+
+    def tell(self, member: MemberId, event: GroupEvent, reference: int | None = None) -> None:
+        """Something to one member, once we are connected."""
+        self._groups.tell(self.tx, self.group_id, member, event, reference)
 
     def edit(self, original: Message, text: str) -> SentChange:
         """Another text for a message of ours."""
@@ -98,53 +126,54 @@ class GroupTalk:
             raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
         assert original.shared_id is not None
         self._check_links(text)
-        scope = scope_of(self._group, None)
+        scope = scope_of(self.group, None)
         edit = Edit(original.shared_id, text_content(text), original.ttl, mentions=self._mentions(text), scope=scope)
         self._check_room(edit, text)
-        changes.edit(self._tx, original.id, text, edited=True, live=False)
-        return self._change(original, edit, events.Change.EDITED)
+        changes.edit(self.tx, original.id, text, edited=True, live=False)
+        return self.change(original, edit, events.Change.EDITED)
 
     def retract(self, original: Message) -> SentChange:
         """A message is taken back: one of ours, or, if our role lets us, somebody else's."""
         author, shared_id = self._author(original)
-        mine = author == self._group.own.id
-        if not mine and not may(Deed.MODERATE, self._group.own.role, self._role_of(author)):
+        mine = author == self.group.own.id
+        if not mine and not may(Deed.MODERATE, self.group.own.role, self._role_of(author)):
             raise InputError(
                 f"Message {original.id} is not yours, and you may not delete what others wrote in this group.",
                 "Ask a moderator or admin of the group to delete it.",
             )
-        deletion = Deletion(shared_id, None if mine else author, scope_of(self._group, None))
-        sent = self._change(original, deletion, events.Change.DELETED)
-        whole = self._group.profile.allows(Feature.FULL_DELETE, self._group.own.role)
-        changes.delete(self._tx, original.id)
-        left = records.message(self._tx, original.id)
+        deletion = Deletion(shared_id, None if mine else author, scope_of(self.group, None))
+        sent = self.change(original, deletion, events.Change.DELETED)
+        whole = self.group.profile.allows(Feature.FULL_DELETE, self.group.own.role)
+        changes.delete(self.tx, original.id)
+        left = records.message(self.tx, original.id)
         if whole and left is not None:
-            changes.erase(self._tx, left)
-            groups.gone(self._tx, self._group_id, author, shared_id)
+            changes.erase(self.tx, left)
+            groups.gone(self.tx, self.group_id, author, shared_id)
         return SentChange(sent.id, sent.message_id, sent.status, sent.reason, left)
 
     def react(self, original: Message, emoji: str, *, add: bool) -> SentChange:
         """A reaction of ours."""
-        if not self._group.profile.allows(Feature.REACTIONS, self._group.own.role):
+        if not self.group.profile.allows(Feature.REACTIONS, self.group.own.role):
             raise InputError("Nothing was sent: this group does not allow reactions.", "Reply with a text instead.")
         author, shared_id = self._author(original)
-        own = self._group.own.id
-        if not groups.react(self._tx, self._group_id, author, shared_id, own, emoji, add=add):
+        own = self.group.own.id
+        if not groups.react(self.tx, self.group_id, author, shared_id, own, emoji, add=add):
             have = "already has a" if add else "has no"
             raise InputError(f"Message {original.id} {have} {emoji} from you.", "Nothing was changed.")
-        count_reactions(self._tx, self._group_id, original.id, author, shared_id)
-        reaction = Reaction(shared_id, author, emoji, add, scope_of(self._group, None))
-        return self._change(original, reaction, events.Change.REACTION)
+        count_reactions(self.tx, self.group_id, original.id, author, shared_id)
+        reaction = Reaction(shared_id, author, emoji, add, scope_of(self.group, None))
+        return self.change(original, reaction, events.Change.REACTION)
 
-    def _change(self, original: Message, event: GroupEvent, change: events.Change) -> SentChange:
-        sent = changes.insert_sent(self._tx, original.id, self._contact.id)
-        self._groups.say(self._tx, self._group_id, event, scope_of(self._group, None), refer=lambda _: sent.reference)
-        publish(self._tx, events.MessageChanged(original.id, self._contact.alias, change, Direction.SENT))
-        found = records.message(self._tx, original.id)
+    def change(self, original: Message, event: GroupEvent, change: events.Change) -> SentChange:
+        """A change of a message, to all. Raises `InputError`."""
+        sent = changes.insert_sent(self.tx, original.id, self.contact.id)
+        self._groups.say(self.tx, self.group_id, event, scope_of(self.group, None), refer=lambda _: sent.reference)
+        publish(self.tx, events.MessageChanged(original.id, self.contact.alias, change, Direction.SENT))
+        found = records.message(self.tx, original.id)
         return SentChange(sent.id, sent.message_id, sent.status, sent.reason, found)
 
     def _author(self, message: Message) -> tuple[MemberId, str]:
-        found = groups.author_of(self._tx, message.id)
+        found = groups.author_of(self.tx, message.id)
         if found is None:
             raise InputError(
                 f"You cannot reply or react to message {message.id}.", "It is a line of smpchat, and no message."
@@ -152,7 +181,7 @@ class GroupTalk:
         return found
 
     def _role_of(self, member: MemberId) -> Role | None:
-        known = self._group.find(member)
+        known = self.group.find(member)
         return None if known is None else known.role
 
     def _quotation(self, original: Message) -> GroupQuote:
@@ -165,7 +194,7 @@ class GroupTalk:
         names = [match.group(1) for match in _MENTION().finditer(text)]
         if not names:
             return ()
-        by_name = {name.casefold(): member for member, name in member_names.all_of(self._tx, self._group_id).items()}
+        by_name = {name.casefold(): member for member, name in member_names.all_of(self.tx, self.group_id).items()}
         found = {name: by_name[name.casefold()] for name in names if name.casefold() in by_name}
         return tuple(Mention(name, MemberId(member)) for name, member in list(found.items())[:MAX_MENTIONS])
 
@@ -173,7 +202,7 @@ class GroupTalk:
         """What every receiver would leave out is not sent."""
         from smpchat.chat.machines.group_content import holds_link
 
-        if holds_link(text) and not self._group.profile.allows(Feature.SIMPLEX_LINKS, self._group.own.role):
+        if holds_link(text) and not self.group.profile.allows(Feature.SIMPLEX_LINKS, self.group.own.role):
             raise InputError(
                 "Nothing was sent: this group does not allow SimpleX links from you.", "Leave out the link."
             )
@@ -185,11 +214,11 @@ class GroupTalk:
 
     def _present(self) -> None:
         """Who we are now, if the members know us otherwise; not while only a host reads what we say."""
-        if self._group.own.pending or groups.incognito(self._tx, self._group_id) is not None:
+        if self.group.own.pending or groups.incognito(self.tx, self.group_id) is not None:
             return
         conversation = self._groups.conversation
-        own = conversation.profile(self._tx, self._group_id)
-        told = profiles.told(self._tx, self._contact.id)
+        own = conversation.profile(self.tx, self.group_id)
+        told = profiles.told(self.tx, self.contact.id)
         if told is not None and told != digest(own):
-            self._groups.present(self._tx, self._group_id, own)
-        profiles.save_told(self._tx, self._contact.id, digest(own))
+            self._groups.present(self.tx, self.group_id, own)
+        profiles.save_told(self.tx, self.contact.id, digest(own))

@@ -39,7 +39,7 @@ from smpchat.chat.machines.group_inputs import (
     is_post,
 )
 from smpchat.chat.machines.group_links import answered, invited, invited_again
-from smpchat.chat.machines.group_sending import deliver, deliver_profile, may_say, wants_receipts
+from smpchat.chat.machines.group_sending import deliver, deliver_profile, may_say, to_member, wants_receipts
 from smpchat.chat.machines.group_states import Group, Link, Standing
 from smpchat.chat.machines.groups import step
 from smpchat.chat.store import groups
@@ -177,6 +177,14 @@ class GroupTransactions(Record):
         if refusal is not None:
             raise InputError(refusal, "Ask somebody in the group to invite you.")
         return self._send(tx, group_id, deliver(group, event, scope), shared_id, refer)
+
+    def tell(
+        self, tx: sqlite3.Connection, group_id: int, member: MemberId, event: GroupEvent, reference: int | None = None
+    ) -> None:
+        """Say something to one member: now, or once we are connected."""
+        for send in to_member(self._load(tx, group_id), member, event):
+            if isinstance(send, effects.Send):
+                self._send(tx, group_id, send, refer=None if reference is None else lambda _: reference)
 
     def present(self, tx: sqlite3.Connection, group_id: int, profile: Profile) -> None:
         """Tell the members who we are now."""

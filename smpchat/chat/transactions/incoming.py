@@ -307,7 +307,7 @@ class ChatApplication:
 
     def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
         """The contact is to be told where the file is."""
-        files.uploaded(tx, file_id, descriptions[0], self._now() + message_files.KEPT)
+        files.uploaded(tx, file_id, descriptions, self._now() + message_files.KEPT)
 
     def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
         """The file is in its place."""

@@ -1,0 +1,109 @@
+"""Bodies of messages with files of ours: which form has room, where the file is, another text beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from smpchat.agent.context import Context
+from smpchat.chat.errors import InputError, TextTooLong
+from smpchat.chat.store import files
+from smpchat.chat.store.files import MessageFile
+from smpchat.chat.store.records import Contact, Message
+from smpchat.chat.transactions import changes, preferences
+from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.transactions.room import room_of
+from smpchat.chat.transactions.submitting import new_id, submit
+from smpchat.chat.wire.content import read_content, whole
+from smpchat.chat.wire.files import (
+    MAX_FILE,
+    PART,
+    DescriptionPart,
+    FileInvitation,
+    encode_caption,
+    encode_description_part,
+    encode_file,
+    encode_file_cancel,
+    invitation_params,
+    parts_of,
+)
+from smpchat.chat.wire.preferences import Feature
+
+if TYPE_CHECKING:  # only who sends a file needs it
+    from smpchat.chat.wire.media import Media
+
+_PARTS = (PART, PART * 2 // 3, PART // 3, PART // 8)
+"""Sizes of the parts of a description: the largest one that fits into a message is taken."""
+
+
+def check_size(size: int) -> None:
+    """Raises `InputError` if apps would not take a file so large."""
+    if size > MAX_FILE:
+        raise InputError(
+            f"The file has {size:,} bytes; SimpleX apps accept at most {MAX_FILE:,}.",
+            "Split it, for example with `split -b 1000M`.",
+        )
+
+
+def check(tx: sqlite3.Connection, contact: Contact, media: Media, name: str, size: int, text: str) -> dict[str, Any]:
+    """``content`` of the message with a file of ours, in the best form for which it has room. Raises `InputError`."""
+    check_size(size)
+    room, invitation = room_of(tx, contact), FileInvitation(name, size)
+    data = b""
+    for content in _allowed(tx, contact, media, whole(text)):
+        data = encode_file(content, invitation, "A" * 16, preferences.agreement(tx, contact).ttl)
+        if room.pack(data) is not None:
+            return content
+    limit = room.limit(data)
+    raise TextTooLong(max(1, len(data) - limit), max(0, limit - len(data) + len(text.encode("utf-8", "replace"))))
+
+
+def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) -> Iterator[dict[str, Any]]:
+    """Apps refuse voice messages where one side does not allow them: then it is a file."""
+    voice = preferences.agreement(tx, contact).on(Feature.VOICE).by_us
+    return (content for content in media.contents(text) if content["type"] != "voice" or voice)
+
+
+def describe(
+    tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
+) -> SentChange:
+    """Tell a contact where a file is; the change is the last part. Raises `InputError`, `AgentError`."""
+    room, shared_id = room_of(tx, contact), message.shared_id or ""
+    bodies: list[bytes | None] = [None]
+    for size in _PARTS:
+        bodies = [
+            room.pack(encode_description_part(DescriptionPart(shared_id, part), new_id(context)))
+            for part in parts_of(file.description, size)
+        ]
+        if None not in bodies:
+            break
+    *first, last = [body for body in bodies if body is not None]
+    for body in first:
+        submit(tx, context, contact, body, None, notify=False)
+    change = changes.insert_sent(tx, message.id, contact.id)
+    submit(tx, context, contact, last, change.reference, notify=False)
+    return change
+
+
+def new_caption(
+    tx: sqlite3.Connection, contact: Contact, file: MessageFile, text: str, shared_id: str, own_id: str, ttl: int | None
+) -> tuple[bytes, str, Any]:
+    """Another text beside a file of ours: the body, the text as it is shown, and its content. Raises `TextTooLong`."""
+    content = (file.content or {"type": "file"}) | {"text": text}
+    data, room = encode_caption(content, shared_id, own_id, ttl), room_of(tx, contact)
+    body = room.pack(data)
+    if body is None:
+        limit = room.limit(data)
+        raise TextTooLong(max(1, len(data) - limit), max(0, limit - len(data) + len(text.encode())))
+    files.set_content(tx, file.message_id, content)
+    read = read_content(content, invitation_params(FileInvitation(file.name, file.size)))
+    assert read is not None
+    return body, *read
+
+
+def withdraw(tx: sqlite3.Connection, context: Context, contact: Contact, message: Message) -> None:
+    """Tell a contact that a file of ours is not to be had any more."""
+    change = changes.insert_sent(tx, message.id, contact.id)
+    body = encode_file_cancel(message.shared_id or "", new_id(context))
+    submit(tx, context, contact, body, change.reference, notify=False)

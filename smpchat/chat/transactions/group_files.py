@@ -1,0 +1,135 @@
+"""Files of ours in a group: encrypted and uploaded once, and described to each member by itself.
+
+Each member gets chunks under ids of its own,
+so that relays cannot tell who fetches the same (xftp-wire 7); whom we do not write to straight gets what the host has.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smpchat.agent.context import Context
+from smpchat.chat.errors import InputError, TextTooLong
+from smpchat.chat.machines.group_sending import recipients
+from smpchat.chat.machines.group_states import Link
+from smpchat.chat.store import events, files
+from smpchat.chat.store.files import MessageFile
+from smpchat.chat.store.records import Contact, Message
+from smpchat.chat.transactions import changes
+from smpchat.chat.transactions.changes import SentChange
+from smpchat.chat.transactions.file_bodies import check_size
+from smpchat.chat.transactions.group_talk import GroupTalk
+from smpchat.chat.wire.bodies import MAX_JSON
+from smpchat.chat.wire.content import read_content, whole
+from smpchat.chat.wire.files import PART, FileInvitation, description_params, invitation_params, parts_of
+from smpchat.chat.wire.group_encoding import encode_group_event
+from smpchat.chat.wire.group_events import Edit, FileDescribed, FileWithdrawn, Post
+from smpchat.chat.wire.group_values import Feature
+
+if TYPE_CHECKING:  # only who sends a file needs it
+    from smpchat.agent.store.encrypted_files import EncryptedFile
+    from smpchat.chat.wire.media import Media
+
+MAX_SLOTS = 64
+"""Members who get chunks under ids of their own; in a larger group some share them. Each costs 32 bytes of a chunk's
+registration at the relay."""
+_SLOTS = 4
+"""As many at least: apps register so many, and a relay is to learn nothing from fewer."""
+_ID = "A" * 16
+
+
+def check(talk: GroupTalk, media: Media, name: str, size: int, text: str) -> dict[str, Any]:
+    """``content`` of the message with a file, in the best form for which it has room. Raises `InputError`."""
+    check_size(size)
+    group = talk.group
+    if not group.profile.allows(Feature.FILES, group.own.role):
+        raise InputError("Nothing was sent: this group does not allow files from you.", "Send a text instead.")
+    voice = group.profile.allows(Feature.VOICE, group.own.role)
+    invitation, size_of = invitation_params(FileInvitation(name, size)), 0
+    for content in media.contents(whole(text)):
+        if content["type"] != "voice" or voice:
+            post = Post(content, invitation, ttl=group.profile.disappear_after, scope=talk.scope)
+            size_of = len(encode_group_event(post, _ID))
+            if size_of <= MAX_JSON:
+                return content
+    raise TextTooLong(size_of - MAX_JSON, max(0, len(text.encode("utf-8", "replace")) - size_of + MAX_JSON))
+
+
+def send(
+    tx: sqlite3.Connection,
+    context: Context,
+    contact: Contact,
+    path: Path,
+    name: str,
+    encrypted: EncryptedFile,
+    media: Media,
+    text: str,
+) -> Message:
+    """A new message of ours with a file, pending. Raises `InputError`, `AgentError`: nothing is stored."""
+    from smpchat.agent.transactions.files import submit_file
+
+    talk = GroupTalk(tx, context, contact)
+    content = check(talk, media, name, encrypted.plain_size, text)
+    invitation = invitation_params(FileInvitation(name, encrypted.plain_size))
+    read = read_content(content, invitation)
+    assert read is not None
+    slots = min(MAX_SLOTS, max(_SLOTS, len(recipients(talk.group, talk.scope))))
+
+    def keep(message_id: int) -> None:
+        transfer = submit_file(tx, context, encrypted, name, slots)
+        files.send(tx, message_id, name, encrypted.plain_size, path, transfer, content)
+
+    return talk.post(Post(content, invitation), read[0], content=read[1], before=keep)
+
+
+def describe(
+    tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
+) -> SentChange:
+    """Tell each member where the file is; the change is the last part. Raises `InputError`, `AgentError`."""
+    talk, texts = GroupTalk(tx, context, contact), json.loads(file.description)
+    shared_id, change = message.shared_id or "", changes.insert_sent(tx, message.id, contact.id)
+    members = recipients(talk.group, talk.scope)
+    straight = [member for member in members if member.link is Link.CONNECTED]
+    for number, member in enumerate(straight or members):
+        parts = _parts(shared_id, texts[number % len(texts)])
+        for part in parts[:-1]:
+            talk.tell(member.id, part)
+        talk.tell(member.id, parts[-1], change.reference)
+    # Who is not connected is described it by the host, or once it is: by a description of its own if there is one.
+    for number, member in enumerate(members if straight else ()):
+        if member.link is not Link.CONNECTED:
+            for part in _parts(shared_id, texts[(len(straight) + number) % len(texts)]):
+                talk.tell(member.id, part)
+    return change
+
+
+def _parts(shared_id: str, text: str) -> list[FileDescribed]:
+    size = PART
+    while True:
+        found = [FileDescribed(shared_id, description_params(part)) for part in parts_of(text, size)]
+        if all(len(encode_group_event(part, _ID)) <= MAX_JSON for part in found):
+            return found
+        size = size * 2 // 3
+
+
+def withdraw(tx: sqlite3.Connection, context: Context, contact: Contact, message: Message) -> None:
+    """Tell the members that a file of ours is not to be had any more."""
+    change = changes.insert_sent(tx, message.id, contact.id)
+    GroupTalk(tx, context, contact).say(FileWithdrawn(message.shared_id or ""), change.reference)
+
+
+def new_caption(talk: GroupTalk, file: MessageFile, original: Message, text: str) -> SentChange:
+    """Another text beside a file of ours."""
+    content = (file.content or {"type": "file"}) | {"text": text}
+    read = read_content(content, invitation_params(FileInvitation(file.name, file.size)))
+    assert read is not None
+    edit = Edit(original.shared_id or "", content, original.ttl, scope=talk.scope)
+    size = len(encode_group_event(edit, _ID))
+    if size > MAX_JSON:
+        raise TextTooLong(size - MAX_JSON, max(0, len(text.encode()) - size + MAX_JSON))
+    files.set_content(talk.tx, file.message_id, content)
+    changes.edit(talk.tx, original.id, read[0], edited=True, live=False, content=read[1])
+    return talk.change(original, edit, events.Change.EDITED)
