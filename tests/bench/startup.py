@@ -2,11 +2,12 @@
 
     python -m tests.bench.startup [--rounds N]
 
-Prints medians and their ratios to ``python -c pass``, which runs once in each round, between the commands, so that
-what else the machine does weighs on all alike: ``--help``; commands that only read; ``send`` handed to an online
-process (`listen` runs meanwhile, as it would in another terminal); ``invite`` of a new profile, with the relay running;
-and of a new profile's ``connect``, the times from the start of its process to its first byte on the network, and from
-the last line that it prints to the end of its process.
+Prints for each command the median of the time that passes and the least CPU time, and the ratios of both to those of
+``python -c pass``, which runs once in each round, between the commands, so that what else the machine does weighs on
+all alike; where that is much, only the CPU times tell anything. The commands: ``--help``; some that only read; ``send``
+handed to an online process (`listen` runs meanwhile, as it would in another terminal); ``invite`` of a new profile,
+with the relay running; and of a new profile's ``connect``, the times from the start of its process to its first byte on
+the network, and from the last line that it prints to the end of its process.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import socket
 import statistics
 import subprocess
@@ -67,6 +69,7 @@ class Bench:
         self.environment = {**os.environ, "SMPCHAT_HOME": home, "PYTHONPATH": checkout}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled, once
         self.figures: defaultdict[str, list[float]] = defaultdict(list)
+        self.cpu: defaultdict[str, list[float]] = defaultdict(list)
 
     def smpchat(self, *arguments: str) -> str:
         """Run the program; its standard output."""
@@ -75,9 +78,10 @@ class Bench:
 
     def take(self, name: str, command: Sequence[str]) -> None:
         """Measure a command from its start to its end."""
-        start = time.perf_counter()
+        start, used = time.perf_counter(), _cpu_of_children()
         subprocess.run(command, env=self.environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.figures[name].append(time.perf_counter() - start)
+        self.cpu[name].append(_cpu_of_children() - used)
 
     def take_connect(self, gate: Gate, link: str, profile: str) -> None:
         """Measure the beginning and the end of a join by a profile that has never run."""
@@ -115,6 +119,12 @@ class Bench:
         return Gate(host, int(port))
 
 
+def _cpu_of_children() -> float:
+    """CPU seconds of all processes that have ended; the relay and `listen`, which go on, are not among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _link(printed: str) -> str:
     [link] = [value["link"] for line in printed.splitlines() if "link" in (value := json.loads(line))]
     return str(link)
@@ -141,6 +151,7 @@ def measure(bench: Bench, rounds: int) -> None:
         for number in range(rounds + 1):
             if number == 1:
                 bench.figures.clear()
+                bench.cpu.clear()
             bench.take("python -c pass", NOTHING)
             bench.take("smpchat --help", [*PROGRAM, "--help"])
             for command in READING:
@@ -163,9 +174,12 @@ def main() -> None:
         finally:
             bench.smpchat("relay", "stop")
     medians = {name: statistics.median(seconds) for name, seconds in bench.figures.items()}
-    nothing = medians["python -c pass"]
+    least = {name: min(seconds) for name, seconds in bench.cpu.items()}
+    nothing = "python -c pass"
+    print(f"{'':45} {'median':>9}  ratio {'CPU':>9}  ratio")
     for name, seconds in medians.items():
-        print(f"{name:45} {seconds * 1000:6.0f} ms  {seconds / nothing:5.1f}")
+        cpu = f" {least[name] * 1000:6.0f} ms  {least[name] / least[nothing]:5.1f}" if name in least else ""
+        print(f"{name:45} {seconds * 1000:6.0f} ms  {seconds / medians[nothing]:5.1f}{cpu}")
 
 
 if __name__ == "__main__":
