@@ -387,7 +387,9 @@ class Client(FileCalls):
     async def forward(
         self, message_id: int, alias: str, *, wait: WaitFor = Wait.SENT, timeout: float = RELAY_TIMEOUT
     ) -> Message:
-        """Forward a text of any conversation to a contact; waits and raises as `send` does."""
+        """Forward a text or a file of any conversation to a contact; waits and raises as `send` and `send_file` do."""
+        if self._service.has_file(message_id):
+            return await self._forward_file(message_id, alias, Wait(wait), timeout)
         return await self._sent(self._service.forward(message_id, alias), Wait(wait), timeout)
 
     async def _sent(self, message: Message, wait: Wait, seconds: float) -> Message:

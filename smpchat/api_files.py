@@ -13,6 +13,7 @@ from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.online.moving import until_moved
 from smpchat.chat.online.patience import RELAY_TIMEOUT
 from smpchat.chat.online.wait import Wait
+from smpchat.chat.service.files import OutgoingFile
 from smpchat.chat.store.records import Message
 
 WaitFor = Wait | Literal["none", "sent", "delivered"]
@@ -62,13 +63,20 @@ class FileCalls(ProfileCalls):
         self, alias: str, path: Path | str, text: str, seconds: float | None, progress: Progress, *, anyway: bool
     ) -> Message:
         """A message with a file that was encrypted, stored, and brought to its relays unless ``seconds`` is 0."""
+        return await self._bring(self._service.look_at_file(alias, path, text), seconds, progress, anyway=anyway)
+
+    async def _forward_file(self, message_id: int, alias: str, wait: Wait, seconds: float) -> Message:
+        file = self._service.forwarded_file(message_id, alias)
+        moved = await self._bring(file, 0.0 if wait is Wait.NONE else seconds, no_progress, anyway=False)
+        return await self._sent(moved, wait, seconds)
+
+    async def _bring(self, file: OutgoingFile, seconds: float | None, progress: Progress, *, anyway: bool) -> Message:
         service, left = self._service, False
 
         def check(*_: int) -> None:
             if left:
                 raise asyncio.CancelledError
 
-        file = service.look_at_file(alias, path, text)
         try:
             encrypted = await asyncio.to_thread(service.encrypt_file, file, check)
         except BaseException:

@@ -33,16 +33,37 @@ async def deliver_files(
     """Send files, each in a message of its own; the text is sent with the first. All can be sent, or none is."""
     with closing(environment.open_as(WritingProfile)) as service:
         looked_at = [service.look_at_file(who, path, "" if at else text) for at, path in enumerate(paths)]
-        messages = [_store(environment, service, file, anyway=anyway) for file in looked_at]
-        if (Wait(environment.setting("wait")) if wait is None else wait) is Wait.NONE:
-            return ExitStatus.OK
-        async with online(service, environment.relay()):
-            for file, message in zip(looked_at, messages, strict=True):
-                with bar(environment, file.name, file.size) as tell:
-                    moved = await until_moved(environment, service, message.id, patience, tell)
-                show_progress(environment, moved)
-                await wait_online_for_message(environment, service, message, wait, patience)
+        return await _deliver(environment, service, looked_at, wait, patience, anyway=anyway)
+
+
+async def forward_file(
+    environment: Environment, number: int, who: str, wait: Wait | None, patience: float | None
+) -> int:
+    """Forward the file of a message: it is encrypted and sent anew."""
+    with closing(environment.open_as(WritingProfile)) as service:
+        file = service.forwarded_file(number, who)
+        return await _deliver(environment, service, [file], wait, patience)
+
+
+async def _deliver(
+    environment: Environment,
+    service: WritingProfile,
+    looked_at: Sequence[OutgoingFile],
+    wait: Wait | None,
+    patience: float | None,
+    *,
+    anyway: bool = False,
+) -> int:
+    messages = [_store(environment, service, file, anyway=anyway) for file in looked_at]
+    if (Wait(environment.setting("wait")) if wait is None else wait) is Wait.NONE:
         return ExitStatus.OK
+    async with online(service, environment.relay()):
+        for file, message in zip(looked_at, messages, strict=True):
+            with bar(environment, file.name, file.size) as tell:
+                moved = await until_moved(environment, service, message.id, patience, tell)
+            show_progress(environment, moved)
+            await wait_online_for_message(environment, service, message, wait, patience)
+    return ExitStatus.OK
 
 
 def _store(environment: Environment, service: WritingProfile, file: OutgoingFile, *, anyway: bool) -> Message:

@@ -28,7 +28,7 @@ from smpchat.chat.wire.content import whole
 from smpchat.chat.wire.picture import picture_of
 from smpchat.crypto.entropy import Entropy
 from smpchat.encoding.reader import DecodeError
-from smpchat.encoding.record import Record, field
+from smpchat.encoding.record import Record, field, replace
 
 if TYPE_CHECKING:  # imported where they are used
     from smpchat.agent.store.encrypted_files import EncryptedFile
@@ -55,6 +55,7 @@ class OutgoingFile(Record):
     size: int
     media: Media
     text: str = field(default="", repr=False)
+    forwarded: bool = False
 
 
 def no_relay_of_ours(_: object) -> bool:
@@ -70,8 +71,38 @@ class FileProfile(StoredProfile):
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
+    def has_file(self, message_id: int) -> bool:
+        """Whether a message has a file, so that it is forwarded by `forwarded_file`. Raises `InputError`."""
+        message = conversation.message(self.database.connection, message_id)
+        return message.file is not None and not message.deleted
+
+    def forwarded_file(self, message_id: int, who: str) -> OutgoingFile:
+        """The file of a message, to be sent to somebody else, with its text.
+
+        Nobody can use the keys of somebody else's description, so that the file itself is sent anew (xftp-wire 7.3).
+
+        Raises:
+            InputError: It is not on this computer, or cannot be sent; `UnknownContact`.
+        """
+        tx = self.database.connection
+        message = conversation.message(tx, message_id)
+        path = files.required(tx, message).path
+        if path is None and message.direction is Direction.RECEIVED:
+            raise InputError(
+                f"You have not received the file of message {message_id} yet.",
+                f"First: `smpchat receive {message_id}`",
+            )
+        if path is None:
+            raise InputError(f"The file of message {message_id} is not known any more.", "Send the file itself.")
+        words = message.text.removeprefix(message.note or "").lstrip()
+        found = self._look_at(who, path, words, forwarded=True)
+        return replace(found, name=whole(files.required(tx, message).name))
+
     def look_at_file(self, who: str, path: Path | str, text: str = "") -> OutgoingFile:
         """A file that can be sent. Raises `InputError`, `UnknownContact`: it cannot."""
+        return self._look_at(who, path, text)
+
+    def _look_at(self, who: str, path: Path | str, text: str, *, forwarded: bool = False) -> OutgoingFile:
         from smpchat.chat.wire.media import look_at
 
         tx = self.database.connection
@@ -86,16 +117,18 @@ class FileProfile(StoredProfile):
                 media = look_at(file, status.st_size)
         except OSError as error:
             raise InputError(f"{place} cannot be read: {error.strerror}.", "Give a file that you can read.") from error
-        found = OutgoingFile(contact.alias, place, whole(place.name), status.st_size, media, text)
+        found = OutgoingFile(contact.alias, place, whole(place.name), status.st_size, media, text, forwarded)
         if contact.is_group:
             from smpchat.chat.transactions import group_files
             from smpchat.chat.transactions.group_talk import GroupTalk
 
-            group_files.check(GroupTalk(tx, self.context, contact), media, found.name, found.size, text)
+            group_files.check(
+                GroupTalk(tx, self.context, contact), media, found.name, found.size, text, forwarded=forwarded
+            )
         else:
             from smpchat.chat.transactions import file_bodies  # who sends no file does not wait for it
 
-            file_bodies.check(tx, contact, media, found.name, found.size, text)
+            file_bodies.check(tx, contact, media, found.name, found.size, text, forwarded=forwarded)
         return found
 
     def encrypt_file(self, file: OutgoingFile, progress: Progress | None = None) -> EncryptedFile:
@@ -130,7 +163,9 @@ class FileProfile(StoredProfile):
             name, media, send = file.name, file.media, files.send
             if contact.is_group:
                 from smpchat.chat.transactions.group_files import send
-            return send(tx, self.context, contact, file.path, name, encrypted, media, file.text)
+            return send(
+                tx, self.context, contact, file.path, name, encrypted, media, file.text, forwarded=file.forwarded
+            )
 
     def send_file(
         self,

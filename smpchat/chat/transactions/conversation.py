@@ -110,7 +110,7 @@ def forward(tx: sqlite3.Connection, context: Context, message_id: int, contact: 
     if original.held:
         raise InputError(f"Message {message_id} is still being written.", "Wait until it is finished, then forward it.")
     if original.note:
-        raise InputError(f"Message {message_id} is not a text.", "Only texts can be forwarded.")
+        raise InputError(f"Message {message_id} is not a text.", "Only texts and files can be forwarded.")
     return send_text(tx, context, contact, original.text, forwarded=True)
 
 

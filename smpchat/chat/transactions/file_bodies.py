@@ -46,13 +46,15 @@ def check_size(size: int) -> None:
         )
 
 
-def check(tx: sqlite3.Connection, contact: Contact, media: Media, name: str, size: int, text: str) -> dict[str, Any]:
+def check(
+    tx: sqlite3.Connection, contact: Contact, media: Media, name: str, size: int, text: str, *, forwarded: bool = False
+) -> dict[str, Any]:
     """``content`` of the message with a file of ours, in the best form for which it has room. Raises `InputError`."""
     check_size(size)
     room, invitation = room_of(tx, contact), FileInvitation(name, size)
     data = b""
     for content in _allowed(tx, contact, media, whole(text)):
-        data = encode_file(content, invitation, "A" * 16, preferences.agreement(tx, contact).ttl)
+        data = encode_file(content, invitation, "A" * 16, preferences.agreement(tx, contact).ttl, forwarded=forwarded)
         if room.pack(data) is not None:
             return content
     limit = room.limit(data)

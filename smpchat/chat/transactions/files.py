@@ -72,19 +72,29 @@ def send(
     encrypted: EncryptedFile,
     media: Media,
     text: str,
+    *,
+    forwarded: bool = False,
 ) -> Message:
     """A new message of ours with a file, pending. Raises `InputError`, `AgentError`: nothing is stored."""
     from smpchat.agent.transactions.files import submit_file
     from smpchat.chat.transactions import file_bodies
 
-    content = file_bodies.check(tx, contact, media, name, encrypted.plain_size, text)
+    content = file_bodies.check(tx, contact, media, name, encrypted.plain_size, text, forwarded=forwarded)
     own_id, ttl = new_id(context), preferences.agreement(tx, contact).ttl
     invitation = FileInvitation(name, encrypted.plain_size)
-    body = room_of(tx, contact).pack(encode_file(content, invitation, own_id, ttl))
+    body = room_of(tx, contact).pack(encode_file(content, invitation, own_id, ttl, forwarded=forwarded))
     read = read_content(content, invitation_params(invitation))
     assert body is not None and read is not None
     message_id = records.insert_message(
-        tx, contact.id, Direction.SENT, read[0], context.now(), own_id, ttl=ttl, content=read[1]
+        tx,
+        contact.id,
+        Direction.SENT,
+        read[0],
+        context.now(),
+        own_id,
+        ttl=ttl,
+        content=read[1],
+        forwarded=forwarded,
     )
     transfer = submit_file(tx, context, encrypted, name)
     files.send(tx, message_id, name, encrypted.plain_size, path, transfer, content)

@@ -41,7 +41,7 @@ _SLOTS = 4
 _ID = "A" * 16
 
 
-def check(talk: GroupTalk, media: Media, name: str, size: int, text: str) -> dict[str, Any]:
+def check(talk: GroupTalk, media: Media, name: str, size: int, text: str, *, forwarded: bool = False) -> dict[str, Any]:
     """``content`` of the message with a file, in the best form for which it has room. Raises `InputError`."""
     check_size(size)
     group = talk.group
@@ -51,7 +51,8 @@ def check(talk: GroupTalk, media: Media, name: str, size: int, text: str) -> dic
     invitation, size_of = invitation_params(FileInvitation(name, size)), 0
     for content in media.contents(whole(text)):
         if content["type"] != "voice" or voice:
-            post = Post(content, invitation, ttl=group.profile.disappear_after, scope=talk.scope)
+            ttl = group.profile.disappear_after
+            post = Post(content, invitation, ttl=ttl, scope=talk.scope, forwarded=forwarded)
             size_of = len(encode_group_event(post, _ID))
             if size_of <= MAX_JSON:
                 return content
@@ -67,12 +68,14 @@ def send(
     encrypted: EncryptedFile,
     media: Media,
     text: str,
+    *,
+    forwarded: bool = False,
 ) -> Message:
     """A new message of ours with a file, pending. Raises `InputError`, `AgentError`: nothing is stored."""
     from smpchat.agent.transactions.files import submit_file
 
     talk = GroupTalk(tx, context, contact)
-    content = check(talk, media, name, encrypted.plain_size, text)
+    content = check(talk, media, name, encrypted.plain_size, text, forwarded=forwarded)
     invitation = invitation_params(FileInvitation(name, encrypted.plain_size))
     read = read_content(content, invitation)
     assert read is not None
@@ -82,7 +85,7 @@ def send(
         transfer = submit_file(tx, context, encrypted, name, slots)
         files.send(tx, message_id, name, encrypted.plain_size, path, transfer, content)
 
-    return talk.post(Post(content, invitation), read[0], content=read[1], before=keep)
+    return talk.post(Post(content, invitation, forwarded=forwarded), read[0], content=read[1], before=keep)
 
 
 def describe(

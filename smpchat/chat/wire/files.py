@@ -133,11 +133,20 @@ def parts_of(text: str, size: int = PART) -> Iterator[FileDescription]:
         yield FileDescription(text[(number - 1) * size : number * size], number, number == count)
 
 
-def encode_file(content: dict[str, Any], invitation: FileInvitation, own_id: str, ttl: int | None = None) -> bytes:
+def encode_file(
+    content: dict[str, Any],
+    invitation: FileInvitation,
+    own_id: str,
+    ttl: int | None = None,
+    *,
+    forwarded: bool = False,
+) -> bytes:
     """``x.msg.new`` with a file. ``content``: as `smpchat.chat.wire.media` makes it."""
     params: dict[str, Any] = {"content": content, "file": invitation_params(invitation)}
     if ttl is not None:
         params["ttl"] = ttl
+    if forwarded:
+        params["forward"] = True
     return _encode("x.msg.new", params, own_id)
 
 

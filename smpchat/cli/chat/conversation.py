@@ -268,7 +268,10 @@ class Conversation:
 
     def forward(self, number: int, who: str) -> None:
         """Forward a message, usually to a contact other than the current one."""
-        self._show_sent(self.service.forward(number, who))
+        if self.service.has_file(number):
+            self.outgoing.begin(self.service.forwarded_file(number, who))
+        else:
+            self._show_sent(self.service.forward(number, who))
 
     def _not_sent(self, error: ChatError | AgentError) -> None:
         said = (printable(str(error)), " ", (self.environment.as_typed(error.hint), "dim"))

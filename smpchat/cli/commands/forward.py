@@ -1,12 +1,17 @@
-"""``forward``: sends a text of any conversation to another contact, marked as forwarded."""
+"""``forward``: sends a text or a file of any conversation to another contact, marked as forwarded."""
 
 from __future__ import annotations
+
+from collections.abc import Coroutine
+from contextlib import closing
+from typing import Any
 
 import typer
 
 from smpchat.chat.online.wait import Wait
 from smpchat.cli.arguments import MESSAGE, TIMEOUT, WAIT, aliases
 from smpchat.cli.command_line import Program
+from smpchat.cli.environment import Environment
 from smpchat.cli.running import run
 
 app = Program()
@@ -21,9 +26,20 @@ def forward(
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Forward a message to another contact. Example: smpchat forward 12 carol"""
+    run(context, lambda environment: _forward(environment, message, who, wait, timeout))
+
+
+def _forward(
+    environment: Environment, number: int, who: str, wait: Wait | None, patience: float | None
+) -> int | Coroutine[Any, Any, int]:
+    from smpchat.chat.service.reading import StoredProfile
+
+    with closing(environment.open_as(StoredProfile)) as service:
+        message = service.message(number)
+    if message is not None and message.file is not None and not message.deleted:
+        from smpchat.cli.delivering_files import forward_file  # only who moves a file pays for its import
+
+        return forward_file(environment, number, who, wait, patience)
     from smpchat.cli.delivering import deliver_message
 
-    run(
-        context,
-        lambda environment: deliver_message(environment, lambda profile: profile.forward(message, who), wait, timeout),
-    )
+    return deliver_message(environment, lambda profile: profile.forward(number, who), wait, patience)

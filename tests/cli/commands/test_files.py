@@ -77,6 +77,21 @@ def test_an_offer_is_shown_with_what_receives_it(offered: Terminal) -> None:
     assert file["state"] == "offered" and problems(file) == []
 
 
+def test_a_file_that_is_not_here_cannot_be_forwarded(offered: Terminal) -> None:
+    refused = offered("-p", "bob", "forward", "1", "alice")
+    assert refused.code == 1 and "not received the file of message 1" in refused.stderr
+    assert "smpchat -p bob receive 1" in refused.stderr
+
+
+def test_a_file_is_forwarded_as_one_is_sent(friends: Terminal, tmp_path: Path) -> None:
+    friends("-p", "alice", "send", "bob", "--file", str(tmp_path / "photo.txt"), "--wait", "none", "look")
+    again = friends("--json", "-p", "alice", "forward", "1", "bob", "--wait", "none")
+    assert again.code == 0
+    [message] = again.objects("message")
+    assert message["text"] == "[file photo.txt, 12 bytes] look" and message["forwarded"] is True
+    assert message["file"]["state"] == "sending" and problems(message) == []
+
+
 def test_relays_of_the_sender_are_asked_about(offered: Terminal) -> None:
     refused = offered("-p", "bob", "receive", "1")
     assert refused.code == 1 and "files.example.org" in refused.stderr and "--approve`" in refused.stderr

@@ -589,6 +589,39 @@ def test_the_words_of_a_file_message_are_found_and_it_cannot_be_forwarded_as_a_t
     run(tmp_path, scenario)
 
 
+def test_a_file_is_forwarded_as_itself_with_its_words_and_name(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        ours, theirs = await two.sent("the beach")
+        alice, bob = two.alice.service, two.bob.service
+        assert bob.has_file(theirs) and not bob.has_file(bob.send("alice", "a text").id)
+        with pytest.raises(InputError, match="not received") as refused:
+            bob.forwarded_file(theirs, "alice")
+        assert f"receive {theirs}" in refused.value.hint
+        await two.described(ours, theirs)
+        bob.receive_file(theirs, tmp_path, own=own)
+        (tmp_path / "photo_1.txt").write_bytes(b"hello world\n")
+        with bob.database.transaction() as tx:
+            bob.context.application.file_received(tx, row(bob, theirs).transfer or 0, tmp_path / "photo_1.txt")
+        file = bob.forwarded_file(theirs, "alice")
+        assert (file.name, file.text, file.size, file.path.name) == ("photo.txt", "the beach", 12, "photo_1.txt")
+        before = len(alice.history("bob"))
+        with bob.encrypt_file(file) as encrypted:
+            again = bob.store_file(file, encrypted)
+        assert again.forwarded and again.text == "[file photo.txt, 12 bytes] the beach"
+        await two.alice.until(lambda service: any(m.forwarded for m in service.history("bob")[before:]))
+        came = next(m for m in alice.history("bob")[before:] if m.forwarded)
+        assert came.text == again.text and view(alice, came.id).state is FileState.OFFERED
+        mine = alice.forwarded_file(ours, "bob")  # one's own goes once more
+        assert (mine.path, mine.text, mine.forwarded) == (two.photo, "the beach", True)
+        (tmp_path / "photo_1.txt").unlink()
+        with pytest.raises(InputError, match="cannot be read"):
+            bob.forwarded_file(theirs, "alice")
+        with pytest.raises(InputError):
+            bob.forwarded_file(99, "alice")
+
+    run(tmp_path, scenario)
+
+
 def test_a_preview_is_the_picture_that_came_and_nothing_else(tmp_path: Path) -> None:
     async def scenario(two: Two) -> None:
         _, theirs = await two.sent()
