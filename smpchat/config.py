@@ -1,7 +1,7 @@
 """The config file: which settings there are, what each may be, and what two files together say.
 
 One file is for everything, one for each profile; a line in the profile's wins. Both are TOML with one setting a line.
-Nothing in them is skipped in silence: a ``sock =`` that is passed over would send past the proxy.
+Nothing in them is ignored silently: if ``sock =`` were ignored, messages would bypass the proxy.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Key(Record):
     """One setting.
 
     Attributes:
-        default: What holds where nobody has said anything; as in the file.
+        default: The default, as in the file.
         meaning: For the table of docs/config.md, and for `config list`.
         form: What it may be, in words.
         check: Returns what is wrong with a value of the right type; an empty text: nothing.
         values: What completion offers.
-        stored: The profile's own choice, which wins over the files, is stored under this name.
+        stored: The name under which the profile's own choice is stored, which overrides the files.
         chosen_by: How the profile makes that choice.
     """
 
@@ -260,7 +260,7 @@ class ConfigRefused(InputError):
 
 
 class Value(Record):
-    """What holds for one setting, and which line says so; None: the default."""
+    """The value in use of one setting, and the line that says so; None: the default."""
 
     value: bool | str | tuple[str, ...]
     path: Path | None = None
@@ -268,23 +268,23 @@ class Value(Record):
 
 
 class Configuration(Record):
-    """What the config files say.
+    """The settings in the config files.
 
     Attributes:
         said: Values by name, without those that no file names.
-        error: Why they could not be read; then nothing of them holds.
+        error: Why they could not be read; then none of their settings holds.
     """
 
     said: Mapping[str, Value] = field(default_factory=dict)
     error: ConfigRefused | None = None
 
     def value(self, name: str) -> Any:
-        """What holds: of a profile's own choices (`Key.stored`) only the store knows more."""
+        """The value in use, except for a profile's own choices (`Key.stored`), which only the store knows."""
         found = self.said.get(name)
         return KEYS[name].default if found is None else found.value
 
     def stored_defaults(self) -> dict[str, str]:
-        """What the profile's store goes by where it has no choice of its own, under the names there."""
+        """The values that the profile's store uses if it has no choice of its own, under the store's names."""
         return {
             key.stored: stored_text(self.said[name].value)
             for name, key in KEYS.items()
@@ -293,14 +293,14 @@ class Configuration(Record):
 
 
 def stored_text(value: bool | str | tuple[str, ...]) -> str:
-    """A value as the store has it."""
+    """A value in the form of the store."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return value if isinstance(value, str) else " ".join(value)
 
 
 def read(paths: tuple[Path, ...]) -> Configuration:
-    """What the files say together, a later one before an earlier one. Raises `ConfigRefused`."""
+    """The settings of all files together; a later file overrides an earlier one. Raises `ConfigRefused`."""
     said: dict[str, Value] = {}
     for path in paths:
         text = content(path)
@@ -382,7 +382,7 @@ def checked(path: Path, line: int | None, name: str, value: object) -> bool | st
 
 
 def unknown_hint(name: str) -> str:
-    """What may have been meant."""
+    """The settings that may have been meant."""
     import difflib
 
     near = difflib.get_close_matches(name.lower().replace("_", "-"), KEYS, 1)
@@ -390,7 +390,7 @@ def unknown_hint(name: str) -> str:
 
 
 class Statement(Record):
-    """Lines of a file that belong together, counted from 0: ``key = value``, or the head of a table."""
+    """Lines of a file that belong together, numbered from 0: ``key = value``, or the head of a table."""
 
     key: str
     first: int
@@ -404,7 +404,7 @@ _PLAIN = late(r"[^\"'#\n\[\]{}]+")
 
 
 def statements(path: Path, text: str) -> list[Statement]:
-    """Where each setting stands, which `tomllib` does not tell; a file that is not TOML gives some of them."""
+    """The place of each setting, which `tomllib` does not tell; for a file that is not TOML, only some of them."""
     found = []
     for first, last, code, comment in _logical_lines(text):
         begun = code.strip()
@@ -417,7 +417,7 @@ def statements(path: Path, text: str) -> list[Statement]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, int, str, str]]:
-    """First line, last line, what stands there, and the comment behind it."""
+    """First line, last line, the text there, and the comment after it."""
     at = line = first = depth = 0
     begin, comment = 0, ""
     while at < len(text):

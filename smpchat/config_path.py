@@ -1,4 +1,4 @@
-"""Where the data and the config files of a user are: no more than paths, for every start asks for them."""
+"""The paths of a user's data and config files, and nothing else, because every start needs them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def platform_config_file() -> Path:
 
 
 def own_config_file(home: Path) -> Path:
-    """The config file of a home that somebody named: in it, unless that is the platform's all the same."""
+    """The config file of a home that the user named: it is in the home, unless this is the platform's default home."""
     is_platforms = home.name == PROGRAM and home == platform_home()
     return platform_config_file() if is_platforms else home / FILE

@@ -28,8 +28,8 @@ def printable(text: str, *, lines: bool = False) -> str:
     """Peer text made harmless: control, format, bidi and invisible characters become visible escapes.
 
     Args:
-        lines: It is a text rather than a name: line ends stay, tabs become blanks, and the joiners that emoji
-            and some scripts need stay where they join something.
+        lines: Whether it is a text rather than a name: then line breaks stay, tabs become blanks, and joiners, which
+            emoji and some scripts need, stay where they join something.
     """
     text = composed(text)
     if lines:
@@ -52,10 +52,11 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def abridged(text: str) -> tuple[str, str]:
-    """What a message says, harmless and as much of it as anybody would read: no text of a peer floods the terminal.
+    """The text of a message, made harmless and limited to what a person would read, so that no text of a peer floods
+    the terminal.
 
     Returns:
-        The text, and a note of ours of what was left out; empty if nothing was.
+        The text, and our note about what was left out; empty if nothing was.
     """
     lines = printable(text[:MAX_SHOWN_TEXT], lines=True).split("\n", MAX_SHOWN_LINES)
     left_out = max(0, len(text) - MAX_SHOWN_TEXT) + sum(map(len, lines[MAX_SHOWN_LINES:]))
@@ -70,19 +71,19 @@ def _joins(text: str, at: int) -> bool:
 
 
 def shortened(name: str, limit: int = MAX_SHOWN_NAME) -> str:
-    """A peer's name, harmless and cut to ``limit`` characters."""
+    """A peer's name, made harmless and cut to ``limit`` characters."""
     # cut first: escaping a megabyte of name would be work for nothing
     shown = printable(name[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def quoted(name: str, limit: int = MAX_SHOWN_NAME) -> str:
-    """A name that its bearer chose, between quotes that it cannot close: what stands outside of them is ours."""
+    """A name that its owner chose, between quotes that it cannot close, so that everything outside of them is ours."""
     return f'"{" ".join(shortened(name, limit).split()).replace(chr(34), chr(39))}"'
 
 
 def narrowed(name: str, columns: int) -> str:
-    """A name, harmless and cut to what fits so many columns of a terminal."""
+    """A name, made harmless and cut to the given number of columns."""
     shown = printable(name[: columns + 1])
     widths = [2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in shown]
     if sum(widths) <= columns:  # more than it takes where letters carry marks
@@ -92,9 +93,9 @@ def narrowed(name: str, columns: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """``text`` with a capital first letter and an end, so that it can stand beside other sentences.
+    """``text`` with a capital first letter and a full stop, so that it can stand beside other sentences.
 
-    What it begins with may be the name of a file or host, which stays as it is.
+    If it begins with the name of a file or host, the name does not change.
     """
     text = text.strip()
     if not text:
@@ -111,7 +112,8 @@ def happened_and_advice(text: str) -> tuple[str, str]:
 
 
 def filled(text: str, width: int) -> str:
-    """Harmless text in lines that end between words; what stands between backticks can be copied from one line."""
+    """Harmless text in lines that end between words; text between backticks stays on one line, so that it can be
+    copied."""
     in_one_piece = re.sub("`[^`]*`", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
     lines = textwrap.fill(in_one_piece, max(20, width), break_long_words=False, break_on_hyphens=False)
     return lines.replace("\N{NO-BREAK SPACE}", " ")

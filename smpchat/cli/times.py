@@ -25,7 +25,7 @@ def span(milliseconds: float) -> str:
 
 
 def counting(seconds: float) -> str:
-    """A span that is still growing, in steps of a second: ``0:42``, ``1:02:03``, or as `span` from a day on."""
+    """A growing span of time, in steps of one second: ``0:42``, ``1:02:03``, or as `span` from a day on."""
     whole = max(0, int(seconds))
     if whole >= 86400:
         return span(whole * 1000)
@@ -34,13 +34,13 @@ def counting(seconds: float) -> str:
 
 
 class _Form:
-    """How people read times, for the whole process, as a locale is."""
+    """How times are shown to people; like a locale, it holds for the whole process."""
 
     chosen = "24h"
 
 
 def choose_form(form: str) -> None:
-    """``24h``, ``12h``, or ``iso``, which also writes days as ISO 8601 does. What scripts read is not touched."""
+    """``24h``, ``12h``, or ``iso``, which also writes days as ISO 8601 does. Output for scripts does not change."""
     _Form.chosen = form
 
 
@@ -88,9 +88,9 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
 
     Args:
         text: As in `WRITTEN`; a span is before now: ``30m``, ``2h``, ``3d``, ``1w``.
-        end: The moment when the day, minute or second that was given is over.
+        end: Return the end of the given day, minute or second.
     Raises:
-        InputError: It is none of these.
+        InputError: It is not in any of these forms.
     """
     given, present = text.strip(), datetime.fromtimestamp(now)
     today = present.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -26,7 +26,7 @@ Tell = Callable[[str, int, int], None]
 
 @contextmanager
 def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
-    """A bar with rate and time left on a terminal; nothing anywhere else."""
+    """A bar with the rate and the time left on a terminal; nothing elsewhere."""
     if environment.json or environment.quiet or environment.plain or not sys.stderr.isatty():
         yield lambda *_: None
         return

@@ -1,4 +1,4 @@
-"""Versions of what a fault may depend on: the first thing that whoever reports one is asked."""
+"""The versions on which a bug may depend, for which every person who reports one is asked first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts in lines for a terminal, as wide as they are at most."""
+"""Wraps texts into lines of a given width for a terminal."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MODIFIERS = range(0x1F3FB, 0x1F400)
 def hanging(text: str, start: int, indent: int, columns: int) -> str:
     """Harmless text in lines of at most ``columns``; all but the first are indented.
 
-    Left alone, a terminal goes on at its left edge: with the right number of blanks, a text of one contact would look
-    like a message of another there. Words that fit no line, such as links, are still left to the terminal, so that they
-    can be copied in one piece; there are no blanks in them.
+    Otherwise the terminal would continue at its left edge, where a text of one contact, with the right number of
+    blanks, would look like a message of another. Words that are too long for a line, such as links, are still left to
+    the terminal, so that they can be copied in one piece; they contain no blanks.
 
     Args:
         start: Columns that are taken in front of the first line.
@@ -49,7 +49,8 @@ def _lines(paragraph: str, start: int, indent: int, columns: int) -> Iterator[st
 
 
 def _pieces(word: str) -> Iterator[str]:
-    """What a word may be broken into: wide characters, as in Chinese, with all that belongs to each; runs of others."""
+    """The pieces into which a word may be broken: wide characters, as in Chinese, each with its marks; and runs of
+    other characters."""
     piece, before = "", 0
     for character in word:
         width = get_character_cell_size(character)
@@ -63,7 +64,7 @@ def _pieces(word: str) -> Iterator[str]:
 
 
 def _width(text: str) -> int:
-    """Columns of a text where the terminal knows of no emoji that are made of several: it is never wider than that."""
+    """Columns of a text on a terminal that cannot combine emoji. On other terminals it is not wider than this."""
     return sum(map(_width_alone, text))
 
 

@@ -1,4 +1,4 @@
-"""Which answer belongs to which command: correlation ids that are under way, their futures and their time limits."""
+"""Which answer belongs to which command: open correlation ids, with their futures and time limits."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Unanswered(Record):
 
 
 class Correlation:
-    """The commands of one session that are under way.
+    """The unanswered commands of one session.
 
     Args:
         clock: For time limits.
-        on_timeout: Told of each command whose time is over, after its future has failed.
-        due: When the time of a command is over, as far as can be told now; a time that has passed ends it.
+        on_timeout: Called with each command whose time is over, after its future has failed.
+        due: When the time of a command will be over, as far as is known now; if this time has passed, the command ends.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class Correlation:
     def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage | None) -> Msg | None:
         """Settle the command with ``corr_id``; one that is unknown is ignored.
 
-        The next message of a queue comes in the answer to ACK. If nobody waits for that any more it must not be lost,
-        since the relay sends nothing else until the next SUB (smp-wire 7.3): it is returned, to be passed on.
+        The next message of a queue comes in the answer to ACK. If no caller waits for it any more, it must not be lost,
+        because the relay sends nothing else until the next SUB (smp-wire 7.3). So it is returned, to be passed on.
 
         Args:
             corr_id: As received, not empty.
@@ -97,7 +97,7 @@ class Correlation:
         return True
 
     def abandon(self, reason: str, cause: BaseException | None) -> None:
-        """Fail every command with `SessionClosed`, once for each, so that tracebacks do not grow together."""
+        """Fail every command with its own `SessionClosed`, so that their tracebacks do not grow."""
         entries = list(self._waiting.values())
         self._clear()
         for entry in entries:

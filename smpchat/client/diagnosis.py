@@ -47,7 +47,7 @@ _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """What an error of connecting to a relay, or a relay's ERR, amounts to."""
+    """The kind of trouble that an error of connecting to a relay, or a relay's ERR, means."""
     if isinstance(error, SMPError):
         return trouble_of_code(error.code)
     if isinstance(error, SessionClosed) and isinstance(error.__cause__, RemoteProtocolError):
@@ -56,9 +56,9 @@ def trouble_of(error: Exception) -> Trouble:
 
 
 def trouble_of_code(code: ErrorCode) -> Trouble:
-    """What a relay's ERR amounts to, of a command that is not about one queue.
+    """The kind of trouble that a relay's ERR means for a command that does not concern one queue.
 
-    Of a message, `trouble_of_command` says more of QUOTA. Of a queue, AUTH means that it is gone.
+    For a message, `trouble_of_command` says more about QUOTA. For a queue, AUTH means that it does not exist any more.
     """
     if code.is_blocked:
         return Trouble.BLOCKED
@@ -73,6 +73,6 @@ def trouble_of_code(code: ErrorCode) -> Trouble:
 
 
 def trouble_of_command(command: Command, error: SMPError) -> Trouble:
-    """The same of a command that a relay has refused: only a message can find a queue full."""
+    """The same for a command that a relay has refused: only for a message can a queue be full."""
     found = trouble_of(error)
     return Trouble.FULL_QUEUE if found is Trouble.RELAY_FULL and isinstance(command, Send) else found

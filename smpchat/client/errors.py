@@ -6,11 +6,11 @@ from smpchat.transport.base import TransportError
 
 
 class NoResponse(TransportError):
-    """A command has no usable answer. The relay may have carried it out: repeat only what may happen twice."""
+    """A command has no usable answer. The relay may have executed it, so repeat it only if that does no harm."""
 
 
 class ResponseTimeout(NoResponse):
-    """No answer in time. The session goes on; a message in a late answer is passed on as an event."""
+    """No answer in time. The session continues; a message in a late answer is passed on as an event."""
 
 
 class SessionClosed(NoResponse):
@@ -18,4 +18,5 @@ class SessionClosed(NoResponse):
 
 
 class UnexpectedResponse(NoResponse):
-    """The answer is for another queue, or its form is unknown: the relay is faulty. State at the relay is unknown."""
+    """The answer is for another queue, or its form is unknown: the relay is faulty. The state at the relay is
+    unknown."""

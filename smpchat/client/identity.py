@@ -13,8 +13,8 @@ def check_identity(chain: Sequence[bytes], key_hash: bytes, now: datetime) -> No
     """Check the certificates that a relay shows (see `verify_chain`).
 
     Raises:
-        CertificateTimeError: They are the relay's, but not valid at this time.
-        IdentityError: They are another one's, or do not hold.
+        CertificateTimeError: They belong to the relay, but are not valid at this time.
+        IdentityError: They belong to another relay, or are invalid.
     """
     from smpchat.transport.chain import verify_chain
 

@@ -1,4 +1,4 @@
-"""By what way each relay is reached: over TLS or WebSocket, directly or through a SOCKS proxy."""
+"""How each relay is reached: over TLS or WebSocket, directly or through a SOCKS proxy."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Network:
     """Opens connections to relays, and remembers which transport of `Transport.AUTO` worked.
 
     Args:
-        entropy: For what keeps this client's streams apart at the proxy.
+        entropy: Source of the random values that keep this client's streams separate at the proxy.
         route: How to reach a relay; asked at each connection.
-        proxy: The SOCKS proxy for all relays but local ones, if any; asked at each connection.
+        proxy: The SOCKS proxy for all relays except local ones, if any; asked at each connection.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class Network:
         *,
         timeout: float,  # noqa: ASYNC109 - shared out among transports, hosts and ``greet``
     ) -> T:
-        """What ``greet`` makes of a connection to ``server``.
+        """Connect to ``server``, and return what ``greet`` makes of the connection.
 
         Args:
             server: Its hosts are tried in order.
             greet: Exchanges the hellos; owns the connection, also when it fails.
             timeout: Seconds for all of it.
         Raises:
-            ConnectFailed: ``cannot reach relay HOST:PORT: …``, by every way there is.
-            Exception: What ``greet`` raises; only after `ConnectFailed` another transport is tried.
+            ConnectFailed: ``cannot reach relay HOST:PORT: …``, in any way.
+            Exception: The errors of ``greet``; another transport is tried only after `ConnectFailed`.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -121,11 +121,11 @@ class Network:
 
 
 def dialer_to(server: Server, route: Route, proxy: Callable[[], SocksProxy | None], isolation: bytes) -> Dialer:
-    """What opens connections to a relay.
+    """The function that opens connections to a relay.
 
     Args:
-        proxy: The SOCKS proxy for all relays but local ones, if any.
-        isolation: Random, and the same for all connections that a proxy may see together.
+        proxy: The SOCKS proxy for all relays except local ones, if any.
+        isolation: A random value, the same for all connections that a proxy may recognise as belonging together.
     """
     found = None if route.local else proxy()
     if found is None:

@@ -1,4 +1,4 @@
-"""One session for each relay: opened when somebody needs it, and restored after a loss where somebody waits for it."""
+"""One session for each relay: it is opened when needed, and restored after a loss if it is still needed."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class SessionPool:
     Args:
         connect: Opens a session; raises `TransportError` or `ProtocolError`, and has a time limit of its own.
         entropy: For the jitter of delays.
-        clock: The loop's, unless a test has its own.
-        on_event, may_read: Given to each session in place of those it came with.
-        on_up: Called each time a watched relay has a new session, before anybody can use it: subscribe there.
+        clock: The loop's clock, unless a test has its own.
+        on_event, may_read: Given to each session instead of the functions it came with.
+        on_up: Called each time a watched relay has a new session, before it can be used otherwise: subscribe there.
         on_down: Called each time a watched relay's session is lost or an attempt fails.
-        on_fault: Called with words and the exception where ``connect``, ``on_up`` or ``on_down`` fails otherwise than
-            it may; the pool goes on. By default the loop's exception handler gets it.
+        on_fault: Called with a description and the exception if ``connect``, ``on_up`` or ``on_down`` fails with an
+            unexpected error; the pool continues. By default the loop's exception handler gets it.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class SessionPool:
             server: The relay.
             timeout: Seconds this caller waits; others may wait longer for the same attempt.
         Raises:
-            TransportError: The relay cannot be reached, now. A relay that is watched is tried again by itself.
+            TransportError: The relay cannot be reached now. A watched relay is tried again automatically.
             ProtocolError: The handshake failed: the relay is another one than expected, or speaks no common version.
             SessionClosed: The pool is closed.
         """
@@ -103,14 +103,14 @@ class SessionPool:
             relay.keeper = asyncio.get_running_loop().create_task(self._keep(server, relay))
 
     def unwatch(self, server: SMPServer) -> None:
-        """Let the session with ``server`` end when it ends."""
+        """Do not restore the session with ``server`` any more when it ends."""
         relay = self._relays.get(server)
         if relay is not None and relay.keeper is not None:
             relay.keeper.cancel()
             relay.keeper = None
 
     async def release(self, server: SMPServer) -> None:
-        """End the session with ``server`` unless it is watched, or somebody waits for it."""
+        """End the session with ``server``, unless it is watched, or a caller waits for it."""
         relay = self._relays.get(server)
         if relay is None or relay.keeper is not None or relay.connecting is not None:
             return
@@ -142,7 +142,7 @@ class SessionPool:
         return self._relays.setdefault(server, _Relay())
 
     async def _join(self, server: SMPServer, relay: _Relay, patience: float | None) -> ServerSession:
-        """Wait for the attempt under way, or for a new one; the last to stop waiting cancels it."""
+        """Wait for the current attempt, or for a new one; when the last caller stops waiting, it is cancelled."""
         if (session := relay.live()) is not None:
             return session
         if relay.connecting is None:
@@ -203,7 +203,7 @@ class SessionPool:
                 woken.cancel()
 
     async def _until_down(self, server: SMPServer, relay: _Relay) -> Exception:
-        """Have a session until it is lost; what ended it, or kept it from coming about."""
+        """Have a session until it is lost. Returns what ended it or prevented it."""
         try:
             session = await self._join(server, relay, None)
         except (TransportError, ProtocolError) as error:
@@ -233,9 +233,9 @@ class SessionPool:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the next attempt may succeed though nobody has changed anything.
+    """Whether the next attempt may succeed although nothing was changed.
 
-    A hello that was damaged, or a fault of ours, is met once: two minutes of silence for it would be the longer fault.
+    A damaged hello, or a bug of ours, may happen only once; two minutes of silence because of it would be worse.
     """
     if isinstance(error, TransportError):
         return error.temporary
@@ -247,6 +247,6 @@ def _report(message: str, error: Exception) -> None:
 
 
 def _retrieve(attempt: asyncio.Task[ServerSession]) -> None:
-    """Keep asyncio from reporting a failure that nobody waits for any more."""
+    """Prevent asyncio from reporting a failure for which no caller waits any more."""
     if not attempt.cancelled():
         attempt.exception()

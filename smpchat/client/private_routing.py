@@ -1,7 +1,8 @@
-"""Private routing, the client's side (smp-wire 5.6): what is sealed for a relay so that a proxy can pass it on unread.
+"""Private routing, the client's side (smp-wire 5.6): seals commands for a relay, so that a proxy can pass them on
+without reading them.
 
-The relay sees the proxy's address in place of the client's; the proxy sees which relay, but neither queue nor message.
-No I/O here: `smpchat.client.routed_session` moves what this module makes.
+The relay sees the proxy's address instead of the client's; the proxy sees which relay is used, but neither the queue
+nor the message. No I/O here: `smpchat.client.routed_session` moves what this module makes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _FORWARDABLE = (Send, SKey, LKey, LGet)
 class PrivateRoutingFailed(TransportError):
     """The proxy did not pass a command on, or there is none. Nothing reached the relay unless the answer was lost.
 
-    smpchat does not fall back to connecting directly: that would show the relay the address that was to be hidden.
+    smpchat does not connect directly instead, because this would show the relay the address that should be hidden.
 
     Attributes:
         code: What the proxy answered; None if it was not asked.
@@ -44,11 +45,11 @@ class PrivateRoutingFailed(TransportError):
 
 
 class Destination(Record):
-    """A relay's session with a proxy, as far as its client needs to know it.
+    """A relay's session with a proxy, as far as the client needs to know about it.
 
     Attributes:
-        session_id: Names the session towards the proxy, and is part of what queue keys sign.
-        version: SMP version of what is passed on.
+        session_id: Names the session to the proxy, and is part of what queue keys sign.
+        version: SMP version of the forwarded transmissions.
         key: The relay's session key.
     """
 
@@ -58,7 +59,7 @@ class Destination(Record):
 
 
 class Forwarding(Record):
-    """A command under way through a proxy.
+    """A command that is on its way through a proxy.
 
     Attributes:
         request: PFWD, for the proxy.
@@ -76,7 +77,7 @@ def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
     """The relay with fingerprint ``key_hash``, checked as if this were its own hello.
 
     Raises:
-        IdentityError: The proxy showed another relay, or certificates that do not hold.
+        IdentityError: The proxy showed another relay, or invalid certificates.
         VersionError: Proxy, relay and client have no version in common.
     """
     # The proxy could show any relay. What is sealed with this key is safe from it only because the key is signed by the
@@ -92,7 +93,7 @@ def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
 
 
 def may_forward(request: Request) -> bool:
-    """Whether proxies pass this command on: what senders need, and no more."""
+    """Whether proxies forward this command; they do so only for what senders need."""
     return isinstance(request.command, _FORWARDABLE)
 
 
@@ -100,7 +101,7 @@ def forward(request: Request, destination: Destination, entropy: Entropy) -> For
     """``request`` for ``destination``, wrapped into a request for the proxy.
 
     Raises:
-        LocalProtocolError: A command that proxies do not pass on.
+        LocalProtocolError: Proxies do not forward this command.
         EncodeError: It cannot be written at this version, or is too long.
     """
     if not may_forward(request):
@@ -131,7 +132,7 @@ def open_pres(answer: PRes, forwarding: Forwarding, destination: Destination) ->
     """The relay's answer; ERR is returned like any other.
 
     Raises:
-        UnexpectedResponse: It does not open, or answers another command.
+        UnexpectedResponse: It cannot be decrypted, or answers another command.
     """
     try:
         content = open_answer(forwarding.secret, forwarding.corr_id, answer.body)
@@ -150,7 +151,7 @@ def open_pres(answer: PRes, forwarding: Forwarding, destination: Destination) ->
 
 
 def proxy_error(code: ErrorCode, proxy: str, relay: str) -> PrivateRoutingFailed:
-    """What the proxy's ERR means, in words with the names of both."""
+    """The meaning of the proxy's ERR, in words with the names of both relays."""
     match code.words:
         case ("PROXY", "BASIC_AUTH"):
             text, temporary = f"{proxy} does not forward for you: it needs a password, or forwarding is off", False

@@ -1,4 +1,4 @@
-"""Does a relay work: one message through one queue, step by step, with the time of each."""
+"""Tests whether a relay works: sends one message through one queue, step by step, with the time of each step."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Check(Record):
         name: ``connect``, ``hello``, or the command.
         detail: What was found, or what went wrong, in lower-case words.
         seconds: How long it took.
-        trouble: What a failure amounts to; None where the step was done, or what it met is no trouble of the relay's.
+        trouble: The kind of trouble that a failure means; None if the step succeeded, or if the relay is not the cause.
     """
 
     name: str
@@ -83,7 +83,8 @@ async def probe(
 
     Args:
         address: With the password for new queues, if the relay wants one.
-        report: Called after each step; the first that fails is the last. A queue that was made is deleted all the same.
+        report: Called after each step; the first that fails is the last. Even then, the queue is deleted if it was
+            made.
         timeout: Seconds for connecting, and again for each answer.
         versions: SMP versions to agree on one of.
         now: Calendar time, for the dates of certificates.
@@ -130,7 +131,7 @@ async def probe(
 
 
 class Stopwatch:
-    """Times steps. ``connect`` and ``hello`` may be tried by several ways; the last try counts."""
+    """Times steps. ``connect`` and ``hello`` may be tried in several ways; the last try counts."""
 
     def __init__(self, report: Callable[[Check], None]) -> None:
         self._report = report

@@ -1,4 +1,4 @@
-"""Commands on their way out: authorised, encoded, and distributed over blocks."""
+"""Outgoing commands: they are authorised, encoded, and distributed over blocks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Request(Record):
 
     Attributes:
         command: What to do.
-        entity_id: Queue or link it is done to; empty where the command names none.
+        entity_id: The queue or link that the command concerns; empty if there is none.
         key: Authorises it; None for commands without authorisation.
         corr_id: 24 bytes never used before; drawn at random if None. To be given for NEW with link data only,
             whose sender id is derived from it.
@@ -54,14 +54,14 @@ def encode_requests(
     last to the first (smp-wire 7.3), so that only commands whose order does not matter may share one.
 
     Args:
-        requests: In the order in which they are to be carried out.
-        smp: Gives version, session id and keys.
+        requests: In the order in which they must be executed.
+        smp: Has the version, the session id and the keys.
         entropy: For correlation ids.
         batch: Put as many as fit into each block. Only for different queues, and never for SEND.
     Raises:
         LocalProtocolError: ``batch`` with SEND or with two commands for one queue; a correlation id of a wrong size;
             an X25519 key in a session without one.
-        EncodeError: A command that this session's version cannot express, or that fits no block.
+        EncodeError: A command does not exist in this session's version, or does not fit into a block.
     """
     if batch:
         _check_batch(requests)

@@ -1,4 +1,4 @@
-"""A session with a stranger's relay through one of one's own as proxy, and the choice of that proxy."""
+"""A session with another person's relay through one of the user's own as proxy, and the choice of that proxy."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ async def open_routed(
     entropy: Entropy,
     now: Callable[[], datetime] = _today,
 ) -> RoutedSession:
-    """A session with ``server`` through ``proxy``, which stays the caller's to close.
+    """A session with ``server`` through ``proxy``, which the caller must close.
 
     Args:
-        password: What the proxy wants of its users, if anything.
+        password: The password that the proxy needs, if any.
         now: Calendar time, for the dates of certificates.
     Raises:
         PrivateRoutingFailed: The proxy refuses, or cannot reach the relay.
@@ -73,12 +73,12 @@ async def open_routed(
 
 
 class RoutedSession:
-    """A `ServerSession` whose commands a proxy passes on; made by `open_routed`.
+    """A `ServerSession` whose commands are forwarded by a proxy; made by `open_routed`.
 
-    Commands for one queue go one after the other, each when the one before it is answered: a proxy works on several at
-    once, so that their order would be anybody's guess (smp-wire 7.3). Commands for other queues do not wait for them.
-    Only what senders need can be passed on; anything else ends the session, for then the relay has become one of the
-    user's own, and is to be connected to.
+    Commands for one queue are sent one by one, each after the previous one was answered, because a proxy works on
+    several at the same time, and their order would be random (smp-wire 7.3). Commands for other queues do not wait for
+    them. Only commands that senders need can be forwarded. Any other command ends the session, because then the relay
+    has become one of the user's own, to which smpchat must connect directly.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class RoutedSession:
         self._reason: SessionClosed | None = None
 
     async def start(self) -> None:
-        """Have the proxy open its session with the relay. Raises what `open_routed` does."""
+        """Let the proxy open its session with the relay. Raises what `open_routed` does."""
         await self._agree(None)
         self._spawn(self._watch_proxy())
 
@@ -124,7 +124,8 @@ class RoutedSession:
         return self._reason
 
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
-        """See `ServerSession.post`. After a command without an answer those behind it on its queue fail too."""
+        """See `ServerSession.post`. After a command without an answer, the following ones for the same queue fail
+        too."""
         if self._reason is None and not all(may_forward(request) for request in requests):
             self._end("the relay is to be connected to directly now", None)
         if self._reason is not None:
@@ -145,7 +146,7 @@ class RoutedSession:
         self._end(str(fault), fault)
 
     async def close(self) -> None:
-        """See `ServerSession.close`. The session with the proxy goes on."""
+        """See `ServerSession.close`. The session with the proxy continues."""
         self._end("this side closed it", None)
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -195,7 +196,7 @@ class RoutedSession:
             raise proxy_error(error.code, *self._names) from error
 
     async def _forward_once(self, waiting: _Waiting) -> BrokerMessage:
-        """The relay's answer, which may be its ERR. Raises `SMPError` for the proxy's."""
+        """The relay's answer, which may be its ERR. Raises `SMPError` for an ERR of the proxy."""
         destination, forwarding = self._current, waiting.prepared
         # The session's id and key are in what was signed and sealed, so it has to be made
         # anew; the command's body stays the same.
@@ -229,7 +230,7 @@ class RoutedSession:
 
     @staticmethod
     def _abandon(lane: deque[_Waiting], error: NoResponse) -> None:
-        """The first command's outcome is unknown: those behind it must not overtake a repetition."""
+        """The result of the first command is unknown, so the following ones must not overtake a repetition of it."""
         for waiting in lane:
             fail(waiting.response, type(error)(str(error)), error)
         lane.clear()
@@ -274,7 +275,8 @@ def _settle(response: Response, answer: BrokerMessage) -> None:
 
 
 def _of_all(failures: list[Exception]) -> Exception:
-    """What to say where no relay of ours forwards: that one is somebody else is said first, and as it is."""
+    """The error if no relay of ours forwards. If one of them is not the relay of its address, this is reported first,
+    unchanged."""
     for error in sorted(failures, key=lambda failure: not isinstance(failure, ProtocolError)):
         if isinstance(error, ProtocolError | PrivateRoutingFailed):
             return error
@@ -283,10 +285,10 @@ def _of_all(failures: list[Exception]) -> Exception:
 
 
 class PrivateRouter:
-    """Opens sessions with strangers' relays, each through one of the user's own. Needs a running loop.
+    """Opens sessions with other people's relays, each through one of the user's own. Needs a running loop.
 
     Args:
-        connect: Opens a session with an own relay.
+        connect: Opens a session with a relay of the user.
         entropy: Chooses among them, and makes keys.
         now: Calendar time, for the dates of certificates.
     """
@@ -304,7 +306,7 @@ class PrivateRouter:
         *,
         timeout: float,  # noqa: ASYNC109 - for the session with the proxy
     ) -> RoutedSession:
-        """A session with ``server`` through one of ``own``, chosen at random; the next one if that is of no use.
+        """A session with ``server`` through one of ``own``, chosen at random; if that one cannot be used, the next.
 
         Raises:
             PrivateRoutingFailed: There is no own relay, or none of them can be reached, or forwards.
@@ -339,5 +341,5 @@ class PrivateRouter:
         return [entry for _, _, entry in sorted(drawn, key=lambda draw: draw[:2])]
 
     async def close(self) -> None:
-        """End the sessions with proxies, and with them all that go through them."""
+        """End the sessions with proxies, and all sessions that go through them."""
         await self._pool.close()

@@ -1,4 +1,4 @@
-"""The way to a relay, as data: which transport, which port, and whether it is on this computer."""
+"""How a relay is reached, as data: which transport, which port, and whether it is on this computer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Addresses contain only the port for TLS."""
 
 
 class Transport(StrEnum):
-    """How blocks travel to a relay."""
+    """How blocks are sent to a relay."""
 
     TLS = "tls"
     WEBSOCKET = "websocket"
@@ -26,8 +26,8 @@ class Route(Record):
 
     Attributes:
         ws_port: TCP port of its WebSocket.
-        local: It runs on this computer: no proxy is asked for it.
-        fence: Where it may be if somebody else named it; None if it may be anywhere.
+        local: Whether it runs on this computer, so that no proxy is used.
+        fence: Where it may be if another person named it; None if it may be anywhere.
     """
 
     transport: Transport = Transport.TLS

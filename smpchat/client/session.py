@@ -1,9 +1,9 @@
-"""One session with one relay: answers find their commands, events go up in order, silence is noticed.
+"""One session with one relay: it assigns answers to commands, passes on events in order, and notices silence.
 
 A command may be posted while others are unanswered; each gets a correlation id, and an answer counts only if it names
-the same entity too (smp-wire 4.3). What has no correlation id is an event, with one exception: the relay answers a
-block that it cannot read with an ERR that names no command. Where only one block is unanswered, the commands in it
-fail with that error; otherwise nobody can tell which was meant, and the session ends.
+the same entity too (smp-wire 4.3). A message without a correlation id is an event, with one exception: the relay
+answers a block that it cannot read with an ERR that names no command. If only one block is unanswered, the commands in
+it fail with this error. Otherwise it is not known which block was meant, and the session ends.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class ServerSession(Protocol):
 
     @property
     def version(self) -> int:
-        """The SMP version that commands are written in."""
+        """The SMP version in which commands are written."""
         ...
 
     @property
@@ -89,11 +89,11 @@ class ServerSession(Protocol):
 
     @property
     def close_reason(self) -> SessionClosed | None:
-        """Why the session ended; None while it lasts."""
+        """Why the session ended; None as long as it exists."""
         ...
 
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
-        """Send ``requests`` without waiting for what was posted before; commands for one queue keep their order.
+        """Send ``requests`` without waiting for earlier answers; commands for one queue keep their order.
 
         Args:
             requests: Each goes in a block of its own.
@@ -104,10 +104,11 @@ class ServerSession(Protocol):
         Returns:
             A future of each answer, in the order of ``requests``. It raises `SMPError` for the relay's ERR, and
             `NoResponse`, a `TransportError`, if there is no usable answer, also if the session has ended already.
-            Nobody has to await it. Cancelling it does not unsend the command.
+            It need not be awaited. If it is cancelled, the command was sent all the same.
         Raises:
-            LocalProtocolError: What `encode_requests` refuses, and a correlation id that is under way already.
-            EncodeError: A request cannot be written at this version, or fits no block. In both cases nothing was sent.
+            LocalProtocolError: The errors of `encode_requests`, or a correlation id is already in use.
+            EncodeError: A request cannot be written in this version, or does not fit into a block. In both cases
+                nothing was sent.
         """
         ...
 
@@ -116,7 +117,7 @@ class ServerSession(Protocol):
         ...
 
     async def close(self) -> None:
-        """End the session; what is unanswered fails with `SessionClosed`. May be repeated."""
+        """End the session; unanswered commands fail with `SessionClosed`. May be repeated."""
         ...
 
 
@@ -129,7 +130,7 @@ class DirectSession:
         server: The relay, as its address names it.
         entropy: For correlation ids.
         on_event: See `ServerSession`.
-        clock: The loop's, unless a test has its own.
+        clock: The loop's clock, unless a test has its own.
         response_timeout: Seconds to wait for an answer, unless a call says otherwise.
         ping_after: Seconds of silence before a PING.
     """
@@ -336,7 +337,7 @@ class DirectSession:
             self._emit(transmission.entity_id, message)
 
     def _is_flood(self) -> bool:
-        """Count what is neither a message nor an answer; whether there was too much of it lately."""
+        """Count something that is neither a message nor an answer. Returns whether there was too much of it lately."""
         now = self._clock.now()
         if now - self._unasked_since >= UNASKED_WITHIN:
             self._unasked, self._unasked_since = 0, now
@@ -353,12 +354,14 @@ class DirectSession:
             asyncio.get_running_loop().call_exception_handler(context)
 
     def _due(self, command: Unanswered) -> float:
-        """Its time begins when the connection has taken its block; until then, whenever it took another one."""
+        """Its time begins when the connection has accepted its block; until then, it starts again whenever another
+        block is accepted."""
         taken = next((at for first, at in reversed(self._writes) if first <= command.block), 0.0)
         return max(command.posted_at, taken) + command.timeout
 
     def _timed_out(self, command: Unanswered) -> None:
-        """Count a silence: commands posted together make one, and none if anything came since they were posted."""
+        """Count a silence. Commands that were sent together count as one silence, and as none if anything arrived since
+        then."""
         # Only silence ends a session. An unanswered command alone does not: a relay that pushes messages is there.
         if max(self._received_at, self._silence_counted_at) <= command.posted_at:
             self._silences += 1
@@ -387,7 +390,7 @@ class DirectSession:
         self._pong.add_done_callback(self._watch_idleness)
 
     def _end(self, reason: str, cause: BaseException | None) -> None:
-        """Send and receive nothing more, and tell ``reason`` to everybody who waits."""
+        """Send and receive nothing more, and give ``reason`` to all callers who wait."""
         if self._reason is not None:
             return
         text = f"the session with {self._name} ended: {reason}"

@@ -1,4 +1,4 @@
-"""Why a relay is of no use just now, as a value: what a person reads and a program gets is chosen by it alone."""
+"""Why a relay cannot be used at the moment, as a value. It alone decides what a person reads and a program gets."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Trouble(StrEnum):
 
     @property
     def ends_sessions(self) -> bool:
-        """Whether nothing at all can be done at the relay; of the others only what was asked fails."""
+        """Whether nothing at all can be done at the relay. With other troubles, only the current command fails."""
         return self not in _ANSWERS
 
 

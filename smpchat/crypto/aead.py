@@ -1,4 +1,5 @@
-"""AES-256-GCM as the double ratchet uses it: a 16-byte IV (agent-wire 0.6) and the tag apart from the ciphertext.
+"""AES-256-GCM as used by the double ratchet: with a 16-byte IV (agent-wire 0.6), and the tag separate from the
+ciphertext.
 
 An IV that is not 12 bytes long goes through GHASH, as the GCM standard says; the library does that for us.
 """

@@ -169,7 +169,7 @@ class X3DHKeys(Record):
 
 
 class X3DHSecret(Record):
-    """What both sides have in common after the agreement.
+    """The shared secrets after the agreement.
 
     Attributes:
         associated_data: Both first public keys, raw, the joiner's first: 112 bytes. Not secret.
@@ -214,7 +214,8 @@ def _derive(
 
 
 def security_code(associated_data: bytes) -> str:
-    """What two people compare to be sure that nobody is between them: decimal digits in groups of five.
+    """The security code that two people compare, to be sure that no one is between them: decimal digits in groups of
+    five.
 
     Source: agent-wire 4.10; SHA-256 of the associated data as one big-endian number.
     """

@@ -37,7 +37,7 @@ _CONSTANTS = tuple(int.from_bytes(b"expand 32-byte k"[i : i + 4], "little") for 
 
 
 def portable_hsalsa20(key: bytes, block: bytes) -> bytes:
-    """HSalsa20 in Python, for where libsodium cannot be loaded: same result, about 60 times slower."""
+    """HSalsa20 in Python, for systems where libsodium cannot be loaded: same result, about 60 times slower."""
     _check(key, block)
     k = [int.from_bytes(key[i : i + 4], "little") for i in range(0, 32, 4)]
     n = [int.from_bytes(block[i : i + 4], "little") for i in range(0, 16, 4)]
@@ -126,8 +126,8 @@ def portable_secretbox() -> tuple[Secretbox, Secretbox]:
 def libsodium_secretbox() -> tuple[Secretbox, Secretbox] | None:
     """Sealing and opening by libsodium's present interface, or None if it cannot be called.
 
-    PyNaCl uses the one of NaCl, with zeros before the data, which it has to put there and cut off again: a quarter of
-    the time of a block.
+    PyNaCl uses the old interface of NaCl, which needs zeros before the data. Adding and removing them takes a quarter
+    of the time for a block.
     """
     seal_easy, open_easy = libsodium("crypto_secretbox_easy"), libsodium("crypto_secretbox_open_easy")
     if seal_easy is None or open_easy is None:
@@ -200,7 +200,7 @@ def verify_authenticator(secret: bytes, nonce: bytes, message: bytes, authentica
 
 
 class ChainKey(Record):
-    """Where one direction of block encryption stands: 32 bytes, replaced after every block (smp-wire 3.6)."""
+    """The state of one direction of block encryption: 32 bytes, which are replaced after every block (smp-wire 3.6)."""
 
     raw: bytes = field(repr=False)
 

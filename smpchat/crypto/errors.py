@@ -14,7 +14,7 @@ class VerificationError(CryptoError):
 
 
 class WrongPassphrase(CryptoError):
-    """Something sealed with a passphrase, and another one to open it."""
+    """The data was sealed with another passphrase."""
 
 
 class PaddingError(CryptoError, ValueError):

@@ -1,8 +1,9 @@
-"""Where the bytes of others meet `cryptography`: whatever it raises for them becomes one error of ours.
+"""Handles errors of `cryptography` for bytes from other people: all of them become one error of ours.
 
-A certificate can hold anything: a version that does not exist, a key of an unknown algorithm, an extension twice. The
-library has an error class for each, some of them no `ValueError`, and new releases bring new ones; and it warns, with
-words out of the certificate, on our terminal. So nothing is named here but what must not be taken for it.
+A certificate can contain anything: a version that does not exist, a key of an unknown algorithm, an extension twice.
+The library has an error class for each of these. Some are not a `ValueError`, and new releases bring new ones. It also
+prints warnings with words from the certificate on our terminal. So this module only names the errors that must not be
+caught.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def foreign_bytes(*passed: type[Exception]) -> Iterator[None]:
     """Run calls of `cryptography` on bytes that others chose.
 
     Args:
-        passed: Errors that mean something else, and go on as they are.
+        passed: Errors with another meaning, which are not changed.
     Raises:
         ForeignBytesError: The library did not understand them.
     """

@@ -19,7 +19,7 @@ PUBLIC_SIZE, PRIVATE_SIZE, CIPHERTEXT_SIZE, SECRET_SIZE = 1158, 1763, 1039, 32
 
 
 class KEMUnavailable(CryptoError):
-    """The package ``pqcrypto`` is not installed: ``pip install pqcrypto``, or go on without a KEM."""
+    """The package ``pqcrypto`` is not installed: ``pip install pqcrypto``, or continue without a KEM."""
 
 
 class KEMPublicKey(Record):
@@ -138,7 +138,7 @@ def _implementation() -> ModuleType:
 def available() -> bool:
     """Whether `generate`, `encapsulate` and `decapsulate` can work here.
 
-    Only the import tells, which takes 13 ms: to be asked where keys are about to be made, not by who opens a profile.
+    Only importing it tells, which takes 13 ms. So ask this just before keys are made, not when a profile is opened.
     """
     try:
         _implementation()
@@ -164,6 +164,6 @@ def encapsulate(public: KEMPublicKey) -> tuple[KEMCiphertext, bytes]:
 def decapsulate(private: KEMPrivateKey, ciphertext: KEMCiphertext) -> bytes:
     """The 32-byte secret in ``ciphertext``. Raises `KEMUnavailable`.
 
-    A ciphertext made for another key gives a secret that nobody else has, not an error.
+    For a ciphertext made for another key, the result is a secret that no one else has, not an error.
     """
     return bytes(_implementation().decaps(private.raw, ciphertext.raw))

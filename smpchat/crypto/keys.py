@@ -1,7 +1,7 @@
 """Key kinds of the wire: X25519 and X448 for agreement, Ed25519 and Ed448 for signatures.
 
-Keys are frozen values around their raw bytes; a private key never shows itself in ``repr``. On the wire a public key
-is the DER of its SubjectPublicKeyInfo, and its kind is told only by the DER prefix (smp-wire 1.2).
+Keys are frozen values around their raw bytes; ``repr`` never shows a private key. On the wire a public key is the DER
+of its SubjectPublicKeyInfo, and its kind is told only by the DER prefix (smp-wire 1.2).
 
 libsodium and OpenSSL are imported by the methods that compute: records hold keys, and commands that only read records
 would wait 15 ms for both.

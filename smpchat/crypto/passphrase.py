@@ -7,9 +7,9 @@
     proof    = HMAC-SHA-256(proof key, prefix header)  ; 32 bytes: tells a wrong passphrase from damage
     checksum = first 16 bytes of SHA-256(prefix header proof)
 
-scrypt gives 64 bytes: the sealing key and the proof key. ``prefix`` is what the caller writes in front, such as its
-magic and version; it is authenticated with the header. Guessing a passphrase against the proof costs what guessing
-against the tag does: one scrypt.
+scrypt gives 64 bytes: the sealing key and the proof key. ``prefix`` is what the caller writes before it, such as a
+magic number and a version; it is authenticated with the header. Guessing a passphrase with the proof costs as much as
+guessing with the tag: one scrypt.
 
 Source: RFC 7914 (scrypt); the proof and the checksum are in the manner of the ``scrypt`` program's file format.
 """
@@ -45,7 +45,7 @@ class Cost(Record):
 
     @property
     def is_bearable(self) -> bool:
-        """Whether a file from outside may ask for it."""
+        """Whether these parameters are allowed in a file from outside."""
         within = 1 <= self.cost <= 24 and 1 <= self.block <= 32 and 1 <= self.parallel <= MAX_PARALLEL
         return within and 128 * self.block << self.cost <= MAX_MEMORY
 
@@ -75,11 +75,11 @@ def seal(passphrase: str, prefix: bytes, plaintext: bytes, entropy: Entropy, cos
 
 
 def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
-    """What `seal` sealed behind the same prefix.
+    """The plaintext that `seal` sealed with the same prefix.
 
     Raises:
         WrongPassphrase: It was sealed with another passphrase.
-        VerificationError: It is damaged, cut, or asks for more than `MAX_MEMORY`.
+        VerificationError: It is damaged, cut off, or needs more than `MAX_MEMORY`.
     """
     reader = Reader(sealed)
     try:

@@ -88,7 +88,7 @@ MAX_SKIP = 512
 
 
 class MessageKey(Record):
-    """All that is needed to encrypt one body later, when its ratchet step is already saved.
+    """Everything that is needed to encrypt one body later, when its ratchet step is already saved.
 
     Attributes:
         key: 32 bytes.
@@ -164,17 +164,16 @@ def decrypt(
     Args:
         ratchet: Ratchet as it was saved last.
         skipped: Keys set aside so far.
-        message: The message's bytes, from anybody.
+        message: The message's bytes, which anyone may have sent.
         entropy: Gives the new ratchet key when the peer's has changed (56 bytes).
-        kem: Makes KEM keys and secrets, on a ratchet that takes part in one.
+        kem: Makes KEM keys and secrets, if the ratchet uses a KEM.
     Returns:
         Plaintext, the ratchet after it and the change of the skipped keys. A message whose key was set aside leaves the
         ratchet as it is.
     Raises:
-        RatchetError: One of its kinds, whatever the bytes. Nothing has changed. The reference saves the steps made
-            before the failure; we do not, so that an altered copy costs nothing when the true message comes after it.
-        KEMUnavailable: The ratchet takes part in a KEM, but there is no implementation here.
-    Source: agent-wire 4.7.
+        RatchetError: One of its kinds, whatever the bytes. Nothing has changed. The reference saves the steps that were
+            made before the failure. We do not, so that an altered copy does no harm if the true message arrives later.
+        KEMUnavailable: The ratchet uses a KEM, but no implementation is installed. Source: agent-wire 4.7.
     """
     try:
         sealed = parse_message(message)
@@ -212,8 +211,8 @@ def decrypt(
 def _open_header(ratchet: Ratchet, skipped: SkippedKeys, sealed: SealedHeader) -> tuple[bytes, Header]:
     """The key that opens the header, and the header.
 
-    The keys in use come before those of finished chains: a header opens with one key only, so the order changes no
-    result, and a common message costs one attempt.
+    The keys in use are tried before those of finished chains. A header can be opened with one key only, so the order
+    does not change the result, and a usual message needs one attempt.
     """
     in_use = [ratchet.next_receiving_header_key]
     if ratchet.receiving is not None:

@@ -25,15 +25,16 @@ class RatchetError(CryptoError):
 
 
 class RatchetStateError(RatchetError):
-    """The ratchet is not in a state for this: a fault of the caller, or a version that we do not speak."""
+    """The state of the ratchet does not allow this: it is a fault of the caller, or a version that we do not
+    support."""
 
 
 class RatchetHeaderError(RatchetError):
-    """The message is not of this ratchet, its key is gone, or its header is malformed. Re-synchronise."""
+    """The message does not belong to this ratchet, its key was deleted, or its header is malformed. Re-synchronise."""
 
 
 class RatchetFinished(RatchetHeaderError):
-    """A message of a chain that is finished: it was opened before, or its key is kept no longer."""
+    """A message of a finished chain: it was opened before, or its key was deleted."""
 
 
 class RatchetBodyError(RatchetError):
@@ -49,7 +50,7 @@ class RatchetDuplicate(RatchetError):
 
 
 class RatchetEarlier(RatchetError):
-    """A message from before the last one, of which no key is kept.
+    """A message from before the last one, whose key was deleted.
 
     Attributes:
         count: By how many messages it is earlier than the last one received.

@@ -60,14 +60,14 @@ class KEMState(Record):
 
     @property
     def params(self) -> KEMParams:
-        """What parameters and headers say: our key, with the answer if there is one."""
+        """The value in parameters and headers: our key, with the answer if there is one."""
         if self.answer is None:
             return KEMProposed(self.public)
         return KEMAccepted(self.answer.ciphertext, self.public)
 
 
 class KEMStep(NamedTuple):
-    """What a new ratchet key of the peer means for the KEM; secrets are empty where there is none."""
+    """What a new ratchet key of the peer means for the KEM; secrets are empty if there are none."""
 
     receiving_secret: bytes
     sending_secret: bytes
@@ -83,11 +83,11 @@ def kem_step(state: KEMState | None, header: KEMParams | None, enabled: bool, pr
     Args:
         state: Ours before the step.
         header: The KEM field of the peer's header.
-        enabled: Whether we take part: our setting is on and the version in use has the field.
+        enabled: Whether we use the KEM: our setting is on, and the version in use has the field.
         provider: Makes keys and secrets.
     Raises:
         RatchetKEMError: The peer answers a key that we have not proposed.
-        KEMUnavailable: We take part, but there is no implementation.
+        KEMUnavailable: We use the KEM, but no implementation is installed.
     """
     received = b""
     if isinstance(header, KEMAccepted):

@@ -43,7 +43,7 @@ class ReceivingChain(Record):
 
 
 class Ratchet(Record):
-    """One side of a double ratchet. A value: steps give new ones.
+    """One side of a double ratchet. It is a value: each step returns a new one.
 
     Attributes:
         version: Version of end-to-end encryption in use; it may rise, never fall.

@@ -25,7 +25,7 @@ _maybe_kem = maybe(kem_params)
 
 
 class Header(Record):
-    """What a header says once it is open.
+    """The content of a header.
 
     Attributes:
         max_version: Highest version that the sender speaks.
@@ -43,7 +43,7 @@ class Header(Record):
 
 
 class SealedHeader(Record):
-    """A header as it travels; ``raw`` is the whole envelope without its outer length."""
+    """A header as it is sent; ``raw`` is the whole envelope without its outer length."""
 
     version: int
     iv: bytes
@@ -68,7 +68,7 @@ def header_size(version: int, large: bool) -> int:
 
 
 def encode_header(header: Header, version: int) -> bytes:
-    """The header's bytes at ``version``, unpadded. A KEM is left out where the version has no field for it."""
+    """The header's bytes at ``version``, unpadded. A KEM is left out if the version has no field for it."""
     kem = _maybe_kem.write(header.kem) if version >= E2E_VERSION_KEM else b""
     numbers = word32.write(header.previous_sent) + word32.write(header.index)
     return word16.write(header.max_version) + x448_key.write(header.ratchet_key) + kem + numbers
@@ -118,7 +118,7 @@ def parse_message(data: bytes) -> SealedMessage:
 def has_large_header(data: bytes) -> bool:
     """Whether a message's header has room for a KEM's keys: its sender then supports post-quantum ratchets.
 
-    True only of a message that can be taken apart; that it is the peer's shows when it opens.
+    True only if the message can be parsed. Whether it comes from the peer is known when it was opened.
     """
     try:
         return len(parse_message(data).header.sealed) >= LARGE_HEADER

@@ -1,10 +1,10 @@
-"""The symmetric box of `smpchat.crypto.box` over data of any length, piece by piece, its tag last.
+"""The symmetric box of `smpchat.crypto.box` for data of any length, piece by piece, with its tag at the end.
 
-XSalsa20-Poly1305 with one HSalsa20 more on the key than libsodium's secretbox has (xftp-wire trap 6). A file has one
-such box as a whole, and every download of a chunk another around it (xftp-wire 2.3 and 3). Nothing is kept of what was
-sealed or opened.
+XSalsa20-Poly1305 with one HSalsa20 more on the key than libsodium's secretbox has (xftp-wire trap 6). A whole file is
+in one such box, and every download of a chunk is in another one (xftp-wire 2.3 and 3). Sealed and opened data is not
+kept.
 
-What `Opener` gives out is not yet authentic: use it where nobody looks until `Opener.finish` has passed.
+The output of `Opener` is not authentic yet: do not show or use it before `Opener.finish` has succeeded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ the first block."""
 
 
 class _Stream:
-    """Where in the keystream and the tag one box stands.
+    """The position of one box in the keystream and the tag.
 
     Args:
         key: Raw X25519 secret or symmetric key, 32 bytes.
@@ -63,7 +63,7 @@ class _Stream:
 
 
 class Sealer(_Stream):
-    """Seals one message; every key and nonce for one only."""
+    """Seals one message; use each key and nonce for only one."""
 
     def update(self, data: Buffer, output: memoryview) -> None:
         """Ciphertext of the next piece into ``output``, which is as long, and may be ``data`` itself."""

@@ -1,4 +1,4 @@
-"""Text as programs and people carry it: invisible marks, quotes, brackets and full stops around what was meant."""
+"""Text as programs and people pass it on, with invisible marks, quotes, brackets and full stops around it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _AFTER = ".,;:!?\u2026\u3002\uff0c\uff01\uff1f"
 
 
 def visible(text: str) -> str:
-    """``text`` without what nobody sees: zero-width, bidi and byte-order marks, soft hyphens, escape sequences.
+    """``text`` without invisible characters: zero-width, bidi and byte-order marks, soft hyphens, escape sequences.
 
-    Control characters that are no blanks go as well.
+    Control characters other than blanks are removed too.
     """
     if "\x1b" in text:
         text = _ESCAPE_SEQUENCE().sub("", text)
@@ -40,7 +40,7 @@ def _is_invisible(letter: str) -> bool:
 def unwrapped(text: str) -> str:
     """``text`` without blanks, quotes, brackets and marks of emphasis around it, and without a sentence's end.
 
-    A bracket that closes one inside of the text stays: an IPv6 address may stand last.
+    A bracket that closes one inside the text stays, because an IPv6 address may be at the end.
     """
     text = text.strip().lstrip(_AROUND)
     bare = text.rstrip(_AROUND + _AFTER + " \t\r\n")

@@ -1,4 +1,4 @@
-"""Characters of texts from outside, in time that grows with their number and no faster."""
+"""Handles characters of texts from outside, in time that grows only with their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codecs and their combinators: one value that both writes and reads a type, written like the ABNF.
+"""Codecs and their combinators: one value both writes and reads a type, and looks like the ABNF.
 
 Binary forms of agent-wire 0.1 and smp-wire 1.1: big-endian integers, ``T``/``F`` booleans, length-prefixed
 strings, ``0``/``1`` optionals, counted lists. Limits are checked in both directions.
@@ -96,7 +96,7 @@ short_bytes, large_bytes = prefixed(byte), prefixed(word16)  # at most 255 and 6
 
 
 def mapped(inner: Codec[T], to: Callable[[T], U], back: Callable[[U], T]) -> Codec[U]:
-    """A codec for ``U`` through ``T``; ``to`` raises `DecodeError` where ``T`` is wider than ``U``."""
+    """A codec for ``U`` through ``T``; ``to`` raises `DecodeError` for values of ``T`` that ``U`` does not have."""
     return Codec(lambda value: inner.write(back(value)), lambda reader: to(inner.read(reader)))
 
 

@@ -1,4 +1,4 @@
-"""JSON from outside: UTF-8 only, and no deeper than a limit, so that nothing runs out of stack later."""
+"""JSON from outside: Only UTF-8, and not nested deeper than a limit, so that later code does not run out of stack."""
 
 from __future__ import annotations
 

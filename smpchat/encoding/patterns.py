@@ -1,6 +1,6 @@
 """Regular expressions that are compiled when they are first used.
 
-To compile one takes 0.1 to 1 ms. The modules that a start imports have thirty, and a command uses three of them.
+Compiling one takes 0.1 to 1 ms. The modules that a start imports have thirty, and a command uses three of them.
 """
 
 from __future__ import annotations
@@ -11,5 +11,6 @@ from collections.abc import Callable
 
 
 def late(expression: str, flags: int = 0) -> Callable[[], re.Pattern[str]]:
-    """What gives the compiled expression. A mistake in it shows at the first use: a test uses each."""
+    """A function that returns the compiled expression. A mistake in it is noticed only at its first use, so a test uses
+    each."""
     return functools.cache(functools.partial(re.compile, expression, flags))

@@ -34,7 +34,7 @@ class EncodeError(ValueError):
 class Reader:
     """Reads forward over ``data``; never past its end.
 
-    Every method raises `DecodeError` when fewer bytes are left than it needs, and then has consumed nothing.
+    Every method raises `DecodeError` if fewer bytes are left than it needs, and then consumes nothing.
     """
 
     __slots__ = ("_data", "_offset")

@@ -1,10 +1,11 @@
-"""Frozen records: values with named fields, as ``@dataclass(frozen=True, slots=True)`` makes them, at a start's price.
+"""Frozen records: values with named fields, as made by ``@dataclass(frozen=True, slots=True)``, but fast enough for
+every start.
 
-A record never changes, compares and hashes by its class and its fields, and matches patterns by position. What differs
-from `dataclasses` is when the work is done: making 300 such dataclasses takes 225 ms on Python 3.11, and every start of
-the program pays; 300 records take 3 ms, and 0.04 ms more for each class that is used often. (``msgspec.Struct`` takes
-3 ms too, and 9 ms to import, which is a tenth of what a command may take in all; and it cannot leave one field out of
-a ``repr``.)
+A record never changes, compares and hashes by its class and its fields, and matches patterns by position. The
+difference from `dataclasses` is when the work is done: making 300 such dataclasses takes 225 ms on Python 3.11, and
+every start of the program pays; 300 records take 3 ms, and 0.04 ms more for each class that is used often.
+(``msgspec.Struct`` takes 3 ms too, and 9 ms to import, which is a tenth of what a command may take in all; and it
+cannot leave one field out of a ``repr``.)
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ _MISSING: Any = object()
 
 
 class Field:
-    """What a class says of one of its fields.
+    """What a class says about one of its fields.
 
     Attributes:
-        default: What it holds if nothing is given.
-        default_factory: Makes that, for each record anew.
+        default: The default value.
+        default_factory: Makes the default value, for each record anew.
         repr: Whether ``repr`` shows it. Keys, plaintext and what else is secret: False.
     """
 
@@ -41,7 +42,7 @@ _REQUIRED = Field(_MISSING, _MISSING, True)
 def field(
     *, default: Any = _MISSING, default_factory: Callable[[], Any] | Any = _MISSING, repr: bool = True
 ) -> Any:  # Any, as the class body assigns it to a field of any type
-    """A field with more to it than its type; see `Field`."""
+    """A field with more than its type; see `Field`."""
     return Field(default, default_factory, repr)
 
 
@@ -51,7 +52,7 @@ them, and a command makes only one or two of most classes."""
 
 
 class _Initialiser:
-    """Stands in for ``__init__`` until there are many records of a class, or somebody asks for it."""
+    """Replaces ``__init__`` until there are many records of a class, or ``__init__`` is asked for."""
 
     __slots__ = ("_left", "_owner")
 
@@ -186,12 +187,12 @@ if TYPE_CHECKING:
 else:
 
     def replace(record: R, /, **changes: Any) -> R:
-        """A copy with some fields changed. Raises `TypeError` for a name that is no field."""
+        """A copy with some fields changed. Raises `TypeError` for a name that is not a field."""
         cls = type(record)
         return cls(**{name: getattr(record, name) for name in cls.__record_fields__} | changes)
 
 
 def as_dict(record: Record) -> dict[str, Any]:
-    """Fields by name; of fields that are records, too."""
+    """Fields by name, including those of fields that are records."""
     found = {name: getattr(record, name) for name in fields(type(record))}
     return {name: as_dict(value) if isinstance(value, Record) else value for name, value in found.items()}

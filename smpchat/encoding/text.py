@@ -13,7 +13,7 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]+=*")
 
 
 def to_base64url(data: bytes, *, padding: bool = True) -> str:
-    """base64url of ``data``; links and keys carry the padding, short links do not."""
+    """base64url of ``data``; links and keys contain the padding, short links do not."""
     text = base64.urlsafe_b64encode(data).decode("ascii")
     return text if padding else text.rstrip("=")
 
@@ -49,7 +49,7 @@ def write_query(parameters: Iterable[tuple[str, str]]) -> str:
 def read_query(text: str) -> dict[str, str]:
     """Parameters of a query; the first of a repeated name wins, as in the reference's parser.
 
-    ``&`` and ``;`` separate, ``+`` is a blank, ``%XX`` is decoded. Unknown names are the caller's to ignore.
+    ``&`` and ``;`` separate, ``+`` is a blank, ``%XX`` is decoded. The caller ignores unknown names.
 
     Raises:
         DecodeError: A value is not UTF-8 once decoded.

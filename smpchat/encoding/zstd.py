@@ -28,7 +28,7 @@ def _library() -> Any:
 
 
 def compress(data: bytes) -> bytes:
-    """One frame that tells its content's size. Raises `EncodeError` for more than peers take."""
+    """One frame, which contains the size of its content. Raises `EncodeError` for more than peers accept."""
     if len(data) > MAX_DECOMPRESSED:
         raise EncodeError(f"{len(data)} bytes; at most {MAX_DECOMPRESSED} are compressed")
     return bytes(_library().compress(data, LEVEL))
@@ -38,8 +38,8 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
     """The content of exactly one frame.
 
     Raises:
-        DecodeError: No frame, a damaged one, bytes behind it, a header without the content's size, or content of more
-            than ``limit`` bytes.
+        DecodeError: Not a frame, a damaged frame, bytes after it, a header without the content's size, or content of
+            more than ``limit`` bytes.
     """
     zstd = _library()
     try:

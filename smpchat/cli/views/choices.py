@@ -1,4 +1,4 @@
-"""What a profile says of relays, the way to them, and files."""
+"""A profile's settings of relays, how they are reached, and files."""
 
 from __future__ import annotations
 

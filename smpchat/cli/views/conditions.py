@@ -53,7 +53,7 @@ def show_condition(environment: Environment, condition: Condition) -> None:
 
 
 def show_conditions(environment: Environment, conditions: Iterable[Condition]) -> None:
-    """Each as by `show_condition`; people read a sentence once, where one relay holds up several things."""
+    """Each as by `show_condition`; people read each sentence only once if one relay causes several problems."""
     said: set[str] = set()
     for condition in conditions:
         if environment.json or condition.text not in said:
@@ -62,7 +62,7 @@ def show_conditions(environment: Environment, conditions: Iterable[Condition]) -
 
 
 def condition_line(environment: Environment, condition: Condition) -> str:
-    """The sentence, behind a mark, and since when."""
+    """The sentence after a mark, and since when."""
     text = environment.as_typed(printable(condition.text))
     return f"! {text} (since {since(condition.since, environment.now())})"
 
@@ -75,5 +75,5 @@ def show_relay_back(environment: Environment, server: str) -> None:
 
 
 def relay_back(server: str) -> str:
-    """What is told when a relay is back."""
+    """What is said when a relay is back."""
     return f"Relay {shortened(server.rpartition('@')[2], 40)} is reachable again."

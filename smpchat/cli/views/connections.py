@@ -1,4 +1,4 @@
-"""Connections: how far their handshakes are, and who or what they wait for."""
+"""Connections: the progress of their handshakes, and who or what they wait for."""
 
 from __future__ import annotations
 
@@ -88,5 +88,5 @@ def not_yet(state: StateChanged, alias: str) -> str:
 
 
 def is_request(state: StateChanged) -> bool:
-    """Whether a request of ours waits at an address: nothing else is *ready* before its handshake has a name."""
+    """Whether a request of ours waits at an address: only a request can be *ready* before its handshake has a name."""
     return state.state == ConnectionState.READY and state.variant is None

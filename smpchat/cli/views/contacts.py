@@ -57,13 +57,14 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
 
 
 def protection(view: ContactView) -> str:
-    """What is known of the keys of a contact, in a line."""
+    """What is known about the keys of a contact, in a line."""
     code = "compared" if view.verified else "not compared"
     return f"Security code: {code}. Post-quantum keys: {'yes' if view.pq else 'no'}."
 
 
 def contact_line(view: ContactView) -> str:
-    """``alice: connected, verified, 2 unread, calls themselves "Alice"``: what they chose stands last, in quotes."""
+    """``alice: connected, verified, 2 unread, calls themselves "Alice"``: the name that they chose comes last, in
+    quotes."""
     contact, profile = view.contact, view.contact.profile
     marks = [str(view.state.state), *(text for text, _ in _marks(view))]
     if contact.unread:
@@ -74,7 +75,7 @@ def contact_line(view: ContactView) -> str:
 
 
 def shown_alias(view: ContactView) -> str:
-    """The alias, marked if it is only what the contact calls itself."""
+    """The alias, marked if it is only the contact's own choice."""
     return named(view.alias, self_named=view.contact.self_named)
 
 
@@ -182,7 +183,7 @@ _BREAKS = ("Known",)
 
 
 def recent_first(views: list[ContactView]) -> list[ContactView]:
-    """By the last message; those without any by alias, bob2 before bob10."""
+    """Sorted by the last message; contacts without messages by alias, bob2 before bob10."""
     return sorted(views, key=lambda view: (-view.newest, _natural(view.alias)))
 
 
@@ -198,16 +199,16 @@ def contacts_table(environment: Environment, views: list[ContactView]) -> Table:
 
 
 def _table(environment: Environment, views: list[ContactView]) -> tuple[list[str], list[list[Cell]]]:
-    """Headings and rows, without columns where nothing stands."""
+    """Headings and rows, without empty columns."""
     rows = _rows(environment, views)
     used = [at for at in range(len(_HEADINGS)) if at in (0, 1) or any(text for row in rows for text, _ in row[at])]
     return [_HEADINGS[at] for at in used], [[row[at] for at in used] for row in rows]
 
 
 def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]]:
-    """Alias, state, what is unread or pending, what we know, and the name that the contact chose.
+    """Alias, state, unread and pending messages, what we know, and the name that the contact chose.
 
-    Nothing of ours stands behind that name: a name may hold the same words.
+    That name comes last, because it may contain the same words as ours.
     """
     rows: list[list[Cell]] = []
     now = environment.now()

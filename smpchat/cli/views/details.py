@@ -22,7 +22,7 @@ _LABELS = {setting.feature: setting.label for setting in SETTINGS.values() if se
 
 
 def show_details(environment: Environment, details: ContactDetails, line: str | None = None) -> None:
-    """A ``contact`` object with all that is known, or a paragraph and a table; or only ``line``."""
+    """A ``contact`` object with everything that is known; or for people, a paragraph and a table, or only ``line``."""
     if environment.json:
         environment.emit("contact", _fields(details), "")
     elif line is not None:

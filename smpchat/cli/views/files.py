@@ -1,4 +1,4 @@
-"""Files: what is said of one in its message, in a list, and while it moves."""
+"""Files: how each is described in its message, in a list, and during its transfer."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def size_text(size: int) -> str:
 
 
 def percent(file: FileView) -> int:
-    """How much of a file has been moved; 100 only once all is."""
+    """How much of a file has been transferred, in percent; 100 only if all of it is."""
     return 0 if not file.size else min(99, file.bytes * 100 // file.size)
 
 
 def file_object(file: FileView) -> dict[str, Any]:
-    """What a `message` and a `file` object say of a file."""
+    """What `message` and `file` objects say about a file."""
     fields: dict[str, Any] = {
         "name": file.name,
         "size": file.size,
@@ -91,7 +91,7 @@ def state_text(file: FileView, message: Message) -> str:
 
 
 def file_mark(message: Message) -> str:
-    """What stands behind a message about its file; empty where the message itself says it all."""
+    """The text after a message about its file; empty if the message itself says everything."""
     file = message.file
     if file is None or message.deleted:
         return ""

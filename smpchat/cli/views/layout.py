@@ -23,7 +23,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Colle
     """A table without lines; its first and last columns may hold names that other people chose.
 
     Args:
-        breaks: Headings of other columns that may break.
+        breaks: Headings of further columns in which lines may break.
     """
     from rich.table import Table
     from rich.text import Text
@@ -40,7 +40,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Colle
 def show_table(
     environment: Environment, headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Collection[str] = ()
 ) -> None:
-    """A table on standard output: by `rich` only where there is something to it, since its import takes 20 ms."""
+    """A table on standard output. It is drawn by `rich` only if necessary, because importing it takes 20 ms."""
     plain = None if environment.styled else plain_table(headings, rows)
     if plain is None:
         environment.show(table(headings, rows, breaks))
@@ -49,7 +49,7 @@ def show_table(
 
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str | None:
-    """The lines that `rich` draws without styles; None where it would measure letters, or break lines."""
+    """The lines that `rich` would draw without styles; None if it would have to measure characters, or break lines."""
     lines = [list(headings), *(["".join(text for text, _ in cell) for cell in row] for row in rows)]
     if not all(text.isascii() and text.isprintable() for line in lines for text in line):
         return None
@@ -61,7 +61,7 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str 
 
 
 def _columns() -> int:
-    """How many columns `rich` takes a stream to have that is no terminal."""
+    """How many columns `rich` assumes for a stream that is not a terminal."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit():
         return int(columns) or 80
@@ -74,7 +74,8 @@ def _columns() -> int:
 
 
 def indented(environment: Environment, text: str, start: int, indent: int) -> str:
-    """Harmless text behind ``start`` columns, its further lines indented, so that none can pass for another message."""
+    """Harmless text after ``start`` columns. Its further lines are indented, so that none of them looks like another
+    message."""
     if not environment.attended:
         return text.replace("\n", "\n" + " " * indent)
     from smpchat.cli.wrapping import hanging
@@ -87,13 +88,14 @@ Part = tuple[bool, str]
 
 
 def in_margin(environment: Environment | None, parts: Sequence[Part], start: int, indent: int) -> str:
-    """The parts of a message, each beginning a line; behind ``start`` columns of a heading, further lines indented.
+    """The parts of a message, each on a new line, after ``start`` columns of a heading; further lines are indented.
 
-    In front of what is ours stands a bar, in columns where an author's text never stands: it is wrapped before a
-    terminal goes on at its left edge, and a word that fits no line, which a terminal breaks there, holds no blank.
+    Our own text has a bar in front, in columns where an author's text never appears: that text is wrapped before the
+    terminal would continue at its left edge, and a word that is too long for a line, which a terminal breaks there,
+    contains no blank.
 
     Args:
-        environment: Where it is printed; None for a pipe.
+        environment: Where it is printed; None: into a pipe.
     """
     columns = None
     if environment is not None and environment.attended:

@@ -1,4 +1,4 @@
-"""What is given away so that others can connect, and who asks: invitations, the address, requests."""
+"""What users give to others so that they can connect, and who asks: invitations, the address, requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def own_alias(service: StoredProfile, invitation: Invitation | None = None) -> str:
-    """What the other person may call us: our name as an alias, or the made-up one that this invitation tells."""
+    """The alias that is suggested to the other person: our name, or the made-up name of this invitation."""
     made_up = invitation.incognito if invitation else None
     return alias_from_name(made_up or service.own_profile().display_name)
 
@@ -41,7 +41,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
 
     Args:
         suggested: The alias that the command gives us on the other side.
-        in_full: The long link stands below a short one as well.
+        in_full: The full link is printed below the short one too.
     """
     full = invitation.link or ""
     link = invitation.short_link or full
@@ -68,7 +68,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
 
 
 def not_used(invitation: Invitation, now: float) -> str:
-    """``not used yet``; what happened since anybody last listened is not known, and not claimed."""
+    """``not used yet``. What has happened since a process last listened is not known, so nothing is said about it."""
     if invitation.as_of is None:
         return "not used when you were last online"
     if invitation.as_of >= now:
@@ -142,7 +142,7 @@ def show_request(environment: Environment, request: RequestView) -> None:
 
 
 def request_text(environment: Environment, request: RequestView) -> Text:
-    """A request for people; continued lines are indented, so that none can pass for another request."""
+    """A request for people; further lines are indented, so that none of them looks like another request."""
     from rich.text import Text
 
     said = f": {printable(request.text, lines=True)}" if request.text else "."

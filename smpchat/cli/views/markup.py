@@ -1,4 +1,5 @@
-"""Marks of an author's words as styles of the terminal: bold for ``*bold*``, a link that can be clicked, a secret."""
+"""Shows an author's markup with the styles of the terminal: bold for ``*bold*``, a link that can be clicked, a
+secret."""
 
 from __future__ import annotations
 
@@ -29,12 +30,12 @@ _STYLES = {
 
 
 def are_shown(environment: Environment) -> bool:
-    """Whether styles are drawn at all; where they are not, the marks themselves say what is meant."""
+    """Whether styles are drawn at all. If not, the marks themselves are shown."""
     return environment.styled and environment.symbols and environment.console().color_system is not None
 
 
 def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]]:
-    """What is to be laid out, without the marks of the author's words; and all of it in pieces, for `draw`."""
+    """The text for the layout, without the author's marks, and all its pieces, for `draw`."""
     kept: list[LayoutPart] = []
     pieces: list[Part] = []
     for ours, text in parts:
@@ -45,9 +46,9 @@ def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]
 
 
 def draw(line: Text, begin: int, pieces: Sequence[Part]) -> None:
-    """Give the pieces their styles, wherever the layout has put them behind ``begin``.
+    """Give the pieces their styles, wherever the layout has put them after ``begin``.
 
-    The layout only adds blanks, line ends and a margin: the letters follow each other as they did.
+    The layout only adds blanks, line breaks and a margin; the order of the characters stays the same.
     """
     place, text = begin, line.plain
     for piece in pieces:

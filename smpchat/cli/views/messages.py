@@ -1,4 +1,4 @@
-"""Messages: one, a conversation, and what becomes of them."""
+"""Messages: a single one, a conversation, and their changes of status."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def message_fields(message: Message) -> dict[str, Any]:
 
 
 def change_fields(message: Message) -> dict[str, Any]:
-    """What a ``message`` object says only where it is so: forwarded, live, a reply, an edit, a deletion, reactions."""
+    """The fields of a ``message`` object that are only there if they apply: forwarded, live, a reply, an edit, a
+    deletion, reactions."""
     fields: dict[str, Any] = {}
     if message.forwarded:
         fields["forwarded"] = True
@@ -121,7 +122,7 @@ def message_line(message: Message) -> str:
 
 
 def _said_in_words(message: Message, indent: int) -> str:
-    """What a message says, and the status of one of ours, without waiting for the import of `rich`."""
+    """The text of a message, and the status of one of ours, without importing `rich`."""
     return in_margin(None, _with_status(message, f"({message.status})"), 0, indent)
 
 
@@ -159,19 +160,19 @@ def named(alias: str, *, self_named: bool) -> str:
 
 
 def _colon(message: Message) -> str:
-    """What parts a name from what is said: a star if the first line is ours, and not of whoever has the name.
+    """What separates a name from the text: a star, if the first line is ours and not the author's.
 
-    No text can make that mark: it stands in front of the text, and an alias has no blanks.
+    No text can fake this mark, because it comes before the text, and an alias has no blanks.
     """
     ours, _ = _parts(message)[0]
     return " * " if ours else ": "
 
 
 def _parts(message: Message) -> list[Part]:
-    """What is shown of a message: what it answers and is, the author's words, and what became of it.
+    """What is shown of a message: what it answers, its kind, the author's words, and its changes.
 
-    A text can hold the same characters as our marks, but never stand where they stand: in the heading's line behind
-    the star, or behind the bar in the margin (`in_margin`).
+    A text can contain the same characters as our marks, but never in the same place: in the heading's line after the
+    star, or after the bar in the margin (`in_margin`).
     """
     parts = [(True, shown) for shown in (_quote_line(message), _marks(message)) if shown]
     if message.deleted:
@@ -189,7 +190,7 @@ def _parts(message: Message) -> list[Part]:
 
 
 def _marks(message: Message) -> str:
-    """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: what we say in front of the author's words; often empty."""
+    """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: our words before the author's words; often empty."""
     if message.deleted:
         return ""
     # in a group it stands in front of the colon
@@ -204,13 +205,13 @@ def _unbracketed(name: str) -> str:
 
 
 def _preview(preview: Preview) -> str:
-    """``[Example title: a description]``: what the sender's app says of a link."""
+    """``[Example title: a description]``: what the sender's app says about a link."""
     found = ": ".join(filter(None, (preview.title, preview.description)))
     return f"[{_unbracketed(printable(found or preview.uri))}]"
 
 
 def _quote_line(message: Message) -> str:
-    """``> alice: what it answers``; empty for what answers nothing."""
+    """``> alice: what it answers``; empty if the message is not a reply."""
     quoted = message.reply_to
     if quoted is None:
         return ""
@@ -220,7 +221,7 @@ def _quote_line(message: Message) -> str:
 
 
 def _change_marks(message: Message) -> str:
-    """``edited, 👍 alice``: what became of a message after it was sent."""
+    """``edited, 👍 alice``: the changes of a message after it was sent."""
     marks = ["still typing"] if message.live else []
     if message.file is not None and (told := file_mark(message)):
         marks.append(told)
@@ -248,7 +249,7 @@ def message_text(environment: Environment, message: Message) -> Text:
 
 
 def _append_said(environment: Environment, heading: Text, message: Message, indent: int) -> Text:
-    """What a message says behind its heading, and the status of one of ours."""
+    """The text of a message after its heading, and the status of one of ours."""
     from smpchat.cli.views import markup
 
     mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
@@ -267,11 +268,11 @@ def _append_said(environment: Environment, heading: Text, message: Message, inde
 def conversation(
     environment: Environment, messages: list[Message], previous: Message | None = None, *, several: bool = False
 ) -> list[Text]:
-    """Lines of a conversation: a separator wherever a day begins, then time, who and text.
+    """Lines of a conversation: a separator at the beginning of each day, then time, author and text.
 
     Args:
         previous: The message shown last, which decides whether the first separator is needed.
-        several: The messages are of several conversations: those of ours name the contact, too.
+        several: The messages are from several conversations, so those of ours name the contact too.
     """
     from rich.text import Text
 
@@ -313,7 +314,7 @@ def show_history(
 
 
 def _print_in_words(messages: list[Message], previous: Message | None, *, several: bool) -> None:
-    """The lines of a `conversation` in words, without waiting for the import of `rich`."""
+    """The lines of a `conversation` in words, without importing `rich`."""
     today = day(previous.sent_at) if previous else None
     for message in messages:
         if day(message.sent_at) != today:
@@ -342,7 +343,7 @@ def _who(message: Message, *, several: bool) -> str:
 def interleaved(
     messages: list[Message], notices: Sequence[StoredNotice]
 ) -> list[tuple[list[Message], StoredNotice | None]]:
-    """Messages up to each notice, and those behind the last one."""
+    """The messages before each notice, and those after the last one."""
     parts: list[tuple[list[Message], StoredNotice | None]] = []
     for notice in notices:
         before = list(takewhile(lambda message: message.sent_at <= notice.at, messages))  # noqa: B023 - used at once
@@ -381,7 +382,8 @@ def spoken(environment: Environment, message: Message, *, several: bool = False,
 
 
 def being_written(environment: Environment, message: Message) -> Text:
-    """``bob is writing: I am typi``: the end of a message that grows, in lines that leave room for one's own."""
+    """``bob is writing: I am typi``: the end of a live message, in so few lines that there is room for the user's
+    own."""
     from rich.text import Text
 
     words = " ".join(printable(message.text[-2 * _WRITTEN :], lines=True).split())

@@ -1,4 +1,4 @@
-"""Profiles of a home: what they are called here and there, and which one is used."""
+"""Profiles of a home: their names here and for contacts, and which one is used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smpchat.encoding.record import as_dict
 
 
 def display_name(environment: Environment) -> str | None:
-    """What contacts of the profile are told; None if it takes a passphrase to know."""
+    """The name that contacts of the profile are told; None if a passphrase is needed to know it."""
     if environment.is_encrypted():
         return None
     with closing(environment.open_as(StoredProfile)) as service:
@@ -32,9 +32,9 @@ def show_profile(
     """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used.
 
     Args:
-        profile: The rest of what contacts are told, where it is to be shown too.
+        profile: The rest of what contacts are told, if it must be shown too.
         receipts: Whether contacts are told that their messages arrived; None: that is not to be shown.
-        brought: What an imported one says of relays, the way to them, and files; for programs.
+        brought: The imported profile's settings of relays, how they are reached, and files; for programs.
     """
     active = name == environment.profile
     fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}

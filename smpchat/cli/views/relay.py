@@ -11,7 +11,7 @@ from smpchat.relay.options import OFF
 
 
 def show_relay(environment: Environment, *, whole: bool = False) -> None:
-    """Print the embedded relay. ``whole``: with the password in its address, for who is to give it to others."""
+    """Print the embedded relay. ``whole``: with the password in its address, which can then be given to others."""
     info = status(environment.relay_folder)
     fields = relay_fields(info, whole=whole)
     line = f"relay: {info.state}" + (f", {fields['address']}" if fields["address"] else "")
@@ -34,7 +34,7 @@ def relay_fields(info: RelayInfo, *, whole: bool = False) -> dict[str, Any]:
 
 
 def files_lines(info: RelayInfo, *, whole: bool = False) -> list[str]:
-    """Where it keeps files, or why it does not; nothing before its first start."""
+    """Its address for files, or why it does not store files; nothing before its first start."""
     if info.files_trouble is not None:
         return [f"files: not kept. {info.files_trouble}"]
     if info.files_port == OFF:
