@@ -59,6 +59,20 @@ def groups(context: typer.Context, incomplete: str) -> list[str]:
     return _begun(found, incomplete)
 
 
+def members(context: typer.Context, incomplete: str) -> list[str]:
+    """For completion: who is in the group that the line names so far, as far as no shell takes any of it for more."""
+    group = context.params.get("who")
+
+    def listed(service: StoredProfile) -> list[str]:
+        from smpchat.chat.service import group_views
+
+        tx = service.database.connection
+        found = group_views.view(tx, group_views.find(tx, str(group)), None)
+        return [] if found is None else [member.name for member in found.members if member.current]
+
+    return [] if not group else _begun(_look(context, listed), incomplete)
+
+
 def who_can_go(context: typer.Context, incomplete: str) -> list[str]:
     """For `delete`: contacts, and notes of invitations."""
     notes = _look(context, lambda service: [invitation.note or "" for invitation in service.invitations()])
@@ -147,6 +161,9 @@ class WaitChange(Enum):
 WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)
 GROUP = typer.Argument(
     metavar="GROUP", help="The group's alias; of an invitation, its number in `smpchat groups`.", autocompletion=groups
+)
+MEMBER = typer.Argument(
+    metavar="MEMBER", help="The member's name, as `smpchat group members` prints it.", autocompletion=members
 )
 INCOGNITO = typer.Option(False, "--incognito", help="Use a made-up name for this contact instead of your own.")
 QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code (default on a terminal).")

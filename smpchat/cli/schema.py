@@ -106,7 +106,7 @@ TYPES = (
         "The state of a connection, or a change of it.",
         "`invite`, `connect`, `accept`, `listen`, `status`, `demo`",
         (
-            number("connection", "as in `invitation`"),
+            number("connection", "as in `invitation`; of a group below 0"),
             text("alias", "the contact's alias; null until someone uses the invitation", nullable=True),
             text(
                 "role",
@@ -201,7 +201,7 @@ TYPES = (
     ObjectType(
         "group",
         "A group that you are or were in, or are invited to.",
-        "`groups`, `group join`, `group leave`",
+        "`groups`, `group create`, `group join`, `group leave`, `group set`, `group delete`",
         (
             number("id", "its number; `group join` takes that of an invitation"),
             text("alias", "your name for it, as in `contact`; null for an invitation", nullable=True),
@@ -213,12 +213,19 @@ TYPES = (
             text("inviter", "alias of the contact that invites you", optional=True),
             flag("business", "a business: several people there may read your messages", optional=True),
             text("description", "a line about the group", optional=True),
+            text("welcome", "what newcomers are told", optional=True),
+            Field(
+                "allows",
+                Kind.TEXTS,
+                "what you may use: `reactions`, `voice`, `files`, `links`, `direct`, `fulldelete`, `history`",
+            ),
+            number("disappear_after", "seconds after which messages disappear", optional=True),
         ),
     ),
     ObjectType(
         "member",
         "A member of a group.",
-        "`group members`",
+        "`group members`, `group invite`, `group role`, `group remove`, `group block`, `group unblock`",
         (
             text("group", "the group's alias"),
             text("name", "the member's name, with a number if several have it; anyone can choose any name"),
@@ -227,6 +234,18 @@ TYPES = (
             text("connection", "`connected` proves that it is the member who joined", *Link),
             flag("host", "this member let you in", optional=True),
             flag("blocked", "what this member writes is not shown", optional=True),
+        ),
+    ),
+    ObjectType(
+        "group-link",
+        "Your link to a group.",
+        "`group link`",
+        (
+            text("group", "the group's alias"),
+            text("link", "the full link"),
+            text("short_link", "a shorter link to the same", optional=True),
+            text("command", "what other people type"),
+            text("role", "what those may do who use it", "observer", "member"),
         ),
     ),
     ObjectType(
@@ -396,6 +415,8 @@ TYPES = (
             text("contact", "the alias"),
             text("status", "the new status", "pending", "sent", "delivered", "failed"),
             text("reason", "a sentence: why it failed", optional=True),
+            number("delivered_to", "to a group: members who have it", optional=True),
+            number("members", "to a group: members to whom it was sent directly", optional=True),
         ),
     ),
     ObjectType(

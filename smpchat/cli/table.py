@@ -59,7 +59,7 @@ COMMANDS = {
     "explain": Entry(_INSIDE, "Explain an exit code or state, and what to do."),
     "man": Entry(_INSIDE, "Show the manual page."),
     "contact": Entry(_PEOPLE, "A contact's details, and what you allow them."),
-    "group": Entry(_PEOPLE, "Join, leave and look into groups."),
+    "group": Entry(_PEOPLE, "Make, join, change and leave groups."),
     "address": Entry(_CONNECT, "Your address: a link that many people can use."),
     "profile": Entry(_SETTINGS, "Your name, and your profiles."),
     "key": Entry(_SETTINGS, "The passphrase that encrypts your profile."),

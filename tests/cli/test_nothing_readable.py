@@ -32,14 +32,11 @@ SAID = {
     for name in (
         "first second answer edited heard typed drafted welcome autoreply asked looked_for forwarded typo"
         " myname about_me bot_label mila nora otto paul renamed note_of_link filename filetext"
+        " titled crewed greeted shouted retitled"
     ).split()
 }
 """Texts, names and aliases; every one is unlike all that stands in a database by itself."""
 ELSEWHERE = {
-    "group join": "test_groups.py in tests/cli/commands",
-    "group leave": "the same",
-    "group members": "the same",
-    "groups": "the same",
     "profile delete": "removes all of it: test_profile_delete.py",
     "relay backup": "the relay's own folder, which holds what its senders encrypted",
     "relay restore": "the same",
@@ -127,13 +124,25 @@ def test_every_command_leaves_nothing_to_read(used: Used, tmp_path: Path, monkey
     said, folders = SAID, [tmp_path / "home", tmp_path / "tmp", tmp_path / "memory"]
     _use_everything(used, tmp_path, monkeypatch)
     words = said | {"secret": SECRET, "new": NEW} | {f"link {n}": link for n, link in enumerate(_LINKS)}
-    assert len(_LINKS) == 6
+    assert len(_LINKS) == 7
     assert readable(folders, words) == {}, "beside an encrypted profile"
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
     # What is looked for can be found: people elsewhere have it in clear.
     theirs = readable([used.elsewhere], words)
     assert {
-        said[name] for name in ("first", "second", "answer", "edited", "typed", "drafted", "myname")
+        said[name]
+        for name in (
+            "first",
+            "second",
+            "answer",
+            "edited",
+            "typed",
+            "drafted",
+            "myname",
+            "titled",
+            "greeted",
+            "shouted",
+        )
     } <= theirs.keys()
 
     for who in (said["renamed"], said["nora"], said["otto"]):
@@ -198,6 +207,7 @@ def _use_everything(used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     used("history", mila)
     used("search", said["heard"])
     _files(used)
+    _groups(used)
     _chat(used, monkeypatch, tmp_path)
     used.of(mila, "listen", "--timeout", "3")
     handler = shlex.join([sys.executable, "-c", f"import os; assert 'SMPCHAT_KEY' not in os.environ; {RECORD}"])
@@ -256,6 +266,41 @@ def _files(used: Used) -> None:
     used("view", str(sent), "--yes", code=None)  # a desktop's program is not everywhere
     used("cancel", str(sent))
     used("receive", mila, code=1)
+
+
+def _groups(used: Used) -> None:
+    """A group of hers with Mila in it, and one of Mila's."""
+    said, mila = SAID, SAID["mila"]
+    used("group", "create", said["titled"], "--alias", said["crewed"], "--welcome", said["greeted"])
+    used("group", "invite", said["crewed"], mila)
+    used.of(mila, "listen", "--timeout", "3")
+    used.of(mila, "group", "join", "1")
+    _both_online(used)
+    used("send", said["crewed"], said["shouted"])
+    _both_online(used)
+    _LINKS.append(str(used("--json", "group", "link", said["crewed"], "--qr").objects("group-link")[0]["short_link"]))
+    used("group", "members", said["crewed"])
+    used("group", "role", said["crewed"], mila, "admin")
+    used("group", "block", said["crewed"], mila)
+    used("group", "unblock", said["crewed"], mila)
+    used("group", "set", said["crewed"], "--name", said["retitled"])
+    used("group", "remove", said["crewed"], mila)
+    used("group", "delete", said["crewed"])
+    used("delete", said["crewed"])
+    used.of(mila, "group", "create", said["titled"] * 2)
+    used.of(mila, "group", "invite", said["titled"] * 2, "friend")
+    used("listen", "--timeout", "3")
+    used("groups")
+    used("group", "join", "2", "--alias", said["crewed"])
+    _both_online(used)
+    used("group", "leave", said["crewed"])
+    used("delete", said["crewed"])
+
+
+def _both_online(used: Used) -> None:
+    for _ in range(6):
+        used("listen", "--timeout", "2")
+        used.of(SAID["mila"], "listen", "--timeout", "2")
 
 
 def _chat(used: Used, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 import smpchat.home
 from smpchat.agent.machines.delivery import Integrity
 from smpchat.agent.machines.notices import NoticeKind
-from smpchat.chat.store import profiles, records
+from smpchat.chat.store import groups, profiles, records
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.transactions import requests as asked_for
+from smpchat.chat.wire.group_values import Business, ChatType, GroupProfile, business_params
 from smpchat.cli.app import app
 from smpchat.cli.command_line import loaded
 from smpchat.cli.fields import Field
@@ -33,7 +34,7 @@ from smpchat.xftp.description import read_description
 from smpchat.xftp.links import FileLink, write_file_link
 from tests.e2e.smpchat import Home, Result, parse
 
-GROUPS = ("profile", "server", "relay", "address", "key", "contact", "config")
+GROUPS = ("profile", "server", "relay", "address", "key", "contact", "config", "group")
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
 ADDRESS = "smp://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=@127.0.0.1:1"
 _view = asked_for.view
@@ -168,6 +169,7 @@ def test_every_command_prints_what_the_page_says(home: Home, tmp_path: Path, mon
         special(run.home, "alice", "bob")
         run("alice", "listen", "--timeout", "1")
         _files(run, tmp_path)
+        _group(run)
         run("alice", "history", "bob")
         run("alice", "search", "hello")
         run("alice", "mute", "bob", "8h")
@@ -309,6 +311,57 @@ def _link_to_a_file(home: Home) -> str:
         query = "SELECT description FROM message_files WHERE complete AND description <> ''"
         [row] = service.database.read(query)
     return write_file_link(FileLink(read_description(row["description"])))
+
+
+def _group(run: Script) -> None:
+    """Ann and Ben in Ann's group, with a word of theirs and all that she can do to it."""
+    link = run("ann", "invite", "--no-wait", "--note", "ben").of("invitation")[0]["link"]
+    run("ben", "connect", link, "--alias", "ann")
+    run("ann", "listen", "--timeout", "1")
+    run("ann", "group", "create", "team", "--welcome", "hello", "--description", "of the two")
+    with run.home.running("ann", "listen") as ann:
+        run("ann", "group", "invite", "team", "ben")
+        run("ben", "listen", "--count", "1", "--timeout", "30")
+        run("ben", "groups")
+        run("ben", "group", "join", "team")
+        with run.home.running("ben", "listen") as ben:
+            ben.until("message", text="hello")
+            ann.until("message", text="[ben joined]")
+            run("ann", "send", "team", "one", "--wait", "delivered")
+            heard = ben.until("message", text="one")
+            run("ben", "reply", str(heard["id"]), "two")
+            answer = ann.until("message", text="two")
+            run("ann", "reply", str(answer["id"]), "three", "--wait", "delivered")
+            ben.until("message", text="three")
+            run.note("listen", ben.seen)
+        link = run("ann", "group", "link", "team").of("group-link")[0]["link"]
+        run("cam", "connect", link, "--alias", "team", "--wait")
+        seen = run("cam", "listen", "--count", "3", "--timeout", "30").of("message")
+        first = next(message for message in seen if message["text"] == "one")
+        for name, number in (("ben", heard["id"]), ("cam", first["id"])):
+            run(name, "react", str(number), "👍")
+        ann.until("message", text="one", reactions=[{"emoji": "👍", "direction": "received", "people": 2}])
+        run.note("listen", ann.seen)
+    run("ann", "group", "link", "team", "--delete")
+    run("ann", "group", "role", "team", "ben", "observer")
+    run("ann", "group", "block", "team", "ben")
+    run("ann", "group", "members", "team")
+    run("ann", "group", "unblock", "team", "ben")
+    run("ann", "group", "set", "team", "--name", "two", "--allow", "files=off")
+    run("ben", "group", "members", "team")
+    run("ann", "contacts")
+    with closing(smpchat.home.Home(run.home.folder).open("ann")) as service, service.database.transaction() as tx:
+        # What takes an app's owner, or a business.
+        group = groups.load(tx, 1)
+        assert group is not None
+        business = json.dumps(business_params(Business(ChatType.BUSINESS, group.own.id, group.own.id)))
+        timed = group.profile.value | {"groupPreferences": {"timedMessages": {"enable": "on", "ttl": 60}}}
+        groups.save(tx, 1, group, replace(group, profile=GroupProfile(timed)))
+        tx.execute("UPDATE groups SET business = ? WHERE id = 1", (business,))
+    run("ann", "groups")
+    run("ann", "group", "remove", "team", "ben")
+    run("ann", "group", "delete", "team", "--yes")
+    run("ben", "group", "leave", "team", code=None)  # he may know that it is over
 
 
 def _make_rare(home: Home) -> None:

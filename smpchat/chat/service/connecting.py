@@ -17,7 +17,7 @@ from smpchat.agent.wire import links
 from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
 from smpchat.chat.errors import AliasInUse, AmbiguousContact, InputError, UnknownContact
 from smpchat.chat.service.given_links import check_link, joined, made_by
-from smpchat.chat.service.groups import GroupsProfile
+from smpchat.chat.service.own_groups import OwnGroupsProfile
 from smpchat.chat.service.reading import DEFAULT_PROFILE
 from smpchat.chat.service.views import ContactView, Invitation
 from smpchat.chat.store import conditions, events, invitations, lines, names, profiles, records, settings
@@ -53,7 +53,7 @@ class UnchosenName(Record):
     is_first: bool
 
 
-class ChatService(GroupsProfile):
+class ChatService(OwnGroupsProfile):
     """An opened profile with all that a person can do: connections are made, answered, changed and ended as well."""
 
     # -- settings -----------------------------------------------------------------------------------------------------
@@ -285,8 +285,7 @@ class ChatService(GroupsProfile):
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
             contact = records.contact(tx, who)
-            if contact.is_group:
-                raise InputError(f"{contact.alias} is a group.", "`smpchat rotate` moves the queue of one person.")
+            _check_person(contact)
             if contact.gone:
                 raise InputError(
                     f"{contact.alias} removed you; messages no longer reach them.", "Ask them for a new link."
@@ -304,6 +303,7 @@ class ChatService(GroupsProfile):
         """
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
+            _check_person(contact)
             with move_errors(tx, contact):
                 agent.stay(tx, self.context, contact.connection_id)
             return contact
@@ -407,3 +407,9 @@ class ChatService(GroupsProfile):
             contact = contact_from_request(tx, self.context, connection_id, request, alias)
             publish(tx, self._describe(tx, connections.load(tx, connection_id)))
         return contact
+
+
+def _check_person(contact: Contact) -> None:
+    """Raises `InputError` for a group, which has a queue for each member."""
+    if contact.is_group:
+        raise InputError(f"{contact.alias} is a group.", "`smpchat rotate` moves the queue of one person.")

@@ -13,7 +13,18 @@ from smpchat.chat.store import events, groups, member_names, memberships, names,
 from smpchat.chat.store.feed import describe_state
 from smpchat.chat.store.records import Contact
 from smpchat.chat.wire.alias import fold
+from smpchat.chat.wire.group_values import Feature, MemberId
 
+FEATURES = {
+    "reactions": Feature.REACTIONS,
+    "voice": Feature.VOICE,
+    "files": Feature.FILES,
+    "links": Feature.SIMPLEX_LINKS,
+    "direct": Feature.DIRECT_MESSAGES,
+    "fulldelete": Feature.FULL_DELETE,
+    "history": Feature.HISTORY,
+}
+"""What an owner turns on and off for all, by the names that people type."""
 _OUT = {
     Standing.LEFT: "You left this group.",
     Standing.REMOVED: "You were removed from this group.",
@@ -45,6 +56,8 @@ def view(tx: sqlite3.Connection, group_id: int, alias: str | None) -> GroupView 
         business=group.business is not None,
         description=group.profile.description,
         welcome=group.profile.welcome,
+        allows=tuple(name for name, one in FEATURES.items() if group.profile.allows(one, group.own.role)),
+        disappear_after=group.profile.disappear_after,
     )
 
 
@@ -58,6 +71,13 @@ def _member(group: Group, member: Member, name: str) -> MemberView:
         host=member.id == group.host,
         versions="" if member.versions is None else str(member.versions),
     )
+
+
+def member(tx: sqlite3.Connection, group_id: int, id: MemberId) -> MemberView | None:
+    """One member; None if there is none with this id."""
+    group = groups.load(tx, group_id)
+    known = None if group is None else group.members.get(id)
+    return None if group is None or known is None else _member(group, known, member_names.name(tx, group_id, id))
 
 
 def all_views(tx: sqlite3.Connection) -> list[GroupView]:

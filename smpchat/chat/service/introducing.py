@@ -11,6 +11,7 @@ from smpchat.chat.service.views import ContactView
 from smpchat.chat.service.writing import WritingProfile
 from smpchat.chat.store import address, contact_settings, profiles, records
 from smpchat.chat.store.contact_settings import FOR_EVER, ON, Setting
+from smpchat.chat.store.records import Contact
 from smpchat.chat.transactions import preferences, requests
 from smpchat.chat.transactions.preferences import Agreement
 from smpchat.chat.wire.bots import BotCommand, own_commands
@@ -110,7 +111,7 @@ class IntroducingProfile(WritingProfile):
     def set_contact_allowed(self, who: str, feature: Feature, allow: Allow | None) -> ContactDetails:
         """What one contact may do; None: as for all contacts. Raises `UnknownContact`."""
         with self.database.transaction() as tx:
-            contact = records.contact(tx, who)
+            contact = _person(tx, who)
             contact_settings.save(tx, contact.id, feature, allow)
             preferences.announce(tx, self.context, self.own_profile(tx), contact)
         return self.details(who)
@@ -127,7 +128,7 @@ class IntroducingProfile(WritingProfile):
                 "This time is not possible for disappearing messages.", "Give a time such as 30m, 1d or 2w."
             )
         with self.database.transaction() as tx:
-            contact = records.contact(tx, who)
+            contact = _person(tx, who)
             allow = Allow.NO if seconds is None else Allow.YES
             contact_settings.save(tx, contact.id, Feature.TIMED_MESSAGES, allow)
             if seconds is not None:
@@ -177,3 +178,14 @@ class IntroducingProfile(WritingProfile):
         if uri is None:
             raise InputError(f"{contact.alias}'s profile has no picture.", "Nothing was saved.")
         return picture_of(uri)
+
+
+def _person(tx: sqlite3.Connection, who: str) -> Contact:
+    """A contact with whom each side says what it allows. Raises `InputError` for a group."""
+    contact = records.contact(tx, who)
+    if contact.is_group:
+        raise InputError(
+            f"{contact.alias} is a group: its owners choose what members may do.",
+            "An owner changes that with `smpchat group set`. For yourself you can set receipts and mute.",
+        )
+    return contact

@@ -181,7 +181,11 @@ class StoredProfile(StoredChoices):
 
     def is_held(self, connection_id: int) -> bool:
         """Whether a join waits for `name_contact`."""
-        return states.is_held(connections.load(self._tx, connection_id).state)
+        return connection_id > 0 and states.is_held(connections.load(self._tx, connection_id).state)
+
+    def leads_to_group(self, connection_id: int) -> bool:
+        """Whether a link that was used is a group's, whether or not its host has let us in."""
+        return connection_id < 0 or connections.is_plain(self._tx, connection_id)
 
     def is_link_read(self, connection_id: int) -> bool:
         """Whether all is known that a short link leads to, or never will be."""

@@ -73,6 +73,8 @@ class GroupView(Record):
         standing: Ours: ``invited``, ``joining``, ``pending`` or ``review``, ``current``; ``left``, ``removed`` or
             ``deleted`` when it is over.
         members: The others.
+        allows: What we may use in it, by the names of `smpchat.chat.service.group_views.FEATURES`.
+        disappear_after: Seconds after which what is written goes; None if it stays.
     """
 
     id: int
@@ -85,11 +87,29 @@ class GroupView(Record):
     business: bool = False
     description: str = field(default="", repr=False)
     welcome: str = field(default="", repr=False)
+    allows: tuple[str, ...] = ()
+    disappear_after: int | None = None
 
     @property
     def current(self) -> tuple[MemberView, ...]:
         """Those who are in it now."""
         return tuple(member for member in self.members if member.current)
+
+
+class GroupLinkView(Record):
+    """A link of ours to a group.
+
+    Attributes:
+        connection: Its connection record, as an address has one.
+        full: The full link; None until its queue exists.
+        short: Leads to the same; None where the relay has none.
+        role: What those may do who come by it: ``member`` or ``observer``.
+    """
+
+    connection: int
+    full: str | None = field(repr=False)
+    short: str | None = field(repr=False)
+    role: str
 
 
 class ContactView(Record):

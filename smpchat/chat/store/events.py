@@ -76,12 +76,19 @@ class MessageExpired(Record):
 
 
 class StatusChanged(Record):
-    """A message of ours has another status."""
+    """A message of ours has another status, or one more member of a group has it.
+
+    Attributes:
+        delivered_to: To a group: how many members have it.
+        members: To a group: how many it goes to straight.
+    """
 
     id: int
     contact: str
     status: str
     reason: str | None = None
+    delivered_to: int | None = None
+    members: int | None = None
 
 
 class FileChanged(Record):

@@ -22,6 +22,11 @@ def is_members(tx: sqlite3.Connection, connection_id: int) -> bool:
     return row is not None
 
 
+def is_link(tx: sqlite3.Connection, connection_id: int) -> bool:
+    """Whether a connection record is that of a link of ours to a group."""
+    return tx.execute("SELECT 1 FROM group_links WHERE connection_id = ?", (connection_id,)).fetchone() is not None
+
+
 def members_connections(tx: sqlite3.Connection) -> dict[int, int]:
     """The group of each connection that leads to a member."""
     rows = tx.execute("SELECT connection_id, group_id FROM group_members WHERE connection_id IS NOT NULL")

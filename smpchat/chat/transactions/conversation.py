@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.context import Context
+from smpchat.agent.store import connections
 from smpchat.chat.errors import InputError, TextTooLong, UnknownMessage
 from smpchat.chat.store import events, records
 from smpchat.chat.store import files as message_files
@@ -20,7 +21,7 @@ from smpchat.chat.transactions import changes, files, preferences
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.room import room_of
 from smpchat.chat.transactions.submitting import new_id, submit
-from smpchat.chat.wire.content import whole
+from smpchat.chat.wire.content import GROUP_EVENT, whole
 from smpchat.chat.wire.message import (
     REACTIONS,
     MessageDeletion,
@@ -64,6 +65,7 @@ def send_text(
     text = whole(text)
     if contact.is_group:
         return _talk(tx, context, contact).send_text(text, reply_to, forwarded=forwarded)
+    check_joined(tx, contact)
     shared_id = new_id(context)
     quote = quoted = None
     if reply_to is not None:
@@ -77,6 +79,15 @@ def send_text(
     submit(tx, context, contact, body, message_id, notify=True)
     publish(tx, events.MessageAdded(message_id))
     return message(tx, message_id)
+
+
+def check_joined(tx: sqlite3.Connection, contact: Contact) -> None:
+    """Raises `InputError` for a group that has not let us in: only its host would read what we write."""
+    if connections.is_plain(tx, contact.connection_id):
+        raise InputError(
+            f"You are not in the group {contact.alias} yet.",
+            "You can write as soon as its host comes online and lets you in.",
+        )
 
 
 def send_welcome(
@@ -235,6 +246,8 @@ def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, s
         raise InputError(f"Message {message_id} never reached {found.contact!r}.", "Send the text again instead.")
     if found.shared_id is None:
         why = "The sender's app gave it no id that their app could recognise."
+        if found.content == GROUP_EVENT:
+            why = "It only says what happened in the group."
         raise InputError(f"You cannot reply or react to message {message_id}.", why)
     return found, records.contact(tx, found.contact), found.shared_id
 

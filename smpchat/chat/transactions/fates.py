@@ -52,22 +52,29 @@ def _progress_copy(
     message = None if message_id is None else records.message(tx, message_id)
     if message is None:
         return
+    left = memberships.copies(tx, message.id)
     if status is MessageStatus.FAILED:
-        left = memberships.copies(tx, message.id)
         if message.status is MessageStatus.PENDING and set(left) == {MessageStatus.FAILED}:
             _waits_for_file(tx, message, status)
             _set_status(tx, message, status, now, reason)
         return
     if _waits_for_file(tx, message, status):
         return
-    if message.status is status or message.status is MessageStatus.DELIVERED:
-        publish(tx, events.StatusChanged(message.id, message.contact, message.status))  # one more member has it
+    have = (left.get(MessageStatus.DELIVERED, 0), sum(left.values()))
+    if status is MessageStatus.DELIVERED and message.status is status:  # one more member has it
+        publish(tx, events.StatusChanged(message.id, message.contact, message.status, None, *have))
         return
-    _set_status(tx, message, status, now)
+    _set_status(tx, message, status, now, copies=have)
 
 
 def _set_status(
-    tx: sqlite3.Connection, message: Message, status: MessageStatus, now: float, reason: str | None = None
+    tx: sqlite3.Connection,
+    message: Message,
+    status: MessageStatus,
+    now: float,
+    reason: str | None = None,
+    *,
+    copies: tuple[int, int] | tuple[None, None] = (None, None),
 ) -> None:
     if message.status is status:
         return
@@ -76,7 +83,7 @@ def _set_status(
         return
     records.set_status(tx, message.id, status, reason)
     expiry.start(tx, message.id, now)
-    publish(tx, events.StatusChanged(message.id, message.contact, status, reason))
+    publish(tx, events.StatusChanged(message.id, message.contact, status, reason, *copies))
 
 
 def _progress_change(

@@ -42,7 +42,7 @@ from smpchat.chat.machines.group_links import answered, invited, invited_again
 from smpchat.chat.machines.group_sending import deliver, deliver_profile, may_say, to_member, wants_receipts
 from smpchat.chat.machines.group_states import Group, Link, Standing
 from smpchat.chat.machines.groups import step
-from smpchat.chat.store import groups
+from smpchat.chat.store import conditions, groups
 from smpchat.chat.transactions.group_hosting import Heard as AsHeard
 from smpchat.chat.transactions.group_hosting import Host
 from smpchat.chat.wire.bodies import MAX_JSON, Envelope, new_shared_id
@@ -368,6 +368,7 @@ class GroupTransactions(Record):
     ) -> None:
         if connection_id is not None:
             groups.connect(tx, group_id, member, None)
+            conditions.forget(tx, connection_id)
             agent.delete(tx, self.context, connection_id, farewell)
 
     # -- sending ------------------------------------------------------------------------------------------------------

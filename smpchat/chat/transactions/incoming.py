@@ -347,10 +347,8 @@ class ChatApplication:
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
         """The contact takes its name from the request; who used a link to a group of ours becomes a member."""
-        from smpchat.chat.store import group_hosting  # few profiles have such a link
-
-        if group_hosting.link_at(tx, request.connection_id) is not None:
-            from smpchat.chat.transactions.group_owning import GroupOwner
+        if memberships.is_link(tx, request.connection_id):
+            from smpchat.chat.transactions.group_owning import GroupOwner  # few profiles have such a link
 
             GroupOwner(self.groups).joined(tx, connection_id, request)
             return

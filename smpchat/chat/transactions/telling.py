@@ -16,6 +16,7 @@ _HOLDS = frozenset({NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS, NoticeKind.KEY
 PERHAPS_LOST = "May be lost: the encryption was renewed before your contact confirmed this message."
 
 
+MEMBER_GONE = "{alias} no longer gets your messages: their app has ended the connection with you."
 _LOOKED_AT = 200
 """Unconfirmed messages are looked for among so many; a full queue at the relay holds 128."""
 
@@ -35,6 +36,8 @@ def tell(
     """
     contact = records.addressee(tx, connection_id)
     if contact is not None and contact.is_group:
+        if kind is NoticeKind.PEER_QUEUE_GONE:  # nothing to do about it: most have left, and the others are told that
+            kind, sentence = NoticeKind.INFORMATION, MEMBER_GONE
         sentence = _of_member(tx, connection_id, sentence)
     stands = kind in CONDITIONS
     if kind is NoticeKind.CODE_CHANGED:

@@ -94,16 +94,20 @@ def _connect(
     if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
         if isinstance(checked, ShortInvitation | ShortContact):
             return _join_asking(environment, text, texts, wait, patience, incognito=incognito)
+        from smpchat.agent.transactions.requesting import is_group
+        from smpchat.agent.wire.links import ContactLink
+
+        what = "group" if isinstance(checked, ContactLink) and is_group(checked) else "contact"
         with contextlib.closing(environment.open()) as service:
-            alias = _ask_alias(None, service.free_alias)
+            alias = _ask_alias(None, service.free_alias, what)
     return _join(environment, text, alias, texts, wait, patience, incognito=incognito)
 
 
-def _ask_alias(offered: str | None, accept: Callable[[str], T]) -> T | None:
+def _ask_alias(offered: str | None, accept: Callable[[str], T], what: str) -> T | None:
     """Ask until an answer is accepted; None at the end of input. An empty line accepts what is offered."""
     shown = f" [{offered}]" if offered else ""
     while True:
-        print(f"Your name for this contact?{shown} ", end="", file=sys.stderr, flush=True)
+        print(f"Your name for this {what}?{shown} ", end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline()
         if not answer:
             return None
@@ -178,14 +182,15 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
     contact = service.contact_of(contact.connection_id) or contact
     _introduce(environment, service, contact)
     _welcome(environment, service, contact)
+    what = "group" if service.leads_to_group(contact.connection_id) else "contact"
     if service.state(contact.connection_id).role == Role.INITIATOR:
-        environment.notice("Nothing is sent until you give this contact a name.")
+        environment.notice(f"Nothing is sent until you give this {what} a name.")
     else:
         environment.notice("The link is reserved for you. Your profile is sent once you have named this contact.")
     offered = contact.alias if contact.link_name is not None else None
     accept = partial(service.name_contact, contact.connection_id)
     try:
-        return _ask_alias(offered, accept) or accept(contact.alias)
+        return _ask_alias(offered, accept, what) or accept(contact.alias)
     except KeyboardInterrupt:
         raise CommandFailed(ExitStatus.INTERRUPTED, "Interrupted.", _ONCE_MORE) from None
 
@@ -194,7 +199,10 @@ def _introduce(environment: Environment, service: ChatService, contact: Contact)
     from smpchat.cli.views.contacts import business_sentence, looks_like
 
     if contact.link_name is not None:
-        environment.notice(f"The person who made this link uses the name {quoted(contact.link_name)}.")
+        if service.leads_to_group(contact.connection_id):
+            environment.notice(f"This link leads to the group {quoted(contact.link_name)}.")
+        else:
+            environment.notice(f"The person who made this link uses the name {quoted(contact.link_name)}.")
         like = service.contact(contact.alias).looks_like
         if like is not None:
             environment.notice(looks_like(like))
@@ -267,9 +275,18 @@ class _Joining:
         warn_if_no_answer(environment, service, self._contact)
         if ended is not None:
             _tell_name(environment, service, self._contact.alias)
-            _what_next(environment, self._contact.alias, ended, "" if messages else gap(environment))
+            if service.leads_to_group(connection):
+                _what_next_in_group(environment, service, self._contact.alias, gap(environment))
+            else:
+                _what_next(environment, self._contact.alias, ended, "" if messages else gap(environment))
             return ExitStatus.OK
         if wait and down is None and reached is not None and reached.state == ConnectionState.READY:
+            if service.leads_to_group(connection):
+                raise CommandFailed(
+                    ExitStatus.TIMEOUT,
+                    f"{self._contact.alias} has not let you in yet.",
+                    "The group's host needs to come online. `smpchat listen` shows when you are in.",
+                )
             raise CommandFailed(
                 ExitStatus.TIMEOUT,
                 f"{self._contact.alias} has not answered yet.",
@@ -325,3 +342,12 @@ def _what_next(environment: Environment, alias: str, state: events.StateChanged,
     else:
         then = f"Ready: you can write to {name} now. Replies arrive when {name} comes online."
     environment.notice(f"{gap}{then} Chat: `smpchat chat {shlex.quote(alias)}`")
+
+
+def _what_next_in_group(environment: Environment, service: ChatService, alias: str, gap: str) -> None:
+    """The same after a request to be let into a group."""
+    name, chat = shortened(alias), f"Chat: `smpchat chat {shlex.quote(alias)}`"
+    if service.contact(alias).group is not None:
+        environment.notice(f"{gap}You are in the group {name}. {chat}")
+    else:
+        environment.notice(f"{gap}You have asked to join {name}. You are in when the group's host comes online. {chat}")

@@ -37,8 +37,10 @@ def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | 
     if not sure and environment.attended and sys.stdin.isatty():
         with closing(environment.open()) as service:
             contact = service.find_contact(who)
+            group = None if contact is None or not contact.is_group else service.group(who)
         if contact is not None:
-            question = f"Delete {shortened(contact.alias)} and all messages for good? [y/N] "
+            leaving = " You leave the group." if group is not None and group.standing == "current" else ""
+            question = f"Delete {shortened(contact.alias)} and all messages for good?{leaving} [y/N] "
             print(question, end="", file=sys.stderr, flush=True)
             if sys.stdin.readline().strip().lower() not in ("y", "yes"):
                 environment.notice("Nothing was deleted.")
@@ -50,7 +52,7 @@ async def _delete(environment: Environment, who: str) -> int:
     """Delete a contact or cancel an invitation, here and at its relay."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
-    from smpchat.chat.online.waiting import until
+    from smpchat.chat.online.waiting import flush, until
 
     with closing(environment.open()) as service:
         contact = service.find_contact(who)
@@ -63,6 +65,8 @@ async def _delete(environment: Environment, who: str) -> int:
                 )
             except RelayDown:
                 gone = None
+            if connection < 0:  # a group, whose members are told
+                await flush(service)
         fields = {"contact": contact.alias if contact else None, "connection": connection, "finished": bool(gone)}
         environment.emit("deleted", fields, None)
         if gone:

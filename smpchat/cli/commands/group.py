@@ -1,24 +1,32 @@
-"""``group``: one group: joining it, who is in it, leaving it."""
+"""``group``: one group: making and joining it, who is in it and what they may do, leaving and ending it."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Coroutine
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from smpchat.cli.arguments import GROUP
+from smpchat.chat.errors import InputError
+from smpchat.cli.arguments import GROUP, MEMBER, QR, QR_FILE, WHO, Shown, relays
+from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 from smpchat.cli.running import run
+from smpchat.cli.streams import argument_text
+from smpchat.cli.text import quoted, shortened
 
 if TYPE_CHECKING:
-    from smpchat.chat.service.views import GroupView
+    from smpchat.chat.service.connecting import ChatService
+    from smpchat.chat.service.views import GroupLinkView, GroupView, MemberView
 
 _SAVED = "Your answer is saved. The next command that goes online sends it."
 
-app = group("Join, leave and look into groups.", "smpchat group members team")
+app = group("Make, join, change and leave groups.", "smpchat group create team", "smpchat group members team")
 
 
 @app.command("join", epilog=examples("smpchat group join 2", "smpchat group join hikers --alias hike"))
@@ -118,3 +126,360 @@ def _members(environment: Environment, who: str, everybody: bool) -> int:
             show_group(environment, found)
         show_members(environment, found, all_of_them=everybody)
     return ExitStatus.OK
+
+
+# -- groups of one's own ----------------------------------------------------------------------------------------------
+
+NAME = typer.Argument(metavar="NAME", help="The group's name, which members see.")
+WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="Text that newcomers are told (empty: none).")
+DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="A line about the group (empty: none).")
+_ROLES = "observer (only reads), member, moderator, admin or owner"
+_LINK_SAVED = "The next command that goes online will make the link; then `smpchat group link` prints it."
+_INVITATION_SAVED = "The next command that goes online sends the invitation."
+_SENT_LATER = "The next command that goes online tells the other members."
+
+
+@app.command("create", epilog=examples("smpchat group create team", "smpchat group create Hikers --alias hike"))
+def create(
+    context: typer.Context,
+    name: str = NAME,
+    alias: str | None = typer.Option(
+        None, "--alias", metavar="ALIAS", help="Your name for the group (default: its own name)."
+    ),
+    description: str | None = DESCRIPTION,
+    welcome: str | None = WELCOME,
+) -> None:
+    """Make a group of your own."""
+    run(context, lambda environment: _create(environment, name, alias, _Said(None, description, welcome)))
+
+
+class _Said(NamedTuple):
+    """What a command line says of a group; None: nothing."""
+
+    name: str | None
+    description: str | None
+    welcome: str | None
+
+    def checked(self) -> dict[str, str | None]:
+        """The same, as words; raises `CommandFailed` for bytes that are no text."""
+        return {key: None if text is None else argument_text(text) for key, text in self._asdict().items()}
+
+
+def _create(environment: Environment, name: str, alias: str | None, said: _Said) -> int:
+    """Store it; nobody is told anything."""
+    import shlex
+
+    from smpchat.cli.views.groups import show_group
+
+    texts = said.checked()
+    with closing(environment.open()) as service:
+        made = service.create_group(
+            argument_text(name), alias=alias, description=texts["description"] or "", welcome=texts["welcome"] or ""
+        )
+        show_group(environment, made)
+        who = shlex.quote(made.alias or "")
+        environment.notice(f"Invite a contact: `smpchat group invite {who} WHO`. A link: `smpchat group link {who}`.")
+        return ExitStatus.OK
+
+
+@app.command("invite", epilog=examples("smpchat group invite team bob", "smpchat group invite team bob --role admin"))
+def invite(
+    context: typer.Context,
+    who: str = GROUP,
+    contact: str = WHO,
+    role: str = typer.Option("member", "--role", metavar="ROLE", help=f"What they may do: {_ROLES}."),
+) -> None:
+    """Invite a contact to a group."""
+    run(context, lambda environment: _invite(environment, who, contact, role))
+
+
+async def _invite(environment: Environment, who: str, contact: str, role: str) -> int:
+    """Invite, and stay online until the invitation is sent, or for a while."""
+    from smpchat.chat.online.patience import Patience, RelayDown
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush, until
+    from smpchat.cli.connecting import interrupted, start_relay, unreachable
+    from smpchat.cli.views.groups import show_member
+
+    with closing(environment.open()) as service:
+        if not service.servers():
+            await start_relay(environment.relay())
+        invited, down = service.invite_to_group(who, contact, role), None
+
+        def look() -> bool | None:
+            found = [member for member in service.group(who).members if member.name == invited.name]
+            return None if any(member.connection == "making" for member in found) else True
+
+        with interrupted("Interrupted.", lambda: _INVITATION_SAVED):
+            async with online(service, environment.relay()):
+                try:
+                    sent = await until(service, look, Patience(), service.contact(contact).contact.connection_id)
+                except RelayDown as error:
+                    sent, down = None, error
+                await flush(service)
+        if sent is None:
+            raise unreachable(down, _INVITATION_SAVED)
+        group, alias = service.group(who), service.contact(contact).alias
+        line = f"{shortened(alias)} is invited to {shortened(group.alias or '')} as {invited.role}."
+        show_member(environment, group, invited, line)
+        environment.notice(f"You let {shortened(alias)} in while you are online: `smpchat listen` or `smpchat chat`.")
+        return ExitStatus.OK
+
+
+@app.command("link", epilog=examples("smpchat group link team", "smpchat group link team --delete"))
+def link(
+    context: typer.Context,
+    who: str = GROUP,
+    role: str | None = typer.Option(None, "--role", metavar="ROLE", help="What newcomers may do: member or observer."),
+    delete: bool = typer.Option(False, "--delete", help="Delete the link; who came by it stays."),
+    server: str | None = typer.Option(
+        None, "--server", metavar="ADDRESS", help="Relay for this link only.", autocompletion=relays
+    ),
+    qr: bool | None = QR,
+    qr_file: Path | None = QR_FILE,
+    copy: bool = typer.Option(False, "--copy", help="Copy the link to the clipboard."),
+) -> None:
+    """Make or show a link by which anybody can join."""
+    if delete:
+        run(context, lambda environment: _delete_link(environment, who))
+    else:
+        run(context, lambda environment: _link(environment, who, role, server, Shown(qr, qr_file, copy)))
+
+
+async def _link(environment: Environment, who: str, role: str | None, server: str | None, shown: Shown) -> int:
+    """Make it, unless there is one, and print it."""
+    from smpchat.chat.online.patience import Patience, RelayDown
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush, until
+    from smpchat.chat.store.leftovers import picture_of
+    from smpchat.cli.connecting import start_relay, unreachable, warn_if_local
+    from smpchat.cli.qr import check_free, save_qr, show_qr
+    from smpchat.cli.views.groups import show_group_link
+
+    check_free(shown.qr_file)
+    with closing(environment.open()) as service:
+        if server is None and not service.servers():
+            await start_relay(environment.relay())
+        asked, down = service.make_group_link(who, role, server=server), None
+        made = _with_text(asked)
+        if made is None:
+            async with online(service, environment.relay()):
+                try:
+                    made = await until(
+                        service, lambda: _with_text(service.group_link(who)), Patience(), asked.connection
+                    )
+                except RelayDown as error:
+                    down = error
+                await flush(service)
+        if made is None:
+            raise unreachable(down, _LINK_SAVED)
+        show_group_link(environment, service.group(who), made)
+        text = made.short or made.full or ""
+        if environment.attended if shown.qr is None else shown.qr:
+            show_qr(environment, text, picture_of(service.folder, None))
+        if shown.qr_file is not None:
+            save_qr(environment, text, shown.qr_file)
+        if shown.copy:
+            copy_to_clipboard(environment, text, "link")
+        warn_if_local(environment, service, made.connection, "link")
+        return ExitStatus.OK
+
+
+def _with_text(link: GroupLinkView | None) -> GroupLinkView | None:
+    return link if link is not None and link.full else None
+
+
+async def _delete_link(environment: Environment, who: str) -> int:
+    """Delete it, here and at its relay."""
+    from smpchat.chat.online.patience import Patience, RelayDown
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import until
+
+    with closing(environment.open()) as service:
+        connection = service.remove_group_link(who)
+        async with online(service, environment.relay()):
+            try:
+                gone = await until(service, lambda: service.is_forgotten(connection) or None, Patience(5.0), connection)
+            except RelayDown:
+                gone = None
+        if gone:
+            environment.notice("Deleted. Those who came by it stay.")
+        else:
+            environment.notice("Deleted here. The next command that reaches its relay deletes it there too.")
+        return ExitStatus.OK
+
+
+@app.command("role", epilog=examples("smpchat group role team bob admin"))
+def role(
+    context: typer.Context,
+    who: str = GROUP,
+    member: str = MEMBER,
+    role: str = typer.Argument(metavar="ROLE", help=f"One of: {_ROLES}."),
+) -> None:
+    """Change what a member may do."""
+
+    def change(service: ChatService) -> tuple[MemberView, str]:
+        changed = service.set_member_role(who, member, role)
+        return changed, f"{shortened(changed.name)}: {changed.role}"
+
+    run(context, lambda environment: _change(environment, who, change))
+
+
+@app.command("remove", epilog=examples("smpchat group remove team bob"))
+def remove(
+    context: typer.Context,
+    who: str = GROUP,
+    member: str = MEMBER,
+    messages: bool = typer.Option(False, "--messages", help="Also delete what they wrote, for all."),
+) -> None:
+    """Remove a member, or take an invitation back."""
+
+    def change(service: ChatService) -> tuple[MemberView, str]:
+        changed = service.remove_member(who, member, messages=messages)
+        return changed, f"{shortened(changed.name)}: removed"
+
+    run(context, lambda environment: _change(environment, who, change))
+
+
+@app.command("block", epilog=examples("smpchat group block team bob"))
+def block(context: typer.Context, who: str = GROUP, member: str = MEMBER) -> None:
+    """Hide from all what a member writes.
+
+    They are not told, and still see what others write.
+    """
+
+    def change(service: ChatService) -> tuple[MemberView, str]:
+        changed = service.block_member(who, member)
+        return changed, f"{shortened(changed.name)}: blocked for all"
+
+    run(context, lambda environment: _change(environment, who, change))
+
+
+@app.command("unblock", epilog=examples("smpchat group unblock team bob"))
+def unblock(context: typer.Context, who: str = GROUP, member: str = MEMBER) -> None:
+    """Show again to all what a member writes."""
+
+    def change(service: ChatService) -> tuple[MemberView, str]:
+        changed = service.block_member(who, member, blocked=False)
+        return changed, f"{shortened(changed.name)}: not blocked"
+
+    run(context, lambda environment: _change(environment, who, change))
+
+
+async def _change(environment: Environment, who: str, change: Callable[[ChatService], tuple[MemberView, str]]) -> int:
+    """Decide about a member, and tell the others, if they can be told now."""
+    from smpchat.cli.views.groups import show_member
+
+    with closing(environment.open()) as service:
+        member, line = change(service)
+        show_member(environment, service.group(who), member, line)
+        await _tell(environment, service)
+        return ExitStatus.OK
+
+
+async def _tell(environment: Environment, service: ChatService) -> None:
+    """Send what members are to be told; what cannot go now is said to be kept."""
+    from smpchat.chat.online.presence import online
+    from smpchat.chat.online.waiting import flush
+
+    if service.is_idle():
+        return
+    async with online(service, environment.relay()):
+        await flush(service)
+    if not service.is_idle():
+        environment.notice(_SENT_LATER)
+
+
+@app.command(
+    "set", epilog=examples("smpchat group set team --name Hikers", "smpchat group set team --allow reactions=off")
+)
+def set_(
+    context: typer.Context,
+    who: str = GROUP,
+    name: str | None = typer.Option(None, "--name", metavar="NAME", help="The group's name, which members see."),
+    description: str | None = DESCRIPTION,
+    welcome: str | None = WELCOME,
+    allow: list[str] = typer.Option(
+        [],
+        "--allow",
+        metavar="WHAT=on|off",
+        help="reactions, voice, files, links, direct, fulldelete or history; may be repeated.",
+    ),
+    disappear: str | None = typer.Option(
+        None, "--disappear", metavar="TIME", help="Messages disappear after that time: 30m, 1d, 2w or off."
+    ),
+) -> None:
+    """Change a group's name, texts, and what it allows.
+
+    direct: members may write to each other apart from the group. fulldelete: a deleted message disappears without a
+    trace. history: newcomers see the last messages.
+    """
+    said = _Said(name, description, welcome)
+    if said == _Said(None, None, None) and not allow and disappear is None:
+        raise typer.BadParameter("say what to change: --name, --description, --welcome, --allow or --disappear.")
+    run(context, lambda environment: _set(environment, who, said, [_switch(each) for each in allow], disappear))
+
+
+def _switch(text: str) -> tuple[str, bool]:
+    """``reactions=off``. Raises `InputError`."""
+    name, _, value = text.partition("=")
+    if value.lower() not in ("on", "off"):
+        raise InputError(f"{text!r} is not a valid choice here.", "Give on or off, such as `--allow reactions=off`.")
+    return name.lower(), value.lower() == "on"
+
+
+async def _set(
+    environment: Environment, who: str, said: _Said, allowed: list[tuple[str, bool]], disappear: str | None
+) -> int:
+    """Change what is given, and tell the members, if they can be told now."""
+    from smpchat.chat.wire.durations import parse_duration
+    from smpchat.cli.views.groups import about_rules, show_group
+
+    with closing(environment.open()) as service:
+        if said != _Said(None, None, None):
+            service.change_group(who, **said.checked())
+        for feature, on in allowed:
+            service.set_group_feature(who, feature, on)
+        if disappear is not None:
+            service.set_group_disappearing(who, None if disappear.lower() == "off" else parse_duration(disappear))
+        changed = service.group(who)
+        name = shortened(changed.alias or "")
+        show_group(environment, changed, f"{name}: its name is {quoted(changed.name)}. {about_rules(changed)}")
+        await _tell(environment, service)
+        return ExitStatus.OK
+
+
+@app.command("delete", epilog=examples("smpchat group delete team"))
+def delete(
+    context: typer.Context,
+    who: str = GROUP,
+    yes: bool = typer.Option(False, "--yes", help="Do not ask for confirmation (scripts are never asked)."),
+) -> None:
+    """End a group for everybody in it.
+
+    The conversation stays on this computer; `smpchat delete` removes it.
+    """
+    run(context, lambda environment: _ask_and_delete(environment, who, sure=yes))
+
+
+def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
+    """Delete, once a person who is there has said yes."""
+    if not sure and environment.attended and sys.stdin.isatty():
+        with closing(environment.open()) as service:
+            group = service.group(who)
+        question = f"End the group {shortened(group.alias or group.name)} for everybody in it? [y/N] "
+        print(question, end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            environment.notice("Nothing was deleted.")
+            return ExitStatus.OK
+    return _delete(environment, who)
+
+
+async def _delete(environment: Environment, who: str) -> int:
+    """End it, and stay online until the members are told, or for a moment."""
+    from smpchat.cli.views.groups import show_group
+
+    with closing(environment.open()) as service:
+        show_group(environment, service.delete_group(who))
+        await _tell(environment, service)
+        return ExitStatus.OK

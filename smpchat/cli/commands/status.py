@@ -62,9 +62,9 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
         show_state(
             environment, view.state, move=view.move, incognito=view.incognito, pq=view.pq, receipts=view.receipts
         )
-    else:
+    elif view.group is None:
         environment.show(steps_table(draw(Progress(view.state), view.alias, environment)))
-    if not environment.json and view.state.state == "connected":
+    if not environment.json and (view.group is not None or view.state.state == "connected"):
         environment.show(protection(view))
     if view.looks_like is not None and not environment.json:
         environment.show(looks_like(view.looks_like))
@@ -95,7 +95,11 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
     from smpchat.cli.views.relay import show_relay
 
     for state in found.connections:
-        if environment.json or state.connection not in waiting:
+        if state.connection < 0 and not environment.json:
+            from smpchat.cli.views.contacts import contact_line  # many are in no group
+
+            environment.show(contact_line(service.contact(state.alias or "")))
+        elif environment.json or state.connection not in waiting:
             made_up = found.incognito.get(state.connection)
             show_state(
                 environment,

@@ -57,7 +57,9 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
 
 
 def protection(view: ContactView) -> str:
-    """What is known about the keys of a contact, in a line."""
+    """What is known about the keys of a contact, in a line; of a group, who is in it."""
+    if view.group is not None:
+        return f"Group: {', '.join(about_group(view.group))}. `smpchat group members` lists who is in it."
     code = "compared" if view.verified else "not compared"
     return f"Security code: {code}. Post-quantum keys: {'yes' if view.pq else 'no'}."
 
@@ -69,7 +71,8 @@ def contact_line(view: ContactView) -> str:
     marks = [str(view.state.state), *(text for text, _ in _marks(view))]
     if contact.unread:
         marks.insert(1, f"{contact.unread} unread")
-    known = f", profile name {quoted(profile.display_name)}" if profile else ""
+    what = "profile name" if view.group is None else "its name"
+    known = f", {what} {quoted(profile.display_name)}" if profile else ""
     wrong = "".join(f" ! {in_short(condition)}" for condition in view.conditions)
     return f"{shown_alias(view)}: {', '.join(marks)}{known}{wrong}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smpchat.chat.service.introducing import ContactDetails
+from smpchat.chat.service.views import GroupView
 from smpchat.chat.store.contact_settings import FOR_EVER
 from smpchat.chat.wire.durations import duration_text
 from smpchat.chat.wire.preferences import Allow, Feature, allowed
@@ -13,6 +14,7 @@ from smpchat.cli.features import SETTINGS, Setting
 from smpchat.cli.text import printable, shortened
 from smpchat.cli.times import since
 from smpchat.cli.views.contacts import contact_fields, contact_line
+from smpchat.cli.views.groups import about_rules
 from smpchat.cli.views.layout import Cell, show_table, table
 
 if TYPE_CHECKING:
@@ -29,11 +31,18 @@ def show_details(environment: Environment, details: ContactDetails, line: str | 
         environment.show(line)
     else:
         environment.show(_paragraph(environment, details))
+        if details.view.group is not None:
+            return
         show_table(environment, _HEADINGS, _rows(details))
 
 
 def _fields(details: ContactDetails) -> dict[str, Any]:
     fields = contact_fields(details.view)
+    group = details.view.group
+    if group is not None:
+        if group.disappear_after is not None:
+            fields["disappear_after"] = group.disappear_after
+        return fields
     fields["preferences"] = {
         str(feature): {
             "ours": str(allowed(details.agreement.ours, feature).allow),
@@ -64,13 +73,24 @@ def _paragraph(environment: Environment, details: ContactDetails) -> str:
         lines.append(f"About: {printable(profile.description)}")
     if view.contact.picture:
         lines.append("Picture: yes (--save-picture FILE saves it)")
-    lines.append(f"Security code: {'compared' if view.verified else 'not compared yet'}")
-    lines.append(f"Post-quantum keys: {'yes' if view.pq else 'no'}")
-    whose = "as for all contacts" if details.receipts is None else "set for this contact"
+    if view.group is not None:
+        lines += _of_group(view.group)
+    else:
+        lines.append(f"Security code: {'compared' if view.verified else 'not compared yet'}")
+        lines.append(f"Post-quantum keys: {'yes' if view.pq else 'no'}")
+    whose = (
+        "as for all contacts" if details.receipts is None else f"set for this {'group' if view.group else 'contact'}"
+    )
     lines.append(f"Receipts for their messages: {'on' if view.receipts else 'off'}, {whose}")
     if view.muted_until is not None:
         lines.append(f"Notifications: {_muted(environment, details)}")
     return "\n".join(lines) + "\n"
+
+
+def _of_group(group: GroupView) -> list[str]:
+    lines = [f"Description: {printable(group.description)}"] if group.description else []
+    lines += [f"Welcome text: {printable(group.welcome, lines=True)}"] if group.welcome else []
+    return [*lines, about_rules(group)]
 
 
 _HEADINGS = ("Feature", "You", "They", "So")
@@ -137,6 +157,11 @@ def told(environment: Environment, details: ContactDetails, setting: Setting) ->
 
 def _told_of_receipts(details: ContactDetails) -> str:
     name = shortened(details.view.alias)
+    if details.view.group is not None:
+        who = f"Members of {name}"
+        if details.view.receipts:
+            return f"{who} now get receipts when messages arrive here."
+        return f"{who} get no more receipts, and see messages to you as sent, never as delivered."
     if details.view.receipts:
         return f"{name} now gets receipts when messages arrive here."
     return f"{name} gets no more receipts, and sees messages to you as sent, never as delivered."

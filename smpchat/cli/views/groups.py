@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from smpchat.chat.service.views import GroupView, MemberView
+from smpchat.chat.service.views import GroupLinkView, GroupView, MemberView
+from smpchat.chat.wire.alias import alias_from_name
+from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import plural, quoted, shortened
 from smpchat.cli.views.layout import Cell, show_table
@@ -19,6 +22,16 @@ _STANDINGS = {
     "left": "you left",
     "removed": "you were removed",
     "deleted": "deleted",
+}
+_HERE = ("current", "pending", "review", "invited")
+"""Standings of those who are in a group, or about to be."""
+_NOT_IN = {
+    "invited": "invited",
+    "pending": "waiting to be let in",
+    "review": "waiting to be let in",
+    "left": "left",
+    "removed": "removed",
+    "unknown": "not a member that you know",
 }
 _LINKS = {
     "none": "not connected",
@@ -48,6 +61,11 @@ def group_fields(group: GroupView) -> dict[str, Any]:
         fields["business"] = True
     if group.description:
         fields["description"] = group.description
+    if group.welcome:
+        fields["welcome"] = group.welcome
+    fields["allows"] = list(group.allows)
+    if group.disappear_after is not None:
+        fields["disappear_after"] = group.disappear_after
     return fields
 
 
@@ -82,13 +100,30 @@ def about_group(group: GroupView) -> list[str]:
     connected = sum(member.connected for member in group.current)
     here = len(group.current)
     reached = "all connected" if connected == here else f"{connected} connected"
-    business = ["a business"] if group.business else []
-    return [group.role, *business, plural(here + 1, "member"), reached]
+    invited = sum(member.standing == "invited" for member in group.members)
+    return [
+        group.role,
+        *(["a business"] if group.business else []),
+        *([plural(here + 1, "member"), reached] if here else ["nobody else yet"]),
+        *([f"{invited} invited"] if invited else []),
+    ]
 
 
 def show_group(environment: Environment, group: GroupView, line: str | None = None) -> None:
     """A ``group`` object, or its `group_line`."""
     environment.emit("group", group_fields(group), group_line(group) if line is None else line)
+
+
+def about_rules(group: GroupView) -> str:
+    """``On for you: reactions, voice, files. Off: history.``"""
+    from smpchat.chat.service.group_views import FEATURES  # lists of contacts do not wait for it
+
+    off = [name for name in FEATURES if name not in group.allows]
+    on = f"On for you: {', '.join(group.allows)}." if group.allows else "Nothing but texts is on for you."
+    rules = f"{on} Off: {', '.join(off)}." if off else on
+    if group.disappear_after is not None:
+        rules += f" Messages disappear after {duration_text(group.disappear_after)}."
+    return rules
 
 
 def show_groups(environment: Environment, groups: Sequence[GroupView]) -> None:
@@ -117,19 +152,42 @@ def show_groups(environment: Environment, groups: Sequence[GroupView]) -> None:
         environment.notice(f"Join: `smpchat group join {number}`. Decline: `smpchat group leave {number}`.")
 
 
+def show_member(environment: Environment, group: GroupView, member: MemberView, line: str = "") -> None:
+    """A ``member`` object, or the line."""
+    environment.emit("member", member_fields(group, member), line)
+
+
+def show_group_link(environment: Environment, group: GroupView, link: GroupLinkView) -> None:
+    """A ``group-link`` object, or its links and the exact command for others."""
+    short = link.short or link.full or ""
+    command = f"smpchat connect {shlex.quote(short)} --alias {shlex.quote(alias_from_name(group.name))}"
+    fields: dict[str, Any] = {"group": group.alias, "link": link.full}
+    if link.short is not None:
+        fields["short_link"] = link.short
+    fields |= {"command": command, "role": link.role}
+    full = f"\n\nFor apps that do not support short links:\n\n{link.full}" if link.short else ""
+    article = "an" if link.role[0] in "aeiou" else "a"
+    lines = (
+        f"{short}{full}\n\nGive people this link, or this command:\n\n  {command}\n\n"
+        f"Everybody who uses it comes into {shortened(group.alias or '')} as {article} {link.role}, while you are"
+        " online.\n"
+    )
+    environment.emit("group-link", fields, lines)
+
+
 def show_members(environment: Environment, group: GroupView, *, all_of_them: bool) -> None:
     """``member`` objects, or a table: who is in it; with ``all_of_them`` also who was."""
-    shown = [member for member in group.members if all_of_them or member.standing in ("current", "pending", "review")]
+    shown = [member for member in group.members if all_of_them or member.standing in _HERE]
     if environment.json:
         for member in shown:
-            environment.emit("member", member_fields(group, member), "")
+            show_member(environment, group, member)
         return
     rows: list[list[Cell]] = [[[("you", "bold")], [(group.role, "")], [("", "")], [("", "")]]]
     rows += [
         [
             [(shortened(member.name), "bold")],
             [(member.role, "")],
-            [(_LINKS[member.connection] if member.standing == "current" else member.standing, "")],
+            [(_LINKS[member.connection] if member.current else _NOT_IN.get(member.standing, member.standing), "")],
             [(", ".join(_marks(member)), "dim")],
         ]
         for member in shown

@@ -397,8 +397,13 @@ def show_status(environment: Environment, event: StatusChanged) -> None:
     fields: dict[str, Any] = {"id": event.id, "contact": event.contact, "status": event.status}
     if event.reason:
         fields["reason"] = event.reason
+    status = event.status
+    if event.members is not None:
+        fields |= {"delivered_to": event.delivered_to, "members": event.members}
+        if event.status == MessageStatus.DELIVERED:
+            status += f" to {event.delivered_to} of {event.members}"
     why = f" ({printable(event.reason)})" if event.reason else ""
-    environment.emit("status", fields, f"message {event.id} to {shortened(event.contact)}: {event.status}{why}")
+    environment.emit("status", fields, f"message {event.id} to {shortened(event.contact)}: {status}{why}")
 
 
 def show_notice(environment: Environment, event: Notice) -> None:

@@ -1,0 +1,248 @@
+"""A profile that has a say in groups: it makes them, invites, decides who may do what, and ends them.
+
+Each is one transaction, carried out by who is online.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+from typing import TYPE_CHECKING
+
+from smpchat.chat.errors import InputError
+from smpchat.chat.service.groups import GroupsProfile
+from smpchat.chat.service.views import GroupLinkView, GroupView, MemberView
+from smpchat.chat.store import records
+from smpchat.chat.store.servers import relay_address
+from smpchat.chat.wire.alias import check_alias, fold
+from smpchat.chat.wire.preferences import MAX_TTL
+
+if TYPE_CHECKING:  # imported where they are used: most commands have to do with no group
+    from smpchat.chat.transactions.group_owning import GroupOwner
+    from smpchat.chat.wire.group_values import MemberId, Role
+
+ROLES = ("observer", "member", "moderator", "admin", "owner")
+"""Roles that people give; *author* is one that apps do not offer."""
+
+
+class OwnGroupsProfile(GroupsProfile):
+    """A profile with all that owners, admins and moderators of groups do; see `GroupsProfile` for the rest."""
+
+    # -- a group of ours ----------------------------------------------------------------------------------------------
+
+    def create_group(
+        self, name: str, alias: str | None = None, *, description: str = "", welcome: str = ""
+    ) -> GroupView:
+        """Make a group; nobody else is in it yet, and nothing is sent.
+
+        Args:
+            name: What the members see.
+            alias: How to address it; made from the name if None.
+            description: A line about it.
+            welcome: What newcomers are told.
+        Raises:
+            InputError: Something of it cannot be shown by peers, or the alias cannot be used.
+        """
+        from smpchat.chat.transactions.group_owning import new_group_profile
+
+        profile = new_group_profile(name, description, welcome)
+        with self.database.transaction() as tx:
+            self.check_not_moved(tx)
+            if alias is not None:
+                alias = check_alias(alias)
+                self._check_free(tx, alias)
+            number = self._owner().create(tx, profile)
+            alias = self._application.group_conversation.founded(tx, number, alias)
+        return self.group(alias)
+
+    def change_group(
+        self, who: str, *, name: str | None = None, description: str | None = None, welcome: str | None = None
+    ) -> GroupView:
+        """Change what is given of what a group says of itself, for all; an empty text goes. Raises `InputError`."""
+        changes: dict[str, object] = {} if name is None else {"displayName": name.strip()}
+        # JSON calls the welcome text the description (group-wire 11, trap 19)
+        for key, text in (("shortDescr", description), ("description", welcome)):
+            if text is not None:
+                changes[key] = text or None
+        with self.database.transaction() as tx:
+            self._owner().change_profile(tx, self._joined(tx, who), changes)
+        return self.group(who)
+
+    def set_group_feature(self, who: str, feature: str, on: bool, *, ttl: int | None = None) -> GroupView:
+        """Whether the members of a group have a feature of `group_views.FEATURES`. Raises `InputError`."""
+        from smpchat.chat.service.group_views import FEATURES
+
+        known = FEATURES.get(feature)
+        if known is None:
+            raise InputError(f"There is no setting {feature!r}.", f"Choose one of: {', '.join(FEATURES)}.")
+        with self.database.transaction() as tx:
+            self._owner().set_feature(tx, self._joined(tx, who), known, on, ttl=ttl)
+        return self.group(who)
+
+    def set_group_disappearing(self, who: str, seconds: int | None) -> GroupView:
+        """Let messages to a group disappear after some time; None: they stay. Raises `InputError`."""
+        if seconds is not None and not 0 < seconds <= MAX_TTL:
+            raise InputError(
+                "This time is not possible for disappearing messages.", "Give a time such as 30m, 1d or 2w."
+            )
+        from smpchat.chat.wire.group_values import Feature
+
+        with self.database.transaction() as tx:
+            on = seconds is not None
+            self._owner().set_feature(tx, self._joined(tx, who), Feature.TIMED_MESSAGES, on, ttl=seconds)
+        return self.group(who)
+
+    def delete_group(self, who: str) -> GroupView:
+        """End a group for everybody. The conversation stays; `delete` removes it. Raises `InputError`."""
+        with self.database.transaction() as tx:
+            self._owner().delete(tx, self._joined(tx, who))
+        return self.group(who)
+
+    # -- who comes in -------------------------------------------------------------------------------------------------
+
+    def invite_to_group(self, group: str, who: str, role: str = "member") -> MemberView:
+        """Invite a contact; once more, until it accepts: with another role.
+
+        Raises:
+            UnknownContact: There is no such contact.
+            InputError: We may not, or it cannot be invited.
+        """
+        given = _role(role)
+        with self.database.transaction() as tx:
+            self.check_not_moved(tx)
+            number, invited = self._joined(tx, group), records.contact(tx, who)
+            if invited.is_group:
+                raise InputError(
+                    f"{invited.alias} is a group, not a person.", "`smpchat contacts` lists your contacts."
+                )
+            member = self._owner().invite(tx, number, invited.connection_id, given)
+        return self._member_view(group, member)
+
+    def group_link(self, who: str) -> GroupLinkView | None:
+        """Our link to a group, if there is one. Raises `InputError`."""
+        number = self._joined(self._tx, who)
+        link = self._owner().link_text(self._tx, number)
+        if link is None:
+            return None
+        from smpchat.chat.store import group_hosting
+
+        kept = group_hosting.link_of(self._tx, number)
+        assert kept is not None
+        return GroupLinkView(kept.connection, link.full, link.short, link.role.word)
+
+    def make_group_link(self, who: str, role: str | None = None, *, server: str | None = None) -> GroupLinkView:
+        """Make a link by which anybody comes in; of one that exists, change what those may do who come by it.
+
+        Args:
+            role: ``member`` or ``observer``; ``member`` at first if None.
+            server: Address of the relay for it alone; one of the configured ones if None.
+        Returns:
+            Its texts are there once whoever is online has made its queue.
+        Raises:
+            InputError: We may not; or ``role`` or ``server`` is none.
+        """
+        relay = None if server is None else relay_address(server)
+        given = None if role is None else _role(role)
+        with self.database.transaction() as tx:
+            self.check_not_moved(tx)
+            number, owner = self._joined(tx, who), self._owner()
+            if owner.link_text(tx, number) is None:
+                owner.make_link(tx, number, _role("member") if given is None else given, relay)
+            elif given is not None:
+                owner.set_link_role(tx, number, given)
+        link = self.group_link(who)
+        assert link is not None
+        return link
+
+    def remove_group_link(self, who: str) -> int:
+        """Nobody comes in by our link any more; whoever did stays.
+
+        Returns:
+            Its connection, whose queue whoever is online removes from the relay.
+        Raises:
+            InputError: There is none.
+        """
+        with self.database.transaction() as tx:
+            return self._owner().remove_link(tx, self._joined(tx, who))
+
+    # -- members ------------------------------------------------------------------------------------------------------
+
+    def set_member_role(self, who: str, member: str, role: str) -> MemberView:
+        """Give a member another role. Raises `InputError`."""
+        given = _role(role)
+        with self.database.transaction() as tx:
+            number = self._joined(tx, who)
+            found = self._find_member(tx, number, member)
+            self._owner().set_role(tx, number, found, given)
+        return self._member_view(who, found)
+
+    def remove_member(self, who: str, member: str, *, messages: bool = False) -> MemberView:
+        """Remove a member, and tell all; an invitation is taken back. Raises `InputError`.
+
+        Args:
+            messages: What it has written goes, too.
+        """
+        with self.database.transaction() as tx:
+            number = self._joined(tx, who)
+            found = self._find_member(tx, number, member)
+            self._owner().remove_member(tx, number, found, messages=messages)
+        return self._member_view(who, found)
+
+    def block_member(self, who: str, member: str, *, blocked: bool = True) -> MemberView:
+        """Hide from all what a member writes, or show it again; the member is not told. Raises `InputError`."""
+        with self.database.transaction() as tx:
+            number = self._joined(tx, who)
+            found = self._find_member(tx, number, member)
+            self._owner().block(tx, number, found, blocked=blocked)
+        return self._member_view(who, found)
+
+    # -- how ----------------------------------------------------------------------------------------------------------
+
+    def _owner(self) -> GroupOwner:
+        from smpchat.chat.transactions.group_owning import GroupOwner
+
+        return GroupOwner(self._application.groups)
+
+    def _joined(self, tx: sqlite3.Connection, who: str) -> int:
+        """The number of a group that has a conversation. Raises `InputError`."""
+        from smpchat.chat.service import group_views
+
+        number = group_views.find(tx, who)
+        if records.contact_of(tx, -number) is None:
+            raise InputError(f"You are not in the group {who!r} yet.", f"Join first: `smpchat group join {number}`.")
+        return number
+
+    def _find_member(self, tx: sqlite3.Connection, number: int, name: str) -> MemberId:
+        """The member that `group members` calls so. Raises `InputError`."""
+        from smpchat.chat.store import member_names
+        from smpchat.chat.wire.group_values import MemberId
+
+        wanted = fold(name.removeprefix("@"))
+        called = {fold(each): member for member, each in member_names.all_of(tx, number).items()}
+        found = called.get(wanted)
+        if found is None:
+            contact = records.contact_of(tx, -number)
+            assert contact is not None
+            who = shlex.quote(contact.alias)
+            if wanted == "you":
+                raise InputError("You cannot do this to yourself.", f"`smpchat group leave {who}` leaves the group.")
+            raise InputError(
+                f"There is no member {name!r} in {contact.alias}.", f"`smpchat group members {who}` lists the members."
+            )
+        return MemberId(found)
+
+    def _member_view(self, who: str, member: MemberId) -> MemberView:
+        from smpchat.chat.service import group_views
+
+        found = group_views.member(self._tx, self._joined(self._tx, who), member)
+        assert found is not None, "who goes keeps a record, as the messages name it"
+        return found
+
+
+def _role(word: str) -> Role:
+    """Raises `InputError`."""
+    from smpchat.chat.wire.group_values import Role
+
+    if word.lower() not in ROLES:
+        raise InputError(f"{word!r} is not a role.", f"Choose one of: {', '.join(ROLES)}.")
+    return Role[word.upper()]
