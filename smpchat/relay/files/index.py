@@ -159,13 +159,13 @@ class FileIndex:
         with self._changing("removing a recipient of a file") as db:
             return db.execute("DELETE FROM chunk_recipient WHERE recipient_id = ?", (recipient_id,)).rowcount == 1
 
-    def old(self, before: int, limit: int) -> list[Chunk]:
-        """Chunks that were registered before a moment, oldest first."""
+    def old(self, before: int, empty_before: int, limit: int) -> list[Chunk]:
+        """Chunks registered before a moment, and those before another whose bytes never came; oldest first."""
         with translated("looking for old files"):
             rows = self._db.execute(
                 f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk"
-                " WHERE made < ? ORDER BY made LIMIT ?",
-                (before, limit),
+                " WHERE made < max(?1, ?2) AND (made < ?1 OR NOT there) ORDER BY made LIMIT ?3",
+                (before, empty_before, limit),
             ).fetchall()
         return list(map(_chunk, rows))
 

@@ -13,6 +13,8 @@ class FileLimits(Record):
         free: Bytes that stay free on the disk, so that messages still find room; ERR QUOTA beyond.
         index: Bytes of the index in use, beyond which no chunk and no recipient is accepted; ERR QUOTA beyond.
         keep: Seconds after which a chunk is removed (xftp-wire 6), and at most an hour more.
+        keep_empty: The same for one that was registered and never came. Clients give up after a day; whose answer to
+            FNEW was lost registers another one, and nobody knows the first.
         expire_every: Seconds between looking for such chunks.
         handshake: Seconds for TLS, and then as many for the hellos.
         idle: Seconds without a request after which a connection is closed.
@@ -31,6 +33,7 @@ class FileLimits(Record):
     free: int = 512 * 1024**2
     index: int = 256 * 1024**2
     keep: int = 48 * 3_600
+    keep_empty: int = 24 * 3_600
     expire_every: float = 1_800.0
     handshake: float = 60.0
     idle: float = 900.0

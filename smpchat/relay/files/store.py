@@ -323,7 +323,8 @@ class FileStore:
             self._remove(path)
         if not self._index.see_clock(now, self._limits.keep):
             return False
-        old = self._index.old(now - self._limits.keep - HOUR, _STEP)  # an hour, since they are dated by the full hour
+        dated = now - HOUR  # as they are, by the full hour
+        old = self._index.old(dated - self._limits.keep, dated - self._limits.keep_empty, _STEP)
         removed = self._index.delete(old) if old else []
         self._drop(removed)
         self.counts.expired += len(removed)

@@ -186,7 +186,7 @@ def looked_at(store: FileStore, start: int, end: int) -> None:
 
 def test_chunks_go_after_their_time_and_not_before(tmp_path: Path) -> None:
     with closing(a_store(tmp_path)) as store:
-        stored(store, 1), registered(store, 2)
+        stored(store, 1), stored(store, 2)
         looked_at(store, NOW, NOW + KEEP // 2)
         late = stored(store, 3, now=NOW + KEEP // 2)
         looked_at(store, NOW + KEEP // 2, NOW + KEEP)
@@ -197,11 +197,24 @@ def test_chunks_go_after_their_time_and_not_before(tmp_path: Path) -> None:
         assert store.measure().stored == SIZE and store.counts.expired == 2
 
 
+def test_a_place_where_nothing_came_goes_after_a_day(tmp_path: Path) -> None:
+    """Of an FNEW whose answer was lost nobody knows the id: its sender has registered another one."""
+    day = 24 * 3_600
+    with closing(a_store(tmp_path, keep=2 * day, keep_empty=day)) as store:
+        stored(store, 1), registered(store, 2)
+        looked_at(store, NOW, NOW + day)
+        assert store.by_sender(sender_id(1)) and store.by_sender(sender_id(2))
+        looked_at(store, NOW + day, NOW + day + 3_601)
+        assert store.by_sender(sender_id(1)) and store.by_sender(sender_id(2)) is None
+        looked_at(store, NOW + day + 3_601, NOW + 2 * day + 3_601)
+        assert store.by_sender(sender_id(1)) is None and store.counts.expired == 2
+
+
 def test_more_than_one_step_removes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_STEP", 2)
     with closing(a_store(tmp_path)) as store:
         for number in range(1, 6):
-            registered(store, number)
+            stored(store, number)
         looked_at(store, NOW, NOW + KEEP)
         now = NOW + KEEP + 7_200
         assert [store.expire(now) for _ in range(3)] == [True, True, False]
