@@ -1,6 +1,6 @@
 """The folder with everything of a user: the profiles in it, and the relay that they share.
 
-Above `chat` and `relay`, which do not know each other; below the command line and the Python API.
+It is above `chat` and `relay`, which do not know each other, and below the command line and the Python API.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _DELETED = ".deleted-"
 
 
 class Home(Record):
-    """A folder; made at first use, readable by its owner only.
+    """A folder, which is created at first use and readable by its owner only.
 
     Attributes:
-        config: The config file for everything; None: the home's own (`config_file`).
+        config: The config file for everything; None: that of the home (`config_file`).
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Home(Record):
 
     @staticmethod
     def default() -> Home:
-        """Where ``SMPCHAT_HOME`` says, or else where the platform keeps a user's data."""
+        """The folder that ``SMPCHAT_HOME`` names, otherwise the platform's folder for a user's data."""
         chosen = os.environ.get("SMPCHAT_HOME")
         if chosen:
             return Home(Path(chosen).absolute())
@@ -47,11 +47,12 @@ class Home(Record):
 
     @property
     def config_file(self) -> Path:
-        """The config file for everything: that of the platform, or of a home elsewhere its own."""
+        """The config file for everything: that of the platform; for a home in another place, its own."""
         return self.config or own_config_file(self.path)
 
     def config_files(self, profile: str) -> tuple[Path, Path]:
-        """The config file for everything, and the profile's, which wins. Raises `InputError` as `profile_folder`."""
+        """The config file for everything, and that of the profile, which overrides it. Raises `InputError` as
+        `profile_folder`."""
         return self.config_file, self.profile_folder(profile) / CONFIG_FILE
 
     def configuration(self, profile: str) -> Configuration:
@@ -65,7 +66,8 @@ class Home(Record):
 
     @property
     def downloads(self) -> Path:
-        """Where received files go: a folder in the platform's, or of a home that somebody named its own."""
+        """Where received files are saved: a folder in the platform's downloads; for a home that the user named, a
+        folder in it."""
         if self.config is None:
             return self.path / "downloads"
         from platformdirs import user_downloads_path  # only where files are received
@@ -73,7 +75,7 @@ class Home(Record):
         return user_downloads_path() / PROGRAM
 
     def profile_folder(self, profile: str) -> Path:
-        """Folder of a profile. Raises `InputError` for a name that is no folder name."""
+        """Folder of a profile. Raises `InputError` for a name that cannot be the name of a folder."""
         # It becomes a folder's name, whichever program the name came from: no way up or elsewhere, on Windows either.
         fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
         if not fits or any(c in profile for c in "/\\:"):
@@ -88,15 +90,15 @@ class Home(Record):
         now: Callable[[], float] = time.time,
         passphrase: Callable[[], str] = no_passphrase,
     ) -> ChatService:
-        """A profile's service; made at first use.
+        """A profile's service; the profile is created at first use.
 
         Args:
             socks, passphrase: See `StoredProfile`.
             now: POSIX seconds.
         Raises:
-            InputError: The profile's name is no folder name, or ``socks`` no proxy.
-            PassphraseNeeded: The profile is encrypted; also what else ``passphrase`` raises.
-            StoreError: The folder or the database in it cannot be used, or it is another passphrase.
+            InputError: The profile's name cannot be the name of a folder, or ``socks`` is not a proxy.
+            PassphraseNeeded: The profile is encrypted. Other errors of ``passphrase`` are raised too.
+            StoreError: The folder or the database in it cannot be used, or the passphrase is wrong.
         """
         # with all handshakes: `open_as` is for those that need none
         from smpchat.chat.service.connecting import ChatService
@@ -112,7 +114,7 @@ class Home(Record):
         now: Callable[[], float] = time.time,
         passphrase: Callable[[], str] = no_passphrase,
     ) -> Opened:
-        """As `open`, with no more than ``kind`` can do."""
+        """As `open`, but with only the methods of ``kind``."""
         folder = self.profile_folder(profile)
         defaults = self.configuration(profile).stored_defaults()
         try:
@@ -131,14 +133,14 @@ class Home(Record):
             raise StoreError(f"Cannot use the folder {folder}: {error.strerror}.") from error
 
     def has(self, profile: str) -> bool:
-        """Whether a profile was ever used. Raises `InputError` for a name that is no folder name."""
+        """Whether a profile was ever used. Raises `InputError` for a name that cannot be the name of a folder."""
         return is_used(self.profile_folder(profile))
 
     def delete(self, profile: str) -> None:
-        """Remove a profile from the disk whole: its store, settings, pictures and files. Nobody is told.
+        """Delete a whole profile from the disk: its store, settings, pictures and files. Nobody is told.
 
         Raises:
-            InputError: The profile's name is no folder name.
+            InputError: The profile's name cannot be the name of a folder.
             UnknownProfile: There is none.
             ProfileLocked: A process is online for it.
             StoreError: The folder cannot be removed.

@@ -1,4 +1,5 @@
-"""A profile moved from home to home, in one encrypted file (`smpchat.chat.service.archive`). Above `smpchat.home`."""
+"""Moves a profile from one home to another, in one encrypted file (`smpchat.chat.service.archive`). Above
+`smpchat.home`."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ def export_profile(
     """Write a whole profile to a new file, encrypted.
 
     Args:
-        own_passphrase: Called for that of the profile if it is encrypted; the file has its own.
-        move: The profile never goes online here again; without it, it is the user who must not use both.
+        own_passphrase: Called for the passphrase of the profile, if it is encrypted; the file has its own.
+        move: The profile never goes online here again. Without this, the user must take care not to use both.
     Returns:
         Size of the file in bytes.
     Raises:
@@ -60,17 +61,17 @@ def import_profile(
     *,
     approve: Callable[[OwnChoices], bool] = lambda _: True,
 ) -> str:
-    """Make a profile of what `export_profile` wrote.
+    """Make a profile from a file of `export_profile`.
 
     Args:
-        profile: Its name here; that in the file if None.
-        approve: Called with what it says of relays and the way to them: they are another's choice, if the file is.
+        profile: Its name here; None: the name in the file.
+        approve: Called with its settings of relays and how they are reached, which another person may have chosen.
     Returns:
         The name.
     Raises:
-        InputError: There is such a profile, or the file is none of ours.
-        ImportDeclined: That was not approved of; nothing was made.
-        ArchiveDamaged: The file was cut or changed.
+        InputError: The profile already exists, or the file was not made by smpchat.
+        ImportDeclined: The settings were not approved; nothing was made.
+        ArchiveDamaged: The file was cut off or changed.
         WrongPassphrase: It needs another passphrase.
     """
     with open(file, "rb") as opened:

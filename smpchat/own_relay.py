@@ -31,12 +31,12 @@ class BackgroundRelay:
         self._answered: int | None = None
 
     def owns(self, server: SMPServer) -> bool:
-        """Whether ``server`` is this relay and leads to no other host: it is connected to by no proxy."""
+        """Whether ``server`` is this relay and names no other host. Then no proxy is used."""
         own = self._known()
         return own is not None and own.address is not None and _is_own(server, parse_server(own.address).server)
 
     def owns_files(self, server: FileServer) -> bool:
-        """The same for where it keeps files."""
+        """The same for its address for files."""
         own = self._known()
         if own is None or own.files_address is None:
             return False
@@ -57,7 +57,7 @@ class BackgroundRelay:
         return parse_server(info.address)
 
     async def start_files(self) -> FileServerAddress:
-        """Where it keeps files, once it accepts connections. Raises as `start`, also if it keeps none."""
+        """Its address for files, once it accepts connections. Raises as `start`, and also if it does not store files."""
         info = await self._started()
         if info.files_address is None:
             raise OwnRelayFailed(f"The embedded relay does not store files. {_why_no_files(info)}")

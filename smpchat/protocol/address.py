@@ -31,7 +31,8 @@ _SECRET = late(r"((?:smp|xftp)://[^:@/\s]*):[^@/\s]*@")
 
 
 class Server(Record):
-    """A relay: its hosts, the port as text ("" is the default one and stays so), and its certificate's fingerprint."""
+    """A relay: its hosts, the port as text ("" is the default port, and is kept as it is), and its certificate's
+    fingerprint."""
 
     hosts: tuple[str, ...]
     port: str
@@ -49,12 +50,12 @@ class Server(Record):
 
     @property
     def host(self) -> str:
-        """The first host as messages name it: an IPv6 address in brackets."""
+        """The first host in the form used in sentences: an IPv6 address is in brackets."""
         return bracketed(self.hosts[0])
 
     @property
     def authority(self) -> str:
-        """``HOST:PORT``, as messages name it."""
+        """``HOST:PORT``, in the form used in sentences."""
         return f"{self.host}:{self.port_number}"
 
     @property
@@ -63,7 +64,8 @@ class Server(Record):
         return all(map(is_loopback, self.hosts))
 
     def is_within(self, known: Self) -> bool:
-        """Whether it is the relay ``known``, and leads to no other host: a fingerprint alone is no secret."""
+        """Whether it is the relay ``known``, and names no other host. The fingerprint alone is not enough, because it
+        is not a secret."""
         # The hosts too: a contact who knows the fingerprint of our relay could else name a host of its own beside it,
         # and be taken for our relay, which is reached without the proxy.
         return self.key_hash == known.key_hash and set(self.hosts) <= set(known.hosts)
@@ -80,21 +82,21 @@ class SMPServer(Server):
 
 
 class FileServer(Server):
-    """A relay of files, which speaks XFTP."""
+    """A file relay, which speaks XFTP."""
 
     SCHEME = "xftp"
     DEFAULT_PORT = DEFAULT_FILE_PORT  # xftp-wire trap 18
 
 
 class SMPServerAddress(Record):
-    """A relay and the password for making queues there, if it wants one."""
+    """A relay, and the password for making queues there, if it needs one."""
 
     server: SMPServer
     password: str | None = field(default=None, repr=False)
 
 
 class FileServerAddress(Record):
-    """A relay of files and the password for putting files there, if it wants one.
+    """A file relay, and the password for uploading files there, if it needs one.
 
     The password stays in the configuration: it must never be part of a file's description (xftp-wire trap 19).
     """
@@ -126,21 +128,21 @@ def _written(server: Server, password: str | None) -> str:
 
 
 def masked(address: str) -> str:
-    """A relay's address as it may be read over somebody's shoulder, or in a log: its password is not in it."""
+    """A relay's address without its password, so that other people may see it, for example in a log."""
     return _SECRET().sub(r"\1:****@", address)
 
 
 def parse_server(text: str) -> SMPServerAddress:
-    """Reads a relay's address as it was written down here, or stands in a link. Raises `DecodeError`.
+    """Reads a relay's address as smpchat stored it, or as it is in a link. Raises `DecodeError`.
 
-    What a person gives is read by `smpchat.protocol.server_text`, which names the part that is wrong.
+    An address that a person gives is read by `smpchat.protocol.server_text`, which names the wrong part.
     """
     parts, password = _parts(text, SMPServer.SCHEME)
     return SMPServerAddress(SMPServer(*parts), password)
 
 
 def parse_file_server(text: str) -> FileServerAddress:
-    """The same of a relay of files, as it was written down here or stands in a description."""
+    """The same for a file relay, as smpchat stored it, or as it is in a description."""
     parts, password = _parts(text, FileServer.SCHEME)
     return FileServerAddress(FileServer(*parts), password)
 
@@ -155,7 +157,7 @@ def _parts(text: str, scheme: str) -> tuple[tuple[tuple[str, ...], str, bytes], 
 
 
 def checked_file_server(text: str) -> FileServer:
-    """A relay of files that somebody else names, in a description. Raises `DecodeError`."""
+    """A file relay that another person names in a description. Raises `DecodeError`."""
     address = parse_file_server(text)
     server = address.server
     if address.password is not None:
@@ -166,7 +168,7 @@ def checked_file_server(text: str) -> FileServer:
 
 
 def checked_server(hosts: Iterable[str], port: str, key_hash: bytes) -> SMPServer:
-    """A relay from texts of others; IPv6 hosts may stand in brackets. Raises `DecodeError`."""
+    """A relay from texts of other people; IPv6 hosts may be in brackets. Raises `DecodeError`."""
     return SMPServer(_hosts(tuple(hosts)), checked_port(port), key_hash)
 
 
@@ -179,7 +181,7 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def checked_host(text: str) -> str:
-    """A name or an address; an IPv6 address may come in brackets, and goes without. Raises `DecodeError`."""
+    """A name or an address. An IPv6 address may be in brackets, which are removed. Raises `DecodeError`."""
     if _HOST().fullmatch(text) and text.isprintable():
         return text
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -201,7 +203,7 @@ def checked_port(text: str) -> str:
 
 
 def _any_port(text: str) -> str:
-    """Port 0 and leading zeros were taken once, and stand in profiles of that time."""
+    """Port 0 and leading zeros were once accepted, and occur in old profiles."""
     if text and (not text.isdecimal() or not text.isascii() or len(text) > 5 or int(text) > 65535):
         raise DecodeError("port number expected")
     return text

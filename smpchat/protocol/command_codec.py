@@ -92,7 +92,7 @@ from smpchat.protocol.version import (
 
 
 class CommandDecodeError(DecodeError):
-    """Bytes that are no command; ``code`` is what a relay answers."""
+    """The bytes are not a command; ``code`` is what a relay answers."""
 
     def __init__(self, name: str) -> None:
         self.code = ErrorCode.cmd(name)
@@ -100,7 +100,7 @@ class CommandDecodeError(DecodeError):
 
 
 class _Context(Record):
-    """What the form of a command depends on."""
+    """The values on which the form of a command depends."""
 
     version: int
     keyed_new: bool = False

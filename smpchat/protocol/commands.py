@@ -1,4 +1,4 @@
-"""What clients ask of relays, and what relays say: the vocabulary of SMP (smp-wire 5.1 and 5.2).
+"""The commands of clients and the messages of relays: the vocabulary of SMP (smp-wire 5.1 and 5.2).
 
 Their bytes, at every version: `smpchat.protocol.command_codec`. Who may ask what: smp-wire 4.4, and
 `smpchat.relay.authorisation`; what the relay then does: `smpchat.relay.commands`.
@@ -48,7 +48,8 @@ class NtfIds(Record):
 
 
 class New(Record):
-    """Create a queue. ``sender_key`` is our negotiated extension (handshake.md 3.6): the queue is made secured."""
+    """Create a queue. ``sender_key`` is our negotiated extension (handshake.md 3.6): the queue is secured from the
+    beginning."""
 
     rcv_auth_key: AuthPublicKey
     rcv_dh_key: X25519PublicKey
@@ -243,7 +244,7 @@ class NMsg(Record):
 
 
 class PKey(Record):
-    """A proxy's session with another relay: what that relay said in its hello."""
+    """A proxy's session with another relay: the content of that relay's hello."""
 
     session_id: bytes
     versions: VersionRange

@@ -1,4 +1,4 @@
-"""The per-queue box around what a sender puts into SEND (smp-wire 6, agent-wire 3.2)."""
+"""The per-queue box around the content of SEND (smp-wire 6, agent-wire 3.2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MESSAGE_PADDING = 16000
 
 
 class PHEmpty(Record):
-    """The queue needs no key: its sender has secured it, or nobody will."""
+    """The queue needs no key: its sender has secured it, or it will never be secured."""
 
 
 class PHConfirmation(Record):

@@ -23,7 +23,7 @@ _MAX_NESTING = 4
 class ErrorCode(Record):
     """One error of the wire: its words, and the free text that some end with.
 
-    ``words`` is what stands before any text, for example ``("PROXY", "BROKER", "TIMEOUT")``.
+    ``words`` are the words before any text, for example ``("PROXY", "BROKER", "TIMEOUT")``.
     """
 
     words: tuple[str, ...]
@@ -109,7 +109,7 @@ def _read_error(reader: Reader, depth: int = 0) -> ErrorCode:
 
 
 def read_blocked(reader: Reader) -> ErrorCode:
-    """What stands behind ``BLOCKED``: a reason, and in newer relays a notice. Raises `DecodeError`."""
+    """The words after ``BLOCKED``: a reason, and with newer relays a notice. Raises `DecodeError`."""
     text = reader.rest()
     reason, comma, notice = text.removeprefix(b" reason=").partition(b",notice=")
     if not text.startswith(b" reason=") or reason.decode("ascii", "replace") not in _BLOCKING:
@@ -179,7 +179,7 @@ class ProtocolError(Exception):
 
 
 class LocalProtocolError(ProtocolError):
-    """We tried what the protocol does not allow. Nothing was sent."""
+    """We tried something that the protocol does not allow. Nothing was sent."""
 
 
 class RemoteProtocolError(ProtocolError):
@@ -187,7 +187,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 class IdInUse(RemoteProtocolError):
-    """A relay gave a new queue an id that another queue has there: it would take messages for that one."""
+    """A relay gave a new queue the id of another queue there, so it would get messages for that one."""
 
 
 class HandshakeError(RemoteProtocolError):

@@ -1,7 +1,7 @@
 """The two layers of private routing around a transmission: client and relay, and proxy and relay (smp-wire 5.6).
 
-The client seals for the relay, so that the proxy cannot read; the proxy seals again, so that nothing of the client is
-left on the wire. Answers come back the same way, with the nonces reversed: byte by byte, not plus one (trap 19).
+The client seals for the relay, so that the proxy cannot read; the proxy seals again, so that nothing about the client
+can be seen on the wire. Answers come back the same way, with the nonces reversed: byte by byte, not plus one (trap 19).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FORWARDED_PADDING = 16226
 
 
 class Forwarded(Record):
-    """What a proxy passes on.
+    """A forwarded transmission, as a proxy passes it on.
 
     Attributes:
         corr_id: The client's; its nonce.
@@ -34,7 +34,7 @@ class Forwarded(Record):
 
 
 class ForwardedAnswer(Record):
-    """What a relay answers to it. ``sealed``: `seal_answer`'s result."""
+    """The answer of a relay to it. ``sealed``: `seal_answer`'s result."""
 
     corr_id: bytes
     sealed: bytes = field(repr=False)

@@ -1,4 +1,5 @@
-"""What a relay seals for the recipient: messages and quota markers in MSG, notifications (smp-wire 5.4 and 5.5)."""
+"""The content that a relay seals for the recipient: messages and quota markers in MSG, and notifications (smp-wire 5.4
+and 5.5)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _QUOTA = b"QUOTA"
 
 
 class RcvMessage(Record):
-    """A message as it was sent. ``timestamp``: when the relay got it, POSIX seconds."""
+    """A message as it was sent. ``timestamp``: when the relay received it, in POSIX seconds."""
 
     timestamp: int
     notification: bool
@@ -66,11 +67,12 @@ def open_message(dh_secret: bytes, msg_id: bytes, sealed: bytes) -> RcvMessage |
 
 
 def seal_notification(dh_secret: bytes, nonce: bytes, msg_id: bytes, timestamp: int) -> bytes:
-    """What NMSG says of a message, 144 bytes: its id, and when the relay got it, POSIX seconds."""
+    """The content of NMSG for a message, 144 bytes: its id, and when the relay received it, in POSIX seconds."""
     return cb_encrypt(dh_secret, nonce, short_bytes.write(msg_id) + int64.write(timestamp), NTF_PADDING)
 
 
 def open_notification(dh_secret: bytes, nonce: bytes, sealed: bytes) -> tuple[bytes, int]:
-    """Id and time of the message that NMSG is about; a tail is ignored. Raises `CryptoError` or `DecodeError`."""
+    """Id and time of the message that NMSG concerns; further bytes are ignored. Raises `CryptoError` or
+    `DecodeError`."""
     reader = Reader(cb_decrypt(dh_secret, nonce, sealed))
     return short_bytes.read(reader), int64.read(reader)

@@ -1,4 +1,4 @@
-"""The mode of a queue: in commands, in links, and in whatever is stored about queues (smp-wire 5.1)."""
+"""The mode of a queue: in commands, in links, and in stored data about queues (smp-wire 5.1)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A relay's address as a person gives it: each part is checked, and the error says which one is wrong and why.
 
-What can never work is refused: such an address would be stored, and every later command would fail by it.
+An address that can never work is refused, because it would be stored, and every later command would fail.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ def read_server(text: str) -> SMPServerAddress:
     Quotes, brackets and a full stop around it are dropped, invisible marks anywhere.
 
     Raises:
-        DecodeError: Names the part that is wrong; ``what`` goes on a sentence.
+        DecodeError: Names the wrong part; ``what`` continues a sentence.
     """
     (hosts, port, key_hash), password = _read(text, SMPServer.SCHEME)
     return SMPServerAddress(SMPServer(hosts, port, key_hash), password)
 
 
 def read_file_server(text: str) -> FileServerAddress:
-    """The relay of files that a person names: the same with ``xftp://``. Raises `DecodeError`."""
+    """The file relay that a person names: the same with ``xftp://``. Raises `DecodeError`."""
     (hosts, port, key_hash), password = _read(text, FileServer.SCHEME)
     return FileServerAddress(FileServer(hosts, port, key_hash), password)
 
 
 def names_file_server(text: str) -> bool:
-    """Whether a text is to be read as a relay of files, whatever may be wrong with it."""
+    """Whether a text should be read as a file relay, even if something is wrong with it."""
     return _STARTS[FileServer.SCHEME]().match(unwrapped(visible(text[:MAX_ADDRESS_LENGTH]))) is not None
 
 
@@ -162,7 +162,7 @@ def _place(text: str, scheme: str) -> tuple[tuple[str, ...], str]:
 
 
 def _split_port(text: str) -> tuple[str, str | None]:
-    """A host and what stands after its colon."""
+    """A host, and the text after its colon."""
     if text.startswith("["):
         inside, bracket, rest = text.partition("]")
         if not bracket or (rest and not rest.startswith(":")):

@@ -64,7 +64,7 @@ def encode_signed_key(key: X25519PublicKey, sign: Callable[[bytes], bytes]) -> b
 
 
 def open_signed_key(der: bytes, signer: SignaturePublicKey) -> X25519PublicKey:
-    """The session key, its signature verified. Raises `VerificationError`."""
+    """The session key, after its signature was verified. Raises `VerificationError`."""
     for head, algorithm, length in _SIGNED_KEY_FORMS:
         content = der[len(head) : len(head) + 46]
         if der == head + content + algorithm + der[-length:] and len(content) == 46:
@@ -96,7 +96,7 @@ def _certificate_key(der: bytes) -> SignaturePublicKey:
 
 
 class ServerHello(Record):
-    """A relay's hello; without chain and key from relays below version 7."""
+    """A relay's hello. From relays below version 7, it has no chain and no key."""
 
     versions: VersionRange
     session_id: bytes
@@ -173,7 +173,7 @@ class ClientHello(Record):
 
 
 def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
-    """Our tail, if it is there and whole; any other tail is somebody else's."""
+    """Our extension at the end of a hello, if it is complete; other bytes there belong to other software."""
     tail = reader.rest()
     name = short_bytes.write(_EXTENSION_NAME)
     # Whatever stands behind a hello is read past by all (smp-wire 1.1, last line), so we may write there, and so
@@ -192,7 +192,7 @@ def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
 class SMPSession:
     """An agreed session: version, keys, and the sealing of blocks.
 
-    The two chain keys move on with every block, so blocks must be sealed and opened in the order of the wire.
+    Both chain keys change with every block, so blocks must be sealed and opened in the order in which they are sent.
 
     Attributes:
         version: SMP version of every encoding.
@@ -241,7 +241,7 @@ class SMPSession:
         return self._send is not None
 
     def seal_block(self, content: bytes) -> bytes:
-        """A block to send. Raises `EncodeError` for content that is too long; then nothing has moved."""
+        """A block to send. Raises `EncodeError` for content that is too long; then the chain has not changed."""
         if self._send is None:
             return pad_block(content)
         # Before the chain moves: the reference looks afterwards, and a block that is then not sent would leave the two
@@ -252,7 +252,7 @@ class SMPSession:
         return cb_encrypt(key, nonce, content, BLOCK_SIZE - 16)
 
     def open_block(self, block: bytes) -> bytes:
-        """Content of a block. Raises `BlockError`; the chain has moved on all the same, as at the peer."""
+        """Content of a block. Raises `BlockError`; even then the chain has advanced, as at the peer."""
         if self._receive is None:
             return unpad_block(block)
         if len(block) != BLOCK_SIZE:
@@ -274,8 +274,8 @@ class ClientHandshake:
         tls_session_id: ``tls-unique`` of the connection.
         tls_leaf: DER of the certificate that TLS verified; None where the transport cannot tell.
         extensions: Whether to use our extensions with a relay that offers them.
-        proxy: Be a relay that forwards its clients' transmissions (smp-wire 3.4 and 3.6). Blocks are not encrypted
-            inside TLS then, as what matters in them is, and extensions are not used.
+        proxy: Act as a relay that forwards its clients' transmissions (smp-wire 3.4 and 3.6). Then blocks are not
+            encrypted inside TLS, because their important content already is, and extensions are not used.
     """
 
     def __init__(
@@ -300,11 +300,11 @@ class ClientHandshake:
     def receive_hello(self, block: bytes) -> tuple[bytes, SMPSession]:
         """Check the relay's hello; the block to answer with, and the session.
 
-        The path from the first certificate to the identity, and the dates, are the caller's to check
-        (`SMPSession.chain`) before it sends the block.
+        Before it sends the block, the caller must check the dates, and the path from the first certificate to the
+        identity (`SMPSession.chain`).
 
         Raises:
-            IdentityError: Not the relay in the address, or not this TLS connection.
+            IdentityError: It is not the relay in the address, or the hello belongs to another TLS connection.
             VersionError: No common version.
             HandshakeError: The hello is malformed.
         """
@@ -371,11 +371,11 @@ _ANY_KEY = X25519PrivateKey(bytes([1]) * 32)
 def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: bytes) -> X25519PublicKey:
     """The session key of the relay with fingerprint ``key_hash``, from its hello or from a proxy's PKEY.
 
-    The path from the first certificate to the identity, and the dates, are the caller's to check.
+    The caller must check the dates, and the path from the first certificate to the identity.
 
     Raises:
-        IdentityError: The chain is not that relay's, or its first certificate did not sign the key, or nobody could
-            agree on a secret with it.
+        IdentityError: The chain does not belong to that relay, its first certificate did not sign the key, or the key
+            does not give a shared secret.
     """
     if not 2 <= len(chain) <= 4:
         raise IdentityError(f"The relay sent {len(chain)} certificates; 2 to 4 are allowed.")

@@ -26,11 +26,11 @@ class Transmission(Record):
     """One unit of a block.
 
     Attributes:
-        corr_id: Chosen by the client, echoed by the relay; empty in what a relay sends by itself.
+        corr_id: Chosen by the client and repeated by the relay; empty in messages that a relay sends unasked.
         entity_id: The queue, link or session that the command is about.
         body: Encoded command or message.
         auth: Signature or authenticator; empty if there is none.
-        service_auth: Signature of a service session, where there is one.
+        service_auth: Signature of a service session, if there is one.
     """
 
     corr_id: bytes
@@ -96,7 +96,7 @@ def _short(data: bytes, start: int) -> tuple[bytes, int]:
 
 
 def signed_bytes(session_id: bytes, corr_id: bytes, entity_id: bytes, body: bytes) -> bytes:
-    """What an authorisation covers, at every version (``tForAuth``)."""
+    """The bytes that an authorisation covers, in every version (``tForAuth``)."""
     return short_bytes.write(session_id) + short_bytes.write(corr_id) + short_bytes.write(entity_id) + body
 
 

@@ -25,7 +25,7 @@ CLIENT_NOTICES = 18
 
 
 class VersionRange(Record):
-    """Versions from ``minimum`` to ``maximum``, both included. Raises `DecodeError` if they are in no order."""
+    """Versions from ``minimum`` to ``maximum``, both included. Raises `DecodeError` if they are in the wrong order."""
 
     minimum: int
     maximum: int
@@ -40,7 +40,7 @@ class VersionRange(Record):
         return None if common is None else common.maximum
 
     def common(self, other: VersionRange) -> VersionRange | None:
-        """The versions of both, or None if they have none in common."""
+        """The versions that both have, or None if there are none."""
         lowest, highest = max(self.minimum, other.minimum), min(self.maximum, other.maximum)
         return VersionRange(lowest, highest) if lowest <= highest else None
 

@@ -3,8 +3,8 @@
 `queues` holds what each command means, with `notifications`, `information` and `forwarding` for parts of it; `store`
 keeps it, `subscriptions` knows who listens, `server` joins them to connections, `daemon` runs one relay per folder.
 Commands that are ready together run in one transaction, and every answer leaves after its commit. `proxy` sends to
-other relays for clients, through a `relay_session` with each, as far as `destinations` lets it. `options` is what its
-operator may choose, `statistics` and `local_http` what the running relay tells, `backup` how it is copied.
+other relays for clients, through a `relay_session` with each, as far as `destinations` lets it. `options` are the
+choices of its operator, `statistics` and `local_http` report what the running relay does, and `backup` copies it.
 
 Errors::
 

@@ -1,4 +1,5 @@
-"""May this transmission do what it asks: presence of credentials, and their verification at constant cost.
+"""Checks whether a transmission may do what it asks: whether it has credentials, and whether they are right, at
+constant cost.
 
 Source: smp-wire 4.4 (table) and 7.6. Presence is checked before any queue is looked up.
 """
@@ -29,7 +30,7 @@ _SERVICE = (commands.Subs, commands.NSubs)
 
 
 def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode | None:
-    """Why the credentials cannot be right whatever the queue, or None."""
+    """Why the credentials cannot be right, whatever the queue is; or None."""
     auth, entity = bool(transmission.auth), bool(transmission.entity_id)
     match command:
         case commands.Send():
@@ -76,8 +77,8 @@ def signed_by_one(
 ) -> bool:
     """Whether one of ``keys`` authorised ``signed``; ``session_key`` is the relay's own.
 
-    With no key, or none of the kind that the authorisation's length implies, a key of no queue is verified against
-    instead: how long a refusal takes does not tell whether the queue exists (smp-wire 7.6).
+    If there is no key, or none of the kind that the authorisation's length implies, it is verified with a dummy key, so
+    that the time of a refusal does not tell whether the queue exists (smp-wire 7.6).
     """
     length = len(transmission.auth)
     if length not in _KINDS:

@@ -1,15 +1,15 @@
 """The relay of a folder in a process of its own: starting and stopping it, without importing the relay itself.
 
-Starting and stopping may meet at any point, and each may be killed at any point. The order that decides who wins::
+A start and a stop may run at the same time, and each may be killed at any point. The order that decides who wins::
 
     stop                              the process that is to be the relay
       1 leaves the mark                 1 takes the lock
       2 looks at the lock               2 looks at the mark
 
-One of them sees the other: a process that takes the lock after ``stop`` found it free finds the mark, and ends; one
-that had it is told to end. ``relay start`` takes the mark away before it does anything else. Where ``stop`` finds the
-mark gone at its end it begins again, so that no relay is stopped without the mark; a ``start`` that comes later is
-the last word.
+So one of them notices the other: a process that takes the lock after ``stop`` found it free finds the mark, and ends; a
+process that already had the lock is told to end. ``relay start`` removes the mark before it does anything else. If
+``stop`` finds at its end that the mark was removed, it begins again, so that no relay is stopped without the mark. A
+``start`` that comes later counts.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def start_background(
 
     Args:
         options, port, ws_port, files_port, keep, reset: See `run_relay`.
-        on_demand: Not because somebody asked for the relay: use one that runs, but start none after ``relay stop``.
+        on_demand: The user has not asked for the relay: use a running one, but do not start one after ``relay stop``.
         timeout: Seconds until it must accept connections.
     Raises:
-        RelayTurnedOff: It does not run, and ``relay stop`` was the last word.
+        RelayTurnedOff: It does not run, because the user stopped it with ``relay stop``.
         RelayStoreNewer: A newer smpchat wrote what is in the folder.
         RelayStartFailed: It ended at once, with the reason it gave, or is not ready in time.
         RelayError: The folder cannot be used.
@@ -182,9 +182,9 @@ def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
     """Stops the relay of ``folder``, wherever it was started, and turns off starting on demand. Blocks.
 
     Args:
-        timeout: Seconds after which it is killed; what it answered is kept all the same.
+        timeout: Seconds after which it is killed; everything that it confirmed is kept even then.
     Raises:
-        RelayError: It runs on nevertheless, or belongs to another user.
+        RelayError: It does not stop, or belongs to another user.
     """
     asked: int | None = None
     deadline = time.monotonic() + timeout
@@ -201,7 +201,7 @@ def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
 
 
 def _is_stopped(folder: Path) -> bool:
-    """Leaves the mark, and tells whether no relay has the folder, nor can one get it unless ``relay start`` comes."""
+    """Leaves the mark. Returns whether no relay has the folder, and none can get it before ``relay start``."""
     turn_off(folder)
     return not is_locked(folder) and is_turned_off(folder)
 

@@ -1,6 +1,6 @@
-"""A relay in one file: its database as of one moment, its identity and its state, and a folder made of them again.
+"""A relay in one file: its database at one moment, its identity and its state; and a new folder made from such a file.
 
-The file is a plain tar of what the folder holds (`smpchat.relay.folder`), without what belongs to one process.
+The file is a plain tar of the folder's content (`smpchat.relay.folder`), without the files of a running process.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _NEEDED = frozenset({DATABASE, STATE, *(f"{IDENTITY}/{name}" for name in NEEDED_
 
 
 def back_up(folder: Path, target: Path) -> int:
-    """Writes a new file, readable by its owner only, with everything of the relay; it may run meanwhile. Blocks.
+    """Writes a new file, readable by its owner only, with everything that belongs to the relay, which may be running.
+    Blocks.
 
     Returns:
         Its size in bytes.
@@ -91,7 +92,7 @@ def restore(source: Path, folder: Path) -> None:
     """Makes the folder of a relay from a backup. All of it appears at once, or nothing does. Blocks.
 
     Raises:
-        BackupRefused: The folder holds a relay already, or the file is no backup. Nothing changed.
+        BackupRefused: The folder already has a relay, or the file is not a backup. Nothing changed.
         RelayRunning: A relay has the folder.
         RelayError: Something cannot be read or written.
     """
@@ -127,7 +128,7 @@ def _check_empty(folder: Path) -> None:
 
 
 class _Bounded(io.BufferedReader):
-    """A file of which nobody reads much at once: `tarfile` takes headers whole, however long they say they are."""
+    """A file of which only a part can be read at once: `tarfile` reads whole headers, whatever length they claim."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= _READ:
@@ -168,7 +169,7 @@ def _write(path: Path, content: IO[bytes]) -> None:
 
 
 def _check(source: Path, folder: Path) -> None:
-    """Whether a relay could start on what was unpacked. Raises `BackupRefused`."""
+    """Whether a relay could start with the unpacked files. Raises `BackupRefused`."""
     try:
         info = read_state(folder)
         if info.address is not None:

@@ -1,4 +1,5 @@
-"""What each command means: transmission in, replies and pushes out. No sockets, no clock, no SQLite here.
+"""The meaning of each command: a transmission goes in, answers and pushes come out. No sockets, no clock, no SQLite
+here.
 
 Source: smp-wire 5.1, 7.2 to 7.4 and 8.1; keyed NEW: handshake.md 3.6. Commands run one after the other in the order
 given, and each sees what the one before it did. Answers must leave only after the store has committed.
@@ -50,7 +51,7 @@ Forward = Callable[[Client, Transmission, commands.Prxy | commands.PFwd], ErrorC
 
 
 def forward_nothing(client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> ErrorCode:
-    """The answers of a relay that is no proxy (smp-wire 5.6)."""
+    """The answers of a relay that is not a proxy (smp-wire 5.6)."""
     return ErrorCode.proxy("BASIC_AUTH" if isinstance(command, commands.Prxy) else "NO_SESSION")
 
 
@@ -82,10 +83,10 @@ class QueueService:
         Args:
             store: Where queues and messages are; the caller commits.
             clock: Unix time in seconds.
-            password: What NEW must carry, or None if anyone may create queues.
+            password: The password that NEW must contain, or None if anyone may create queues.
             new_queues: Whether queues are created at all.
             quota: Messages a queue holds.
-            forward: What PRXY and PFWD do.
+            forward: How PRXY and PFWD are handled.
         """
         self.subscriptions = Subscriptions(attrgetter("subscribed"))
         self._notifications = Notifications(store, entropy)
@@ -149,13 +150,14 @@ class QueueService:
         return self._handlers[type(command)](client, transmission, command)
 
     def disconnect(self, client: Client) -> None:
-        """Forgets what a connection that ended listened to."""
+        """Removes the subscriptions of a connection that ended."""
         self.subscriptions.drop(client)
         self._notifications.disconnect(client)
         client.getting.clear()
 
     def resume(self, client: Client) -> list[Outgoing]:
-        """Pushes what was held back while too much was unsent; call when the connection has room again."""
+        """Pushes the messages that were held back because too many were unsent. Call this when the connection has room
+        again."""
         waiting = tuple(islice(client.deferred, max(0, MAX_UNSENT_PUSHES - client.unsent)))
         pushes: list[Outgoing] = []
         for entity_id in waiting:
@@ -170,7 +172,7 @@ class QueueService:
         return self._notifications.due
 
     def notify(self) -> list[Outgoing]:
-        """Pushes the notifications that have come together; call within some seconds of their being due."""
+        """Pushes the collected notifications. Call this within some seconds after they are due."""
         return self._notifications.deliver()
 
     # --- authorisation -----------------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ class QueueService:
     def _recipient(
         self, handler: Callable[[Client, Transmission, _C, Queue], list[Outgoing]]
     ) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
-        """A handler that runs only for who holds a recipient key of the queue named."""
+        """A handler that runs only if the client has a recipient key of the queue."""
 
         def run(client: Client, t: Transmission, command: Command) -> list[Outgoing]:
             queue = self._store.by_recipient(t.entity_id)
@@ -476,12 +478,12 @@ class QueueService:
 def _as(
     kind: type[_C], handler: Callable[[Client, Transmission, _C], list[Outgoing]]
 ) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
-    """The handler as one of any command; ``kind`` only tells the type checker what the table pairs."""
+    """The handler as a handler of any command; ``kind`` is only for the type checker."""
     return handler  # type: ignore[return-value]
 
 
 def _is_open_to_all(queue: Queue) -> bool:
-    """Whether anyone may read the link data, not only who secures the queue."""
+    """Whether anyone may read the link data, not only the sender who secures the queue."""
     return queue.mode is QueueMode.CONTACT or (queue.mode is None and queue.sender_key is None)
 
 

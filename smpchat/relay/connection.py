@@ -1,4 +1,4 @@
-"""One client's connection: its blocks become commands, its answers become blocks, and neither side grows unbounded."""
+"""One client's connection: its blocks become commands, and its answers become blocks; both directions are limited."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class ConnectionLimits(Record):
-    """What one connection may have.
+    """The limits of one connection.
 
     Attributes:
         new_queues: Queues created in a minute.
         unsent_bytes: Answers that may wait for a client that does not read before its next block is read. Pushes stop
-            by themselves at `MAX_UNSENT_PUSHES`.
+            at `MAX_UNSENT_PUSHES` anyway.
     """
 
     new_queues: int
@@ -57,7 +57,7 @@ class Connection:
         client: The connection as the commands see it.
         largest: Bytes of the longest transmission that `put` takes.
         active_at: When a block last came or went.
-        sending_since: When what is being written was handed over; None while nothing is.
+        sending_since: When the data that is being written was handed over; None if nothing is being written.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Connection:
             return ErrorCode.BLOCK
 
     def hold(self) -> None:
-        """Notes that one of the commands read is answered later than its block; `release` when it is."""
+        """Notes that one of the commands is answered later than its block; call `release` when it was answered."""
         self._under_way += 1
 
     def release(self) -> None:
@@ -141,31 +141,31 @@ class Connection:
         self._may_read.set()
 
     def answered(self, count: int, *, block: bool) -> None:
-        """Notes that ``count`` commands are done, and with them all of a ``block``."""
+        """Notes that ``count`` commands are done, and with them the whole ``block``."""
         self._under_way -= count
         self._blocks_under_way -= block
         self._may_read.set()
 
     def put(self, data: bytes, *, push: bool) -> None:
-        """Takes a transmission to write at the next `flush`; ``push`` if it is one that `Client.unsent` counts."""
+        """Accepts a transmission to write at the next `flush`; ``push``: it is counted by `Client.unsent`."""
         self._outgoing.append((data, push))
         self._outgoing_bytes += len(data)
 
     def flush(self) -> None:
-        """Has what was put written."""
+        """Writes the transmissions that were put."""
         self._to_write.set()
 
     def finish(self) -> None:
-        """Ends the connection once what was put so far is written."""
+        """Ends the connection when all transmissions that were put are written."""
         self._finishing = True
         self._to_write.set()
 
     async def close(self) -> None:
-        """Ends the connection without waiting for what is still to be written."""
+        """Ends the connection without waiting for unwritten transmissions."""
         await self._blocks.close()
 
     async def write(self) -> None:
-        """Writes what is put, until cancelled or the connection ends."""
+        """Writes the transmissions that are put, until it is cancelled or the connection ends."""
         try:
             while not self._finishing or self._outgoing:
                 await self._to_write.wait()

@@ -1,4 +1,4 @@
-"""The connections that are open, and what is handed to them."""
+"""The open connections, and the messages that are handed to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smpchat.relay.subscriptions import Client
 
 
 class Connections:
-    """Connections by what their commands see of them. What is sent to one that has ended goes nowhere."""
+    """Connections, by the form in which commands see them. Messages to a connection that has ended are dropped."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -28,7 +28,7 @@ class Connections:
         return iter(self._open.values())
 
     def add(self, connection: Connection) -> None:
-        """It can be sent to."""
+        """From now on, messages can be sent to it."""
         self._open[connection.client] = connection
 
     def remove(self, connection: Connection) -> None:
@@ -40,8 +40,8 @@ class Connections:
         return self._open.get(client)
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
-        """Hands everything to its connections, and first wakes those that get messages: somebody waits for them, while
-        the sender of a message has it off its hands already."""
+        """Hands everything to its connections, and first wakes those that receive messages: people are waiting for
+        these, while the senders are already done."""
         counters = self._counters
         messages: dict[Connection, None] = {}
         others: dict[Connection, None] = {}

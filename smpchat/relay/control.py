@@ -45,13 +45,13 @@ class Control:
             json.dump({"port": port, "token": self._token}, file)
 
     async def close(self) -> None:
-        """Takes the file away and stops listening. May be repeated."""
+        """Removes the file and stops listening. May be repeated."""
         self._path.unlink(missing_ok=True)
         await self._http.close()
 
 
 def ask(folder: Path, path: str) -> dict[str, Any]:
-    """What the relay of ``folder`` answers to a path. Blocks.
+    """The answer of the relay of ``folder`` for a path. Blocks.
 
     Raises:
         RelayNotRunning: It does not run.

@@ -1,4 +1,4 @@
-"""The relay's database copied for a backup, and taken over from a backup that somebody else may have made."""
+"""Copies the relay's database for a backup, and restores it from a backup that another person may have made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LAST_TIME = 1 << 38
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """A new file with the database of a relay as of one moment; the relay may write meanwhile. Blocks.
+    """Make a new file with a relay's database at one moment; the relay may write meanwhile. Blocks.
 
     Raises:
         RelayStoreError: There is none, or it cannot be read.
@@ -78,7 +78,8 @@ def _check_kind(source: sqlite3.Connection, target: sqlite3.Connection, path: Pa
 
 
 def _check_row(table: str, row: Sequence[Any]) -> None:
-    """What a relay counts on in its rows, and no schema says; their columns are as in `smpchat.relay.schema`."""
+    """Check what a relay expects of its rows and the schema does not ensure; the columns are as in
+    `smpchat.relay.schema`."""
     match table, row:
         case "queue", (_, bytes() as rcv_id, bytes() as snd_id, _, bytes() as secret, *_):
             fits = _is_id(rcv_id) and _is_id(snd_id) and len(secret) == _SECRET

@@ -15,12 +15,12 @@ GROUP_SIZES: Final = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511)
 
 
 class StoreCounts:
-    """What the store did since it was opened and committed.
+    """What the store has done since it was opened, as far as it was committed.
 
     Attributes:
-        sends: Messages taken; quota markers are none.
+        sends: Messages accepted, without quota markers.
         acks: Messages that their recipients acknowledged, so that they were removed.
-        expired: Messages removed because nobody fetched them.
+        expired: Messages removed because they were not fetched.
     """
 
     __slots__ = ("acks", "expired", "queues_created", "queues_deleted", "sends")
@@ -35,7 +35,7 @@ class StoreCounts:
         self.expired = expired
 
     def copy(self) -> StoreCounts:
-        """The same counts, which go on by themselves."""
+        """A copy of the counts, which does not change with the original."""
         return StoreCounts(self.queues_created, self.queues_deleted, self.sends, self.acks, self.expired)
 
     def __eq__(self, other: object) -> bool:
@@ -51,7 +51,7 @@ class StoreSize(Record):
     Attributes:
         messages: Messages and quota markers.
         database_bytes: Database and write-ahead log.
-        free_bytes: Of these, what deleted messages left and new ones will use.
+        free_bytes: Bytes of these that deleted messages have left for new ones.
     """
 
     messages: int
@@ -64,9 +64,9 @@ class Counters:
 
     Attributes:
         connections: Clients that completed the handshake.
-        tls_failed: Connections that did not come as far as the SMP handshake: no TLS, or no WebSocket in it.
-        handshakes_failed: Connections that did not, after TLS.
-        deliveries: MSG written, repetitions included.
+        tls_failed: Connections that ended before the SMP handshake: without TLS, or without WebSocket in it.
+        handshakes_failed: Connections that ended during the SMP handshake, after TLS.
+        deliveries: Times that MSG was written, repetitions included.
         refused: Answers ERR by the first word of the error.
         commands: Commands of all groups that were committed.
         groups: Commits by `GROUP_SIZES`.

@@ -76,17 +76,17 @@ async def run_relay(
 
     Args:
         folder: Made at the first start, with certificates, database and port.
-        options: What was chosen; what is not comes from those kept in the folder. If it listens on a wildcard, the
-            address tells this machine's own.
+        options: The chosen options; the others come from those kept in the folder. If it listens on a wildcard, the
+            relay's address contains this computer's own address.
         port: 0 for the port of the start before, at the first start for any free one.
         ws_port: Where to serve WebSocket as well; None for whatever the start before did, 0 for its port or any free
             one, `NO_WEBSOCKET` for not at all.
         files_port: Where to keep files as well; None for whatever the start before did, at the first start for any free
-            port, 0 for its port or any free one, `NO_FILES` for not at all. Where it is None, a relay that cannot keep
-            files serves messages all the same, and its state says why.
+            port, 0 for its port or any free one, `NO_FILES` for not at all. If it is None, a relay that cannot store
+            files still serves messages, and its state says why.
         keep: Keeps the options, once it accepts connections, for every start to come.
-        reset: Goes by the defaults and not by the options kept; with ``keep`` those are forgotten.
-        unless_stopped: Not after ``relay stop``, also where that comes only now (`smpchat.relay.background`).
+        reset: Uses the defaults instead of the kept options; with ``keep``, these are deleted.
+        unless_stopped: Does not start after ``relay stop``, even if that comes only now (`smpchat.relay.background`).
         ready: Called with address and port once connections are accepted.
         clock: Unix time in seconds.
     Raises:
@@ -198,7 +198,7 @@ def file_limits_of(options: Options) -> FileLimits:
 async def _keeping_files(
     files: FileRelay, hosts: Sequence[str], wanted: int | None, known: int | None
 ) -> AsyncIterator[tuple[int | None, str | None]]:
-    """Serves files while the block runs, which gets the port, and why they are not served if they should be.
+    """Serves files while the block runs. The block gets the port, and the reason if files should be served but are not.
 
     Args:
         wanted: See `run_relay`.
@@ -236,7 +236,7 @@ def _not_served(error: ListenFailed | RelayStoreError, port: int) -> RelayError:
 
 @asynccontextmanager
 async def _told(folder: Path, figures: Callable[[], Awaitable[Statistics]], metrics_port: int) -> AsyncIterator[None]:
-    """Has the relay tell its figures while the block runs. Raises `RelayPortTaken`, or `RelayError`."""
+    """Lets the relay report its figures while the block runs. Raises `RelayPortTaken`, or `RelayError`."""
 
     async def statistics() -> Page:
         return Page("application/json", json.dumps((await figures()).to_json()).encode())
@@ -287,7 +287,7 @@ def _identity(folder: Path, entropy: Entropy, clock: Callable[[], float], hosts:
 def rotate_certificate(
     folder: Path, *, entropy: Entropy | None = None, clock: Callable[[], float] = time.time
 ) -> datetime:
-    """Makes another online certificate, which the next start uses; the fingerprint stays. Blocks.
+    """Makes a new certificate for clients, which the next start uses; the fingerprint does not change. Blocks.
 
     Returns:
         Until when it is valid.
@@ -302,7 +302,7 @@ def rotate_certificate(
 
 
 def certificate_left(folder: Path, *, clock: Callable[[], float] = time.time) -> timedelta | None:
-    """How long the online certificate is still valid; None where there is none that could be used."""
+    """How long the certificate for clients is still valid; None if there is no usable one."""
     try:
         return load_identity(folder / IDENTITY).expires - datetime.fromtimestamp(clock(), UTC)
     except TransportError:
@@ -327,7 +327,7 @@ def _address(identity: Identity, hosts: Sequence[str], port: int, password: str 
 
 
 def public_hosts(hosts: Sequence[str]) -> list[str]:
-    """What others can connect to when the relay listens on ``hosts``."""
+    """The hosts to which others can connect when the relay listens on ``hosts``."""
     return list(dict.fromkeys(map(_public_host, hosts)))
 
 

@@ -1,8 +1,8 @@
-"""Where the relay connects to when a client asks it to forward, and how.
+"""Where and how the relay connects when a client asks it to forward.
 
-Whoever may use the relay tells it to connect to any address. On a machine in a home or company network that would be a
-door into that network, so a relay connects to public addresses only, unless it listens on loopback itself: then its
-clients are on the same machine and can reach everything that it can.
+Everyone who may use the relay can ask it to connect to any address. On a machine in a home or company network that
+would be a door into that network, so a relay connects to public addresses only, unless it listens on loopback itself:
+then its clients are on the same machine and can reach everything that it can.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Destinations(Enum):
 
 
 class DestinationRefused(Exception):
-    """No address of the relay is one that may be connected to; nothing was sent."""
+    """The relay may not connect to any address of the destination; nothing was sent."""
 
 
 async def dial(server: SMPServer, destinations: Destinations, timeout: float) -> BlockConnection:  # noqa: ASYNC109
-    """A TLS connection to another relay, with ALPN and a session id that PFWD has room for.
+    """A TLS connection to another relay, with ALPN and a session id that fits into PFWD.
 
     Args:
-        timeout: Seconds for all of it, and as long again if the relay chooses a longer session id at first.
+        timeout: Seconds for all of it, and the same again if the relay first chooses a session id that is too long.
     Raises:
         DestinationRefused: Onion hosts, or addresses that are not public.
         ConnectFailed: It cannot be reached.
@@ -70,7 +70,8 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
 
 
 async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[str]:
-    """Addresses to connect to in place of the names, so that a name cannot mean another address the next moment."""
+    """The addresses of the names. The relay connects to these, so that a name cannot lead to another address a moment
+    later."""
     loop = asyncio.get_running_loop()
     found: dict[str, None] = {}
     reasons: list[str] = []

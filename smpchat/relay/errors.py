@@ -20,7 +20,7 @@ class RelayStoreError(RelayError):
 
 
 class RelayStoreNewer(RelayStoreError):
-    """A later version of this program wrote what this one is to read. Nothing changed."""
+    """A later version of this program wrote the data that this one should read. Nothing changed."""
 
     hint = "After the upgrade, run the same command again."
 
@@ -41,7 +41,7 @@ class RelayRunning(RelayError):
 
 
 class RelayPortTaken(RelayError):
-    """The relay's port is in use by another program. Links contain the port, so the relay takes no other."""
+    """The relay's port is in use by another program. Links contain the port, so the relay does not use another one."""
 
     hint = "Stop the program that uses the port, then start the relay again."
 
@@ -63,7 +63,7 @@ class RelayOptionRefused(RelayError):
 
 
 class RelayNotRunning(RelayError):
-    """What only a running relay can tell was asked of one that does not run."""
+    """Only a running relay can tell this, and it does not run."""
 
     hint = "Start it with `smpchat relay start`."
 

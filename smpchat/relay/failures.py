@@ -1,4 +1,4 @@
-"""Connections that come to nothing: counted, and told in the log without letting anybody fill it."""
+"""Failed connections: they are counted, and logged in such a way that no one can fill the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Failure(Enum):
-    """How a connection came to nothing, in the words of the log."""
+    """How a connection failed, in the words of the log."""
 
     NO_TLS = "did not speak TLS; a proxy in front of the relay must not add a header or end TLS"
     IN_TLS = "failed in TLS, or within it before SMP began"
@@ -26,14 +26,14 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "BAD_R
 
 
 def failure_of(error: Exception) -> Failure:
-    """How a connection came to nothing that ended with ``error`` before SMP began."""
+    """How a connection failed that ended with ``error`` before SMP began."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return Failure.NO_TLS if getattr(error, "reason", None) in _NO_TLS else Failure.IN_TLS
     return Failure.SILENT if isinstance(error, OSError) else Failure.IN_TLS
 
 
 class FailureLog:
-    """Writes how many connections came to nothing, and how: one line a minute at most, whoever knocks."""
+    """Logs how many connections failed, and how: at most one line a minute, however many there are."""
 
     _EVERY = 60.0
 

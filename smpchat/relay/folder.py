@@ -47,17 +47,18 @@ TURNED_OFF = "The embedded relay was stopped."
 
 
 class RelayInfo(Record):
-    """What is known of the relay of a folder.
+    """What is known about the relay of a folder.
 
     Attributes:
         state: Whether it runs and accepts connections.
         address: ``smp://…`` with port, and password if there is one; None before the first start.
         pid: Process id; None unless it runs.
         port: Remembered from the first start on, since links contain it.
-        ws_port: Where WebSocket is served, remembered as well; None where it is not.
-        files_port: Where files are served, remembered as well; `OFF` where they are not, None before the first start.
+        ws_port: The port for WebSocket, which is remembered too; None if it is not served.
+        files_port: The port for files, which is remembered too; `OFF` if they are not served, None before the first
+            start.
         files_trouble: Why files are not served although they should be, in a sentence.
-        options: What ``relay start`` was given, which holds until it is given something else.
+        options: The options of the last ``relay start``, which hold until the next one.
     """
 
     state: Literal["running", "stopped"] = "stopped"
@@ -71,14 +72,14 @@ class RelayInfo(Record):
 
     @property
     def files_address(self) -> str | None:
-        """``xftp://…`` with port, and password if there is one; None where files are not served."""
+        """``xftp://…`` with port, and password if there is one; None if files are not served."""
         if self.address is None or not self.files_port or self.files_trouble is not None:
             return None
         return f"xftp{self.address.removeprefix('smp').rpartition(':')[0]}:{self.files_port}"
 
 
 def prepare_folder(folder: Path) -> Path:
-    """The folder, made if it was not there. Raises `RelayError`."""
+    """The folder, which is created if it does not exist. Raises `RelayError`."""
     folder = folder.absolute()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,14 +93,15 @@ def _unusable(folder: Path, error: OSError) -> RelayFolderRefused:
 
 
 class FolderLock:
-    """An operating system lock on the folder, which ends with the process that holds it, however that ends."""
+    """A lock of the operating system on the folder. It ends with the process that holds it, however the process
+    ends."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK
         self._file: int | None = None
 
     def acquire(self) -> bool:
-        """Takes the lock; tells whether nobody else had it. Raises `RelayError` if the folder cannot be used."""
+        """Takes the lock. Returns whether no other process had it. Raises `RelayError` if the folder cannot be used."""
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -120,7 +122,8 @@ class FolderLock:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a relay holds the folder. Looking takes a moment's shared lock, so a starting relay tries twice."""
+    """Whether a relay holds the folder. Looking takes a shared lock for a moment, so a relay that starts tries
+    twice."""
     try:
         file = os.open(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
@@ -146,7 +149,7 @@ def _lock(file: int, *, shared: bool) -> bool:
 
 
 def read_state(folder: Path) -> RelayInfo:
-    """What the state file says; ``state`` is running if it names a process, which may be gone.
+    """The content of the state file; ``state`` is running if it names a process, which may have ended.
 
     Raises:
         RelayError: The file cannot be read or is damaged.
@@ -193,7 +196,7 @@ def state_json(info: RelayInfo) -> bytes:
 
 
 def write_state(folder: Path, info: RelayInfo) -> None:
-    """Replaces the state file at once. Raises `RelayError`."""
+    """Replaces the state file in one step. Raises `RelayError`."""
     path, new = folder / STATE, folder / f"{STATE}.{os.getpid()}"
     try:
         with contextlib.suppress(FileNotFoundError):

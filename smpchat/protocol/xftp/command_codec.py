@@ -1,4 +1,5 @@
-"""The bytes of commands and answers, the same at versions 1 to 3 but for BLOCKED (xftp-wire 1.4 and 2.2)."""
+"""The bytes of commands and answers, which are the same in versions 1 to 3 except for BLOCKED (xftp-wire 1.4 and
+2.2)."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ BLOCKED_REASONS = 3
 
 
 class CommandDecodeError(DecodeError):
-    """Bytes that are no command, or not one with these credentials; ``code`` is what a relay answers."""
+    """The bytes are not a command, or not one with these credentials; ``code`` is what a relay answers."""
 
     def __init__(self, name: str) -> None:
         self.code = ErrorCode.cmd(name)
@@ -120,7 +121,8 @@ def decode_command(data: bytes) -> FileCommand:
 
 
 def check_credentials(command: FileCommand, auth: bytes, entity_id: bytes) -> None:
-    """Whether a command came with what it needs, and nothing else. Raises `CommandDecodeError`: NO_AUTH or HAS_AUTH."""
+    """Whether a command came with the credentials that it needs, and no others. Raises `CommandDecodeError`: NO_AUTH or
+    HAS_AUTH."""
     match command:
         case Ping():
             if auth or entity_id:
@@ -153,7 +155,7 @@ def decode_answer(data: bytes) -> FileAnswer:
 
 
 def password_bytes(password: str | None) -> bytes | None:
-    """A relay's password as FNEW carries it. Raises `EncodeError`."""
+    """A relay's password, as in FNEW. Raises `EncodeError`."""
     if password is None:
         return None
     data = password.encode()

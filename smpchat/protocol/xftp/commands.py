@@ -1,4 +1,4 @@
-"""What clients ask of relays of files, and what these say (xftp-wire 2.2)."""
+"""The commands of clients to file relays, and the relays' answers (xftp-wire 2.2)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FPut(Record):
 
 
 class FDel(Record):
-    """Delete a chunk, for all."""
+    """Delete a chunk for all recipients."""
 
 
 class FGet(Record):

@@ -1,4 +1,4 @@
-"""Errors that relays of files send (xftp-wire 2.4)."""
+"""Errors that file relays send (xftp-wire 2.4)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ file_error: Codec[ErrorCode] = Codec(_write, _read)
 
 
 class XFTPError(ProtocolError):
-    """A relay of files answered ERR.
+    """A file relay answered ERR.
 
     Attributes:
         code: What it said.

@@ -69,12 +69,12 @@ class FileClientHello(Record):
 
 
 class Agreed(Record):
-    """What a client learnt of the relay's hello.
+    """What a client learned from the relay's hello.
 
     Attributes:
         answer: The block to send.
         version: XFTP version of the session.
-        chain: The relay's certificates, whose path and dates are the caller's to check before it sends ``answer``.
+        chain: The relay's certificates. The caller must check their path and dates before it sends ``answer``.
     """
 
     answer: bytes
@@ -96,7 +96,7 @@ def receive_server_hello(
         session_id: ``tls-unique`` of the connection.
         leaf: DER of the certificate of TLS; None where the transport cannot tell.
     Raises:
-        IdentityError: Not the relay in the address, or not this connection.
+        IdentityError: It is not the relay in the address, or the hello belongs to another connection.
         VersionError: No common version.
         XFTPError: The relay refuses the connection with an error.
         HandshakeError: The hello is malformed.
@@ -127,7 +127,7 @@ def receive_server_hello(
 
 
 def check_acceptance(body: bytes) -> None:
-    """What a relay says to a client's hello: nothing, if it accepts it.
+    """A relay's answer to a client's hello: it is empty if the relay accepts it.
 
     Raises:
         XFTPError: It refuses.
@@ -179,7 +179,7 @@ def receive_client_hello(block: bytes, key_hash: bytes, versions: VersionRange =
     Args:
         key_hash: Fingerprint of the relay's identity.
     Raises:
-        HandshakeError: Malformed, for another relay, or of a version that was not offered: answer `HANDSHAKE`.
+        HandshakeError: It is malformed, for another relay, or has a version that was not offered: answer `HANDSHAKE`.
     """
     try:
         hello = FileClientHello.decode(unpad_block(block))
@@ -193,5 +193,5 @@ def receive_client_hello(block: bytes, key_hash: bytes, versions: VersionRange =
 
 
 def refusal_block(error: XFTPError) -> bytes:
-    """What a relay answers to a hello that it refuses."""
+    """A relay's answer to a hello that it refuses."""
     return pad_block(file_error.encode(error.code))

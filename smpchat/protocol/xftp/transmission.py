@@ -26,7 +26,7 @@ def decode_block(block: bytes, session_id: bytes) -> tuple[Transmission, bytes]:
 
     Raises:
         SessionMismatch: It names another session.
-        BlockError: This is no block of one transmission.
+        BlockError: This is not a block of one transmission.
     """
     reader = Reader(unpad_block(block))
     try:
@@ -52,7 +52,7 @@ def _short(reader: Reader) -> bytes:
 
 
 def signed_block(key: AuthPrivateKey | None, session_id: bytes, entity_id: bytes, body: bytes) -> bytes:
-    """A client's block, its command authorised by ``key``.
+    """A client's block, with its command authorised by ``key``.
 
     Raises:
         LocalProtocolError: A key that cannot sign.

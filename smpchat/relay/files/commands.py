@@ -1,4 +1,4 @@
-"""What each XFTP command means to the relay (xftp-wire 2.2)."""
+"""The meaning of each XFTP command for the relay (xftp-wire 2.2)."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Asked(Record):
-    """A command as it came.
+    """A command as it arrived.
 
     Attributes:
-        signed: What its authorisation is of.
-        session_key: The relay's own, for keys that do not sign.
-        origin: What the client's address is counted under; None where it is not.
+        signed: The bytes that its authorisation covers.
+        session_key: The relay's own session key, for keys that do not sign.
+        origin: How the client's address is counted; None if it is not counted.
         new_chunks: How many the connection may still register.
-        body: What comes behind the block.
+        body: The body after the block.
     """
 
     command: FileCommand
@@ -72,7 +72,7 @@ class Asked(Record):
 
 
 class Sealed(Record):
-    """A chunk that is to follow an answer, and what it is sealed with."""
+    """A chunk that follows an answer, and the key with which it is sealed."""
 
     file: BinaryIO
     chunk: Chunk
@@ -99,10 +99,10 @@ class FileService:
 
     Args:
         clock: Unix time in seconds.
-        password: What FNEW must carry, if anything.
+        password: The password that FNEW must contain, if any.
         new_files: Whether FNEW registers chunks; ERR AUTH otherwise (xftp-wire 2.2).
         transfer: Seconds that the bytes of one chunk may take to arrive.
-        shares: What one address may take; None where who stores files needs a password.
+        shares: The share of one address; None if storing files needs a password.
         index: One thread, for what changes the index.
         workers: Threads for the bytes of chunks.
     """
@@ -273,7 +273,7 @@ class FileService:
         return Reply(File(key.public(), nonce), Sealed(file, chunk, Sealer(secret, nonce)))
 
     def download(self, block: bytes, sealed: Sealed) -> Download:
-        """What follows ``block``, with it."""
+        """``block``, and the bytes that follow it."""
         chunk, piece = sealed.chunk, self._pieces.take()
         return Download(
             block,

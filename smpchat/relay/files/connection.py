@@ -42,7 +42,7 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class BrokenOff(Exception):
-    """An answer that cannot be sent to its end. The connection has to be closed, which is how the client learns it."""
+    """An answer that cannot be sent completely. The connection must be closed, so that the client notices."""
 
 
 class FileConnection:
@@ -51,8 +51,8 @@ class FileConnection:
     Args:
         session_id: Of TLS.
         alpn: The protocol name agreed on in TLS; None where the client offered none.
-        counts: Where what becomes of it is counted.
-        origin: What the client's address is counted under; None where it is not.
+        counts: Where its result is counted.
+        origin: How the client's address is counted; None if it is not counted.
     Attributes:
         version: XFTP version; None before the hellos.
     """
@@ -89,7 +89,7 @@ class FileConnection:
 
         Raises:
             ConnectionClosed: The client does not wait for the answer.
-            BrokenOff: It is not whole, and the client has to see that.
+            BrokenOff: It is not complete, and the client must notice that.
         """
         # What a client may cost is bounded before anything is read: more requests wait where they are, in its window.
         async with self._at_once:
@@ -114,7 +114,7 @@ class FileConnection:
             await self._reply(request, *await self._executed(block, request.body))
 
     def _hello(self, block: bytes) -> list[bytes]:
-        """What to say to the next block of the hellos."""
+        """The answer to the next block of the hellos."""
         if self._session_key is None:
             if not block:
                 hello, self._session_key = server_hello(

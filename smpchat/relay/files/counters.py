@@ -1,4 +1,4 @@
-"""What the relay counts of files while it runs, as `smpchat.relay.counters` does for messages."""
+"""What the relay counts about files while it runs, as `smpchat.relay.counters` for messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class FileCounts:
 
     Attributes:
         created: Chunks registered.
-        uploads, downloads: Chunks that were taken and given whole.
+        uploads, downloads: Chunks that were received and sent completely.
         bytes_in, bytes_out: Their bytes.
         deleted: Chunks removed by their senders.
         expired: Chunks removed because their time was over.
@@ -29,9 +29,9 @@ class ConnectionCounts:
     """What became of connections.
 
     Attributes:
-        accepted: Those that completed the hellos.
-        tls_failed: Those that ended before HTTP/2 began.
-        handshakes_failed: Those that ended after that, without hellos.
+        accepted: Connections that completed the hellos.
+        tls_failed: Connections that ended before HTTP/2 began.
+        handshakes_failed: Connections that ended after that, without hellos.
         refused: Answers ERR by the first word of the error.
     """
 
@@ -46,10 +46,10 @@ class FileSize(Record):
     """What is held.
 
     Attributes:
-        chunks: Chunks whose bytes are there.
+        chunks: Chunks whose bytes have arrived.
         stored: Their bytes.
-        reserved: Bytes of those that are arriving.
-        quota: Bytes that both may be together.
+        reserved: Bytes of chunks that are arriving.
+        quota: Bytes that both may have together.
     """
 
     chunks: int

@@ -26,7 +26,7 @@ _COLUMNS = "chunk.row, chunk.sender_id, {key}, chunk.size, chunk.digest, chunk.t
 
 
 class FileIndex:
-    """The index in ``path``, made if it is not there; ``":memory:"`` is for tests.
+    """The index in ``path``, which is created if it does not exist; ``":memory:"`` is for tests.
 
     Raises:
         RelayStoreError: Not an index of this program, one of a newer version, or one that cannot be used.
@@ -93,7 +93,7 @@ class FileIndex:
             self._add(row, new.recipients)
 
     def add(self, chunk: Chunk, recipients: Sequence[NewRecipient]) -> bool:
-        """Gives a chunk more recipients; False if it is gone."""
+        """Gives a chunk more recipients; False if it does not exist any more."""
         with self._changing("adding recipients of a file") as db:
             if db.execute("SELECT 1 FROM stored_chunk WHERE row = ?", (chunk.row,)).fetchone() is None:
                 return False
@@ -107,7 +107,7 @@ class FileIndex:
         )
 
     def recipients(self, chunk: Chunk) -> int:
-        """How many a chunk has."""
+        """How many recipients a chunk has."""
         with translated("counting recipients of a file"):
             (count,) = self._db.execute("SELECT COUNT(*) FROM chunk_recipient WHERE chunk = ?", (chunk.row,)).fetchone()
         return int(count)
@@ -133,7 +133,8 @@ class FileIndex:
         return None if row is None else _chunk(row)
 
     def arrived(self, chunk: Chunk) -> bool:
-        """Notes that the bytes of a chunk are on the disk; False if the chunk is gone, or if they were there before."""
+        """Notes that the bytes of a chunk are on the disk; False if the chunk does not exist any more, or if they were
+        there before."""
         with self._changing("storing a file") as db:
             return (
                 db.execute(
@@ -144,7 +145,7 @@ class FileIndex:
             )
 
     def delete(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """Removes chunks with all their recipients; tells which of them were there to be removed."""
+        """Removes chunks with all their recipients; returns which of them existed."""
         removed = []
         with self._changing("removing a file") as db:
             for chunk in chunks:
@@ -155,7 +156,7 @@ class FileIndex:
         return removed
 
     def forget(self, recipient_id: bytes) -> bool:
-        """Removes one recipient; tells whether there was one."""
+        """Removes one recipient; returns whether there was one."""
         with self._changing("removing a recipient of a file") as db:
             return db.execute("DELETE FROM chunk_recipient WHERE recipient_id = ?", (recipient_id,)).rowcount == 1
 
@@ -180,8 +181,8 @@ class FileIndex:
     def see_clock(self, now: int, keep: int) -> bool:
         """Whether anything may count as old now: not when time has leapt, nor for ``keep`` seconds after that.
 
-        As `smpchat.relay.store.SQLiteStore.see_clock`: a clock that is set wrong for a moment must not remove files,
-        and a computer that was off for days has to give people the time promised.
+        As `smpchat.relay.store.SQLiteStore.see_clock`: a clock that is wrong for a moment must not cause files to be
+        deleted, and after a computer was off for days, people must still have the promised time.
         """
         with translated("reading when the clock was seen"):
             found = self._db.execute("SELECT seen, hold FROM file_clock").fetchone()

@@ -1,4 +1,4 @@
-"""What the relay grants those who store and fetch files."""
+"""The limits of the relay for clients who store and fetch files."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class FileLimits(Record):
         expire_every: Seconds between looking for such chunks.
         handshake: Seconds for TLS, and then as many for the hellos.
         idle: Seconds without a request after which a connection is closed.
-        stalled: Seconds that a client may neither send nor take anything within a request.
+        stalled: Seconds in which a client may neither send nor receive anything within a request.
         transfer: Seconds that one chunk may take, in either direction (xftp-wire 1.2).
         connections: Open at a time, handshakes included; more are closed at once.
         connections_per_address: The same for one address, see `smpchat.relay.gate.Gate`.
-        requests: Requests of one connection that are worked on at a time; more wait.
+        requests: Requests of one connection that are worked on at the same time; further ones wait.
         new_chunks: Chunks that one connection registers in a minute; ERR QUOTA beyond.
         recipients: Recipients that one chunk may have; ERR QUOTA beyond.
-        shares: Where no password is needed, one address takes at most one part in so many of ``quota`` and ``index``
-            within ``keep``; ERR QUOTA beyond. This computer's own addresses are not counted, as in `Gate`.
+        shares: If no password is needed, one address may use one part in so many of ``quota`` and ``index`` within
+            ``keep``; ERR QUOTA beyond. This computer's own addresses are not counted, as in `Gate`.
     """
 
     quota: int = 10 * 1024**3

@@ -10,7 +10,7 @@ ID_SIZE = 16
 
 
 class NewRecipient(Record):
-    """Who may fetch a chunk, under an id of their own."""
+    """A recipient, who may fetch a chunk under an id of their own."""
 
     recipient_id: bytes
     key: AuthPublicKey
@@ -20,7 +20,7 @@ class NewChunk(Record):
     """A chunk about to be registered.
 
     Attributes:
-        sender_key: What authorises the sender's commands.
+        sender_key: The key that authorises the sender's commands.
         size: One of `smpchat.protocol.xftp.commands.CHUNK_SIZES`.
         digest: SHA-256 of its bytes.
     """
@@ -36,8 +36,8 @@ class Chunk(Record):
     """A registered chunk.
 
     Attributes:
-        row: The index's own number of it.
-        key: What authorises whoever it was looked up for: its sender, or one recipient.
+        row: The number of the chunk in the index.
+        key: The key of the person for whom it was looked up: its sender, or one recipient.
         there: Whether its bytes have arrived.
     """
 

@@ -1,4 +1,4 @@
-"""The form of the index of files, and how an older one is brought up to date; rules as in `smpchat.relay.schema`."""
+"""The schema of the index of files, and how an older one is updated; the rules are those of `smpchat.relay.schema`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relay of files: accepts connections, and joins them to what keeps the files."""
+"""The file relay: it accepts connections, and connects them with the storage of files."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class FileRelay:
-    """Keeps files in a folder and serves them; beside a `smpchat.relay.server.RelayServer`, and apart from it.
+    """Stores files in a folder and serves them, next to a `smpchat.relay.server.RelayServer`, but independent of it.
 
     Args:
-        folder: Where the files are; made at first use.
-        identity: Certificates that the relay proves to be.
+        folder: The folder with the files, which is created at first use.
+        identity: Certificates with which the relay proves its identity.
         clock: Unix time in seconds.
-        password: What FNEW must carry, if anything.
-        new_files: Whether chunks are taken at all.
+        password: The password that FNEW must contain, if any.
+        new_files: Whether chunks are accepted at all.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class FileRelay:
 
         Raises:
             RelayStoreError: The folder cannot be used.
-            ListenFailed: The address is taken or not of this computer.
-        Whatever is raised, `close` is still to be called.
+            ListenFailed: The address is in use, or does not belong to this computer. Even after an error, `close` must
+        be called.
         """
         limits = self._limits
         self._store = await asyncio.get_running_loop().run_in_executor(self._index, FileStore, self._folder, limits)
@@ -115,7 +115,7 @@ class FileRelay:
         return self._listener.port
 
     async def close(self) -> None:
-        """Ends all connections; a chunk that is being put in its place is finished. May be repeated."""
+        """Ends all connections; a chunk that is just being moved to its place is completed. May be repeated."""
         if self._expiring is not None:
             self._expiring.cancel()
             await asyncio.wait([self._expiring])
@@ -206,7 +206,7 @@ class FileRelay:
         self._counts.tls_failed += 1
 
     async def _expire(self) -> None:
-        """Removes what is old, now and again and again."""
+        """Removes old files, now and at regular intervals."""
         assert self._store is not None
         loop = asyncio.get_running_loop()
         while True:
@@ -218,7 +218,7 @@ class FileRelay:
             await asyncio.sleep(self._limits.expire_every)
 
     def figures(self) -> dict[str, Any]:
-        """Those of this moment, by the names that `smpchat.relay.statistics.Statistics` has for them."""
+        """The current figures, by the names in `smpchat.relay.statistics.Statistics`."""
         if self._store is None:
             return {}
         size, done, counts = self._store.measure(), self._store.counts, self._counts

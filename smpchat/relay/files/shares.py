@@ -1,4 +1,4 @@
-"""What one address may take of the room for files, where anybody may store some."""
+"""How much of the space for files one address may use, if anyone may store files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ class _Taken(Record):
 
 
 class Share:
-    """So much for each address, which comes back as time goes by. Kept in memory only: no file says who stored what.
+    """An allowance for each address, which is restored as time goes by. It is kept only in memory, so that no file says
+    who stored what.
 
     Args:
         most: Of one address.
-        seconds: In which all of it comes back.
+        seconds: Seconds in which all of it is restored.
         clock: Seconds of any beginning.
     """
 
@@ -34,7 +35,7 @@ class Share:
         return 0.0 if known is None else max(0.0, known.amount - max(0.0, self._clock() - known.at) * self._pace)
 
     def take(self, origin: str | None, amount: int) -> bool:
-        """Whether an address may take so much more; notes it if so. None stands for nobody in particular."""
+        """Whether an address may use so much more. If so, this is noted. None: the address is not counted."""
         if origin is None:
             return True
         taken = self._left_of(origin) + amount
@@ -48,7 +49,7 @@ class Share:
         return True
 
     def give_back(self, origin: str | None, amount: int) -> None:
-        """Notes that so much of it is free again."""
+        """Notes that so much is free again."""
         if origin is None:
             return
         left = self._left_of(origin) - amount
@@ -59,7 +60,7 @@ class Share:
 
 
 class Shares:
-    """Both of an address: of the bytes, and of the index."""
+    """Both allowances of an address: for bytes, and for the index."""
 
     _CHUNK, _RECIPIENT = 250, 120  # bytes that the index needs for each, measured
 
@@ -68,5 +69,5 @@ class Shares:
         self._indexed = Share(limits.index // limits.shares, limits.keep, clock)
 
     def may_register(self, origin: str | None, recipients: int, *, new: bool) -> bool:
-        """Whether an address may register a chunk, or more recipients of one; notes it if so."""
+        """Whether an address may register a chunk, or more recipients of a chunk. If so, this is noted."""
         return self._indexed.take(origin, self._CHUNK * new + self._RECIPIENT * recipients)

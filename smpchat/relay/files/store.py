@@ -1,4 +1,4 @@
-"""Chunks of files on the disk, with the index that says which there are, and the quota that bounds them.
+"""Chunks of files on the disk, with the index of all chunks, and the quota that limits them.
 
 ::
 
@@ -6,10 +6,10 @@
     chunks/NAME    the bytes of a chunk that has arrived, by its sender id in hexadecimal
     incoming/NAME  the bytes of one that is on its way, by a random name
 
-The order is what survives a kill between any two steps: bytes are written to ``incoming``, made durable, compared with
-the digest, moved to ``chunks``, and noted in the index; then the sender gets OK. A chunk is taken out of the index
-before its file goes. So a file that the index does not name is one of a step that was never answered, and `FileStore`
-removes it when it is opened.
+Because of this order, the process may be killed between any two steps: bytes are written to ``incoming``, made durable,
+compared with the digest, moved to ``chunks``, and noted in the index; then the sender gets OK. A chunk is removed from
+the index before its file is deleted. So a file that is not in the index belongs to a step that was never confirmed, and
+`FileStore` removes it when it is opened.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class WrongDigest(Exception):
 
 
 class Upload:
-    """The bytes of one chunk while they arrive. Made by `FileStore.begin`, ended by its `finish` or `discard`.
+    """The bytes of one chunk as they arrive. Made by `FileStore.begin`, ended by its `finish` or `discard`.
 
     `write` may be called on any thread, one call at a time.
     """
@@ -62,7 +62,8 @@ class Upload:
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Appends to what has arrived. Raises `RelayStoreError`; more than the chunk's size is the caller's fault."""
+        """Appends to the bytes that have arrived. Raises `RelayStoreError`; the caller must not append more than the
+        chunk's size."""
         if self.received + len(data) > self.chunk.size:
             raise ValueError("more than the chunk's size")
         left = memoryview(data)
@@ -75,12 +76,13 @@ class Upload:
         self.received += len(data)
 
     def is_right(self) -> bool:
-        """Whether all of it has arrived, and is what was announced."""
+        """Whether all of it has arrived, and matches what was announced."""
         return self.received == self.chunk.size and hmac.compare_digest(self._digest.digest(), self.chunk.digest)
 
 
 class FileStore:
-    """The files in ``folder``, which is made at first use. Opening it removes what steps left that a kill cut short.
+    """The files in ``folder``, which is created at first use. Opening it removes leftovers of steps that were
+    interrupted.
 
     `begin`, `make_durable`, `discard`, `is_there` and `open_chunk` may be called on any thread. All others use the
     index, and are called by one thread at a time.
@@ -144,7 +146,7 @@ class FileStore:
         return True
 
     def reserve(self, size: int) -> bool:
-        """Takes so many bytes of the quota; False, and nothing is taken, if they are not there."""
+        """Reserves so many bytes of the quota; if there are not enough, nothing is reserved, and it returns False."""
         with self._lock:
             if self._stored + self._reserved + size > self._limits.quota or not self._disk_has(self._reserved + size):
                 return False
@@ -180,17 +182,17 @@ class FileStore:
         return self._index.by_recipient(recipient_id)
 
     def is_there(self, chunk: Chunk) -> bool:
-        """Whether the bytes of a chunk have arrived, so that they need not come again."""
+        """Whether the bytes of a chunk have arrived, so that they need not be sent again."""
         # The disk too: a commit that was told to have failed, and did not, leaves a record without its file.
         return chunk.there and (self._chunks / _name(chunk)).exists()
 
     # --- bytes in ----------------------------------------------------------------------------------------------------
 
     def begin(self, chunk: Chunk) -> Upload | None:
-        """Takes room for the bytes of a chunk, and opens a file for them; None if there is no room.
+        """Reserves room for the bytes of a chunk, and opens a file for them; None if there is no room.
 
         Raises:
-            RelayStoreError: There can be no file. No room is taken.
+            RelayStoreError: The file cannot be opened. No room is taken.
         """
         if not self.reserve(chunk.size):
             return None
@@ -203,11 +205,11 @@ class FileStore:
         return Upload(chunk, path, file)
 
     def make_durable(self, upload: Upload) -> None:
-        """Everything that has arrived onto the disk.
+        """Makes sure that everything that has arrived is on the disk.
 
         Raises:
-            WrongDigest: It is not what was announced; `discard` it.
-            RelayStoreError: The disk fails; the same.
+            WrongDigest: It does not match what was announced: `discard` it.
+            RelayStoreError: The disk failed: `discard` it.
         """
         if not upload.is_right():
             raise WrongDigest
@@ -218,11 +220,11 @@ class FileStore:
             raise RelayStoreError(f"A file cannot be stored: {error}.") from error
 
     def finish(self, upload: Upload) -> None:
-        """Puts a chunk whose bytes are durable in its place, and notes it in the index. Then it may be confirmed.
+        """Moves a chunk whose bytes are durable to its place, and notes it in the index. Then it may be confirmed.
 
         Raises:
             Gone: It was deleted meanwhile. Nothing is left of it.
-            RelayStoreError: It cannot be put there. Nothing is left of it.
+            RelayStoreError: It cannot be moved there. Nothing is left of it.
         """
         chunk, path = upload.chunk, self._chunks / _name(upload.chunk)
         try:
@@ -255,7 +257,7 @@ class FileStore:
         self.counts.bytes_in += chunk.size
 
     def discard(self, upload: Upload) -> None:
-        """Forgets what has arrived of a chunk, and gives its room back."""
+        """Discards the bytes of a chunk that have arrived, and releases their room."""
         with suppress(OSError):  # the disk has failed, which was told
             upload.file.close()
         self._remove(upload.path)
@@ -268,7 +270,7 @@ class FileStore:
     # --- bytes out ---------------------------------------------------------------------------------------------------
 
     def open_chunk(self, chunk: Chunk) -> BinaryIO:
-        """The bytes of a chunk. What is open can be read to its end, even if the chunk goes meanwhile.
+        """The bytes of a chunk. An open chunk can be read to its end, even if it is deleted meanwhile.
 
         Raises:
             Gone: It was deleted meanwhile.
@@ -282,14 +284,14 @@ class FileStore:
             raise RelayStoreError(f"A file cannot be read: {error}.") from error
 
     def fetched(self, chunk: Chunk) -> None:
-        """Counts a chunk that somebody took whole."""
+        """Counts a chunk that was downloaded completely."""
         self.counts.downloads += 1
         self.counts.bytes_out += chunk.size
 
     # --- removing ----------------------------------------------------------------------------------------------------
 
     def delete(self, chunk: Chunk) -> bool:
-        """Removes a chunk with all its recipients; False if it was gone already."""
+        """Removes a chunk with all its recipients; False if it did not exist any more."""
         removed = self._index.delete([chunk])
         self._drop(removed)
         self.counts.deleted += len(removed)
@@ -316,7 +318,7 @@ class FileStore:
                 self._failed.add(path)
 
     def expire(self, now: int) -> bool:
-        """Removes some of the chunks whose time is over; tells whether there may be more. ``now``: POSIX seconds."""
+        """Removes some of the chunks whose time is over; returns whether there may be more. ``now``: POSIX seconds."""
         with self._lock:
             failed, self._failed = self._failed, set()
         for path in failed:

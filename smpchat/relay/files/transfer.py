@@ -1,7 +1,7 @@
 """Bytes of chunks between connections and the disk: read, hashed, sealed and written on threads, never on the loop.
 
-A thread cannot be stopped. So whoever is cancelled leaves what it holds to what the thread does last: no file stays
-open, and no byte of the quota taken.
+A thread cannot be stopped. So if a transfer is cancelled, the thread releases everything at its end: no file stays
+open, and no byte of the quota stays reserved.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Pieces:
         self._large = 0
 
     def take(self) -> int:
-        """For one more transfer, which gives it back."""
+        """The size for one more transfer, which must give it back."""
         if self._large >= MAX_LARGE:
             return PIECE
         self._large += 1
@@ -47,7 +47,7 @@ class Pieces:
 
 
 class TooLong(Exception):
-    """More bytes came than were announced."""
+    """More bytes arrived than were announced."""
 
 
 async def _done(future: Future[T]) -> T:
@@ -64,10 +64,10 @@ async def passed_over(body: AsyncIterator[memoryview], size: int) -> None:
 
 
 class Reception:
-    """One chunk on its way in. Its user calls `end` at last, whatever has happened before.
+    """One chunk on its way in. At the end its user must call `end`, whatever has happened before.
 
     Args:
-        piece: Bytes that a thread takes at once.
+        piece: Bytes that a thread handles in one step.
     """
 
     def __init__(self, store: FileStore, chunk: Chunk, workers: Executor, piece: int = PIECE) -> None:
@@ -86,15 +86,16 @@ class Reception:
         await _done(self._last)
 
     async def begin(self) -> bool:
-        """Whether there is room; it is then taken. Raises `RelayStoreError`."""
+        """Whether there is room. If so, it is reserved. Raises `RelayStoreError`."""
         await self._work(self._begin)
         return self._upload is not None
 
     async def receive(self, body: AsyncIterator[memoryview]) -> int:
-        """Writes what comes until it ends, and tells how many bytes; the next piece is filled while one is written.
+        """Writes everything that arrives, and returns the number of bytes; the next piece is filled while one is being
+        written.
 
         Raises:
-            TooLong: More came than the chunk has.
+            TooLong: More bytes arrived than the chunk has.
             RelayStoreError: It cannot be written.
         """
         upload = self._upload
@@ -133,7 +134,7 @@ class Reception:
         return upload
 
     async def end(self) -> None:
-        """Forgets what has arrived, unless it is finished, once no thread writes any more."""
+        """Discards the bytes that have arrived, unless the chunk is complete, when no thread writes any more."""
         ended: Future[None] = Future()
 
         def drop(_: object = None) -> None:
@@ -162,17 +163,17 @@ async def opened(store: FileStore, chunk: Chunk, workers: Executor) -> BinaryIO:
 
 
 class Download:
-    """What follows a block: the bytes of a chunk, sealed, and the tag behind them.
+    """The bytes after a block: those of a chunk, sealed, followed by the tag.
 
-    A piece holds until the next but one is asked for, as the connection looks one ahead to know the last; the next one
-    is made while one is sent.
+    A piece is valid until the next but one is asked for, because the connection looks ahead by one piece to recognise
+    the last. The next piece is made while one is being sent.
 
     Args:
         block: Comes before them.
         file: Closed by `close`.
-        whole: Called if all was taken.
+        whole: Called if everything was received.
         closed: Called by `close`.
-        piece: Bytes that a thread takes at once.
+        piece: Bytes that a thread handles in one step.
     """
 
     def __init__(
@@ -228,7 +229,7 @@ class Download:
         self._making = self._workers.submit(_make, self._file, self._sealer, buffer[:size])
 
     def close(self) -> None:
-        """Closes the file, once no thread reads it any more. Called once."""
+        """Closes the file when no thread reads it any more. Called once."""
         self._closed()
         if self._making is None or self._making.done():
             self._file.close()
@@ -237,7 +238,7 @@ class Download:
 
 
 def _make(file: BinaryIO, sealer: Sealer, piece: memoryview) -> memoryview:
-    """The next bytes of the file, sealed where they were read."""
+    """The next bytes of the file, sealed in place."""
     read = 0
     try:
         while read < len(piece):
