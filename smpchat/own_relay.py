@@ -57,7 +57,7 @@ class BackgroundRelay:
         return parse_server(info.address)
 
     async def start_files(self) -> FileServerAddress:
-        """Its address for files, once it accepts connections. Raises as `start`, and also if it does not store files."""
+        """Its address for files, once it accepts connections. Raises as `start`, or if it does not store files."""
         info = await self._started()
         if info.files_address is None:
             raise OwnRelayFailed(f"The embedded relay does not store files. {_why_no_files(info)}")

@@ -1,6 +1,7 @@
-"""The relay as the destination of private routing: RFWD opened, run as its client sent it, and answered (smp-wire 5.6).
+"""The relay as the destination of private routing: It opens RFWD, executes the command as its client sent it, and
+answers (smp-wire 5.6).
 
-What concerns the proxy is refused to the proxy; what concerns the client inside goes back sealed for the client.
+Errors of the proxy are answered to the proxy; everything for the client inside goes back sealed for the client.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _NO_SECRET = ErrorCode.proxy("BROKER", "TRANSPORT", "NO_AUTH")
 
 
 class ForwardRefused(Exception):
-    """The proxy sent what cannot be opened. ``code`` is what it is answered; nothing was run."""
+    """The proxy sent something that cannot be opened. ``code`` is the answer; nothing was executed."""
 
     def __init__(self, code: ErrorCode) -> None:
         self.code = code
@@ -42,8 +43,8 @@ class ForwardedRequest(Record):
     """One opened RFWD.
 
     Attributes:
-        client: Who sent what is inside, as the commands see it. It has no connection here.
-        transmission: What is inside, or the error that answers it.
+        client: The sender of the transmission inside, as the commands see it. It has no connection here.
+        transmission: The transmission inside, or the error that answers it.
     """
 
     client: Client

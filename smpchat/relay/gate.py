@@ -1,4 +1,4 @@
-"""Who may connect: so many connections in all and from one address, counted before TLS costs anything."""
+"""Who may connect: it limits the connections in all and from one address, and counts them before TLS costs anything."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Gate:
-    """Counts the connections that are open, the ones in their handshake included.
+    """Counts the open connections, including those in their handshake.
 
     Args:
         total: In all.
-        per_address: From one IPv4 address or one IPv6 network of 64 bits, which is what one subscriber has. This
-            computer's own are not counted: an onion service's and a local proxy's clients all come from there.
-        on_failure: Told of connections that came to nothing.
+        per_address: Connections from one IPv4 address, or one IPv6 network of 64 bits, which one subscriber has. This
+            computer's own are not counted, because all clients of an onion service or a local proxy come from there.
+        on_failure: Called for failed connections.
     """
 
     def __init__(self, total: int, per_address: int, on_failure: Callable[[Failure], None] = lambda _: None) -> None:
@@ -56,7 +56,7 @@ class Gate:
         self._on_failure(failure_of(error))
 
     def leave(self, host: str | None) -> None:
-        """Counts a connection that `enter` let in no longer."""
+        """Stops counting a connection that `enter` let in."""
         self._open -= 1
         origin = origin_of(host)
         if origin is not None:
@@ -66,7 +66,7 @@ class Gate:
 
 
 def origin_of(host: str | None) -> str | None:
-    """What an address is counted under; None where it is not, see `Gate`."""
+    """How an address is counted; None if it is not counted, see `Gate`."""
     if host is None:
         return None
     try:

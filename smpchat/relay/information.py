@@ -12,7 +12,7 @@ from smpchat.relay.subscriptions import Client
 
 
 def queue_information(client: Client, queue: Queue, head: StoredMessage | None) -> Info:
-    """INFO about a queue as the asking connection has it.
+    """INFO about a queue, as seen by the connection that asks.
 
     Args:
         head: The queue's oldest message.

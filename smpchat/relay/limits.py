@@ -1,4 +1,4 @@
-"""What the relay grants its clients, and what the operating system grants the relay."""
+"""The limits of the relay for its clients, and of the operating system for the relay."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ class Limits(Record):
 
     Attributes:
         handshake: Seconds for TLS, and again for the hellos.
-        write: Seconds that a client may take nothing of what is sent to it.
+        write: Seconds in which a client may receive nothing of what is sent to it.
         idle: Seconds without a block after which a client is closed that listens to no queue (smp-wire 7.5).
         connections: Open at a time, handshakes included; more are closed at once.
         connections_per_address: The same for one address, see `Gate`.
         new_queues: Queues that one connection creates in a minute; ERR QUOTA beyond.
-        unsent_bytes: Answers that may wait for one client before nothing more is read from it.
+        unsent_bytes: Bytes of answers that may wait for one client before the relay stops reading from it.
         quota: Messages that a queue holds.
-        stored: Bytes of the database in use, beyond which nothing is taken that needs room; ERR QUOTA.
+        stored: Bytes of the database in use, beyond which nothing that needs room is accepted; ERR QUOTA.
         free: The same for bytes free on its disk, if there are fewer.
-        keep: Seconds after which a message that nobody fetched is removed (smp-wire 7.5).
+        keep: Seconds after which an unfetched message is removed (smp-wire 7.5).
         keep_notifications: The same for notifications.
         expire_every: Seconds between looking for such messages.
-        notify_every: Seconds that notifications may come together before they are pushed.
+        notify_every: Seconds for which notifications may be collected before they are pushed.
     """
 
     handshake: float = 60.0
@@ -69,7 +69,7 @@ class Limits(Record):
 
 
 def descriptors_for(connections: int, beside: int = 0) -> int:
-    """Connections, at most so many, that the operating system lets this process have; raises its soft limit.
+    """How many connections, up to the given number, the operating system allows this process; raises its soft limit.
 
     Args:
         beside: Descriptors that something else needs at the same time.

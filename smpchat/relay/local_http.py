@@ -1,7 +1,7 @@
-"""A few pages over HTTP for programs on this computer: what `relay stats` asks for, and what Prometheus collects.
+"""A few pages over HTTP for programs on this computer: for `relay stats`, and for Prometheus.
 
-Loopback only, GET only, one request a connection. Where a token is set, only who can read the relay's folder gets
-anything; where none is, any user of this computer does.
+Loopback only, GET only, one request a connection. If a token is set, only users who can read the relay's folder get
+anything; otherwise every user of this computer does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Page(Record):
-    """What a path answers with."""
+    """The answer for a path."""
 
     content_type: str
     body: bytes

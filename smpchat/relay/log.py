@@ -1,6 +1,6 @@
-"""The relay's log: one line an event on standard error, with nothing that tells one client from another.
+"""The relay's log: one line for each event on standard error, with nothing that distinguishes clients.
 
-At level INFO no line names a queue, a client or its address; DEBUG, for looking for a fault, may name addresses.
+At level INFO no line names a queue, a client or its address; DEBUG, for finding bugs, may name addresses.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TextIO
 
 
 class OneLine(logging.Formatter):
-    """Time, level and message; an exception as its type and where it was raised, since its words may name a client."""
+    """Time, level and message; for an exception, only its type and where it was raised, because its words may name a
+    client."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -33,7 +34,7 @@ class OneLine(logging.Formatter):
 
 
 def start_log(*, verbose: bool = False, quiet: bool = False, stream: TextIO | None = None) -> None:
-    """Has this process log as a relay.
+    """Lets this process log as a relay.
 
     Args:
         verbose: DEBUG, and whole tracebacks.

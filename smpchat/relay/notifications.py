@@ -1,7 +1,7 @@
-"""Notifiers of queues and what they are told: NKEY, NDEL, NSUB, and NMSG (smp-wire 5.5, 7.2 and 8.1).
+"""Notifiers of queues, and the notifications to them: NKEY, NDEL, NSUB, and NMSG (smp-wire 5.5, 7.2 and 8.1).
 
-A notification is stored with the message that it is about and leaves with the next delivery, in the transaction that
-forgets it: a relay that dies right then has lost a notification, never a message.
+A notification is stored with its message, and sent with the next delivery, in the transaction that deletes it. A relay
+that is killed at that moment may lose a notification, but never a message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ID_BYTES = 24
 
 
 class Notifications:
-    """The notifier's side of queues; holds who listens to which notifier."""
+    """The notifiers of queues, and who listens to which of them."""
 
     def __init__(self, store: QueueStore, entropy: Entropy) -> None:
         self._store = store
@@ -36,7 +36,7 @@ class Notifications:
 
     @property
     def due(self) -> bool:
-        """Whether `deliver` has something to do."""
+        """Whether `deliver` has something to deliver."""
         return bool(self._pending)
 
     def create(self, key: AuthPublicKey, dh_key: X25519PublicKey) -> tuple[Notifier, X25519PublicKey]:
@@ -68,7 +68,7 @@ class Notifications:
         return [answer(client, t, commands.Ok()), *ended]
 
     def nsub(self, client: Client, t: Transmission, command: commands.NSub) -> list[Outgoing]:
-        """Subscribes the connection to a notifier; another that had it is told END."""
+        """Subscribes the connection to a notifier; a connection that had it before gets END."""
         queue = self._store.by_notifier(t.entity_id)
         notifier = None if queue is None else queue.notifier
         allowed = authorised(client, t, () if notifier is None else (notifier.key,))
@@ -83,7 +83,7 @@ class Notifications:
         return out
 
     def sent(self, queue: Queue, message: StoredMessage) -> None:
-        """Notes a message that was just stored: one whose sender asked to notify is for the notifier too."""
+        """Notes a message that was just stored; if its sender asked for it, the notifier is told."""
         notifier = queue.notifier
         if notifier is None or not message.notification:
             return
@@ -92,7 +92,8 @@ class Notifications:
             self._pending[notifier.notifier_id] = None
 
     def end(self, client: Client, queue: Queue) -> list[Outgoing]:
-        """DELD for who listens to the queue's notifier, which is about to go, unless it is ``client`` itself."""
+        """DELD for the connection that listens to the queue's notifier, which will be deleted, unless it is ``client``
+        itself."""
         if queue.notifier is None:
             return []
         subscriber = self._subscriptions.end(queue.notifier.notifier_id)
@@ -101,12 +102,12 @@ class Notifications:
         return [Outgoing(subscriber, b"", queue.notifier.notifier_id, commands.Deld())]
 
     def deliver(self) -> list[Outgoing]:
-        """What has come together since the last call, as far as the connections have room."""
+        """The notifications since the last call, as far as the connections have room."""
         pending, self._pending = self._pending, {}
         return [push for notifier_id in pending for push in self.resume(notifier_id)]
 
     def resume(self, notifier_id: bytes) -> list[Outgoing]:
-        """What waits for one notifier, as far as its connection has room."""
+        """The notifications that wait for one notifier, as far as its connection has room."""
         client, queue = self._subscriptions.subscriber(notifier_id), self._store.by_notifier(notifier_id)
         if client is None or queue is None or queue.notifier is None:
             return []
@@ -123,5 +124,5 @@ class Notifications:
         return pushes
 
     def disconnect(self, client: Client) -> None:
-        """Forgets what a connection that ended listened to."""
+        """Removes the subscriptions of a connection that ended."""
         self._subscriptions.drop(client)

@@ -1,6 +1,6 @@
-"""What whoever runs a relay may choose: one table for the command lines, the state file and the documents.
+"""The options for operators of a relay: one table for the command lines, the state file and the documentation.
 
-Light on purpose: the command line reads the table for its help.
+It imports little, because the command line reads the table for its help.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Explained(Record):
     Attributes:
         name: Of the field in `Options`; the option is ``--name`` with hyphens.
         metavar: What its value looks like.
-        meaning: One sentence, without its stop.
-        default: What holds if nothing was chosen, as it would be typed; None where no value stands for it.
-        bounds: Smallest and largest number, where it is one.
-        words: The values there are, where they are words.
+        meaning: One sentence, without its full stop.
+        default: The default, as it would be typed; None if there is no value for it.
+        bounds: Smallest and largest value, if it is a number.
+        words: All values, if they are words.
     """
 
     name: str
@@ -87,7 +87,7 @@ MAX_HOSTS = 8
 
 
 def hosts_of(text: str | None) -> tuple[str, ...]:
-    """Where ``--host`` says to listen; IPv6 addresses may stand in brackets. Raises `RelayOptionRefused`."""
+    """The addresses in ``--host``; IPv6 addresses may be in brackets. Raises `RelayOptionRefused`."""
     if not text:
         return (LOOPBACK,)
     hosts = tuple(dict.fromkeys(unbracketed(part.strip()) for part in text.split(",")))
@@ -97,15 +97,15 @@ def hosts_of(text: str | None) -> tuple[str, ...]:
 
 
 def unbracketed(host: str) -> str:
-    """An IPv6 address as the system takes it, also if it is given as addresses of relays have it."""
+    """An IPv6 address in the form of the system, even if it is given in the form of relays' addresses."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 class Options(Record):
-    """What was chosen; None where nothing was. The fields are those of `OPTIONS`.
+    """The chosen options; None for those that were not chosen. The fields are those of `OPTIONS`.
 
     Attributes:
-        password: Empty for none, which differs from nothing chosen where another was kept.
+        password: Empty: no password, which is not the same as not chosen, if another one was kept.
         metrics_port: `OFF` for none.
     Raises:
         RelayOptionRefused: A value is out of bounds.
@@ -150,16 +150,17 @@ class Options(Record):
                     raise RelayOptionRefused(f"{option.flag} takes a number from {low} to {high}, not {value}.")
 
     def over(self, kept: Options) -> Options:
-        """These, and what ``kept`` says where nothing was chosen."""
+        """These options, and those of ``kept`` where nothing was chosen."""
         return replace(kept, **self.chosen())
 
     def chosen(self) -> dict[str, Any]:
-        """What was chosen, as JSON takes it."""
+        """The chosen options, for JSON."""
         values = {name: getattr(self, name) for name in fields(Options)}
         return {name: value for name, value in values.items() if value is not None}
 
     def arguments(self) -> list[str]:
-        """What was chosen, as ``python -m smpchat.relay`` takes it; without the password, which others could read."""
+        """The chosen options as arguments of ``python -m smpchat.relay``, without the password, which others could
+        read."""
         return [
             argument
             for name, value in self.chosen().items()
@@ -178,7 +179,8 @@ def _typed(name: str, value: str | int | bool) -> str:
 
 
 def parse_options(typed: Mapping[str, str | None]) -> Options:
-    """Options as they were typed, by the names of the fields; None where one was not. Raises `RelayOptionRefused`."""
+    """Options as they were typed, by the names of the fields; None for those that were not typed. Raises
+    `RelayOptionRefused`."""
     values: dict[str, Any] = {name: _parsed(BY_NAME[name], text) for name, text in typed.items() if text is not None}
     return Options(**values)
 

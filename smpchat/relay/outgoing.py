@@ -1,4 +1,4 @@
-"""What the relay has to say: transmissions for connections, before they are encoded."""
+"""Outgoing transmissions of the relay, before they are encoded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The relay as a proxy: PRXY opens a session with another relay, PFWD sends through it (smp-wire 5.6).
 
-Each request is a task of its own, so that a slow relay holds up nobody else; their answers come in any order. What one
-client, and all of them together, can set going is bounded.
+Each request is a task of its own, so that a slow relay does not delay others; the answers come in any order. There is a
+limit to what one client, and all clients together, can cause.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Request = commands.Prxy | commands.PFwd
 
 
 class ProxyLimits(Record):
-    """What clients may set going.
+    """The limits for clients.
 
     Attributes:
-        per_client: Requests of one connection that are under way; more wait.
-        sessions: Relays that sessions are held with. The one longest unused gives way to a new one.
-        connect: Seconds to reach another relay, and again for the hellos.
-        answer: Seconds that it has for an answer.
+        per_client: Unanswered requests of one connection; further ones wait.
+        sessions: Relays that sessions are held with. The session that was unused longest is ended for a new one.
+        connect: Seconds to reach another relay, and then as many for the hellos.
+        answer: Seconds that the other relay has for an answer.
     """
 
     per_client: int = 32
@@ -50,7 +50,7 @@ class ProxyLimits(Record):
 
 
 class _Requests:
-    """What one client has asked for and was not answered yet."""
+    """The unanswered requests of one client."""
 
     def __init__(self, at_once: int) -> None:
         self.turn = asyncio.Semaphore(at_once)
@@ -66,8 +66,8 @@ class Proxy:
     Args:
         dial: How to connect to another relay.
         clock: Unix time in seconds.
-        password: What PRXY must carry, if anything.
-        respond: Given the answer of each request, once.
+        password: The password that PRXY must contain, if any.
+        respond: Called once with the answer of each request.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Proxy:
         """Begins a request.
 
         Returns:
-            What to answer at once, or None when ``respond`` will get the answer.
+            The answer, if there is one at once; None if ``respond`` will get it later.
         """
         refused = self._refusal(t, command)
         if refused is not None:
@@ -142,7 +142,7 @@ class Proxy:
     # --- sessions ----------------------------------------------------------------------------------------------
 
     async def _session(self, server: SMPServer) -> RelaySession:
-        """The session with a relay; all who ask for it meanwhile wait for one attempt to open it."""
+        """The session with a relay. All requests that come meanwhile wait for the same attempt to open it."""
         destination = (server.hosts, server.port_number, server.key_hash)
         # Taken out here and put in again below: the order of the dict is how long each was not used.
         opening = self._sessions.pop(destination, None)
@@ -207,7 +207,7 @@ class Proxy:
     # --- ends --------------------------------------------------------------------------------------------------
 
     def drop(self, client: Client) -> None:
-        """Forgets a connection that ended; what it sent last may still reach the other relay."""
+        """Forgets a connection that ended; its last requests may still reach the other relay."""
         requests = self._requests.pop(client, None)
         for task in list(requests.tasks) if requests is not None else ():
             task.cancel()

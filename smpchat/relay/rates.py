@@ -1,4 +1,4 @@
-"""How often somebody may do something."""
+"""How often a client may do something."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 
 class Bucket:
-    """So many in a minute: bursts are fine, a flood is not.
+    """So many in a minute: short bursts are allowed, but not a flood.
 
     Args:
-        most: What is there at first, and comes back within a minute.
-        clock: Seconds of any beginning; where it is set back, nothing comes back for a moment.
+        most: The number that is available at first, and is restored within a minute.
+        clock: Seconds since any time. If the clock is set back, nothing is restored for a moment.
     """
 
     __slots__ = ("_at", "_clock", "_left", "_most")
@@ -20,7 +20,7 @@ class Bucket:
         self._left, self._at = float(most), clock()
 
     def take(self) -> bool:
-        """Whether one more may be done now; counts it if so."""
+        """Whether one more is allowed now. If so, it is counted."""
         now = self._clock()
         self._left = min(self._most, self._left + max(0.0, now - self._at) * self._most / 60)
         self._at = now

@@ -1,4 +1,4 @@
-"""What the relay keeps: queues, messages, and the interface of the store that holds them (smp-wire 7.1)."""
+"""The relay's records: queues, messages, and the interface of their store (smp-wire 7.1)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Link(Record):
 
 
 class Notifier(Record):
-    """Who is told that messages came, without seeing them.
+    """A notifier, which is told that messages arrived without seeing them.
 
     Attributes:
-        key: What authorises NSUB.
+        key: The key that authorises NSUB.
         dh_secret: 32 bytes shared with the recipient, for NMSG.
     """
 
@@ -42,8 +42,8 @@ class NewQueue(Record):
     Attributes:
         recipient_keys: At least one; any of them authorises the recipient's commands.
         dh_secret: 32 bytes shared with the recipient, for the bodies of MSG.
-        sender_key: What authorises SEND, or None while the queue is unsecured.
-        mode: None for queues made below version 9, or without a mode.
+        sender_key: The key that authorises SEND, or None as long as the queue is unsecured.
+        mode: None for queues made with a version below 9, or without a mode.
         link: Link data that the queue is created with.
         notifier: The notifier that the queue is created with.
     """
@@ -59,11 +59,11 @@ class NewQueue(Record):
 
 
 class Backlog:
-    """What waits in a queue.
+    """The messages that wait in a queue.
 
     Attributes:
-        numbers: The store's own numbers of the messages held, a quota marker included, oldest first.
-        full: A quota marker is held, always as the last.
+        numbers: The store's numbers of these messages, a quota marker included, oldest first.
+        full: Whether the last one is a quota marker.
     """
 
     __slots__ = ("full", "numbers")
@@ -77,13 +77,13 @@ class Queue:
     """A stored queue. Read freely; only its store changes it.
 
     Attributes:
-        row: The store's own number of the queue.
+        row: The store's number of the queue.
         active: False after OFF: SEND is refused.
-        read_backlog: The store's way to find out what waits; used once, and only for a queue that is used, so that
-            neither a start nor the relay's memory grows with the messages stored.
+        read_backlog: A function of the store that finds out what waits. It is used once, and only for a queue that is
+            in use, so that neither the time of a start nor the relay's memory grows with the stored messages.
         link_id: The id of its link data, if it has any.
         notifier: Its notifier, if it has one.
-        notifications: How many wait for the notifier.
+        notifications: How many notifications wait for the notifier.
     """
 
     __slots__ = (
@@ -140,12 +140,13 @@ class Queue:
 
     @property
     def size(self) -> int:
-        """Messages held, a quota marker included. Raises `RelayStoreError`."""
+        """The number of waiting messages, a quota marker included. Raises `RelayStoreError`."""
         return len(self.backlog.numbers)
 
     @property
     def full(self) -> bool:
-        """A quota marker is held, so nothing is taken until the queue is empty. Raises `RelayStoreError`."""
+        """Whether there is a quota marker, so that nothing is accepted until the queue is empty. Raises
+        `RelayStoreError`."""
         return self.backlog.full
 
 
@@ -154,7 +155,7 @@ class StoredMessage(Record):
 
     Attributes:
         msg_id: 24 random bytes, also the nonce towards the recipient.
-        timestamp: Unix seconds at which the relay took it.
+        timestamp: When the relay accepted it, in Unix seconds.
         notification: The sender's notification flag.
         body: The body of SEND, or None for the quota marker.
     """
@@ -166,7 +167,7 @@ class StoredMessage(Record):
 
 
 class QueueStore(Protocol):
-    """Queues and messages. Changes are visible at once and last once `commit` has returned.
+    """Queues and messages. Changes are visible at once, and permanent when `commit` has returned.
 
     Every method raises `RelayStoreError` when the storage fails; the caller then rolls back.
     """
@@ -225,7 +226,8 @@ class QueueStore(Protocol):
         ...
 
     def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
-        """Gives a queue a notifier, in place of any it has, whose notifications go; the id may not be in use."""
+        """Gives a queue a notifier. An earlier one is replaced, and its notifications are deleted. The id must not be
+        in use."""
         ...
 
     def delete_notifier(self, queue: Queue) -> None:
@@ -233,7 +235,8 @@ class QueueStore(Protocol):
         ...
 
     def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
-        """Notes a message for the notifier that the queue has; of more than ``keep`` the oldest goes."""
+        """Notes a message for the notifier that the queue has; if there are more than ``keep``, the oldest is
+        deleted."""
         ...
 
     def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
@@ -241,7 +244,7 @@ class QueueStore(Protocol):
         ...
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
-        """Puts a message behind those the queue holds; a quota marker makes the queue full."""
+        """Adds a message at the end of the queue; a quota marker makes the queue full."""
         ...
 
     def head(self, queue: Queue) -> StoredMessage | None:
@@ -249,7 +252,7 @@ class QueueStore(Protocol):
         ...
 
     def delete_head(self, queue: Queue, msg_id: bytes) -> bool:
-        """Removes the oldest message if it has this id; tells whether it did."""
+        """Removes the oldest message if it has this id; returns whether it did."""
         ...
 
     def commit(self) -> None:
@@ -257,5 +260,5 @@ class QueueStore(Protocol):
         ...
 
     def rollback(self) -> None:
-        """Forgets everything since the last commit. `Queue` values obtained before are void."""
+        """Forgets everything since the last commit. Earlier `Queue` values must not be used any more."""
         ...

@@ -1,7 +1,7 @@
-"""What a group of commands that could not be stored did outside the store, and how it is taken back.
+"""The effects outside the store of a group of commands that could not be stored, and how they are undone.
 
-Called after the store has rolled back. Subscriptions and what was delivered live only in memory: what the unsent
-answers and pushes of the group say was done to them is reversed here.
+Called after the store has rolled back. Subscriptions and deliveries exist only in memory. The unsent answers and pushes
+of the group show what was done to them, and this is undone here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _ENDING = (b"DEL", b"NDEL", b"NKEY")
 
 
 class Undone:
-    """What is to be done in place of what the group would have sent.
+    """What must be done instead of sending the answers of the group.
 
     Attributes:
-        outgoing: Answers, and messages that are to be delivered again.
-        afresh: Clients that may have lost a subscription without hearing of it; their connections have to end.
+        outgoing: Answers, and messages that must be delivered again.
+        afresh: Clients that may have lost a subscription without being told; their connections must end.
         waiting: Clients with notifications to resume in a while.
     """
 
@@ -49,9 +49,9 @@ def take_back(
     """Reverses a group.
 
     Args:
-        commands: Those of the group, whether they were executed or not. They are answered with ERR INTERNAL.
-        resumed: Clients that were given what had been held back.
-        outgoing: What the commands that were executed would have sent.
+        commands: The commands of the group, whether they were executed or not. They are answered with ERR INTERNAL.
+        resumed: Clients to which held messages were given.
+        outgoing: The answers and pushes of the executed commands.
     Raises:
         RelayStoreError: The store cannot be read either.
     """
@@ -98,7 +98,8 @@ def take_back(
 
 
 def _redeliver(service: QueueService, store: QueueStore, rcv_id: bytes) -> list[Outgoing]:
-    """Makes the oldest message what the subscriber has to acknowledge, and pushes it if it was another."""
+    """Makes the oldest message the one that the subscriber must acknowledge, and pushes it if it was another one
+    before."""
     client, queue = service.subscriptions.subscriber(rcv_id), store.by_recipient(rcv_id)
     if client is None or queue is None:
         return []

@@ -27,7 +27,7 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class ProxyFailure(Exception):
-    """A transmission could not be forwarded. ``code`` is what the client is answered."""
+    """A transmission could not be forwarded. ``code`` is the answer to the client."""
 
     def __init__(self, code: ErrorCode) -> None:
         self.code = code
@@ -46,7 +46,7 @@ class RelaySession:
         timeout: Seconds that the relay has for each answer.
         on_end: Called once when the session has ended.
     Attributes:
-        pkey: What clients are told about it.
+        pkey: The error that clients get.
         finished: Done when the connection is closed too.
     """
 
@@ -77,14 +77,14 @@ class RelaySession:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody waits for an answer."""
+        """Whether no request waits for an answer."""
         return not self._waiting
 
     async def forward(self, forwarded: Forwarded) -> bytes:
-        """What the relay answers, sealed for the client.
+        """The relay's answer, sealed for the client.
 
         Raises:
-            ProxyFailure: ``BROKER`` with TIMEOUT, NETWORK or what else went wrong, ``PROTOCOL`` with the relay's error.
+            ProxyFailure: ``BROKER`` with TIMEOUT, NETWORK or another cause; ``PROTOCOL`` with the relay's error.
         """
         if self._ended:
             raise broker("NETWORK")
@@ -166,7 +166,7 @@ class RelaySession:
         self._on_end(self)
 
     def end(self) -> None:
-        """Ends the session; who waits for an answer is told. May be repeated."""
+        """Ends the session; requests that wait for an answer fail. May be repeated."""
         self._end()
         if self._closing is None:  # reading ends with the connection
             self._closing = asyncio.get_running_loop().create_task(self._connection.close())
@@ -187,7 +187,8 @@ async def open_relay_session(
         now: When the relay's certificates must be valid.
         timeout, on_end: See `RelaySession`.
     Raises:
-        ProxyFailure: It is not the relay in the address, or speaks no version that can be proxied, or went away.
+        ProxyFailure: It is not the relay in the address, or supports no version that can be used through a proxy, or
+            the connection ended.
     """
     try:
         handshake = ClientHandshake(

@@ -1,4 +1,4 @@
-"""The form of the relay's database: the layout of the file, its tables, and how an older one is brought up to date."""
+"""The schema of the relay's database: the layout of the file, its tables, and how an older one is updated."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 class translated:
-    """Turns errors of SQLite into `RelayStoreError`. A class, since one made by `contextlib` costs 2 us, four times for
-    each message."""
+    """Turns errors of SQLite into `RelayStoreError`. It is a class, because a context manager of `contextlib` takes 2
+    us, four times for each message."""
 
     __slots__ = ("_doing",)
 
@@ -97,7 +97,7 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
     """Creates or migrates a database that was just opened, and sets how it is written.
 
     Args:
-        up_to: The schema version that it is brought to, if it has an older one.
+        up_to: The schema version to which an older database is updated.
     Raises:
         RelayStoreError: This is not a database of this program.
         RelayStoreNewer: A newer version wrote it.

@@ -1,4 +1,4 @@
-"""A relay: accepts connections and joins them to the worker, the proxy and the store."""
+"""A relay: it accepts connections, and connects them with the worker, the proxy and the store."""
 
 from __future__ import annotations
 
@@ -48,13 +48,14 @@ class RelayServer:
     """A relay over one store. The caller opens and closes the store.
 
     Args:
-        identity: Certificates that the relay proves to be.
+        identity: Certificates with which the relay proves its identity.
         clock: Unix time in seconds.
-        password: What NEW and PRXY must carry, if anything.
+        password: The password that NEW and PRXY must contain, if any.
         new_queues: Whether NEW creates queues; ERR AUTH otherwise (smp-wire 8.1).
-        destinations: Relays that it forwards to as a proxy; None for what is safe where it listens, see there.
-        dial: How it connects to them.
-        descriptors_beside: Files that something else in this process may have open.
+        destinations: Relays to which it forwards as a proxy; None: as is safe for the address at which it listens, see
+            there.
+        dial: How it connects to these relays.
+        descriptors_beside: Files that other parts of this process may have open.
         committer: Where commits run, one at a time. If None, the relay makes a thread for them. `close` shuts it down.
     """
 
@@ -130,7 +131,7 @@ class RelayServer:
         """Starts working; without ``listen`` only connections given to `serve` are served.
 
         Raises:
-            ListenFailed: The address is taken or not of this computer. Nothing was started.
+            ListenFailed: The address is in use, or does not belong to this computer. Nothing was started.
         """
         if self._destinations is None:
             self._destinations = Destinations.for_host(host)
@@ -153,7 +154,7 @@ class RelayServer:
         """Accepts connections over WebSocket too, after `start`.
 
         Raises:
-            ListenFailed: The address is taken or not of this computer. The relay goes on without.
+            ListenFailed: The address is in use, or does not belong to this computer. The relay continues without it.
         """
         from smpchat.transport import websocket  # costs 60 ms: only who serves it pays for it
 
@@ -304,7 +305,7 @@ class RelayServer:
                 _log.error("writing to a client failed", exc_info=fault)
 
     def _sweep(self) -> None:
-        """Ends connections that take nothing, and those that nobody uses."""
+        """Ends connections that receive nothing, and unused ones."""
         loop, limits = asyncio.get_running_loop(), self._limits
         now = loop.time()
         for connection in self._connections:

@@ -1,4 +1,4 @@
-"""What a running relay counts: plain numbers, none of which tells one client from another."""
+"""What a running relay counts: plain numbers that do not distinguish clients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _figure(kind: Kind, meaning: str) -> Any:
 
 
 def _of_files(kind: Kind, meaning: str) -> Any:
-    """What is 0 where the relay keeps no files."""
+    """Figures that are 0 if the relay does not store files."""
     return field(default=0, metadata={"kind": kind, "meaning": meaning})
 
 
@@ -80,7 +80,7 @@ class Statistics:
         return replace(self, **figures)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of the JSON type ``stats``; sizes of groups by the most that a class holds."""
+        """The fields of the JSON type ``stats``; sizes of groups by the upper limit of each class."""
         content = asdict(self)
         content["group_sizes"] = {str(size): count for size, count in self.group_sizes.items()}
         return content
@@ -93,7 +93,7 @@ def figures() -> Iterator[tuple[str, Kind, str]]:
 
 
 def prometheus_name(name: str, kind: Kind) -> str:
-    """What Prometheus calls a figure."""
+    """The name of a figure in Prometheus."""
     return f"{_PREFIX}{name}_total" if kind is Kind.COUNTER else f"{_PREFIX}{name}"
 
 

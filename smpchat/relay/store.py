@@ -1,8 +1,8 @@
 """The relay's SQLite database.
 
 Queue records are also held in memory, so that looking one up costs the same whether it exists or not (smp-wire 7.6);
-about 1 kB each. Messages and link data are only on disk; which messages a queue holds is read when the queue is first
-used, so that a start costs the same however many are stored. One connection, one writer: the calls of a group of
+about 1 kB each. Messages and link data are only on the disk. Which messages a queue has is read when the queue is first
+used, so that the time of a start does not depend on their number. One connection, one writer: the calls of a group of
 commands share one transaction that `commit` ends.
 """
 
@@ -32,18 +32,19 @@ _auth_keys = non_empty(auth_key)
 class SQLiteStore:
     """A `QueueStore` in one SQLite file.
 
-    `commit` may be called on another thread than the rest, as long as calls do not overlap; `measure` on any, always.
+    `commit` may be called on a different thread than the other methods, as long as calls do not overlap; `measure` may
+    always be called on any thread.
 
     Attributes:
-        has_room: Whether there was room for more at the last commit, within the bounds of `keep_within`.
-        counts: What was done since it was opened; what is rolled back is not counted.
+        has_room: Whether there was room for more at the last commit, within the limits of `keep_within`.
+        counts: What was done since it was opened, without what was rolled back.
     """
 
     def __init__(self, path: Path | str) -> None:
         """Opens the database, creating or migrating it as needed; ``":memory:"`` is for tests.
 
         Raises:
-            RelayStoreError: Not a database of this program, one of a newer version, or one that cannot be read.
+            RelayStoreError: It is not a database of this program, is from a newer version, or cannot be read.
         """
         self._path = str(path)
         self._by_rcv: dict[bytes, Queue] = {}
@@ -122,12 +123,12 @@ class SQLiteStore:
             return self._db.execute(statement, values)
 
     def keep_within(self, stored: int, free: int) -> None:
-        """Bounds in bytes: of what is in use, and of what stays free on the disk. There are none before."""
+        """Limits in bytes: for the used space, and for the space that stays free on the disk. There are none before."""
         self._stored, self._free = stored, free
         self.look_for_room()
 
     def look_for_room(self) -> None:
-        """Sets `has_room` to what is so now."""
+        """Updates `has_room`."""
         with translated("looking for room"):
             (pages,) = self._db.execute("PRAGMA page_count").fetchone()
             (unused,) = self._db.execute("PRAGMA freelist_count").fetchone()
@@ -142,9 +143,9 @@ class SQLiteStore:
         return True
 
     def see_clock(self, now: int, keep: int) -> tuple[bool, int]:
-        """Whether time went on as it does since the last look, and for how many seconds nothing may count as old.
+        """Whether time advanced normally since the last look, and for how many seconds nothing may count as old.
 
-        That is ``keep`` after a leap, or a long pause that looks like one: by then people have had the time promised.
+        After a leap, or a long pause that looks like one, this is ``keep``, so that people have the promised time.
         """
         with translated("reading when the clock was seen"):
             seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)
@@ -278,7 +279,8 @@ class SQLiteStore:
             queue.link_id = None
 
     def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
-        """Gives a queue a notifier, in place of any it has, whose notifications go; the id may not be in use."""
+        """Gives a queue a notifier. An earlier one is replaced, and its notifications are deleted. The id must not be
+        in use."""
         self.delete_notifier(queue)
         self._write(
             "storing a notifier",
@@ -294,7 +296,8 @@ class SQLiteStore:
             self._set_notifier(queue, None)
 
     def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
-        """Notes a message for the notifier that the queue has; of more than ``keep`` the oldest goes."""
+        """Notes a message for the notifier that the queue has; if there are more than ``keep``, the oldest is
+        deleted."""
         if queue.notifications >= keep:
             self.take_notifications(queue, 1)
         self._write(
@@ -323,7 +326,7 @@ class SQLiteStore:
         return [(msg_id, timestamp) for _, msg_id, timestamp in rows]
 
     def expire_notifications(self, before: int) -> int:
-        """Removes notifications of messages that came before a moment, in Unix seconds; tells how many."""
+        """Removes notifications of messages that arrived before the given time, in Unix seconds; returns how many."""
         with translated("looking for old notifications"):
             old = self._db.execute(
                 "SELECT queue, COUNT(*) FROM notification WHERE timestamp < ? GROUP BY queue", (before,)
@@ -335,7 +338,7 @@ class SQLiteStore:
         return sum(count for _, count in old)
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
-        """Puts a message behind those the queue holds; a quota marker makes the queue full."""
+        """Adds a message at the end of the queue; a quota marker makes the queue full."""
         backlog = queue.backlog
         number = self._last + 1
         self._write(
@@ -360,7 +363,7 @@ class SQLiteStore:
         return None if row is None else StoredMessage(row[0], row[1], bool(row[2]), row[3])
 
     def delete_head(self, queue: Queue, msg_id: bytes) -> bool:
-        """Removes the oldest message if it has this id; tells whether it did."""
+        """Removes the oldest message if it has this id; returns whether it did."""
         backlog = queue.backlog
         if not backlog.numbers:
             return False
@@ -378,15 +381,16 @@ class SQLiteStore:
     def expire(
         self, before: int, *, now: int | None = None, after: int = 0, limit: int = 500
     ) -> tuple[int, int | None]:
-        """Removes messages older than a moment; quota markers stay (smp-wire 7.5).
+        """Removes messages from before the given time; quota markers stay (smp-wire 7.5).
 
         Args:
-            before: Unix seconds; messages taken earlier go.
-            now: What is from later was stamped by a clock that was ahead, and says nothing of those behind it.
+            before: Unix seconds; messages accepted before this time are removed.
+            now: Messages from later times were stamped by a clock that was ahead, and say nothing about the messages
+                after them.
             after: Where the call before this one stopped.
             limit: Messages looked at, so that one call stays short.
         Returns:
-            How many were removed, and where to go on, or None at the first message young enough or the end.
+            How many were removed, and where to continue, or None after the first message that stays, or at the end.
         """
         with translated("looking for old messages"):
             rows = self._db.execute(
@@ -413,7 +417,7 @@ class SQLiteStore:
 
         Args:
             pages: At most so many, so that one call stays short.
-            keep: Free pages that stay for new messages.
+            keep: Free pages that are kept for new messages.
         Returns:
             Whether there are more. Databases made before this was possible keep their free pages for new messages.
         """
@@ -429,7 +433,8 @@ class SQLiteStore:
         return not self._shrunk
 
     def measure(self) -> StoreSize:
-        """What the last commit left on the disk. Counting takes time in proportion to the messages held."""
+        """What is on the disk after the last commit. The time for counting is proportional to the number of
+        messages."""
         with translated("counting"):
             if self._path == ":memory:":
                 return _measured(self._db, 0)

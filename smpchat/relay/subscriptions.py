@@ -1,6 +1,6 @@
 """Who listens to which queue or notifier, and what was delivered but not yet acknowledged (smp-wire 7.3).
 
-Lives only in memory: a connection that ends takes it along.
+This is only in memory, and deleted when a connection ends.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ class Client:
     Attributes:
         version: Agreed SMP version.
         session_id: The TLS channel binding, part of what is authorised.
-        session_key: Our key of this session, for X25519 authorisation; None where there is none.
+        session_key: Our key of this session, for X25519 authorisation; None if there is none.
         peer_key: The other side's key of this session, for private routing; None where there is none.
         keyed_new: The extension of handshake.md 3.6 was agreed.
-        subscribed: Recipient ids this connection listens to, each with the message delivered and not acknowledged.
+        subscribed: Recipient ids to which this connection listens, each with the message that was delivered but not
+            acknowledged.
         notified: Notifier ids this connection listens to; the values mean nothing.
-        getting: Recipient ids this connection used GET on, each with the message it got and did not acknowledge.
+        getting: Recipient ids for which this connection used GET, each with the message that it got but did not
+            acknowledge.
         unsent: Pushed messages not yet written to the connection.
-        deferred: Recipient and notifier ids whose messages were held back because too many were unsent, first come
-            first served.
+        deferred: Recipient and notifier ids whose messages were held back because too many were unsent, in the order in
+            which they came.
     """
 
     __slots__ = (
@@ -80,7 +82,7 @@ class Subscriptions:
     """The one subscriber of each queue, or of each notifier.
 
     Args:
-        held: Where a connection has the ids that it listens to.
+        held: The attribute of a connection with the ids to which it listens.
     """
 
     def __init__(self, held: Callable[[Client], dict[bytes, bytes | None]]) -> None:
@@ -95,7 +97,8 @@ class Subscriptions:
         return self._clients.get(entity_id)
 
     def subscribe(self, entity_id: bytes, client: Client) -> Client | None:
-        """Makes ``client`` the listener, with nothing delivered; returns another one that lost it by that."""
+        """Makes ``client`` the listener, with nothing delivered. Returns the connection that was the listener before,
+        if there was one."""
         previous = self._clients.get(entity_id)
         self._clients[entity_id] = client
         self._held(client)[entity_id] = None
@@ -105,7 +108,7 @@ class Subscriptions:
         return previous
 
     def end(self, entity_id: bytes) -> Client | None:
-        """Ends the subscription of what goes away; returns who had it."""
+        """Ends the subscription of something that is deleted; returns the connection that had it."""
         client = self._clients.pop(entity_id, None)
         if client is not None:
             self._forget(entity_id, client)

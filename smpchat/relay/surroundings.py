@@ -1,8 +1,8 @@
-"""The environment of processes: secrets are taken out of ours, and what the processes get that we start.
+"""The environment of processes: removes secrets from ours, and makes the environment of processes that we start.
 
-What a process was started with can be read by others of the same user, and is handed on to every program that it
-starts, for as long as that one runs. So a secret is taken out at once, from the system's own copy too (which
-``/proc/PID/environ`` and `ps e` show), and no program that we start is given one.
+The environment with which a process was started can be read by other processes of the same user, and is passed on to
+every program that it starts. So a secret is removed at once, also from the system's own copy (which
+``/proc/PID/environ`` and `ps e` show), and is not passed on to any program that we start.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _taken: dict[str, str] = {}
 
 
 def take_secrets() -> None:
-    """Take every secret out of the environment of this process, at its beginning; `secret` tells them from now on."""
+    """Remove every secret from the environment of this process, at its beginning; from then on, `secret` returns
+    them."""
     for name in SECRETS:
         if name in os.environ:
             _taken[name] = os.environ[name]
@@ -44,18 +45,19 @@ def secret(name: str) -> str | None:
 
 
 def for_programs() -> dict[str, str]:
-    """For a program of the user's: all that we were started with, but secrets."""
+    """For a program of the user: everything in our environment except secrets."""
     return {name: value for name, value in os.environ.items() if name not in SECRETS}
 
 
 def for_own_process(password: str | None) -> Mapping[str, str]:
-    """For a process of ours that outlives us: as little as can be, and the one secret that it is started for."""
+    """For a process of ours that continues after we end: as little as possible, and the one secret that it needs."""
     needed = {name: value for name, value in os.environ.items() if _NEEDED().fullmatch(name)}
     return needed if password is None else needed | {PASSWORD_VARIABLE: password}
 
 
 def _wipe(name: str) -> None:
-    """Overwrite a value where the system put it when the process began: to unset a variable leaves it there."""
+    """Overwrite a value in the place where the system put it when the process began; unsetting the variable would leave
+    it there."""
     if sys.platform == "win32":
         return
     try:

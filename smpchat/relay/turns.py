@@ -1,4 +1,4 @@
-"""Whose work is next, so that nobody waits for everything that others have brought."""
+"""Decides whose work is next, so that no one has to wait for all the work of others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ W = TypeVar("W")
 
 
 class Turns(Generic[K, W]):
-    """Pieces of work by owner: one piece in each turn. One owner's come out in the order in which they were put in."""
+    """Pieces of work by owner: one piece in each turn. The pieces of one owner come out in the order in which they were
+    put in."""
 
     def __init__(self) -> None:
         self._newcomers: OrderedDict[K, deque[W]] = OrderedDict()
@@ -22,7 +23,7 @@ class Turns(Generic[K, W]):
 
     @property
     def newcomers(self) -> int:
-        """Owners who have had no turn since they had nothing to do."""
+        """Owners who have not had a turn since they last had nothing to do."""
         return len(self._newcomers)
 
     def put(self, owner: K, work: W) -> None:
@@ -33,7 +34,8 @@ class Turns(Generic[K, W]):
         pieces.append(work)
 
     def take(self, *, newcomers_first: bool) -> W:
-        """The next piece of whoever waited longest, among newcomers or among the others if there are any there.
+        """The next piece of the owner who waited longest: among the newcomers or the others, as asked for, if there are
+        any.
 
         Raises:
             KeyError: There is no work.

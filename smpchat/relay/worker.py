@@ -1,12 +1,12 @@
 """One worker runs what has arrived on all connections as one transaction.
 
 Commands that arrive while a group is being committed make up the next group, so one wait for the disk serves all of
-them. Nothing is answered and nothing is pushed before the commit that it rests on has returned. Groups are short and
-connections have their turns in them, so that a client who keeps the relay busy delays the others by a few milliseconds.
+them. Nothing is answered or pushed before the commit on which it depends has returned. Groups are short and connections
+take turns in them, so that a client who keeps the relay busy delays the others only by a few milliseconds.
 
-A group that cannot be committed, because the disk is full say, is undone and each of its commands is answered with
-ERR INTERNAL; after that each block is a group of its own until something can be stored again, so that those who only
-read do not share the failures of those who write.
+A group that cannot be committed, for example because the disk is full, is undone, and each of its commands is answered
+with ERR INTERNAL. After that each block is a group of its own until something can be stored again, so that clients who
+only read are not affected by the failures of those who write.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ _Work = _ClientWork | _Upkeep
 
 
 class Worker:
-    """Does the work of all connections, group by group, and the upkeep of the store between them.
+    """Does the work of all connections, group by group, and the maintenance of the store between the groups.
 
     Args:
         clock: Unix time in seconds.
         committer: Runs commits, one at a time.
-        certificate_left: How long the online certificate is still good; somebody has to be told in time.
+        certificate_left: Returns how long the certificate is still valid; the operator must be told in time.
     """
 
     def __init__(
@@ -126,12 +126,12 @@ class Worker:
         self._has_more_room = False  # whether the database has pages to return after those of this group
 
     def stop(self) -> None:
-        """`run` returns once what has arrived is done; what arrives later is not answered."""
+        """`run` returns when everything that has arrived is done; what arrives later is not answered."""
         self._stopping = True
         self._arrival.set()
 
     def cancel_timers(self) -> None:
-        """Nothing of the upkeep comes any more."""
+        """No more maintenance is done."""
         for timer in (self._timer, self._notifying, self._giving_back):
             if timer is not None:
                 timer.cancel()
@@ -145,15 +145,15 @@ class Worker:
             self._put(_Arrived(connection, part, at + len(part) == len(received)))
 
     def has_room(self, connection: Connection) -> None:
-        """Pushes that were held back can be sent."""
+        """Pushes that were held back can be sent now."""
         self._put(_Room(connection))
 
     def ended(self, connection: Connection) -> None:
-        """The connection has ended: behind its commands, so that none of them subscribes it again."""
+        """The connection has ended. This is handled after its commands, so that none of them subscribes it again."""
         self._put(_Ended(connection))
 
     def expire(self) -> None:
-        """Look for old messages, now and then again and again."""
+        """Look for old messages, now and at regular intervals."""
         self._put(_Expire())
         self._timer = asyncio.get_running_loop().call_later(self._limits.expire_every, self.expire)
 
@@ -201,11 +201,11 @@ class Worker:
                 work.connection.answered(len(work.received), block=work.ends_block)
 
     def _perform_some(self, group: list[_Work], outgoing: list[Outgoing]) -> None:
-        """Does as much as belongs together, and lists it in ``group``.
+        """Does the work of one group, and lists it in ``group``.
 
-        Upkeep comes between groups of commands, piece by piece, so that it never costs a client an answer. Every other
-        group of commands, if there are newcomers, is theirs alone: a single command waits for little, and those who
-        brought many are not kept waiting either.
+        Maintenance is done between groups of commands, piece by piece, so that it never prevents an answer. If there
+        are newcomers, every second group of commands is only for them. So a single command does not wait long, and
+        clients with many commands do not either.
 
         Raises:
             RelayStoreError: See `SQLiteStore`; the group is not complete.
@@ -308,7 +308,7 @@ class Worker:
             self._giving_back = asyncio.get_running_loop().call_later(_GIVE_BACK_PAUSE, self._put, _GiveBack())
 
     def _undo(self, group: list[_Work], outgoing: list[Outgoing], failure: RelayStoreError) -> list[Outgoing]:
-        """Rolls a group back; what to send in place of its answers.
+        """Rolls a group back. Returns what to send instead of its answers.
 
         Raises:
             RelayStoreError: The store cannot be rolled back, so the relay cannot go on.

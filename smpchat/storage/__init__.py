@@ -1,2 +1,3 @@
-"""SQLite files, whoever they belong to: opened so that what stands in them runs nothing, and rows taken out of those of
-strangers. What a table means is the business of the packages that own it. Locks, and files that are being made."""
+"""SQLite files of any origin: opens them so that nothing in them is executed, and reads rows from files that other
+people made. The meaning of a table is known only to the package that owns it. It also has locks, and unfinished
+files."""

@@ -1,8 +1,8 @@
-"""Rows out of a database that somebody else made, into an empty one of ours.
+"""Copies rows from a database that another person made into an empty one of ours.
 
-Nothing but rows is taken over. A file may hold triggers that copy what is written later, views in the place of tables,
-columns that compute, pages that several tables share, text that is not UTF-8: its schema must be ours to the letter,
-its pages in order, and each value of the type that our schema says, within limits. Then our own statements write it.
+Nothing else is copied. A file may contain triggers that copy later data, views instead of tables, computed columns,
+pages that several tables share, or text that is not UTF-8. So its schema must be exactly ours, its pages must be in
+order, and each value must have the type of our schema, within limits. Then our own statements write it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SEQUENCE = "sqlite_sequence"
 
 
 class ForeignData(DecodeError):
-    """The file is not as we write one; ``what`` names the difference and goes on a sentence."""
+    """The file is not in the form that we write; ``what`` names the difference, and continues a sentence."""
 
 
 class DamagedData(DecodeError):
@@ -49,7 +49,7 @@ class DamagedData(DecodeError):
 
 
 class _Column(Record):
-    """As SQLite describes it: ``key`` is its place in the primary key, from 1; ``hidden`` says that it computes."""
+    """As SQLite describes it: ``key`` is its place in the primary key, from 1; ``hidden`` says that it is computed."""
 
     name: str
     kind: str
@@ -58,10 +58,10 @@ class _Column(Record):
 
 
 def open_foreign(source: bytes | Path) -> sqlite3.Connection:
-    """A file of somebody else's for `copy_rows`, which is not written to, and may not change meanwhile.
+    """A file of another person for `copy_rows`. It is never written to, and must not change meanwhile.
 
     Args:
-        source: What is in it, or where it is.
+        source: Its content, or its path.
     Raises:
         sqlite3.Error: It cannot be opened.
     """
@@ -96,7 +96,7 @@ def _spelling(part: object) -> str:
 
 
 def difference(found: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) -> str | None:
-    """What is in one schema and not in the other, as ``it holds a trigger 'name'``; None if they are the same."""
+    """The difference of two schemas, such as ``it holds a trigger 'name'``; None if they are the same."""
     if extra := sorted(found - ours):
         kind, name, *_ = extra[0]
         if any(one[:2] == extra[0][:2] for one in ours):
@@ -173,7 +173,7 @@ def copy_rows(
 
 
 def _size(source: sqlite3.Connection) -> int:
-    """Bytes, and more than rows: each takes some."""
+    """The size in bytes, including some for each row."""
     pages, size = (source.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return int(pages * size)
 
@@ -203,7 +203,7 @@ def _check_row(table: str, columns: Sequence[_Column], row: Sequence[object]) ->
 
 
 def _copy_sequence(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Numbers that were used once are not used again: peers and relays may know them."""
+    """Numbers that were used before are not used again, because peers and relays may know them."""
     if not target.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_SEQUENCE,)).fetchone():
         return
     rows = next(_batches(source, f"SELECT name, seq FROM {_SEQUENCE}"), [])

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class FileLock:
     """A lock that the system frees when its process dies, whichever way.
 
-    Of the system, and no file with a process number in it: such a number can be somebody else's after a crash.
-    `filelock` takes the same one, and 10 ms to import, which is a twelfth of what `send` takes: it is asked where
+    It is a lock of the system, and not a file with a process number, which may belong to another process after a crash.
+    `filelock` uses the same lock, but takes 10 ms to import, a twelfth of the time of a `send`. So it is used only if
     the system or the file system has no ``flock``.
     """
 
@@ -26,7 +26,7 @@ class FileLock:
         self._other: BaseFileLock | None = None
 
     def take(self) -> bool:
-        """Whether it is ours now; False if somebody else has it, in this process or another one. Never waits."""
+        """Take the lock. Returns False if it is taken, in this process or another one. Never waits."""
         if sys.platform == "win32":
             return self._take_other()
         import fcntl
@@ -55,7 +55,7 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Give it back; the file stays, or two could lock two files of one name."""
+        """Release the lock. The file stays, because otherwise two processes could lock two files with the same name."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

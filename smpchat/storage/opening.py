@@ -1,4 +1,4 @@
-"""How every SQLite file is opened: what its schema holds runs no more than it must, and a damaged page is noticed."""
+"""How every SQLite file is opened: as little as possible of its schema is executed, and damaged pages are noticed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ them."""
 
 
 def harden(connection: sqlite3.Connection) -> None:
-    """Trust the schema of a file that was just opened no more than its rows. Raises `sqlite3.Error`.
+    """Do not trust the schema of a file that was just opened more than its rows. Raises `sqlite3.Error`.
 
-    We have neither triggers nor views: where Python can, they are turned off. Actions of foreign keys are neither.
+    We use neither triggers nor views, so they are turned off if Python can do that. Actions of foreign keys do not
+    count as triggers.
     """
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -34,7 +35,7 @@ def harden(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def shadows_writable(connection: sqlite3.Connection) -> Iterator[None]:
-    """While the block runs, tables that stand behind a virtual one can be written as any other."""
+    """While the block runs, the tables behind a virtual table can be written like any other."""
     configure: Callable[[int, bool], Any] | None = getattr(connection, "setconfig", None)
     if configure is not None:
         configure(_DEFENSIVE, False)
@@ -46,13 +47,13 @@ def shadows_writable(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def trigger_in(connection: sqlite3.Connection) -> str | None:
-    """Name of a trigger in the file, which could copy what is written later; none is ours."""
+    """Name of a trigger in the file, which could copy later data; smpchat never makes triggers."""
     row = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' LIMIT 1").fetchone()
     return None if row is None else str(row[0])
 
 
 def file_uri(path: Path, options: str) -> str:
-    """A file's name as SQLite takes it with options."""
+    """A file's name in the form that SQLite needs for options."""
     # Not `Path.as_uri`: from Python 3.14 on that imports an HTTP client and TLS, at every start with a passphrase.
     name = os.fsencode(path.absolute().as_posix())
     quoted = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name)
@@ -60,7 +61,8 @@ def file_uri(path: Path, options: str) -> str:
 
 
 def ways_to_read(path: Path) -> Iterator[str]:
-    """Options for a file that cannot be written, best first: a disk that is full or read-only takes no lock either."""
+    """Options for a file that cannot be written, best first: on a full or read-only disk, locks are not possible
+    either."""
     yield "mode=ro"
     # Without a log there is nothing but the file. One that cannot be read holds the newest rows: then better an error.
     log = path.with_name(f"{path.name}-wal")

@@ -1,11 +1,12 @@
-"""Files and folders that grow beside their place: a register knows them, so that the next one removes what was left.
+"""Unfinished files and folders beside their final place. A register lists them, so that the next process can remove
+leftovers.
 
 ::
 
     <folder>/.under-way/<number>        whole path of what is being made
     <folder>/.under-way/<number>.lock   held by whoever makes it, taken before the path is there
 
-What grows is named ``.<name>.<16 hex digits>``, and nothing of another name is ever removed.
+They are named ``.<name>.<16 hex digits>``, and nothing with another form of name is ever removed.
 """
 
 from __future__ import annotations
@@ -27,16 +28,18 @@ _NAME = re.compile(r"\..+\.[0-9a-f]{16}")
 
 
 def beside(place: Path) -> Path:
-    """Where something is to grow that is then moved to its place: on the same disk, where that is one step."""
+    """The path of an unfinished file, which is then moved to its place. It is on the same disk, so that this is one
+    step."""
     return place.with_name(f".{place.name}.{secrets.token_hex(8)}")
 
 
 @contextmanager
 def under_way(folder: Path, growing: Path) -> Iterator[None]:
-    """While the block runs, ``growing`` may be there; afterwards it is not. What others have left is removed first.
+    """While the block runs, ``growing`` may be there; afterwards it is not. Leftovers of other processes are removed
+    first.
 
     Args:
-        folder: Where the register is kept; where nothing can be written there, there is none.
+        folder: The folder of the register; if it cannot be written, there is no register.
     """
     sweep(folder)
     entered = None
@@ -51,7 +54,7 @@ def under_way(folder: Path, growing: Path) -> Iterator[None]:
 
 
 def left_behind(folder: Path) -> list[Path]:
-    """What those who died have left, as far as it is still there."""
+    """Leftovers of killed processes, as far as they still exist."""
     found = []
     for entry, growing in _entries(folder):
         lock = FileLock(_lock_of(entry))
@@ -63,7 +66,7 @@ def left_behind(folder: Path) -> list[Path]:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove that; what was removed. What is on a disk that is not there stays in the register."""
+    """Remove the leftovers, and return them. Leftovers on a missing disk stay in the register."""
     removed = []
     for entry, growing in _entries(folder):
         lock = FileLock(_lock_of(entry))
@@ -106,7 +109,7 @@ def _strike(entry: Path, lock: FileLock) -> None:
 
 
 def _entries(folder: Path) -> list[tuple[Path, Path]]:
-    """Each with what it names; what names nothing of ours is left alone."""
+    """Each entry with the path that it names; entries that name nothing of ours are ignored."""
     found, register = [], folder / REGISTER
     try:
         if not _is_ours(register):
@@ -127,7 +130,7 @@ def _entries(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _is_ours(register: Path) -> bool:
-    """Whether nobody else can write into it: a relay's folder may be beside those of other people, as in /tmp.
+    """Whether only we can write into it. A relay's folder may be next to those of other people, for example in /tmp.
 
     Raises:
         OSError: It is not there.

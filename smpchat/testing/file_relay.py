@@ -1,4 +1,4 @@
-"""A relay of files inside the test's own process and loop: chunks in memory, behind sessions that can fail."""
+"""A file relay inside the test's own process and loop: its chunks are in memory, and its sessions can fail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIECE = 16 * 1024
 
 
 class FileFaultKind(Enum):
-    """What goes wrong at one request."""
+    """The fault at one request."""
 
     REQUEST_LOST = auto()
     """The session ends before the relay executes the command."""
@@ -34,7 +34,7 @@ class FileFaultKind(Enum):
 
 
 class FileFault(Record):
-    """Something that goes wrong once, at request number ``at``, counted from 1 over all sessions."""
+    """A fault that happens once, at request number ``at``, counted from 1 over all sessions."""
 
     at: int
     kind: FileFaultKind
@@ -52,16 +52,16 @@ class _Stored:
 
 
 class MemoryFileRelay:
-    """What an XFTP relay does, as far as a client can tell.
+    """It behaves like an XFTP relay, as far as a client can tell.
 
     Attributes:
         up: Whether it can be reached.
-        refuses: What it answers to commands of these names, instead of doing them.
-        refuses_id: What it answers to a download of this chunk.
+        refuses: Its answers to commands with these names, instead of executing them.
+        refuses_id: Its answer to a download of this chunk.
         commands: The names of all commands it has got.
-        on_command: Called with each name before it is carried out.
+        on_command: Called with each name before the command is executed.
         delay: Seconds that each request takes.
-        sessions: How many it takes at once; any number if None.
+        sessions: How many it accepts at the same time; None: any number.
         turned_away: How many more were asked for.
     """
 
@@ -98,13 +98,13 @@ class MemoryFileRelay:
         self._chunks.clear()
 
     def damage(self) -> None:
-        """Every chunk's first byte is another one now."""
+        """Changes the first byte of every chunk."""
         for chunk in self._chunks.values():
             if chunk.data:
                 chunk.data = bytes([chunk.data[0] ^ 1]) + chunk.data[1:]
 
     def stop(self) -> None:
-        """Nobody reaches it any more, and sessions end."""
+        """It cannot be reached any more, and sessions end."""
         self.up = False
         for session in self._sessions:
             session.closed.set()
@@ -123,7 +123,7 @@ class MemoryFileRelay:
         return session
 
     def next_fault(self, name: str) -> FileFaultKind | None:
-        """Count a request; what goes wrong with it."""
+        """Count a request. Returns its fault."""
         self.commands.append(name)
         self.on_command(name)
         number = len(self.commands)
@@ -186,7 +186,7 @@ class MemoryFileRelay:
 
 
 class MemoryFileSession:
-    """One session with it; refuses a second request while one is under way."""
+    """One session with it, which refuses a second request before the first is answered."""
 
     def __init__(self, relay: MemoryFileRelay) -> None:
         self._relay = relay

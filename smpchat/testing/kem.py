@@ -1,4 +1,4 @@
-"""A KEM for tests: the sizes of sntrup761, made of hashes in microseconds. It keeps no secret from anybody."""
+"""A KEM for tests: the sizes of sntrup761, made of hashes in microseconds. It is not secure."""
 
 from __future__ import annotations
 

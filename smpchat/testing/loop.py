@@ -1,4 +1,4 @@
-"""An event loop whose time jumps: it never sleeps, and a minute of waiting takes no longer than its callbacks."""
+"""An event loop with simulated time: it never sleeps, and a minute of waiting takes no longer than its callbacks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """`time` moves only when nothing is left to do at the present moment, and then to the next timer.
+    """`time` advances only if nothing is left to do at the current moment, and then to the next timer.
 
-    For programs without sockets and threads: with those, waiting for them counts as nothing to do.
+    It is for programs without sockets and threads, as waiting for these would count as nothing to do.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A relay inside the test's own process and loop: the real queue service behind in-memory connections, with faults."""
+"""A relay inside the test's own process and loop: the real queue service with in-memory connections and faults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from smpchat.transport.memory import MemoryConnection, memory_pair
 
 
 class FaultKind(Enum):
-    """What goes wrong at one command."""
+    """The fault at one command."""
 
     COMMAND_LOST = auto()
     """The connection ends before the relay executes the command."""
@@ -47,7 +47,7 @@ class FaultKind(Enum):
 
 
 class Fault(Record):
-    """Something that goes wrong once, at command number ``at``, counted from 1 over all connections."""
+    """A fault that happens once, at command number ``at``, counted from 1 over all connections."""
 
     at: int
     kind: FaultKind
@@ -69,16 +69,16 @@ class MemoryRelay:
 
     Args:
         versions: SMP versions that it offers.
-        extensions: Whether it offers ours.
+        extensions: Whether it offers our extensions.
         delay: Seconds that every block takes, in each direction.
         quota: Messages that a queue holds.
     Attributes:
         commands: Every command executed, in order.
         arrivals: When each of them arrived, in the loop's time.
-        faults: What is to go wrong; each is removed once it happened.
-        rewrite: What it says in place of each answer and push; a dishonest relay says something else.
-        running: Whether it takes connections.
-        refused: Number of connections that it did not take.
+        faults: The faults; each is removed after it happened.
+        rewrite: Changes each answer and push, for tests with a dishonest relay.
+        running: Whether it accepts connections.
+        refused: Number of connections that it refused.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class MemoryRelay:
         self.refused = 0
 
     def restrict(self, versions: VersionRange) -> None:
-        """Offer these SMP versions to whoever connects from now on."""
+        """Offer these SMP versions to new connections from now on."""
         self._versions = versions
 
     def connect(self) -> MemoryConnection:
@@ -136,7 +136,7 @@ class MemoryRelay:
         task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        """Refuse connections and end those there are."""
+        """Refuse connections, and end the existing ones."""
         self.running = False
         for task in list(self._tasks):
             task.cancel()

@@ -48,7 +48,7 @@ VARIANTS = tuple(Terms(securable, key) for securable in _BOTH for key in _BOTH)
 
 
 def beginnings(terms: Terms) -> list[Step]:
-    """Every role's first steps; the initiator's agent of before version 7 makes the joiner wait."""
+    """Every role's first steps; an initiator's agent below version 7 makes the joiner wait."""
     return [
         hs.invite(terms),
         hs.request(terms, address_known=True),
@@ -61,7 +61,7 @@ def beginnings(terms: Terms) -> list[Step]:
 
 
 def events() -> list[Event]:
-    """Every event, with every combination of what it may say."""
+    """Every event, with every combination of its fields."""
     return [
         SendQueueSecured(),
         SendQueueRefused(),
@@ -91,7 +91,7 @@ def events() -> list[Event]:
 
 
 def transitions(terms: Iterable[Terms] = VARIANTS) -> Iterator[tuple[State, Event, State, tuple[Effect, ...]]]:
-    """Every legal step from every reachable state."""
+    """Every allowed step from every reachable state."""
     seen: set[State] = set()
     new = [start for variant in terms for start, _ in beginnings(variant)]
     while new:

@@ -13,7 +13,7 @@ class TransportError(Exception):
     """Blocks cannot be moved.
 
     Attributes:
-        temporary: Whether the same attempt may succeed later without anybody changing anything.
+        temporary: Whether the same attempt may succeed later although nothing was changed.
     """
 
     def __init__(self, message: str, *, temporary: bool = True) -> None:
@@ -22,7 +22,7 @@ class TransportError(Exception):
 
 
 class ConnectFailed(TransportError):
-    """No connection came about; nothing was sent. Check the address, and that this computer is online."""
+    """No connection was made, and nothing was sent. Check the address, and that this computer is online."""
 
 
 class NameNotFound(ConnectFailed):
@@ -30,11 +30,11 @@ class NameNotFound(ConnectFailed):
 
 
 class ProxyFailed(ConnectFailed):
-    """The SOCKS proxy is not there, or does not connect. The relay was not asked."""
+    """The SOCKS proxy is not running, or does not connect. The relay was not reached."""
 
 
 class AddressUnusable(ConnectFailed):
-    """The relay's address leads nowhere by any way there is: a port that does not exist, an onion host without Tor."""
+    """The relay's address cannot be used in any way: its port does not exist, or it is an onion host without Tor."""
 
 
 class OwnRelayStopped(ConnectFailed):
@@ -46,11 +46,11 @@ class OwnRelayFailed(ConnectFailed):
 
 
 class OwnRelayFolderRefused(OwnRelayFailed):
-    """Its folder cannot be used: no relay is to blame, and waiting does not help."""
+    """Its folder cannot be used. This is not the fault of a relay, and waiting does not help."""
 
 
 class AddressRefused(ConnectFailed):
-    """The relay's addresses are not ones that somebody else may have us connect to. Nothing was looked for there."""
+    """Another person named this relay, and its addresses are not allowed then. No connection was tried."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, temporary=False)
@@ -76,7 +76,7 @@ class ChainRefused(IdentityError):
 
 
 class CertificateNotCurrent(ChainRefused):
-    """A certificate that is not valid yet or any more; more often the clock of this computer is wrong."""
+    """A certificate that is not valid yet, or has expired. Often the reason is that this computer's clock is wrong."""
 
 
 class BlockConnection(Protocol):
@@ -89,7 +89,7 @@ class BlockConnection(Protocol):
 
     @property
     def peer_leaf(self) -> bytes | None:
-        """DER of the certificate whose key the peer proved to hold; None where the peer showed none."""
+        """DER of the certificate whose key the peer proved to hold; None if the peer did not show one."""
         ...
 
     async def receive(self) -> bytes:
@@ -101,19 +101,19 @@ class BlockConnection(Protocol):
         ...
 
     async def send(self, blocks: Sequence[bytes]) -> None:
-        """Hand over all ``blocks`` in one write, then wait while more is under way than the peer takes.
+        """Send all ``blocks`` in one write, then wait as long as more is on its way than the peer accepts.
 
-        The blocks are handed over before the first suspension, so that calls keep their order and a cancelled call
-        has sent all of them.
+        The blocks are sent before the first suspension, so that calls keep their order, and a cancelled call has sent
+        all of them.
 
         Raises:
             ValueError: A block is not `BLOCK_SIZE` bytes; none was sent.
-            ConnectionClosed: Before or during the call; some of the blocks may have arrived.
+            ConnectionClosed: The connection ended before or during the call; some of the blocks may have arrived.
         """
         ...
 
     async def close(self) -> None:
-        """Send what is under way, as far as the peer takes it within two seconds, and end the connection.
+        """Send the remaining data, as far as the peer accepts it within two seconds, and end the connection.
 
         May be repeated. A waiting `receive` raises `ConnectionClosed`.
         """
@@ -136,7 +136,7 @@ class Gate(Protocol):
         ...
 
     def failed(self, error: Exception) -> None:
-        """A connection that was let in came to nothing: TLS, or what begins within it, failed."""
+        """A connection that was let in failed: TLS, or the protocol inside it, did not begin."""
         ...
 
 
@@ -145,7 +145,7 @@ class Listener(Protocol):
 
     @property
     def port(self) -> int:
-        """The TCP port in use, also where port 0 was asked for."""
+        """The TCP port in use, also if port 0 was asked for."""
         ...
 
     async def close(self) -> None:

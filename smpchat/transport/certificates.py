@@ -92,7 +92,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def signing_key(key: SignaturePrivateKey) -> ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey:
-    """``key`` as `cryptography` wants it."""
+    """``key`` in the form that `cryptography` needs."""
     if isinstance(key, Ed25519PrivateKey):
         return ed25519.Ed25519PrivateKey.from_private_bytes(key.raw)
     return ed448.Ed448PrivateKey.from_private_bytes(key.raw)

@@ -1,4 +1,4 @@
-"""Whether a certificate chain is that of the relay whose fingerprint an address holds (smp-wire 2.3).
+"""Checks whether a certificate chain belongs to the relay whose fingerprint is in an address (smp-wire 2.3).
 
 Imported by whoever is going to be shown one, no earlier: `cryptography.x509` takes 12 ms or more, which a client
 spends while its relay is at work (`smpchat.transport.tls.client_stream`).
@@ -29,7 +29,7 @@ _KNOWN_EXTENSIONS = (
 
 
 def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) -> None:
-    """Check that the first certificate speaks for the identity with fingerprint ``key_hash``.
+    """Check that the first certificate was issued by the identity with fingerprint ``key_hash``.
 
     The identity is always the second certificate; the last is the only trust anchor. Host names are not checked.
 
@@ -38,7 +38,7 @@ def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) 
         key_hash: SHA-256 of the identity certificate's DER, 32 bytes.
         now: Aware time at which all of them must be valid; None leaves the dates unchecked.
     Raises:
-        ChainRefused: Anything is not as it should be.
+        ChainRefused: Something is not as it should be.
     """
     if not 2 <= len(chain) <= 4:
         raise ChainRefused(f"the relay sent {len(chain)} certificates; 2 to 4 are allowed")

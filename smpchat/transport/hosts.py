@@ -1,4 +1,4 @@
-"""Which host of a relay to connect to, and by what way: each is tried in turn, with its share of the time."""
+"""Which host of a relay to connect to, and how: each host is tried in turn, with its share of the time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Dialer(Protocol):
 
 
 class DirectDialer(Record):
-    """Connects without any proxy; names are resolved by this computer, and addresses behind ``fence`` left alone."""
+    """Connects without a proxy. Names are resolved by this computer, and addresses behind ``fence`` are not used."""
 
     fence: Fence | None = None
     reaches_onions = False
@@ -55,7 +55,7 @@ DIRECT = DirectDialer()
 
 
 def refuse(fence: Fence, host: str, port: int) -> None:
-    """Raises `AddressRefused` for a host whose text tells that it is behind the fence."""
+    """Raises `AddressRefused` for a host whose text shows that it is behind the fence."""
     reason = fence.reason_against(host, port)
     if reason is not None:
         raise AddressRefused(reason)
@@ -70,7 +70,7 @@ async def first_answering(
     dialer: Dialer = DIRECT,
     scheme: str = "",
 ) -> T:
-    """What ``begin`` makes of a connection to the first of ``hosts`` with which it succeeds.
+    """Connect to the first of ``hosts`` with which ``begin`` succeeds, and return its result.
 
     Args:
         hosts: Names or addresses of one relay, tried in this order; onion hosts first if they can be reached.
@@ -79,9 +79,9 @@ async def first_answering(
         timeout: Seconds for all of it; a host that does not answer leaves the others their share.
         scheme: Stands before each host in the message, such as ``wss://``.
     Raises:
-        ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``. Where all
-            have the same reason, it is the subclass for it.
-        ChainRefused: A host showed another relay's certificates, which is told before what became of the others.
+        ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``. If the
+            reason is the same for all, it is the subclass for this reason.
+        ChainRefused: A host showed another relay's certificates. This is reported before the errors of the other hosts.
     """
     # Never given to the system's resolver, which would tell a name server what is looked for (RFC 7686, section 2).
     onions = [host for host in hosts if host.endswith(".onion")]

@@ -1,4 +1,5 @@
-"""A relay's identity: an offline CA certificate, whose SHA-256 is in every address, and the online certificate of TLS.
+"""A relay's identity: an offline CA certificate, whose SHA-256 is in every address, and the *online certificate*, which
+the relay shows in TLS.
 
 Certificates have the names and extensions that ``smp-server init`` gives them (smp-wire 2.3), and the folder the same
 file names, so that a reference relay's files can be used here.
@@ -51,7 +52,7 @@ class Identity(Record):
     Attributes:
         ca_certificate: DER; its SHA-256 is the relay's fingerprint.
         certificate: DER of the online certificate, signed by the CA.
-        key: Of the online certificate.
+        key: Key of the online certificate.
         ca_key: Of the CA. Needed only to sign another online certificate; `load` leaves it on the disk.
     """
 
@@ -97,7 +98,7 @@ def create_identity(entropy: Entropy, now: datetime, host_names: Sequence[str]) 
         host_names: Names or addresses of the relay. The first is the online certificate's common name, as with
             ``smp-server init``; with several, all are listed as alternative names. SMP clients check neither.
     Raises:
-        IdentityError: No host name, or one that does not fit a certificate.
+        IdentityError: There is no host name, or one does not fit into a certificate.
     """
     if not host_names:
         raise IdentityError("an identity needs a host name or an IP address")
@@ -151,7 +152,7 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
         folder: Holds ``ca.crt``, ``server.crt`` and ``server.key``, and ``fingerprint`` if it was ever saved.
         now: Checks also that the certificates are valid at this aware time.
     Raises:
-        IdentityMissing: There is no such folder, or nothing of an identity in it.
+        IdentityMissing: There is no such folder, or it contains no files of an identity.
         IdentityError: A file is missing, malformed or readable by others, or they do not belong together.
     """
     present = [name for name in NEEDED_FILES if (folder / name).exists()]
@@ -197,8 +198,8 @@ def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identit
     Args:
         now: Aware time; the certificate holds from a day earlier for 999,999 days.
     Raises:
-        IdentityMissing: There is no identity to go on with.
-        IdentityError: The CA's key is not there or not its own, the CA has run out, or nothing can be written.
+        IdentityMissing: There is no identity.
+        IdentityError: The CA's key is missing or belongs to another CA, the CA has expired, or nothing can be written.
     """
     if not (folder / CA_CERTIFICATE).exists():
         raise IdentityMissing(f"there is no relay identity in {folder}")
@@ -235,7 +236,7 @@ def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identit
 
 
 def _finish_rotation(folder: Path) -> None:
-    """Takes the certificate that was written beside the new key, if the key has taken its place already."""
+    """Uses the certificate that was written together with the new key, if the new key is already in its place."""
     new = folder / (CERTIFICATE + _NEW)
     try:
         if _belong_together(_load_certificate(new), _load_key(folder / KEY)):
@@ -333,7 +334,7 @@ def _check_private(path: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a new file, readable by its owner only, down to the disk."""
+    """Write a new file, readable by its owner only, and make sure that it is on the disk."""
     # O_EXCL: neither a link that somebody put there is followed, nor a file with other rights filled.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)

@@ -51,7 +51,8 @@ async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, 
 
 
 def _is_within(address: str, every: Collection[str]) -> bool:
-    """Whether another one of these takes what comes to an address; the system lets nobody listen there as well."""
+    """Whether connections to an address already go to another of these servers, so that the system does not allow
+    listening there."""
     wildcard = WILDCARDS[":" not in address]
     return address != wildcard and wildcard in every
 
@@ -63,7 +64,7 @@ async def _listen_on_one(
     servers: list[asyncio.Server],
     port: int,
 ) -> None:
-    """Every address of one host that this computer has; at least one of them, if there are any."""
+    """Listen on all addresses of one host that this computer has. At least one must succeed, if there are any."""
     found = 0
     for address in addresses:
         at = servers[0].sockets[0].getsockname()[1] if servers else port
@@ -84,7 +85,7 @@ async def _listen_on_one(
 
 
 async def _addresses(host: str, port: int) -> list[str]:
-    """The IP addresses that a host stands for."""
+    """The IP addresses of a host."""
     if host == WILDCARDS[0]:
         return list(WILDCARDS)
     try:
@@ -97,6 +98,6 @@ async def _addresses(host: str, port: int) -> list[str]:
 
 
 def _with_zone(address: tuple[object, ...]) -> str:
-    """``fe80::1%2``: an address of one link is none without it."""
+    """``fe80::1%2``: without this part, a link-local address cannot be used."""
     zone = address[3] if len(address) == 4 else 0
     return f"{address[0]}%{zone}" if zone and "%" not in str(address[0]) else str(address[0])

@@ -39,7 +39,7 @@ class MemoryConnection:
 
     @property
     def waiting(self) -> int:
-        """Blocks that arrived and were not received."""
+        """Blocks that arrived but were not received yet."""
         return len(self._arrived)
 
     async def receive(self) -> bytes:
@@ -90,7 +90,8 @@ class MemoryConnection:
             self._land()
 
     def _land(self) -> None:
-        """What was sent first reaches the peer: timers of one moment run in no order of their own."""
+        """Make sure that blocks arrive in the order in which they were sent, because timers for the same moment have no
+        fixed order."""
         block = self._under_way.popleft()
         if block is None:
             self._peer.end("the peer closed the connection")
@@ -119,7 +120,7 @@ def memory_pair(
 
     Args:
         session_id: Of both ends.
-        leaf: Certificate that the client's end sees at the relay's.
+        leaf: Certificate of the relay's end that the client's end sees.
         capacity: Blocks that may wait in one direction, each `BLOCK_SIZE` bytes, before sending waits.
         delay: Seconds that every block takes, in each direction.
     """

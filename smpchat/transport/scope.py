@@ -1,7 +1,8 @@
-"""What a host is a way to: the internet, a network of one's own, this computer, or nothing; and a fence made of that.
+"""Where a host is: on the internet, in a network of the user, on this computer, or nowhere; and a *fence*, which limits
+this.
 
-Who names a relay tells those who write to it to connect there. Behind a fence a name counts as the address that it
-resolves to, and the connection goes to that very address: a name may mean another one the next moment.
+A person who names a relay makes others connect to it. With a fence, a name counts as the address to which it resolves,
+and the connection goes to exactly that address, because the name may lead to another one a moment later.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _scope_of_6(ip: ipaddress.IPv6Address) -> Scope:
 
 
 def scope_as_written(host: str) -> Scope | None:
-    """Where a host is, as far as its text tells; None for a name that has to be resolved."""
+    """Where a host is, as far as its text tells; None for a name that must be resolved."""
     # NFKC as resolvers do it: full-width digits, too, make an address.
     name = unicodedata.normalize("NFKC", host).strip("[]").rstrip(".").lower()
     try:
@@ -106,17 +107,18 @@ def scope_as_written(host: str) -> Scope | None:
 
 
 class Fence(Record):
-    """Where a relay may be that somebody else named.
+    """Where a relay that another person named may be.
 
     Attributes:
-        beside: Scopes in which it may be beside the internet: those of our own relay, whose users are our neighbours.
+        beside: Scopes in which it may be, besides the internet: those of our own relay, whose users are in the same
+            network.
     """
 
     beside: frozenset[Scope] = frozenset()
 
     @staticmethod
     def around(own_hosts: Iterable[str]) -> Fence:
-        """The fence of somebody whose own relays have these hosts."""
+        """The fence of a user whose own relays have these hosts."""
         scopes = {scope_as_written(host) for host in own_hosts}
         beside = {scope for scope in scopes if scope not in (None, Scope.PUBLIC, Scope.NOWHERE)}
         if Scope.LOOPBACK in beside:  # whoever reaches us is on this computer, and can reach all that it can
@@ -131,7 +133,7 @@ class Fence(Record):
         return scope is Scope.PUBLIC or scope in self.beside
 
     def reason_against(self, host: str, port: int) -> str | None:
-        """Why a host is not even looked up, as far as its text and the port tell."""
+        """Why a host is not even resolved, according to its text and the port."""
         scope = scope_as_written(host)
         if scope is not None and not self._admits(scope):
             return f"{scope}, and someone else named it"
@@ -141,7 +143,7 @@ class Fence(Record):
         return None
 
     def check(self, hosts: Iterable[str], port: int) -> None:
-        """Raises `AddressRefused` unless one of a relay's hosts may be connected to, as far as their text tells."""
+        """Raises `AddressRefused` unless at least one of a relay's hosts may be used, according to their text."""
         reasons = []
         for host in hosts:
             reason = self.reason_against(host, port)

@@ -19,9 +19,10 @@ class SocksDialer(Record):
     """A `smpchat.transport.hosts.Dialer` through a proxy.
 
     Args:
-        user, password: Offered to the proxy. Tor puts streams with different ones on different circuits, so that relays
-            cannot be seen to have a client in common (tor(1), ``IsolateSOCKSAuth``); other proxies ignore them.
-        fence: Hosts behind it are left alone, as far as their text tells: the proxy resolves names.
+        user, password: Offered to the proxy. Tor puts streams with different values on different circuits, so that
+            relays cannot notice that they have a client in common (tor(1), ``IsolateSOCKSAuth``); other proxies ignore
+            them.
+        fence: Hosts behind it are not used, as far as their text shows; names are resolved by the proxy.
     """
 
     proxy: SocksProxy

@@ -1,4 +1,4 @@
-"""Where a SOCKS5 proxy is: the address that people give, apart from what connects through it."""
+"""The address of a SOCKS5 proxy that people give; it is separate from the code that connects through it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
 def tune(connected: socket.socket) -> None:
-    """Send small writes at once and find dead peers; whatever of it the platform has.
+    """Send small writes at once and find dead peers, as far as the platform supports it.
 
     Without TCP_NODELAY a push to an idle client waits about 43 ms for its delayed acknowledgement (smp-wire 2.5).
     """
@@ -38,7 +38,7 @@ def tune(connected: socket.socket) -> None:
 
 
 def acknowledge_now(connected: socket.socket) -> None:
-    """Acknowledge what was read without delay. The kernel forgets the wish, so it is repeated after each read."""
+    """Acknowledge what was read without delay. The kernel forgets this setting, so it is repeated after each read."""
     if hasattr(socket, "TCP_QUICKACK"):
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
@@ -47,9 +47,9 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
     """A connected socket to the address of ``host`` that answers first.
 
     Args:
-        admits: Told an IP address, whether it may be connected to; any may if None.
+        admits: Says whether an IP address may be used; None: all may.
     Raises:
-        AddressRefused: ``admits`` admits none of them.
+        AddressRefused: ``admits`` allows none of them.
         OSError: The name does not resolve, or no address answers: then the error of the first address.
     """
     loop = asyncio.get_running_loop()
@@ -83,14 +83,15 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
 
 
 def _few(addresses: Sequence[Address]) -> list[Address]:
-    """The first of each family: a name may have any number, and a computer only one of the families."""
+    """The first few of each family: a name may have any number of addresses, and a computer only one of the
+    families."""
     families = {address[0] for address in addresses}
     few = {family: [a for a in addresses if a[0] == family][:MAX_BEHIND_FENCE] for family in families}
     return [address for address in addresses if address in few[address[0]]]
 
 
 def _written_out(host: str, port: int) -> Sequence[Address]:
-    """The address that ``host`` is, if it is no name: found without the threads that asyncio asks about names."""
+    """The address in ``host``, if it is not a name; it is found without the threads that asyncio uses for names."""
     try:  # of bytes: Python would import the codec for names in other letters
         return socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):

@@ -95,7 +95,7 @@ def session_identifier(tls: ssl.SSLObject) -> bytes:
     """The client's Finished message: 12 bytes with TLS 1.2, 32 or 48 with TLS 1.3 (smp-wire 2.4).
 
     Raises:
-        ConnectionClosed: The session was resumed, or OpenSSL does not tell: then the two ends may not agree on it.
+        ConnectionClosed: The session was resumed, or OpenSSL does not tell; then both ends may have different values.
     """
     if tls.session_reused:
         raise ConnectionClosed("the peer resumed a TLS session, which has no session identifier of its own")
@@ -123,7 +123,7 @@ class TLSConnection:
 
     @property
     def peer_leaf(self) -> bytes | None:
-        """DER of the relay's certificate; None at the relay."""
+        """DER of the relay's certificate; None on the relay's side."""
         return self._peer_leaf
 
     @property
@@ -166,7 +166,7 @@ class TLSConnection:
 
 
 async def plain_blocks(stream: TLSStream) -> TLSConnection:
-    """Blocks one after the other, with nothing around them."""
+    """Blocks one after the other, without a frame."""
     return TLSConnection(stream)
 
 
@@ -205,7 +205,7 @@ async def client_stream(
     Args:
         read_size: Bytes that one read takes at most.
     Raises:
-        OSError: The handshake failed; an `ssl.SSLError` if TLS is to blame.
+        OSError: The handshake failed; it is an `ssl.SSLError` if TLS is the reason.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -342,7 +342,7 @@ async def serve(
         context: In place of `server_context`.
         gate: Decides whom to let in.
     Raises:
-        ListenFailed: The address is taken or not of this computer.
+        ListenFailed: The address is in use, or does not belong to this computer.
     """
     listener: TLSListener[BlockConnection] = TLSListener(
         context or server_context(identity), on_connection, handshake_timeout, plain_blocks, gate

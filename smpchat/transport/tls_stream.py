@@ -1,9 +1,9 @@
-"""TLS over an asyncio transport as a pump between OpenSSL and the socket; whoever frames the bytes pulls them out.
+"""TLS over an asyncio transport, as a pump between OpenSSL and the socket; the layer above reads the bytes.
 
 asyncio's own SSL layer holds a 256 KiB buffer for every connection and hides the channel binding and the server's
 tickets. Here ciphertext waits in OpenSSL's memory buffer until it is wanted, and reading from the socket pauses while
 more than `HIGH_WATER` bytes wait, so that a peer cannot make the buffer grow. All connections of a loop read into one
-buffer, because what came is copied on before the next one reads.
+buffer, because its content is copied before the next one reads.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TLSStream(asyncio.BufferedProtocol):
     """One TLS connection over a TCP transport.
 
     Args:
-        context: With the certificates and limits of this side.
+        context: Contains the certificates and limits of this side.
         server_side: Which side of the handshake this is. A client sends no server name (smp-wire trap 8).
         on_open: Called when TCP is up; may `abort`.
         read_size: Bytes that one read takes at most.
@@ -88,7 +88,7 @@ class TLSStream(asyncio.BufferedProtocol):
 
     @property
     def peer_host(self) -> str | None:
-        """The other end's IP address; None before TCP is up and where there is none."""
+        """The other end's IP address; None before TCP is connected, and if there is none."""
         name = None if self._transport is None else self._transport.get_extra_info("peername")
         return str(name[0]) if isinstance(name, tuple) and name else None
 
@@ -109,7 +109,7 @@ class TLSStream(asyncio.BufferedProtocol):
         return bytes(data)
 
     async def _more(self) -> None:
-        """Until more may be there to read. Raises `ConnectionClosed` at the end."""
+        """Wait until there may be more to read. Raises `ConnectionClosed` at the end."""
         if self._end is not None:
             raise ConnectionClosed(self._end)
         if self._reader is not None:
@@ -154,14 +154,15 @@ class TLSStream(asyncio.BufferedProtocol):
         self._flush()
 
     async def drain(self) -> None:
-        """Wait until the socket takes more. Raises `ConnectionClosed` if it never will."""
+        """Wait until the socket accepts more. Raises `ConnectionClosed` if it never will."""
         if not self._writable.is_set():
             await self._writable.wait()
             if self._end is not None or self._lost.done():
                 raise ConnectionClosed(self._end or self._loss)
 
     async def close(self) -> None:
-        """Say goodbye, let the peer take what waits for at most `CLOSE_GRACE`, and close; may be repeated."""
+        """Say goodbye, let the peer receive the remaining data for at most `CLOSE_GRACE`, and close. It may be called
+        again."""
         if self._transport is None:
             return
         if self._handshake.done() and not self._transport.is_closing():
@@ -196,7 +197,7 @@ class TLSStream(asyncio.BufferedProtocol):
             self._on_open(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """asyncio: where to put what comes."""
+        """asyncio: where to put the bytes that arrive."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -302,6 +303,6 @@ class TLSStream(asyncio.BufferedProtocol):
 
 
 def _retrieve(future: asyncio.Future[None]) -> None:
-    """Keep asyncio from reporting a failure that nobody waits for any more."""
+    """Prevent asyncio from reporting a failure for which no caller waits any more."""
     if not future.cancelled():
         future.exception()

@@ -1,11 +1,11 @@
 """Blocks over WebSocket inside TLS: each binary message is one block (smp-wire 2.7).
 
-The library ``websockets`` frames and checks; bytes come from the same TLS streams as those of
-`smpchat.transport.tls`, so contexts, session identifier, limits and closing are the same. Bytes are read only while
-somebody waits for a block: what may pile up is one block here and `HIGH_WATER` bytes of ciphertext below.
+The library ``websockets`` frames and checks; bytes come from the same TLS streams as those of `smpchat.transport.tls`,
+so contexts, session identifier, limits and closing are the same. Bytes are read only while a caller waits for a block,
+so at most one block here and `HIGH_WATER` bytes of ciphertext below can pile up.
 
-The relay takes any path, and a request without a host: the official client's ``Host`` is empty. Pings are answered and
-never sent, since SMP has its own.
+The relay accepts any path, and a request without a host, because the official client's ``Host`` is empty. Pings are
+answered and never sent, since SMP has its own.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _library_log.setLevel(logging.WARNING)
 
 
 class BlockRefused(ConnectionClosed):
-    """The peer sent a message that is no block, and was told that this ends the connection. Close it."""
+    """The peer sent a message that is not a block, and was told that this ends the connection. Close it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the peer sent {reason}", temporary=False)
@@ -66,8 +66,8 @@ class WebSocketConnection:
 
     Args:
         stream: Closed with the connection.
-        protocol: Open; what it has to send was sent.
-        early: What came together with the upgrade.
+        protocol: It is open, and its pending bytes were sent.
+        early: The bytes that arrived together with the upgrade.
     """
 
     def __init__(self, stream: TLSStream, protocol: Protocol, early: Iterable[Event] = ()) -> None:
@@ -95,7 +95,7 @@ class WebSocketConnection:
         """See `BlockConnection.receive`.
 
         Raises:
-            BlockRefused: The next message is no block.
+            BlockRefused: The next message is not a block.
         """
         while not self._blocks:
             if self._end is not None:
@@ -128,7 +128,7 @@ class WebSocketConnection:
         await self._stream.close()
 
     def _take(self, events: Iterable[Event]) -> None:
-        """Put messages together; the first thing that ends the connection is what `receive` will raise."""
+        """Assemble messages; `receive` will raise the first error that ends the connection."""
         for event in events:
             if isinstance(event, Frame) and self._end is None:
                 if event.opcode in _MESSAGE:
@@ -158,7 +158,8 @@ class WebSocketConnection:
 
 
 def _flush(protocol: Protocol, stream: TLSStream) -> bool:
-    """Send what the protocol has to say; whether that was anything. A stream that ended tells so when it is read."""
+    """Send the pending bytes of the protocol. Returns whether there were any. If the stream has ended, this is noticed
+    when it is read."""
     parts = [part for part in protocol.data_to_send() if part]  # an empty one asks to close, which others do
     if not parts:
         return False
@@ -213,7 +214,7 @@ async def _ask(stream: TLSStream, uri: WebSocketURI) -> WebSocketConnection:
 
 
 async def _first_event(stream: TLSStream, protocol: Protocol) -> list[Event]:
-    """The request or answer, with whatever came together with it. The library limits its size."""
+    """The request or answer, with the bytes that arrived together with it. The library limits its size."""
     while not (events := protocol.events_received()):
         if protocol.handshake_exc is not None:
             _flush(protocol, stream)

@@ -1,7 +1,7 @@
-"""Files at relays: what they are encrypted to, how they are described, and sessions with the relays that keep them.
+"""Files at relays: their encryption, their descriptions, and sessions with the relays that store them.
 
-A file is padded, sealed once as a whole, and cut into chunks; a relay knows nothing but chunks. Its description, which
-travels as a message, tells a recipient where they are and how to open them (xftp-wire 0).
+A file is padded, sealed as a whole, and cut into chunks; a relay only knows chunks. Its description, which is sent as a
+message, says where the chunks are and how to decrypt them (xftp-wire 0).
 
 Errors that a caller meets are those of `smpchat.transport` and `smpchat.client`, the handshake errors of
 `smpchat.protocol`, and::

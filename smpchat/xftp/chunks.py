@@ -1,4 +1,4 @@
-"""How an encrypted file is cut (xftp-wire 3.1), and how large it can be."""
+"""How an encrypted file is cut into chunks (xftp-wire 3.1), and how large it can be."""
 
 from __future__ import annotations
 

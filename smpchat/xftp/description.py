@@ -1,8 +1,8 @@
-"""The description of a file: where its chunks are, and how to open them; YAML (xftp-wire 4).
+"""The description of a file: where its chunks are, and how to decrypt them, in YAML (xftp-wire 4).
 
-What is read comes from whoever sent the file. Its text is bounded before it is looked at; it is taken as a stream of
-events, so that nothing in it is built but lists, mappings and texts, without the references that make few bytes into
-many; and every number is checked against what the largest file needs.
+A description comes from the sender of the file. The length of its text is checked first. It is read as a stream of
+events, so that only lists, mappings and texts are made from it, without the references that turn few bytes into many.
+Every number is checked against the needs of the largest file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _UNITS = (("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10), ("", 1))
 
 
 class Party(StrEnum):
-    """Whose description it is: keys and ids in it are theirs."""
+    """Whose description it is; the keys and ids in it belong to this person."""
 
     RECIPIENT = "recipient"
     SENDER = "sender"
@@ -63,7 +63,7 @@ class DescribedChunk(Record):
 
 
 class Redirect(Record):
-    """That the file holds the description of another one, whose sizes and SHA-512 these are."""
+    """Says that the file contains the description of another file, with these sizes and SHA-512."""
 
     size: int
     digest: bytes
@@ -74,8 +74,8 @@ class FileDescription(Record):
 
     Attributes:
         size: Bytes of all chunks.
-        digest: SHA-512 of all of them.
-        key, nonce: Of the box that they are.
+        digest: SHA-512 of all chunks together.
+        key, nonce: Key and nonce of the box that the chunks form.
         chunks: In order.
     """
 
@@ -92,12 +92,12 @@ class FileDescription(Record):
 
 
 def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescription:
-    """The file that a text describes.
+    """The file that the text describes.
 
     Args:
-        party: Whose description it has to be.
+        party: Whose description it must be.
     Raises:
-        DecodeError: It is none, or of a file that cannot be; ``what`` says so in lower-case words.
+        DecodeError: It is not a description, or describes an impossible file; ``what`` says so in lower-case words.
     """
     if len(text) > MAX_TEXT:
         raise DecodeError(f"it has {len(text):,} characters, and the limit is {MAX_TEXT:,}")
@@ -135,7 +135,7 @@ def _tree(text: str) -> Any:
 
 
 class _Events:
-    """Takes a tree out of a stream of events, and refuses what no description needs."""
+    """Makes a tree from a stream of events, and refuses what descriptions do not need."""
 
     def __init__(self, events: Iterable[Any]) -> None:
         self._events: Iterator[Any] = iter(events)
@@ -235,7 +235,7 @@ def _redirect(found: dict[str, Any]) -> Redirect | None:
 
 
 class _Gathered:
-    """What several replicas say of one chunk."""
+    """What several replicas say about one chunk."""
 
     def __init__(self) -> None:
         self.replicas: list[DescribedReplica] = []
@@ -302,7 +302,7 @@ def _described(number: int, chunk: _Gathered, default: int) -> DescribedChunk:
 
 
 def format_size(size: int) -> str:
-    """The largest unit that leaves nothing over."""
+    """The largest unit that divides the size without a remainder."""
     unit, bytes_of = next(one for one in _UNITS if size % one[1] == 0)
     return f"{size // bytes_of}{unit}"
 
@@ -346,6 +346,6 @@ def _chunk_line(chunk: DescribedChunk, replica: DescribedReplica, *, first: bool
 
 
 def _quoted(server: str) -> str:
-    """As it is, unless its hosts have letters that mean something else in YAML."""
+    """The address as it is, unless its hosts contain characters with a special meaning in YAML."""
     plain = server.isascii() and not set(server) & set("[]{}#&*!|>'\"%`\\ ")
     return server if plain else "'" + server.replace("'", "''") + "'"

@@ -1,7 +1,7 @@
-"""A file as relays get it: name, content and filler in one box, whose tag is last (xftp-wire 3).
+"""A file in the form that relays get: name, content and filler in one box, with its tag at the end (xftp-wire 3).
 
-Both directions block, and take a file piece by piece: what they hold of it is a few megabytes. SHA-512 is computed
-beside encryption, and what comes out is written beside both, each in a thread of its own: each takes about as long.
+Both directions block, and handle a file piece by piece, so that only a few megabytes are in memory. SHA-512, encryption
+and writing run at the same time, each in a thread of its own, as each takes about as long.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class SourceChanged(OSError):
 
 
 def header_of(name: str) -> bytes:
-    """The header with a name, shortened to what fits. Nobody uses it: the message has the name (xftp-wire 3)."""
+    """The header with a name, shortened to what fits. It is not used, because the message contains the name (xftp-wire
+    3)."""
     # Longer ones wrap their length byte in the reference (xftp-wire trap 14).
     data = name.encode("utf-8", "replace")[:MAX_NAME].decode("utf-8", "ignore").encode()
     return short_bytes.write(data) + _extra.write(None)
@@ -57,12 +58,12 @@ def encrypt_file(
     """Encrypt a file.
 
     Args:
-        source: Gives the file's bytes; what comes behind the first ``size`` of them is left out.
+        source: Returns the file's bytes; everything after the first ``size`` bytes is left out.
         target: Gets the encrypted file.
         name: Goes into the encrypted file.
         entropy: For key and nonce.
-        progress: Told bytes of the file itself.
-        sizes: Of the chunks, if not as `encrypted_sizes` has them.
+        progress: Called with the number of bytes of the file itself.
+        sizes: Sizes of the chunks, if they differ from those of `encrypted_sizes`.
     Returns:
         Key, nonce, SHA-512 of the encrypted file, and its chunks.
     Raises:
@@ -96,7 +97,7 @@ def encrypt_file(
 
 
 class _Plain:
-    """What is sealed: a prefix, the file, and filler without end."""
+    """The data to be sealed: a prefix, the file, and endless filler."""
 
     def __init__(self, prefix: bytes, source: BinaryIO, size: int) -> None:
         self._prefix = prefix
@@ -117,7 +118,7 @@ class _Plain:
 
 
 def _pieces(sizes: Sequence[int]) -> Iterator[int]:
-    """Sizes of the pieces of all chunks, none of which belongs to two."""
+    """Sizes of the pieces of all chunks; no piece belongs to two chunks."""
     for size in sizes:
         for start in range(0, size, _PIECE):
             yield min(_PIECE, size - start)
@@ -146,11 +147,11 @@ class _ChunkDigests:
 
 
 class _Behind:
-    """What is done with pieces while the next one is made: each kind of work in order, in a thread of its own.
+    """The work on pieces while the next one is made: each kind of work is done in order, in a thread of its own.
 
     Args:
         total: Bytes of all pieces.
-        works: Each is told every piece; what it raises is raised by whatever is called next.
+        works: Each is called with every piece. Its errors are raised by the next call.
     """
 
     _BUFFERS = 3
@@ -170,7 +171,7 @@ class _Behind:
             thread.shutdown(cancel_futures=True)
 
     def space(self, size: int) -> memoryview:
-        """Where the next piece goes, at most as large as the largest one; `pass_on` comes before the next call."""
+        """Space for the next piece, at most as large as the largest one; call `pass_on` before the next call."""
         if len(self._spaces) < self._BUFFERS:
             view = memoryview(bytearray(self._size))
         else:
@@ -181,7 +182,7 @@ class _Behind:
         return view[:size]
 
     def pass_on(self, piece: memoryview) -> None:
-        """The space that was given last has a piece now."""
+        """The last space now contains a piece."""
         if self._threads:
             jobs = (thread.submit(work, piece) for thread, work in zip(self._threads, self._works, strict=True))
             self._spaces[-1][1].extend(jobs)
@@ -210,15 +211,15 @@ def decrypt_file(
 
     Args:
         source: The encrypted file; read from its beginning.
-        target: Gets the file's bytes, which nobody may look at before this returns: only then they are authentic.
+        target: Gets the file's bytes, which must not be used before this returns: only then they are authentic.
         digest: SHA-512 of the encrypted file.
-        progress: Told bytes of the encrypted file.
+        progress: Called with the number of bytes of the encrypted file.
         named: Told the name that is in it, once all of it is known to be what was sealed; perhaps no UTF-8.
     Returns:
         How many bytes the file has.
     Raises:
         VerificationError: It is not the file that was described, or not sealed with this key.
-        DecodeError: It does not hold a file.
+        DecodeError: It does not contain a file.
     """
     length = source.seek(0, 2)
     source.seek(0)
@@ -262,7 +263,7 @@ def _read_all(source: Any, view: memoryview) -> None:
 
 
 class _Content:
-    """Takes apart what is in the box, as it comes."""
+    """Parses the content of the box as it arrives."""
 
     def __init__(self, target: BinaryIO, length: int) -> None:
         self._target = target
@@ -287,7 +288,7 @@ class _Content:
         self._left -= len(own)
 
     def _header(self, start: bytes) -> tuple[int, int]:
-        """Bytes of the file, and where in the box they begin."""
+        """Bytes of the file, and their position in the box."""
         reader = Reader(start)
         length = int64.read(reader)
         self.name = short_bytes.read(reader)  # a name, of which old agents garble what is not ASCII (xftp-wire 10, 7)

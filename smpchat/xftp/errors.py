@@ -6,7 +6,8 @@ from smpchat.protocol.xftp.errors import DIGEST, XFTPError
 
 
 class ChunkDamaged(XFTPError):
-    """What a relay sent is not the chunk that the description names. Another try, or another replica, may be right."""
+    """A relay sent something that is not the chunk in the description. Another try, or another replica, may be
+    right."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(DIGEST)

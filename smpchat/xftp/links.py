@@ -1,4 +1,4 @@
-"""Links to files, and descriptions that lead to another one because they would not fit a link (xftp-wire 4.1)."""
+"""Links to files, and descriptions that point to another one because it would not fit into a link (xftp-wire 4.1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINK = late(r"(?:simplex:/|https://[^/#?\s]{1,255}/)file/?#/?\?(?P<query>.*)")
 
 
 class FileLink(Record):
-    """A link: the file, and what else the program that made it wrote there."""
+    """A link: the file, and other data that the program that made the link wrote into it."""
 
     description: FileDescription
     data: str | None = field(default=None, repr=False)
@@ -45,17 +45,17 @@ def write_file_link(link: FileLink) -> str:
 
 
 def redirect_to(description: FileDescription) -> Redirect:
-    """What the description of a file has to say that holds this description."""
+    """The redirect for the description of a file that contains this description."""
     return Redirect(description.size, description.digest)
 
 
 def follow(redirect: Redirect, content: bytes) -> FileDescription:
-    """The file that a description leads to.
+    """The file to which a description points.
 
     Args:
-        content: Of the file that the description with ``redirect`` names.
+        content: Content of the file that the description with ``redirect`` names.
     Raises:
-        DecodeError: It is no description, or of another file, or leads further.
+        DecodeError: It is not a description, describes another file, or points further.
     """
     if len(content) > MAX_TEXT:
         raise DecodeError("the description that the link leads to is too long")

@@ -1,4 +1,4 @@
-"""Whether a relay of files does what it should: the smallest chunk goes up, comes down, and is deleted again."""
+"""Tests whether a file relay works: uploads the smallest chunk, downloads it, and deletes it again."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ async def probe_files(
 
     Args:
         address: With the password for new files, if the relay wants one.
-        report: Called after each step; the first that fails is the last. A chunk that was made is deleted all the same.
+        report: Called after each step; the first that fails is the last. Even then, the chunk is deleted if it was
+            made.
         timeout: Seconds for connecting, and again for each step.
         now: Calendar time, for the dates of certificates.
     Returns:

@@ -1,4 +1,4 @@
-"""By what way each relay of files is reached: directly, or through a SOCKS proxy."""
+"""How each file relay is reached: directly, or through a SOCKS proxy."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class FileRoutes:
-    """Opens connections to relays of files.
+    """Opens connections to file relays.
 
     Args:
-        entropy: For what keeps this client's streams apart at the proxy.
-        route: How to reach a relay; asked at each connection. A relay that somebody else named needs a fence.
-        proxy: The SOCKS proxy for all relays but local ones, if any; asked at each connection.
+        entropy: Source of the random values that keep this client's streams separate at the proxy.
+        route: How to reach a relay; asked at each connection. A relay that another person named needs a fence.
+        proxy: The SOCKS proxy for all relays except local ones, if any; asked at each connection.
     """
 
     def __init__(

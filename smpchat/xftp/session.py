@@ -1,7 +1,7 @@
-"""A session with a relay of files: the hello, then one request after the other (xftp-wire 1.3 and 2.2).
+"""A session with a file relay: the hello, then one request after the other (xftp-wire 1.3 and 2.2).
 
-A request that fails on its way ends the session, since nobody can tell what the connection still holds of it. A relay's
-ERR does not, unless it answers an upload (xftp-wire trap 12).
+A request that fails on its way ends the session, because it is not known how much of it is still in the connection. A
+relay's ERR does not, unless it answers an upload (xftp-wire trap 12).
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ async def connect(
 
     Args:
         server: Its hosts are tried in order.
-        network: By what way to reach it.
+        network: How to reach it.
         entropy: For the keys of downloads.
         versions: XFTP versions to agree on one of.
-        response_timeout: Seconds in which something has to happen within a request.
+        response_timeout: Seconds in which something must happen within a request.
         now: Calendar time, for the dates of certificates.
         greeted: Called when the relay is reached, before the hellos.
     Raises:
@@ -137,8 +137,8 @@ async def _greet(
 class FileSession:
     """One session; made by `connect`. One request at a time.
 
-    Errors of every request: `XFTPError` for the relay's ERR, `NoResponse`, a `TransportError`, if there is no usable
-    answer; then the session has ended, and the relay may have carried out what was asked.
+    Errors of every request: `XFTPError` for the relay's ERR; `NoResponse`, a `TransportError`, if there is no usable
+    answer. Then the session has ended, and the relay may have executed the request.
 
     Attributes:
         server: The relay, as its address names it.
@@ -159,7 +159,7 @@ class FileSession:
 
     @property
     def closed(self) -> asyncio.Event:
-        """Set when the session has ended. Nobody reads while nothing is asked: look here before the next request."""
+        """Set when the session has ended. Between requests nothing is read, so look here before the next request."""
         if not self._closed.is_set() and self._connection.is_lost:
             self._end("the relay closed the connection", None)
         return self._closed
@@ -185,7 +185,7 @@ class FileSession:
             size: One of `CHUNK_SIZES`.
             digest: SHA-256 of its bytes.
             recipient_keys: At least one.
-            password: What the relay wants of those who put files there, if anything.
+            password: The password that the relay needs for uploads, if any.
         Returns:
             The sender's id, and each recipient's in the order of their keys.
         """
@@ -202,7 +202,7 @@ class FileSession:
     async def add_recipients(
         self, sender_id: bytes, sender_key: Ed25519PrivateKey, recipient_keys: Sequence[Ed25519PublicKey]
     ) -> tuple[bytes, ...]:
-        """Let more people get a chunk; their ids, in the order of their keys."""
+        """Allow more people to get a chunk. Returns their ids, in the order of their keys."""
         ids: tuple[bytes, ...] = ()
         for start in range(0, len(recipient_keys), MAX_KEYS):
             some = tuple(recipient_keys[start : start + MAX_KEYS])
@@ -217,10 +217,10 @@ class FileSession:
         size: int,
         body: AsyncIterator[Buffer] | Iterable[Buffer],
     ) -> None:
-        """Upload a chunk; again if need be, since the relay takes one that it has.
+        """Upload a chunk. This may be repeated, because the relay accepts a chunk that it already has.
 
         Args:
-            body: ``size`` bytes. What it raises is raised, and ends the session.
+            body: ``size`` bytes. Its errors are raised, and end the session.
         """
         async with self._request():
             async with asyncio.timeout(self._response_timeout) as limit:
@@ -241,12 +241,13 @@ class FileSession:
     async def get(
         self, recipient_id: bytes, recipient_key: Ed25519PrivateKey, size: int, digest: bytes
     ) -> AsyncGenerator[memoryview, None]:
-        """Download a chunk, as pieces that are its bytes only once the last one has come. Each holds until the next.
+        """Download a chunk in pieces, which are authentic only when the last one has arrived. Each piece is valid until
+        the next.
 
         Args:
             size, digest: What its description says.
         Raises:
-            ChunkDamaged: It is not that chunk: after some pieces, or the last one.
+            ChunkDamaged: It is not the right chunk; raised after some pieces, or the last one.
         """
         async with self._request():
             own = X25519PrivateKey.generate(self._entropy)
@@ -283,7 +284,7 @@ class FileSession:
                 raise ChunkDamaged("its digest is wrong")
 
     async def _batches(self, answer: Answer, size: int) -> AsyncGenerator[tuple[list[memoryview], bytes], None]:
-        """What follows a block: the bytes of a chunk, several pieces together, and what of the tag is behind them.
+        """The bytes after a block: several pieces of a chunk together, and the part of the tag after them.
 
         Raises:
             ChunkDamaged: More comes than that.
@@ -308,7 +309,7 @@ class FileSession:
                 return
 
     async def acknowledge(self, recipient_id: bytes, recipient_key: Ed25519PrivateKey) -> None:
-        """Give up one's access to a chunk."""
+        """Give up our access to a chunk."""
         await self._ask(FAck(), recipient_id, recipient_key, Ok)
 
     async def ping(self) -> None:
@@ -324,7 +325,7 @@ class FileSession:
 
     @asynccontextmanager
     async def _request(self) -> AsyncIterator[None]:
-        """Around one request: what goes wrong with it ends the session."""
+        """Wraps one request: its errors end the session."""
         if self._busy:
             raise LocalProtocolError("a session with a file relay handles one request at a time")
         if self.closed.is_set():
@@ -365,7 +366,7 @@ class FileSession:
     async def _send(
         self, command: FileCommand, entity_id: bytes, key: Ed25519PrivateKey | None
     ) -> tuple[FileAnswer, Answer]:
-        """The relay's answer to a command that is a block and nothing more."""
+        """The relay's answer to a command that consists of one block."""
         block = signed_block(key, self._connection.session_id, entity_id, encode_command(command))
         async with asyncio.timeout(self._response_timeout):
             answer = await self._connection.request((block,))
@@ -409,7 +410,7 @@ class FileSession:
 
 
 def _opened(opener: Opener, hashed: _Hash, pieces: list[memoryview], space: memoryview) -> memoryview:
-    """What is in some pieces of a box, one behind the other, put into ``space``; ``hashed`` takes it, too."""
+    """Decrypt some pieces of a box, one after the other, into ``space`` and ``hashed``."""
     size, at = sum(map(len, pieces)), 0
     output = (space if len(space) >= size else memoryview(bytearray(size)))[:size]
     for piece in pieces:
@@ -431,7 +432,7 @@ async def _each(parts: AsyncIterator[Buffer] | Iterable[Buffer]) -> AsyncIterato
 async def _paced(
     block: bytes, body: AsyncIterator[Buffer] | Iterable[Buffer], size: int, limit: asyncio.Timeout, seconds: float
 ) -> AsyncIterator[Buffer]:
-    """An upload's parts, each small enough that the relay has to take one in ``seconds``."""
+    """The parts of an upload, each so small that the relay must accept one in ``seconds``."""
     loop = asyncio.get_running_loop()
     yield block
     left = size

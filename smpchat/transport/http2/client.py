@@ -1,4 +1,4 @@
-"""The client's side: one question at a time, and its answer."""
+"""The client's side: one request at a time, and its answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ relay is far away."""
 
 
 class Answer:
-    """What a relay answers, from its first byte on."""
+    """A relay's answer, from its first byte on."""
 
     def __init__(self, body: Body, status: int, complete: bool) -> None:
         self.body = body
@@ -35,7 +35,7 @@ class Answer:
 
 
 class HTTP2Client(Link):
-    """A connection to a relay of files; made by `connect`. One request at a time, by one task at a time."""
+    """A connection to a file relay; made by `connect`. One request at a time, by one task at a time."""
 
     def __init__(self, stream: TLSStream, authority: str) -> None:
         super().__init__(stream, client=True, window=WINDOW)
@@ -49,9 +49,9 @@ class HTTP2Client(Link):
         """Send a body, and begin to read the answer.
 
         Args:
-            parts: Of the body, each sent when the relay has room for it; none for an empty body.
+            parts: Parts of the body, each of which is sent when the relay has room for it; none for an empty body.
         Raises:
-            ConnectionClosed: Before the answer began; the relay may have carried out what was asked.
+            ConnectionClosed: The connection ended before the answer began; the relay may have executed the request.
         """
         if self._body is not None:
             self._body.drop()  # of an answer whose rest nobody wanted
@@ -69,7 +69,7 @@ class HTTP2Client(Link):
         return Answer(body, self._status, sent)
 
     async def wait(self, news: asyncio.Event) -> None:
-        """See `Link.wait`: whoever waits reads."""
+        """See `Link.wait`: the caller that waits also reads."""
         while not news.is_set():
             await self._pump()
 

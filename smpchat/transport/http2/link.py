@@ -1,4 +1,5 @@
-"""One HTTP/2 connection of either side: bodies that come and go piece by piece, windows, and what a peer may not do."""
+"""One HTTP/2 connection, for both sides: it sends and receives bodies piece by piece, handles windows, and limits what
+a peer may do."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDict
 
 
 def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
-    """Where all connections of a loop read to: what is there is copied on before another one reads."""
+    """The read buffer of all connections of a loop; its content is copied before another connection reads."""
     buffer = _buffers.get(loop)
     if buffer is None:
         buffer = _buffers[loop] = memoryview(bytearray(_READ))
@@ -69,11 +70,11 @@ class HTTP2Refused(ConnectionClosed):
 
 
 class StreamEnded(ConnectionClosed):
-    """The peer has ended this one request or answer before it was whole."""
+    """The peer has ended this request or answer before it was complete."""
 
 
 class Body:
-    """The bytes of one request or answer as they come; each can be taken once."""
+    """The bytes of one request or answer as they arrive; each can be read once."""
 
     def __init__(self, link: Link, stream_id: int) -> None:
         self._link = link
@@ -84,10 +85,10 @@ class Body:
         self._news = asyncio.Event()
 
     async def next(self) -> memoryview | None:
-        """The next bytes, as many as came together; None behind the last ones.
+        """The next bytes, as many as arrived together; None after the last ones.
 
         Raises:
-            ConnectionClosed: There will be no more, though there should.
+            ConnectionClosed: There will be no more bytes, although there should be.
         """
         while not self._pieces:
             if self._failure is not None:
@@ -101,7 +102,7 @@ class Body:
         return piece
 
     async def take(self, size: int) -> bytes:
-        """Exactly ``size`` bytes; fewer only where the body ends before."""
+        """Exactly ``size`` bytes, or fewer if the body ends before."""
         parts, missing = [], size
         while missing and (piece := await self.next()) is not None:
             if len(piece) > missing:
@@ -116,7 +117,7 @@ class Body:
             yield piece
 
     def add(self, data: bytes, credit: int) -> None:
-        """What came; ``credit``: what it took of the window."""
+        """Add bytes that arrived; ``credit``: how much of the window they used."""
         if self._failure is None and data:
             self._pieces.append((memoryview(data), credit))
             self._news.set()
@@ -129,13 +130,14 @@ class Body:
         self._news.set()
 
     def fail(self, reason: str) -> None:
-        """No more will come, and what came is not all."""
+        """No more bytes will arrive, and the body is not complete."""
         if not self._ended and self._failure is None:
             self._failure = reason
         self._news.set()
 
     def drop(self) -> int:
-        """Nobody takes what came, or what comes: its bytes are given back, for the other requests of the connection.
+        """No one reads the bytes that arrived or will arrive. They are returned to the window, for the other requests
+        of the connection.
 
         Returns:
             How many had come.
@@ -151,7 +153,7 @@ class Body:
 
 
 class Outlet:
-    """One direction of one stream: what is sent waits for the peer's window."""
+    """One direction of one stream, in which sending waits for the peer's window."""
 
     def __init__(self, link: Link, stream_id: int, stop: Callable[[], bool] = lambda: False) -> None:
         self._link = link
@@ -171,7 +173,7 @@ class Outlet:
         """Headers and a body of ``parts``; False if ``stop`` told to leave the rest.
 
         Raises:
-            ConnectionClosed: The peer takes no more.
+            ConnectionClosed: The peer accepts no more.
         """
         try:
             self.finished = await self._send_all(headers, parts)
@@ -279,7 +281,7 @@ class _Cutter:
 
 
 class _Second:
-    """What came within one second, by kind."""
+    """The frames that arrived within one second, by kind."""
 
     def __init__(self, since: float, sent_before: int) -> None:
         self.since = since
@@ -287,7 +289,8 @@ class _Second:
         self.windows = self.small = self.others = self.received = 0
 
     def excess(self, sent: int) -> int:
-        """Frames beyond what goes with the bytes: some software makes a small one, or a window, with every large."""
+        """Frames beyond those that carry data, as some software sends a small frame, or a window, with every large
+        one."""
         windows = max(0, self.windows - (sent - self._sent_before) // _NEXT_TO_NOTHING)
         small = max(0, self.small - self.received // _NEXT_TO_NOTHING)
         return windows + small + self.others
@@ -330,7 +333,7 @@ class Link:
 
     @property
     def peer_leaf(self) -> bytes | None:
-        """DER of the relay's certificate; None at the relay."""
+        """DER of the relay's certificate; None on the relay's side."""
         return self._peer_leaf
 
     @property
@@ -350,11 +353,11 @@ class Link:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the connection is known to have ended, without a look at what came last."""
+        """Whether the connection is known to have ended, without looking at the last bytes."""
         return self._end is not None or self._stream.is_lost
 
     def flush(self) -> bool:
-        """Hand what `h2` has to say to the stream; whether that was anything."""
+        """Send the bytes that `h2` has prepared. Returns whether there were any."""
         data = memoryview(self.h2.data_to_send())
         if not data:
             return False
@@ -368,7 +371,7 @@ class Link:
         return True
 
     async def drain(self) -> None:
-        """Wait until the socket takes more."""
+        """Wait until the socket accepts more."""
         self.check()
         await self._stream.drain()
 
@@ -388,7 +391,7 @@ class Link:
         raise NotImplementedError
 
     async def receive(self) -> list[h2.events.Event]:
-        """What came next; what answers it is sent.
+        """Handle what arrived next, and send the answers to it.
 
         Raises:
             HTTP2Refused: It is not as it should be.
@@ -414,7 +417,7 @@ class Link:
         return events
 
     def _count(self, events: Sequence[h2.events.Event]) -> None:
-        """Frames that cost us something and the peer nothing."""
+        """Count frames that cost us something, but cost the peer nothing."""
         now = asyncio.get_running_loop().time()
         if now - self._second.since >= 1:
             self._second = _Second(now, self.sent)
@@ -435,7 +438,7 @@ class Link:
             raise self.refuse("a flood of frames that carry nothing")
 
     def refuse(self, reason: str) -> HTTP2Refused:
-        """End the connection: what to raise."""
+        """End the connection, and return the error to raise."""
         refused = HTTP2Refused(reason)
         self._end = refused
         self.flush()  # the frame that tells the peer why
@@ -451,7 +454,7 @@ class Link:
         self._stream.abort()
 
     async def close(self) -> None:
-        """Send what is under way, as far as the peer takes it within two seconds, and end the connection."""
+        """Send the remaining data, as far as the peer accepts it within two seconds, and end the connection."""
         if self._end is None:
             self.h2.close_connection()
             self.flush()

@@ -29,10 +29,10 @@ MAX_DROPPED = 64 * 1024 * 1024
 
 
 class Request:
-    """What a client asks; answered once.
+    """A request of a client, which is answered once.
 
     Attributes:
-        headers: Names and values, pseudo headers among them.
+        headers: Names and values, including pseudo headers.
         body: As it comes.
     """
 
@@ -42,10 +42,10 @@ class Request:
         self.outlet = Outlet(server, stream_id)
 
     async def answer(self, parts: Parts) -> None:
-        """Send an answer with status 200, whose body are these parts, each when the client has room for it.
+        """Send an answer with status 200 and these parts as its body, each of them when the client has room for it.
 
         Raises:
-            ConnectionClosed: The client does not take it: it has gone, or given up this request.
+            ConnectionClosed: The client does not accept it: it has disconnected, or given up this request.
         """
         await self.outlet.send_all([(b":status", b"200")], parts)
 
@@ -70,7 +70,7 @@ class HTTP2Server(Link):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is under way."""
+        """Whether a request is not answered yet."""
         return bool(self._requests)
 
     async def serve(self, on_request: OnRequest) -> None:
@@ -172,7 +172,7 @@ async def serve(
 ) -> TLSListener[HTTP2Server]:
     """Accept connections of clients. Arguments and errors are those of `smpchat.transport.tls.serve`.
 
-    ``on_connection`` calls `HTTP2Server.serve`; ``patience`` is how long a client may do nothing within a request.
+    ``on_connection`` calls `HTTP2Server.serve`; ``patience``: how long a client may do nothing within a request.
     """
 
     async def begin(stream: TLSStream) -> HTTP2Server:
