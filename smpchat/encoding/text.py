@@ -65,3 +65,18 @@ def read_query(text: str) -> dict[str, str]:
             except UnicodeError:  # of its bytes; or there is half of a surrogate pair in it
                 raise DecodeError(f"parameter {name[:20]!r} is not UTF-8") from None
     return parameters
+
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def size_text(size: int) -> str:
+    """A number of bytes in three digits: ``1 byte``, ``117 KiB``, ``1.4 GiB``."""
+    if size == 1:
+        return "1 byte"
+    amount, unit = float(size), 0
+    while unit < len(_UNITS) - 1 and round(amount) >= 1024:
+        amount, unit = amount / 1024, unit + 1
+    digits = 0 if not unit or amount >= 99.95 else 1 if amount >= 9.995 else 2
+    number = f"{amount:,.{digits}f}"
+    return f"{number.rstrip('0').rstrip('.') if digits else number} {_UNITS[unit]}"

@@ -277,8 +277,8 @@ QUOTE = Quoted(3, Direction.SENT, "what I have said, so long that it takes more 
 MARKED = {
     "reply": {"reply_to": QUOTE},
     "reply to what is gone": {"reply_to": replace(QUOTE, deleted=True)},
-    "picture": {"text": "[image pic.jpg, 4 KiB] hello", "note": "[image pic.jpg, 4 KiB]"},
-    "picture alone": {"text": "[image pic.jpg, 4 KiB]", "note": "[image pic.jpg, 4 KiB]"},
+    "picture": {"text": "[image pic.jpg, 4.88 KiB] hello", "note": "[image pic.jpg, 4.88 KiB]"},
+    "picture alone": {"text": "[image pic.jpg, 4.88 KiB]", "note": "[image pic.jpg, 4.88 KiB]"},
     "forwarded": {"forwarded": True},
     "of a member": {"sender": "carol"},
     "edited": {"edited": True},
@@ -292,7 +292,8 @@ MARKED = {
 PIECES = (
     "\n", "\n", " ", "  ", " " * 11, " " * 13, " " * 40, "│", "|", "│ ", "| ", "> you: what I have said",
     "> bob: hello",
-    "(edited)", "(👍 you)", "[deleted]", "[image pic.jpg, 4 KiB]", "[forwarded]", "* ", " * ", "bob * ", "bob: ", "\t│",
+    "(edited)", "(👍 you)", "[deleted]", "[image pic.jpg, 4.88 KiB]",
+    "[forwarded]", "* ", " * ", "bob * ", "bob: ", "\t│",
     "─── Tuesday 14 November 2023 ───", "  12  22:13  bob: ", "✓✓", "x" * 30, "漢" * 20, "\u3000│", "\xa0│", "a\u0301",
     "\u2028│", "\r│", "👩‍👩‍👧", "https://a.example/" + "y" * 70,
 )  # fmt: skip

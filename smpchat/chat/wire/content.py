@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from smpchat.encoding.record import Record, as_dict, field
+from smpchat.encoding.text import size_text
 
 _NOTES = {
     "image": "image",
@@ -138,18 +139,8 @@ def _file(file: object) -> list[str]:
     return [
         *([_short(name)] if isinstance(name, str) and name else []),
         # Not `isinstance`: for Python true is an int, too.
-        *([_size(size)] if type(size) is int and size >= 0 else []),
+        *([size_text(size)] if type(size) is int and size >= 0 else []),
     ]
-
-
-def _size(size: int) -> str:
-    if size == 1:
-        return "1 byte"
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size} {unit}"
-        size //= 1024
-    return f"{size:,} GiB"
 
 
 def _duration(seconds: object) -> list[str]:

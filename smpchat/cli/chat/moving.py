@@ -11,7 +11,8 @@ from smpchat.chat.store.records import Message
 from smpchat.cli.chat.outgoing import Encrypting
 from smpchat.cli.text import narrowed, printable
 from smpchat.cli.times import counting
-from smpchat.cli.views.files import percent, size_text
+from smpchat.cli.views.files import percent
+from smpchat.encoding.text import size_text
 
 _SAMPLES = 20
 """The rate of a file is computed from so many looks: a few seconds."""

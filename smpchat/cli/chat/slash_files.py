@@ -16,7 +16,8 @@ from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.opening import local_file
 from smpchat.cli.pictures import drawn, way_of
 from smpchat.cli.text import printable, shortened
-from smpchat.cli.views.files import size_text, state_text
+from smpchat.cli.views.files import state_text
+from smpchat.encoding.text import size_text
 
 _APPROVE = "anyway"
 

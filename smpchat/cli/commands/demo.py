@@ -186,8 +186,9 @@ class _Stage:
 
     def _show(self, name: str, service: ChatService, event: object) -> None:
         from smpchat.chat.store.events import FileChanged, MessageAdded, StateChanged, StatusChanged
-        from smpchat.cli.views.files import show_file, size_text
+        from smpchat.cli.views.files import show_file
         from smpchat.cli.views.messages import message_line, show_message, show_status
+        from smpchat.encoding.text import size_text
 
         match event:
             case StateChanged():

@@ -34,8 +34,9 @@ def _files(environment: Environment, who: str | None, limit: int) -> int:
     from smpchat.chat.store.records import Direction
     from smpchat.cli.text import printable, shortened
     from smpchat.cli.times import since
-    from smpchat.cli.views.files import show_file, size_text, state_text
+    from smpchat.cli.views.files import show_file, state_text
     from smpchat.cli.views.layout import show_table
+    from smpchat.encoding.text import size_text
 
     if not environment.is_used():
         return ExitStatus.OK

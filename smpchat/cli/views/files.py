@@ -10,18 +10,7 @@ from smpchat.chat.store.records import Direction, Message
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import printable, shortened
 from smpchat.cli.times import iso, since
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-
-
-def size_text(size: int) -> str:
-    """``117 KiB``, ``1.4 GiB``."""
-    amount = float(size)
-    for unit in _UNITS:
-        if amount < 1024 or unit == _UNITS[-1]:
-            break
-        amount /= 1024
-    return f"{size} {'byte' if size == 1 else 'bytes'}" if unit == "bytes" else f"{amount:.3g} {unit}"
+from smpchat.encoding.text import size_text
 
 
 def percent(file: FileView) -> int:

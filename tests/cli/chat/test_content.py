@@ -13,7 +13,7 @@ from tests.cli.chat.talk import Talk
 from tests.cli.terminal import Terminal
 
 ONE, TWO = "b25l", "dHdv"
-NOTE = "[image pic.jpg, 4 KiB]"
+NOTE = "[image pic.jpg, 4.88 KiB]"
 IMAGE: dict[str, Any] = {
     "content": {"type": "image", "text": "on the beach", "image": ""},
     "file": {"fileName": "pic.jpg", "fileSize": 5000},

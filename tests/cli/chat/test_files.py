@@ -17,7 +17,8 @@ from smpchat.cli.chat.completion import SlashCompleter
 from smpchat.cli.chat.moving import Pace, encrypting_line
 from smpchat.cli.chat.outgoing import Encrypting
 from smpchat.cli.chat.slash_files import split_path
-from smpchat.cli.views.files import percent, size_text
+from smpchat.cli.views.files import percent
+from smpchat.encoding.text import size_text
 from tests.cli.chat.talk import Talk, hear
 from tests.cli.terminal import Terminal
 from tests.unit.chat.transactions.test_files import description
@@ -132,7 +133,7 @@ def test_a_path_may_have_blanks_or_quotes(photo: Path) -> None:
 
 def test_sizes_rates_and_what_is_left() -> None:
     assert [size_text(size) for size in (0, 1, 1023, 1024, 120_000, 5 << 20, 3 << 30)] == [
-        "0 bytes", "1 byte", "1023 bytes", "1 KiB", "117 KiB", "5 MiB", "3 GiB",
+        "0 bytes", "1 byte", "1,023 bytes", "1 KiB", "117 KiB", "5 MiB", "3 GiB",
     ]  # fmt: skip
     file = FileView("a", 1_000, FileState.RECEIVING, 999)
     assert percent(file) == 99 and percent(FileView("a", 0, FileState.RECEIVING)) == 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpchat.encoding.reader import DecodeError
-from smpchat.encoding.text import from_base64url, percent_encode, read_query, to_base64url, write_query
+from smpchat.encoding.text import from_base64url, percent_encode, read_query, size_text, to_base64url, write_query
 
 
 def test_base64url_of_the_link_example() -> None:
@@ -80,3 +80,15 @@ def test_any_query_reads_or_raises_the_documented_error(text: str) -> None:
     except DecodeError:
         return
     assert all(parameters)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"), (1, "1 byte"), (1_023, "1,023 bytes"), (1_024, "1 KiB"), (5_000, "4.88 KiB"),
+        (1_024 * 10 - 1, "10 KiB"), (120_000, "117 KiB"), (1_024 * 1_000, "1,000 KiB"), (1_048_575, "1 MiB"),
+        (200_000_000, "191 MiB"), (1_500_000_000, "1.4 GiB"), (3 << 30, "3 GiB"), (5 << 50, "5,120 TiB"),
+    ],
+)  # fmt: skip
+def test_a_size_in_three_digits(size: int, text: str) -> None:
+    assert size_text(size) == text

@@ -81,8 +81,8 @@ def test_a_preview_that_says_nothing(preview: object) -> None:
 @pytest.mark.parametrize(
     ("content", "file", "kind", "note"),
     [
-        ({"type": "text", "text": "[image pic.jpg, 4 KiB]"}, None, "text", ""),
-        ({"type": "image", "text": "a"}, {"fileName": "pic.jpg", "fileSize": 5000}, "image", "[image pic.jpg, 4 KiB]"),
+        ({"type": "text", "text": "[image a.jpg, 4.88 KiB]"}, None, "text", ""),
+        ({"type": "image", "text": "a"}, {"fileName": "a.jpg", "fileSize": 5000}, "image", "[image a.jpg, 4.88 KiB]"),
         ({"type": "text", "text": "a"}, {"fileName": "a"}, "file", "[file a]"),
         ({"type": "hologram", "text": "a"}, None, "hologram", ""),
         ({"type": "hologram"}, None, "hologram", "[hologram]"),

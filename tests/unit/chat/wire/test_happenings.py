@@ -48,7 +48,7 @@ def test_an_invitation_to_a_group_is_the_same_when_it_is_repeated() -> None:
 
 def test_an_old_file() -> None:
     found = event("x.file", {"file": {"fileName": "report.pdf", "fileSize": 12345}})
-    expected = "[file report.pdf, 12 KiB] [cannot be received: sent by an old app]"
+    expected = "[file report.pdf, 12.1 KiB] [cannot be received: sent by an old app]"
     assert found == Happening(expected, "file", ID)
     assert event("x.file.cancel", {"msgId": ID}) == FileCancelled(ID)
 
