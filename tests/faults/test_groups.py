@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from smpchat.agent.machines.delivery import Integrity
+from smpchat.chat.machines.group_states import LINKS_PER_MINUTE, MAX_MEMBERS
+from smpchat.chat.service.connecting import ChatService
+from smpchat.chat.store import groups
 from smpchat.testing.loop import run_jumping
-from tests.faults.people import CrashPlan
+from tests.faults.people import START, CrashPlan
 from tests.faults.teams import Team, connected
 from tests.faults.teams import texts as texts_of
 
@@ -101,3 +108,54 @@ def test_a_link_to_a_group_of_ours(tmp_path: Path) -> None:
             assert {person.service.groups()[0].alias for person in team.people.values()} == {"team"}
 
     run_jumping(main)
+
+
+def introductions(count: int) -> list[bytes]:
+    """Bodies of a host that introduces so many members whom nobody ever meets."""
+    bodies = []
+    for start in range(0, count, 50):
+        events = []
+        for number in range(start, min(start + 50, count)):
+            id = base64.urlsafe_b64encode(base64.b64encode(b"%012d" % number)).decode()
+            profile = {"displayName": f"m{number}", "fullName": ""}
+            info = {"memberId": id, "memberRole": "member", "v": "1-16", "profile": profile}
+            event_id = base64.urlsafe_b64encode(b"introduced %06d" % number).decode()
+            params = {"memberInfo": info}
+            events.append({"v": "1-16", "msgId": event_id, "event": "x.grp.mem.intro", "params": params})
+        bodies.append(json.dumps(events).encode())
+    return bodies
+
+
+def test_what_a_host_can_cause_is_bounded_and_told(tmp_path: Path) -> None:
+    """A host makes up members: each is to cost a connection, a queue and a row."""
+
+    async def main() -> None:
+        team = Team(tmp_path, NAMES[:2])
+        async with AsyncExitStack() as stack:
+            await team.start(stack)
+            await team.form_by_link()
+            bob = team["bob"].service
+            tx, before = bob.database.connection, count_connections(bob)
+            place = groups.load(tx, 1)
+            assert place is not None
+            to_host = groups.connection_of(tx, 1, place.host)
+            assert to_host is not None
+            for body in introductions(MAX_MEMBERS + 100):
+                with bob.database.transaction() as inside:
+                    bob.context.application.message_received(inside, to_host, body, int(START), Integrity.OK)
+            assert len(bob.group("team").members) == MAX_MEMBERS
+            assert count_connections(bob) == before + LINKS_PER_MINUTE
+            assert "more members than smpchat keeps" in bob.history("team")[-1].text
+            assert bob.tend_groups() is not None
+            await asyncio.sleep(61)
+            bob.tend_groups()
+            assert count_connections(bob) == before + 2 * LINKS_PER_MINUTE
+            await team.say("alice", "and yet")
+            await team.heard("and yet")
+
+    run_jumping(main)
+
+
+def count_connections(service: ChatService) -> int:
+    [found] = service.database.connection.execute("SELECT count(*) FROM connections").fetchone()
+    return int(found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import lru_cache
 from typing import Any
 
 from smpchat.chat.machines.group_inputs import Asked, Item, Known, Seen
@@ -31,6 +32,8 @@ KEPT_LEFT = 1_000
 """Bodies kept in one group that a host is to pass on, and that are sent again once we are connected; the oldest are
 dropped."""
 
+MEMBERS_IN_MEMORY = 4_096
+"""Members that are remembered as they were read last: of four groups of the largest size."""
 KEPT_INVITATIONS = 20
 """Invitations of one contact that wait for an answer; the oldest go."""
 
@@ -78,13 +81,13 @@ def load(tx: sqlite3.Connection, group_id: int) -> Group | None:
     row = tx.execute("SELECT * FROM groups WHERE id = ?", (group_id,)).fetchone()
     if row is None:
         return None
-    members = tx.execute("SELECT * FROM group_members WHERE group_id = ? ORDER BY place", (group_id,))
+    members = tx.execute(f"SELECT {_MEMBER} FROM group_members WHERE group_id = ? ORDER BY place", (group_id,))
     return Group(
         own=Member(MemberId(row["own"]), Role(row["role"]), "", Standing(row["standing"])),
         host=MemberId(row["host"]),
         profile=GroupProfile(json.loads(row["profile"])),
         by_link=bool(row["by_link"]),
-        members={member.id: member for member in map(_member_from, members)},
+        members={member.id: member for member in (_member_from(*row) for row in members)},
         business=_business(row["business"]),
         invitation=row["invitation"],
         minute=row["minute"],
@@ -261,20 +264,39 @@ def _save_member(tx: sqlite3.Connection, group_id: int, member: Member) -> None:
     tx.execute(query, (*columns.values(), group_id, member.id))
 
 
-def _member_from(row: sqlite3.Row) -> Member:
+_MEMBER = "member, role, name, standing, link, older, introducer, versions, blocked, named, offer, told"
+
+
+# A group is loaded with each event, and a thousand members take 15 ms to make: they stay the same from one to the next.
+@lru_cache(maxsize=MEMBERS_IN_MEMORY)
+def _member_from(
+    id: bytes,
+    role: int,
+    name: str,
+    standing: str,
+    link: str,
+    older: int,
+    introducer: bytes | None,
+    versions: str | None,
+    blocked: int,
+    named: int,
+    offer: str | None,
+    told: str,
+) -> Member:
+    """A row of `_MEMBER`; the same object for the same row, as nothing changes one."""
     return Member(
-        id=MemberId(row["member"]),
-        role=Role(row["role"]),
-        name=row["name"],
-        standing=Standing(row["standing"]),
-        link=Link(row["link"]),
-        older=bool(row["older"]),
-        introducer=_maybe(row["introducer"]),
-        versions=read_versions(row["versions"]),
-        blocked=bool(row["blocked"]),
-        named=bool(row["named"]),
-        offer=row["offer"],
-        told=tuple(MemberId(bytes.fromhex(host)) for host in json.loads(row["told"])),
+        id=MemberId(id),
+        role=Role(role),
+        name=name,
+        standing=Standing(standing),
+        link=Link(link),
+        older=bool(older),
+        introducer=_maybe(introducer),
+        versions=read_versions(versions),
+        blocked=bool(blocked),
+        named=bool(named),
+        offer=offer,
+        told=tuple(MemberId(bytes.fromhex(host)) for host in json.loads(told)),
     )
 
 
