@@ -174,6 +174,10 @@ class GroupTransactions(Record):
         """
         group = self._load(tx, group_id)
         refusal = may_say(group, event)
+        if group.own.standing is Standing.JOINING:
+            raise InputError(
+                "You are not in this group yet.", "You can write when the person who invited you comes online."
+            )
         if refusal is not None:
             raise InputError(refusal, "Ask somebody in the group to invite you.")
         return self._send(tx, group_id, deliver(group, event, scope), shared_id, refer)

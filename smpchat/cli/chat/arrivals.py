@@ -9,6 +9,7 @@ from smpchat.chat.service.relay_watch import RelayWatch
 from smpchat.chat.store import events
 from smpchat.chat.store.files import FileState
 from smpchat.chat.store.records import Direction, Message, MessageStatus
+from smpchat.chat.wire.content import GROUP_INVITATION
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.text import printable, quoted, shortened
 from smpchat.cli.views.conditions import condition_line, relay_back
@@ -107,6 +108,8 @@ class Arrivals:
                 self._transcript.sent(message)
             else:
                 self._transcript.say([message])
+                if message.content == GROUP_INVITATION:
+                    self._talk.tell_invitations(message.contact)
                 if message.file is not None and message.file.state is FileState.OFFERED:
                     self._transcript.tell(f"* /get {message.id} receives the file.")
         if not message.shown:
@@ -120,7 +123,9 @@ class Arrivals:
             told = self._transcript.is_deleted(event.id) or not self._transcript.holds(event.id)
             self._transcript.expired(event.id)
             if event.change == events.Change.DELETED and not told:
-                self._transcript.tell(f"* {shortened(alias) if theirs else 'You'} deleted message {event.id}.")
+                group = self._talk.current is not None and self._talk.current.group is not None
+                who = "Somebody" if group else shortened(alias)
+                self._transcript.tell(f"* {who if theirs else 'You'} deleted message {event.id}.")
             return
         if message.contact != alias or message.held:
             return
@@ -128,6 +133,9 @@ class Arrivals:
             self._show(message)
             return
         if not self._transcript.is_current(message) and (message.changes or not theirs):
+            if theirs and message.group:
+                self._transcript.changed_by(f"* {_in_group(event, message)}:", message)
+                return
             who = shortened(alias) if theirs else "You"
             self._transcript.changed_by(f"* {who} {_what_changed(event, message)}:", message)
 
@@ -197,6 +205,9 @@ class Arrivals:
         if view is None or view.contact.profile is None or view.contact.id in self._known:
             return  # a name that changes later has a line in the conversation
         self._known.add(view.contact.id)
+        if view.group is not None:
+            self._transcript.tell(f"* The name of the group {shortened(alias)} is {quoted(view.group.name)}.")
+            return
         self._transcript.tell(f"* {shortened(alias)}'s profile name is {quoted(view.contact.profile.display_name)}.")
 
     def _status_changed(self, event: events.StatusChanged) -> None:
@@ -207,6 +218,16 @@ class Arrivals:
                 self._talk.apart.discard(message.id)
                 why = f": {printable(message.reason)}" if message.reason else ""
                 self._transcript.tell(f"to {shortened(message.contact)}: {message.status}{why}")
+
+
+def _in_group(event: events.MessageChanged, message: Message) -> str:
+    """The same of a member of a group; who reacts or moderates is not told of."""
+    match event.change:
+        case events.Change.EDITED if message.sender is not None:
+            return f"{shortened(message.sender)} edited message {message.id}"
+        case events.Change.DELETED:
+            return f"Message {message.id} was deleted"
+    return f"The reactions to message {message.id} changed"
 
 
 def _what_changed(event: events.MessageChanged, message: Message) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
@@ -19,8 +19,9 @@ from smpchat.cli.text import shortened
 class SlashCompleter(Completer):
     """Slash commands at the beginning, and what follows some of them.
 
-    Aliases after ``@`` and ``/to``, the emoji that apps know after ``/react N``, and after ``/accept`` and ``/reject``
-    the numbers of requests, found by number or name. A name that another person chose is never put into the line.
+    Aliases after ``@``, ``/to`` and ``/invite``, members of a group after ``@`` anywhere, the emoji that apps know
+    after ``/react N``, and after ``/accept`` and ``/reject`` numbers of requests, found by number or name: a name that
+    somebody else chose is not put into the line there.
     """
 
     def __init__(self, conversation: Conversation) -> None:
@@ -34,6 +35,13 @@ class SlashCompleter(Completer):
             yield from self._aliases(text.removeprefix("/to "), "")
         elif text.startswith("@") and " " not in text:
             yield from self._aliases(text[1:], " ")
+            yield from self._members(text[1:], but=self._conversation.aliases())
+        elif not text.startswith("/") and (mention := re.search(r"\s@(\S*)$", text)) is not None:
+            yield from self._members(mention[1])
+        elif text.startswith("/invite "):
+            yield from self._aliases(text.removeprefix("/invite "), "")
+        elif (invitation := re.fullmatch(r"/join +(\S*)", text)) is not None:
+            yield from self._invitations(invitation[1])
         elif (reaction := re.fullmatch(r"/react +(?:\d+ +)?(-?)(\D\S*)?", text)) is not None:
             begun = reaction[2] or ""
             yield from (Completion(emoji, -len(begun)) for emoji in REACTIONS if emoji.startswith(begun))
@@ -56,6 +64,18 @@ class SlashCompleter(Completer):
         for alias in self._conversation.aliases():
             if alias.casefold().startswith(begun.casefold()):
                 yield Completion(alias + after, -len(begun))
+
+    def _members(self, begun: str, but: Collection[str] = ()) -> Iterable[Completion]:
+        """Members of the group that is written to, to be mentioned."""
+        view = self._conversation.current
+        for member in () if view is None or view.group is None else view.group.current:
+            if member.name.casefold().startswith(begun.casefold()) and member.name not in but:
+                yield Completion(member.name + " ", -len(begun))
+
+    def _invitations(self, begun: str) -> Iterable[Completion]:
+        for group in self._conversation.service.groups():
+            if group.alias is None and str(group.id).startswith(begun):
+                yield Completion(str(group.id), -len(begun), display_meta=shortened(group.name))
 
     def _requests(self, begun: str) -> Iterable[Completion]:
         for request in self._conversation.requests():

@@ -22,19 +22,21 @@ from smpchat.chat.service.views import ContactView
 from smpchat.chat.store.address import RequestView
 from smpchat.chat.store.records import Direction, Message
 from smpchat.chat.wire.alias import fold
+from smpchat.chat.wire.content import GROUP_INVITATION
 from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.chat.bell import Bell
 from smpchat.cli.chat.outgoing import OutgoingFiles
 from smpchat.cli.chat.transcript import Transcript
 from smpchat.cli.environment import Environment
 from smpchat.cli.notifying import Notifier
-from smpchat.cli.text import narrowed, printable, shortened
+from smpchat.cli.text import narrowed, printable, quoted, shortened
 from smpchat.cli.times import since
 from smpchat.cli.views.conditions import condition_line, in_short, relay_name
 from smpchat.cli.views.connections import not_yet, waits_for
 from smpchat.cli.views.contacts import move_sentence
+from smpchat.cli.views.groups import about_group, about_joining
 from smpchat.cli.views.links import request_text
-from smpchat.cli.views.messages import TICKS, unread_summary
+from smpchat.cli.views.messages import TICKS, to_how_many, unread_summary
 from smpchat.protocol.address import FileServer
 
 HISTORY = 20
@@ -148,16 +150,22 @@ class Conversation:
         """Read the contacts again."""
         self._views = {view.contact.id: view for view in self.service.contacts()}
         view = self.current
-        self._ttl = None if view is None else self.service.details(view.alias).agreement.ttl
+        self._ttl = None if view is None else self._lasting(view.alias)
         self.standing = self.service.conditions()
 
     def lasts(self, line: str) -> bool:
         """Whether a line may be remembered while `chat` runs; not if it can contain words of disappearing messages."""
         who = line[1:].partition(" ")[0] if line.startswith("@") else self.current.alias if self.current else None
         try:
-            return who is None or self.service.details(who).agreement.ttl is None
+            return who is None or self._lasting(who) is None
         except UnknownContact:
             return True
+
+    def _lasting(self, who: str) -> int | None:
+        """Seconds after which messages with a contact, or in a group, disappear; None if they stay."""
+        details = self.service.details(who)
+        group = details.view.group
+        return details.agreement.ttl if group is None else group.disappear_after
 
     def need_contact(self) -> ContactView:
         """Who is written to. Raises `InputError` if there is none."""
@@ -190,6 +198,8 @@ class Conversation:
             self.transcript.tell(f"* {self.describe(view)}")
         if view.move is not None:
             self.transcript.tell(f"* {move_sentence(view.alias, view.move, self.environment.now())}")
+        if any(message.content == GROUP_INVITATION for message in messages):
+            self.tell_invitations(view.alias)
         for condition in view.conditions:
             self.transcript.tell(Text(condition_line(self.environment, condition), "bold red"))
         self.show_requests()
@@ -298,6 +308,8 @@ class Conversation:
     def describe(self, view: ContactView) -> str:
         """The progress of a connection, in a sentence."""
         alias, state = shortened(view.alias), view.state
+        if state.state != ConnectionState.FAILED and self.service.leads_to_group(view.contact.connection_id):
+            return about_joining(alias, view.group)
         match state.state:
             case ConnectionState.CONNECTED:
                 return f"{alias} is connected."
@@ -323,6 +335,12 @@ class Conversation:
         self.transcript.show(request_text(self.environment, request).append(how, "dim"))
         self.service.mark_requests_shown(request.id)
 
+    def tell_invitations(self, alias: str) -> None:
+        """Say how to accept what a contact invites us to."""
+        for group in self.service.groups():
+            if group.alias is None and group.inviter == alias:
+                self.transcript.tell(f"* /join {group.id} joins the group {quoted(group.name)}.")
+
     def count_unread(self) -> None:
         """Say who wrote meanwhile, if there is no toolbar that does."""
         unread = self.unread()
@@ -347,13 +365,15 @@ class Conversation:
             parts.append(f"! {in_short(blocks_texts(list(view.conditions)) or view.conditions[0])}")
         if view is None:
             parts.append("no contacts yet")
+        elif view.group is not None:
+            parts.append(", ".join(about_group(view.group)))
         elif view.state.state != ConnectionState.CONNECTED:
             parts.append(f"{view.state.state}: {waits_for(view.state)}".rstrip(": "))
         if unread:  # before what concerns nobody here: another contact's dead relay must not hide it
             parts.append(f"unread: {unread} (Alt-A)")
         if mine is not None and view is not None:
             mark = TICKS.get(mine.status, "") if self.environment.symbols else ""
-            parts.append(f"last message {mine.status} {mark}".rstrip())
+            parts.append(f"last message {mine.status} {mark}".rstrip() + to_how_many(mine))
         if self._ttl is not None:
             parts.append(f"messages disappear after {duration_text(self._ttl)}")
         if view is not None and view.pending > 1:

@@ -14,6 +14,7 @@ from smpchat.chat.transactions.changes import SentChange
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.chat.slash_files import FileLines
 from smpchat.cli.chat.slash_files import message_number as _number
+from smpchat.cli.chat.slash_groups import GroupLines
 from smpchat.cli.chat.slash_table import COMMANDS, ELSEWHERE
 from smpchat.cli.emoji import BY_NAME, emoji_of
 from smpchat.cli.features import SETTINGS, change_for, quiet_for, setting_named
@@ -60,7 +61,7 @@ class Lines:
 
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
-        self._files = FileLines(talk)
+        self._files, self._groups = FileLines(talk), GroupLines(talk)
         self.refused = ""
 
     def enter(self, line: str) -> bool:
@@ -100,7 +101,7 @@ class Lines:
             self._talk.send(self._talk.need_contact().alias, line[1:])
         elif line.startswith("/"):
             self._command(word, argument)
-        elif line.startswith("@"):
+        elif line.startswith("@") and not self._groups.is_for_the_group(line):
             if not argument:
                 raise InputError("The text is missing.", "Type @WHO TEXT, or change the conversation with /to WHO.")
             self._talk.send(word[1:], argument)
@@ -165,6 +166,14 @@ class Lines:
                 self._switch(argument)
             case "/invite":
                 self._invite(argument)
+            case "/groups":
+                self._groups.list()
+            case "/join":
+                self._groups.join(argument)
+            case "/members":
+                self._groups.members()
+            case "/leave":
+                self._groups.leave(argument)
             case "/connect":
                 self._connect(argument)
             case "/rename":
@@ -283,7 +292,8 @@ class Lines:
 
     def _status(self) -> None:
         view = self._talk.need_contact()
-        self._transcript.show(steps_table(draw(Progress(view.state), view.alias, self._talk.environment)))
+        if view.group is None:
+            self._transcript.show(steps_table(draw(Progress(view.state), view.alias, self._talk.environment)))
         self._transcript.tell(protection(view))
         if view.pending:
             self._transcript.show(Text(pending_line(view.alias, view.pending)))
@@ -319,7 +329,11 @@ class Lines:
             )
 
     def _set(self, argument: str) -> None:
-        who = self._talk.need_contact().alias
+        view = self._talk.need_contact()
+        who = view.alias
+        if not argument and view.group is not None:
+            self._groups.rules(view.group)
+            return
         if not argument:
             self._transcript.show(preferences_table(self._service.details(who)))
             return
@@ -344,6 +358,10 @@ class Lines:
 
     def _invite(self, argument: str) -> None:
         """The link is printed once its queue is made: see `Arrivals`."""
+        view = self._talk.current
+        if view is not None and view.group is not None:
+            self._groups.invite(argument)
+            return
         self._talk.invited.add(self._service.invite(argument.removeprefix("@") or None))
         self._transcript.tell("* Making a link…")
 

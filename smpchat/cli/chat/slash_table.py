@@ -37,9 +37,13 @@ COMMANDS = {
     "/cancel": Command("/cancel N", "cancel a file; your own is deleted at its relays"),
     "/view": Command("/view N", "show the picture of message N, or the path of its file"),
     "/react": Command("/react [N] EMOJI", "react to message N, or the last one: +1, heart; -EMOJI removes it"),
-    "/invite": Command("/invite [ALIAS]", "make a one-time link"),
+    "/invite": Command("/invite [WHO]", "make a one-time link for WHO; in a group, invite your contact WHO to it"),
     "/connect": Command("/connect LINK ALIAS", "open a link; ALIAS is your name for them"),
     "/rename": Command("/rename ALIAS", "change this contact's alias"),
+    "/groups": Command("/groups", "list groups, and invitations to groups"),
+    "/join": Command("/join N [ALIAS]", "accept the invitation to group N"),
+    "/members": Command("/members", "list who is in this group"),
+    "/leave": Command("/leave GROUP", "leave this group"),
     "/requests": Command("/requests", "list people who want to connect"),
     "/accept": Command("/accept [WHO] [ALIAS]", "accept a request, by its number or name"),
     "/reject": Command("/reject WHO", "reject a request; the sender is not told"),
@@ -49,7 +53,7 @@ COMMANDS = {
     "/quit": Command("/quit", "leave chat (Ctrl-D)"),
 }
 ELSEWHERE = (
-    Command("@WHO TEXT", "send one message to another contact"),
+    Command("@WHO TEXT", "send one message to another contact; in a group, @NAME mentions a member"),
     Command("//TEXT", "send a text that begins with /"),
     Command("Alt-Enter", "start a new line in the message"),
     Command("Ctrl-Z", "suspend; `fg` comes back"),

@@ -21,7 +21,6 @@ from smpchat.encoding.record import Record, field
 
 _TAIL = 3
 """Own messages that stay next to the prompt until they are delivered, at most."""
-_SETTLED = (MessageStatus.DELIVERED, MessageStatus.FAILED)
 _TOLD_OF = (FileState.RECEIVED, FileState.FAILED, FileState.CANCELLED, FileState.EXPIRED)
 """States of a file for which no line is printed if its message is still visible above."""
 
@@ -42,6 +41,13 @@ class _Face(Record):
 def _face(message: Message) -> _Face:
     text = None if message.direction is Direction.RECEIVED else message.text
     return _Face(text, message.changes, message.edited, message.deleted, message.reactions)
+
+
+def _is_settled(message: Message) -> bool:
+    """Whether the ticks of one of ours are the last ones: to a group, once every member has it."""
+    if message.status is MessageStatus.DELIVERED and message.copies is not None:
+        return message.copies[0] >= message.copies[1]
+    return message.status in (MessageStatus.DELIVERED, MessageStatus.FAILED)
 
 
 class Transcript:
@@ -135,7 +141,7 @@ class Transcript:
     def _unsettled_end(self, messages: list[Message]) -> list[Message]:
         """Own messages at the end whose ticks will change, if they can be drawn again."""
         end = messages[-_TAIL:] if self._environment.redraws else []
-        while end and any(m.direction is not Direction.SENT or m.status in _SETTLED for m in end):
+        while end and any(m.direction is not Direction.SENT or _is_settled(m) for m in end):
             end = end[1:]
         return end
 
@@ -187,7 +193,7 @@ class Transcript:
             self.mine = message
         if message.status is MessageStatus.FAILED and not beside_prompt:
             self.show(spoken(self._environment, message))
-        elif message.status is MessageStatus.DELIVERED and message.id in self._open:
+        elif message.status is MessageStatus.DELIVERED and _is_settled(message) and message.id in self._open:
             self._open.discard(message.id)
             self._confirmed.append(message.id)
 
@@ -207,7 +213,7 @@ class Transcript:
             return
         for message in messages:
             if message.id not in known:
-                self.tell(f"* {shortened(message.contact)} is typing.")
+                self.tell(f"* {shortened(message.sender or message.contact)} is typing.")
 
     def moving(self, messages: list[Message], encrypting: Sequence[Encrypting], now: float = 0) -> bool:
         """Show the progress of files: own files in their messages while these are beside the prompt, others in lines of
@@ -264,13 +270,13 @@ class Transcript:
         for line in conversation(self._environment, messages, self._last):
             self._show_above(line)
         self._note(*messages)
-        self._open |= {m.id for m in messages if m.direction is Direction.SENT and m.status not in _SETTLED}
+        self._open |= {m.id for m in messages if m.direction is Direction.SENT and not _is_settled(m)}
         self._last = messages[-1]
 
     def _drain(self, keep: int) -> None:
         """Print own messages that were beside the prompt: all except the last ``keep``, and those whose status is
         final."""
-        while self._tail and (len(self._tail) > keep or self._tail[0].status in _SETTLED):
+        while self._tail and (len(self._tail) > keep or _is_settled(self._tail[0])):
             self._print([self._tail.pop(0)])
 
 

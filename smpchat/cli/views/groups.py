@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smpchat.chat.service.views import GroupLinkView, GroupView, MemberView
 from smpchat.chat.wire.alias import alias_from_name
 from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import plural, quoted, shortened
-from smpchat.cli.views.layout import Cell, show_table
+from smpchat.cli.views.layout import Cell, show_table, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 NO_GROUPS = "No groups yet: a contact can invite you, or `smpchat connect LINK` opens the link of one."
 _STANDINGS = {
@@ -109,6 +112,24 @@ def about_group(group: GroupView) -> list[str]:
     ]
 
 
+def about_joining(alias: str, group: GroupView | None) -> str:
+    """Whether we are in a group, in a sentence; None: its host has not answered yet."""
+    if group is None:
+        return f"You have asked to join {alias}. You are in when the group's host comes online."
+    match group.standing:
+        case "current":
+            return f"You are in the group {alias}."
+        case "joining":
+            return f"You are in {alias} when the person who invited you comes online."
+        case "pending" | "review":
+            return f"You wait to be let into {alias}: only the people who decide that read what you write."
+        case "deleted":
+            return f"The group {alias} was deleted."
+        case "removed":
+            return f"You were removed from {alias}."
+    return f"You left {alias}."
+
+
 def show_group(environment: Environment, group: GroupView, line: str | None = None) -> None:
     """A ``group`` object, or its `group_line`."""
     environment.emit("group", group_fields(group), group_line(group) if line is None else line)
@@ -177,11 +198,32 @@ def show_group_link(environment: Environment, group: GroupView, link: GroupLinkV
 
 def show_members(environment: Environment, group: GroupView, *, all_of_them: bool) -> None:
     """``member`` objects, or a table: who is in it; with ``all_of_them`` also who was."""
-    shown = [member for member in group.members if all_of_them or member.standing in _HERE]
+    shown = _to_show(group, all_of_them=all_of_them)
     if environment.json:
         for member in shown:
             show_member(environment, group, member)
         return
+    show_table(environment, _HEADINGS, _rows(group, shown))
+    if environment.attended and any(member.current and not member.connected for member in shown):
+        environment.notice(
+            "Messages from members who are not connected come through the member who let them in. Only a connection"
+            " proves who wrote them."
+        )
+
+
+_HEADINGS = ("Name", "Role", "Connection", "")
+
+
+def members_table(group: GroupView, *, all_of_them: bool) -> Table:
+    """The same table, to be drawn among other things."""
+    return table(_HEADINGS, _rows(group, _to_show(group, all_of_them=all_of_them)))
+
+
+def _to_show(group: GroupView, *, all_of_them: bool) -> list[MemberView]:
+    return [member for member in group.members if all_of_them or member.standing in _HERE]
+
+
+def _rows(group: GroupView, shown: Sequence[MemberView]) -> list[list[Cell]]:
     rows: list[list[Cell]] = [[[("you", "bold")], [(group.role, "")], [("", "")], [("", "")]]]
     rows += [
         [
@@ -192,12 +234,7 @@ def show_members(environment: Environment, group: GroupView, *, all_of_them: boo
         ]
         for member in shown
     ]
-    show_table(environment, ["Name", "Role", "Connection", ""], rows)
-    if environment.attended and any(member.current and not member.connected for member in shown):
-        environment.notice(
-            "Messages from members who are not connected come through the member who let them in. Only a connection"
-            " proves who wrote them."
-        )
+    return rows
 
 
 def _marks(member: MemberView) -> list[str]:

@@ -130,11 +130,11 @@ def _with_status(message: Message, mark: str) -> list[Part]:
     parts = _parts(message)
     if message.direction is Direction.SENT:
         ours, said = parts[-1]
-        parts[-1] = (ours, f"{said}  {mark}{_to_how_many(message)}{_why_failed(message)}")
+        parts[-1] = (ours, f"{said}  {mark}{to_how_many(message)}{_why_failed(message)}")
     return parts
 
 
-def _to_how_many(message: Message) -> str:
+def to_how_many(message: Message) -> str:
     """`` 4 of 6``: members of a group that have it."""
     if message.copies is None or message.status is not MessageStatus.DELIVERED:
         return ""
@@ -388,7 +388,7 @@ def being_written(environment: Environment, message: Message) -> Text:
 
     words = " ".join(printable(message.text[-2 * _WRITTEN :], lines=True).split())
     shown = words if len(words) <= _WRITTEN else "…" + words[1 - _WRITTEN :]
-    heading = f"{shortened(message.contact)} is typing: "
+    heading = f"{shortened(message.sender or message.contact)} is typing: "
     return Text(heading + indented(environment, shown, len(heading), 4), "dim")
 
 

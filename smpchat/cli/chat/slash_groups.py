@@ -1,0 +1,88 @@
+"""What is typed in `chat` about groups: who is in one, inviting, joining, leaving."""
+
+from __future__ import annotations
+
+import re
+
+from rich.text import Text
+
+from smpchat.chat.errors import InputError, UnknownContact
+from smpchat.chat.service.views import GroupView
+from smpchat.chat.wire.alias import fold
+from smpchat.cli.chat.conversation import Conversation
+from smpchat.cli.text import shortened
+from smpchat.cli.views.groups import about_rules, group_line, members_table
+
+_AT = re.compile(r"@(\S+)")
+
+
+class GroupLines:
+    """The user's lines about groups in one conversation."""
+
+    def __init__(self, talk: Conversation) -> None:
+        self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
+
+    def list(self) -> None:
+        """All groups, and how to join those that one is invited to."""
+        found = self._service.groups()
+        if not found:
+            self._transcript.tell("No groups yet: a contact can invite you, or /connect opens the link of one.")
+        for group in found:
+            self._transcript.show(Text(group_line(group)))
+        invited = [group for group in found if group.alias is None]
+        if invited:
+            self._transcript.tell(f"/join {invited[0].id} joins.")
+
+    def members(self) -> None:
+        """Who is in the group that is written to."""
+        self._transcript.show(members_table(self._need(), all_of_them=False))
+
+    def rules(self, group: GroupView) -> None:
+        """What its owners allow."""
+        self._transcript.tell(f"{about_rules(group)} Owners change that with `smpchat group set`.")
+
+    def invite(self, who: str) -> None:
+        """Invite a contact to the group that is written to."""
+        group = self._need()
+        if not who:
+            raise InputError("The contact is missing.", "Type /invite WHO.")
+        member = self._service.invite_to_group(group.alias or "", who.removeprefix("@"))
+        alias = self._service.contact(who.removeprefix("@")).alias
+        self._transcript.tell(f"* {shortened(alias)} is invited as {member.role}.")
+
+    def join(self, argument: str) -> None:
+        """Accept an invitation, and go to the conversation of the group."""
+        number, _, alias = argument.partition(" ")
+        if not number:
+            raise InputError("The invitation is missing.", "Type /join N; /groups shows the numbers.")
+        joined = self._service.join_group(number.removeprefix("#"), alias.strip().removeprefix("@") or None)
+        self._talk.go_to(self._service.contact(joined.alias or ""))
+
+    def leave(self, argument: str) -> None:
+        """Leave the group that is written to, once it was named: a slip of the finger does not do it."""
+        group = self._need()
+        alias = group.alias or ""
+        if fold(argument.removeprefix("@")) != fold(alias):
+            raise InputError(
+                f"Everybody in {alias} sees that you leave it.", f"Type /leave {alias} if that is what you want."
+            )
+        self._service.leave_group(alias)
+        self._transcript.tell(f"* You left {shortened(alias)}. The conversation stays here.")
+
+    def is_for_the_group(self, line: str) -> bool:
+        """Whether ``@NAME …`` names a member of the group that is written to, and no contact: then it is said here."""
+        view, named = self._talk.current, _AT.match(line)
+        if view is None or view.group is None or named is None:
+            return False
+        try:
+            self._service.contact(named[1])
+        except UnknownContact:
+            asked = fold(named[1].rstrip(",:;.!?"))
+            return any(fold(member.name) == asked for member in view.group.current)
+        return False
+
+    def _need(self) -> GroupView:
+        view = self._talk.need_contact()
+        if view.group is None:
+            raise InputError(f"{view.alias} is not a group.", "Go to a group with /to; /groups lists your groups.")
+        return view.group
