@@ -17,7 +17,7 @@ from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import groups
 from smpchat.testing.loop import run_jumping
 from tests.faults.people import START, CrashPlan
-from tests.faults.teams import Team, connected
+from tests.faults.teams import Team, connected, is_connected
 from tests.faults.teams import texts as texts_of
 
 NAMES = ("alice", "bob", "carol", "dave")
@@ -159,3 +159,53 @@ def test_what_a_host_can_cause_is_bounded_and_told(tmp_path: Path) -> None:
 def count_connections(service: ChatService) -> int:
     [found] = service.database.connection.execute("SELECT count(*) FROM connections").fetchone()
     return int(found)
+
+
+def test_a_made_up_name_stays_the_only_one(tmp_path: Path) -> None:
+    """Who came by a link under a made-up name, and who was invited by a contact that knows such a name."""
+
+    async def main() -> None:
+        team = Team(tmp_path, NAMES[:3])
+        alice, bob, carol = (team[name].service for name in NAMES[:3])
+        for name in NAMES[1:3]:
+            team[name].service.set_profile(f"Secret {name}")
+        async with AsyncExitStack() as stack:
+            await team.start(stack)
+            alice.create_group("team")
+            alice.make_group_link("team")
+            await team["alice"].until(lambda s: bool((link := s.group_link("team")) and link.full))
+            link = alice.group_link("team")
+            assert link is not None
+            bob.connect(link.short or link.full or "", None, incognito=True)
+            await team["bob"].until(lambda s: bool(s.groups()) and len(connected(s)) == 1)
+
+            number = alice.invite("carol")
+            await team["alice"].until(lambda s: bool((made := s.invitation(number)) and made.link))
+            made = alice.invitation(number)
+            assert made is not None
+            carol.connect(made.link or "", "alice", incognito=True)
+            await team["alice"].until(lambda s: is_connected(s, "carol"))
+            await team["alice"].do(lambda s: s.invite_to_group("team", "carol"))
+            await team["carol"].until(lambda s: bool(s.groups()))
+            carol.join_group("team")
+            for person in team.people.values():
+                await person.until(lambda s: len(connected(s)) == 2)
+            bob.set_profile("Secret and new")
+            await team.say("bob", "hello")
+            await team.heard("hello")
+
+            known = {bob.contact("team").incognito, carol.contact("team").incognito}
+            assert None not in known and len(known) == 2
+            assert {m.name for m in alice.group("team").members} == known
+            assert carol.contact("team").incognito == carol.contact("alice").incognito
+            for service in (alice, bob, carol):
+                told = "".join(
+                    row[0] or ""
+                    for row in service.database.connection.execute(
+                        "SELECT profile FROM group_members UNION ALL SELECT name FROM group_members"
+                        " UNION ALL SELECT profile FROM contacts"
+                    )
+                )
+                assert "Secret" not in told
+
+    run_jumping(main)

@@ -154,7 +154,7 @@ class ChatService(OwnGroupsProfile):
             else:
                 held = hold and made_up and isinstance(link, ShortContact)
                 if requesting.is_group(link):
-                    connection_id = self._request_group(tx, link, texts, held=held)
+                    connection_id = self._request_group(tx, link, texts, held=held, hidden=incognito)
                 else:
                     connection_id = requesting.begin(tx, self.context, link, held=held)
             if incognito:

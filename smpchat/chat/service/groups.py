@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # imported where they are used: most commands have to do with
     from smpchat.agent.wire.links import ContactLink
     from smpchat.agent.wire.short_links import ShortContact
     from smpchat.chat.store.records import Contact
+    from smpchat.chat.wire.profile import Profile
 
 _NOTHING_BEFORE = "Join first; you can write as soon as you are in."
 
@@ -102,9 +103,27 @@ class GroupsProfile(AddressProfile):
         self._application.groups.leave(tx, number)
 
     def _request_group(
-        self, tx: sqlite3.Connection, link: ContactLink | ShortContact, texts: Sequence[str], *, held: bool
+        self,
+        tx: sqlite3.Connection,
+        link: ContactLink | ShortContact,
+        texts: Sequence[str],
+        *,
+        held: bool,
+        hidden: bool,
     ) -> int:
-        """Ask to be let into a group by its link; the connection to its host. Raises as `requesting.begin`."""
+        """Ask to be let into a group by its link; the connection to its host. Raises as `requesting.begin`.
+
+        Args:
+            hidden: We ask by a made-up name.
+        """
+        from smpchat.chat.store import incognito
+
         if texts:
             raise InputError("This link leads to a group, and nobody can write to it before joining.", _NOTHING_BEFORE)
-        return self._application.groups.request(tx, link, held=held)
+
+        def profile_for(connection_id: int) -> Profile:
+            if hidden:
+                incognito.make(tx, connection_id, self.entropy.random)
+            return incognito.profile_for(tx, self.own_profile(tx), connection_id)
+
+        return self._application.groups.request(tx, link, held=held, profile_for=profile_for)

@@ -28,9 +28,20 @@ def name(tx: sqlite3.Connection, connection_id: int) -> str | None:
     return row["name"] if row else None
 
 
+def name_of_contact(tx: sqlite3.Connection, contact_id: int) -> str | None:
+    """The same of a contact."""
+    query = "SELECT name FROM incognito JOIN contacts USING (connection_id) WHERE contacts.id = ?"
+    row = tx.execute(query, (contact_id,)).fetchone()
+    return row["name"] if row else None
+
+
 def names(tx: sqlite3.Connection) -> dict[int, str]:
-    """All made-up names, by connection."""
-    return {row["connection_id"]: row["name"] for row in tx.execute("SELECT * FROM incognito")}
+    """All made-up names, by connection; those in groups by the number of the group, below 0."""
+    rows = tx.execute(
+        "SELECT connection_id, name FROM incognito UNION ALL"
+        " SELECT -id, incognito FROM groups WHERE incognito IS NOT NULL"
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def profile_for(tx: sqlite3.Connection, own: Profile, connection_id: int) -> Profile:

@@ -42,7 +42,7 @@ from smpchat.chat.machines.group_links import answered, invited, invited_again
 from smpchat.chat.machines.group_sending import deliver, deliver_profile, may_say, to_member, wants_receipts
 from smpchat.chat.machines.group_states import Group, Link, Standing
 from smpchat.chat.machines.groups import step
-from smpchat.chat.store import conditions, groups
+from smpchat.chat.store import conditions, groups, incognito
 from smpchat.chat.transactions.group_hosting import Heard as AsHeard
 from smpchat.chat.transactions.group_hosting import Host
 from smpchat.chat.wire.bodies import MAX_JSON, Envelope, new_shared_id
@@ -106,14 +106,23 @@ class GroupTransactions(Record):
 
     # -- what a person does -------------------------------------------------------------------------------------------
 
-    def request(self, tx: sqlite3.Connection, link: ContactLink | ShortContact, *, held: bool = False) -> int:
+    def request(
+        self,
+        tx: sqlite3.Connection,
+        link: ContactLink | ShortContact,
+        *,
+        held: bool = False,
+        profile_for: Callable[[int], Profile] | None = None,
+    ) -> int:
         """Ask to be let into a group; the connection. Raises as `requesting.begin`.
 
         Args:
             held: The request does not go out before `JoinReleased`.
+            profile_for: Who we are for this connection; our own profile if None.
         """
         connection_id = requesting.begin(tx, self.context, link, held=held, plain=True)
-        asked = JoinRequest(self.conversation.profile(tx, None), new_shared_id(self.context.entropy.random(16)))
+        profile = self.conversation.profile(tx, None) if profile_for is None else profile_for(connection_id)
+        asked = JoinRequest(profile, new_shared_id(self.context.entropy.random(16)))
         sent_requests.save_info(tx, connection_id, encode_group_event(asked), None)
         return connection_id
 
@@ -144,6 +153,8 @@ class GroupTransactions(Record):
             why = "smpchat cannot join channels" if invitation.profile.channel else "it is not valid"
             return f"[invites you to the {what} {name}: {why}]"
         group_id = groups.insert(tx, group, inviter_id)
+        # A contact that knows us by a made-up name must not learn the other one from the group (group-wire 2).
+        groups.save_incognito(tx, group_id, incognito.name_of_contact(tx, inviter_id))
         groups.forget_old_invitations(tx, inviter_id)
         return f"[invites you to the group {name}: `smpchat group join {group_id}` accepts]"
 

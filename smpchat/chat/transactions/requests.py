@@ -86,7 +86,21 @@ def introduce(
 def reintroduce(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
     """A request of ours that has not left says who we are now."""
     profile = incognito.profile_for(tx, profile, contact.connection_id)
-    _rewrite(tx, contact, lambda asked: replace(asked, profile=profile))
+    if connections.is_plain(tx, contact.connection_id):
+        _reintroduce_to_group(tx, contact, profile)
+    else:
+        _rewrite(tx, contact, lambda asked: replace(asked, profile=profile))
+
+
+def _reintroduce_to_group(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
+    from smpchat.chat.wire.group_encoding import encode_group_event
+    from smpchat.chat.wire.group_events import JoinRequest
+
+    saved = sent_requests.load(tx, contact.connection_id)
+    if saved is not None and saved.info:
+        asked, _ = decode_contact_request(saved.info)
+        info = encode_group_event(JoinRequest(profile, asked.request_id))
+        sent_requests.save_info(tx, contact.connection_id, info, None)
 
 
 def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> None:
