@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from smpchat.agent.online.file_relays import FileRelays, Lane
 from smpchat.agent.store.files import Stage
 from smpchat.agent.transactions import files
 from smpchat.client.trouble import Trouble
-from smpchat.protocol.address import parse_file_server
+from smpchat.protocol.address import FileServer, parse_file_server
 from tests.interop.peers import official_file_server, xftp
 from tests.unit.agent.online.file_world import RealWorld
 
@@ -52,6 +53,33 @@ def test_there_and_back_over_two_official_relays(tmp_path: Path, size: int) -> N
             assert world.failures() == [(late, Trouble.GONE)]
             assert world.arrivals() == [(received, world.inbox / "back.jpg")]
             assert world.left_over() == []
+
+    asyncio.run(story())
+
+
+def test_many_chunks_go_and_come_over_two_sessions_with_an_official_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[bool] = []
+    begin = FileRelays.begin
+
+    def noted(relays: FileRelays, server: FileServer, *, second: bool = False) -> Lane:
+        begun.append(second)
+        return begin(relays, server, second=second)
+
+    monkeypatch.setattr(FileRelays, "begin", noted)
+
+    async def story() -> None:
+        content = os.urandom(60_000_000)
+        async with official_file_server(tmp_path / "relay") as text:
+            world = RealWorld(tmp_path / "alice", parse_file_server(text).server)
+            number = world.send(content, "film.mp4")
+            assert await settled(world, number) is Stage.DONE
+            assert begun.count(True) == 1
+            received = world.receive(world.descriptions(number)[0], "back.mp4", size=len(content))
+            assert await settled(world, received) is Stage.DONE
+            assert (world.inbox / "back.mp4").read_bytes() == content
+            assert begun.count(True) == 2 and world.left_over() == []
 
     asyncio.run(story())
 
