@@ -160,7 +160,7 @@ class WaitChange(Enum):
 
 WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)
 GROUP = typer.Argument(
-    metavar="GROUP", help="The group's alias; of an invitation, its number in `smpchat groups`.", autocompletion=groups
+    metavar="GROUP", help="The group's alias, or an invitation's number in `smpchat groups`.", autocompletion=groups
 )
 MEMBER = typer.Argument(
     metavar="MEMBER", help="The member's name, as `smpchat group members` prints it.", autocompletion=members

@@ -104,7 +104,7 @@ def test_a_short_link_that_was_cut_is_refused_at_once(smpchat: Terminal, cut: in
         ("smp://x@smp.example.org", "the address of a relay", "server add ADDRESS`"),
         ("https://simplex.chat/contact#/?v=2-7", "cut off after v=", "put the link in quotes"),
         ("https://t.me/alice", "a Telegram link", "Ask the person"),
-        ("https://simplex.chat/file#/?desc=x", "leads to a file", "ask for the file"),
+        ("https://simplex.chat/file#/?desc=x", "leads to a file", "how to fetch it"),
     ],
 )
 def test_what_is_no_link_is_told_what_it_is(smpchat: Terminal, text: str, sentence: str, hint: str) -> None:

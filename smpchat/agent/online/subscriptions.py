@@ -28,9 +28,7 @@ LOST_QUEUE = (
     " and connect again with a new link."
 )
 LOST_ADDRESS = "The relay {host} no longer has the queue of your address. Delete the address and create a new one."
-LOST_GROUP_LINK = (
-    "The relay {host} no longer has the queue of the link of your group. Remove the link and make another."
-)
+LOST_GROUP_LINK = "The relay {host} no longer has the queue of your group's link. Delete the link and make another."
 
 
 class Subscriptions:

@@ -206,7 +206,7 @@ def publish(part: Path, target: Path) -> Path:
             os.replace(part, path)
         _sync_folder(path.parent)
         return path
-    raise FileExistsError(f"{target} exists, and thousands of files with similar names.")
+    raise FileExistsError(f"{target} exists already, and so do thousands of files with similar names.")
 
 
 def find_published(part: Path, target: Path) -> Path | None:

@@ -60,10 +60,11 @@ TAKING_TURNS = (
     " whose relays were not reached yet. The others wait for their turn; `smpchat requests` lists them."
 )
 TOO_MANY_JOIN = (
-    f"{MAX_REQUESTS:,} people are waiting to join by the link of your group. More are turned away until some are in."
+    f"{MAX_REQUESTS:,} people are waiting to join with your group's link. Others are turned away until some"
+    " of these have joined."
 )
 JOINING_IN_TURN = (
-    f"More people use the link of your group than smpchat lets in: {PER_HOUR} an hour, and {AT_ONCE} at a time while"
+    f"More people use your group's link than smpchat lets in: {PER_HOUR} an hour, and {AT_ONCE} at a time while"
     " their relays are not reached. The others wait for their turn."
 )
 

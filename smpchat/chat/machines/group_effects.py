@@ -133,7 +133,7 @@ class Hidden(StrEnum):
     """Why a message is kept and not shown."""
 
     BLOCKED = "blocked"
-    """Its author is blocked for all members."""
+    """Its author is blocked for everybody members."""
     MODERATED = "moderated"
     """It was deleted before it arrived."""
     FEATURE = "feature"

@@ -62,7 +62,7 @@ class LinkFetcher:
             decrypt_file(sealed, plain, first.key, first.nonce, first.digest)
             return follow(first.redirect, plain.getvalue())
         except (CryptoError, DecodeError) as error:
-            raise FileDamaged("What this link leads to is not the description of a file.", _ASK_AGAIN) from error
+            raise FileDamaged("This link does not lead to the description of a file.", _ASK_AGAIN) from error
 
     async def file(self, described: FileDescription, place: Path, tell: Tell) -> Path:
         """Where the file is now.

@@ -125,7 +125,7 @@ def delete_link(tx: sqlite3.Connection, group_id: int) -> None:
     tx.execute("DELETE FROM group_links WHERE group_id = ?", (group_id,))
 
 
-# -- what newcomers are told ------------------------------------------------------------------------------------------
+# -- what people who join are told ------------------------------------------------------------------------------------
 
 
 def profiles(tx: sqlite3.Connection, group_id: int) -> dict[MemberId, Profile]:

@@ -132,7 +132,7 @@ class GroupConversation:
                 self._tell(tx, group_id, contact, effect)
             case effects.DirectOffer(member, link):
                 name = member_names.name(tx, group_id, member)
-                self._line(tx, contact, f"{_short(name)} offers you a conversation of two, by this link: {link}")
+                self._line(tx, contact, f"{_short(name)} invites you to write privately, with this link: {link}")
 
     # -- what members write -------------------------------------------------------------------------------------------
 
@@ -333,9 +333,9 @@ def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None
         case News.ACCEPTED:
             return "you were let into the group"
         case News.PENDING:
-            return "you wait to be let into the group: only who decides that reads what you write"
+            return "you wait to be let into the group: until then, only those who decide can read your messages"
         case News.REVIEW:
-            return "you wait to be let into the group: only its moderators read what you write"
+            return "you wait to be let into the group: until then, only its moderators can read your messages"
         case News.MEMBER_JOINED:
             return f"{who} joined"
         case News.MEMBER_REVIEWED:
@@ -349,7 +349,7 @@ def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None
         case News.MEMBER_REMOVED:
             return f"{by} removed {who}" if by else f"{who} was removed"
         case News.MEMBER_BLOCKED:
-            return f"{by} blocked {who} for all: what {who} writes is not shown"
+            return f"{by} blocked {who} for everybody: messages from {who} are not shown"
         case News.MEMBER_UNBLOCKED:
             return f"{by} unblocked {who}"
         case News.ROLE:

@@ -85,7 +85,7 @@ class GroupOwner(Record):
         _may(group, Deed.INVITE, role)
         contact = records.contact_of(tx, connection_id)
         if contact is None or contact.profile is None or contact.chat_version is None:
-            raise InputError("This contact has not said yet who it is.", "Invite it once you are connected.")
+            raise InputError("This contact's profile has not arrived yet.", "Invite them once you are connected.")
         if contact.gone or contact.business:
             raise InputError("This contact cannot be invited to a group.", "Invite somebody else.")
         if incognito.name(tx, connection_id) is not None:
@@ -95,7 +95,7 @@ class GroupOwner(Record):
             )
         if groups.incognito(tx, group_id) is not None:
             raise InputError(
-                "You are in this group by a made-up name, and whom you invite would learn who you are.",
+                "You are in this group under a made-up name, and a contact whom you invite would learn who you are.",
                 "Ask somebody else in the group to invite them.",
             )
         known = self._invited_as(tx, group_id, group, connection_id)
@@ -325,7 +325,7 @@ def _link(tx: sqlite3.Connection, group_id: int) -> GroupLink:
 
 def _check_link_role(role: Role) -> None:
     if role not in (Role.MEMBER, Role.OBSERVER):
-        raise InputError("People who join by a link are members or observers.", "Give another role once they are in.")
+        raise InputError("People who join with a link are members or observers.", "Give them another role later.")
 
 
 def _may(group: Group, deed: Deed, *roles: Role) -> None:
@@ -337,7 +337,7 @@ def _may(group: Group, deed: Deed, *roles: Role) -> None:
 def _known(group: Group, member: MemberId) -> Member:
     found = group.members.get(member)
     if member == group.own.id:
-        raise InputError("This is you.", "To leave a group is another command.")
+        raise InputError("You cannot do this to yourself.", "`smpchat group leave` leaves a group.")
     if found is None or found.gone or found.standing is Standing.UNKNOWN:
         raise InputError("This person is not in the group.", "Nothing was changed.")
     return found

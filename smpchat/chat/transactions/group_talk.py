@@ -176,7 +176,7 @@ class GroupTalk:
         found = groups.author_of(self.tx, message.id)
         if found is None:
             raise InputError(
-                f"You cannot reply or react to message {message.id}.", "It is a line of smpchat, and no message."
+                f"You cannot reply or react to message {message.id}.", "It is a notice from smpchat, not a message."
             )
         return found
 

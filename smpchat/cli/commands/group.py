@@ -131,8 +131,8 @@ def _members(environment: Environment, who: str, everybody: bool) -> int:
 # -- groups of one's own ----------------------------------------------------------------------------------------------
 
 NAME = typer.Argument(metavar="NAME", help="The group's name, which members see.")
-WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="Text that newcomers are told (empty: none).")
-DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="A line about the group (empty: none).")
+WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="A greeting for people who join (empty: none).")
+DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="One line about the group (empty: none).")
 _ROLES = "observer (only reads), member, moderator, admin or owner"
 _LINK_SAVED = "The next command that goes online will make the link; then `smpchat group link` prints it."
 _INVITATION_SAVED = "The next command that goes online sends the invitation."
@@ -187,7 +187,7 @@ def invite(
     context: typer.Context,
     who: str = GROUP,
     contact: str = WHO,
-    role: str = typer.Option("member", "--role", metavar="ROLE", help=f"What they may do: {_ROLES}."),
+    role: str = typer.Option("member", "--role", metavar="ROLE", help=f"What the contact may do: {_ROLES}."),
 ) -> None:
     """Invite a contact to a group."""
     run(context, lambda environment: _invite(environment, who, contact, role))
@@ -222,7 +222,7 @@ async def _invite(environment: Environment, who: str, contact: str, role: str) -
         group, alias = service.group(who), service.contact(contact).alias
         line = f"{shortened(alias)} is invited to {shortened(group.alias or '')} as {invited.role}."
         show_member(environment, group, invited, line)
-        environment.notice(f"You let {shortened(alias)} in while you are online: `smpchat listen` or `smpchat chat`.")
+        environment.notice(f"{shortened(alias)} can join while you are online: `smpchat listen` or `smpchat chat`.")
         return ExitStatus.OK
 
 
@@ -230,8 +230,8 @@ async def _invite(environment: Environment, who: str, contact: str, role: str) -
 def link(
     context: typer.Context,
     who: str = GROUP,
-    role: str | None = typer.Option(None, "--role", metavar="ROLE", help="What newcomers may do: member or observer."),
-    delete: bool = typer.Option(False, "--delete", help="Delete the link; who came by it stays."),
+    role: str | None = typer.Option(None, "--role", metavar="ROLE", help="Role of those who join: member or observer."),
+    delete: bool = typer.Option(False, "--delete", help="Delete the link; members who joined with it stay."),
     server: str | None = typer.Option(
         None, "--server", metavar="ADDRESS", help="Relay for this link only.", autocompletion=relays
     ),
@@ -239,7 +239,7 @@ def link(
     qr_file: Path | None = QR_FILE,
     copy: bool = typer.Option(False, "--copy", help="Copy the link to the clipboard."),
 ) -> None:
-    """Make or show a link by which anybody can join."""
+    """Make or show a link with which anybody can join."""
     if delete:
         run(context, lambda environment: _delete_link(environment, who))
     else:
@@ -303,7 +303,7 @@ async def _delete_link(environment: Environment, who: str) -> int:
             except RelayDown:
                 gone = None
         if gone:
-            environment.notice("Deleted. Those who came by it stay.")
+            environment.notice("Deleted. Members who joined with it stay.")
         else:
             environment.notice("Deleted here. The next command that reaches its relay deletes it there too.")
         return ExitStatus.OK
@@ -330,9 +330,9 @@ def remove(
     context: typer.Context,
     who: str = GROUP,
     member: str = MEMBER,
-    messages: bool = typer.Option(False, "--messages", help="Also delete what they wrote, for all."),
+    messages: bool = typer.Option(False, "--messages", help="Also delete their messages, for everybody."),
 ) -> None:
-    """Remove a member, or take an invitation back."""
+    """Remove a member, or take back an invitation."""
 
     def change(service: ChatService) -> tuple[MemberView, str]:
         changed = service.remove_member(who, member, messages=messages)
@@ -343,21 +343,21 @@ def remove(
 
 @app.command("block", epilog=examples("smpchat group block team bob"))
 def block(context: typer.Context, who: str = GROUP, member: str = MEMBER) -> None:
-    """Hide from all what a member writes.
+    """Hide a member's messages from everybody.
 
-    They are not told, and still see what others write.
+    The member is not told, and still sees what others write.
     """
 
     def change(service: ChatService) -> tuple[MemberView, str]:
         changed = service.block_member(who, member)
-        return changed, f"{shortened(changed.name)}: blocked for all"
+        return changed, f"{shortened(changed.name)}: blocked for everybody"
 
     run(context, lambda environment: _change(environment, who, change))
 
 
 @app.command("unblock", epilog=examples("smpchat group unblock team bob"))
 def unblock(context: typer.Context, who: str = GROUP, member: str = MEMBER) -> None:
-    """Show again to all what a member writes."""
+    """Show a blocked member's messages to everybody again."""
 
     def change(service: ChatService) -> tuple[MemberView, str]:
         changed = service.block_member(who, member, blocked=False)
@@ -367,7 +367,7 @@ def unblock(context: typer.Context, who: str = GROUP, member: str = MEMBER) -> N
 
 
 async def _change(environment: Environment, who: str, change: Callable[[ChatService], tuple[MemberView, str]]) -> int:
-    """Decide about a member, and tell the others, if they can be told now."""
+    """Decide about a member, and tell the other members if that is possible now."""
     from smpchat.cli.views.groups import show_member
 
     with closing(environment.open()) as service:
@@ -406,13 +406,13 @@ def set_(
         help="reactions, voice, files, links, direct, fulldelete or history; may be repeated.",
     ),
     disappear: str | None = typer.Option(
-        None, "--disappear", metavar="TIME", help="Messages disappear after that time: 30m, 1d, 2w or off."
+        None, "--disappear", metavar="TIME", help="Messages disappear after this time: 30m, 1d, 2w or off."
     ),
 ) -> None:
-    """Change a group's name, texts, and what it allows.
+    """Change a group's name, its texts, and what members may do.
 
-    direct: members may write to each other apart from the group. fulldelete: a deleted message disappears without a
-    trace. history: newcomers see the last messages.
+    direct: members may write to each other privately. fulldelete: a deleted message disappears without a trace.
+    history: people who join see the last messages.
     """
     said = _Said(name, description, welcome)
     if said == _Said(None, None, None) and not allow and disappear is None:

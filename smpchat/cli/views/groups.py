@@ -16,7 +16,7 @@ from smpchat.cli.views.layout import Cell, show_table, table
 if TYPE_CHECKING:
     from rich.table import Table
 
-NO_GROUPS = "No groups yet: a contact can invite you, or `smpchat connect LINK` opens the link of one."
+NO_GROUPS = "No groups yet. `smpchat group create NAME` makes one, and `smpchat connect LINK` opens the link of one."
 _STANDINGS = {
     "joining": "joining",
     "pending": "waiting to be let in",
@@ -140,7 +140,7 @@ def about_rules(group: GroupView) -> str:
     from smpchat.chat.service.group_views import FEATURES  # lists of contacts do not wait for it
 
     off = [name for name in FEATURES if name not in group.allows]
-    on = f"On for you: {', '.join(group.allows)}." if group.allows else "Nothing but texts is on for you."
+    on = f"On for you: {', '.join(group.allows)}." if group.allows else "Only texts are on for you."
     rules = f"{on} Off: {', '.join(off)}." if off else on
     if group.disappear_after is not None:
         rules += f" Messages disappear after {duration_text(group.disappear_after)}."
@@ -190,8 +190,7 @@ def show_group_link(environment: Environment, group: GroupView, link: GroupLinkV
     article = "an" if link.role[0] in "aeiou" else "a"
     lines = (
         f"{short}{full}\n\nGive people this link, or this command:\n\n  {command}\n\n"
-        f"Everybody who uses it comes into {shortened(group.alias or '')} as {article} {link.role}, while you are"
-        " online.\n"
+        f"Everybody who uses it joins {shortened(group.alias or '')} as {article} {link.role}, while you are online.\n"
     )
     environment.emit("group-link", fields, lines)
 
@@ -238,4 +237,4 @@ def _rows(group: GroupView, shown: Sequence[MemberView]) -> list[list[Cell]]:
 
 
 def _marks(member: MemberView) -> list[str]:
-    return [*(["let you in"] if member.host else []), *(["blocked for all"] if member.blocked else [])]
+    return [*(["let you in"] if member.host else []), *(["blocked for everybody"] if member.blocked else [])]

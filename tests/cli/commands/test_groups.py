@@ -274,7 +274,7 @@ def test_an_owner_decides_who_may_do_what_and_all_hear_of_it(smpchat: Terminal) 
 
     ok(smpchat("-p", "alice", "group", "role", "team", "bob", "member"))
     settle(smpchat, "bob", "cath")
-    assert ok(smpchat("-p", "cath", "group", "block", "team", "bob")).stdout == "bob: blocked for all\n"
+    assert ok(smpchat("-p", "cath", "group", "block", "team", "bob")).stdout == "bob: blocked for everybody\n"
     settle(smpchat, "alice", "bob")
     ok(smpchat("-p", "bob", "send", "team", "unheard"))
     settle(smpchat, "alice", "cath")
