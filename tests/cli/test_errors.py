@@ -39,6 +39,7 @@ from smpchat.relay.files.transfer import TooLong
 from smpchat.relay.forwarding import ForwardRefused
 from smpchat.relay.relay_session import ProxyFailure
 from smpchat.transport.base import ChainRefused, ConnectFailed
+from smpchat.xftp.fetching import NotFetched
 from tests.cli.commands.test_server import Terminal
 
 NEVER_SHOWN = {
@@ -55,6 +56,7 @@ NEVER_SHOWN = {
     NotWanted,
     RegistrationFailed,
     BrokenOff,
+    NotFetched,
     Gone,
     WrongDigest,
     TooLong,

@@ -300,16 +300,21 @@ class TestLive:
 class TestContent:
     def test_a_typed_note_is_not_a_real_one(self, alice: Alice) -> None:
         alice.receive(said("x.msg.new", **IMAGE))
-        alice.receive(message("[image pic.jpg, 4 KiB] on the beach", TWO))
+        alice.receive(message("[image pic.jpg, 4.88 KiB] on the beach", TWO))
         real, typed = alice.service.history("bob")
         assert real.text == typed.text
-        assert (real.content, real.note, typed.content, typed.note) == ("image", "[image pic.jpg, 4 KiB]", "text", "")
+        assert (real.content, real.note, typed.content, typed.note) == (
+            "image",
+            "[image pic.jpg, 4.88 KiB]",
+            "text",
+            "",
+        )
 
     def test_an_edit_of_the_caption_leaves_the_note(self, alice: Alice) -> None:
         alice.receive(said("x.msg.new", **IMAGE))
         alice.receive(said("x.msg.update", "dXA=", msgId=ONE, content={"type": "image", "text": "at sea", "image": ""}))
         edited = alice.message()
-        assert (edited.text, edited.note) == ("[image pic.jpg, 4 KiB] at sea", "[image pic.jpg, 4 KiB]")
+        assert (edited.text, edited.note) == ("[image pic.jpg, 4.88 KiB] at sea", "[image pic.jpg, 4.88 KiB]")
         assert edited.edited
 
     def test_a_file_that_is_withdrawn_says_so_once(self, alice: Alice) -> None:
@@ -318,8 +323,8 @@ class TestContent:
         for _ in range(2):
             alice.receive(said("x.file.cancel", msgId=ONE))
         withdrawn = alice.message()
-        assert withdrawn.text == "[image pic.jpg, 4 KiB] [withdrawn] on the beach"
-        assert withdrawn.note == "[image pic.jpg, 4 KiB] [withdrawn]"
+        assert withdrawn.text == "[image pic.jpg, 4.88 KiB] [withdrawn] on the beach"
+        assert withdrawn.note == "[image pic.jpg, 4.88 KiB] [withdrawn]"
         assert alice.news() == [events.MessageChanged(withdrawn.id, "bob", "cancelled", "received")]
 
     def test_only_a_file_of_the_contacts_own_is_withdrawn(self, alice: Alice) -> None:
@@ -363,7 +368,7 @@ class TestHappenings:
 
     def test_an_old_file_needs_no_receipt(self, alice: Alice) -> None:
         assert alice.receive(said("x.file", file={"fileName": "report.pdf", "fileSize": 12345})) is False
-        assert alice.message().text.startswith("[file report.pdf, 12 KiB] ")
+        assert alice.message().text.startswith("[file report.pdf, 12.1 KiB] ")
 
     def test_what_is_ignored_is_named_in_the_log(self, alice: Alice, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
