@@ -12,7 +12,7 @@ from smpchat.agent.store import connections, held, outgoing
 from smpchat.agent.store.obstacles import Obstacle
 from smpchat.agent.store.outgoing import RelayTrouble
 from smpchat.chat import troubles
-from smpchat.chat.store import conditions, notices, records
+from smpchat.chat.store import conditions, memberships, notices, records
 from smpchat.chat.store.conditions import LOST_STANDS, Condition
 from smpchat.client.trouble import Trouble
 
@@ -72,8 +72,7 @@ def _list(names: list[str]) -> str:
 def of_contact(tx: sqlite3.Connection, alias: str, now: float) -> list[Condition]:
     """The current conditions of one contact, including those of relays that hold its queues."""
     contact = records.contact(tx, alias)
-    queues = (connections.receive_queue(tx, contact.connection_id), connections.send_queue(tx, contact.connection_id))
-    servers = {str(queue.server) for queue in queues if queue is not None}
+    servers = memberships.relays_of(tx, contact.connection_id)
     return [c for c in of_profile(tx, now) if c.contact == contact.alias or c.server in servers]
 
 

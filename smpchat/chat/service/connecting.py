@@ -19,8 +19,8 @@ from smpchat.chat.errors import AliasInUse, AmbiguousContact, InputError, Unknow
 from smpchat.chat.service.given_links import check_link, joined, made_by
 from smpchat.chat.service.own_groups import OwnGroupsProfile
 from smpchat.chat.service.reading import DEFAULT_PROFILE
-from smpchat.chat.service.views import ContactView, Invitation
-from smpchat.chat.store import conditions, events, invitations, lines, names, profiles, records, settings
+from smpchat.chat.service.views import Invitation
+from smpchat.chat.store import conditions, events, invitations, lines, memberships, names, profiles, records, settings
 from smpchat.chat.store import incognito as incognito_names
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact
@@ -362,24 +362,26 @@ class ChatService(OwnGroupsProfile):
             # First, as what is given up needs the relay no more; the error below takes it back.
             given_up = outbox.give_up_deletions(tx, server, self.now()) + outbox.give_up_left(tx, server)
             if outgoing.is_relay_needed(tx, server):
-                at_it = [view.alias for view in self.contacts() if server in self._relays_of(tx, view)]
+                at_it = [
+                    view.alias
+                    for view in self.contacts()
+                    if server in memberships.relays_of(tx, view.contact.connection_id)
+                ]
                 if not at_it:
                     raise InputError(
                         "An invitation, your address or a connection in progress still uses this relay.",
                         "Delete the invitation or address first.",
                     )
                 who = at_it[0]
+                if records.contact(tx, who).is_group:
+                    said = f"The group {who!r} still uses this relay."
+                    raise InputError(said, f"Leave it and delete it first: `smpchat delete {shlex.quote(who)}`.")
                 raise InputError(
                     f"The contact {who!r} still uses this relay.",
                     f"Move {who} to another relay with `smpchat rotate {shlex.quote(who)}`, or delete the contact.",
                 )
             outgoing.clear_relay_trouble(tx, server)
         return given_up
-
-    def _relays_of(self, tx: sqlite3.Connection, view: ContactView) -> set[str]:
-        connection_id = view.contact.connection_id
-        queues = (connections.receive_queue(tx, connection_id), connections.send_queue(tx, connection_id))
-        return {str(queue.server) for queue in queues if queue is not None}
 
     def accept(
         self, who: str, alias: str | None = None, *, incognito: bool = False, any_relay: bool = False

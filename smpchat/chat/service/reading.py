@@ -395,11 +395,6 @@ class StoredProfile(StoredChoices):
         """Relays in trouble that this profile needs, by address."""
         return outgoing.troubles_of_needed_relays(self._tx)
 
-    def relay_of(self, connection_id: int) -> str | None:
-        """Address of the relay that a connection sends through, or that holds its own queue."""
-        queue = connections.send_queue(self._tx, connection_id) or connections.receive_queue(self._tx, connection_id)
-        return str(queue.server) if queue else None
-
     def own_relays(self) -> list[SMPServer]:
         """Relays that hold queues of ours: where contacts write to."""
         return [queue.server for queue in moves.every_queue(self._tx)]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from smpchat.agent.store import connections
+
 COPIES = 1 << 40
 """References of the agent's from here on are numbers of single copies of what we say to a group."""
 
@@ -39,6 +41,15 @@ def connections_of(tx: sqlite3.Connection, connection_id: int) -> list[int]:
         return [connection_id]
     query = "SELECT connection_id FROM group_members WHERE group_id = ? AND connection_id IS NOT NULL ORDER BY place"
     return [row["connection_id"] for row in tx.execute(query, (-connection_id,))]
+
+
+def relays_of(tx: sqlite3.Connection, connection_id: int) -> set[str]:
+    """Relays by which a contact with this ``connection_id`` is reached, and by which we are: of a group, by anybody."""
+    found = set()
+    for each in connections_of(tx, connection_id):
+        queues = (connections.receive_queue(tx, each), connections.send_queue(tx, each))
+        found |= {str(queue.server) for queue in queues if queue is not None}
+    return found
 
 
 def connection_of_message(tx: sqlite3.Connection, message_id: int) -> int | None:

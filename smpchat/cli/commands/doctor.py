@@ -327,12 +327,14 @@ def _embedded(environment: Environment) -> Iterator[Check]:
 def _who_writes_there(service: ChatService) -> dict[SMPServer, list[str]]:
     """Relays that hold queues of ours, and the contacts whose messages come through them."""
     from smpchat.agent.store.connections import receive_queue
+    from smpchat.chat.store.memberships import connections_of
 
     found: dict[SMPServer, list[str]] = {server: [] for server in service.own_relays()}
+    tx = service.database.connection
     for view in service.contacts():
-        queue = receive_queue(service.database.connection, view.contact.connection_id)
-        if queue is not None:
-            found[queue.server].append(view.alias)
+        queues = (receive_queue(tx, each) for each in connections_of(tx, view.contact.connection_id))
+        for server in {queue.server for queue in queues if queue is not None}:
+            found[server].append(view.alias)
     return found
 
 
