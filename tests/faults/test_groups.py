@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from smpchat.agent.machines.delivery import Integrity
+from smpchat.chat.errors import InputError
 from smpchat.chat.machines.group_states import LINKS_PER_MINUTE, MAX_MEMBERS
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import groups
@@ -207,5 +208,25 @@ def test_a_made_up_name_stays_the_only_one(tmp_path: Path) -> None:
                     )
                 )
                 assert "Secret" not in told
+
+    run_jumping(main)
+
+
+def test_who_needs_a_relay_is_the_group(tmp_path: Path) -> None:
+    async def main() -> None:
+        team = Team(tmp_path, NAMES[:3])
+        async with AsyncExitStack() as stack:
+            await team.start(stack)
+            await team.form_by_link()
+            carol, alices = team["carol"].service, team.relays[0]
+            await alices.stop()
+            with pytest.raises(InputError, match="The group 'team' still uses this relay"):
+                carol.forget_server(str(alices.server))
+            assert [view.alias for view in carol.contacts()] == ["team"]
+            await team.say("carol", "alice is away")  # and bob has it all the same
+            await team["bob"].until(lambda s: "alice is away" in [text for _, text in texts_of(s)])
+            assert {condition.server for condition in carol.conditions("team")} <= {str(alices.server), None}
+            alices.start()
+            await team.heard("alice is away")
 
     run_jumping(main)
