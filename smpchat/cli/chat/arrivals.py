@@ -206,7 +206,8 @@ class Arrivals:
             return  # a name that changes later has a line in the conversation
         self._known.add(view.contact.id)
         if view.group is not None:
-            self._transcript.tell(f"* The name of the group {shortened(alias)} is {quoted(view.group.name)}.")
+            if view.group.name != alias:
+                self._transcript.tell(f"* The name of the group {shortened(alias)} is {quoted(view.group.name)}.")
             return
         self._transcript.tell(f"* {shortened(alias)}'s profile name is {quoted(view.contact.profile.display_name)}.")
 

@@ -373,7 +373,8 @@ class Conversation:
             parts.append(f"unread: {unread} (Alt-A)")
         if mine is not None and view is not None:
             mark = TICKS.get(mine.status, "") if self.environment.symbols else ""
-            parts.append(f"last message {mine.status} {mark}".rstrip() + to_how_many(mine))
+            words = [mark] if mark and mine.copies is not None else [str(mine.status), mark]  # narrow: the count counts
+            parts.append(f"last message {' '.join(filter(None, words))}{to_how_many(mine)}")
         if self._ttl is not None:
             parts.append(f"messages disappear after {duration_text(self._ttl)}")
         if view is not None and view.pending > 1:

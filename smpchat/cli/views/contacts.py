@@ -59,7 +59,7 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
 def protection(view: ContactView) -> str:
     """What is known about the keys of a contact, in a line; of a group, who is in it."""
     if view.group is not None:
-        return f"Group: {', '.join(about_group(view.group))}. `smpchat group members` lists who is in it."
+        return f"Group: {', '.join(about_group(view.group))}."
     code = "compared" if view.verified else "not compared"
     return f"Security code: {code}. Post-quantum keys: {'yes' if view.pq else 'no'}."
 

@@ -64,7 +64,7 @@ def test_a_group_is_a_conversation_like_any_other(smpchat: Terminal, begin: Begi
     online(smpchat, "cath")
     bob.news()
     assert bob.tail() == ["22:15  you: hi both  ✓✓ 1 of 2"]
-    assert "last message delivered ✓✓ 1 of 2" in bob.toolbar()
+    assert "last message ✓✓ 1 of 2" in bob.toolbar()
     online(smpchat, "alice")
     assert bob.news() == ["22:15  you: hi both  ✓✓ 2 of 2"] and bob.tail() == []
     assert [m.text for m in bob.service.history("team", 1)] == ["hi both"]
