@@ -36,7 +36,8 @@ from smpchat.agent.errors import AgentError
 from smpchat.agent.machines.handshake_states import ConnectionState, Variant
 from smpchat.agent.online.changes import Changes
 from smpchat.api_events import Event, MessageChanged, MessageReceived, RequestReceived, check_not_failed
-from smpchat.api_files import FileCalls, WaitFor
+from smpchat.api_files import WaitFor
+from smpchat.api_groups import GroupCalls
 from smpchat.api_texts import checks_texts
 from smpchat.chat.errors import ChatError, DeliveryFailed, RelayUnavailable
 from smpchat.chat.online.embedded import EmbeddedRelay
@@ -47,7 +48,7 @@ from smpchat.chat.online.waiting import settle, until, until_ready
 from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.service.listening import Listener
 from smpchat.chat.service.reading import DEFAULT_PROFILE, no_passphrase
-from smpchat.chat.service.views import ContactView, Invitation
+from smpchat.chat.service.views import ContactView, GroupLinkView, GroupView, Invitation, MemberView
 from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.chat.store.events import ContactChanged, FileChanged, Notice, StateChanged, StatusChanged
 from smpchat.chat.store.records import Contact, Message, MessageStatus
@@ -68,7 +69,10 @@ __all__ = [
     "ContactView",
     "Event",
     "FileChanged",
+    "GroupLinkView",
+    "GroupView",
     "Invitation",
+    "MemberView",
     "Message",
     "MessageChanged",
     "MessageReceived",
@@ -87,7 +91,7 @@ Fate = tuple[MessageStatus, str | None]
 
 
 @checks_texts
-class Client(FileCalls):
+class Client(GroupCalls):
     """A profile that is online inside an ``async with`` block.
 
     One task enters and leaves the block; inside it, any task of the same event loop may call the methods.
@@ -347,13 +351,16 @@ class Client(FileCalls):
 
     async def _until(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T:
         """What ``look`` finds. Raises `RelayUnavailable` if it found nothing in time."""
-        try:
-            found = await until(self._service, look, Patience(seconds, chosen=True), connection_id)
-        except RelayDown as error:
-            raise error.for_program() from error
+        found = await self._until_or_none(look, seconds, connection_id)
         if found is None:
             raise not_in_time().for_program()
         return found
+
+    async def _until_or_none(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T | None:
+        try:
+            return await until(self._service, look, Patience(seconds, chosen=True), connection_id)
+        except RelayDown as error:
+            raise error.for_program() from error
 
     # -- messages -----------------------------------------------------------------------------------------------------
 

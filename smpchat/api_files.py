@@ -39,7 +39,7 @@ class FileCalls(ProfileCalls):
         text: str = "",
         *,
         wait: WaitFor = Wait.SENT,
-        timeout: float | None = None,  # noqa: ASYNC109 - of the upload alone
+        timeout: float | None = None,
         progress: Progress = no_progress,
         anyway: bool = False,
     ) -> Message:
@@ -92,7 +92,7 @@ class FileCalls(ProfileCalls):
         to: Path | str | None = None,
         *,
         approve: bool = False,
-        timeout: float | None = None,  # noqa: ASYNC109 - without it, as long as the file goes on
+        timeout: float | None = None,
         progress: Progress = no_progress,
     ) -> Path:
         """Receive the file of a message; it appears when it is complete and every check has passed.

@@ -19,6 +19,7 @@ from smpchat import (
     Client,
     ContactChanged,
     Event,
+    Message,
     MessageChanged,
     MessageReceived,
     Notice,
@@ -110,6 +111,51 @@ def test_the_bot_of_the_documentation(tmp_path: Path, monkeypatch: pytest.Monkey
             assert [a.reply_to and a.reply_to.text for a in answers] == ["one", "two"]
             bot.cancel()
             await asyncio.gather(bot, return_exceptions=True)
+
+    run(scenario, tmp_path)
+
+
+def test_a_group(tmp_path: Path) -> None:
+    """Alice's group: Bob is invited, Carol comes by its link; what they write says who did; Bob is removed."""
+
+    async def scenario(home: Path) -> None:
+        async with two(home) as (alice, bob), Client("carol", home) as carol, asyncio.timeout(60):
+            made = alice.create_group("team", welcome="be kind")
+            assert (made.alias, made.role, made.members) == ("team", "owner", ())
+            heard = {client: client.messages() for client in (alice, bob, carol)}
+
+            async def hears(client: Client, text: str) -> Message:
+                async for message in heard[client]:
+                    if message.text == text:
+                        return message
+                raise AssertionError("the messages end")
+
+            assert alice.invite_to_group("team", "bob").standing == "invited"
+            while not (waiting := bob.groups()):
+                await anext(heard[bob])
+            assert (waiting[0].alias, waiting[0].name, waiting[0].inviter) == (None, "team", "alice")
+            with pytest.raises(InputError):
+                await bob.join_group("crew")
+            assert (await bob.join_group("team", "crew", timeout=20)).standing == "current"
+            await hears(alice, "[bob joined]")
+            link = await alice.make_group_link("team", "member")
+            assert link.short and link == await alice.make_group_link("team")
+            await carol.connect(link.short, "team")
+            await hears(bob, "[carol joined]")
+            assert sorted((m.name, m.role) for m in alice.members("team")) == [("bob", "member"), ("carol", "member")]
+
+            await alice.send("team", "hello all")
+            for client, alias in ((bob, "crew"), (carol, "team")):
+                message = await hears(client, "hello all")
+                assert (message.contact, message.sender, message.group) == (alias, "alice", True)
+            assert alice.set_member_role("team", "bob", "admin").role == "admin"
+            await hears(carol, "[alice gave bob the role admin]")
+            assert alice.remove_member("team", "bob").standing == "removed"
+            await hears(bob, "[alice removed you from the group]")
+            assert bob.group("crew").standing == "removed"
+            carol.leave_group("team")
+            await hears(alice, "[carol left]")
+            assert alice.members("team") == [] and alice.delete_group("team").standing == "deleted"
 
     run(scenario, tmp_path)
 

@@ -1,0 +1,129 @@
+"""The part of `smpchat.Client` that takes part in groups, and owns some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from smpchat.api_files import FileCalls
+from smpchat.api_texts import checks_texts
+from smpchat.chat.online.patience import RELAY_TIMEOUT
+from smpchat.chat.service.views import GroupLinkView, GroupView, MemberView
+
+T = TypeVar("T")
+
+
+@checks_texts
+class GroupCalls(FileCalls):
+    """What a program can do with groups.
+
+    A group is written to by its alias, as a contact: `Client.send`. What its members write comes with
+    ``message.group`` and ``message.sender``; lines about the group have the content ``group-event``.
+    """
+
+    def groups(self) -> list[GroupView]:
+        """All groups that we are or were in, by alias, then those that we are invited to (their alias is None)."""
+        return self._service.groups()
+
+    def group(self, who: str) -> GroupView:
+        """One group, by its alias; an invitation by its number or name. Raises `InputError`."""
+        return self._service.group(who)
+
+    def members(self, who: str) -> list[MemberView]:
+        """The current members of a group, without ourselves. Raises `InputError`."""
+        return list(self._service.group(who).current)
+
+    async def join_group(self, who: str, alias: str | None = None, *, timeout: float = RELAY_TIMEOUT) -> GroupView:
+        """Accept an invitation to a group, by its number or name; a group's link is for `Client.connect`.
+
+        Args:
+            alias: How to address the group; made from its name if None.
+            timeout: Seconds in which the person who invited us may let us in; later it happens automatically.
+        Returns:
+            The group: its ``standing`` is ``joining`` if we are not in yet.
+        Raises:
+            InputError: No such invitation waits, or the alias cannot be used.
+            RelayUnavailable: No relay was reached in that time; the join continues automatically.
+        """
+        joined = self._service.join_group(who, alias)
+        name = joined.alias or ""
+
+        def look() -> GroupView | None:
+            now = self._service.group(name)
+            return None if now.standing == "joining" else now
+
+        connection_id = self._service.contact(name).contact.connection_id
+        return await self._until_or_none(look, timeout, connection_id) or self._service.group(name)
+
+    def leave_group(self, who: str) -> GroupView:
+        """Leave a group, or decline an invitation; `Client.delete` removes the conversation. Raises `InputError`."""
+        return self._service.leave_group(who)
+
+    # -- groups of our own --------------------------------------------------------------------------------------------
+
+    def create_group(
+        self, name: str, alias: str | None = None, *, description: str = "", welcome: str = ""
+    ) -> GroupView:
+        """Make a group in which nobody else is yet. Raises `InputError`.
+
+        Args:
+            alias: How to address it; made from the name if None.
+            description: A line about it.
+            welcome: What newcomers are told.
+        """
+        return self._service.create_group(name, alias, description=description, welcome=welcome)
+
+    def invite_to_group(self, group: str, alias: str, role: str = "member") -> MemberView:
+        """Invite a contact to a group; the invitation is sent while we are online.
+
+        Raises:
+            UnknownContact: There is no such contact.
+            InputError: We may not, or the contact cannot be invited.
+        """
+        return self._service.invite_to_group(group, alias, role)
+
+    async def make_group_link(
+        self, group: str, role: str | None = None, *, server: str | None = None, timeout: float = RELAY_TIMEOUT
+    ) -> GroupLinkView:
+        """A link by which anybody can join, made once; those who use it are let in while we are online.
+
+        Args:
+            role: ``member`` or ``observer``: what those may do who come by it; None: as it is, ``member`` at first.
+            server: Address of the relay for it alone; one of the configured ones if None.
+            timeout: Seconds in which the relay must answer.
+        Raises:
+            InputError: We may not; or ``role`` or ``server`` is none.
+            RelayUnavailable: There is no link yet: it is made as soon as its relay is reached.
+        """
+        if server is None:
+            await self._start_relay()
+        asked = self._service.make_group_link(group, role, server=server)
+
+        def look() -> GroupLinkView | None:
+            link = self._service.group_link(group)
+            return link if link is not None and link.full else None
+
+        return await self._until(look, timeout, asked.connection)
+
+    def set_member_role(self, group: str, member: str, role: str) -> MemberView:
+        """Give a member, by the name in `members`, another role. Raises `InputError`."""
+        return self._service.set_member_role(group, member, role)
+
+    def remove_member(self, group: str, member: str, *, messages: bool = False) -> MemberView:
+        """Remove a member, and with ``messages`` what it wrote; or take an invitation back. Raises `InputError`."""
+        return self._service.remove_member(group, member, messages=messages)
+
+    def delete_group(self, group: str) -> GroupView:
+        """End a group for everybody in it. Raises `InputError`."""
+        return self._service.delete_group(group)
+
+    # -- of the whole client ------------------------------------------------------------------------------------------
+
+    async def _until(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T:
+        raise NotImplementedError
+
+    async def _until_or_none(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T | None:
+        raise NotImplementedError
+
+    async def _start_relay(self) -> None:
+        raise NotImplementedError
