@@ -1,4 +1,4 @@
-"""What members write, change, take back and react to (group-wire 5 to 7.1)."""
+"""How the messages, edits, deletions and reactions of members are handled (group-wire 5 to 7.1)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LINK = late(r"simplex:/|https://[^\s/]+/(?:(?:invitation|contact|file)/?#|[a-z]
 
 
 class Saying(Record):
-    """Somebody says something.
+    """A member says something.
 
     Attributes:
         shared_id: Its id.
@@ -55,7 +55,7 @@ class Saying(Record):
 
 
 class _Nobodys(Record):
-    """It belongs to a support chat that is not ours to see."""
+    """It belongs to a support chat that we may not see."""
 
     why: str
 
@@ -109,7 +109,7 @@ def holds_link(text: str) -> bool:
 
 
 def edited(group: Group, saying: Saying, edit: Edit) -> Step:
-    """``x.msg.update``: only its author can; of a message that we do not have, it is all there is."""
+    """``x.msg.update``: only the author can edit. If we do not have the message, the edit stands in its place."""
     by = saying.by
     if saying.known.gone:
         return group, (Refused("x.msg.update", "of a message that was deleted"),)
@@ -132,7 +132,7 @@ def _of(saying: Saying, shared_id: str) -> Saying:
 
 
 def took_back(group: Group, saying: Saying, deletion: Deletion) -> Step:
-    """``x.msg.del``: by its author for some time, by a moderator at any time, and before the message came."""
+    """``x.msg.del``: the author can delete for some time, a moderator at any time, even before the message arrives."""
     by, item = saying.by, saying.known.item
     author = deletion.author or by.id
     if saying.known.gone:
@@ -162,7 +162,7 @@ def reacted(group: Group, saying: Saying, reaction: Reaction) -> Step:
 
 
 def file_event(group: Group, saying: Saying, event: FileDescribed | FileWithdrawn) -> Step:
-    """``x.msg.file.descr`` and ``x.file.cancel``; from anybody, as files go to support chats as well."""
+    """``x.msg.file.descr`` and ``x.file.cancel``; accepted from anybody, because support chats have files too."""
     return group, (FileEvent(saying.by.id, event),)
 
 
@@ -174,7 +174,7 @@ def offered(group: Group, by: Member, event: DirectInvitation) -> Step:
 
 
 def _scope(group: Group, by: Member, scope: MemberId | None) -> MemberId | _Nobodys | None:
-    """Whose support chat something belongs to that ``by`` says; None if it is for all (group-wire 7.1)."""
+    """Whose support chat an event from ``by`` belongs to; None if it is for everybody (group-wire 7.1)."""
     if group.own.pending:
         return group.own.id
     if by.pending:

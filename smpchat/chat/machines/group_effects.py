@@ -1,4 +1,4 @@
-"""What is to be done about what happened to a group. Connections carry our own profile where they carry any."""
+"""The effects of a group's machine: what has to be done after an event."""
 
 from __future__ import annotations
 
@@ -25,43 +25,44 @@ class MakeLink(Record):
 
 
 class JoinMember(Record):
-    """Join a member's link; our connection info says who we are."""
+    """Join a member's link; our connection info carries our profile."""
 
     member: MemberId
     link: str = field(repr=False)
 
 
 class Allow(Record):
-    """The peer is the one that it should be; our connection info says who we are."""
+    """The peer is the right member; our connection info carries our profile."""
 
     member: MemberId
 
 
 class Turn(Record):
-    """The peer is not the one that it should be: no connection comes of it."""
+    """The peer is not the right member, so no connection is made."""
 
     member: MemberId
     why: str
 
 
 class Disconnect(Record):
-    """Give up connections, each once all that was to leave through it has been delivered (group-wire 11, trap 13)."""
+    """Give up connections, each after everything that was to be sent through it is delivered (group-wire 11, trap
+    13)."""
 
     members: tuple[MemberId, ...]
 
 
 class Release(Record):
-    """What waited for a member's connection may leave, in order."""
+    """What waited for a member's connection can be sent, in order."""
 
     member: MemberId
 
 
 class Repeat(Record):
-    """Say to a member, straight and before anything new, what it may have missed: what was left to a host for it, and
-    what the host has not confirmed.
+    """Send a member directly, before anything new, what it may have missed: what was left to a host for it, and what
+    the host has not confirmed.
 
     A host passes nothing on between two who are connected, by the word of either; what one of them said before may come
-    to it only then, most of all if it was offline. Whoever has it already drops it by its id.
+    to it only then, most of all if it was offline. A member that has it already recognises its id and drops it.
     """
 
     member: MemberId
@@ -77,7 +78,7 @@ class Invite(Record):
 
 
 class Admit(Record):
-    """Our connection to a newcomer works: announce it, and introduce everybody to it. ``by_link``: it came by ours."""
+    """Our connection to a newcomer works: announce it, and introduce everybody to it. ``by_link``: it used our link."""
 
     member: MemberId
     by_link: bool
@@ -102,7 +103,7 @@ class HandOn(Record):
 
 
 class Reported(Record):
-    """Two are connected, of whom we let one in: what ``by`` says reaches the other without us."""
+    """Two members are connected, and we let one of them in: what ``by`` says reaches the other without us."""
 
     by: MemberId
     member: MemberId
@@ -130,10 +131,10 @@ class Send(Record):
 
 
 class Hidden(StrEnum):
-    """Why a message is kept and not shown."""
+    """Why a message is kept but not shown."""
 
     BLOCKED = "blocked"
-    """Its author is blocked for everybody members."""
+    """Its author is blocked for all members."""
     MODERATED = "moderated"
     """It was deleted before it arrived."""
     FEATURE = "feature"
@@ -145,7 +146,7 @@ class Show(Record):
 
     Attributes:
         forwarder: Who passed it on, so that its author is not proven; None for its author's own copy.
-        ttl: Seconds after which it goes.
+        ttl: Seconds after which it disappears.
         by: With `Hidden.MODERATED`, who deleted it.
     """
 
@@ -161,7 +162,7 @@ class Show(Record):
 
 
 class Prove(Record):
-    """The author's own copy of a passed-on message came: it is what was said, unless it was edited since."""
+    """The author's own copy of a passed-on message arrived; its text counts, unless the message was edited since."""
 
     author: MemberId
     shared_id: str
@@ -169,7 +170,7 @@ class Prove(Record):
 
 
 class Change(Record):
-    """Another text for a message. ``ttl``: seconds after which it goes now, if the group has that."""
+    """A new text for a message. ``ttl``: seconds after which it disappears from now on, if the group has set that."""
 
     author: MemberId
     edit: Edit
@@ -178,7 +179,7 @@ class Change(Record):
 
 
 class Remove(Record):
-    """A message is deleted. ``whole``: nothing of it stays, not even a mark."""
+    """A message is deleted. ``whole``: nothing of it remains, not even a mark."""
 
     author: MemberId
     shared_id: str
@@ -187,7 +188,7 @@ class Remove(Record):
 
 
 class RemoveAll(Record):
-    """All that a member wrote is."""
+    """Everything that a member wrote is deleted."""
 
     author: MemberId
     by: MemberId
@@ -195,7 +196,7 @@ class RemoveAll(Record):
 
 
 class KeepDeletion(Record):
-    """A moderator deletes a message that has not come yet."""
+    """A moderator deletes a message that has not arrived here yet."""
 
     author: MemberId
     shared_id: str
@@ -203,7 +204,7 @@ class KeepDeletion(Record):
 
 
 class React(Record):
-    """A reaction; to a message that has not come yet, it is kept for it."""
+    """A reaction. If its message has not arrived yet, the reaction is kept for it."""
 
     author: MemberId
     shared_id: str
@@ -213,27 +214,27 @@ class React(Record):
 
 
 class FileEvent(Record):
-    """What follows a message with a file."""
+    """What a later event says about the file of a message."""
 
     author: MemberId
     event: GroupEvent
 
 
 class SaveProfile(Record):
-    """Who a member is."""
+    """A member's profile."""
 
     member: MemberId
     profile: Profile
 
 
 class Forget(Record):
-    """No record of a member stays."""
+    """A member's record is deleted."""
 
     member: MemberId
 
 
 class DirectOffer(Record):
-    """A member offers a conversation of two."""
+    """A member offers a private conversation."""
 
     member: MemberId
     link: str = field(repr=False)
@@ -244,7 +245,7 @@ class DirectOffer(Record):
 
 
 class News(StrEnum):
-    """What a person is told of the group."""
+    """What the user is told about the group."""
 
     JOINED = "joined"
     """We are in."""
@@ -276,7 +277,7 @@ class News(StrEnum):
 
 
 class Tell(Record):
-    """A line of the conversation.
+    """A line for the conversation.
 
     Attributes:
         member: Whom it is about; None for us and the group.
@@ -299,7 +300,7 @@ class SaveGroup(Record):
 
 
 class Refused(Record):
-    """Nothing came of an event: for the log. Names no person and quotes nothing of theirs."""
+    """An event changed nothing; this is for the log. It names no person and quotes nothing from one."""
 
     event: str
     why: str

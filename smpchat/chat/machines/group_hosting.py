@@ -1,4 +1,5 @@
-"""What whoever lets members in owes them: announcement, introductions, and passing on until two are connected.
+"""The duties of a host, the member that let others in: to announce and introduce them, and to pass messages on until
+two members are connected.
 
 ::
 
@@ -52,7 +53,7 @@ class Introduction(Record):
 
 
 class Hosting(Record):
-    """All of them."""
+    """All introductions of a group."""
 
     pairs: Mapping[Pair, Introduction] = field(default_factory=dict, repr=False)
 
@@ -61,11 +62,11 @@ class Hosting(Record):
         return next((pair for pair in ((one, other), (other, one)) if pair in self.pairs), None)
 
     def with_pair(self, pair: Pair, introduction: Introduction) -> Hosting:
-        """The same with that one new or changed."""
+        """A copy in which this introduction is new or changed."""
         return Hosting({**self.pairs, pair: introduction})
 
     def without(self, member: MemberId) -> Hosting:
-        """The same without a member that is out."""
+        """A copy without a member who is no longer in the group."""
         return Hosting({pair: known for pair, known in self.pairs.items() if member not in pair})
 
 
@@ -84,9 +85,9 @@ def admit(
     *,
     by_link: bool,
 ) -> Step:
-    """Our connection to a newcomer works: everybody hears of it, and it of everybody.
+    """Our connection to a newcomer works: introduce it to everybody, and everybody to it.
 
-    Under review only moderators hear of it, and it of them.
+    While the newcomer is under review, this concerns only moderators.
 
     Args:
         own: Our profile.
@@ -137,7 +138,8 @@ def accept(
 def introduce(
     group: Group, hosting: Hosting, id: MemberId, members: Iterable[Member], profiles: Mapping[MemberId, Profile]
 ) -> Step:
-    """Of these members to a newcomer, each once: admins first, then who has a picture (group-wire 12, fact 7)."""
+    """Introduces these members to a newcomer, each once: admins first, then those with a picture (group-wire 12, fact
+    7)."""
     new = [member for member in members if _introducible(member) and hosting.find(id, member.id) is None]
     pairs = {(id, member.id): Introduction() for member in new}
     ordered = sorted(new, key=lambda member: _place(member, profiles.get(member.id)))
@@ -161,7 +163,8 @@ def _introducible(member: Member) -> bool:
 def link_came(
     group: Group, hosting: Hosting, by: Member, event: LinkForMember, profiles: Mapping[MemberId, Profile]
 ) -> Step:
-    """``x.grp.mem.inv``: a newcomer's link for somebody; from newcomers of our own, once for each."""
+    """``x.grp.mem.inv``: a newcomer's link for another member. It counts only from newcomers that we let in, once
+    each."""
     pair = (by.id, event.member)
     introduction = hosting.pairs.get(pair)
     if introduction is None or introduction.asked or by.gone:
@@ -200,7 +203,7 @@ def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) ->
 
 
 def waiting_for(hosting: Hosting, author: MemberId) -> list[MemberId]:
-    """Who cannot have yet what somebody says."""
+    """Members who cannot have received yet what ``by`` says."""
     return [
         pair[1] if pair[0] == author else pair[0]
         for pair, known in hosting.pairs.items()
@@ -209,7 +212,8 @@ def waiting_for(hosting: Hosting, author: MemberId) -> list[MemberId]:
 
 
 def _may_see(member: Member, event: GroupEvent) -> bool:
-    """Not the one whom a block is about; reports and support chats only with moderators, and whose chat it is."""
+    """A block is not passed to the blocked member; reports and support chats go only to moderators and the chat's
+    member."""
     if isinstance(event, MemberRestricted):
         return member.id != event.member
     scope = getattr(event, "scope", None)
@@ -230,7 +234,7 @@ def _moderates(member: Member) -> bool:
 
 
 def _to_all(event: GroupEvent, members: Iterable[Member]) -> Send:
-    """To each now, or once it is connected: nobody else would pass on what a host says of its newcomers."""
+    """To each member now, or after it connects: nobody else passes on what a host says about its newcomers."""
     known = list(members)
     now = tuple(member.id for member in known if member.link is Link.CONNECTED)
     return Send(event, now, tuple(member.id for member in known if member.link is not Link.CONNECTED))

@@ -1,4 +1,4 @@
-"""What happens to a group, for its machine: what a person does, what the agent tells, what members say."""
+"""The events of a group's machine: what the user does, what the agent reports, and what members say."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Accept(Record):
 
 
 class Leave(Record):
-    """Out of the group, or no to an invitation."""
+    """Leave the group, or decline an invitation."""
 
 
 class Invitee(Record):
@@ -41,35 +41,35 @@ class Invitee(Record):
 
 
 class Admission(Record):
-    """Somebody who waits for moderators is in."""
+    """A newcomer who waited for moderators is admitted."""
 
     member: MemberId
     role: Role
 
 
 class Grant(Record):
-    """Another role for a member."""
+    """A member gets another role."""
 
     member: MemberId
     role: Role
 
 
 class Expel(Record):
-    """A member is removed. ``messages``: and what it has written."""
+    """A member is removed. ``messages``: so are its messages."""
 
     member: MemberId
     messages: bool = False
 
 
 class Block(Record):
-    """What a member says is hidden from all, or no more."""
+    """A member is blocked for everybody, or unblocked."""
 
     member: MemberId
     blocked: bool
 
 
 class Change(Record):
-    """Another profile for the group: the whole of it."""
+    """The group gets another profile, which replaces the old one."""
 
     profile: GroupProfile
 
@@ -93,7 +93,7 @@ class Confirmed(Record):
 
 
 class Joiner(Record):
-    """Somebody uses our link to the group, by the id and the role that we give it."""
+    """Somebody uses our link to the group, and gets this member id and role from us."""
 
     member: MemberId
     role: Role
@@ -115,13 +115,13 @@ class Connected(Record):
 
 
 class Lost(Record):
-    """The connection to a member could not be made, or is no more."""
+    """The connection to a member could not be made, or has ended."""
 
     member: MemberId
 
 
 class Tick(Record):
-    """Time has passed: who waits may have its turn."""
+    """Time has passed: members that wait may have their turn."""
 
     now: float
 
@@ -130,7 +130,7 @@ class Tick(Record):
 
 
 class Seen(Record):
-    """A message that came before. ``forwarder``: who passed it on; None if its author's own copy came."""
+    """A message that arrived before. ``forwarder``: who passed it on; None if its author's own copy came."""
 
     forwarder: MemberId | None
 
@@ -186,7 +186,7 @@ class Heard(Record):
 
 
 Decision = Invitee | Admission | Grant | Expel | Block | Change | Dissolve
-"""What whoever has a say does to a group (`smpchat.chat.machines.group_owning`)."""
+"""What we do to a group with the rights of our role (`smpchat.chat.machines.group_owning`)."""
 Input = Accept | Leave | Decision | Confirmed | Joiner | Linked | Connected | Lost | Tick | Heard
 
 
@@ -205,7 +205,7 @@ class Asked(Record):
 
 
 def asks(sender: MemberId, message: GroupMessage) -> Asked:
-    """What to look up for an event from ``sender``."""
+    """What must be looked up for an event from ``sender``."""
     event, shared_id, by = message.event, message.shared_id, sender
     if isinstance(event, Forward):
         by = event.author or sender

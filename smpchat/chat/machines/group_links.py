@@ -7,7 +7,7 @@
     host          x.grp.mem.fwd        → member         member joins it
     both          x.grp.mem.con        → host           once it works
 
-Whoever is connected proves with that who it is; until then everything about it is the host's word.
+A connection proves who a member is; until then, everything about it is only the host's word.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def invited_again(group: Group, invitation: Invitation) -> Step:
 
 
 def answered(answer: LinkInvitation, versions: VersionRange | None) -> Group | Refused:
-    """The group whose host answers our request through its link.
+    """A new group, whose host answers our request through its link.
 
     Args:
         versions: What the host's app speaks.
@@ -151,7 +151,7 @@ def accept(group: Group) -> Step:
 
 
 def introduced(group: Group, by: Member, event: MemberIntroduced, now: float) -> Step:
-    """``x.grp.mem.intro``: we are new, and this is somebody who is not."""
+    """``x.grp.mem.intro``: we are new, and the host introduces an older member."""
     info = event.info
     if by.id != group.host or not may(Deed.INTRODUCE, by.role):
         return group, (Refused("x.grp.mem.intro", "not from our host"),)
@@ -170,7 +170,7 @@ def introduced(group: Group, by: Member, event: MemberIntroduced, now: float) ->
 
 
 def announced_as(info: MemberInfo, by: Member, standing: Standing) -> Member:
-    """A newcomer, as the one who let it in says."""
+    """A newcomer, as described by its host."""
     return replace(_from(info, by), standing=standing)
 
 
@@ -200,7 +200,7 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
 
 
 def turns(group: Group, now: float) -> Step:
-    """Begin connections that wait, as many as a minute allows."""
+    """Begin waiting connections, as many as one minute allows."""
     waiting = [member for member in group.members.values() if member.link in (Link.WANTED, Link.TO_JOIN)]
     if not waiting or not group.active:
         return group, ()
@@ -221,7 +221,7 @@ def turns(group: Group, now: float) -> Step:
 
 
 def confirmed(group: Group, event: Confirmed) -> Step:
-    """The peer says who it is, before there is a connection."""
+    """The peer says who it is, before the connection is complete."""
     member = group.members.get(event.member)
     if member is None or member.gone or not group.active:
         return group, (Turn(event.member, "not a member any more"),)
@@ -240,7 +240,7 @@ def confirmed(group: Group, event: Confirmed) -> Step:
 
 
 def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
-    """Whom we invited accepts, by the id that we gave it; or who uses our link says who it is."""
+    """An invited contact accepts, with the id that we gave it; or a person who uses our link says who they are."""
     match info:
         case InvitationAccepted(id) if id == member.id and member.link is Link.OFFERED:
             return group, (Allow(member.id),)
@@ -252,7 +252,8 @@ def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
 
 
 def lost(group: Group, member: Member) -> Step:
-    """No connection to a member comes of it. Whom we invited can be invited again; who used our link is gone."""
+    """A connection to a member failed. An invited contact can be invited again; a person who used our link is
+    forgotten."""
     gone = member.standing is Standing.INVITED and member.link is Link.JOINING
     after = group.changed(member.id, link=Link.NONE, offer=None)
     return (replace(after, full=False).changed(member.id, standing=Standing.LEFT) if gone else after), ()
@@ -290,12 +291,12 @@ def _came_in(group: Group, newcomer: Member) -> Step:
 
 
 def waits(standing: Standing) -> News:
-    """What we are told while we are not in yet."""
+    """Events that we accept while we are not in the group yet."""
     return News.REVIEW if standing is Standing.REVIEW else News.PENDING
 
 
 def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
-    """``x.grp.mem.con``: the host need not pass on any more what that member and we say. Once to each."""
+    """``x.grp.mem.con``: tells each host once that it no longer has to pass on what this member and we say."""
     told = group.members[member].told
     if host in told or len(told) >= MAX_TOLD or host not in group.members:
         return group, ()
@@ -306,7 +307,7 @@ def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
 
 
 def enter(group: Group, member: Member) -> Step:
-    """The same with a member new or named, if there is room. Of those who are out, the first goes to make some."""
+    """A copy with a member added or named, if there is room. To make room, the oldest former member is dropped."""
     if member.id in group.members:
         return group.with_member(member), ()
     unknown = member.standing is Standing.UNKNOWN

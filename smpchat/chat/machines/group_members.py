@@ -1,4 +1,4 @@
-"""What members say of each other and of the group: who comes, what one may, who goes (group-wire 7)."""
+"""What members say about each other and the group: who joins, who may do what, who leaves (group-wire 7)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
 
 
 def accepted(group: Group, by: Member, event: LinkAccepted) -> Step:
-    """``x.grp.link.acpt``: of us, or of somebody else."""
+    """``x.grp.link.acpt``: we are admitted, or another newcomer is."""
     if not may(Deed.ACCEPT, by.role, event.role):
         return group, (Refused("x.grp.link.acpt", "not from somebody who may accept members"),)
     if event.member == group.own.id:
@@ -124,7 +124,7 @@ def role_changed(group: Group, by: Member, event: RoleChanged) -> Step:
 
 
 def restricted(group: Group, by: Member, event: MemberRestricted) -> Step:
-    """``x.grp.mem.restrict``: never of us (group-wire 7)."""
+    """``x.grp.mem.restrict``: never about ourselves (group-wire 7)."""
     target = group.members.get(event.member)
     if event.member == group.own.id:
         return group, (Refused("x.grp.mem.restrict", "of ourselves"),)
@@ -142,7 +142,7 @@ def restricted(group: Group, by: Member, event: MemberRestricted) -> Step:
 
 
 def removed(group: Group, by: Member, event: MemberRemoved) -> Step:
-    """``x.grp.mem.del``: of us, or of somebody else."""
+    """``x.grp.mem.del``: we are removed, or another member is."""
     target = group.find(event.member)
     if target is None:
         return group, (Refused("x.grp.mem.del", "of nobody whom we know"),)
@@ -196,7 +196,7 @@ def _with_profile(group: Group, by: Member, profile: GroupProfile) -> Step:
 
 
 def out(group: Group, member: Member, standing: Standing) -> Step:
-    """A member goes; its record stays, as the messages name it."""
+    """A member leaves; its record stays, because its messages refer to it."""
     after = replace(group, full=False).changed(member.id, standing=standing, link=Link.NONE, offer=None)
     return after, (Disconnect((member.id,)),) if _has_connection(member) else ()
 
@@ -214,6 +214,6 @@ def _has_connection(member: Member) -> bool:
 
 
 def unknown(member: MemberId, name: str | None = None) -> Member:
-    """Somebody who is only spoken of."""
+    """A member who is only mentioned by others."""
     # apps give it the lowest role that may write, so that what is passed on of it can be shown
     return Member(member, Role.AUTHOR, name or unknown_name(member), Standing.UNKNOWN, named=False)

@@ -1,4 +1,4 @@
-"""What we do to a group in which we have a say: found it, invite, change what members may, remove (group-wire 7, 8).
+"""What we do to a group with the rights of our role: create it, invite, change roles, remove (group-wire 7, 8).
 
 Each is checked here as strictly as what others do to us: `refusal` gives a person the sentence beforehand.
 """
@@ -52,12 +52,12 @@ _LEAST = {Deed.ACCEPT: Role.MODERATOR, Deed.RESTRICT: Role.MODERATOR, Deed.CHANG
 
 
 def found(own: MemberId, profile: GroupProfile) -> Group:
-    """A group of our own: nobody let us in, and nobody else is there."""
+    """A new group of our own, with nobody else in it."""
     return Group(Member(own, Role.OWNER, ""), own, profile, by_link=False, members={})
 
 
 def refusal(group: Group, deed: Deed, *roles: Role) -> str | None:
-    """Why we may not do something, in a sentence; None if we may. ``roles``: those that somebody has, or is to get."""
+    """A sentence that says why we may not do something; None if we may. ``roles``: a member's role, and its new one."""
     if group.own.standing is not Standing.CURRENT:
         return "You are not in this group."
     role = group.own.role
@@ -76,7 +76,7 @@ def _a(role: Role) -> str:
 
 
 def invite(group: Group, event: Invitee) -> Step:
-    """A contact is to come in; once more, it may get another role by the same link (group-wire 12, fact 10)."""
+    """Invites a contact; if repeated, the same link may give it another role (group-wire 12, fact 10)."""
     if refusal(group, Deed.INVITE, event.role) is not None:
         return group, (Refused("invite", "not our right"),)
     known = group.members.get(event.member)
@@ -104,7 +104,7 @@ def invite(group: Group, event: Invitee) -> Step:
 
 
 def joins(group: Group, event: Joiner) -> Step:
-    """Somebody uses our link: a member once the connection works."""
+    """Somebody uses our link, and becomes a member when the connection works."""
     if refusal(group, Deed.INVITE, event.role) is not None:
         return group, (Refused("x.contact", "not our right to let anybody in"),)
     if event.member in group.members or event.member == group.own.id:
@@ -135,7 +135,7 @@ def _has_not_come(member: Member) -> bool:
 
 
 def admission(group: Group, event: Admission) -> Step:
-    """Moderators looked at somebody, and it is in."""
+    """Moderators looked at a newcomer and admitted it."""
     member = group.members.get(event.member)
     if member is None or not member.pending:
         return group, (Refused("accept", "nobody who waits for it"),)
@@ -155,7 +155,7 @@ def admission(group: Group, event: Admission) -> Step:
 
 
 def grant(group: Group, event: Grant) -> Step:
-    """Another role for a member; one that has not accepted its invitation gets it with that."""
+    """Gives a member another role; a contact that has not accepted yet gets it with the invitation."""
     member = group.members.get(event.member)
     if member is None or member.gone:
         return group, (Refused("role", "nobody whom we know"),)
@@ -170,7 +170,8 @@ def grant(group: Group, event: Grant) -> Step:
 
 
 def expel(group: Group, event: Expel) -> Step:
-    """A member is removed: all hear of it, and it before its connection goes (group-wire 11, trap 13)."""
+    """Removes a member: everybody is told, and the member itself before its connection ends (group-wire 11, trap
+    13)."""
     member = group.members.get(event.member)
     if member is None or member.gone:
         return group, (Refused("remove", "nobody whom we know"),)
@@ -186,7 +187,7 @@ def expel(group: Group, event: Expel) -> Step:
 
 
 def _to_all_and(group: Group, member: Member, event: MemberRemoved) -> Send:
-    """Who waits for moderators is not among all, and hears of its own removal."""
+    """A newcomer who waits for moderators is not reached with the others, so it is told of its own removal."""
     send = deliver(group, event)
     if not member.pending or member.link is not Link.CONNECTED:
         return send
@@ -194,7 +195,7 @@ def _to_all_and(group: Group, member: Member, event: MemberRemoved) -> Send:
 
 
 def block(group: Group, event: Block) -> Step:
-    """What a member says is hidden from all, or no more; it is not told (group-wire 12, fact 12)."""
+    """Blocks a member for everybody, or unblocks it; the member is not told (group-wire 12, fact 12)."""
     member = group.members.get(event.member)
     if member is None or member.gone or member.standing is Standing.INVITED:
         return group, (Refused("block", "nobody whom we know"),)
@@ -212,7 +213,7 @@ def block(group: Group, event: Block) -> Step:
 
 
 def change(group: Group, event: Change) -> Step:
-    """Another profile, whole: to all, and to those who are not in yet (group-wire 8)."""
+    """Sends a new, complete profile to everybody, and to those who are not in yet (group-wire 8)."""
     if refusal(group, Deed.CHANGE) is not None:
         return group, (Refused("change", "not our right"),)
     if event.profile == group.profile:
@@ -227,7 +228,7 @@ def change(group: Group, event: Change) -> Step:
 
 
 def dissolve(group: Group, event: Dissolve) -> Step:
-    """The end of the group for everybody."""
+    """Deletes the group for everybody."""
     if refusal(group, Deed.DELETE) is not None:
         return group, (Refused("delete", "not our right"),)
     said = deliver(group, GroupDeleted())

@@ -1,4 +1,4 @@
-"""Who may do what in a group: one table. Each receiver enforces it, as there is no server that could (group-wire 7)."""
+"""Who may do what in a group, as one table. Each receiver enforces it, because no server can (group-wire 7)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record
 
 
 class Deed(StrEnum):
-    """What somebody does, by the event that does it."""
+    """What a member does, named by its event."""
 
     WRITE = "x.msg.new"
     EDIT = "x.msg.update"
@@ -35,7 +35,7 @@ class Deed(StrEnum):
 
 
 class Rule(Record):
-    """What a deed asks of whoever does it.
+    """The role that a deed requires.
 
     Attributes:
         least: Lowest role.
@@ -77,6 +77,6 @@ _RULES: dict[Deed, Rule] = {
 
 
 def may(deed: Deed, role: Role, target: Role | None = None) -> bool:
-    """Whether somebody of that role may do it, to a member of the role ``target`` where it is done to one."""
+    """Whether a member with this role may do it; to a member with the role ``target`` if it concerns one."""
     rule = _RULES[deed]
     return role >= rule.least and (not rule.covers or target is None or role >= target)

@@ -1,4 +1,4 @@
-"""To whom what we say goes, and how: straight, later, or through a host (group-wire 5 and 7.1)."""
+"""Who gets what we say, and how: directly, later, or through a host (group-wire 5 and 7.1)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROFILES_SINCE = 7
 SCOPES_SINCE = 15
 """The first chat version that keeps support chats separate."""
 MAX_RECEIPTS = 20
-"""Groups with at most so many current members have receipts."""
+"""Groups with at most this many current members have receipts."""
 FORWARDABLE = (
     *(Post, Edit, Deletion, Reaction, FileDescribed, FileWithdrawn, MemberProfile, MemberAnnounced),
     *(RoleChanged, MemberRestricted, MemberRemoved, MemberLeft, GroupDeleted, GroupChanged, PreferencesChanged),
@@ -41,7 +41,7 @@ FORWARDABLE = (
 
 
 def scope_of(group: Group, scope: MemberId | None) -> MemberId | None:
-    """Whose support chat what we say belongs to: our own while we are not in yet."""
+    """The support chat to which our message belongs: our own, while we are not in the group yet."""
     return group.own.id if group.own.pending else scope
 
 
@@ -56,7 +56,7 @@ def may_say(group: Group, event: GroupEvent) -> str | None:
 
 
 def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...]:
-    """Who is to get what we say, connected or not."""
+    """The members who are to get what we say, connected or not."""
     scope = scope_of(group, scope)
     others = group.members.values()
     if scope is None:
@@ -76,17 +76,17 @@ def is_moderator(member: Member) -> bool:
 
 
 def deliver(group: Group, event: GroupEvent, scope: MemberId | None = None) -> Send:
-    """One event to all who are to get it."""
+    """Sends one event to all who are to get it."""
     return _send(group, event, recipients(group, scope))
 
 
 def deliver_to(group: Group, event: GroupEvent, members: tuple[Member, ...]) -> Send:
-    """One event to these members, each straight, later or through a host."""
+    """Sends one event to these members: directly, later or through a host."""
     return _send(group, event, members)
 
 
 def deliver_profile(group: Group, profile: Profile) -> Send:
-    """Who we are now, right before the next message; not to support chats."""
+    """Sends our current profile right before the next message; not to support chats."""
     everybody = recipients(group)
     return _send(
         group, MemberProfile(profile), tuple(member for member in everybody if member.speaks >= PROFILES_SINCE)
@@ -99,12 +99,12 @@ def profile_is_new(told: Profile, now: Profile) -> bool:
 
 
 def wants_receipts(group: Group) -> bool:
-    """Whether what is said here is receipted, if the user allows it."""
+    """Whether messages in this group get receipts, if the user allows them."""
     return group.size <= MAX_RECEIPTS
 
 
 def to_member(group: Group, id: MemberId, event: GroupEvent) -> tuple[Effect, ...]:
-    """One event to one member; nothing if it is out."""
+    """Sends one event to one member, if it is still in the group."""
     member = group.members.get(id)
     if member is None or member.gone:
         return ()

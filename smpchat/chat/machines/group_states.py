@@ -21,7 +21,7 @@ MAX_UNKNOWN = 200
 LINKS_PER_MINUTE = 60
 """Connections to members that smpchat begins in one minute; the others wait for their turn. Each needs a queue."""
 MINUTE = 60
-"""Seconds for which they are counted."""
+"""Length of that minute in seconds."""
 MAX_TOLD = 8
 """How many hosts are told that we and a member are connected."""
 _UNKNOWN_NAME = 7
@@ -64,7 +64,7 @@ class Link(StrEnum):
 
 
 class Member(Record):
-    """Somebody in the group.
+    """A member of the group.
 
     Attributes:
         name: What it calls itself, or is called; proves nothing, is not unique.
@@ -91,22 +91,22 @@ class Member(Record):
 
     @property
     def speaks(self) -> int:
-        """The chat version of its app; unknown is the first."""
+        """The chat version of its app; if unknown, the first one."""
         return self.versions.maximum if self.versions is not None else 1
 
     @property
     def pending(self) -> bool:
-        """Whether it is not in yet."""
+        """Whether the member is not in the group yet."""
         return self.standing in (Standing.PENDING, Standing.REVIEW)
 
     @property
     def gone(self) -> bool:
-        """Whether it is not in any more."""
+        """Whether the member is no longer in the group."""
         return self.standing in (Standing.LEFT, Standing.REMOVED)
 
 
 class Group(Record):
-    """All of it.
+    """A whole group.
 
     Attributes:
         own: Our id, role, standing.
@@ -137,29 +137,29 @@ class Group(Record):
         return self.own.standing in (Standing.JOINING, Standing.PENDING, Standing.REVIEW, Standing.CURRENT)
 
     def find(self, member: MemberId) -> Member | None:
-        """A member, or we."""
+        """A member, or ourselves."""
         return self.own if member == self.own.id else self.members.get(member)
 
     def with_member(self, member: Member) -> Group:
-        """The same with that member new or changed."""
+        """A copy in which this member is new or changed."""
         return replace(self, members={**self.members, member.id: member})
 
     def changed(self, member: MemberId, **changes: object) -> Group:
-        """The same with something of a member, or of us, changed."""
+        """A copy in which a member's fields, or our own, are changed."""
         if member == self.own.id:
             return replace(self, own=replace(self.own, **changes))  # type: ignore[arg-type]
         return self.with_member(replace(self.members[member], **changes))  # type: ignore[arg-type]
 
     def without(self, member: MemberId) -> Group:
-        """The same without a record of that member."""
+        """A copy without this member's record."""
         return replace(self, members={id: other for id, other in self.members.items() if id != member})
 
     @property
     def size(self) -> int:
-        """Current members, with us."""
+        """How many current members there are, ourselves included."""
         return 1 + sum(member.standing is Standing.CURRENT for member in self.members.values())
 
 
 def unknown_name(member: MemberId) -> str:
-    """What an author is called whom nobody has named."""
+    """The name shown for an author whom nobody has named."""
     return to_base64url(member)[:_UNKNOWN_NAME]

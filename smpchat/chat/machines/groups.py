@@ -1,7 +1,7 @@
 """A group as one of its members sees it, as a state machine: ``step(group, event) -> (group, effects)``.
 
-What is not legal changes nothing and gives one `Refused`; the machine raises for nothing that a peer can say. Events of
-one group are stepped one after the other (group-wire 11, trap 28).
+An event that is not allowed changes nothing and gives one `Refused`; nothing that a peer says makes the machine raise.
+Events of one group are stepped one after the other (group-wire 11, trap 28).
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ def _heard(group: Group, heard: Heard) -> Step:
 
 
 def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> Step:
-    """``x.grp.msg.forward``: rights are the author's; the host may have made it up (group-wire 11, traps 16 and 26)."""
+    """``x.grp.msg.forward``: the author's rights count; the host may have made the message up (group-wire 11, traps 16
+    and 26)."""
     seen = heard.known.seen
     if not may(Deed.FORWARD, host.role):
         return group, (Refused("x.grp.msg.forward", "from somebody who lets nobody in"),)

@@ -1,4 +1,4 @@
-"""What a person can do with a profile: each command is one transaction; whoever is online carries it out."""
+"""What a person can do with a profile: each command is one transaction; the online process carries it out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class UnchosenName(Record):
 
 
 class ChatService(OwnGroupsProfile):
-    """An opened profile with all that a person can do: connections are made, answered, changed and ended as well."""
+    """An opened profile with all that a person can do; here connections are made, answered, changed and ended."""
 
     # -- settings -----------------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class ChatService(OwnGroupsProfile):
         return records.find_contact(self._tx, who)
 
     def unchosen_name(self, connection_id: int) -> UnchosenName | None:
-        """The name that others see, if nobody ever chose it.
+        """The name that others see, if the user never chose one.
 
         Args:
             connection_id: Of a link that was just made or used.
@@ -271,7 +271,7 @@ class ChatService(OwnGroupsProfile):
             return records.contact(tx, alias)
 
     def rotate(self, who: str, server: str | None = None) -> Contact:
-        """Receive from a contact at another relay: whoever is online makes the queue and tells the contact's app.
+        """Receive from a contact at another relay: the online process makes the queue and tells the contact's app.
 
         Nothing is lost meanwhile: both queues are read until the contact uses the new one.
 
@@ -295,7 +295,7 @@ class ChatService(OwnGroupsProfile):
             return contact
 
     def stay(self, who: str) -> Contact:
-        """Give up a move that `rotate` began, as long as the contact was not told to use the new queue.
+        """Cancel a move that `rotate` began, unless the contact was already told to use the new queue.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -341,7 +341,7 @@ class ChatService(OwnGroupsProfile):
         return None
 
     def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        """Tell the contact, if it can be told, and forget it."""
+        """Tell the contact, if possible, and delete it here."""
         if contact.is_group:
             self._leave_for_good(tx, contact)
         else:

@@ -1,4 +1,4 @@
-"""Groups as people see them: who is in them, and how far we are connected to each."""
+"""Groups as people see them: who the members are, and how far we are connected to each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEATURES = {
     "fulldelete": Feature.FULL_DELETE,
     "history": Feature.HISTORY,
 }
-"""What an owner turns on and off for all, by the names that people type."""
+"""The features that an owner turns on and off for everybody, by the names that people type."""
 _OUT = {
     Standing.LEFT: "You left this group.",
     Standing.REMOVED: "You were removed from this group.",
@@ -89,7 +89,7 @@ def all_views(tx: sqlite3.Connection) -> list[GroupView]:
 
 
 def find(tx: sqlite3.Connection, who: str) -> int:
-    """The number of the group with this alias, number or, of an invitation, name. Raises `InputError`."""
+    """The number of the group with this alias or number, or of the invitation with this name. Raises `InputError`."""
     contact = records.find_contact(tx, who.removeprefix("@").removeprefix("#"))
     if contact is not None:
         number = memberships.group_number(contact.connection_id)

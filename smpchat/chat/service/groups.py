@@ -25,7 +25,8 @@ _NOTHING_BEFORE = "Join first; you can write as soon as you are in."
 
 
 class GroupsProfile(AddressProfile):
-    """A profile with all that a person can do in groups; each is one transaction, carried out by who is online."""
+    """A profile with all that a person can do in groups. Each action is one transaction; the online process carries it
+    out."""
 
     def groups(self) -> list[GroupView]:
         """All groups that we are or were in, by alias, then those that we are invited to."""
@@ -34,7 +35,7 @@ class GroupsProfile(AddressProfile):
         return group_views.all_views(self._tx)
 
     def group(self, who: str) -> GroupView:
-        """One group, by its alias, number or, of an invitation, name. Raises `InputError`."""
+        """One group, by its alias or number; an invitation also by its name. Raises `InputError`."""
         from smpchat.chat.service import group_views
 
         number = group_views.find(self._tx, who)

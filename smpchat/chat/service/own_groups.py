@@ -1,6 +1,6 @@
-"""A profile that has a say in groups: it makes them, invites, decides who may do what, and ends them.
+"""A profile with rights in groups: it makes them, invites, decides who may do what, and ends them.
 
-Each is one transaction, carried out by who is online.
+Each action is one transaction; the online process carries it out.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class OwnGroupsProfile(GroupsProfile):
         Args:
             name: What the members see.
             alias: How to address it; made from the name if None.
-            description: A line about it.
-            welcome: What newcomers are told.
+            description: One line about it.
+            welcome: A greeting for people who join.
         Raises:
             InputError: Something of it cannot be shown by peers, or the alias cannot be used.
         """
@@ -58,7 +58,8 @@ class OwnGroupsProfile(GroupsProfile):
     def change_group(
         self, who: str, *, name: str | None = None, description: str | None = None, welcome: str | None = None
     ) -> GroupView:
-        """Change what is given of what a group says of itself, for all; an empty text goes. Raises `InputError`."""
+        """Change the given parts of a group's profile for everybody; an empty text deletes that part. Raises
+        `InputError`."""
         changes: dict[str, object] = {} if name is None else {"displayName": name.strip()}
         # JSON calls the welcome text the description (group-wire 11, trap 19)
         for key, text in (("shortDescr", description), ("description", welcome)):
@@ -69,7 +70,7 @@ class OwnGroupsProfile(GroupsProfile):
         return self.group(who)
 
     def set_group_feature(self, who: str, feature: str, on: bool, *, ttl: int | None = None) -> GroupView:
-        """Whether the members of a group have a feature of `group_views.FEATURES`. Raises `InputError`."""
+        """Turn a feature of `group_views.FEATURES` on or off for the members of a group. Raises `InputError`."""
         from smpchat.chat.service.group_views import FEATURES
 
         known = FEATURES.get(feature)
@@ -80,7 +81,7 @@ class OwnGroupsProfile(GroupsProfile):
         return self.group(who)
 
     def set_group_disappearing(self, who: str, seconds: int | None) -> GroupView:
-        """Let messages to a group disappear after some time; None: they stay. Raises `InputError`."""
+        """Make messages to a group disappear after some time; None: they stay. Raises `InputError`."""
         if seconds is not None and not 0 < seconds <= MAX_TTL:
             raise InputError(
                 "This time is not possible for disappearing messages.", "Give a time such as 30m, 1d or 2w."
@@ -101,7 +102,7 @@ class OwnGroupsProfile(GroupsProfile):
     # -- who comes in -------------------------------------------------------------------------------------------------
 
     def invite_to_group(self, group: str, who: str, role: str = "member") -> MemberView:
-        """Invite a contact; once more, until it accepts: with another role.
+        """Invite a contact. Until it accepts, repeating this invites it with another role.
 
         Raises:
             UnknownContact: There is no such contact.
@@ -131,13 +132,13 @@ class OwnGroupsProfile(GroupsProfile):
         return GroupLinkView(kept.connection, link.full, link.short, link.role.word)
 
     def make_group_link(self, who: str, role: str | None = None, *, server: str | None = None) -> GroupLinkView:
-        """Make a link by which anybody comes in; of one that exists, change what those may do who come by it.
+        """Make a link with which anybody can join; if one exists, change the role of those who join with it.
 
         Args:
             role: ``member`` or ``observer``; ``member`` at first if None.
             server: Address of the relay for it alone; one of the configured ones if None.
         Returns:
-            Its texts are there once whoever is online has made its queue.
+            Its texts exist once the online process has made its queue.
         Raises:
             InputError: We may not; or ``role`` or ``server`` is none.
         """
@@ -155,7 +156,7 @@ class OwnGroupsProfile(GroupsProfile):
         return link
 
     def remove_group_link(self, who: str) -> int:
-        """Nobody comes in by our link any more; whoever did stays.
+        """Delete our link, so that nobody can join with it; members who did stay.
 
         Returns:
             Its connection, whose queue whoever is online removes from the relay.
@@ -177,10 +178,10 @@ class OwnGroupsProfile(GroupsProfile):
         return self._member_view(who, found)
 
     def remove_member(self, who: str, member: str, *, messages: bool = False) -> MemberView:
-        """Remove a member, and tell all; an invitation is taken back. Raises `InputError`.
+        """Remove a member and tell everybody, or take back an invitation. Raises `InputError`.
 
         Args:
-            messages: What it has written goes, too.
+            messages: Delete its messages, too.
         """
         with self.database.transaction() as tx:
             number = self._joined(tx, who)
@@ -189,7 +190,7 @@ class OwnGroupsProfile(GroupsProfile):
         return self._member_view(who, found)
 
     def block_member(self, who: str, member: str, *, blocked: bool = True) -> MemberView:
-        """Hide from all what a member writes, or show it again; the member is not told. Raises `InputError`."""
+        """Block a member for everybody, or unblock it; the member is not told. Raises `InputError`."""
         with self.database.transaction() as tx:
             number = self._joined(tx, who)
             found = self._find_member(tx, number, member)
@@ -213,7 +214,7 @@ class OwnGroupsProfile(GroupsProfile):
         return number
 
     def _find_member(self, tx: sqlite3.Connection, number: int, name: str) -> MemberId:
-        """The member that `group members` calls so. Raises `InputError`."""
+        """The member with this name in `group members`. Raises `InputError`."""
         from smpchat.chat.store import member_names
         from smpchat.chat.wire.group_values import MemberId
 

@@ -1,7 +1,7 @@
 """A profile as it is stored: what is in it, and its settings.
 
-Whatever is changed is one transaction; whoever is online carries it out. `smpchat.chat.service.writing` adds what is
-written to contacts, `smpchat.chat.service.connecting` how connections begin and end: many commands need neither.
+Every change is one transaction; the online process carries it out. `smpchat.chat.service.writing` adds what is written
+to contacts, `smpchat.chat.service.connecting` how connections begin and end: many commands need neither.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def is_encrypted(folder: Path) -> bool:
 
 
 def no_passphrase() -> str:
-    """Where nobody can give one. Raises `PassphraseNeeded`."""
+    """Used where nobody can give a passphrase. Raises `PassphraseNeeded`."""
     raise PassphraseNeeded
 
 
@@ -161,7 +161,7 @@ class StoredProfile(StoredChoices):
         ]
 
     def _listened_until(self, connection_id: int) -> float | None:
-        """Until when whatever had come to a connection's own queue would be here, POSIX seconds."""
+        """The time by which everything in a connection's own queue would have arrived, in POSIX seconds."""
         queue = connections.receive_queue(self._tx, connection_id)
         if queue is None:
             return None
@@ -188,7 +188,7 @@ class StoredProfile(StoredChoices):
         return connection_id < 0 or connections.is_plain(self._tx, connection_id)
 
     def is_link_read(self, connection_id: int) -> bool:
-        """Whether all is known that a short link leads to, or never will be."""
+        """Whether the data of a short link is known, or never will be."""
         return not states.reads_link(connections.load(self._tx, connection_id).state)
 
     def contact_of(self, connection_id: int) -> Contact | None:
@@ -237,7 +237,7 @@ class StoredProfile(StoredChoices):
         return view
 
     def is_muted(self, contact_id: int) -> bool:
-        """Whether nothing is to ring for a contact now."""
+        """Whether a contact is muted at this moment."""
         return contact_id in contact_settings.muted(self._tx, self.now())
 
     def _views(self, found: Sequence[Contact], by_id: Mapping[int, Connection]) -> list[ContactView]:
@@ -274,7 +274,7 @@ class StoredProfile(StoredChoices):
         return codes.current(self._tx, connection_id)
 
     def verification(self, who: str) -> Verification:
-        """A contact's security code: the same on both sides, unless somebody sits between them.
+        """A contact's security code: the same on both sides, unless somebody intercepts the messages.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -304,7 +304,7 @@ class StoredProfile(StoredChoices):
         return address_view(self._tx, address) if address else None
 
     def mark_requests_shown(self, *numbers: int) -> None:
-        """Requests were shown, their lines flushed."""
+        """Record that requests were shown."""
         with self.database.transaction() as tx:
             for number in numbers:
                 addresses.mark_request_shown(tx, number)
@@ -341,7 +341,7 @@ class StoredProfile(StoredChoices):
         )
 
     def _connections(self) -> list[events.StateChanged]:
-        """All that are no member's of a group; each group is one."""
+        """All connections except those to members of a group; each group counts as one."""
         of_members = memberships.members_connections(self._tx)
         own = [c for c in connections.load_all(self._tx) if not _hidden(c) and c.id not in of_members]
         in_groups = [contact for contact in records.contacts(self._tx) if contact.is_group]
@@ -363,7 +363,7 @@ class StoredProfile(StoredChoices):
             raise TextsHeld(blocked.text)
 
     def is_sending(self) -> bool:
-        """Whether something is on its way out that neither a relay in trouble nor a full queue holds up."""
+        """Whether something is being sent that neither a relay in trouble nor a full queue delays."""
         return any(
             obstacles.of_connection(self._tx, connection_id, self.now(), receiving=False) is None
             for connection_id in {

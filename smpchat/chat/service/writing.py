@@ -57,11 +57,11 @@ class WritingProfile(FileProfile):
         return conversation.message(self._tx, message_id)
 
     def send(self, who: str, text: str, reply_to: int | None = None, *, anyway: bool = False) -> Message:
-        """Store a message; it is sent as soon as the handshake and the relay let it.
+        """Store a message; it is sent as soon as the handshake and the relay allow.
 
         Args:
             reply_to: Number of a message of this conversation, which the new one answers.
-            anyway: Send it, and what is held, although keys of the contact have changed.
+            anyway: Send it, and what waits, although the contact's keys have changed.
         Raises:
             UnknownContact, UnknownMessage, TextTooLong, InputError: Nothing was stored.
             AgentError: The connection failed.
@@ -77,12 +77,12 @@ class WritingProfile(FileProfile):
             return conversation.send_text(tx, self.context, contact, text, original)
 
     def edit(self, message_id: int, text: str) -> SentChange:
-        """Give a message of ours another text, here and at the contact's. Raises `InputError`, `AgentError`."""
+        """Edit a message of ours, here and in the contact's app. Raises `InputError`, `AgentError`."""
         with self.database.transaction() as tx:
             return conversation.edit(tx, self.context, message_id, text)
 
     def retract(self, message_id: int) -> SentChange:
-        """Take a message of ours back, here and at the contact's. Raises `InputError`, `AgentError`.
+        """Delete a message of ours, here and in the contact's app. Raises `InputError`, `AgentError`.
 
         Apps honour that for 78 hours.
         """
@@ -90,7 +90,8 @@ class WritingProfile(FileProfile):
             return conversation.retract(tx, self.context, message_id)
 
     def retract_all(self, message_ids: Sequence[int]) -> list[SentChange]:
-        """Take several messages of ours back: all of them or none. Raises `InputError`, `AgentError`."""
+        """Delete several messages of ours, in the contacts' apps too: all of them or none. Raises `InputError`,
+        `AgentError`."""
         with self.database.transaction() as tx:
             return conversation.retract_all(tx, self.context, message_ids)
 
@@ -108,7 +109,8 @@ class WritingProfile(FileProfile):
     # -- keys that have changed ---------------------------------------------------------------------------------------
 
     def verify(self, who: str, code: str | None) -> Verification:
-        """Compare the code that the contact sees, by its digits, and remember that it is ours; what was held is sent.
+        """Compare the digits of the contact's code with ours and remember that they agree; what waited for this is
+        sent.
 
         It is the code that is remembered: should the keys change, the contact counts as not verified again.
 
@@ -132,7 +134,7 @@ class WritingProfile(FileProfile):
         return Verification(own.contact, own.code, verified=True)
 
     def write_anyway(self, who: str) -> ContactView:
-        """Send what is held because keys of the contact have changed, and do not hold more: the user says so.
+        """Send what waits because the contact's keys have changed, as the user decided, and let later texts go too.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -142,9 +144,9 @@ class WritingProfile(FileProfile):
         return self.contact(who)
 
     def resync(self, who: str) -> Contact:
-        """Negotiate the encryption with a contact anew, or agree to it; the security code changes.
+        """Renew the encryption with a contact, or agree to its renewal; the security code changes.
 
-        What is written meanwhile waits.
+        Texts written meanwhile wait.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -159,7 +161,7 @@ class WritingProfile(FileProfile):
             return contact
 
     def refuse_keys(self, who: str) -> Contact:
-        """Refuse new keys that came from a contact, or take back that we asked for some: the old ones stay in use.
+        """Refuse a contact's new keys, or withdraw our own request for new ones: the old keys stay in use.
 
         Raises:
             UnknownContact: No contact under that name.

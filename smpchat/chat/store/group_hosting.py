@@ -1,4 +1,4 @@
-"""What whoever lets members into a group keeps beside it: introductions under way, whom it invited, its own link."""
+"""What a host stores besides the group: introductions under way, whom it invited, and its own link."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from smpchat.encoding.record import Record
 
 
 def load(tx: sqlite3.Connection, group_id: int, member: MemberId) -> Hosting:
-    """The introductions of one member: of it to others, and of newcomers to it. No step needs those of two."""
+    """The introductions of one member: of it to others, and of newcomers to it. A step needs those of one member
+    only."""
     rows = tx.execute(
         "SELECT * FROM group_introductions WHERE group_id = :group AND newcomer = :member"
         " UNION ALL SELECT * FROM group_introductions WHERE group_id = :group AND other = :member",
@@ -33,7 +34,7 @@ def _introduction(row: sqlite3.Row) -> Introduction:
 
 
 def save(tx: sqlite3.Connection, group_id: int, before: Hosting, after: Hosting) -> None:
-    """What a step changed. Two who both say that they are connected need us no more, and nothing is kept of it."""
+    """Save what a step changed. If both members say that they are connected, their introduction is deleted."""
     for pair, introduction in after.pairs.items():
         if before.pairs.get(pair) == introduction:
             continue
@@ -51,14 +52,14 @@ def save(tx: sqlite3.Connection, group_id: int, before: Hosting, after: Hosting)
 
 
 def forget(tx: sqlite3.Connection, group_id: int, member: MemberId) -> None:
-    """A member is out, so that nothing more is passed on to it or of it."""
+    """A member is no longer in the group, so nothing more is passed on to it or from it."""
     for column in ("newcomer", "other"):
         tx.execute(f"DELETE FROM group_introductions WHERE group_id = ? AND {column} = ?", (group_id, member))
     tx.execute("DELETE FROM group_invitees WHERE group_id = ? AND member = ?", (group_id, member))
 
 
 def forget_all(tx: sqlite3.Connection, group_id: int) -> None:
-    """We are out."""
+    """We are no longer in the group."""
     tx.execute("DELETE FROM group_introductions WHERE group_id = ?", (group_id,))
     tx.execute("DELETE FROM group_invitees WHERE group_id = ?", (group_id,))
 
@@ -67,7 +68,7 @@ def forget_all(tx: sqlite3.Connection, group_id: int) -> None:
 
 
 def invited(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int) -> None:
-    """A member is the contact of that connection: over it goes the invitation, and it may go again."""
+    """A member is the contact of that connection, over which the invitation goes, perhaps more than once."""
     tx.execute("INSERT OR REPLACE INTO group_invitees VALUES (?, ?, ?)", (group_id, member, connection_id))
 
 
@@ -79,7 +80,7 @@ def contact_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> int |
 
 
 def members_of_contact(tx: sqlite3.Connection, group_id: int, connection_id: int) -> list[MemberId]:
-    """The members as which a contact was invited into a group; those who are out are not among them."""
+    """The members as which a contact was invited to a group, without former ones."""
     query = "SELECT member FROM group_invitees WHERE group_id = ? AND connection_id = ?"
     return [MemberId(row["member"]) for row in tx.execute(query, (group_id, connection_id))]
 
@@ -93,7 +94,7 @@ class GroupLink(Record):
     Attributes:
         group: Number of the group.
         connection: The connection record with its queue, as an address has one.
-        role: What whoever comes by it may do.
+        role: The role of those who join with it.
     """
 
     group: int
@@ -102,7 +103,7 @@ class GroupLink(Record):
 
 
 def save_link(tx: sqlite3.Connection, link: GroupLink) -> None:
-    """A new link, or another role for those who come by it."""
+    """Save a new link, or another role for those who join with it."""
     tx.execute("INSERT OR REPLACE INTO group_links VALUES (?, ?, ?)", (link.group, link.connection, link.role))
 
 
@@ -121,7 +122,7 @@ def _link(row: sqlite3.Row | None) -> GroupLink | None:
 
 
 def delete_link(tx: sqlite3.Connection, group_id: int) -> None:
-    """The group has no link of ours any more."""
+    """Delete our link to the group."""
     tx.execute("DELETE FROM group_links WHERE group_id = ?", (group_id,))
 
 
@@ -136,7 +137,7 @@ def profiles(tx: sqlite3.Connection, group_id: int) -> dict[MemberId, Profile]:
 
 
 class Past(Record):
-    """A message of the conversation, as a newcomer gets it.
+    """A message of the conversation, as a newcomer receives it.
 
     Attributes:
         at: When it was said; POSIX seconds.
@@ -155,7 +156,8 @@ class Past(Record):
 
 
 def past(tx: sqlite3.Connection, group_id: int, most: int) -> list[Past]:
-    """The last messages that all in a group can see, the oldest first; not deleted ones, and of files their words."""
+    """The last messages that everybody in a group can see, oldest first; no deleted ones, and of files only the
+    text."""
     rows = tx.execute(
         "SELECT own.author, own.shared_id, said.text, said.sent_at, quoted.author AS quoted_author,"
         " quoted.shared_id AS quoted_shared, original.text AS original, original.sent_at AS original_at,"
@@ -177,7 +179,8 @@ def _past(row: sqlite3.Row) -> Past:
 
 
 def _quote(row: sqlite3.Row) -> GroupQuote | None:
-    """What it answers, as we see that; whose it is, says its author alone (group-wire 12, fact 2)."""
+    """The message that it answers, as we see it; only that message's author says whose it is (group-wire 12, fact
+    2)."""
     if row["quoted_author"] is None:
         return None
     quote = Quote(row["quoted_shared"], row["direction"] == "sent", row["original"])

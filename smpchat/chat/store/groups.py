@@ -1,6 +1,7 @@
-"""Groups as their machine knows them: loaded before a step, saved after it, only what changed.
+"""Groups as their machine knows them: loaded before a step; after it, what changed is saved.
 
-Who is in a group, which connection is whose, and what came already; the words are in messages, as everywhere.
+Here is who is in a group, whose each connection is, and what has arrived; texts are stored with messages, as
+everywhere.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ KEPT_LEFT = 1_000
 dropped."""
 
 MEMBERS_IN_MEMORY = 4_096
-"""Members that are remembered as they were read last: of four groups of the largest size."""
+"""Members that are kept in memory as last read: enough for four groups of the largest size."""
 KEPT_INVITATIONS = 20
-"""Invitations of one contact that wait for an answer; the oldest go."""
+"""Most invitations of one contact that wait for an answer; the oldest are dropped."""
 
 
 class Place(Record):
@@ -54,7 +55,7 @@ class Place(Record):
 
 
 def insert(tx: sqlite3.Connection, group: Group, inviter_id: int | None = None) -> int:
-    """A new group's number. ``inviter_id``: the contact that invites us."""
+    """Save a new group, and return its number. ``inviter_id``: the contact that invites us."""
     cursor = tx.execute(
         "INSERT INTO groups (inviter_id, profile, own, role, standing, host, by_link, business)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -98,7 +99,7 @@ def load(tx: sqlite3.Connection, group_id: int) -> Group | None:
 
 
 def save(tx: sqlite3.Connection, group_id: int, before: Group, after: Group) -> None:
-    """What a step changed."""
+    """Save what a step changed."""
     if before is after:
         return
     if before.profile is not after.profile:
@@ -126,13 +127,13 @@ def _save_state(tx: sqlite3.Connection, group_id: int, group: Group) -> None:
 
 
 def own_id(tx: sqlite3.Connection, group_id: int) -> MemberId:
-    """Our id in a group that there is."""
+    """Our id in a group, which must exist."""
     [own] = tx.execute("SELECT own FROM groups WHERE id = ?", (group_id,)).fetchone()
     return MemberId(own)
 
 
 def host_of(tx: sqlite3.Connection, group_id: int) -> MemberId | None:
-    """Who let us into a group; None if the group is gone."""
+    """The member who let us into a group; None if the group is deleted."""
     row = tx.execute("SELECT host FROM groups WHERE id = ?", (group_id,)).fetchone()
     return None if row is None else MemberId(row["host"])
 
@@ -143,7 +144,7 @@ def save_incognito(tx: sqlite3.Connection, group_id: int, name: str | None) -> N
 
 
 def incognito(tx: sqlite3.Connection, group_id: int) -> str | None:
-    """That name."""
+    """Save that name."""
     row = tx.execute("SELECT incognito FROM groups WHERE id = ?", (group_id,)).fetchone()
     return None if row is None else row["incognito"]
 
@@ -171,13 +172,13 @@ def of_contact(tx: sqlite3.Connection, contact_id: int) -> int | None:
 
 
 def invitations(tx: sqlite3.Connection) -> list[int]:
-    """Groups that we are invited to and have not said anything about, in the order in which they came."""
+    """Invitations to groups that we have not answered, in the order in which they arrived."""
     rows = tx.execute("SELECT id FROM groups WHERE standing = ? ORDER BY id", (Standing.INVITED,))
     return [row["id"] for row in rows]
 
 
 def forget_old_invitations(tx: sqlite3.Connection, inviter_id: int) -> None:
-    """Of a contact's invitations that wait for an answer the newest are kept."""
+    """Drop the oldest of a contact's invitations that wait for an answer, if there are too many."""
     tx.execute(
         "DELETE FROM groups WHERE inviter_id = :inviter AND standing = :invited AND id <= (SELECT id FROM groups"
         " WHERE inviter_id = :inviter AND standing = :invited ORDER BY id DESC LIMIT 1 OFFSET :kept)",
@@ -186,12 +187,12 @@ def forget_old_invitations(tx: sqlite3.Connection, inviter_id: int) -> None:
 
 
 def forget(tx: sqlite3.Connection, group_id: int) -> None:
-    """No trace of a group stays; where it has a conversation, that goes first, and the group with it."""
+    """Delete a group without a trace. If it has a conversation, deleting that deletes the group, too."""
     tx.execute("DELETE FROM groups WHERE id = ?", (group_id,))
 
 
 def find(tx: sqlite3.Connection, own: MemberId, host: MemberId) -> int | None:
-    """The group in which these two are we and our host: a repeated invitation names the same."""
+    """The group in which these two are ourselves and our host: a repeated invitation names the same two."""
     row = tx.execute("SELECT id FROM groups WHERE own = ? AND host = ?", (own, host)).fetchone()
     return None if row is None else int(row["id"])
 
@@ -200,7 +201,7 @@ def find(tx: sqlite3.Connection, own: MemberId, host: MemberId) -> int | None:
 
 
 def connect(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int | None) -> None:
-    """A member's connection; None takes it away."""
+    """Save a member's connection; None removes it."""
     tx.execute(
         "UPDATE group_members SET connection_id = ? WHERE group_id = ? AND member = ?",
         (connection_id, group_id, member),
@@ -208,7 +209,7 @@ def connect(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_
 
 
 def of_connection(tx: sqlite3.Connection, connection_id: int) -> Place | None:
-    """Whose connection it is; None if it is no member's."""
+    """The member whose connection this is; None if it is not a member's."""
     query = "SELECT group_id, member FROM group_members WHERE connection_id = ?"
     row = tx.execute(query, (connection_id,)).fetchone()
     return None if row is None else Place(row["group_id"], MemberId(row["member"]))
@@ -222,14 +223,14 @@ def connection_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> in
 
 
 def save_profile(tx: sqlite3.Connection, group_id: int, member: MemberId, profile: Profile) -> None:
-    """Who a member says it is."""
+    """A member's profile, as the member sent it."""
     tx.execute(
         "UPDATE group_members SET profile = ? WHERE group_id = ? AND member = ?", (profile.to_json(), group_id, member)
     )
 
 
 def profile_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> Profile | None:
-    """Who a member says it is, without its picture; None if it has not."""
+    """A member's profile without its picture; None if the member has not sent one."""
     query = "SELECT profile FROM group_members WHERE group_id = ? AND member = ?"
     row = tx.execute(query, (group_id, member)).fetchone()
     return None if row is None else Profile.from_json(row["profile"])
@@ -283,7 +284,7 @@ def _member_from(
     offer: str | None,
     told: str,
 ) -> Member:
-    """A row of `_MEMBER`; the same object for the same row, as nothing changes one."""
+    """A row of `_MEMBER`; the same object for the same row, because these objects never change."""
     return Member(
         id=MemberId(id),
         role=Role(role),
@@ -346,7 +347,7 @@ def _deletions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_i
 
 
 def heard(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, forwarder: MemberId | None) -> None:
-    """An event came: from its author, or passed on. The author's own copy counts from then on."""
+    """Record that an event arrived from its author or was passed on. The author's own copy counts from then on."""
     tx.execute(
         "INSERT INTO group_heard (group_id, author, shared_id, forwarder) VALUES (:group, :author, :id, :forwarder)"
         " ON CONFLICT DO UPDATE SET forwarder = NULL WHERE :forwarder IS NULL",
@@ -364,7 +365,7 @@ def add_message(
     scope: MemberId | None = None,
     forwarder: MemberId | None = None,
 ) -> None:
-    """Who wrote a message of the conversation, and for whom. What was kept for it is its own now."""
+    """Save who wrote a message of the conversation, and for whom. What was kept for it is attached to it."""
     tx.execute(
         "INSERT INTO group_messages VALUES (?, ?, ?, ?, ?, ?)",
         (message_id, group_id, author, shared_id, scope, forwarder),
@@ -382,7 +383,7 @@ def find_message(tx: sqlite3.Connection, group_id: int, author: MemberId, shared
 
 
 def author_of(tx: sqlite3.Connection, message_id: int) -> tuple[MemberId, str] | None:
-    """Who wrote a message, and its id; None for what nobody wrote."""
+    """Who wrote a message, and its id; None for a line that nobody wrote."""
     row = tx.execute("SELECT author, shared_id FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
     return None if row is None else (MemberId(row["author"]), row["shared_id"])
 
@@ -394,12 +395,12 @@ def messages_of(tx: sqlite3.Connection, group_id: int, author: MemberId) -> list
 
 
 def proven(tx: sqlite3.Connection, message_id: int) -> None:
-    """The author's own copy of a message came."""
+    """Record that the author's own copy of a message arrived."""
     tx.execute("UPDATE group_messages SET forwarder = NULL WHERE message_id = ?", (message_id,))
 
 
 def gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> None:
-    """Nothing of a message is kept but that it was there, so that an edit does not bring it back."""
+    """Keep of a message only that it existed, so that an edit does not bring it back."""
     heard(tx, group_id, author, shared_id, None)
     key = (group_id, author, shared_id)
     tx.execute("UPDATE group_heard SET gone = 1 WHERE group_id = ? AND author = ? AND shared_id = ?", key)
@@ -408,20 +409,20 @@ def gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str
 
 
 def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
-    """The same of a message by its number."""
+    """The same for a message by its number."""
     row = tx.execute("SELECT * FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
     if row is not None:
         gone(tx, row["group_id"], MemberId(row["author"]), row["shared_id"])
 
 
 def is_gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> bool:
-    """Whether a message was here, and nothing of it is kept."""
+    """Whether a message existed here, but nothing else of it is kept."""
     row = _heard(tx, group_id, author, shared_id)
     return row is not None and bool(row["gone"])
 
 
 def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId) -> None:
-    """Somebody deletes a message that has not come."""
+    """Record that a moderator deletes a message that has not arrived."""
     tx.execute(
         "INSERT OR IGNORE INTO group_deletions (group_id, author, shared_id, by) VALUES (?, ?, ?, ?)",
         (group_id, author, shared_id, by),
@@ -432,7 +433,7 @@ def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, share
 def react(
     tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId, emoji: str, *, add: bool
 ) -> bool:
-    """A reaction comes or goes, to a message that is here or may come; whether that changes anything."""
+    """Add or remove a reaction to a message that is here or may arrive; whether that changes anything."""
     key = (group_id, author, shared_id, by, emoji)
     if not add:
         query = (
@@ -459,13 +460,13 @@ def reactions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id
 
 
 def leave_to_host(tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes) -> None:
-    """What a member gets from a host, until we are connected."""
+    """Save what a member gets from a host, to send it again once we are connected."""
     tx.execute("INSERT INTO group_left (group_id, member, body) VALUES (?, ?, ?)", (group_id, member, body))
     _keep(tx, "group_left", group_id, KEPT_LEFT)
 
 
 def take_left(tx: sqlite3.Connection, group_id: int, member: MemberId) -> list[bytes]:
-    """All of it for one member, in order; it is not kept any longer."""
+    """Return all of it for one member, in order, and delete it."""
     key = (group_id, member)
     rows = tx.execute("SELECT body FROM group_left WHERE group_id = ? AND member = ? ORDER BY id", key).fetchall()
     tx.execute("DELETE FROM group_left WHERE group_id = ? AND member = ?", key)
@@ -473,7 +474,7 @@ def take_left(tx: sqlite3.Connection, group_id: int, member: MemberId) -> list[b
 
 
 def _keep(tx: sqlite3.Connection, table: str, group_id: int, count: int, which: str = "1") -> None:
-    """Only the newest rows of a group stay."""
+    """Delete all but the newest rows of a group."""
     tx.execute(
         f"DELETE FROM {table} WHERE group_id = :group AND {which} AND id <="  # both are our own words
         f" (SELECT id FROM {table} WHERE group_id = :group AND {which} ORDER BY id DESC LIMIT 1 OFFSET :count)",

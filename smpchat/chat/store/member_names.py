@@ -1,6 +1,6 @@
-"""How the members of a group are called here: by what they call themselves, in the form of an alias, each another way.
+"""The names of a group's members here: what they call themselves, in the form of an alias, each name different.
 
-A name proves nothing. In the form of an alias it holds no blanks, so that none can look like a name and what it says.
+A name proves nothing. In the form of an alias it has no blanks, so it cannot look like a name followed by a message.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def name(tx: sqlite3.Connection, group_id: int, member: bytes) -> str:
 
 
 def all_of(tx: sqlite3.Connection, group_id: int) -> dict[bytes, str]:
-    """The same for all members, those who are out among them."""
+    """The same for all members, former ones included."""
     taken: dict[str, int] = {}
     found: dict[bytes, str] = {}
     query = "SELECT member, name FROM group_members WHERE group_id = ? ORDER BY place"

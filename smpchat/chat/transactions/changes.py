@@ -1,4 +1,4 @@
-"""What becomes of messages after they were sent: edits, deletions and reactions of either side, in the store.
+"""Edits, deletions and reactions of either side, in the store.
 
 A change of ours is itself something to send, with a status. The agent knows messages and changes by one number, the
 reference: positive for a message, negative for a change.
@@ -43,7 +43,7 @@ class SentChange(Record):
 def edit(
     tx: sqlite3.Connection, message_id: int, text: str, *, edited: bool, live: bool, content: Content = PLAIN
 ) -> None:
-    """A message has another text."""
+    """Give a message another text."""
     searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET text = ?, content = ?, note = ?, preview = ?, edited = max(edited, ?), live = ?"
@@ -54,7 +54,7 @@ def edit(
 
 
 def delete(tx: sqlite3.Connection, message_id: int) -> None:
-    """A message was taken back: only the mark of it stays."""
+    """Mark a message as deleted; its text is removed."""
     searching.forget(tx, message_id)
     files.drop(tx, message_id)
     tx.execute(
@@ -67,7 +67,7 @@ def delete(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def erase(tx: sqlite3.Connection, message: Message) -> None:
-    """A message was taken back, and nothing of it stays: neither its words, nor a mark, nor what quotes it.
+    """Delete a message without a trace: neither its text, nor a mark, nor a quote of it stays.
 
     One that the contact has taken back after somebody was shown it is told of once more, as deleted, before its row
     goes as well.
@@ -125,5 +125,5 @@ def sent(tx: sqlite3.Connection, change_id: int) -> SentChange | None:
 
 
 def set_status(tx: sqlite3.Connection, change_id: int, status: MessageStatus, reason: str | None = None) -> None:
-    """What became of a change of ours."""
+    """Save what became of a change of ours."""
     tx.execute("UPDATE changes SET status = ?, reason = ? WHERE id = ?", (status, reason, change_id))

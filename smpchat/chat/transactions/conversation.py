@@ -93,7 +93,7 @@ def check_joined(tx: sqlite3.Connection, contact: Contact) -> None:
 def send_welcome(
     tx: sqlite3.Connection, context: Context, contact: Contact, text: str, welcome_id: str | None
 ) -> Message:
-    """The welcome text of our address, as our first message to whoever was accepted.
+    """The welcome text of our address, as our first message to an accepted contact.
 
     Args:
         welcome_id: The id under which the contact's app keeps it since it opened our link: then it is sent as that
@@ -126,7 +126,7 @@ def forward(tx: sqlite3.Connection, context: Context, message_id: int, contact: 
 
 
 def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -> SentChange:
-    """Give a message of ours another text.
+    """Edit a message of ours.
 
     Raises:
         InputError: It is no message of ours that can be changed, or the text is empty or too long.
@@ -155,7 +155,7 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
 
 
 def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentChange:
-    """Take a message of ours back. Raises `InputError` if it is none, or was taken back before.
+    """Delete a message of ours for both sides. Raises `InputError` if it is not ours, or was deleted before.
 
     Where the contact allows full deletion nothing of it stays here either, not even that there was a message.
     """
@@ -174,7 +174,8 @@ def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentCh
 
 
 def retract_all(tx: sqlite3.Connection, context: Context, message_ids: Sequence[int]) -> list[SentChange]:
-    """Take several messages of ours back, of any conversations: all or, if one cannot be, none. Raises `InputError`."""
+    """Delete several messages of ours, of any conversations: all of them or, if one cannot be deleted, none. Raises
+    `InputError`."""
     return [retract(tx, context, message_id) for message_id in dict.fromkeys(message_ids)]
 
 
@@ -217,7 +218,7 @@ def message(tx: sqlite3.Connection, message_id: int) -> Message:
 
 
 def _no_reactions(tx: sqlite3.Connection, contact: Contact) -> InputError:
-    """Apps neither send nor show what one side does not allow."""
+    """The error for a reaction that one side does not allow: apps neither send nor show it."""
     if allowed(preferences.agreement(tx, contact).theirs, Feature.REACTIONS).allow is Allow.NO:
         said = f"Nothing was sent: {contact.alias} does not allow reactions."
         return InputError(said, "Reply with a text instead.")
@@ -270,7 +271,7 @@ def _talk(tx: sqlite3.Connection, context: Context, contact: Contact) -> GroupTa
 
 
 def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callable[[str], bytes]) -> bytes:
-    """What ``encode`` makes of the text, as a body for this contact. Raises `InputError`."""
+    """The text as ``encode`` writes it, as a body for this contact. Raises `InputError`."""
     if is_blank(text):
         raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
     room, data = room_of(tx, contact), encode(text)

@@ -1,6 +1,6 @@
 """What becomes of what we sent: messages, changes of them, copies for the members of a group.
 
-The agent tells by its reference: a message's number, that of a change below 0, or that of one member's copy from
+The agent names each by its reference: a message's number, that of a change below 0, or that of one member's copy from
 `memberships.COPIES` on.
 """
 
@@ -19,7 +19,7 @@ from smpchat.chat.transactions.changes import SentChange
 def progress(
     tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None = None
 ) -> None:
-    """What has this reference went on; what was deleted meanwhile is nobody's business."""
+    """Save the progress of what has this reference; anything deleted meanwhile is ignored."""
     if reference >= memberships.COPIES:
         _progress_copy(tx, reference, status, now, reason)
         return
@@ -34,7 +34,7 @@ def progress(
 
 
 def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageStatus) -> bool:
-    """Whether the message went on, but its file cannot be fetched yet: then its status stays."""
+    """Whether the message was sent, but its file cannot be fetched yet: then its status stays."""
     file = message_files.find(tx, message.id) if message.file is not None else None
     if file is None:
         return False
@@ -47,7 +47,8 @@ def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageSta
 def _progress_copy(
     tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None
 ) -> None:
-    """One member's copy of a message to a group went on: it is sent with the first that is, and so on."""
+    """Save the progress of one member's copy of a group message: the message is sent when its first copy is, and so
+    on."""
     message_id = memberships.copy_went_on(tx, reference, status)
     message = None if message_id is None else records.message(tx, message_id)
     if message is None:

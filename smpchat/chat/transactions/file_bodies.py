@@ -1,4 +1,4 @@
-"""Bodies of messages with files of ours: which form has room, where the file is, another text beside it."""
+"""Bodies of messages with files of ours: the form that fits, the file's description, and edits of its caption."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def check(
 
 
 def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) -> Iterator[dict[str, Any]]:
-    """Apps refuse voice messages where one side does not allow them: then it is a file."""
+    """The forms of the content that may be sent; if one side does not allow voice messages, the file form stays."""
     voice = preferences.agreement(tx, contact).on(Feature.VOICE).by_us
     return (content for content in media.contents(text) if content["type"] != "voice" or voice)
 
@@ -91,7 +91,7 @@ def describe(
 def new_caption(
     tx: sqlite3.Connection, contact: Contact, file: MessageFile, text: str, shared_id: str, own_id: str, ttl: int | None
 ) -> tuple[bytes, str, Any]:
-    """Another text beside a file of ours: the body, the text as it is shown, and its content. Raises `TextTooLong`."""
+    """A new caption for a file of ours: the body, the text as it is shown, and its content. Raises `TextTooLong`."""
     content = (file.content or {"type": "file"}) | {"text": text}
     data, room = encode_caption(content, shared_id, own_id, ttl), room_of(tx, contact)
     body = room.pack(data)
@@ -105,7 +105,7 @@ def new_caption(
 
 
 def withdraw(tx: sqlite3.Connection, context: Context, contact: Contact, message: Message) -> None:
-    """Tell a contact that a file of ours is not to be had any more."""
+    """Tell a contact that a file of ours is no longer available."""
     change = changes.insert_sent(tx, message.id, contact.id)
     body = encode_file_cancel(message.shared_id or "", new_id(context))
     submit(tx, context, contact, body, change.reference, notify=False)

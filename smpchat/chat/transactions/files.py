@@ -52,7 +52,7 @@ Known = Callable[["FileServer"], bool]
 Describing = Callable[[sqlite3.Connection, Context, Contact, MessageFile, Message], SentChange]
 """Tells a contact, or a group, where a file is; the change is the last part."""
 Withdrawing = Callable[[sqlite3.Connection, Context, Contact, Message], None]
-"""Tells a contact, or a group, that a file is not to be had any more."""
+"""Tells a contact, or a group, that a file is no longer available."""
 CANCELLED_BY_US = "You cancelled the file."
 CANCELLED_BY_THEM = "{alias} cancelled the file."
 EXPIRED = "The file is no longer available: relays keep files for two days."
@@ -142,7 +142,7 @@ def _describe(
 
 
 def invited(tx: sqlite3.Connection, file: MessageFile, status: MessageStatus) -> MessageStatus | None:
-    """What has become of the message with a file of ours, and with it of both; None if nothing that counts yet."""
+    """The status of a message with a file of ours, text and file together; None if it does not change yet."""
     if file.invited != MessageStatus.DELIVERED:
         files.set_invited(tx, file.message_id, status)
     return status if file.is_described else None
@@ -288,7 +288,7 @@ def _agree(tx: sqlite3.Connection, message: Message, description: str) -> None:
 
 
 def start(tx: sqlite3.Connection, context: Context, file: MessageFile, *, approved: bool, known: Known) -> None:
-    """Have the agent fetch what was asked for. Raises `AgentError`: it cannot, or somebody has to be asked first."""
+    """Have the agent fetch what was asked for. Raises `AgentError`: it cannot, or the user has to be asked first."""
     from smpchat.agent.transactions.files import receive_file
 
     assert file.target is not None
@@ -347,7 +347,7 @@ def _ask_again(message: Message, error: RelaysNotApproved) -> str:
 
 
 def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
-    """A file is here, whole and checked."""
+    """A file has arrived, complete and checked."""
     file, message, _ = _of_transfer(tx, transfer)
     if file is None or message is None:
         return
@@ -360,7 +360,7 @@ def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
 
 
 def failed(tx: sqlite3.Connection, transfer: int, trouble: Trouble) -> None:
-    """A file will never arrive. Somebody may ask once more for one whose relay only did not answer."""
+    """A file will never arrive. If only its relay did not answer, the user may ask for it again."""
     file, message, contact = _of_transfer(tx, transfer)
     if file is None or message is None or contact is None:
         return
@@ -375,7 +375,7 @@ def failed(tx: sqlite3.Connection, transfer: int, trouble: Trouble) -> None:
 
 
 def _lose(tx: sqlite3.Connection, message: Message, reason: str, trouble: Trouble) -> None:
-    """A file of a contact's cannot be had any more."""
+    """A contact's file is no longer available."""
     state = FileState.EXPIRED if trouble is Trouble.GONE else FileState.FAILED
     files.set_state(tx, message.id, state, reason, trouble=trouble)
     files.forget_description(tx, message.id)
@@ -418,7 +418,7 @@ def leave_dropped(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def expire(tx: sqlite3.Connection, now: float) -> None:
-    """What is offered and no relay has any more cannot be asked for."""
+    """Offered files that no relay has any more cannot be asked for."""
     for message_id in files.due(tx, now):
         message = records.message(tx, message_id)
         if message is not None:

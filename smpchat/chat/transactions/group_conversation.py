@@ -43,7 +43,7 @@ from smpchat.chat.wire.profile import Profile
 MAX_LINES = 60
 """Lines in an hour about what happens in one group: each is shown, and any admin can cause them."""
 _TOO_MUCH = "more happens in this group than is shown: `smpchat group members` lists who is in it"
-"""What a line says in their place."""
+"""The line shown in place of the rest."""
 
 
 class GroupConversation:
@@ -54,12 +54,12 @@ class GroupConversation:
         self._now = now
 
     def profile(self, tx: sqlite3.Connection, group_id: int | None) -> Profile:
-        """Who we are in a group."""
+        """Our profile in a group."""
         made = None if group_id is None else groups.incognito(tx, group_id)
         return self._own_profile(tx) if made is None else Profile(made)
 
     def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
-        """The contact that asked by a link is the group's from now on; an invitation gets one."""
+        """A contact made for a group's link becomes the group's conversation; an invitation gets a new one."""
         group = groups.load(tx, group_id)
         assert group is not None
         contact = records.contact_of(tx, connection_id)
@@ -182,7 +182,7 @@ class GroupConversation:
     def _quoted(
         self, tx: sqlite3.Connection, group_id: int, quote: GroupQuote | None, message: TextMessage
     ) -> Quoted | None:
-        """The message that a reply names; our copy of it is shown, whatever the reply says that it said."""
+        """The message that a reply names; our own copy is shown, whatever the reply quotes."""
         if quote is None or message.quote is None:
             return None
         if quote.author is None:
@@ -324,7 +324,7 @@ def _short(name: str) -> str:
 
 
 def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None:
-    """What a line says; None for what `group members` shows."""
+    """The text of a line; None for news that only `group members` shows."""
     who = "" if tell.member is None else _short(name(tell.member))
     by = "" if tell.by is None else _short(name(tell.by))
     match tell.news:

@@ -1,7 +1,7 @@
-"""Files of ours in a group: encrypted and uploaded once, and described to each member by itself.
+"""Files of ours in a group: encrypted and uploaded once, and described to each member separately.
 
-Each member gets chunks under ids of its own,
-so that relays cannot tell who fetches the same (xftp-wire 7); whom we do not write to straight gets what the host has.
+Each member gets chunks under ids of its own, so that relays cannot tell who fetches the same (xftp-wire 7); members to
+whom we have no connection use the host's ids.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MAX_SLOTS = 64
 """Members who get chunks under ids of their own; in a larger group some share them. Each costs 32 bytes of a chunk's
 registration at the relay."""
 _SLOTS = 4
-"""As many at least: apps register so many, and a relay is to learn nothing from fewer."""
+"""Least number of recipients to register: apps register this many, and fewer would tell the relay something."""
 _ID = "A" * 16
 
 
@@ -119,13 +119,13 @@ def _parts(shared_id: str, text: str) -> list[FileDescribed]:
 
 
 def withdraw(tx: sqlite3.Connection, context: Context, contact: Contact, message: Message) -> None:
-    """Tell the members that a file of ours is not to be had any more."""
+    """Tell the members that a file of ours is no longer available."""
     change = changes.insert_sent(tx, message.id, contact.id)
     GroupTalk(tx, context, contact).say(FileWithdrawn(message.shared_id or ""), change.reference)
 
 
 def new_caption(talk: GroupTalk, file: MessageFile, original: Message, text: str) -> SentChange:
-    """Another text beside a file of ours."""
+    """A new caption for a file of ours."""
     content = (file.content or {"type": "file"}) | {"text": text}
     read = read_content(content, invitation_params(FileInvitation(file.name, file.size)))
     assert read is not None

@@ -1,7 +1,7 @@
-"""What we owe whom we let into a group, in the transaction in which it falls due: telling, introducing, history; and
-passing on what is said until two are connected (`smpchat.chat.machines.group_hosting`).
+"""Our duties as the host of newcomers, each in the transaction in which it is due: announcing, introducing and history,
+and passing messages on until two members are connected (`smpchat.chat.machines.group_hosting`).
 
-Nothing of it raises: one member that cannot be written to keeps nobody else from anything.
+None of it raises: if one member cannot be written to, the others are still served.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from smpchat.encoding.record import Record
 log = logging.getLogger("smpchat.chat")
 
 HISTORY = 100
-"""Messages that a newcomer gets of the time before it came."""
+"""How many earlier messages a newcomer gets."""
 _BATCHES_SINCE = 5
 """First chat version that reads several messages in one body, and with that history."""
 _WELCOME_SINCE = 6
@@ -58,7 +58,7 @@ _NAME = 16
 
 
 class Host(Record):
-    """Our side of what `smpchat.chat.machines.group_hosting` decides.
+    """Carries out what `smpchat.chat.machines.group_hosting` decides.
 
     Attributes:
         profile: Who we are in a group.
@@ -94,7 +94,7 @@ class Host(Record):
         log.warning("an invitation does not fit a message")
 
     def connection_info(self, tx: sqlite3.Connection, group_id: int, group: Group, newcomer: Member) -> bytes:
-        """What our side of a newcomer's connection says: ``x.ok``, or the answer to a request through our link."""
+        """Our connection info for a newcomer: ``x.ok``, or the answer to a request through our link."""
         if newcomer.link is not Link.JOINING:
             return encode_group_event(Agreed())
         info = b""
@@ -178,7 +178,7 @@ class Host(Record):
     # -- what was said before -----------------------------------------------------------------------------------------
 
     def _tell_past(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId) -> None:
-        """History, if the group has it, and behind that the welcome text (group-wire 6)."""
+        """Send the history, if the group has that turned on, and then the welcome text (group-wire 6)."""
         newcomer = group.members[id]
         if newcomer.speaks < _BATCHES_SINCE or not group.profile.allows(Feature.HISTORY, newcomer.role):
             return
@@ -193,7 +193,7 @@ class Host(Record):
         self._to_newcomer(tx, group_id, id, events)
 
     def _to_newcomer(self, tx: sqlite3.Connection, group_id: int, id: MemberId, events: list[GroupEvent]) -> None:
-        """Events to one member, as many together as fit, and with a sound where it sleeps (group-wire 12, fact 5)."""
+        """Send events to one member, as many together as fit, and wake its app (group-wire 12, fact 5)."""
         group = groups.load(tx, group_id)
         if group is None or not events:
             return
@@ -207,10 +207,10 @@ class Host(Record):
     def pass_on(
         self, tx: sqlite3.Connection, group_id: int, by: MemberId, said: GroupMessage, known: Known, heard: Heard
     ) -> None:
-        """What a member said straight to us, to those who cannot have it from itself yet.
+        """Pass on what a member said directly to us, to the members it cannot reach yet.
 
         Args:
-            known: What was known of it before it came.
+            known: What was known about it before it arrived.
         """
         event = said.event
         if heard.envelope is None or said.shared_id is None or not isinstance(event, _FORWARDED):
@@ -239,7 +239,8 @@ class Host(Record):
         envelope: Envelope | None,
         at: float,
     ) -> dict[MemberId, bytes]:
-        """What a member hears from us of its own removal, if who removes it may not reach it (group-wire 12, fact 3).
+        """What we tell a member about its own removal, in case the one who removes it cannot reach it (group-wire 12,
+        fact 3).
 
         To be said before its connection goes, and so before anything comes of it here.
         """
@@ -255,7 +256,7 @@ class Host(Record):
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def send(self, tx: sqlite3.Connection, group_id: int, send: effects.Send) -> None:
-        """One event to all of them, with one id."""
+        """Send one event to all of them, with one id."""
         body = encode_group_event(send.event, self.new_id())
         passed_on = isinstance(send.event, Forward)
         for member in (*send.now, *send.later):
@@ -294,7 +295,7 @@ class Host(Record):
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def forget(self, tx: sqlite3.Connection, group_id: int, before: Group, done: tuple[Effect, ...]) -> None:
-        """Nothing is owed to those who went by what was done."""
+        """Members who have left are served no longer."""
         if not any(isinstance(effect, effects.Disconnect | effects.Forget | effects.Tell) for effect in done):
             return
         group = groups.load(tx, group_id)
@@ -304,14 +305,14 @@ class Host(Record):
                 group_hosting.forget(tx, group_id, id)
 
     def over(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """We are out: nobody is let in any more, and nothing passed on."""
+        """We have left: nobody is let in any more, and nothing is passed on."""
         group_hosting.forget_all(tx, group_id)
         self.remove_link(tx, group_id)
 
     # -- our link -----------------------------------------------------------------------------------------------------
 
     def remove_link(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """Our link leads nowhere any more, if there is one."""
+        """Delete our link, if there is one."""
         link = group_hosting.link_of(tx, group_id)
         address = None if link is None else addresses.load(tx, link.connection)
         group_hosting.delete_link(tx, group_id)
@@ -319,7 +320,7 @@ class Host(Record):
             contact_address.delete(tx, self.context, address)
 
     def show(self, tx: sqlite3.Connection, group_id: int, profile: GroupProfile) -> None:
-        """Whoever looks at our link sees the group as it is now."""
+        """Publish the group's current profile in the data of our link."""
         link = group_hosting.link_of(tx, group_id)
         if link is not None:
             address = addresses.load(tx, link.connection)
@@ -327,7 +328,7 @@ class Host(Record):
 
 
 class Heard(Record):
-    """How something was heard that may be passed on.
+    """How an event arrived that may be passed on.
 
     Attributes:
         envelope: All that its sender said.
@@ -352,7 +353,7 @@ def packed_group_link(profile: GroupProfile) -> bytes:
 
 
 def _takes_more(tx: sqlite3.Connection, connection_id: int | None) -> bool:
-    """Whether more of what others say may wait for a member: they could say any amount."""
+    """Whether more messages from others may wait for a member; others could write any number."""
     return connection_id is None or owed.has_room(tx, connection_id)
 
 

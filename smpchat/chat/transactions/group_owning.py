@@ -1,6 +1,7 @@
-"""What a person does to a group in which it has a say, in one transaction each: found it, invite, roles, removal.
+"""What the user does to a group with the rights of their role, in one transaction each: create it, invite, change
+roles, remove.
 
-Rights are looked at before anything is sent; what is not allowed changes nothing and raises `InputError`.
+Rights are checked before anything is sent; an action that is not allowed changes nothing and raises `InputError`.
 """
 
 from __future__ import annotations
@@ -122,10 +123,11 @@ class GroupOwner(Record):
         role: Role = Role.MEMBER,
         relay: SMPServerAddress | None = None,
     ) -> int:
-        """A link by which anybody comes in; its connection record. `link_text` has it once its queue is made.
+        """Make a link with which anybody can join, and return its connection record. `link_text` has it once its queue
+        is made.
 
         Args:
-            role: What whoever comes by it may do: a member's, or an observer's.
+            role: The role of those who join with it: member or observer.
             relay: Where its queue is made; None leaves that to whoever is online.
         Raises:
             InputError: We may not, or there is one.
@@ -144,14 +146,15 @@ class GroupOwner(Record):
         return connection_id
 
     def set_link_role(self, tx: sqlite3.Connection, group_id: int, role: Role) -> None:
-        """What those may do who come by our link from now on. Raises `InputError`."""
+        """Set the role of those who join with our link from now on. Raises `InputError`."""
         _may(self._group(tx, group_id), Deed.INVITE, role)
         _check_link_role(role)
         link = _link(tx, group_id)
         group_hosting.save_link(tx, replace(link, role=role))
 
     def remove_link(self, tx: sqlite3.Connection, group_id: int) -> int:
-        """Nobody comes in by our link any more; whoever did stays. Its connection record. Raises `InputError`."""
+        """Delete our link, so that nobody can join with it; members stay. Returns its connection record. Raises
+        `InputError`."""
         link = _link(tx, group_id)
         self.groups.host.remove_link(tx, group_id)
         return link.connection
@@ -170,7 +173,7 @@ class GroupOwner(Record):
         """A request through a link of ours became a connection; whether the link is a group's.
 
         Raises:
-            EnvelopeRefused: Whoever asks cannot become a member.
+            EnvelopeRefused: The person who asks cannot become a member.
         """
         link = group_hosting.link_at(tx, request.connection_id)
         if link is None:
@@ -190,30 +193,31 @@ class GroupOwner(Record):
         return True
 
     def admit(self, tx: sqlite3.Connection, group_id: int, member: MemberId, role: Role = Role.MEMBER) -> None:
-        """Let somebody in who waits for moderators. Raises `InputError`."""
+        """Admit a newcomer who waits for moderators. Raises `InputError`."""
         _may(self._group(tx, group_id), Deed.ACCEPT, role)
         self._decide(tx, group_id, Admission(member, role))
 
     # -- members ------------------------------------------------------------------------------------------------------
 
     def set_role(self, tx: sqlite3.Connection, group_id: int, member: MemberId, role: Role) -> None:
-        """Another role for a member; with its invitation, while it has not accepted that. Raises `InputError`."""
+        """Give a member another role; if it has not accepted its invitation, the role goes with that. Raises
+        `InputError`."""
         group = self._group(tx, group_id)
         _may(group, Deed.ROLE, _known(group, member).role, role)
         self._decide(tx, group_id, Grant(member, role))
 
     def remove_member(self, tx: sqlite3.Connection, group_id: int, member: MemberId, *, messages: bool = False) -> None:
-        """A member is out, and all hear of it; an invitation is taken back. Raises `InputError`.
+        """Remove a member and tell everybody, or take back an invitation. Raises `InputError`.
 
         Args:
-            messages: What it has written goes, too.
+            messages: Delete its messages, too.
         """
         group = self._group(tx, group_id)
         _may(group, Deed.REMOVE, _known(group, member).role)
         self._decide(tx, group_id, Expel(member, messages))
 
     def block(self, tx: sqlite3.Connection, group_id: int, member: MemberId, *, blocked: bool = True) -> None:
-        """What a member says is hidden from all, or no more; the member is not told. Raises `InputError`."""
+        """Block a member for everybody, or unblock it; the member is not told. Raises `InputError`."""
         group = self._group(tx, group_id)
         target = _known(group, member)
         _may(group, Deed.RESTRICT, target.role)
@@ -247,7 +251,8 @@ class GroupOwner(Record):
         role: Role | None = None,
         ttl: int | None = None,
     ) -> None:
-        """Whether the group has something, from which role on, and for how many seconds messages stay. As above."""
+        """Set a feature of the group: on or off, from which role on, or how many seconds messages stay. Raises as
+        above."""
         preferences = self._group(tx, group_id).profile.preferences
         known = preferences.get(feature)
         said: JsonObject = (known if isinstance(known, dict) else {}) | {"enable": "on" if on else "off"}
@@ -258,7 +263,7 @@ class GroupOwner(Record):
         self.change_profile(tx, group_id, {"groupPreferences": preferences | {str(feature): said}})
 
     def delete(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """The end of the group for everybody; what was said stays with all. Raises `InputError`."""
+        """End the group for everybody; everybody keeps the messages. Raises `InputError`."""
         _may(self._group(tx, group_id), Deed.DELETE)
         self._decide(tx, group_id, Dissolve())
 
@@ -279,7 +284,7 @@ class GroupOwner(Record):
 
 
 def new_group_profile(name: str, description: str = "", welcome: str = "") -> GroupProfile:
-    """What a group says about itself at first: with history, as apps make them. Raises `InputError`."""
+    """The first profile of a new group: history is on, as in apps. Raises `InputError`."""
     value: JsonObject = {"displayName": name.strip(), "fullName": ""}
     if description:
         value["shortDescr"] = description
@@ -308,7 +313,7 @@ class GroupLinkText(Record):
     Attributes:
         full: None until its queue exists.
         short: The same, and where the relay keeps no link data.
-        role: What whoever comes by it may do.
+        role: The role of those who join with it.
     """
 
     full: str | None = field(repr=False)

@@ -60,7 +60,7 @@ class GroupTalk:
 
     @property
     def scope(self) -> MemberId | None:
-        """Whose support chat what we say belongs to: our own while we are not in yet."""
+        """The support chat to which our message belongs: our own, while we are not in the group yet."""
         return scope_of(self.group, None)
 
     def post(
@@ -113,15 +113,15 @@ class GroupTalk:
         return found
 
     def say(self, event: GroupEvent, reference: int) -> None:
-        """Something to all, each copy under the same reference. Raises `InputError`."""
+        """Send something to everybody, each copy under the same reference. Raises `InputError`."""
         self._groups.say(self.tx, self.group_id, event, self.scope, refer=lambda _: reference)
 
     def tell(self, member: MemberId, event: GroupEvent, reference: int | None = None) -> None:
-        """Something to one member, once we are connected."""
+        """Send something to one member, once we are connected."""
         self._groups.tell(self.tx, self.group_id, member, event, reference)
 
     def edit(self, original: Message, text: str) -> SentChange:
-        """Another text for a message of ours."""
+        """Edit a message of ours."""
         if is_blank(text):
             raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
         assert original.shared_id is not None
@@ -133,7 +133,7 @@ class GroupTalk:
         return self.change(original, edit, events.Change.EDITED)
 
     def retract(self, original: Message) -> SentChange:
-        """A message is taken back: one of ours, or, if our role lets us, somebody else's."""
+        """Delete a message: one of ours or, if our role allows, somebody else's."""
         author, shared_id = self._author(original)
         mine = author == self.group.own.id
         if not mine and not may(Deed.MODERATE, self.group.own.role, self._role_of(author)):
@@ -152,7 +152,7 @@ class GroupTalk:
         return SentChange(sent.id, sent.message_id, sent.status, sent.reason, left)
 
     def react(self, original: Message, emoji: str, *, add: bool) -> SentChange:
-        """A reaction of ours."""
+        """Put or remove a reaction of ours."""
         if not self.group.profile.allows(Feature.REACTIONS, self.group.own.role):
             raise InputError("Nothing was sent: this group does not allow reactions.", "Reply with a text instead.")
         author, shared_id = self._author(original)
@@ -165,7 +165,7 @@ class GroupTalk:
         return self.change(original, reaction, events.Change.REACTION)
 
     def change(self, original: Message, event: GroupEvent, change: events.Change) -> SentChange:
-        """A change of a message, to all. Raises `InputError`."""
+        """Send a change of a message to everybody. Raises `InputError`."""
         sent = changes.insert_sent(self.tx, original.id, self.contact.id)
         self._groups.say(self.tx, self.group_id, event, scope_of(self.group, None), refer=lambda _: sent.reference)
         publish(self.tx, events.MessageChanged(original.id, self.contact.alias, change, Direction.SENT))
@@ -199,7 +199,7 @@ class GroupTalk:
         return tuple(Mention(name, MemberId(member)) for name, member in list(found.items())[:MAX_MENTIONS])
 
     def _check_links(self, text: str) -> None:
-        """What every receiver would leave out is not sent."""
+        """Refuse to send what every receiver would leave out."""
         from smpchat.chat.machines.group_content import holds_link
 
         if holds_link(text) and not self.group.profile.allows(Feature.SIMPLEX_LINKS, self.group.own.role):
@@ -213,7 +213,7 @@ class GroupTalk:
             raise TextTooLong(size - MAX_JSON, max(0, len(text.encode()) - (size - MAX_JSON)))
 
     def _present(self) -> None:
-        """Who we are now, if the members know us otherwise; not while only a host reads what we say."""
+        """Send our current profile if the members know an older one; not while only a host reads what we say."""
         if self.group.own.pending or groups.incognito(self.tx, self.group_id) is not None:
             return
         conversation = self._groups.conversation

@@ -1,7 +1,7 @@
 """What happens in a group, in one transaction each: load, step, save, and do what comes out of it.
 
-Here are the connections of a group and what leaves through them. What people see of it, and how they are called there,
-is a `Conversation`'s.
+This module handles a group's connections and what is sent through them. What people see of it, and how they are called
+there, is a `Conversation`'s.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ log = logging.getLogger("smpchat.chat")
 
 _INSTANT = Terms(sender_securable=True, reply_key=True)
 NOBODY: Mapping[MemberId, bytes] = MappingProxyType({})
-"""To whom there is nothing to say before its connection goes."""
+"""Nobody has to be told anything before their connection ends."""
 Refer = Callable[[MemberId], int]
 """The agent's reference of one member's copy."""
 
@@ -81,11 +81,11 @@ class Conversation(Protocol):
     """What people see of groups, inside the same transactions."""
 
     def profile(self, tx: sqlite3.Connection, group_id: int | None) -> Profile:
-        """Who we are in a group; None: in one that we ask to be let into."""
+        """Our profile in a group; None: in one that we ask to join."""
         ...
 
     def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
-        """A group is there; the connection leads to its host."""
+        """A group was stored; the connection leads to its host."""
         ...
 
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
@@ -101,7 +101,7 @@ class GroupTransactions(Record):
 
     @property
     def host(self) -> Host:
-        """What we owe whom we let in."""
+        """Our duties as a host."""
         return Host(self.context, self.conversation.profile)
 
     # -- what a person does -------------------------------------------------------------------------------------------
@@ -114,11 +114,11 @@ class GroupTransactions(Record):
         held: bool = False,
         profile_for: Callable[[int], Profile] | None = None,
     ) -> int:
-        """Ask to be let into a group; the connection. Raises as `requesting.begin`.
+        """Ask to join a group, and return the connection. Raises as `requesting.begin`.
 
         Args:
             held: The request does not go out before `JoinReleased`.
-            profile_for: Who we are for this connection; our own profile if None.
+            profile_for: Makes our profile for this connection; our own profile if None.
         """
         connection_id = requesting.begin(tx, self.context, link, held=held, plain=True)
         profile = self.conversation.profile(tx, None) if profile_for is None else profile_for(connection_id)
@@ -159,7 +159,7 @@ class GroupTransactions(Record):
         return f"[invites you to the group {name}: `smpchat group join {group_id}` accepts]"
 
     def accept(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """Take up an invitation. Raises `InputError` if none waits, or `AgentError` for a link that leads nowhere."""
+        """Take up an invitation. Raises `InputError` if none waits, or `AgentError` for a link that cannot be used."""
         if any(isinstance(effect, Refused) for effect in self._happened(tx, group_id, Accept())):
             raise InputError("This invitation was answered already.", "Ask the person who invited you for another.")
 
@@ -177,7 +177,7 @@ class GroupTransactions(Record):
         shared_id: str | None = None,
         refer: Refer | None = None,
     ) -> str:
-        """Say something to the group; its id. Raises `InputError` if we may not, or it is too long.
+        """Say something to the group, and return its id. Raises `InputError` if we may not, or it is too long.
 
         Args:
             shared_id: The id that it is to have; a new one if None.
@@ -202,7 +202,7 @@ class GroupTransactions(Record):
                 self._send(tx, group_id, send, refer=None if reference is None else lambda _: reference)
 
     def present(self, tx: sqlite3.Connection, group_id: int, profile: Profile) -> None:
-        """Tell the members who we are now."""
+        """Tell the members our current profile."""
         self._send(tx, group_id, deliver_profile(self._load(tx, group_id), profile))
 
     def load(self, tx: sqlite3.Connection, group_id: int) -> Group:
@@ -212,7 +212,7 @@ class GroupTransactions(Record):
     # -- what the agent tells -----------------------------------------------------------------------------------------
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes | None:
-        """What our side of a member's connection says; None for a connection that is no member's."""
+        """Our connection info for a member; None if the connection is not a member's."""
         place = groups.of_connection(tx, connection_id)
         if place is None:
             return None
@@ -258,7 +258,7 @@ class GroupTransactions(Record):
         return "The link does not lead to a group."
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> bool:
-        """A connection went on; whether it is that to the host of a group."""
+        """A connection made progress; whether it is the connection to the host of a group."""
         place = groups.of_connection(tx, connection.id)
         if place is None:
             return False
@@ -272,7 +272,7 @@ class GroupTransactions(Record):
         return place.member == groups.host_of(tx, place.group)
 
     def message(self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: float) -> bool | None:
-        """A member says something; whether it is to get a receipt. None for a connection that is no member's."""
+        """A member says something; whether it is to get a receipt. None if the connection is not a member's."""
         place = groups.of_connection(tx, connection_id)
         if place is None:
             return None
@@ -303,7 +303,7 @@ class GroupTransactions(Record):
         return group
 
     def happened(self, tx: sqlite3.Connection, group_id: int, event: Input) -> tuple[Effect, ...]:
-        """Step the group, save it, and do what comes out."""
+        """Step the group, save it, and carry out the effects."""
         before = self._load(tx, group_id)
         found = self._happened(tx, group_id, event)
         self.host.forget(tx, group_id, before, found)
@@ -312,7 +312,7 @@ class GroupTransactions(Record):
     def _happened(
         self, tx: sqlite3.Connection, group_id: int, event: Input, last_words: Mapping[MemberId, bytes] = NOBODY
     ) -> tuple[Effect, ...]:
-        """The same. ``last_words``: what a member hears before its connection goes, if it goes."""
+        """The same. ``last_words``: what a member is told before its connection ends, if it ends."""
         before = self._load(tx, group_id)
         after, found = step(before, event)
         leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)
@@ -396,7 +396,7 @@ class GroupTransactions(Record):
         shared_id: str | None = None,
         refer: Refer | None = None,
     ) -> str:
-        """One event to all, with one id."""
+        """Send one event to everybody, with one id."""
         shared_id = shared_id or self._new_id()
         body = encode_group_event(send.event, shared_id)
         if len(body) > MAX_JSON:

@@ -1,7 +1,7 @@
-"""What a contact says, in the store: messages and what it changes of them, and what happens beside them.
+"""What a contact says, in the store: its messages, their changes, and other news.
 
 `smpchat.chat.transactions.incoming` calls this for every event of a contact that concerns a conversation. Nobody
-changes what others said: neither a contact our messages, nor a member of a group those of another one.
+changes what others said: a contact cannot change our messages, nor a member of a group those of another member.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ def add_message(
 def add_line(
     tx: sqlite3.Connection, contact: Contact, line: Happening, sent_at: float, sender: str | None = None
 ) -> None:
-    """A line for something that happened, unless there is one about it, or it says that we are a member ourselves."""
+    """Write a line for something that happened, unless there is one already, or it says that we are a member
+    ourselves."""
     if line.member is not None and line.member_name is not None and sender is None:
         lines.save_member_name(tx, contact.id, line.member, line.member_name)
     if line.occasion is not None and lines.is_known(tx, contact.id, line.occasion):
@@ -137,7 +138,7 @@ def add_line(
 
 
 def _quoted(tx: sqlite3.Connection, contact: Contact, quote: Quote | None) -> Quoted | None:
-    """The message that a reply names; our copy of it is shown, whatever the reply says that it said."""
+    """The message that a reply names; our own copy is shown, whatever the reply quotes."""
     if quote is None:
         return None
     direction = Direction.RECEIVED if quote.by_sender else Direction.SENT
@@ -156,7 +157,8 @@ def _update_message(
     now: float,
     sender: str | None,
 ) -> None:
-    """A contact edits its own messages only; one that we do not have begins with the edit (agent-wire 6.2)."""
+    """A contact edits only its own messages; if we do not have the message, the edit becomes the message (agent-wire
+    6.2)."""
     # Only among what this contact sent: an id is no secret, and would else let them change our words or somebody's.
     original = lines.find_said(tx, contact.id, update.shared_id, sender)
     if original is not None and not original.deleted:
@@ -228,7 +230,7 @@ def _delete_message(
 
 
 def take_back(tx: sqlite3.Connection, contact: Contact, original: Message, *, whole: bool) -> None:
-    """A message is deleted by who may; ``whole``: nothing of it stays, not even a mark."""
+    """Delete a message for somebody who may; ``whole``: nothing of it stays, not even a mark."""
     if whole:
         changes.erase(tx, original)
     else:
@@ -259,7 +261,7 @@ def tell_change(
     *,
     counts: bool = True,
 ) -> None:
-    """Tell it, or later if there were too many; ``counts``: whoever was shown the message is to be shown it again."""
+    """Report a change, later if there were too many; ``counts``: show the message again to those who have seen it."""
     if not untold.may_tell(tx, contact.id, now):
         untold.put_off(tx, message.id, now)
         return
@@ -274,7 +276,7 @@ def _tell(tx: sqlite3.Connection, message_id: int, alias: str, change: events.Ch
 
 
 def tell_put_off(tx: sqlite3.Connection, now: float) -> None:
-    """What was too much is told, as it is by now."""
+    """Report the changes that were too many, in their current form."""
     for message_id in untold.due(tx, now):
         untold.told(tx, message_id)
         message = records.message(tx, message_id)

@@ -1,7 +1,7 @@
 """Texts that wait for the user's own decision, because keys of their contact have changed: why, and until when.
 
 The agent holds them, whichever process sends: `smpchat.agent.transactions.sending.holds_texts`. Here is what people see
-of it, each message and change that waits with its reason, and how they are let go.
+of it: each waiting message and change with its reason; and how these are sent on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HELD = (
     " you compare the new code, over a call or face to face: `smpchat verify {who}`. To send them anyway:"
     " `smpchat send {who} --anyway`."
 )
-"""The code was compared before, so the user relies on it."""
+"""The code was compared before, so the user trusts it."""
 WRITTEN_ANYWAY = (
     "You sent messages to {alias} without comparing the new security code, so {alias} is no longer verified."
 )
@@ -50,7 +50,7 @@ def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
 
 
 def hold(tx: sqlite3.Connection, contact: Contact, now: float) -> bool:
-    """The security code has changed: hold what is written, if the old one was compared; whether it is held."""
+    """The security code has changed: hold texts if the old one had been compared; whether they are held."""
     # Also where it is held already, and a wrong code was compared since: that is no reason to let anything go.
     if contact.verified_code is None and not outgoing.holds_texts(tx, contact.connection_id):
         return False
@@ -74,7 +74,7 @@ def let_go(tx: sqlite3.Connection, context: Context, contact: Contact) -> bool:
 
 
 def overrule(tx: sqlite3.Connection, context: Context, contact: Contact) -> None:
-    """Write with the keys in use, whatever is held and why: the user says so."""
+    """Send everything that is held with the keys in use, as the user decided."""
     why = reason(tx, contact.connection_id)
     if outgoing.holds_texts(tx, contact.connection_id):
         records.save_verified_code(tx, contact.id, None)
@@ -89,7 +89,7 @@ def overrule(tx: sqlite3.Connection, context: Context, contact: Contact) -> None
 
 
 def refresh(tx: sqlite3.Connection, contact: Contact) -> None:
-    """Every message and change that waits says why, or does no more."""
+    """Save for every message and change whether it waits, and why."""
     why = reason(tx, contact.connection_id)
     changed = "contact_id = ? AND status = 'pending' AND reason IS NOT ?"
     rows = tx.execute(f"SELECT id FROM messages WHERE {changed} ORDER BY id", (contact.id, why)).fetchall()

@@ -114,12 +114,13 @@ class ChatApplication:
         self._groups: GroupTransactions | None = None
 
     def joins(self, context: Context) -> None:
-        """What the agent works with, which has this application in it."""
+        """The agent's tools, which contain this application."""
         self._context = context
 
     @property
     def groups(self) -> GroupTransactions:
-        """All that can happen to groups; only who is in one, or asked to be, waits for its modules."""
+        """The transactions of groups; their modules are imported only if the profile is in a group, or asked to join
+        one."""
         if self._groups is None:
             from smpchat.chat.transactions.groups import GroupTransactions
 
@@ -188,7 +189,7 @@ class ChatApplication:
             publish(tx, events.ContactChanged(alias))
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
-        """Publish the step; an address has none that people would follow."""
+        """Publish the step of the handshake, but not for an address."""
         if states.role(connection.state) is Role.OWNER:
             return
         if memberships.is_members(tx, connection.id):
@@ -289,7 +290,7 @@ class ChatApplication:
         return False
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
-        """As the user has set it by now, also in the config file or for this contact alone."""
+        """The current setting, which may come from the config file or be for this contact alone."""
         contact_id = memberships.contact_number(tx, connection_id)
         return contact_id is not None and contact_settings.receipts(tx, contact_id)
 
@@ -324,11 +325,11 @@ class ChatApplication:
         sentence: str,
         kind: NoticeKind = NoticeKind.INFORMATION,
     ) -> None:
-        """Keep it, and tell whoever follows."""
+        """Save a notice, and publish it."""
         telling.tell(tx, connection_id, sentence, self._now(), kind)
 
     def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-        """Nothing is to be told: what stood before stands no longer."""
+        """Save that earlier conditions have ended; nothing is reported."""
         telling.mended(tx, connection_id, *kinds)
 
     def request_id(self, info: bytes) -> str | None:
@@ -340,7 +341,7 @@ class ChatApplication:
         return request.request_id
 
     def request_received(self, tx: sqlite3.Connection, request: ReceivedRequest) -> None:
-        """Tell whoever follows."""
+        """Publish an event."""
         publish(tx, events.RequestReceived(request.id))
 
     def request_accepted(
@@ -388,7 +389,7 @@ def _is_business(event: ChatEvent) -> bool:
 
 
 def _is_unsuitable(event: ChatEvent) -> str | None:
-    """Why whoever says this of itself cannot be a contact of ours; None if it can.
+    """Why a peer with this profile cannot be a contact of ours; None if it can.
 
     What we wrote was for one person: where the link did not say that it is a group's, no group is to read it.
     """
@@ -413,7 +414,7 @@ def _decoded(body: bytes) -> list[ChatMessage]:
 
 
 def _without_repeats(said: list[ChatMessage]) -> list[ChatMessage]:
-    """Of the versions of one text in one body the last: the others would be written, and overwritten at once."""
+    """Keep only the last version of each text in one body: the others would be overwritten at once."""
     last = {m.event.shared_id: number for number, m in enumerate(said) if isinstance(m.event, MessageUpdate)}
     return [
         message
@@ -426,7 +427,7 @@ def _without_repeats(said: list[ChatMessage]) -> list[ChatMessage]:
 
 
 def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, now: float) -> None:
-    """A contact says who it is; what is new to somebody who knew it is a line of the conversation."""
+    """A contact sends its profile; a change of what we knew becomes a line of the conversation."""
     before = preferences.agreement(tx, contact)
     if not profiles.save(tx, contact.id, profile):
         return
@@ -448,7 +449,7 @@ def _add_news(tx: sqlite3.Connection, contact: Contact, line: Happening, now: fl
 
 
 def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRange | None) -> None:
-    """Every message says what its sender speaks; one that does not is of an app from before versions."""
+    """Save the versions that a message names; a message without them is from an app older than versions."""
     agreed = CHAT_VERSIONS.agree(versions or VersionRange(1, 1))
     if agreed is not None:
         records.raise_chat_version(tx, contact.id, agreed)

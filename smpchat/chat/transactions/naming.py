@@ -1,4 +1,4 @@
-"""The alias of a contact: free, like no other, and marked as long as it is only what the contact calls itself."""
+"""The alias of a contact: unused, unlike every other one, and marked while it is only the contact's own name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RENAMED = "{{alias}} used to have the alias {before}, which is a word or number 
 
 
 def free_alias(tx: sqlite3.Connection, name: str, contact_id: int | None = None, *, invited: bool = False) -> str:
-    """An alias for a contact that calls itself ``name``: nobody else's, and like nobody else's.
+    """An alias for a contact that calls itself ``name``: unused, and unlike every other alias.
 
     Args:
         contact_id: The contact that gets it, where there is one.
@@ -50,7 +50,7 @@ def check_unlike(tx: sqlite3.Connection, alias: str, but: Iterable[int] = ()) ->
 
 
 def watch(tx: sqlite3.Connection, contact: Contact, name: str, now: float) -> None:
-    """A contact with no other alias than its own name says that name: tell if it is like another contact's alias."""
+    """Warn if a contact whose alias is only its own name has a name like another contact's alias."""
     if contact.confirmed:
         return
     alike = _like(tx, name, contact.id)
@@ -61,7 +61,7 @@ def watch(tx: sqlite3.Connection, contact: Contact, name: str, now: float) -> No
 
 
 def like(tx: sqlite3.Connection, name: str) -> str | None:
-    """The alias of a contact that looks like the name of somebody who is none yet."""
+    """The alias of a contact that looks like the name of a person who is not a contact yet."""
     alike = _like(tx, name, None)
     return alike[1] if alike else None
 
@@ -89,7 +89,7 @@ def settle(tx: sqlite3.Connection, now: float) -> None:
 
 
 def _made_from(alias: str, name: str) -> bool:
-    """Whether the name gave the alias, perhaps with a number behind it."""
+    """Whether the alias was made from the name, perhaps with a number added."""
     base = base_alias(name)
     stem, _, number = alias.rpartition("_")
     return fold(alias) == fold(base) or (number.isdecimal() and base[: MAX_ALIAS - 1 - len(number)] == stem)
@@ -101,5 +101,5 @@ def _others(tx: sqlite3.Connection, contact_id: int | None) -> list[tuple[int, s
 
 
 def _quoted(alias: str) -> str:
-    """An alias in a sentence that has places for another one, and commands between backticks."""
+    """An alias, written so that it is safe in a sentence with placeholders and commands in backticks."""
     return "".join("…" if character in "{}`" else character for character in alias)

@@ -58,7 +58,7 @@ class Agreement(Record):
         return disappear_after(self.ours, self.theirs)
 
     def ttl_of(self, said: int | None) -> int | None:
-        """When a message of the contact is to disappear that says so; not where one side does not allow it."""
+        """When a contact's message is to disappear, if the message says so and both sides allow it."""
         return said if self.on(Feature.TIMED_MESSAGES).by_them else None
 
 
@@ -68,7 +68,7 @@ def agreement(tx: sqlite3.Connection, contact: Contact) -> Agreement:
 
 
 def ours(tx: sqlite3.Connection, contact_id: int) -> Preferences:
-    """All that we say to a contact: what is set for it, else what is set for all, else what we begin with."""
+    """All that we say to a contact: what is set for it, else what is set for all, else the defaults."""
     said = {**OWN_DEFAULTS, **profiles.own_preferences(tx)}
     found = contact_settings.all_of(tx, contact_id)
     for feature in Feature:
@@ -101,7 +101,7 @@ def note_told(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None
 def announce(tx: sqlite3.Connection, context: Context, own: Profile, contact: Contact) -> bool:
     """Tell a contact our profile if it is another one than it was told; whether it is on its way.
 
-    Whom the handshake has not told it yet gets it by that; nobody is told who deleted us or never can be reached.
+    During a handshake it goes with that; contacts that deleted us or cannot be reached are not told.
     """
     if contact.is_group:  # its members are told before the next message
         return False

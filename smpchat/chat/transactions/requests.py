@@ -62,7 +62,7 @@ def find(tx: sqlite3.Connection, who: str) -> ReceivedRequest:
 def introduce(
     tx: sqlite3.Connection, context: Context, contact: Contact, profile: Profile, texts: Sequence[str]
 ) -> Sequence[str]:
-    """What the request that a new contact begins with says about us.
+    """What our request to an address says about us.
 
     The first text travels with the request, if it fits there: the address's owner reads it before deciding.
 
@@ -84,7 +84,7 @@ def introduce(
 
 
 def reintroduce(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
-    """A request of ours that has not left says who we are now."""
+    """Put our current profile into a request that has not been sent yet."""
     profile = incognito.profile_for(tx, profile, contact.connection_id)
     if connections.is_plain(tx, contact.connection_id):
         _reintroduce_to_group(tx, contact, profile)
@@ -104,7 +104,7 @@ def _reintroduce_to_group(tx: sqlite3.Connection, contact: Contact, profile: Pro
 
 
 def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> None:
-    """A request of ours that has not left says that we have read the welcome text, and its id with us.
+    """Say in a request that has not been sent yet that we have read the welcome text, and its id here.
 
     Then the owner's app does not send the text again, but says that it is the message of this id.
     """

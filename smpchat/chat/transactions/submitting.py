@@ -1,4 +1,4 @@
-"""What we say goes to the agent: under the number by which it tells what has become of it."""
+"""Hands what we say to the agent, with the number by which the agent reports its fate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a connection, told: kept in the conversation's history, and, while it stands, as a condition."""
+"""Notices about a connection: kept in the conversation's history and, while they apply, as conditions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def tell(
 
 
 def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-    """Conditions that are over."""
+    """Delete conditions that are over."""
     over = [kind for kind in kinds if conditions.end(tx, connection_id, kind)]
     contact = records.addressee(tx, connection_id)
     if contact is not None and not _HOLDS.isdisjoint(kinds):

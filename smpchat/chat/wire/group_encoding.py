@@ -58,7 +58,7 @@ def encode_group_event(event: GroupEvent, own_id: str | None = None) -> bytes:
 
 
 def batches(messages: list[bytes], room: int) -> list[list[bytes]]:
-    """Whole messages together, as many as fit one body of ``room`` bytes, in order (group-wire 5)."""
+    """Put whole messages together in order, as many as fit into one body of ``room`` bytes (group-wire 5)."""
     found: list[list[bytes]] = []
     length = 0
     for message in messages:

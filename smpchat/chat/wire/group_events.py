@@ -1,7 +1,7 @@
 """What the members of a group say to each other, as values (group-wire 2 to 7); `smpchat.chat.wire.groups` reads and
 writes them.
 
-Content that a person reads stays the JSON object it was, so that whoever passes it on changes nothing; `said` is how a
+Content that a person reads stays the JSON object that it was, so that passing it on changes nothing; `said` is how a
 person reads it.
 """
 
@@ -50,24 +50,24 @@ class Invitation(Record):
 
 
 class InvitationAccepted(Record):
-    """``x.grp.acpt``: connection info of whoever accepts one. ``member``: its own id."""
+    """``x.grp.acpt``: connection info of a contact that accepts an invitation. ``member``: its own id."""
 
     member: MemberId
 
 
 class Agreed(Record):
-    """``x.ok``: the host's answer to that."""
+    """``x.ok``: the host's answer to `InvitationAccepted`."""
 
 
 class JoinRequest(Record):
-    """``x.contact``: connection info of whoever uses a group link. ``request_id``: the same in a repetition."""
+    """``x.contact``: connection info of a person who uses a group link. ``request_id``: the same in a repetition."""
 
     profile: Profile
     request_id: str | None
 
 
 class LinkInvitation(Record):
-    """``x.grp.link.inv``: the host's answer to that. ``size``: Members, with us."""
+    """``x.grp.link.inv``: the host's answer to a request through a group link. ``size``: Members, with us."""
 
     host: MemberIdRole
     host_name: str
@@ -79,7 +79,7 @@ class LinkInvitation(Record):
 
 
 class LinkRejection(Record):
-    """``x.grp.link.reject``: or this one. ``reason``: a word of the host's app."""
+    """``x.grp.link.reject``: the host's refusal of such a request. ``reason``: a word of the host's app."""
 
     host: MemberIdRole
     invited: MemberIdRole
@@ -88,13 +88,13 @@ class LinkRejection(Record):
 
 
 class HostProfile(Record):
-    """``x.grp.link.mem``: who the host is; its answer had only a name."""
+    """``x.grp.link.mem``: the host's profile; its answer had only a name."""
 
     profile: Profile
 
 
 class LinkAccepted(Record):
-    """``x.grp.link.acpt``: how far somebody is in who joined by a link."""
+    """``x.grp.link.acpt``: how far the admission of a newcomer from a link is."""
 
     acceptance: Acceptance
     role: Role
@@ -105,21 +105,22 @@ class LinkAccepted(Record):
 
 
 class MemberAnnounced(Record):
-    """``x.grp.mem.new``: to all, of a newcomer. ``scope``: it is under review, and only moderators are told."""
+    """``x.grp.mem.new``: announces a newcomer to all. ``scope``: it is under review, and only moderators are told."""
 
     info: MemberInfo
     scope: MemberId | None = None
 
 
 class MemberIntroduced(Record):
-    """``x.grp.mem.intro``: to the newcomer, of everybody else."""
+    """``x.grp.mem.intro``: introduces everybody else to the newcomer."""
 
     info: MemberInfo
     restriction: Restriction | None = None
 
 
 class LinkForMember(Record):
-    """``x.grp.mem.inv``: from the newcomer to its host, a link for ``member``. ``direct``: in an old way, a second."""
+    """``x.grp.mem.inv``: from the newcomer to its host, a link for ``member``. ``direct``: a second link, in an old
+    version."""
 
     member: MemberId
     link: str = field(repr=False)
@@ -142,7 +143,7 @@ class MemberPresents(Record):
 
 
 class MembersConnected(Record):
-    """``x.grp.mem.con``: the sender and ``member`` need nobody between them any more."""
+    """``x.grp.mem.con``: the sender and ``member`` are connected and need nobody between them any more."""
 
     member: MemberId
 
@@ -162,7 +163,7 @@ class MemberRestricted(Record):
 
 
 class MemberRemoved(Record):
-    """``x.grp.mem.del``. ``messages``: and what it has written goes, too."""
+    """``x.grp.mem.del``. ``messages``: its messages are deleted, too."""
 
     member: MemberId
     messages: bool = False
@@ -179,7 +180,7 @@ class MemberProfile(Record):
 
 
 class DirectInvitation(Record):
-    """``x.grp.direct.inv``: a link for a conversation of two."""
+    """``x.grp.direct.inv``: a link for a private conversation."""
 
     link: str = field(repr=False)
     content: JsonObject | None = field(default=None, repr=False)
@@ -235,7 +236,7 @@ class Post(Record):
 
     @property
     def kind(self) -> str:
-        """The type of its content, as its sender has it."""
+        """The type of its content, as its sender named it."""
         return str(self.content["type"])
 
     @property
@@ -246,7 +247,7 @@ class Post(Record):
 
 
 class Edit(Record):
-    """``x.msg.update``: another text for the sender's own message ``original``."""
+    """``x.msg.update``: a new text for the sender's own message ``original``."""
 
     original: str
     content: JsonObject = field(repr=False)
@@ -257,7 +258,7 @@ class Edit(Record):
 
 
 class Deletion(Record):
-    """``x.msg.del``: the sender takes its message back, or a moderator that of ``author``."""
+    """``x.msg.del``: the sender deletes its own message, or a moderator deletes that of ``author``."""
 
     original: str
     author: MemberId | None = None
@@ -265,7 +266,7 @@ class Deletion(Record):
 
 
 class Reaction(Record):
-    """``x.msg.react``, to a message of ``author``; apps before 6.5 leave out whose it is only between two."""
+    """``x.msg.react``, to a message of ``author``; apps before 6.5 omit the author only between two contacts."""
 
     original: str
     author: MemberId | None
@@ -288,7 +289,7 @@ class FileWithdrawn(Record):
 
 
 class Forward(Record):
-    """``x.grp.msg.forward``: what another member said, from whoever let it in.
+    """``x.grp.msg.forward``: what another member said, passed on by its host.
 
     Attributes:
         author: None in a channel, which speaks for itself.
@@ -310,7 +311,7 @@ class Forward(Record):
 
 
 class Unusable(Record):
-    """An event that says nothing we could use. ``why`` is for the log: no text of a peer's."""
+    """An event that we cannot use. ``why`` is for the log and contains no text from a peer."""
 
     name: str
     why: str
@@ -367,5 +368,5 @@ def said(post: Post, shared_id: str | None = None) -> TextMessage | None:
 
 
 def is_unsupported(event: object) -> bool:
-    """Whether nothing comes of an event."""
+    """Whether an event has no effect."""
     return isinstance(event, Unusable | UnsupportedEvent | LeftOut)

@@ -1,7 +1,7 @@
 """The parts of group events: roles, member ids, profiles, invitations (group-wire 1).
 
-Everything is read from a peer's JSON; what a group cannot do without and is malformed makes its whole event unusable
-(`Malformed`), the rest counts as left out.
+Everything is read from a peer's JSON; if a necessary part is malformed, the whole event is unusable (`Malformed`); any
+other malformed part counts as missing.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Role(IntEnum):
 
 
 class Restriction(StrEnum):
-    """Whether what a member says is hidden from all."""
+    """Whether a member is blocked for everybody."""
 
     BLOCKED = "blocked"
     UNRESTRICTED = "unrestricted"
@@ -73,7 +73,7 @@ class Restriction(StrEnum):
 
 
 class Acceptance(StrEnum):
-    """How far somebody is in who joined by a link."""
+    """How far the admission of a newcomer from a link is."""
 
     ACCEPTED = "accepted"
     PENDING = "pending"
@@ -92,7 +92,7 @@ class ChatType(StrEnum):
 
 
 class Feature(StrEnum):
-    """What a group may have, by its name in the group's profile."""
+    """A feature that a group may have, by its name in the group's profile."""
 
     TIMED_MESSAGES = "timedMessages"
     DIRECT_MESSAGES = "directMessages"
@@ -140,8 +140,8 @@ class Business(Record):
 class GroupProfile(Record):
     """What a group says about itself: the JSON object as its owners sent it.
 
-    Changing it means changing that object: an editor that left out what it does not know would switch that off for all
-    (group-wire 11, trap 27).
+    A change changes that object: leaving out what smpchat does not know would switch it off for everybody (group-wire
+    11, trap 27).
     """
 
     value: JsonObject = field(repr=False)
@@ -158,23 +158,23 @@ class GroupProfile(Record):
 
     @property
     def description(self) -> str:
-        """A line about the group; may be empty."""
+        """One line about the group; may be empty."""
         return _text(self.value.get("shortDescr"), MAX_NAME)
 
     @property
     def welcome(self) -> str:
-        """What newcomers are told; may be empty. JSON calls it the description (group-wire 11, trap 19)."""
+        """A greeting for people who join; may be empty. JSON calls it the description (group-wire 11, trap 19)."""
         return _text(self.value.get("description"), None)
 
     @property
     def reviews(self) -> bool:
-        """Whether moderators decide about everybody who joins by a link."""
+        """Whether moderators decide about everybody who joins with a link."""
         admission = self.value.get("memberAdmission")
         return isinstance(admission, dict) and admission.get("review") == "all"
 
     @property
     def channel(self) -> bool:
-        """Whether relays carry it, and its members are no connections of ours (group-wire 10)."""
+        """Whether it is carried by relays, and we have no connections to its members (group-wire 10)."""
         return isinstance(self.value.get("publicGroup"), dict)
 
     def allows(self, feature: Feature, role: Role) -> bool:
@@ -187,19 +187,19 @@ class GroupProfile(Record):
 
     @property
     def disappear_after(self) -> int | None:
-        """Seconds after which new messages go; None if they stay."""
+        """Seconds after which new messages disappear; None if they stay."""
         if not self.allows(Feature.TIMED_MESSAGES, Role.OWNER):
             return None
         ttl = read_ttl(self._preference(Feature.TIMED_MESSAGES).get("ttl"))
         return ttl if ttl else TTL_DEFAULT
 
     def with_preferences(self, preferences: JsonObject) -> GroupProfile:
-        """The same with other preferences."""
+        """A copy with other preferences."""
         return GroupProfile(self.value | {"groupPreferences": preferences})
 
     @property
     def preferences(self) -> JsonObject:
-        """As they came."""
+        """The preferences as they arrived."""
         found = self.value.get("groupPreferences")
         return found if isinstance(found, dict) else {}
 
@@ -219,7 +219,7 @@ class GroupQuote(Record):
     """The message that a post answers.
 
     Attributes:
-        author: Who wrote it; this says whose it is, never ``by_sender``, which history turns round (group-wire 12).
+        author: Who wrote it; only this says whose the message is: history reverses ``by_sender`` (group-wire 12).
         sent_at: ISO 8601, as it came.
         by_sender: As it came.
         content: As it came.
@@ -244,7 +244,7 @@ def read_member(value: object) -> MemberId:
 
 
 def maybe_member(value: object) -> MemberId | None:
-    """The same; None if it is no member id."""
+    """The same, but None if it is not a member id."""
     # bytes, never the text: one id has several spellings (group-wire 11, trap 2)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_MEMBER_ID * 4 // 3 + 4:
         return None
@@ -256,7 +256,7 @@ def maybe_member(value: object) -> MemberId | None:
 
 
 def read_role(value: object) -> Role:
-    """A role; one we do not know is the lowest. Raises `Malformed` if it is not even a word."""
+    """A role; an unknown one counts as the lowest. Raises `Malformed` if it is not a word."""
     if not isinstance(value, str):
         raise Malformed("not a role")
     return _role(value)
@@ -278,7 +278,7 @@ def read_object(value: object, name: str) -> JsonObject:
 
 
 def kept(value: JsonObject) -> JsonObject:
-    """An object that is kept as it came, but for halves of surrogate pairs, which nothing can store or pass on."""
+    """An object as it arrived, without halves of surrogate pairs, which cannot be stored or passed on."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -378,7 +378,7 @@ def read_scope(params: JsonObject) -> MemberId | None:
     """Whose support chat an event belongs to; None if it is for all.
 
     Raises:
-        Malformed: It is for some, and not said for whom: others must not see it (group-wire 7.1).
+        Malformed: It is for some members but does not say for whom, so nobody may see it (group-wire 7.1).
     """
     value = params.get("scope")
     if value is None:
@@ -389,7 +389,7 @@ def read_scope(params: JsonObject) -> MemberId | None:
 
 
 def read_mentions(value: object) -> tuple[Mention, ...]:
-    """``mentions``; what is no mention is left out."""
+    """``mentions``; anything else in the list is left out."""
     if not isinstance(value, dict):
         return ()
     found = []
@@ -402,7 +402,7 @@ def read_mentions(value: object) -> tuple[Mention, ...]:
 
 
 def read_time(value: object) -> str:
-    """A time as text; empty if it is none."""
+    """A time as text; empty if it is not a time."""
     fits = isinstance(value, str) and len(value) <= MAX_TIME and value.isascii() and value.isprintable()
     return value if isinstance(value, str) and fits else ""
 

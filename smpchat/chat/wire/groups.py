@@ -2,7 +2,7 @@
 
 The same envelope means one thing between two contacts and another between two members, so bodies of the connections of
 a group are read here, and `smpchat.chat.wire.message` reads those of contacts; `smpchat.chat.wire.group_encoding`
-writes. What only channels have (group-wire 10) is unusable.
+writes. Events that only channels have (group-wire 10) are unusable.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class GroupMessage(Record):
     """One event of a body.
 
     Attributes:
-        shared_id: The same for all members, and in forwarded copies; events without one cannot be told from their
+        shared_id: The same for all members, and in forwarded copies; an event without one cannot be told from its
             repetition (group-wire 11, traps 5 and 7).
         versions: What its sender's app speaks, where it said so.
     """
@@ -113,7 +113,7 @@ class GroupMessage(Record):
 
 
 def decode_group_messages(body: bytes) -> list[GroupMessage]:
-    """The events in a message body or connection info of a member, in order; what one lacks does not spoil the others.
+    """The events in a message body or connection info of a member, in order; a malformed one does not spoil the others.
 
     Raises:
         DecodeError: The body has none of the forms of `bodies`, or is one message and that is malformed.
@@ -122,7 +122,7 @@ def decode_group_messages(body: bytes) -> list[GroupMessage]:
 
 
 def decode_with_envelopes(body: bytes) -> list[tuple[GroupMessage, Envelope | None]]:
-    """The same, each beside all that its sender said, so that it can be passed on whole. Raises as above."""
+    """The same, each with everything that its sender sent, so that it can be passed on whole. Raises as above."""
     return [(_message(part), part if isinstance(part, Envelope) else None) for part in decode_body(body)]
 
 
@@ -139,7 +139,7 @@ def read_group_event(envelope: Envelope) -> GroupEvent:
 
 
 def read_group_link(user_data: bytes) -> GroupProfile | None:
-    """What stands behind the short link of a group; None if that is no group's."""
+    """What the data of a group's short link says; None if it is not a group's."""
     value = read_user_json(user_data)
     try:
         return read_group_profile(value) if value is not None else None
@@ -271,7 +271,7 @@ def _post(params: JsonObject) -> GroupEvent:
 
 
 def _read_quote(value: object) -> GroupQuote | None:
-    """A reply whose quote nobody can read is a message all the same."""
+    """A reply whose quote cannot be read is still a message."""
     if not isinstance(value, dict) or not isinstance(value.get("content"), dict):
         return None
     reference = value.get("msgRef")
