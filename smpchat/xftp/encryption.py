@@ -11,7 +11,7 @@ import hmac
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from smpchat.crypto.box import KEY_SIZE, NONCE_SIZE
 from smpchat.crypto.entropy import Entropy
@@ -23,6 +23,16 @@ from smpchat.xftp.chunks import LENGTH_SIZE, MAX_ENCRYPTED, MAX_NAME, TAG_SIZE, 
 
 Progress = Callable[[int], object]
 """Called with the number of bytes that are done; it may raise an exception to stop the work."""
+
+
+class Target(Protocol):
+    """What is written to, one piece after the other."""
+
+    def write(self, data: memoryview, /) -> object:
+        """All of it. Raises `OSError`."""
+        ...
+
+
 Chunk = tuple[int, bytes]
 """Bytes, and SHA-256."""
 
@@ -47,7 +57,7 @@ def header_of(name: str) -> bytes:
 
 def encrypt_file(
     source: BinaryIO,
-    target: BinaryIO,
+    target: Target,
     name: str,
     size: int,
     entropy: Entropy,

@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,9 @@ from smpchat.crypto.entropy import Entropy
 
 Progress = Callable[[int, int], object]
 """Called with the number of encrypted bytes and the number of all bytes; it may raise an exception to stop the work."""
+
+_SYNCED = 64 * 1024 * 1024
+"""Bytes after which the disk begins."""
 
 
 class EncryptedFile:
@@ -90,16 +94,52 @@ def encrypt_for_sending(path: Path, profile: Path, entropy: Entropy, progress: P
         file_folder.check_room(file_folder.made(profile), size)
         new, held = file_folder.create_new(profile, local)
         try:
-            key, nonce, digest, chunks = encrypt_file(
-                source, held, path.name, size, entropy, lambda done: progress(done, size)
-            )
-            held.flush()
-            os.fsync(held.fileno())
+            with _Durable(held) as target:
+                key, nonce, digest, chunks = encrypt_file(
+                    source, target, path.name, size, entropy, lambda done: progress(done, size)
+                )
+                target.finish()
         except BaseException:
             held.close()
             new.unlink(missing_ok=True)
             raise
     return EncryptedFile(profile, local, held, plain_size=size, key=key, nonce=nonce, digest=digest, chunks=chunks)
+
+
+class _Durable:
+    """Writes a file, and has the disk begin with it meanwhile: at the end, little is left to wait for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._since = 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._syncing: Future[None] | None = None
+
+    def __enter__(self) -> _Durable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def write(self, data: memoryview) -> None:
+        """Raises `OSError`."""
+        self._file.write(data)
+        self._since += len(data)
+        if self._since >= _SYNCED and (self._syncing is None or self._syncing.done()):
+            if self._syncing is not None:
+                self._syncing.result()
+            self._file.flush()
+            self._since = 0
+            self._thread = self._thread or ThreadPoolExecutor(1)
+            self._syncing = self._thread.submit(os.fsync, self._file.fileno())
+
+    def finish(self) -> None:
+        """All of it is on the disk. Raises `OSError`."""
+        if self._syncing is not None:
+            self._syncing.result()
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
 
 def _size(source: BinaryIO) -> int:

@@ -198,5 +198,5 @@ def test_nothing_is_whole_in_memory() -> None:
             largest = max(largest, len(data))
             return len(data)
 
-    encrypt_file(io.BytesIO(BYTES), Watched(), "n", len(BYTES), SeededEntropy("k"))  # type: ignore[arg-type]
+    encrypt_file(io.BytesIO(BYTES), Watched(), "n", len(BYTES), SeededEntropy("k"))
     assert largest <= encryption._PIECE

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from smpchat.agent.errors import FileGone, NotRegular
-from smpchat.agent.store import file_folder
+from smpchat.agent.store import encrypted_files, file_folder
 from smpchat.agent.store.encrypted_files import encrypt_for_sending
 from smpchat.testing.entropy import SeededEntropy
 
@@ -60,6 +61,42 @@ def test_stopped_in_the_middle_nothing_stays(tmp_path: Path) -> None:
 
     with pytest.raises(Stop):
         encrypt_for_sending(tmp_path / "a.txt", tmp_path, SeededEntropy("x"), stop)
+    assert left(tmp_path) == []
+
+
+def test_the_disk_begins_while_it_is_encrypted_and_has_it_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(6_000_000))
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(encrypted_files, "_SYNCED", 2 * 1024 * 1024)
+    monkeypatch.setattr(os, "fsync", noted)
+    with encrypt_for_sending(tmp_path / "a.bin", tmp_path, SeededEntropy("x"), lambda *_: None) as encrypted:
+        whole = sum(size for size, _ in encrypted.chunks)
+        assert len(synced) > 1 and synced[-1] == whole
+        assert 2 * 1024 * 1024 <= synced[0] <= whole
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_disk_that_fails_meanwhile_is_told_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, last: bool
+) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(6_000_000))
+
+    def full(descriptor: int) -> None:
+        if not last or os.fstat(descriptor).st_size > 6_000_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(encrypted_files, "_SYNCED", 2 * 1024 * 1024)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        encrypt_for_sending(tmp_path / "a.bin", tmp_path, SeededEntropy("x"), lambda *_: None)
     assert left(tmp_path) == []
 
 
