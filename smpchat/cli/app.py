@@ -31,8 +31,8 @@ from smpchat.cli.streams import tolerate_any_text
 app = Program(
     cls=LazyGroup,
     help=(
-        "Terminal chat over the SimpleX Messaging Protocol: open a link and start writing at once.\n\nThese options"
-        " also work after the command. In all helps, a value in parentheses is the default."
+        "Terminal chat over the SimpleX Messaging Protocol: open a link and start writing at once.\n\nThe options"
+        " below also work after the command. In every help text, a value in parentheses at the end is the default."
     ),
     invoke_without_command=True,
     add_completion=True,

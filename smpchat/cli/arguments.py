@@ -165,7 +165,7 @@ GROUP = typer.Argument(
 MEMBER = typer.Argument(
     metavar="MEMBER", help="The member's name, as `smpchat group members` prints it.", autocompletion=members
 )
-INCOGNITO = typer.Option(False, "--incognito", help="Use a made-up name for this contact instead of your own.")
+INCOGNITO = typer.Option(False, "--incognito", help="Show this contact a made-up name instead of your profile's.")
 QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code (default on a terminal).")
 QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a new PNG file.")
 LAST = typer.Option(
@@ -205,7 +205,7 @@ FILE_TIMEOUT = typer.Option(
     "--timeout",
     parser=seconds,
     metavar="SECONDS",
-    help="How long to wait in all (default: until nothing has moved for 20 seconds, or 8 after a relay failed).",
+    help="Seconds for the whole transfer (default: until nothing has moved for 20, or for 8 after a relay failed).",
 )
 TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 PASSPHRASE_FILE = typer.Option(

@@ -89,8 +89,8 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
         VersionError,
         ExitStatus.NETWORK,
         (
-            "Upgrade smpchat if its versions are older. Otherwise ask the relay's operator to upgrade, or choose"
-            " another relay."
+            "If the relay needs newer versions of the protocol, upgrade smpchat. Otherwise ask the relay's operator to"
+            " upgrade, or choose another relay."
         ),
     ),
     (SMPError, ExitStatus.NETWORK, _TRY_AGAIN),

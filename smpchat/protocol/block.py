@@ -44,7 +44,7 @@ def largest_transmission(*, encrypted: bool) -> int:
 
 
 def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) -> list[bytes]:
-    """Contents of as few blocks as hold the transmissions, in order.
+    """The contents of the blocks that carry the transmissions, in order; as few blocks as possible.
 
     Raises:
         EncodeError: One transmission is too long for a block.

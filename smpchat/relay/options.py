@@ -74,7 +74,7 @@ OPTIONS: Final = (
     Explained("files_hours", "HOURS", "Hours to keep files", "48", (1, 8_760)),
     Explained("max_file_connections", "N", "Open connections for files", "256", (1, 100_000)),
     Explained("max_file_connections_per_address", "N", "Open connections for files per address", "64", (1, 100_000)),
-    Explained("max_new_chunks", "N", "New file chunks per connection and minute", "3000", (1, 1_000_000)),
+    Explained("max_new_chunks", "N", "New chunks (parts of files) per connection and minute", "3000", (1, 1_000_000)),
     Explained("metrics_port", "PORT|off", "Loopback port for Prometheus metrics", "off", (1, 65_535), ("off",)),
 )  # fmt: skip
 _PASSWORD = late(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it

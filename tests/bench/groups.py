@@ -32,6 +32,8 @@ from tests.faults.teams import Team, count, texts
 
 COMMITS_BETWEEN = 400
 """Commits of one process between two of its deaths, on average."""
+RELAYS = 4
+"""Relays that the members of `cost` share: each member has a session with each."""
 MEASURED = 20
 """Messages over which `cost` takes the mean."""
 
@@ -132,7 +134,7 @@ def cost(folder: Path, members: int) -> None:
     all_of_them = names(members)
 
     async def main() -> None:
-        team = Team(folder, all_of_them)
+        team = Team(folder, all_of_them, relays=RELAYS)
         async with AsyncExitStack() as stack:
             await team.start(stack)
             began = time.process_time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from smpchat.chat.service.connecting import ChatService
@@ -19,16 +20,24 @@ class Team:
 
     Args:
         plans: Where processes die.
+        relays: How many there are; one for each person if None.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], plans: Mapping[str, CrashPlan] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        plans: Mapping[str, CrashPlan] | None = None,
+        relays: int | None = None,
+    ) -> None:
         self.names = tuple(names)
+        hosts = self.names[:relays]
         self.relays = [
-            MemoryRelay(SeededEntropy(f"relay {name}"), lambda: START, host=f"{name}.test") for name in names
+            MemoryRelay(SeededEntropy(f"relay {name}"), lambda: START, host=f"{name}.test") for name in hosts
         ]
         self.people = {
             name: Person(name, folder / name, self.relays, home=home, plan=(plans or {}).get(name))
-            for name, home in zip(names, self.relays, strict=True)
+            for name, home in zip(names, cycle(self.relays), strict=False)
         }
 
     @property

@@ -62,7 +62,7 @@ class Connection(Record):
     def agreement_keys(self) -> X3DHKeys:
         """``x3dh_keys``, which must be here at this point. Raises `MissingRecord`."""
         if self.x3dh_keys is None:
-            raise MissingRecord("The keys of the connection's agreement were used already.")
+            raise MissingRecord("The keys for agreeing on this connection's encryption have already been used.")
         return self.x3dh_keys
 
 

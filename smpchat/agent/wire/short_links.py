@@ -27,7 +27,7 @@ _SHORT_LINK = late(
 )
 _START = late(r"(?:simplex:|https://[^/#?\s]+)/[A-Za-z]/?#")
 _WEB_PORTS = frozenset({"", "443", "5223"})
-"""A preset relay is the same relay at each of these ports."""
+"""A preset relay (a public SimpleX relay) is the same relay at each of these ports."""
 
 
 class ContactType(Enum):

@@ -64,7 +64,7 @@ def refusal(group: Group, deed: Deed, *roles: Role) -> str | None:
     if not may(deed, role):
         return f"Only {_WHO[_LEAST.get(deed, Role.ADMIN)]} can {_DEEDS[deed]}; you are {_a(role)}."
     if any(not may(deed, role, other) for other in roles):
-        return f"You are {_a(role)} in this group: this needs a higher role."
+        return f"You are {_a(role)}: you can do this to nobody with a higher role, and give no higher role than yours."
     return None
 
 

@@ -161,7 +161,7 @@ def inviter(tx: sqlite3.Connection, group_id: int) -> int | None:
 
 
 def attach(tx: sqlite3.Connection, group_id: int, contact_id: int) -> None:
-    """The conversation of a group."""
+    """Note which contact holds the conversation of a group."""
     tx.execute("UPDATE groups SET contact_id = ? WHERE id = ?", (contact_id, group_id))
 
 

@@ -342,7 +342,7 @@ def decode_messages(body: bytes) -> list[ChatMessage]:
     """The events in a message body or connection info, in order.
 
     Raises:
-        DecodeError: The body has none of the forms of `bodies`, or is one message and that is malformed.
+        DecodeError: The body has none of the forms of `bodies`, or it is a single message, which is malformed.
     """
     return [read_message(part) for part in decode_body(body)]
 

@@ -87,7 +87,7 @@ def set_(
     key: str = KEY,
     value: list[str] = typer.Argument(
         metavar="VALUE...",
-        help=("The new value. For the settings servers and file-servers: one or more addresses, or the word none."),
+        help=("The new value. For `servers` and `file-servers`: one or more addresses, or the word none."),
         autocompletion=_values,
     ),
     profile_only: bool = PROFILE_ONLY,

@@ -80,13 +80,13 @@ def set_(
 
     \b
     yes      both of you may use the feature, if the contact allows it too
-    always   the contact may use it, even if they do not allow it to you
+    always   the contact may use it, even if they do not allow you to
     no       the contact may not use it
     default  as in `profile set --allow`
 
-    The contact sees your choice. Disappearing messages are deleted for both of you after the time you set. fulldelete:
-    a deleted message disappears without a trace in the conversation. Receipts tell the contact that a message arrived.
-    The contact is not told when you turn them off. A muted contact rings no bell and shows no notification.
+    The contact sees these choices, except receipts and mute. Disappearing messages are deleted for both of you after
+    the time you set. fulldelete: a deleted message disappears without a trace in the conversation. Receipts tell the
+    contact that a message arrived. A muted contact rings no bell and shows no notification.
     """
     run(context, lambda environment: _set(environment, who, setting, value))
 

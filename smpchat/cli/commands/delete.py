@@ -24,11 +24,17 @@ app = Program()
 def delete(
     context: typer.Context,
     who: str = typer.Argument(
-        metavar="WHO", help="A contact's alias, or an invitation's note, number or link.", autocompletion=who_can_go
+        metavar="WHO",
+        help="Alias of a contact or group, or an invitation's note, number or link.",
+        autocompletion=who_can_go,
     ),
-    yes: bool = typer.Option(False, "--yes", help="Do not ask for confirmation (scripts are never asked)."),
+    yes: bool = typer.Option(
+        False,
+        "--yes",
+        help="Do not ask. (Without a terminal, it is deleted without a question.)",
+    ),
 ) -> None:
-    """Delete a contact, or cancel an invitation. Example: smpchat delete bob"""
+    """Delete a contact or group, or cancel an invitation. Example: smpchat delete bob"""
     run(context, lambda environment: _ask_and_delete(environment, who, sure=yes))
 
 

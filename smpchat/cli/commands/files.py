@@ -23,7 +23,7 @@ def files(
     ),
     last: int | None = LAST,
 ) -> None:
-    """List sent and offered files. Example: smpchat files bob"""
+    """List files that you sent, received or can receive. Example: smpchat files bob"""
     run(context, lambda environment: _files(environment, who, 50 if last is None else last))
 
 

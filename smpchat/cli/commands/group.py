@@ -453,7 +453,11 @@ async def _set(
 def delete(
     context: typer.Context,
     who: str = GROUP,
-    yes: bool = typer.Option(False, "--yes", help="Do not ask for confirmation (scripts are never asked)."),
+    yes: bool = typer.Option(
+        False,
+        "--yes",
+        help="Do not ask. (Without a terminal, it is deleted without a question.)",
+    ),
 ) -> None:
     """End a group for everybody in it.
 

@@ -28,7 +28,9 @@ def import_(
     file: Path = typer.Argument(metavar="FILE", help="A file that `smpchat export` made."),
     passphrase_file: Path | None = PASSPHRASE_FILE,
     yes: bool = typer.Option(
-        False, "--yes", help="Accept the file's settings without asking (scripts are never asked)."
+        False,
+        "--yes",
+        help="Accept the file's settings without asking. (Without a terminal nothing is asked: they are accepted.)",
     ),
 ) -> None:
     """Create a profile from an exported file.

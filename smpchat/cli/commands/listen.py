@@ -48,11 +48,12 @@ def listen(
 
     With --exec, CMD runs for each message, one at a time. CMD gets the message as a JSON object on its standard input,
     and in the variables SMPCHAT_TYPE, SMPCHAT_CONTACT, SMPCHAT_CONTACT_ID, SMPCHAT_VERIFIED, SMPCHAT_ID and
-    SMPCHAT_TEXT; docs/scripting.md lists more. SMPCHAT_ID is the number of the message. To recognise a contact, use
-    SMPCHAT_CONTACT_ID, not the alias: it never changes and belongs to one contact only.
+    SMPCHAT_TEXT; docs/scripting.md lists more. SMPCHAT_ID is the number of the message. To recognise a contact,
+    do not use the alias, but SMPCHAT_CONTACT_ID, which never changes and belongs to one contact only.
 
-    If CMD exits with 0, the message counts as read. If CMD fails, `listen` stops with exit code 1, unless --skip-after
-    is given. CMD's output is not sent: to answer, run `smpchat send` in it.
+    If CMD exits with 0, the message counts as read. If CMD fails, `listen` stops with exit code 1, and the next
+    `listen` starts with the same message; with --skip-after N, the Nth failure skips it instead. CMD's output is not
+    sent: to answer, run `smpchat send` in it.
     """
     if skip_after is not None and command is None:
         raise typer.BadParameter("--skip-after needs --exec.")
@@ -124,7 +125,9 @@ async def _listen(
             await flush(service)
         if count is not None and seen < count:
             raise CommandFailed(
-                ExitStatus.TIMEOUT, f"Only {seen} of {count} messages arrived.", "Give a longer --timeout, or none."
+                ExitStatus.TIMEOUT,
+                f"Only {seen} of {count} messages arrived.",
+                "Give a longer --timeout, or leave it out.",
             )
         return ExitStatus.OK
     finally:

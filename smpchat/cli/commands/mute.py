@@ -23,7 +23,7 @@ def mute(
     how_long: str = typer.Argument(
         "on",
         metavar="[HOW_LONG]",
-        help="How long, such as 8h or 1d; on (default): until you turn it off; off.",
+        help="A time such as 8h or 1d; or on, until you turn it off; or off.",
     ),
 ) -> None:
     """Mute a contact: no bell and no notifications.

@@ -33,7 +33,7 @@ def receive(
     context: typer.Context,
     message: str = typer.Argument(
         metavar="MESSAGE",
-        help="Number of the message; a contact's alias: their last file; or a link to a file.",
+        help="The message's number, a contact's alias (for their last file), or a link to a file.",
         autocompletion=aliases,
     ),
     to: Path | None = typer.Option(None, "--to", metavar="PATH", help="Save in this folder, or as this new file."),

@@ -118,7 +118,7 @@ def run_here(
     max_file_connections_per_address: str | None = MAX_FILES_PER_ADDRESS,
     max_new_chunks: str | None = MAX_NEW_CHUNKS,
     metrics_port: str | None = METRICS_PORT,
-    reset: bool = typer.Option(False, "--reset", help="Use the defaults instead of the options kept by `relay start`."),
+    reset: bool = typer.Option(False, "--reset", help="Use the defaults, not the options remembered by `relay start`."),
 ) -> None:
     """Run the relay in this terminal and print its log. Example: smpchat relay run --host 0.0.0.0"""
     typed = _typed_options(context)

@@ -16,7 +16,7 @@ from smpchat.cli.views.layout import Cell, show_table, table
 if TYPE_CHECKING:
     from rich.table import Table
 
-NO_GROUPS = "No groups yet. `smpchat group create NAME` makes one, and `smpchat connect LINK` opens the link of one."
+NO_GROUPS = "No groups yet. `smpchat group create NAME` makes one, and `smpchat connect LINK` joins one by its link."
 _STANDINGS = {
     "joining": "joining",
     "pending": "waiting to be let in",
@@ -140,7 +140,7 @@ def about_rules(group: GroupView) -> str:
     from smpchat.chat.service.group_views import FEATURES  # lists of contacts do not wait for it
 
     off = [name for name in FEATURES if name not in group.allows]
-    on = f"On for you: {', '.join(group.allows)}." if group.allows else "Only texts are on for you."
+    on = f"You may use: {', '.join(group.allows)}." if group.allows else "You may send only texts."
     rules = f"{on} Off: {', '.join(off)}." if off else on
     if group.disappear_after is not None:
         rules += f" Messages disappear after {duration_text(group.disappear_after)}."

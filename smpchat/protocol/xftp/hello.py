@@ -116,7 +116,7 @@ def receive_server_hello(
         raise IdentityError(f"The file relay sent {len(hello.chain)} certificates; exactly two are allowed.")
     verify_session_key(hello.chain, hello.signed_key, key_hash)
     if leaf is not None and not hmac.compare_digest(hello.chain[0], leaf):
-        raise IdentityError("The file relay's hello and its TLS connection show different certificates.")
+        raise IdentityError("The file relay shows one certificate in TLS, and another one in its first answer.")
     version = hello.versions.agree(versions)
     if version is None:
         side = "the file relay" if hello.versions.maximum < versions.minimum else "smpchat"
