@@ -220,6 +220,7 @@ TYPES = (
                 "what you may use: `reactions`, `voice`, `files`, `links`, `direct`, `fulldelete`, `history`",
             ),
             number("disappear_after", "seconds after which messages disappear", optional=True),
+            _INCOGNITO,
         ),
     ),
     ObjectType(

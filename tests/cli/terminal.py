@@ -63,7 +63,7 @@ class Result:
 
 def normal(text: str) -> str:
     """Links, codes, folders and short times replaced, and no blanks at the end of a line."""
-    text = re.sub(r"simplex:/(invitation#/\?|i#)[^\s'\"]+", "LINK", text)
+    text = re.sub(r"simplex:/(invitation#/\?|contact#/\?|i#|g#)[^\s'\"]+", "LINK", text)
     text = re.sub(r"\d{5}( \d{1,5}){3,}", "CODE", text)
     text = re.sub(r"/[^\s'\"]*/profiles/", "HOME/profiles/", text)
     text = re.sub(r'("elapsed_ms": )\d+|( *)\d+ ms', lambda found: f"{found[1]}0" if found[1] else "  N ms", text)

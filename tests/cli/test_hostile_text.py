@@ -25,6 +25,7 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.text import MAX_ESCAPES, MAX_SHOWN_LINES, MAX_SHOWN_TEXT, abridged, printable, shortened
 from smpchat.cli.views.messages import message_line, message_text, spoken
 from smpchat.encoding.record import replace
+from tests.cli.team import settle
 from tests.cli.terminal import START, FakeTerminal, Result, Terminal
 
 ATTACKS = {
@@ -385,3 +386,42 @@ def test_who_only_calls_themselves_so_is_marked_until_that_is_confirmed(smpchat:
     assert marked() == [True, True, True]
     assert smpchat("-p", "alice", "rename", "bob", "bob").code == 0
     assert marked() == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    "attack", ["terminal_escape", "carriage_return", "bidi_override", "rich_markup", "stacked_marks"]
+)
+def test_names_of_groups_and_members_are_harmless(smpchat: Terminal, attack: str) -> None:
+    """The owner and her group call themselves so, in all that an invited member gets to see of the two."""
+    name = ATTACKS[attack]
+    with smpchat.service("alice") as service:
+        with service.database.transaction() as tx:
+            save_setting(tx, "profile", Profile(name).to_json())
+    smpchat.connected("alice", "bob")
+    assert smpchat("-p", "alice", "group", "create", "team", "--description", name, "--welcome", name).code == 0
+    with smpchat.service("alice") as service, service.database.transaction() as tx:
+        [profile] = tx.execute("SELECT profile FROM groups").fetchone()
+        tx.execute("UPDATE groups SET profile = ?", (json.dumps(json.loads(profile) | {"displayName": name}),))
+    shown = [smpchat("-p", "alice", "group", "invite", "team", "bob", tty=True)]
+    shown.append(smpchat("-p", "bob", "listen", "--timeout", "2"))
+    shown.append(smpchat("-p", "bob", "groups"))
+    shown.append(smpchat("-p", "bob", "group", "join", "1", "--alias", "crew"))
+    settle(smpchat, "alice", "bob")
+    assert smpchat("-p", "alice", "send", "team", "x").code == 0
+    for line in (
+        ("listen", "--timeout", "2"),
+        ("groups",),
+        ("group", "members", "crew"),
+        ("history", "crew"),
+        ("contacts",),
+        ("contact", "show", "crew"),
+        ("status",),
+        ("status", "crew"),
+    ):
+        shown.append(smpchat("-p", "bob", *line))
+    for result in shown:
+        assert result.code == 0, result
+        harmless(re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", result.stdout) if result is shown[0] else result.stdout)
+        harmless(result.stderr)
+    [member] = smpchat("--json", "-p", "bob", "group", "members", "crew").objects("member")
+    assert not re.search(r"\s", member["name"])

@@ -9,7 +9,8 @@ import pytest
 
 from smpchat.chat.service import writing
 from smpchat.testing.entropy import SeededEntropy
-from tests.cli.terminal import Terminal
+from tests.cli.team import settle
+from tests.cli.terminal import Result, Terminal
 
 Screen = Callable[[str, str], None]
 JSON = pytest.mark.parametrize("flags", [(), ("--json",)], ids=["people", "json"])
@@ -139,3 +140,46 @@ def test_profiles(smpchat: Terminal, screen: Screen, flags: tuple[str, ...]) -> 
     ]
     assert [result.code for result in said] == [0, 0, 0, 0, 1, 1]
     screen(_name("profiles", flags), "\n".join(result.transcript() for result in said))
+
+
+@JSON
+def test_a_day_of_a_group(smpchat: Terminal, screen: Screen, flags: tuple[str, ...]) -> None:
+    smpchat.connected("alice", "bob")
+    said = []
+
+    def do(*line: str) -> Result:
+        said.append(smpchat(*flags, *line))
+        return said[-1]
+
+    do("-p", "alice", "group", "create", "Hiking club", "--alias", "team", "--welcome", "Be kind.")
+    do("-p", "alice", "group", "invite", "team", "bob")
+    do("-p", "bob", "listen", "--timeout", "2")
+    do("-p", "bob", "groups")
+    do("-p", "bob", "group", "join", "1", "--alias", "club")
+    settle(smpchat, "alice", "bob")
+    do("-p", "alice", "group", "link", "team")
+    with smpchat.service("alice") as service:
+        link = service.group_link("team")
+    assert link is not None and link.short is not None
+    do("-p", "cath", "connect", link.short, "--alias", "club", "--timeout", "3")
+    settle(smpchat, "alice", "bob", "cath")
+    do("-p", "cath", "group", "members", "club")
+    do("-p", "cath", "send", "club", "hello all")
+    do("-p", "bob", "listen", "--timeout", "2")
+    do("-p", "alice", "listen", "--timeout", "2")
+    do("-p", "cath", "listen", "--timeout", "2")
+    do("-p", "cath", "history", "club")
+    do("-p", "bob", "contacts")
+    do("-p", "alice", "group", "role", "team", "cath", "moderator")
+    do("-p", "alice", "group", "block", "team", "bob")
+    do("-p", "alice", "group", "set", "team", "--name", "Walkers", "--allow", "history=off", "--disappear", "1w")
+    do("-p", "alice", "group", "remove", "team", "bob")
+    settle(smpchat, "bob", "cath")
+    do("-p", "bob", "groups")
+    do("-p", "bob", "send", "club", "why?")
+    do("-p", "cath", "group", "leave", "club")
+    do("-p", "alice", "listen", "--timeout", "2")
+    do("-p", "alice", "group", "members", "team", "--all")
+    do("-p", "alice", "group", "delete", "team")
+    do("-p", "alice", "groups")
+    screen(_name("group", flags), "\n".join(result.transcript() for result in said))

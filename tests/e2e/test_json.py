@@ -357,7 +357,7 @@ def _group(run: Script) -> None:
         business = json.dumps(business_params(Business(ChatType.BUSINESS, group.own.id, group.own.id)))
         timed = group.profile.value | {"groupPreferences": {"timedMessages": {"enable": "on", "ttl": 60}}}
         groups.save(tx, 1, group, replace(group, profile=GroupProfile(timed)))
-        tx.execute("UPDATE groups SET business = ? WHERE id = 1", (business,))
+        tx.execute("UPDATE groups SET business = ?, incognito = 'Ocean' WHERE id = 1", (business,))
     run("ann", "groups")
     run("ann", "group", "remove", "team", "ben")
     run("ann", "group", "delete", "team", "--yes")

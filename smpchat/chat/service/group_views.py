@@ -58,6 +58,7 @@ def view(tx: sqlite3.Connection, group_id: int, alias: str | None) -> GroupView 
         welcome=group.profile.welcome,
         allows=tuple(name for name, one in FEATURES.items() if group.profile.allows(one, group.own.role)),
         disappear_after=group.profile.disappear_after,
+        incognito=groups.incognito(tx, group_id),
     )
 
 

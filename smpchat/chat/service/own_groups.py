@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from smpchat.chat.errors import InputError
@@ -56,42 +57,60 @@ class OwnGroupsProfile(GroupsProfile):
         return self.group(alias)
 
     def change_group(
-        self, who: str, *, name: str | None = None, description: str | None = None, welcome: str | None = None
+        self,
+        who: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        welcome: str | None = None,
+        allow: Mapping[str, bool] | None = None,
+        disappear: int | None = None,
     ) -> GroupView:
-        """Change the given parts of a group's profile for everybody; an empty text deletes that part. Raises
-        `InputError`."""
+        """Change the given parts of a group's profile for everybody; an empty text deletes that part.
+
+        Args:
+            allow: Which features of `group_views.FEATURES` members have.
+            disappear: Seconds after which new messages disappear; 0: they stay.
+        Raises:
+            InputError: We may not, or something of it cannot be used; nothing changed.
+        """
         changes: dict[str, object] = {} if name is None else {"displayName": name.strip()}
         # JSON calls the welcome text the description (group-wire 11, trap 19)
         for key, text in (("shortDescr", description), ("description", welcome)):
             if text is not None:
                 changes[key] = text or None
         with self.database.transaction() as tx:
-            self._owner().change_profile(tx, self._joined(tx, who), changes)
+            number = self._joined(tx, who)
+            if allow or disappear is not None:
+                changes["groupPreferences"] = self._preferences(tx, number, allow or {}, disappear)
+            self._owner().change_profile(tx, number, changes)
         return self.group(who)
 
-    def set_group_feature(self, who: str, feature: str, on: bool, *, ttl: int | None = None) -> GroupView:
-        """Turn a feature of `group_views.FEATURES` on or off for the members of a group. Raises `InputError`."""
+    def _preferences(
+        self, tx: sqlite3.Connection, number: int, allow: Mapping[str, bool], disappear: int | None
+    ) -> dict[str, object]:
         from smpchat.chat.service.group_views import FEATURES
-
-        known = FEATURES.get(feature)
-        if known is None:
-            raise InputError(f"There is no setting {feature!r}.", f"Choose one of: {', '.join(FEATURES)}.")
-        with self.database.transaction() as tx:
-            self._owner().set_feature(tx, self._joined(tx, who), known, on, ttl=ttl)
-        return self.group(who)
-
-    def set_group_disappearing(self, who: str, seconds: int | None) -> GroupView:
-        """Make messages to a group disappear after some time; None: they stay. Raises `InputError`."""
-        if seconds is not None and not 0 < seconds <= MAX_TTL:
-            raise InputError(
-                "This time is not possible for disappearing messages.", "Give a time such as 30m, 1d or 2w."
-            )
         from smpchat.chat.wire.group_values import Feature
 
-        with self.database.transaction() as tx:
-            on = seconds is not None
-            self._owner().set_feature(tx, self._joined(tx, who), Feature.TIMED_MESSAGES, on, ttl=seconds)
-        return self.group(who)
+        preferences = self._application.groups.load(tx, number).profile.preferences
+
+        def said(feature: Feature, on: bool, **more: int) -> dict[str, object]:
+            known = preferences.get(feature)
+            return (known if isinstance(known, dict) else {}) | {"enable": "on" if on else "off"} | more
+
+        changed: dict[str, object] = {}
+        for word, on in allow.items():
+            if word not in FEATURES:
+                raise InputError(f"There is no setting {word!r}.", f"Choose one of: {', '.join(FEATURES)}.")
+            changed[str(FEATURES[word])] = said(FEATURES[word], on)
+        if disappear is not None:
+            if not 0 <= disappear <= MAX_TTL:
+                raise InputError(
+                    "This time is not possible for disappearing messages.", "Give a time such as 30m, 1d or 2w."
+                )
+            ttl = {"ttl": disappear} if disappear else {}
+            changed[str(Feature.TIMED_MESSAGES)] = said(Feature.TIMED_MESSAGES, disappear > 0, **ttl)
+        return preferences | changed
 
     def delete_group(self, who: str) -> GroupView:
         """End a group for everybody. The conversation stays; `delete` removes it. Raises `InputError`."""

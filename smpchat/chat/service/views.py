@@ -75,6 +75,7 @@ class GroupView(Record):
         members: The others.
         allows: What we may use in it, by the names of `smpchat.chat.service.group_views.FEATURES`.
         disappear_after: Seconds after which what is written goes; None if it stays.
+        incognito: The made-up name by which the members know us, if it is one.
     """
 
     id: int
@@ -89,6 +90,7 @@ class GroupView(Record):
     welcome: str = field(default="", repr=False)
     allows: tuple[str, ...] = ()
     disappear_after: int | None = None
+    incognito: str | None = None
 
     @property
     def current(self) -> tuple[MemberView, ...]:

@@ -197,6 +197,8 @@ class ChatApplication:
                 publish(tx, describe_state(connection, records.addressee(tx, connection.id), self._now()))
             return
         contact = records.contact_of(tx, connection.id)
+        if contact is None and connection.plain:  # of a member who is out
+            return
         publish(tx, describe_state(connection, contact, self._now()))
 
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:

@@ -435,13 +435,9 @@ async def _set(
     from smpchat.chat.wire.durations import parse_duration
     from smpchat.cli.views.groups import about_rules, show_group
 
+    seconds = None if disappear is None else 0 if disappear.lower() == "off" else parse_duration(disappear)
     with closing(environment.open()) as service:
-        if said != _Said(None, None, None):
-            service.change_group(who, **said.checked())
-        for feature, on in allowed:
-            service.set_group_feature(who, feature, on)
-        if disappear is not None:
-            service.set_group_disappearing(who, None if disappear.lower() == "off" else parse_duration(disappear))
+        service.change_group(who, **said.checked(), allow=dict(allowed), disappear=seconds)
         changed = service.group(who)
         name = shortened(changed.alias or "")
         show_group(environment, changed, f"{name}: its name is {quoted(changed.name)}. {about_rules(changed)}")

@@ -69,6 +69,8 @@ def group_fields(group: GroupView) -> dict[str, Any]:
     fields["allows"] = list(group.allows)
     if group.disappear_after is not None:
         fields["disappear_after"] = group.disappear_after
+    if group.incognito is not None:
+        fields["incognito"] = group.incognito
     return fields
 
 
@@ -223,7 +225,8 @@ def _to_show(group: GroupView, *, all_of_them: bool) -> list[MemberView]:
 
 
 def _rows(group: GroupView, shown: Sequence[MemberView]) -> list[list[Cell]]:
-    rows: list[list[Cell]] = [[[("you", "bold")], [(group.role, "")], [("", "")], [("", "")]]]
+    made_up = "" if group.incognito is None else f"known as {group.incognito}"
+    rows: list[list[Cell]] = [[[("you", "bold")], [(group.role, "")], [("", "")], [(made_up, "dim")]]]
     rows += [
         [
             [(shortened(member.name), "bold")],
