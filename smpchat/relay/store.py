@@ -32,8 +32,7 @@ _auth_keys = non_empty(auth_key)
 class SQLiteStore:
     """A `QueueStore` in one SQLite file.
 
-    `commit` may be called on a different thread than the other methods, as long as calls do not overlap; `measure` may
-    always be called on any thread.
+    `commit` may be called on another thread, as long as calls do not overlap; `measure` on any, at any time.
 
     Attributes:
         has_room: Whether there was room for more at the last commit, within the limits of `keep_within`.
@@ -279,8 +278,7 @@ class SQLiteStore:
             queue.link_id = None
 
     def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
-        """Gives a queue a notifier. An earlier one is replaced, and its notifications are deleted. The id must not be
-        in use."""
+        """Gives a queue a notifier with an unused id. An earlier one is replaced, its notifications are deleted."""
         self.delete_notifier(queue)
         self._write(
             "storing a notifier",
@@ -296,8 +294,7 @@ class SQLiteStore:
             self._set_notifier(queue, None)
 
     def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
-        """Notes a message for the notifier that the queue has; if there are more than ``keep``, the oldest is
-        deleted."""
+        """Notes a message for the notifier that the queue has; of more than ``keep``, the oldest is deleted."""
         if queue.notifications >= keep:
             self.take_notifications(queue, 1)
         self._write(
@@ -433,8 +430,7 @@ class SQLiteStore:
         return not self._shrunk
 
     def measure(self) -> StoreSize:
-        """What is on the disk after the last commit. The time for counting is proportional to the number of
-        messages."""
+        """What is on the disk after the last commit. Counting takes time in proportion to the messages."""
         with translated("counting"):
             if self._path == ":memory:":
                 return _measured(self._db, 0)

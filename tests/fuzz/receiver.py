@@ -27,7 +27,7 @@ from smpchat.agent.wire.links import ContactLink, InvitationLink, format_link, p
 from smpchat.agent.wire.queue import QueueAddress
 from smpchat.chat.service import attention
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store import events, records
+from smpchat.chat.store import events, feed_rows, records
 from smpchat.chat.wire.bodies import compress_body
 from smpchat.chat.wire.message import ContactRequest, encode_contact_request, encode_profile
 from smpchat.chat.wire.profile import Profile as Named
@@ -304,7 +304,7 @@ class World:
             for message in records.page(tx, contact.id, 2**62, 20, later=False):
                 json.dumps(message_fields(message))
                 message_line(message)
-        for _, kind, payload in records.events_after(tx, self.seen):
+        for _, kind, payload in feed_rows.events_after(tx, self.seen):
             events.from_row(kind, payload)
         attention.of_profile(tx, NOW)
 

@@ -1,5 +1,4 @@
-"""Outgoing messages: those that wait to be sealed, the outbox with sealed bodies and commands, and those that were
-sent."""
+"""Outgoing messages: those that wait to be sealed, the outbox with sealed bodies and commands, and sent ones."""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ class Lane(StrEnum):
     MOVE = "move"
     """Our own queue moves to another relay: see `smpchat.agent.transactions.moving`."""
     LEAVE = "leave"
-    """Abandoned queues. They have a lane of their own, so that a relay that is gone for good does not hold up a later
-    move."""
+    """Abandoned queues. They have a lane of their own: a relay that is gone for good must not hold up a later move."""
 
 
 class Kind(StrEnum):
@@ -58,8 +56,7 @@ TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
 
 
 class Priority(IntEnum):
-    """Priority within a lane. Items with the same priority keep the order of insertion; a repair goes before the items
-    that wait for it."""
+    """Priority within a lane. Equal ones keep the order of insertion; a repair goes before what waits for it."""
 
     SECURE = 0
     HANDSHAKE = 1
@@ -69,8 +66,7 @@ class Priority(IntEnum):
 
 
 PARKED = 1e11
-"""A moment that never comes, in POSIX seconds. Sealed items that must not leave before the user has decided wait until
-then."""
+"""A moment that never comes, in POSIX seconds: sealed items that the user has to decide about wait until then."""
 
 
 class OutboxItem(Record):
@@ -490,8 +486,7 @@ def relay_troubles(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
 
 
 def troubles_of_needed_relays(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
-    """The troubles of relays that are needed now. A relay that failed a moment ago and is not needed any more does not
-    count."""
+    """The troubles of relays that are needed now, and not those of relays that were needed a moment ago."""
     return {server: trouble for server, trouble in relay_troubles(tx).items() if is_relay_needed(tx, server)}
 
 

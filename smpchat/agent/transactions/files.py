@@ -6,7 +6,7 @@ Nothing here waits or talks to a relay: `smpchat.agent.online.file_transfers` do
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,11 +28,11 @@ from smpchat.agent.store.database import Database
 from smpchat.agent.store.encrypted_files import EncryptedFile
 from smpchat.agent.store.file_chunks import Chunk, Replica
 from smpchat.agent.store.files import Problem, Stage, StoredFile
+from smpchat.agent.transactions import file_descriptions
 from smpchat.client.trouble import Trouble
 from smpchat.crypto.keys import Ed25519PrivateKey
-from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, field
-from smpchat.protocol.address import FileServer, parse_file_server
+from smpchat.protocol.address import FileServer
 
 if TYPE_CHECKING:
     from smpchat.xftp.description import FileDescription
@@ -126,7 +126,7 @@ def relays_to_approve(description_text: str, known: Callable[[FileServer], bool]
     Raises:
         FileRefused: The description cannot be used.
     """
-    return unknown_relays(_read(description_text), known)
+    return unknown_relays(file_descriptions.read(description_text), known)
 
 
 def unknown_relays(described: FileDescription, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ def receive_file(
         RelaysNotApproved: The user must be asked first.
         TooManyFiles: Too many files are being sent and received.
     """
-    described = _read(description_text)
+    described = file_descriptions.read(description_text)
     if size is not None and not _fits_size(described.size, size):
         raise FileRefused("This file is larger or smaller than its message said.")
     asked = () if approved else unknown_relays(described, known)
@@ -395,7 +395,7 @@ def fail(tx: sqlite3.Connection, context: Context, file_id: int, problem: Proble
 
 
 def _uploaded(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
-    descriptions = tuple(_describe(tx, file))
+    descriptions = tuple(file_descriptions.describe(tx, file))
     files.set_stage(tx, file.id, Stage.DONE)
     # Whoever is to fetch it gets the keys now, and nobody else will: what is kept is what deletes the chunks.
     files.forget_keys(tx, file.id)
@@ -485,35 +485,3 @@ def give_up_old(tx: sqlite3.Connection, context: Context) -> None:
 def forgotten(tx: sqlite3.Connection, deletion_id: int) -> None:
     """A relay has deleted a chunk, or does not know it."""
     file_deletions.deleted(tx, deletion_id)
-
-
-# -- descriptions -----------------------------------------------------------------------------------------------------
-
-
-def _read(text: str) -> FileDescription:
-    """A recipient's description of a file. Raises `FileRefused`."""
-    from smpchat.xftp.description import read_description  # YAML: only who sends or fetches a file needs it
-
-    try:
-        described = read_description(text)
-    except DecodeError as error:
-        raise FileRefused(f"The description of this file cannot be used: {error.what}.") from None
-    if described.redirect is not None:
-        raise FileRefused("The description of this file points to another one, which is not allowed in messages.")
-    return described
-
-
-def _describe(tx: sqlite3.Connection, file: StoredFile) -> Iterator[str]:
-    """What each recipient gets."""
-    from smpchat.xftp.description import DescribedChunk, DescribedReplica, FileDescription, write_description
-
-    chunks = file_chunks.chunks(tx, file.id)
-    places = {chunk.number: file_chunks.replicas(tx, file.id, chunk.number) for chunk in chunks}
-    servers = {chunk.server: parse_file_server(chunk.server or "").server for chunk in chunks}
-    for slot in range(file.slots):
-        described = []
-        for chunk in chunks:
-            one = places[chunk.number][slot]
-            replica = DescribedReplica(servers[chunk.server], one.replica_id, Ed25519PrivateKey(one.key))
-            described.append(DescribedChunk(chunk.number, chunk.size, chunk.digest, (replica,)))
-        yield write_description(FileDescription(file.size, file.digest, file.key, file.nonce, tuple(described)))

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store import events, handling, notices, records
-from smpchat.chat.store.records import KEPT_EVENTS, Direction, Message
+from smpchat.chat.store.feed_rows import KEPT_EVENTS
+from smpchat.chat.store.records import Direction, Message
 
 _REMEMBERED = 2 * KEPT_EVENTS
 """Messages that were handed over and may come up once more; the feed, in which they come up, is shorter."""

@@ -222,7 +222,7 @@ class StoredMessages:
         This does not start the time of disappearing messages, which begins when a message is seen.
         """
         with self.database.transaction() as tx:
-            records.skip_unread(tx, records.contact(tx, who).id, before)
+            lines.skip_unread(tx, records.contact(tx, who).id, before)
 
     def were_read(self, messages: Sequence[Message]) -> None:
         """Messages were shown by a command that does not mark them as read. The time of disappearing messages starts

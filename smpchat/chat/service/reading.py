@@ -31,8 +31,10 @@ from smpchat.chat.store import (
     codes,
     contact_settings,
     events,
+    feed_rows,
     incognito,
     invitations,
+    lines,
     memberships,
     names,
     profiles,
@@ -241,7 +243,7 @@ class StoredProfile(StoredChoices):
         return contact_id in contact_settings.muted(self._tx, self.now())
 
     def _views(self, found: Sequence[Contact], by_id: Mapping[int, Connection]) -> list[ContactView]:
-        pending = records.pending_counts(self._tx)
+        pending = lines.pending_counts(self._tx)
         under_way, made_up = move_views(self._tx), incognito.names(self._tx)
         receipts = contact_settings.by_contact(self._tx, contact_settings.Setting.RECEIPTS)
         usual = contact_settings.receipts_of_all(self._tx)
@@ -313,13 +315,13 @@ class StoredProfile(StoredChoices):
 
     def last_event(self) -> int:
         """Number of the newest event of the feed."""
-        return records.last_event(self._tx)
+        return feed_rows.last_event(self._tx)
 
     def events_after(self, seq: int) -> list[tuple[int, events.ChatEvent]]:
         """What happened since event number ``seq``, in this process or another."""
         self.give_up_waiting()
         return [
-            (number, events.from_row(kind, payload)) for number, kind, payload in records.events_after(self._tx, seq)
+            (number, events.from_row(kind, payload)) for number, kind, payload in feed_rows.events_after(self._tx, seq)
         ]
 
     def is_idle(self) -> bool:

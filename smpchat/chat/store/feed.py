@@ -7,13 +7,13 @@ import sqlite3
 from smpchat.agent.machines import handshake_states as states
 from smpchat.agent.machines.failures import failure_sentence
 from smpchat.agent.store.connections import Connection
-from smpchat.chat.store import events, records
+from smpchat.chat.store import events, feed_rows
 from smpchat.chat.store.records import Contact
 
 
 def publish(tx: sqlite3.Connection, event: events.ChatEvent) -> None:
     """Put an event into the feed."""
-    records.publish(tx, *events.to_row(event), _owner(tx, event))
+    feed_rows.publish(tx, *events.to_row(event), _owner(tx, event))
 
 
 def _owner(tx: sqlite3.Connection, event: events.ChatEvent) -> int:
@@ -22,12 +22,12 @@ def _owner(tx: sqlite3.Connection, event: events.ChatEvent) -> int:
         case events.MessageAdded(number):
             row = tx.execute("SELECT contact_id FROM messages WHERE id = ?", (number,)).fetchone()
         case events.RequestReceived():
-            return records.REQUESTS
+            return feed_rows.REQUESTS
         case events.StateChanged(alias=alias) | events.ContactChanged(alias) | events.Notice(alias):
             row = tx.execute("SELECT id FROM contacts WHERE alias = ?", (alias,)).fetchone()
         case _:
             row = tx.execute("SELECT id FROM contacts WHERE alias = ?", (event.contact,)).fetchone()
-    return records.NOBODYS if row is None or row[0] is None else int(row[0])
+    return feed_rows.NOBODYS if row is None or row[0] is None else int(row[0])
 
 
 def describe_state(connection: Connection, contact: Contact | None, now: float) -> events.StateChanged:

@@ -97,3 +97,18 @@ def count_earlier(tx: sqlite3.Connection, contact_id: int, before: int) -> int:
     query = "SELECT count(*) FROM messages WHERE contact_id = ? AND husk = 0 AND id < ?"
     [count] = tx.execute(query, (contact_id, before)).fetchone()
     return int(count)
+
+
+def skip_unread(tx: sqlite3.Connection, contact_id: int, before: int) -> None:
+    """Messages before number ``before`` count as shown from now on."""
+    tx.execute(
+        "UPDATE messages SET shown = 1, changes_shown = changes WHERE contact_id = ? AND id < ? AND shown = 0"
+        " AND written_at IS NULL",
+        (contact_id, before),
+    )
+
+
+def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:
+    """Number of pending messages by contact."""
+    rows = tx.execute("SELECT contact_id, count(*) FROM messages WHERE status = 'pending' GROUP BY contact_id")
+    return {row[0]: row[1] for row in rows}

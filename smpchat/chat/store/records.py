@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 from smpchat.chat.errors import AmbiguousContact, UnknownContact
-from smpchat.chat.store import files, memberships, searching
+from smpchat.chat.store import feed_rows, files, memberships, searching
 from smpchat.chat.store.codes import is_verified
 from smpchat.chat.wire.alias import fold, looks, nearest
 from smpchat.chat.wire.content import PLAIN, Content, Preview
@@ -316,7 +314,7 @@ def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Forget a contact and its messages."""
     searching.forget_contact(tx, contact_id)
     files.drop_all(tx, contact_id)
-    tx.execute("UPDATE events SET owner = ? WHERE owner = ?", (NOBODYS, contact_id))  # where they have an end
+    tx.execute("UPDATE events SET owner = ? WHERE owner = ?", (feed_rows.NOBODYS, contact_id))  # where they have an end
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
 
 
@@ -471,15 +469,6 @@ def page(tx: sqlite3.Connection, contact_id: int, number: int, limit: int, *, la
     return [_message(tx, row) for row in (rows if later else reversed(rows))]
 
 
-def skip_unread(tx: sqlite3.Connection, contact_id: int, before: int) -> None:
-    """Messages before number ``before`` count as shown from now on."""
-    tx.execute(
-        "UPDATE messages SET shown = 1, changes_shown = changes WHERE contact_id = ? AND id < ? AND shown = 0"
-        " AND written_at IS NULL",
-        (contact_id, before),
-    )
-
-
 def messages_to_show(tx: sqlite3.Connection) -> list[Message]:
     """Received messages that are finished and that no `listen` or `chat` has shown, in the order of their arrival."""
     query = _MESSAGES + "WHERE messages.shown = 0 AND messages.written_at IS NULL ORDER BY messages.id"
@@ -501,40 +490,3 @@ def mark_shown(tx: sqlite3.Connection, message_id: int, changes: int | None = No
         "UPDATE messages SET shown = 1, changes_shown = max(changes_shown, coalesce(?, changes)) WHERE id = ?",
         (changes, message_id),
     )
-
-
-def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:
-    """Number of pending messages by contact."""
-    rows = tx.execute("SELECT contact_id, count(*) FROM messages WHERE status = 'pending' GROUP BY contact_id")
-    return {row[0]: row[1] for row in rows}
-
-
-# -- the feed of events -----------------------------------------------------------------------------------------------
-
-KEPT_EVENTS = 1000
-"""Events of each contact that are kept for processes that follow the feed; a process that falls further behind skips
-some."""
-NOBODYS, REQUESTS = 0, -1
-"""Owners of events that do not belong to a contact."""
-
-
-def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any], owner: int = NOBODYS) -> None:
-    """Tell every process that follows this profile. The events of one ``owner`` never push out those of another."""
-    tx.execute("INSERT INTO events (kind, payload, owner) VALUES (?, ?, ?)", (kind, json.dumps(payload), owner))
-    tx.execute(
-        "DELETE FROM events WHERE owner = :owner AND seq <="
-        " (SELECT seq FROM events WHERE owner = :owner ORDER BY seq DESC LIMIT 1 OFFSET :kept)",
-        {"owner": owner, "kept": KEPT_EVENTS},
-    )
-
-
-def last_event(tx: sqlite3.Connection) -> int:
-    """Number of the newest event."""
-    row = tx.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-    return int(row[0])
-
-
-def events_after(tx: sqlite3.Connection, seq: int) -> list[tuple[int, str, dict[str, Any]]]:
-    """Events newer than ``seq``: number, kind, payload."""
-    rows = tx.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq", (seq,))
-    return [(row["seq"], row["kind"], json.loads(row["payload"])) for row in rows]

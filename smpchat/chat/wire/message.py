@@ -1,5 +1,4 @@
-"""The meaning of chat messages: typed events, converted from and to the envelopes of `bodies` (agent-wire 6.2 to
-6.4)."""
+"""The meaning of chat messages: typed events, from and to the envelopes of `bodies` (agent-wire 6.2 to 6.4)."""
 
 from __future__ import annotations
 
@@ -45,8 +44,7 @@ REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622
 MAX_WELCOME = 5_000
 """Longest welcome text, in characters."""
 MAX_LINK_INFO = 13_000
-"""Longest user data of a link of ours, in bytes. Together with the rest of the link's data they are sealed into 13,784
-bytes."""
+"""Longest user data of a link of ours, in bytes: with the rest of the link's data they are sealed into 13,784."""
 _MAX_QUOTE = 500
 """Characters of the original that a reply quotes; the app finds the original by its id."""
 _UNKNOWN_NAME = 7

@@ -13,7 +13,8 @@ from smpchat.chat.service.listening import Listener
 from smpchat.chat.store import records
 from smpchat.chat.store.events import MessageAdded
 from smpchat.chat.store.feed import publish
-from smpchat.chat.store.records import KEPT_EVENTS, Direction
+from smpchat.chat.store.feed_rows import KEPT_EVENTS
+from smpchat.chat.store.records import Direction
 from smpchat.chat.wire.bodies import MAX_MESSAGES, compress_body
 from smpchat.chat.wire.message import MessageUpdate, encode_text, encode_update
 

@@ -1,0 +1,35 @@
+"""The feed of events as rows: for processes that follow a profile, each as far as it has read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+KEPT_EVENTS = 1000
+"""Events of each contact that are kept for processes that follow the feed; a process that falls further behind skips
+some."""
+NOBODYS, REQUESTS = 0, -1
+"""Owners of events that do not belong to a contact."""
+
+
+def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any], owner: int = NOBODYS) -> None:
+    """Tell every process that follows this profile. The events of one ``owner`` never push out those of another."""
+    tx.execute("INSERT INTO events (kind, payload, owner) VALUES (?, ?, ?)", (kind, json.dumps(payload), owner))
+    tx.execute(
+        "DELETE FROM events WHERE owner = :owner AND seq <="
+        " (SELECT seq FROM events WHERE owner = :owner ORDER BY seq DESC LIMIT 1 OFFSET :kept)",
+        {"owner": owner, "kept": KEPT_EVENTS},
+    )
+
+
+def last_event(tx: sqlite3.Connection) -> int:
+    """Number of the newest event."""
+    row = tx.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    return int(row[0])
+
+
+def events_after(tx: sqlite3.Connection, seq: int) -> list[tuple[int, str, dict[str, Any]]]:
+    """Events newer than ``seq``: number, kind, payload."""
+    rows = tx.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq", (seq,))
+    return [(row["seq"], row["kind"], json.loads(row["payload"])) for row in rows]
