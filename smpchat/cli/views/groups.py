@@ -138,7 +138,7 @@ def show_group(environment: Environment, group: GroupView, line: str | None = No
 
 
 def about_rules(group: GroupView) -> str:
-    """``On for you: reactions, voice, files. Off: history.``"""
+    """``You may use: reactions, voice, files. Off: history.``"""
     from smpchat.chat.service.group_views import FEATURES  # lists of contacts do not wait for it
 
     off = [name for name in FEATURES if name not in group.allows]
