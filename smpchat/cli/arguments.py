@@ -162,6 +162,7 @@ WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=
 GROUP = typer.Argument(
     metavar="GROUP", help="The group's alias, or an invitation's number in `smpchat groups`.", autocompletion=groups
 )
+JOINED_GROUP = typer.Argument(metavar="GROUP", help="The group's alias.", autocompletion=groups)
 MEMBER = typer.Argument(
     metavar="MEMBER", help="The member's name, as `smpchat group members` prints it.", autocompletion=members
 )
@@ -205,7 +206,7 @@ FILE_TIMEOUT = typer.Option(
     "--timeout",
     parser=seconds,
     metavar="SECONDS",
-    help="Seconds for the whole transfer (default: until nothing has moved for 20, or for 8 after a relay failed).",
+    help="Seconds for the whole transfer (default: no limit, but it ends when nothing has moved for 20 seconds).",
 )
 TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 PASSPHRASE_FILE = typer.Option(

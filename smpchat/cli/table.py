@@ -38,7 +38,7 @@ COMMANDS = {
     "reply": Entry(_TALK, "Reply to a message."),
     "forward": Entry(_TALK, "Forward a message to another contact."),
     "edit": Entry(_TALK, "Edit one of your messages."),
-    "retract": Entry(_TALK, "Delete messages for both of you, up to 78 hours after sending."),
+    "retract": Entry(_TALK, "Delete messages for everybody, up to 78 hours after sending."),
     "react": Entry(_TALK, "React to a message with an emoji."),
     "listen": Entry(_TALK, "Stay online and print what arrives."),
     "history": Entry(_TALK, "Print a conversation, or the last messages of all contacts."),

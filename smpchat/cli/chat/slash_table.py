@@ -41,9 +41,9 @@ COMMANDS = {
     "/connect": Command("/connect LINK ALIAS", "open a link; ALIAS is your name for them"),
     "/rename": Command("/rename ALIAS", "change this contact's alias"),
     "/groups": Command("/groups", "list groups, and invitations to groups"),
-    "/join": Command("/join N [ALIAS]", "accept the invitation to group N"),
+    "/join": Command("/join N [ALIAS]", "accept invitation N to a group (/groups shows the numbers)"),
     "/members": Command("/members", "list who is in this group"),
-    "/leave": Command("/leave GROUP", "leave this group"),
+    "/leave": Command("/leave GROUP", "leave this group; type its alias to confirm"),
     "/requests": Command("/requests", "list people who want to connect"),
     "/accept": Command("/accept [WHO] [ALIAS]", "accept a request, by its number or name"),
     "/reject": Command("/reject WHO", "reject a request; the sender is not told"),
@@ -53,7 +53,7 @@ COMMANDS = {
     "/quit": Command("/quit", "leave chat (Ctrl-D)"),
 }
 ELSEWHERE = (
-    Command("@WHO TEXT", "send one message to another contact; in a group, @NAME mentions a member"),
+    Command("@WHO TEXT", "send one message to another contact; in a group, any other @NAME mentions a member"),
     Command("//TEXT", "send a text that begins with /"),
     Command("Alt-Enter", "start a new line in the message"),
     Command("Ctrl-Z", "suspend; `fg` comes back"),

@@ -35,12 +35,16 @@ _ONCE_MORE = "Your join and messages are saved; run the same command to continue
 @app.command(epilog=examples("smpchat connect LINK --alias bob -m hello", "xsel | smpchat connect -"))
 def connect(
     context: typer.Context,
-    link: str = typer.Argument(metavar="LINK", help="The link (- reads it from standard input)."),
+    link: str = typer.Argument(
+        metavar="LINK", help="A one-time link, an address or a group's link (- reads it from standard input)."
+    ),
     alias: str | None = typer.Option(
         None, "--alias", metavar="ALIAS", help="Your name for them (asked on a terminal if omitted)."
     ),
     incognito: bool = INCOGNITO,
-    message: list[str] = typer.Option([], "-m", metavar="TEXT", help="A message to send at once; may be repeated."),
+    message: list[str] = typer.Option(
+        [], "-m", metavar="TEXT", help="A message to send at once, not to a group; may be repeated."
+    ),
     wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they answer (no)."),
     timeout: float | None = typer.Option(
         None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from smpchat.chat.errors import InputError
-from smpchat.cli.arguments import GROUP, MEMBER, QR, QR_FILE, WHO, Shown, relays
+from smpchat.cli.arguments import GROUP, JOINED_GROUP, MEMBER, QR, QR_FILE, WHO, Shown, relays
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
@@ -103,7 +103,7 @@ async def _leave(environment: Environment, who: str) -> int:
 @app.command("members", epilog=examples("smpchat group members team", "smpchat group members team --all"))
 def members(
     context: typer.Context,
-    who: str = GROUP,
+    who: str = JOINED_GROUP,
     everybody: bool = typer.Option(False, "--all", help="Also those who left or were removed."),
 ) -> None:
     """List the members of a group."""
@@ -133,7 +133,7 @@ def _members(environment: Environment, who: str, everybody: bool) -> int:
 NAME = typer.Argument(metavar="NAME", help="The group's name, which members see.")
 WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="A greeting for people who join (empty: none).")
 DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="One line about the group (empty: none).")
-_ROLES = "observer (only reads), member, moderator, admin or owner"
+_ROLES = "observer (reads and reacts), member, moderator, admin or owner"
 _LINK_SAVED = "The next command that goes online will make the link; then `smpchat group link` prints it."
 _INVITATION_SAVED = "The next command that goes online sends the invitation."
 _SENT_LATER = "The next command that goes online tells the other members."
@@ -185,7 +185,7 @@ def _create(environment: Environment, name: str, alias: str | None, said: _Said)
 @app.command("invite", epilog=examples("smpchat group invite team bob", "smpchat group invite team bob --role admin"))
 def invite(
     context: typer.Context,
-    who: str = GROUP,
+    who: str = JOINED_GROUP,
     contact: str = WHO,
     role: str = typer.Option("member", "--role", metavar="ROLE", help=f"What the contact may do: {_ROLES}."),
 ) -> None:
@@ -229,8 +229,10 @@ async def _invite(environment: Environment, who: str, contact: str, role: str) -
 @app.command("link", epilog=examples("smpchat group link team", "smpchat group link team --delete"))
 def link(
     context: typer.Context,
-    who: str = GROUP,
-    role: str | None = typer.Option(None, "--role", metavar="ROLE", help="Role of those who join: member or observer."),
+    who: str = JOINED_GROUP,
+    role: str | None = typer.Option(
+        None, "--role", metavar="ROLE", help="Role of those who join: member (the default) or observer."
+    ),
     delete: bool = typer.Option(False, "--delete", help="Delete the link; members who joined with it stay."),
     server: str | None = typer.Option(
         None, "--server", metavar="ADDRESS", help="Relay for this link only.", autocompletion=relays
@@ -312,7 +314,7 @@ async def _delete_link(environment: Environment, who: str) -> int:
 @app.command("role", epilog=examples("smpchat group role team bob admin"))
 def role(
     context: typer.Context,
-    who: str = GROUP,
+    who: str = JOINED_GROUP,
     member: str = MEMBER,
     role: str = typer.Argument(metavar="ROLE", help=f"One of: {_ROLES}."),
 ) -> None:
@@ -328,7 +330,7 @@ def role(
 @app.command("remove", epilog=examples("smpchat group remove team bob"))
 def remove(
     context: typer.Context,
-    who: str = GROUP,
+    who: str = JOINED_GROUP,
     member: str = MEMBER,
     messages: bool = typer.Option(False, "--messages", help="Also delete their messages, for everybody."),
 ) -> None:
@@ -342,8 +344,8 @@ def remove(
 
 
 @app.command("block", epilog=examples("smpchat group block team bob"))
-def block(context: typer.Context, who: str = GROUP, member: str = MEMBER) -> None:
-    """Hide a member's messages from everybody.
+def block(context: typer.Context, who: str = JOINED_GROUP, member: str = MEMBER) -> None:
+    """Hide from everybody what a member writes now and later.
 
     The member is not told, and still sees what others write.
     """
@@ -356,8 +358,8 @@ def block(context: typer.Context, who: str = GROUP, member: str = MEMBER) -> Non
 
 
 @app.command("unblock", epilog=examples("smpchat group unblock team bob"))
-def unblock(context: typer.Context, who: str = GROUP, member: str = MEMBER) -> None:
-    """Show a blocked member's messages to everybody again."""
+def unblock(context: typer.Context, who: str = JOINED_GROUP, member: str = MEMBER) -> None:
+    """Let everybody see again what a member writes now and later."""
 
     def change(service: ChatService) -> tuple[MemberView, str]:
         changed = service.block_member(who, member, blocked=False)
@@ -395,7 +397,7 @@ async def _tell(environment: Environment, service: ChatService) -> None:
 )
 def set_(
     context: typer.Context,
-    who: str = GROUP,
+    who: str = JOINED_GROUP,
     name: str | None = typer.Option(None, "--name", metavar="NAME", help="The group's name, which members see."),
     description: str | None = DESCRIPTION,
     welcome: str | None = WELCOME,
@@ -448,7 +450,7 @@ async def _set(
 @app.command("delete", epilog=examples("smpchat group delete team"))
 def delete(
     context: typer.Context,
-    who: str = GROUP,
+    who: str = JOINED_GROUP,
     yes: bool = typer.Option(
         False,
         "--yes",

@@ -57,8 +57,8 @@ def invite(
         show_default=False,
         help=(
             "How to connect (instant). instant: the person who opens the link can write at once. three-step, standard:"
-            " older ways, for tests; their messages wait until you are online, and standard leaves the reply key out of"
-            " the link."
+            " older ways, for tests; their messages wait until you are online, and standard leaves the key for replies"
+            " out of the link."
         ),
     ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),

@@ -20,7 +20,7 @@ def retract(
     wait: WaitChange | None = WAIT_CHANGE,
     timeout: float | None = TIMEOUT,
 ) -> None:
-    """Delete messages for both of you, up to 78 hours after sending. Example: smpchat retract 12 13"""
+    """Delete messages for everybody, up to 78 hours after sending. Example: smpchat retract 12 13"""
     from smpchat.cli.delivering import deliver_changes
 
     run(

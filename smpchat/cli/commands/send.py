@@ -35,8 +35,8 @@ def send(
         "--timeout",
         parser=seconds,
         metavar="SECONDS",
-        help="Seconds to wait (20). With --file: for the whole transfer (default: until nothing has moved for 20,"
-        " or for 8 after a relay failed).",
+        help="Seconds to wait (20). With --file: for the whole transfer (default: no limit, but it ends when nothing"
+        " has moved for 20 seconds).",
     ),
     anyway: bool = typer.Option(False, "--anyway", help="Send held messages too, although keys have changed."),
 ) -> None:

@@ -415,7 +415,7 @@ def strangers(
         None, metavar="[public|any]", help="public or any (without it: print the setting)."
     ),
 ) -> None:
-    """Choose which relays named by other people may be used: public ones, or any.
+    """Allow relays of other people: public, or any.
 
     A contact request, for example, names the sender's relay, and smpchat connects to it. public: only to relays on the
     public internet. any: also to relays on this computer or in its network.
