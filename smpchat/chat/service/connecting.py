@@ -121,7 +121,7 @@ class ChatService(OwnGroupsProfile):
             alias: How to address the contact. If None it is made up, and once a short link was read made from the name
                 in it.
             texts: The first one travels with the request to an address; the others wait until its owner accepts.
-            hold: With a short link and no alias, our profile does not go out before `name_contact`.
+            hold: With a short link, and no alias or that of a group, our profile does not go out before `name_contact`.
             incognito: The contact is told a made-up name, and never anything else of our profile.
         Raises:
             InputError: The alias cannot be used, or a text is too long.
@@ -152,7 +152,7 @@ class ChatService(OwnGroupsProfile):
             elif isinstance(link, links.InvitationLink):
                 connection_id = agent.join(tx, self.context, link)
             else:
-                held = hold and made_up and isinstance(link, ShortContact)
+                held = hold and isinstance(link, ShortContact) and (made_up or requesting.is_group(link))
                 if requesting.is_group(link):
                     connection_id = self._request_group(tx, link, texts, held=held, hidden=incognito)
                 else:

@@ -81,8 +81,10 @@ def _connect(
     """Join a link. It ends when texts may be sent, or with ``wait`` when the other person has answered.
 
     On a terminal the alias is asked for if none is given. With a short link this happens after it was read, so that the
-    name in it can be offered, and before our profile is sent.
+    name in it can be offered, and before our profile is sent. That a link leads to a group is told before, too.
     """
+    from smpchat.agent.transactions.requesting import is_group
+    from smpchat.agent.wire.links import ContactLink
     from smpchat.agent.wire.pasted import find_link
     from smpchat.agent.wire.short_links import ShortContact, ShortInvitation
     from smpchat.chat.service.given_links import check_link
@@ -95,12 +97,14 @@ def _connect(
         if not environment.is_used():
             raise
         checked = find_link(text)  # the profile may know the relay
-    if alias is None and link != "-" and environment.attended and sys.stdin.isatty():
+    asks = alias is None and link != "-" and environment.attended and sys.stdin.isatty()
+    if isinstance(checked, ShortContact | ContactLink) and is_group(checked) and not asks:
+        if isinstance(checked, ShortContact):
+            return _join_telling(environment, text, alias, texts, wait, patience, incognito=incognito)
+        environment.notice("This link leads to a group.")
+    if asks:
         if isinstance(checked, ShortInvitation | ShortContact):
             return _join_asking(environment, text, texts, wait, patience, incognito=incognito)
-        from smpchat.agent.transactions.requesting import is_group
-        from smpchat.agent.wire.links import ContactLink
-
         what = "group" if isinstance(checked, ContactLink) and is_group(checked) else "contact"
         with contextlib.closing(environment.open()) as service:
             alias = _ask_alias(None, service.free_alias, what)
@@ -155,6 +159,32 @@ def _join_asking(
             tell_own_name(environment, service, contact.connection_id)
         if service.is_held(contact.connection_id):
             contact = _name(environment, service, contact)
+        return running.run_loop(_Joining(environment, service, contact, len(texts), after).run(wait, patience))
+
+
+def _join_telling(
+    environment: Environment,
+    link: str,
+    alias: str | None,
+    texts: Sequence[str],
+    wait: bool,
+    patience: Patience,
+    *,
+    incognito: bool,
+) -> int:
+    """Join by the short link of a group, but say first to which group it leads."""
+    from smpchat.cli.connecting import tell_own_name
+
+    with contextlib.closing(environment.open()) as service:
+        after = service.last_event()
+        contact = service.connect(link, alias, texts, hold=True, incognito=incognito)
+        running.run_loop(_read(environment, service, contact, patience))
+        contact = service.contact_of(contact.connection_id) or contact
+        _introduce(environment, service, contact)
+        if not incognito:
+            tell_own_name(environment, service, contact.connection_id)
+        if service.is_held(contact.connection_id):
+            contact = service.name_contact(contact.connection_id, alias or contact.alias)
         return running.run_loop(_Joining(environment, service, contact, len(texts), after).run(wait, patience))
 
 

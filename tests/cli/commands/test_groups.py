@@ -127,7 +127,17 @@ def test_by_the_link_of_a_group(smpchat: Terminal) -> None:
     assert "cath joined" in smpchat("-p", "bob", "history", "team").stdout
 
     full = smpchat("-p", "dan", "connect", link["link"], "--alias", "team", "--timeout", "3")
-    assert "You have asked to join team." in ok(full).stderr
+    assert ok(full).stderr.index("This link leads to a group.") < full.stderr.index("You have asked to join team.")
+    short = smpchat("-p", "eve", "connect", link["short_link"], "--alias", "hike", "--timeout", "3")
+    words = " ".join(ok(short).stderr.split())
+    assert words.index('This link leads to the group "team".') < words.index("You have asked to join hike.")
+    smpchat.relay.running = False  # nobody can read what the link leads to: so nothing is said to anybody
+    late = smpchat("-p", "fay", "connect", link["short_link"], "--alias", "hike", "--timeout", "1")
+    assert late.code == 3 and "Your join and messages are saved; run the same command to continue." in late.stderr
+    smpchat.relay.running = True
+    ok(smpchat("-p", "fay", "listen", "--timeout", "1"))
+    assert "joining" in smpchat("-p", "fay", "contacts").stdout  # the link was read, and the request still waits
+    assert ok(smpchat("-p", "fay", "connect", link["short_link"], "--alias", "hike", "--timeout", "3")).code == 0
     ok(smpchat("-p", "alice", "group", "link", "team", "--delete"))
     assert "You have no link to this group." in refused(smpchat, "-p", "alice", "group", "link", "team", "--delete")
     settle(smpchat, "alice", "dan")
