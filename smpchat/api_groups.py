@@ -105,6 +105,10 @@ class GroupCalls(FileCalls):
 
         return await self._until(look, timeout, asked.connection)
 
+    def accept_member(self, group: str, member: str, role: str = "member") -> MemberView:
+        """Let in a person who waits for the moderators. Raises `InputError`."""
+        return self._service.accept_member(group, member, role)
+
     def set_member_role(self, group: str, member: str, role: str) -> MemberView:
         """Give a member, by the name in `members`, another role. Raises `InputError`."""
         return self._service.set_member_role(group, member, role)

@@ -226,7 +226,7 @@ TYPES = (
     ObjectType(
         "member",
         "A member of a group.",
-        "`group members`, `group invite`, `group role`, `group remove`, `group block`, `group unblock`",
+        "`group members`, `group invite`, `group accept`, `group role`, `group remove`, `group block`, `group unblock`",
         (
             text("group", "the group's alias"),
             text("name", "the member's name, with a number if several have it; anyone can choose any name"),

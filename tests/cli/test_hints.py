@@ -42,6 +42,7 @@ NAMED_ONLY = {
     "smpchat delete",
     "smpchat group leave",
     "smpchat group link",
+    "smpchat group accept",
     "smpchat group members",
     "smpchat group set",
     "smpchat rotate",

@@ -284,6 +284,7 @@ def _groups(used: Used) -> None:
     used("group", "block", said["crewed"], mila)
     used("group", "unblock", said["crewed"], mila)
     used("group", "set", said["crewed"], "--name", said["retitled"])
+    used("group", "accept", said["crewed"], mila, code=1)
     used("group", "remove", said["crewed"], mila)
     used("group", "delete", said["crewed"])
     used("delete", said["crewed"])

@@ -344,6 +344,7 @@ def _group(run: Script) -> None:
         run.note("listen", ann.seen)
     run("ann", "group", "link", "team", "--delete")
     run("ann", "group", "role", "team", "ben", "observer")
+    run("ann", "group", "accept", "team", "ben", code=1)  # nobody waits
     run("ann", "group", "block", "team", "ben")
     run("ann", "group", "members", "team")
     run("ann", "group", "unblock", "team", "ben")

@@ -65,12 +65,14 @@ class OwnGroupsProfile(GroupsProfile):
         welcome: str | None = None,
         allow: Mapping[str, bool] | None = None,
         disappear: int | None = None,
+        review: bool | None = None,
     ) -> GroupView:
         """Change the given parts of a group's profile for everybody; an empty text deletes that part.
 
         Args:
             allow: Which features of `group_views.FEATURES` members have.
             disappear: Seconds after which new messages disappear; 0: they stay.
+            review: Whether moderators decide about each person who joins by a link.
         Raises:
             InputError: We may not, or something of it cannot be used; nothing changed.
         """
@@ -83,6 +85,12 @@ class OwnGroupsProfile(GroupsProfile):
             number = self._joined(tx, who)
             if allow or disappear is not None:
                 changes["groupPreferences"] = self._preferences(tx, number, allow or {}, disappear)
+            if review is not None:
+                known = self._application.groups.load(tx, number).profile.value.get("memberAdmission")
+                admission = (
+                    {key: said for key, said in known.items() if key != "review"} if isinstance(known, dict) else {}
+                )
+                changes["memberAdmission"] = admission | ({"review": "all"} if review else {}) or None
             self._owner().change_profile(tx, number, changes)
         return self.group(who)
 
@@ -186,6 +194,15 @@ class OwnGroupsProfile(GroupsProfile):
             return self._owner().remove_link(tx, self._joined(tx, who))
 
     # -- members ------------------------------------------------------------------------------------------------------
+
+    def accept_member(self, who: str, member: str, role: str = "member") -> MemberView:
+        """Let in a person who waits for the moderators. Raises `InputError`."""
+        given = _role(role)
+        with self.database.transaction() as tx:
+            number = self._joined(tx, who)
+            found = self._find_member(tx, number, member)
+            self._owner().admit(tx, number, found, given)
+        return self._member_view(who, found)
 
     def set_member_role(self, who: str, member: str, role: str) -> MemberView:
         """Give a member another role. Raises `InputError`."""

@@ -339,7 +339,7 @@ def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None
         case News.MEMBER_JOINED:
             return f"{who} joined"
         case News.MEMBER_REVIEWED:
-            return f"{who} wants to join: a moderator decides, in a SimpleX app"
+            return f"{who} wants to join, and waits for a moderator: `smpchat group accept` lets them in"
         case News.MEMBER_ACCEPTED:
             return f"{who} was let in"
         case News.MEMBER_CONNECTED:

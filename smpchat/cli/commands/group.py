@@ -6,16 +6,16 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpchat.chat.errors import InputError
 from smpchat.cli.arguments import GROUP, JOINED_GROUP, MEMBER, QR, QR_FILE, WHO, Shown, relays
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.group_options import Said, switch
 from smpchat.cli.running import run
 from smpchat.cli.streams import argument_text
 from smpchat.cli.text import quoted, shortened
@@ -150,22 +150,10 @@ def create(
     welcome: str | None = WELCOME,
 ) -> None:
     """Make a group of your own."""
-    run(context, lambda environment: _create(environment, name, alias, _Said(None, description, welcome)))
+    run(context, lambda environment: _create(environment, name, alias, Said(None, description, welcome)))
 
 
-class _Said(NamedTuple):
-    """What a command line says of a group; None: nothing."""
-
-    name: str | None
-    description: str | None
-    welcome: str | None
-
-    def checked(self) -> dict[str, str | None]:
-        """The same, as words; raises `CommandFailed` for bytes that are no text."""
-        return {key: None if text is None else argument_text(text) for key, text in self._asdict().items()}
-
-
-def _create(environment: Environment, name: str, alias: str | None, said: _Said) -> int:
+def _create(environment: Environment, name: str, alias: str | None, said: Said) -> int:
     """Store it; nobody is told anything."""
     import shlex
 
@@ -311,6 +299,25 @@ async def _delete_link(environment: Environment, who: str) -> int:
         return ExitStatus.OK
 
 
+@app.command("accept", epilog=examples("smpchat group accept team dan"))
+def accept(
+    context: typer.Context,
+    who: str = JOINED_GROUP,
+    member: str = MEMBER,
+    role: str = typer.Option("member", "--role", metavar="ROLE", help=f"What the person may do: {_ROLES}."),
+) -> None:
+    """Let in a person who waits for the moderators.
+
+    `group members` shows who waits. `group remove` turns them away.
+    """
+
+    def change(service: ChatService) -> tuple[MemberView, str]:
+        changed = service.accept_member(who, member, role)
+        return changed, f"{shortened(changed.name)}: {changed.role}"
+
+    run(context, lambda environment: _change(environment, who, change))
+
+
 @app.command("role", epilog=examples("smpchat group role team bob admin"))
 def role(
     context: typer.Context,
@@ -410,28 +417,28 @@ def set_(
     disappear: str | None = typer.Option(
         None, "--disappear", metavar="TIME", help="Messages disappear after this time: 30m, 1d, 2w or off."
     ),
+    review: bool | None = typer.Option(
+        None, "--review/--no-review", help="Moderators decide about each person who joins by the link."
+    ),
 ) -> None:
     """Change a group's name, its texts, and what members may do.
 
     direct: members may write to each other privately. fulldelete: a deleted message disappears without a trace.
     history: people who join see the last messages.
     """
-    said = _Said(name, description, welcome)
-    if said == _Said(None, None, None) and not allow and disappear is None:
-        raise typer.BadParameter("say what to change: --name, --description, --welcome, --allow or --disappear.")
-    run(context, lambda environment: _set(environment, who, said, [_switch(each) for each in allow], disappear))
-
-
-def _switch(text: str) -> tuple[str, bool]:
-    """``reactions=off``. Raises `InputError`."""
-    name, _, value = text.partition("=")
-    if value.lower() not in ("on", "off"):
-        raise InputError(f"{text!r} is not a valid choice here.", "Give on or off, such as `--allow reactions=off`.")
-    return name.lower(), value.lower() == "on"
+    said = Said(name, description, welcome)
+    if said == Said(None, None, None) and not allow and disappear is None and review is None:
+        raise typer.BadParameter("say what to change, for example --name, --welcome or --allow.")
+    run(context, lambda environment: _set(environment, who, said, [switch(each) for each in allow], disappear, review))
 
 
 async def _set(
-    environment: Environment, who: str, said: _Said, allowed: list[tuple[str, bool]], disappear: str | None
+    environment: Environment,
+    who: str,
+    said: Said,
+    allowed: list[tuple[str, bool]],
+    disappear: str | None,
+    review: bool | None,
 ) -> int:
     """Change what is given, and tell the members, if they can be told now."""
     from smpchat.chat.wire.durations import parse_duration
@@ -439,7 +446,7 @@ async def _set(
 
     seconds = None if disappear is None else 0 if disappear.lower() == "off" else parse_duration(disappear)
     with closing(environment.open()) as service:
-        service.change_group(who, **said.checked(), allow=dict(allowed), disappear=seconds)
+        service.change_group(who, **said.checked(), allow=dict(allowed), disappear=seconds, review=review)
         changed = service.group(who)
         name = shortened(changed.alias or "")
         show_group(environment, changed, f"{name}: its name is {quoted(changed.name)}. {about_rules(changed)}")

@@ -102,6 +102,25 @@ def test_an_invitation_is_named_by_its_number_and_an_alias_is_one_persons(smpcha
     assert ok(smpchat("-p", "alice", "group", "create", "team")).stdout.startswith("team_2: owner")
 
 
+def test_moderators_let_in_who_came_by_the_link(smpchat: Terminal) -> None:
+    team(smpchat, "bob")
+    ok(smpchat("-p", "alice", "group", "set", "team", "--review"))
+    [link] = ok(smpchat("--json", "-p", "alice", "group", "link", "team")).objects("group-link")
+    ok(smpchat("-p", "cath", "connect", link["short_link"], "--alias", "team", "--timeout", "3"))
+    settle(smpchat, "alice", "cath", "alice")
+    assert members(smpchat, "alice")["cath"] == ("member", "review", "connected")
+    assert "cath wants to join" in smpchat("-p", "alice", "history", "team").stdout
+    assert "cath" not in members(smpchat, "bob")
+    assert groups(smpchat, "cath")[0]["state"] == "review"
+    assert "Only moderators" in refused(smpchat, "-p", "bob", "group", "accept", "team", "alice")
+    assert ok(smpchat("-p", "alice", "group", "accept", "team", "cath")).stdout == "cath: member\n"
+    settle(smpchat, "cath", "bob", "alice", "cath")
+    assert groups(smpchat, "cath")[0]["state"] == "current"
+    assert members(smpchat, "cath")["bob"] == ("member", "current", "connected")
+    assert "Nothing was changed." in refused(smpchat, "-p", "alice", "group", "accept", "team", "cath")
+    ok(smpchat("-p", "alice", "group", "set", "team", "--no-review"))
+
+
 def test_by_the_link_of_a_group(smpchat: Terminal) -> None:
     team(smpchat, "bob")
     [link] = ok(smpchat("--json", "-p", "alice", "group", "link", "team")).objects("group-link")
