@@ -28,14 +28,22 @@ class ExitStatus(IntEnum):
         return status
 
     OK = 0, "ok", "done"
-    INPUT = 1, "refused or failed here", "an argument is invalid, or something failed on this computer"
+    INPUT = (
+        1,
+        "invalid argument, or failed on this computer",
+        "an argument is invalid, or something failed on this computer",
+    )
     USAGE = 2, "not a valid command", "the command line is not a valid command"
     NETWORK = (
         3,
         "relay not reached (nothing is lost)",
         "a relay was not reached; messages are kept, and sent by the next smpchat that goes online",
     )
-    REFUSED = 4, "link used or refused", "the link was used or deleted, or your contact refused"
+    REFUSED = (
+        4,
+        "link used or deleted, or your contact refused",
+        "the link was used or deleted, or your contact refused",
+    )
     VERIFICATION = (
         5,
         "a check failed (code, certificate, file)",

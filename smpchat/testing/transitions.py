@@ -141,9 +141,9 @@ way and every failure.
 
 Other ways through the states:
 
-- **Contact address**: the owner goes from *Publishing* to *Published*. The person who asks is the *initiator* of the
-  new connection: *Preparing*, *Requesting*, *Requested*, then *Answering*, as above. The
-  owner who accepts is the *joiner*.
+- **Contact address**: the owner goes from *Publishing* to *Published*. Then the roles are the other way round: the
+  person who asks sends a new link with the request, and so is the *initiator* of the new connection (*Preparing*,
+  *Requesting*, *Requested*, then *Answering*, as above). The owner, who accepts, is the *joiner*.
 - **Older programs and relays**: where the reply queue is not secured by its sender, the joiner secures it when the
   hello asks for that (*SecuringReply*), and each side waits for a last message of the other (*AwaitingReady*).
 - **Failure and deletion**: a connection that can never be made ends in *Failed*, with the reason; one that the user
@@ -160,7 +160,7 @@ Other ways through the states:
 | three-step | the link has a reply key, but the relay does not let a sender secure the queue |
 | sender-secured | the relay lets a sender secure the queue, but the link has no reply key, as with SimpleX apps |
 | standard | neither: the handshake of old apps and relays |
-| short link | what the link allows is not known yet |
+| short link | a link whose content is at the relay: until it is read, what the link allows is not known |
 | S, D | the tag of the confirmation: the reply queue is secured with the link's reply key (S), or it is not (D) |
 | signed, unsigned | whether the relay was told the sender's key, so that its answer shows whose key the queue has |
 | securable | the queue's sender may secure it (SKEY) |

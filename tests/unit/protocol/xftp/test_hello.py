@@ -72,7 +72,7 @@ def test_another_session_is_refused() -> None:
 
 
 def test_another_leaf_is_refused() -> None:
-    with pytest.raises(IdentityError, match="different certificates"):
+    with pytest.raises(IdentityError, match="another one in its first answer"):
         received(hello(), identity("other").chain[0])
 
 
