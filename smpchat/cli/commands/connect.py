@@ -100,11 +100,11 @@ def _connect(
     asks = alias is None and link != "-" and environment.attended and sys.stdin.isatty()
     if isinstance(checked, ShortContact | ContactLink) and is_group(checked) and not asks:
         if isinstance(checked, ShortContact):
-            return _join_telling(environment, text, alias, texts, wait, patience, incognito=incognito)
+            return _join_held(environment, text, alias, texts, wait, patience, incognito=incognito, asks=False)
         environment.notice("This link leads to a group.")
     if asks:
         if isinstance(checked, ShortInvitation | ShortContact):
-            return _join_asking(environment, text, texts, wait, patience, incognito=incognito)
+            return _join_held(environment, text, None, texts, wait, patience, incognito=incognito, asks=True)
         what = "group" if isinstance(checked, ContactLink) and is_group(checked) else "contact"
         with contextlib.closing(environment.open()) as service:
             alias = _ask_alias(None, service.free_alias, what)
@@ -145,24 +145,7 @@ async def _join(
         return await _Joining(environment, service, contact, len(texts), after).run(wait, patience)
 
 
-def _join_asking(
-    environment: Environment, link: str, texts: Sequence[str], wait: bool, patience: Patience, *, incognito: bool
-) -> int:
-    from smpchat.cli.connecting import tell_own_name
-
-    with contextlib.closing(environment.open()) as service:
-        after = service.last_event()
-        contact = service.connect(link, None, texts, hold=True, incognito=incognito)
-        # two loops: Ctrl-C could not end a question asked inside of one
-        running.run_loop(_read(environment, service, contact, patience))
-        if not incognito:
-            tell_own_name(environment, service, contact.connection_id)
-        if service.is_held(contact.connection_id):
-            contact = _name(environment, service, contact)
-        return running.run_loop(_Joining(environment, service, contact, len(texts), after).run(wait, patience))
-
-
-def _join_telling(
+def _join_held(
     environment: Environment,
     link: str,
     alias: str | None,
@@ -171,21 +154,34 @@ def _join_telling(
     patience: Patience,
     *,
     incognito: bool,
+    asks: bool,
 ) -> int:
-    """Join by the short link of a group, but say first to which group it leads."""
+    """Join by a short link, but read it first, and say what it leads to before anything is sent.
+
+    Args:
+        asks: The person chooses the alias then.
+    """
     from smpchat.cli.connecting import tell_own_name
 
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
         contact = service.connect(link, alias, texts, hold=True, incognito=incognito)
+        # two loops: Ctrl-C could not end a question asked inside of one
         running.run_loop(_read(environment, service, contact, patience))
-        contact = service.contact_of(contact.connection_id) or contact
-        _introduce(environment, service, contact)
         if not incognito:
             tell_own_name(environment, service, contact.connection_id)
         if service.is_held(contact.connection_id):
-            contact = service.name_contact(contact.connection_id, alias or contact.alias)
+            contact = service.contact_of(contact.connection_id) or contact
+            _introduce(environment, service, contact)
+            _welcome(environment, service, contact)
+            name = _name if asks else _take_name
+            contact = name(environment, service, contact)
         return running.run_loop(_Joining(environment, service, contact, len(texts), after).run(wait, patience))
+
+
+def _take_name(_: Environment, service: ChatService, contact: Contact) -> Contact:
+    """The alias that was given, or else the name in the link."""
+    return service.name_contact(contact.connection_id, contact.alias)
 
 
 async def _read(environment: Environment, service: ChatService, contact: Contact, patience: Patience) -> int:
@@ -213,9 +209,6 @@ def _name(environment: Environment, service: ChatService, contact: Contact) -> C
     """Let the person choose the alias; at the end of input it is the name in the link."""
     from smpchat.agent.machines.handshake_states import Role
 
-    contact = service.contact_of(contact.connection_id) or contact
-    _introduce(environment, service, contact)
-    _welcome(environment, service, contact)
     what = "group" if service.leads_to_group(contact.connection_id) else "contact"
     if service.state(contact.connection_id).role == Role.INITIATOR:
         environment.notice(f"Nothing is sent until you give this {what} a name.")
