@@ -308,6 +308,7 @@ TYPES = (
             text("reason", "a sentence: why it failed", optional=True),
             text("sender", "who wrote it, if the contact is a business or group", optional=True),
             flag("group", "the contact is a group", optional=True),
+            text("via", "the member who passed it on and could change it; missing once proven", optional=True),
             number("delivered_to", "to a group: members who have it", optional=True),
             number("members", "to a group: members to whom it was sent directly", optional=True),
             text("command", "the keyword, if your profile is a bot and the text is one of its commands", optional=True),

@@ -230,3 +230,36 @@ def test_who_needs_a_relay_is_the_group(tmp_path: Path) -> None:
             await team.heard("alice is away")
 
     run_jumping(main)
+
+
+def test_what_is_passed_on_says_by_whom_until_it_is_proven(tmp_path: Path) -> None:
+    """History, and what two members say before they are connected, is the host's word."""
+
+    async def main() -> None:
+        team = Team(tmp_path, NAMES[:3])
+        alice, bob, carol = (team[name] for name in NAMES[:3])
+        async with AsyncExitStack() as stack:
+            await team.start(stack)
+            alice.service.create_group("team")
+            alice.service.make_group_link("team")
+            await alice.until(lambda s: bool((link := s.group_link("team")) and link.full))
+            found = alice.service.group_link("team")
+            assert found is not None
+            await bob.do(lambda s: s.connect(found.full or "", None))
+            await bob.until(lambda s: bool(s.groups()) and len(connected(s)) == 1)
+            await team.say("bob", "before carol")
+            await alice.until(lambda s: ("bob", "before carol") in texts_of(s))
+            async with bob.away():
+                await carol.do(lambda s: s.connect(found.full or "", None))
+                await carol.until(lambda s: bool(s.groups()) and ("bob", "before carol") in texts_of(s))
+                await team.say("carol", "hello")
+                await alice.until(lambda s: ("carol", "hello") in texts_of(s))
+            past = next(m for m in carol.service.history("team") if m.text == "before carol")
+            assert (past.sender, past.via) == ("bob", "alice")
+            await bob.until(lambda s: ("carol", "hello") in texts_of(s) and len(connected(s)) == 2)
+            await bob.until(lambda s: [m.via for m in s.history("team") if m.text == "hello"] == [None])
+            await team.say("bob", "straight")
+            await carol.until(lambda s: ("bob", "straight") in texts_of(s))
+            assert [m.via for m in carol.service.history("team") if m.text == "straight"] == [None]
+
+    run_jumping(main)

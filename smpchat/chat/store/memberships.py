@@ -114,3 +114,20 @@ def copies(tx: sqlite3.Connection, message_id: int) -> dict[str, int]:
     """How many copies of a message have which status."""
     rows = tx.execute("SELECT status, count(*) FROM group_copies WHERE message_id = ? GROUP BY status", (message_id,))
     return {row[0]: row[1] for row in rows}
+
+
+def delivered(tx: sqlite3.Connection, message_id: int) -> tuple[int, int] | None:
+    """How many members have a message, of how many it goes to straight; None for one that has no copies."""
+    found = copies(tx, message_id)
+    return (found.get("delivered", 0), sum(found.values())) if found else None
+
+
+def via(tx: sqlite3.Connection, message_id: int) -> str | None:
+    """Who passed a message on, and may have changed it; None if its author's own copy came."""
+    query = "SELECT group_id, forwarder FROM group_messages WHERE message_id = ? AND forwarder IS NOT NULL"
+    found = tx.execute(query, (message_id,)).fetchone()
+    if found is None:
+        return None
+    from smpchat.chat.store import member_names  # few messages are passed on
+
+    return member_names.name(tx, found["group_id"], found["forwarder"])

@@ -132,6 +132,7 @@ class Message(Record):
         file: The file that belongs to it.
         group: The contact is a group, and ``sender`` one of its members.
         copies: To a group: how many members have it, of how many it goes to straight.
+        via: The member of the group who passed it on, and may have changed it; None once its author's own copy came.
     """
 
     id: int
@@ -165,6 +166,7 @@ class Message(Record):
     file: files.FileView | None = None
     group: bool = False
     copies: tuple[int, int] | None = None
+    via: str | None = None
 
 
 # -- contacts ---------------------------------------------------------------------------------------------------------
@@ -361,15 +363,9 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         # A file has a note in its message, but for those of before files could be received.
         file=files.view(tx, row["id"]) if row["note"] else None,
         group=row["connection_id"] < 0,
-        copies=_copies(tx, row),
+        copies=memberships.delivered(tx, row["id"]) if row["connection_id"] < 0 else None,
+        via=memberships.via(tx, row["id"]) if row["connection_id"] < 0 else None,
     )
-
-
-def _copies(tx: sqlite3.Connection, row: sqlite3.Row) -> tuple[int, int] | None:
-    if row["connection_id"] > 0 or row["direction"] != Direction.SENT:
-        return None
-    found = memberships.copies(tx, row["id"])
-    return (found.get(MessageStatus.DELIVERED, 0), sum(found.values())) if found else None
 
 
 def _quoted(row: sqlite3.Row) -> Quoted | None:

@@ -58,6 +58,8 @@ def message_fields(message: Message) -> dict[str, Any]:
         fields["sender"] = message.sender
     if message.group:
         fields["group"] = True
+    if message.via is not None:
+        fields["via"] = message.via
     if message.copies is not None:
         fields["delivered_to"], fields["members"] = message.copies
     if message.command is not None:
@@ -196,8 +198,9 @@ def _marks(message: Message) -> str:
     # in a group it stands in front of the colon
     passed_on = message.sender is not None and not message.group
     sender = f"[from {_unbracketed(shortened(message.sender or ''))}]" if passed_on else ""
+    via = f"[via {_unbracketed(shortened(message.via))}]" if message.via is not None else ""
     forwarded = "[forwarded]" if message.forwarded else ""
-    return " ".join(filter(None, (sender, forwarded, printable(message.note))))
+    return " ".join(filter(None, (sender, via, forwarded, printable(message.note))))
 
 
 def _unbracketed(name: str) -> str:
