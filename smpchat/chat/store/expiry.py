@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 
 from smpchat.agent.store.erasure import empty_log
-from smpchat.chat.store import files, searching
+from smpchat.chat.store import files, memberships, searching
 from smpchat.encoding.record import Record
 
 KEPT_IDS = 1_000
@@ -93,6 +93,7 @@ def sweep(tx: sqlite3.Connection, message_id: int) -> None:
 def _forget_words(tx: sqlite3.Connection, message_id: int) -> None:
     searching.forget(tx, message_id)
     files.drop(tx, message_id)
+    memberships.message_gone(tx, message_id)
     empty_log(tx)
     tx.execute("UPDATE messages SET quoted_id = NULL, quoted_text = NULL WHERE quoted_id = ?", (message_id,))
     tx.execute(

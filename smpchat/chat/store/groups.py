@@ -399,22 +399,6 @@ def proven(tx: sqlite3.Connection, message_id: int) -> None:
     tx.execute("UPDATE group_messages SET forwarder = NULL WHERE message_id = ?", (message_id,))
 
 
-def gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> None:
-    """Keep of a message only that it existed, so that an edit does not bring it back."""
-    heard(tx, group_id, author, shared_id, None)
-    key = (group_id, author, shared_id)
-    tx.execute("UPDATE group_heard SET gone = 1 WHERE group_id = ? AND author = ? AND shared_id = ?", key)
-    tx.execute("DELETE FROM group_messages WHERE group_id = ? AND author = ? AND shared_id = ?", key)
-    tx.execute("DELETE FROM group_reactions WHERE group_id = ? AND author = ? AND shared_id = ?", key)
-
-
-def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
-    """The same for a message by its number."""
-    row = tx.execute("SELECT * FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
-    if row is not None:
-        gone(tx, row["group_id"], MemberId(row["author"]), row["shared_id"])
-
-
 def is_gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> bool:
     """Whether a message existed here, but nothing else of it is kept."""
     row = _heard(tx, group_id, author, shared_id)

@@ -73,6 +73,21 @@ def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
     return None if row is None else int(row["id"])
 
 
+def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
+    """Before a message's row goes: keep of a group's only that it existed, so that no edit brings it back."""
+    row = tx.execute("SELECT * FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
+    if row is None:
+        return
+    key = (row["group_id"], row["author"], row["shared_id"])
+    tx.execute(
+        "INSERT INTO group_heard (group_id, author, shared_id, gone) VALUES (?, ?, ?, 1)"
+        " ON CONFLICT DO UPDATE SET gone = 1",
+        key,
+    )
+    for table in ("group_messages", "group_reactions"):  # names are our own
+        tx.execute(f"DELETE FROM {table} WHERE group_id = ? AND author = ? AND shared_id = ?", key)
+
+
 def become_group(tx: sqlite3.Connection, contact_id: int, group_id: int) -> None:
     """A contact is the conversation of a group from now on."""
     tx.execute("UPDATE contacts SET connection_id = ?, chat_version = NULL WHERE id = ?", (-group_id, contact_id))

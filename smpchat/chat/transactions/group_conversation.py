@@ -64,9 +64,7 @@ class GroupConversation:
         assert group is not None
         contact = records.contact_of(tx, connection_id)
         if contact is None:
-            alias = naming.free_alias(tx, group.profile.name)
-            records.insert_contact(tx, -group_id, alias, confirmed=True)
-            contact = records.contact(tx, alias)
+            contact = self._new_contact(tx, group_id, naming.free_alias(tx, group.profile.name))
         else:
             groups.save_incognito(tx, group_id, incognito.name(tx, connection_id))
             memberships.become_group(tx, contact.id, group_id)
@@ -76,25 +74,29 @@ class GroupConversation:
         if group.business is not None:
             records.mark_business(tx, contact.id)
             self._line(tx, contact, "several people there may read your messages and answer you")
-        groups.attach(tx, group_id, contact.id)
         for message_id, shared_id in lines.own_ids(tx, contact.id):  # written to a business before it answered
             groups.add_message(tx, group_id, message_id, group.own.id, shared_id)
-        self._save_profile(tx, contact.id, group.profile)
-        profiles.save_told(tx, contact.id, digest(self.profile(tx, group_id)))
-        publish(tx, events.ContactChanged(self._contact(tx, group_id).alias))
+        self._attach(tx, group_id, contact, group.profile)
 
     def founded(self, tx: sqlite3.Connection, group_id: int, alias: str | None = None) -> str:
         """A group of ours gets its conversation; the alias, made from the group's name unless one is given."""
         group = groups.load(tx, group_id)
         assert group is not None
-        alias = alias or naming.free_alias(tx, group.profile.name)
+        contact = self._new_contact(tx, group_id, alias or naming.free_alias(tx, group.profile.name))
+        self._attach(tx, group_id, contact, group.profile)
+        return contact.alias
+
+    @staticmethod
+    def _new_contact(tx: sqlite3.Connection, group_id: int, alias: str) -> Contact:
         records.insert_contact(tx, -group_id, alias, confirmed=True)
-        contact = records.contact(tx, alias)
+        return records.contact(tx, alias)
+
+    def _attach(self, tx: sqlite3.Connection, group_id: int, contact: Contact, profile: GroupProfile) -> None:
+        """The contact is the group's; what the members are told of us is noted, and whoever follows is told."""
         groups.attach(tx, group_id, contact.id)
-        self._save_profile(tx, contact.id, group.profile)
+        self._save_profile(tx, contact.id, profile)
         profiles.save_told(tx, contact.id, digest(self.profile(tx, group_id)))
-        publish(tx, events.ContactChanged(alias))
-        return alias
+        publish(tx, events.ContactChanged(self._contact(tx, group_id).alias))
 
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
         """One of them, in the store."""
@@ -115,11 +117,11 @@ class GroupConversation:
                 self._prove(tx, group_id, author, shared_id, post)
             case effects.Change():
                 self._change(tx, group_id, contact, effect)
-            case effects.Remove(author, shared_id, by, whole):
-                self._remove(tx, group_id, contact, groups.find_message(tx, group_id, author, shared_id), by, whole)
-            case effects.RemoveAll(author, by, whole):
+            case effects.Remove(author, shared_id, whole=whole):
+                self._remove(tx, contact, groups.find_message(tx, group_id, author, shared_id), whole)
+            case effects.RemoveAll(author, whole=whole):
                 for message_id in groups.messages_of(tx, group_id, author):
-                    self._remove(tx, group_id, contact, message_id, by, whole)
+                    self._remove(tx, contact, message_id, whole)
             case effects.React(author, shared_id, by, emoji, add):
                 if groups.react(tx, group_id, author, shared_id, by, emoji, add=add):
                     self._reacted(tx, group_id, contact, author, shared_id)
@@ -132,7 +134,7 @@ class GroupConversation:
                 self._tell(tx, group_id, contact, effect)
             case effects.DirectOffer(member, link):
                 name = member_names.name(tx, group_id, member)
-                self._line(tx, contact, f"{_short(name)} invites you to write privately, with this link: {link}")
+                self._line(tx, contact, f"{short_name(name)} invites you to write privately, with this link: {link}")
 
     # -- what members write -------------------------------------------------------------------------------------------
 
@@ -142,7 +144,7 @@ class GroupConversation:
         own = groups.own_id(tx, group_id)
         if show.scope is not None and show.scope != own:
             # What members write to moderators must not stand among what all can read.
-            who = _short(member_names.name(tx, group_id, show.author))
+            who = short_name(member_names.name(tx, group_id, show.author))
             self._line(tx, contact, f"{who} wrote to the moderators: smpchat does not show that yet")
             return
         message = said(show.post, show.shared_id)
@@ -150,7 +152,7 @@ class GroupConversation:
             return
         sender = member_names.name(tx, group_id, show.author)
         if show.hidden is Hidden.FEATURE:
-            self._line(tx, contact, f"{_short(sender)} sent something that this group does not allow")
+            self._line(tx, contact, f"{short_name(sender)} sent something that this group does not allow")
             return
         message_id = records.insert_message(
             tx,
@@ -198,8 +200,7 @@ class GroupConversation:
         return Quoted(original, direction, message.quote.text, sender=sender)
 
     def _prove(self, tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, post: Post) -> None:
-        message_id = groups.find_message(tx, group_id, author, shared_id)
-        message = None if message_id is None else records.message(tx, message_id)
+        message = self._message(tx, group_id, author, shared_id)
         if message is None:
             return
         groups.proven(tx, message.id)
@@ -213,8 +214,7 @@ class GroupConversation:
 
     def _change(self, tx: sqlite3.Connection, group_id: int, contact: Contact, change: effects.Change) -> None:
         edit = change.edit
-        message_id = groups.find_message(tx, group_id, change.author, edit.original)
-        original = None if message_id is None else records.message(tx, message_id)
+        original = self._message(tx, group_id, change.author, edit.original)
         text = said(Post(edit.content), edit.original)
         if original is None or text is None:
             return
@@ -223,27 +223,16 @@ class GroupConversation:
         update = MessageUpdate(edit.original, text.text, edit.live, content=text.content)
         hearing.edit_message(tx, contact, original, update, self._now())
 
-    def _remove(
-        self,
-        tx: sqlite3.Connection,
-        group_id: int,
-        contact: Contact,
-        message_id: int | None,
-        by: MemberId,
-        whole: bool,
-    ) -> None:
+    def _remove(self, tx: sqlite3.Connection, contact: Contact, message_id: int | None, whole: bool) -> None:
         message = None if message_id is None else records.message(tx, message_id)
         if message is None or message.deleted:
             return
         hearing.take_back(tx, contact, message, whole=whole)
-        if whole:
-            groups.message_gone(tx, message.id)
 
     def _reacted(
         self, tx: sqlite3.Connection, group_id: int, contact: Contact, author: MemberId, shared_id: str
     ) -> None:
-        message_id = groups.find_message(tx, group_id, author, shared_id)
-        message = None if message_id is None else records.message(tx, message_id)
+        message = self._message(tx, group_id, author, shared_id)
         if message is None or message.deleted:
             return
         count_reactions(tx, group_id, message.id, author, shared_id)
@@ -311,6 +300,7 @@ def digest(profile: Profile) -> bytes:
 
 
 def count_reactions(tx: sqlite3.Connection, group_id: int, message_id: int, author: MemberId, shared_id: str) -> None:
+    """Show with a message how many members have put which reaction on it."""
     own = groups.own_id(tx, group_id)
     counted: dict[tuple[Direction, str], int] = {}
     for by, emoji in groups.reactions(tx, group_id, author, shared_id):
@@ -319,14 +309,10 @@ def count_reactions(tx: sqlite3.Connection, group_id: int, message_id: int, auth
     changes.set_reactions(tx, message_id, counted)
 
 
-def _short(name: str) -> str:
-    return short_name(name)
-
-
 def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None:
     """The text of a line; None for news that only `group members` shows."""
-    who = "" if tell.member is None else _short(name(tell.member))
-    by = "" if tell.by is None else _short(name(tell.by))
+    who = "" if tell.member is None else short_name(name(tell.member))
+    by = "" if tell.by is None else short_name(name(tell.by))
     match tell.news:
         case News.JOINED:
             return "you joined the group"
@@ -355,7 +341,7 @@ def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None
         case News.ROLE:
             return f"{by} gave {who} the role {_role(tell.role)}"
         case News.RENAMED:
-            return f"{_short(tell.before or '')} is now called {who}"
+            return f"{short_name(tell.before or '')} is now called {who}"
         case News.CHANGED:
             return f"{by} changed the group's name, picture, texts or rules"
         case News.REMOVED:

@@ -20,6 +20,7 @@ from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.changes import SentChange
 from smpchat.chat.transactions.group_conversation import count_reactions, digest, groups_of
 from smpchat.chat.transactions.submitting import new_id
+from smpchat.chat.wire.alias import fold
 from smpchat.chat.wire.bodies import MAX_JSON
 from smpchat.chat.wire.content import PLAIN, Content, text_content
 from smpchat.chat.wire.group_encoding import encode_group_event
@@ -52,7 +53,7 @@ class GroupTalk:
         self._check_links(text)
         quote = None if reply_to is None else self._quotation(reply_to)
         post = Post(text_content(text), quote=quote, forwarded=forwarded, mentions=self._mentions(text))
-        self._check_room(replace(post, ttl=self.group.profile.disappear_after, scope=self.scope), text)
+        self.check_room(replace(post, ttl=self.group.profile.disappear_after, scope=self.scope), text)
         quoted = None
         if reply_to is not None:
             quoted = Quoted(reply_to.id, reply_to.direction, reply_to.text, sender=reply_to.sender)
@@ -126,9 +127,9 @@ class GroupTalk:
             raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
         assert original.shared_id is not None
         self._check_links(text)
-        scope = scope_of(self.group, None)
+        scope = self.scope
         edit = Edit(original.shared_id, text_content(text), original.ttl, mentions=self._mentions(text), scope=scope)
-        self._check_room(edit, text)
+        self.check_room(edit, text)
         changes.edit(self.tx, original.id, text, edited=True, live=False)
         return self.change(original, edit, events.Change.EDITED)
 
@@ -141,15 +142,14 @@ class GroupTalk:
                 f"Message {original.id} is not yours, and you may not delete what others wrote in this group.",
                 "Ask a moderator or admin of the group to delete it.",
             )
-        deletion = Deletion(shared_id, None if mine else author, scope_of(self.group, None))
+        deletion = Deletion(shared_id, None if mine else author, self.scope)
         sent = self.change(original, deletion, events.Change.DELETED)
         whole = self.group.profile.allows(Feature.FULL_DELETE, self.group.own.role)
         changes.delete(self.tx, original.id)
         left = records.message(self.tx, original.id)
         if whole and left is not None:
             changes.erase(self.tx, left)
-            groups.gone(self.tx, self.group_id, author, shared_id)
-        return SentChange(sent.id, sent.message_id, sent.status, sent.reason, left)
+        return replace(sent, message=left)
 
     def react(self, original: Message, emoji: str, *, add: bool) -> SentChange:
         """Put or remove a reaction of ours."""
@@ -161,16 +161,15 @@ class GroupTalk:
             have = "already has a" if add else "has no"
             raise InputError(f"Message {original.id} {have} {emoji} from you.", "Nothing was changed.")
         count_reactions(self.tx, self.group_id, original.id, author, shared_id)
-        reaction = Reaction(shared_id, author, emoji, add, scope_of(self.group, None))
+        reaction = Reaction(shared_id, author, emoji, add, self.scope)
         return self.change(original, reaction, events.Change.REACTION)
 
     def change(self, original: Message, event: GroupEvent, change: events.Change) -> SentChange:
         """Send a change of a message to everybody. Raises `InputError`."""
         sent = changes.insert_sent(self.tx, original.id, self.contact.id)
-        self._groups.say(self.tx, self.group_id, event, scope_of(self.group, None), refer=lambda _: sent.reference)
+        self._groups.say(self.tx, self.group_id, event, self.scope, refer=lambda _: sent.reference)
         publish(self.tx, events.MessageChanged(original.id, self.contact.alias, change, Direction.SENT))
-        found = records.message(self.tx, original.id)
-        return SentChange(sent.id, sent.message_id, sent.status, sent.reason, found)
+        return replace(sent, message=records.message(self.tx, original.id))
 
     def _author(self, message: Message) -> tuple[MemberId, str]:
         found = groups.author_of(self.tx, message.id)
@@ -194,8 +193,10 @@ class GroupTalk:
         names = [match.group(1) for match in _MENTION().finditer(text)]
         if not names:
             return ()
-        by_name = {name.casefold(): member for member, name in member_names.all_of(self.tx, self.group_id).items()}
-        found = {name: by_name[name.casefold()] for name in names if name.casefold() in by_name}
+        by_name = {fold(name): member for member, name in member_names.all_of(self.tx, self.group_id).items()}
+        # A point or a hyphen may end the sentence instead of the name.
+        spelled = [name if fold(name) in by_name else name.rstrip(".-") for name in names]
+        found = {name: by_name[fold(name)] for name in spelled if fold(name) in by_name}
         return tuple(Mention(name, MemberId(member)) for name, member in list(found.items())[:MAX_MENTIONS])
 
     def _check_links(self, text: str) -> None:
@@ -207,7 +208,8 @@ class GroupTalk:
                 "Nothing was sent: this group does not allow SimpleX links from you.", "Leave out the link."
             )
 
-    def _check_room(self, event: GroupEvent, text: str) -> None:
+    def check_room(self, event: GroupEvent, text: str) -> None:
+        """Raises `TextTooLong` if the event does not fit into a message."""
         size = len(encode_group_event(event, new_id(self._context)))
         if size > MAX_JSON:
             raise TextTooLong(size - MAX_JSON, max(0, len(text.encode()) - (size - MAX_JSON)))
