@@ -15,7 +15,8 @@ from smpchat.agent.machines.delivery import Integrity
 from smpchat.chat.errors import InputError
 from smpchat.chat.machines.group_states import LINKS_PER_MINUTE, MAX_MEMBERS
 from smpchat.chat.service.connecting import ChatService
-from smpchat.chat.store import groups
+from smpchat.chat.store import expiry, groups
+from smpchat.chat.transactions.group_talk import GroupTalk
 from smpchat.testing.loop import run_jumping
 from tests.faults.people import START, CrashPlan
 from tests.faults.teams import Team, connected, is_connected
@@ -261,5 +262,68 @@ def test_what_is_passed_on_says_by_whom_until_it_is_proven(tmp_path: Path) -> No
             await team.say("bob", "straight")
             await carol.until(lambda s: ("bob", "straight") in texts_of(s))
             assert [m.via for m in carol.service.history("team") if m.text == "straight"] == [None]
+
+    run_jumping(main)
+
+
+@pytest.mark.parametrize("how", ["deleted", "disappeared"])
+def test_what_is_gone_for_good_is_not_brought_back_by_an_edit(tmp_path: Path, how: str) -> None:
+    async def main() -> None:
+        team = Team(tmp_path, NAMES[:2])
+        async with AsyncExitStack() as stack:
+            await team.start(stack)
+            await team.form_by_link()
+            alice, bob = team["alice"].service, team["bob"].service
+            alice.change_group("team", allow={"fulldelete": True})
+            await team["bob"].until(lambda s: "fulldelete" in s.group("team").allows)
+            mine = alice.send("team", "for a while")
+            await team["bob"].until(lambda s: ("alice", "for a while") in texts_of(s))
+            theirs = next(m for m in bob.history("team") if m.text == "for a while")
+            if how == "deleted":
+                alice.retract(mine.id)
+                await team["bob"].until(lambda s: ("alice", "for a while") not in texts_of(s))
+            else:
+                with bob.database.transaction() as tx:
+                    expiry.remove(tx, theirs.id)
+            place = groups.load(bob.database.connection, 1)
+            assert place is not None
+            to_host = groups.connection_of(bob.database.connection, 1, place.host)
+            assert to_host is not None
+            params = {"msgId": theirs.shared_id, "content": {"type": "text", "text": "back again"}}
+            late = {"v": "1-16", "msgId": "bGF0ZWVkaXQ=", "event": "x.msg.update", "params": params}
+            with bob.database.transaction() as tx:
+                body = json.dumps(late).encode()
+                bob.context.application.message_received(tx, to_host, body, int(START), Integrity.OK)
+            assert texts_of(bob) == []
+
+    run_jumping(main)
+
+
+def test_mentions_end_where_the_name_does(tmp_path: Path) -> None:
+    async def main() -> None:
+        team = Team(tmp_path, NAMES[:2])
+        async with AsyncExitStack() as stack:
+            await team.start(stack)
+            await team.form_by_link()
+            bobs = next(iter(groups.load(team["alice"].service.database.connection, 1).members))  # type: ignore[union-attr]
+            service = team["alice"].service
+            with service.database.transaction() as tx:
+                talk = GroupTalk(tx, service.context, service.contact("team").contact)
+                for text in ("hi @bob", "hi @Bob.", "@bob, look", "ask @bob-", "(@bob)"):
+                    assert [m.member for m in talk._mentions(text)] == [bobs], text
+                assert talk._mentions("a@bob and @nobody.") == ()
+
+    run_jumping(main)
+
+
+def test_a_file_for_nobody_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        team = Team(tmp_path, NAMES[:1])
+        async with AsyncExitStack() as stack:
+            await team.start(stack)
+            (tmp_path / "a.txt").write_text("a")
+            team["alice"].service.create_group("team")
+            with pytest.raises(InputError, match="nobody else is in this group"):
+                team["alice"].service.look_at_file("team", tmp_path / "a.txt")
 
     run_jumping(main)

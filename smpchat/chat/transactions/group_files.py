@@ -47,6 +47,8 @@ def check(talk: GroupTalk, media: Media, name: str, size: int, text: str, *, for
     group = talk.group
     if not group.profile.allows(Feature.FILES, group.own.role):
         raise InputError("Nothing was sent: this group does not allow files from you.", "Send a text instead.")
+    if not recipients(group, talk.scope):
+        raise InputError("Nothing was sent: nobody else is in this group yet.", "Send it once somebody has joined.")
     voice = group.profile.allows(Feature.VOICE, group.own.role)
     invitation, size_of = invitation_params(FileInvitation(name, size)), 0
     for content in media.contents(whole(text)):
@@ -94,18 +96,13 @@ def describe(
     """Tell each member where the file is; the change is the last part. Raises `InputError`, `AgentError`."""
     talk, texts = GroupTalk(tx, context, contact), json.loads(file.description)
     shared_id, change = message.shared_id or "", changes.insert_sent(tx, message.id, contact.id)
-    members = recipients(talk.group, talk.scope)
-    straight = [member for member in members if member.link is Link.CONNECTED]
-    for number, member in enumerate(straight or members):
-        parts = _parts(shared_id, texts[number % len(texts)])
-        for part in parts[:-1]:
+    # First those who are connected: the change is done when one of them can fetch the file, if there is one.
+    members = sorted(recipients(talk.group, talk.scope), key=lambda member: member.link is not Link.CONNECTED)
+    for number, member in enumerate(members):
+        *parts, last = _parts(shared_id, texts[number % len(texts)])
+        for part in parts:
             talk.tell(member.id, part)
-        talk.tell(member.id, parts[-1], change.reference)
-    # Who is not connected is described it by the host, or once it is: by a description of its own if there is one.
-    for number, member in enumerate(members if straight else ()):
-        if member.link is not Link.CONNECTED:
-            for part in _parts(shared_id, texts[(len(straight) + number) % len(texts)]):
-                talk.tell(member.id, part)
+        talk.tell(member.id, last, change.reference if member.link is members[0].link else None)
     return change
 
 
@@ -130,9 +127,7 @@ def new_caption(talk: GroupTalk, file: MessageFile, original: Message, text: str
     read = read_content(content, invitation_params(FileInvitation(file.name, file.size)))
     assert read is not None
     edit = Edit(original.shared_id or "", content, original.ttl, scope=talk.scope)
-    size = len(encode_group_event(edit, _ID))
-    if size > MAX_JSON:
-        raise TextTooLong(size - MAX_JSON, max(0, len(text.encode()) - size + MAX_JSON))
+    talk.check_room(edit, text)
     files.set_content(talk.tx, file.message_id, content)
     changes.edit(talk.tx, original.id, read[0], edited=True, live=False, content=read[1])
     return talk.change(original, edit, events.Change.EDITED)
