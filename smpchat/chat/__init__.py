@@ -1,4 +1,4 @@
-"""What users mean: profiles, contacts under their alias, messages with a status, and the service around them.
+"""The chat layer: profiles, contacts with their aliases, messages with their status, and the service that uses them.
 
 Errors::
 

@@ -42,9 +42,9 @@ class Saying(Record):
     """A member says something.
 
     Attributes:
-        shared_id: Its id.
+        shared_id: The id of the message; None if it has none.
         said_at: POSIX seconds, not later than now.
-        forwarder: Who passed it on; None for its author's own copy.
+        forwarder: The member who passed it on; None for the author's own copy.
     """
 
     by: Member
@@ -55,7 +55,7 @@ class Saying(Record):
 
 
 class _Nobodys(Record):
-    """It belongs to a support chat that we may not see."""
+    """The message belongs to a support chat that we may not see."""
 
     why: str
 
@@ -69,7 +69,8 @@ def wrote(group: Group, saying: Saying, post: Post) -> Step:
         return group, (Refused("x.msg.new", scope.why),)
     if scope is None and not may(Deed.WRITE, by.role):
         return group, (Refused("x.msg.new", "from somebody who may not write"),)
-    # Nothing disappears in a group that does not want it; what is passed on may be of a time when it did.
+    # Nothing disappears in a group without disappearing messages. Passed-on messages may be from a time when the group
+    # had them.
     timed = saying.forwarder is not None or group.profile.disappear_after is not None
     hidden, moderator = _hidden(group, saying, post, scope)
     ttl = post.ttl if timed else None
@@ -109,7 +110,7 @@ def holds_link(text: str) -> bool:
 
 
 def edited(group: Group, saying: Saying, edit: Edit) -> Step:
-    """``x.msg.update``: only the author can edit. If we do not have the message, the edit stands in its place."""
+    """``x.msg.update``: only the author can edit. If we do not have the message, the edit is shown as the message."""
     by = saying.by
     if saying.known.gone:
         return group, (Refused("x.msg.update", "of a message that was deleted"),)
@@ -140,7 +141,7 @@ def took_back(group: Group, saying: Saying, deletion: Deletion) -> Step:
     if author != by.id:
         target = group.find(author)
         if not may(Deed.MODERATE, by.role, target.role if target else None):
-            return group, (Refused("x.msg.del", "of another's message, from somebody who may not"),)
+            return group, (Refused("x.msg.del", "of somebody else's message, from somebody who may not"),)
     elif item is not None and deletion.author is None and saying.said_at > item.said_at + DELETABLE:
         return group, (Refused("x.msg.del", "too late"),)
     if item is None:
@@ -153,11 +154,11 @@ def reacted(group: Group, saying: Saying, reaction: Reaction) -> Step:
     """``x.msg.react``."""
     item = saying.known.item
     if reaction.author is None:
-        return group, (Refused("x.msg.react", "not said to whose message"),)
+        return group, (Refused("x.msg.react", "without the author of the message"),)
     if not group.profile.allows(Feature.REACTIONS, saying.by.role):
         return group, (Refused("x.msg.react", "which the group does not allow"),)
     if saying.known.gone or (reaction.add and item is not None and item.reactions >= MAX_REACTIONS):
-        return group, (Refused("x.msg.react", "one more than is kept, or of a message that was deleted"),)
+        return group, (Refused("x.msg.react", "too many, or on a message that was deleted"),)
     return group, (React(reaction.author, reaction.original, saying.by.id, reaction.emoji, reaction.add),)
 
 
@@ -178,11 +179,11 @@ def _scope(group: Group, by: Member, scope: MemberId | None) -> MemberId | _Nobo
     if group.own.pending:
         return group.own.id
     if by.pending:
-        return by.id if group.own.role >= Role.MODERATOR else _Nobodys("from somebody who is not in yet")
+        return by.id if group.own.role >= Role.MODERATOR else _Nobodys("from somebody who is not in the group yet")
     if scope is None:
         return None
     if scope == group.own.id:
-        return scope if by.role >= Role.MODERATOR else _Nobodys("in our support chat, and not a moderator")
+        return scope if by.role >= Role.MODERATOR else _Nobodys("in our support chat, and not from a moderator")
     if group.own.role < Role.MODERATOR or (scope != by.id and by.role < Role.MODERATOR):
         return _Nobodys("in a support chat that is not theirs or not ours")
     return scope

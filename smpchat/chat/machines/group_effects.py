@@ -52,17 +52,18 @@ class Disconnect(Record):
 
 
 class Release(Record):
-    """What waited for a member's connection can be sent, in order."""
+    """The connection to a member works, so what was kept for this member is sent, in order."""
 
     member: MemberId
 
 
 class Repeat(Record):
-    """Send a member directly, before anything new, what it may have missed: what was left to a host for it, and what
-    the host has not confirmed.
+    """Send to a member directly, before anything new, the messages that it may have missed: those that a host was to
+    pass on and has not confirmed.
 
-    A host passes nothing on between two who are connected, by the word of either; what one of them said before may come
-    to it only then, most of all if it was offline. A member that has it already recognises its id and drops it.
+    A host stops passing messages on as soon as one of the two members reports their connection. Earlier messages,
+    mostly of a member that was offline, may reach the host only after that. A member that already has such a message
+    recognises its id and drops it.
     """
 
     member: MemberId
@@ -72,7 +73,7 @@ class Repeat(Record):
 
 
 class Invite(Record):
-    """Tell a contact of its invitation; its link is there."""
+    """Send a contact the invitation, now that its link has been made."""
 
     member: MemberId
 
@@ -85,10 +86,11 @@ class Admit(Record):
 
 
 class AcceptNewcomer(Record):
-    """A newcomer of ours whom moderators looked at is in: those hear of it who did not know.
+    """Moderators have admitted a newcomer that we let in: announce it to the members who did not know of it.
 
     Attributes:
-        ours: We decided it, and say so; else another moderator did and has said it.
+        ours: We decided this, so we tell the newcomer and the moderators; if false, another moderator decided and has
+            told them.
     """
 
     member: MemberId
@@ -96,14 +98,15 @@ class AcceptNewcomer(Record):
 
 
 class HandOn(Record):
-    """A newcomer's link for somebody whom we introduced to it."""
+    """A newcomer made a link for a member whom we introduced: pass the link on to that member."""
 
     by: MemberId
     event: LinkForMember
 
 
 class Reported(Record):
-    """Two members are connected, and we let one of them in: what ``by`` says reaches the other without us."""
+    """``by`` reports a direct connection to a member, and we let one of the two in: we stop passing on what ``by``
+    says."""
 
     by: MemberId
     member: MemberId
@@ -117,8 +120,9 @@ class Send(Record):
 
     Attributes:
         now: Connected members.
-        later: Those who get it once they are.
-        passed_on: Those who get it from a host; to send it later as well would double it (group-wire 11, trap 6).
+        later: Members who get the event as soon as they are connected.
+        passed_on: Members who get the event from a host; if we sent it later as well, they would get it twice
+            (group-wire 11, trap 6).
     """
 
     event: GroupEvent
@@ -145,7 +149,7 @@ class Show(Record):
     """A message.
 
     Attributes:
-        forwarder: Who passed it on, so that its author is not proven; None for its author's own copy.
+        forwarder: The member who passed it on, so nothing proves its author; None for the author's own copy.
         ttl: Seconds after which it disappears.
         by: With `Hidden.MODERATED`, who deleted it.
     """
@@ -214,7 +218,7 @@ class React(Record):
 
 
 class FileEvent(Record):
-    """What a later event says about the file of a message."""
+    """A later event about the file of a message: its description, or that the sender withdrew it."""
 
     author: MemberId
     event: GroupEvent

@@ -1,13 +1,15 @@
-"""The duties of a host, the member that let others in: to announce and introduce them, and to pass messages on until
-two members are connected.
+"""The duties of a host, the member that let others in: it introduces them, and passes messages on until they are
+connected.
 
 ::
 
-    Hosting: for each two that we introduced, whether the newcomer's link went on, and who says that they are connected
+    Hosting: for each pair we introduced: was the newcomer's link passed on, and which of the two reported the
+    connection
 
-Source: group-wire 4, 6, 8 and 12. One thing goes further than the reference, which stops passing on by the word of
-either: here only an author's own word stops what it says from being passed on. It comes behind all that the author said
-before, so nothing is lost where we were offline; whoever has a message already drops it by its id.
+Source: group-wire 4, 6, 8 and 12. One difference from the reference, which stops passing on for both as soon as either
+of the two reports the connection: here only the author's own report stops the passing on of the author's messages. That
+report arrives after all earlier messages of the author, so none is lost if we were offline. A member that already has a
+message recognises its id and drops it.
 """
 
 from __future__ import annotations
@@ -35,17 +37,17 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, field, replace
 
 INTRODUCED_SINCE = 2
-"""The first chat version whose members can be introduced."""
+"""Only members whose app speaks at least this chat version can be introduced."""
 Pair = tuple[MemberId, MemberId]
-"""A newcomer, and a member who was there before."""
+"""A newcomer, and a member who was in the group before."""
 
 
 class Introduction(Record):
-    """Two members of whom we let one in.
+    """We introduced two members to each other, and let one of them in.
 
     Attributes:
-        asked: The newcomer's link went on to the other.
-        reported: Who of the two says that they are connected.
+        asked: We passed the newcomer's link on to the other member.
+        reported: Which of the two have reported their connection.
     """
 
     asked: bool = False
@@ -58,7 +60,7 @@ class Hosting(Record):
     pairs: Mapping[Pair, Introduction] = field(default_factory=dict, repr=False)
 
     def find(self, one: MemberId, other: MemberId) -> Pair | None:
-        """The introduction of these two, whoever of them came first."""
+        """The introduction of these two members, in either order; None if there is none."""
         return next((pair for pair in ((one, other), (other, one)) if pair in self.pairs), None)
 
     def with_pair(self, pair: Pair, introduction: Introduction) -> Hosting:
@@ -87,12 +89,12 @@ def admit(
 ) -> Step:
     """Our connection to a newcomer works: introduce it to everybody, and everybody to it.
 
-    While the newcomer is under review, this concerns only moderators.
+    While the newcomer is under review, it is introduced only to moderators.
 
     Args:
         own: Our profile.
-        profiles: Those of the members.
-        by_link: It came by our link, and has only our name.
+        profiles: The profiles of the members.
+        by_link: The newcomer joined through our link, so it knows only our name and gets our profile.
     """
     newcomer = group.members[id]
     if not may(Deed.ANNOUNCE, group.own.role, newcomer.role):
@@ -101,7 +103,7 @@ def admit(
     review = newcomer.standing is Standing.REVIEW
     told = [member for member in _others(group, id) if not review or _moderates(member)]
     announcement = MemberAnnounced(_info(newcomer, profiles), id if review else None)
-    # the newcomer itself is told as well, even in a group of two (group-wire 12, fact 6)
+    # the newcomer gets its own announcement too, even in a group of two (group-wire 12, fact 6)
     hearers = told if review else [*told, newcomer]
     if review:
         greeting += to_member(group, id, LinkAccepted(Acceptance.REVIEW, newcomer.role, id))
@@ -118,10 +120,10 @@ def accept(
     *,
     said: bool = False,
 ) -> Step:
-    """A newcomer whom moderators looked at is in: those hear of it who did not know.
+    """Moderators have admitted a newcomer: announce and introduce it to the members who did not know of it.
 
     Args:
-        said: Another moderator decided it, and has told the newcomer and the moderators.
+        said: Another moderator decided this, and has told the newcomer and the moderators.
     """
     newcomer = group.members[id]
     if not said and not may(Deed.ACCEPT, group.own.role, role):
@@ -168,13 +170,13 @@ def link_came(
     pair = (by.id, event.member)
     introduction = hosting.pairs.get(pair)
     if introduction is None or introduction.asked or by.gone:
-        return hosting, (Refused("x.grp.mem.inv", "for nobody whom we introduced, or once more"),)
+        return hosting, (Refused("x.grp.mem.inv", "not between members whom we introduced, or a repetition"),)
     passed_on = LinkOfMember(_info(by, profiles), event.link, event.direct)
     return hosting.with_pair(pair, replace(introduction, asked=True)), to_member(group, event.member, passed_on)
 
 
 def reported(hosting: Hosting, by: MemberId, member: MemberId) -> Hosting:
-    """``x.grp.mem.con``: what ``by`` says from now on reaches the other without us."""
+    """``x.grp.mem.con``: ``by`` is connected to the other member, who from now on gets what ``by`` says without us."""
     pair = hosting.find(by, member)
     if pair is None:
         return hosting
@@ -186,10 +188,10 @@ def reported(hosting: Hosting, by: MemberId, member: MemberId) -> Hosting:
 
 
 def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) -> Send | None:
-    """What somebody said, to those who cannot have it yet; None if there are none.
+    """Passes on an event to the members who may not have it from its author; None if there are none.
 
     Args:
-        forward: What it said, as we pass it on; `forward.event` decides to whom.
+        forward: The event, as we pass it on; the kind of `forward.event` decides who gets it.
     """
     event = forward.event
     if group.own.role < Role.ADMIN or author.blocked or author.gone or not isinstance(event, FORWARDABLE):
@@ -203,7 +205,7 @@ def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) ->
 
 
 def waiting_for(hosting: Hosting, author: MemberId) -> list[MemberId]:
-    """Members who cannot have received yet what ``by`` says."""
+    """Members to whom we pass on what ``author`` says, because it has not reported a connection to them."""
     return [
         pair[1] if pair[0] == author else pair[0]
         for pair, known in hosting.pairs.items()
@@ -234,7 +236,7 @@ def _moderates(member: Member) -> bool:
 
 
 def _to_all(event: GroupEvent, members: Iterable[Member]) -> Send:
-    """To each member now, or after it connects: nobody else passes on what a host says about its newcomers."""
+    """Sends to each member now, or when it connects: no other member passes on what a host says about its newcomers."""
     known = list(members)
     now = tuple(member.id for member in known if member.link is Link.CONNECTED)
     return Send(event, now, tuple(member.id for member in known if member.link is not Link.CONNECTED))

@@ -27,10 +27,10 @@ class Leave(Record):
 
 
 class Invitee(Record):
-    """A contact is invited, by the id that we chose for it; or once more, perhaps to another role.
+    """We invite a contact and choose its member id; or we invite it again, perhaps with another role.
 
     Attributes:
-        name: What it calls itself, never what we call it.
+        name: The name that the contact gave itself, never our alias for it.
         versions: What its app speaks.
     """
 
@@ -82,7 +82,7 @@ class Dissolve(Record):
 
 
 class Confirmed(Record):
-    """Connection info of a peer that joins or answers a link of ours, or its answer to our own.
+    """A peer's connection info arrived: it joins a link of ours, or answers ours.
 
     Attributes:
         member: Whose connection it is.
@@ -102,7 +102,7 @@ class Joiner(Record):
 
 
 class Linked(Record):
-    """The link that was to be made for a member is there."""
+    """The link for a member has been made."""
 
     member: MemberId
     link: str = field(repr=False)
@@ -121,7 +121,7 @@ class Lost(Record):
 
 
 class Tick(Record):
-    """Time has passed: members that wait may have their turn."""
+    """Time has passed, so waiting connections may be started."""
 
     now: float
 
@@ -140,8 +140,8 @@ class Item(Record):
 
     Attributes:
         said_at: POSIX seconds.
-        scope: Whose support chat it stands in; None for all.
-        reactions: How many kinds the sender of the event in hand has hung on it.
+        scope: The member whose support chat it belongs to; None if it is for everybody.
+        reactions: How many different reactions the sender of the current event has given to it.
     """
 
     author: MemberId
@@ -151,13 +151,13 @@ class Item(Record):
 
 
 class Known(Record):
-    """What is kept of the messages that an event is about; `asks` says which.
+    """What the store knows about the messages that an event is about; `asks` says which messages.
 
     Attributes:
-        seen: The event came before.
-        item: The message that it changes; of a post, what an edit made of it that came first.
-        gone: That message was there, and nothing of it is kept.
-        moderators: Who has deleted the message that it is, before it came.
+        seen: Set if this event has arrived before.
+        item: The message that the event changes; for a post, the message that an edit created by arriving before it.
+        gone: The message once existed, and nothing of it is kept.
+        moderators: For a post: the moderators who deleted it before it arrived.
     """
 
     seen: Seen | None = None
@@ -174,8 +174,8 @@ class Heard(Record):
 
     Attributes:
         sender: Whose connection it is.
-        at: When the relay took it, by its clock; POSIX seconds.
-        now: When it came.
+        at: When the relay received it, by the relay's clock; POSIX seconds.
+        now: When it arrived here; POSIX seconds.
     """
 
     sender: MemberId
@@ -191,12 +191,12 @@ Input = Accept | Leave | Decision | Confirmed | Joiner | Linked | Connected | Lo
 
 
 class Asked(Record):
-    """Which messages must be known before an event is stepped; each as its author and id.
+    """Which messages must be looked up before an event is stepped; each is given by its author and id.
 
     Attributes:
-        event: Its own id; None if it has none.
-        item: What it changes, or is.
-        by: Who says it.
+        event: The event's own id; None if it has none.
+        item: The message that the event is or changes.
+        by: The author of the event.
     """
 
     by: MemberId
@@ -228,5 +228,5 @@ def _item(by: MemberId, event: GroupEvent, shared_id: str | None) -> tuple[Membe
 
 
 def is_post(event: GroupEvent) -> bool:
-    """Whether an event is a message that a person reads, straight or passed on."""
+    """Whether an event, direct or passed on, is a message for a person to read."""
     return isinstance(event.event if isinstance(event, Forward) else event, Post)

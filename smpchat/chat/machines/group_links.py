@@ -1,4 +1,4 @@
-"""How a member joins a group and comes to a connection with every other one (group-wire 2 to 4).
+"""How a member joins a group and connects to every other member (group-wire 2 to 4).
 
 ::
 
@@ -61,7 +61,7 @@ from smpchat.protocol.version import VersionRange
 
 Step = tuple[Group, tuple[Effect, ...]]
 INTRODUCED_SINCE = 2
-"""The first chat version whose members can be introduced (group-wire, versions)."""
+"""Only members whose app speaks at least this chat version can be introduced (group-wire, versions)."""
 
 
 # -- into the group ---------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def invited(invitation: Invitation, host_name: str, versions: VersionRange | Non
     """The group that a contact invites us to; nothing is sent until the invitation is accepted.
 
     Args:
-        host_name: How we call that contact.
+        host_name: Our name for that contact.
         versions: What its app speaks.
     """
     host, own = invitation.host, invitation.invited
@@ -93,7 +93,7 @@ def invited(invitation: Invitation, host_name: str, versions: VersionRange | Non
 
 
 def invited_again(group: Group, invitation: Invitation) -> Step:
-    """The same link once more: the host has thought of another role (group-wire 12, fact 10)."""
+    """The same invitation again: the host has changed the role that it offers us (group-wire 12, fact 10)."""
     host, own = invitation.host, invitation.invited
     if group.own.standing is not Standing.INVITED:
         return group, (Refused("x.grp.inv", "accepted or refused already"),)
@@ -106,7 +106,7 @@ def invited_again(group: Group, invitation: Invitation) -> Step:
 
 
 def answered(answer: LinkInvitation, versions: VersionRange | None) -> Group | Refused:
-    """A new group, whose host answers our request through its link.
+    """A new group: its host has answered the request that we sent through the group link.
 
     Args:
         versions: What the host's app speaks.
@@ -124,7 +124,7 @@ def answered(answer: LinkInvitation, versions: VersionRange | None) -> Group | R
         case Acceptance.REVIEW:
             standing = Standing.REVIEW
         case _:
-            # says "accepted" even where moderators are to decide (group-wire 12, fact 13)
+            # hosts say "accepted" even where moderators still have to decide (group-wire 12, fact 13)
             standing = Standing.REVIEW if answer.profile.reviews else Standing.JOINING
     known_as = Member(
         host.member, host.role, answer.host_name, link=Link.JOINING, older=True, named=False, versions=versions
@@ -142,7 +142,7 @@ def answered(answer: LinkInvitation, versions: VersionRange | None) -> Group | R
 def accept(group: Group) -> Step:
     """The invitation is accepted."""
     if group.own.standing is not Standing.INVITED or group.invitation is None:
-        return group, (Refused("accept", "no invitation waits"),)
+        return group, (Refused("accept", "there is no invitation to accept"),)
     after = group.changed(group.own.id, standing=Standing.JOINING).changed(group.host, link=Link.JOINING)
     return replace(after, invitation=None), (JoinHost(group.invitation),)
 
@@ -189,7 +189,8 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
         known, effects = after.members.get(info.member), (*entered, SaveProfile(info.member, info.profile))
         if known is None:
             return after, entered
-    # Only who let it in has its link. Another admin's would put that admin between the two of us.
+    # Only the host that let the newcomer in has its link. If another admin could send one, that admin could get in
+    # between.
     if known.introducer != by.id:
         return group, (Refused("x.grp.mem.fwd", "not from the one who let it in"),)
     if known.gone or known.link not in (Link.NONE, Link.TO_JOIN):
@@ -200,7 +201,7 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
 
 
 def turns(group: Group, now: float) -> Step:
-    """Begin waiting connections, as many as one minute allows."""
+    """Starts waiting connections, up to the limit for one minute."""
     waiting = [member for member in group.members.values() if member.link in (Link.WANTED, Link.TO_JOIN)]
     if not waiting or not group.active:
         return group, ()
@@ -221,7 +222,7 @@ def turns(group: Group, now: float) -> Step:
 
 
 def confirmed(group: Group, event: Confirmed) -> Step:
-    """The peer says who it is, before the connection is complete."""
+    """Before the connection is complete, the peer says who it is."""
     member = group.members.get(event.member)
     if member is None or member.gone or not group.active:
         return group, (Turn(event.member, "not a member any more"),)
@@ -235,7 +236,7 @@ def confirmed(group: Group, event: Confirmed) -> Step:
             return group, (Allow(member.id),)
         case LinkInvitation(host, invited=own) if member.id == group.host == host.member and own.member == group.own.id:
             return group, (Allow(member.id),)
-    # (trap 10) It must be the one that this link was for.
+    # (trap 10) Only the member for whom this link was made may use it.
     return group.changed(member.id, link=Link.NONE), (Turn(member.id, "another member, or none"),)
 
 
@@ -248,7 +249,7 @@ def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
             after = group.changed(member.id, name=profile.display_name)
             return after, (SaveProfile(member.id, profile), Allow(member.id))
     after, effects = lost(group, member)
-    return after, (*effects, Turn(member.id, "not the one that it was for"))
+    return after, (*effects, Turn(member.id, "not the person for whom it was"))
 
 
 def lost(group: Group, member: Member) -> Step:
@@ -260,7 +261,7 @@ def lost(group: Group, member: Member) -> Step:
 
 
 def connected(group: Group, id: MemberId) -> Step:
-    """The connection to a member works: what waited for it leaves, and whoever stood between us is told."""
+    """The connection to a member works: kept messages are sent, and the host that passed messages on is told."""
     member = group.members.get(id)
     if member is None or member.gone or not group.active:
         return group, (Disconnect((id,)),)
@@ -291,12 +292,13 @@ def _came_in(group: Group, newcomer: Member) -> Step:
 
 
 def waits(standing: Standing) -> News:
-    """Events that we accept while we are not in the group yet."""
+    """The news that says who decides about us: the moderators or the host."""
     return News.REVIEW if standing is Standing.REVIEW else News.PENDING
 
 
 def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
-    """``x.grp.mem.con``: tells each host once that it no longer has to pass on what this member and we say."""
+    """``x.grp.mem.con``: tells each host once that this member and we are connected, so it can stop passing our
+    messages on."""
     told = group.members[member].told
     if host in told or len(told) >= MAX_TOLD or host not in group.members:
         return group, ()
@@ -307,7 +309,7 @@ def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
 
 
 def enter(group: Group, member: Member) -> Step:
-    """A copy with a member added or named, if there is room. To make room, the oldest former member is dropped."""
+    """A copy with a member added or replaced, if there is room. To make room, the oldest former member is dropped."""
     if member.id in group.members:
         return group.with_member(member), ()
     unknown = member.standing is Standing.UNKNOWN

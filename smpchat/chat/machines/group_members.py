@@ -36,7 +36,7 @@ def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
         return group, (Refused("x.grp.mem.new", "not from somebody who may let members in"),)
     if info.member == group.own.id:
         return group, ()
-    # Under review only moderators know of it; whoever sees more than it should, shows nothing.
+    # Only moderators may know of a newcomer under review, so other members ignore such an announcement.
     if event.scope is not None and (event.scope != info.member or group.own.role < Role.MODERATOR):
         return group, (Refused("x.grp.mem.new", "a review that is not ours"),)
     known = group.members.get(info.member)
@@ -61,7 +61,7 @@ def accepted(group: Group, by: Member, event: LinkAccepted) -> Step:
         return _we_are_accepted(group, event)
     member = group.members.get(event.member)
     if member is None or not member.pending:
-        return group, (Refused("x.grp.link.acpt", "nobody who waits for it"),)
+        return group, (Refused("x.grp.link.acpt", "not a member who waits for it"),)
     if event.acceptance is not Acceptance.ACCEPTED:
         return group.changed(member.id, standing=_standing(event.acceptance)), ()
     after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
@@ -72,9 +72,9 @@ def accepted(group: Group, by: Member, event: LinkAccepted) -> Step:
 def _we_are_accepted(group: Group, event: LinkAccepted) -> Step:
     own = group.own
     if own.standing is Standing.CURRENT:
-        return group, (Refused("x.grp.link.acpt", "we are in already"),)
+        return group, (Refused("x.grp.link.acpt", "we are in the group already"),)
     standing = _standing(event.acceptance)
-    # "in" before the connection to the host works: that says it then
+    # accepted before the connection to the host works: then `connected` makes us a current member and tells the user
     if standing is Standing.CURRENT and group.members[group.host].link is not Link.CONNECTED:
         standing = Standing.JOINING
     after = group.changed(own.id, standing=standing, role=event.role)
@@ -96,7 +96,7 @@ def _standing(acceptance: Acceptance) -> Standing:
 def host_named(group: Group, by: Member, event: HostProfile) -> Step:
     """``x.grp.link.mem``: once, and only from the host of a group that we came to by a link (trap 11)."""
     if by.id != group.host or not group.by_link or by.named:
-        return group, (Refused("x.grp.link.mem", "not from a host that nobody knows"),)
+        return group, (Refused("x.grp.link.mem", "not from a host who is still to be named"),)
     after = group.changed(by.id, name=event.profile.display_name, named=True)
     return after, (SaveProfile(by.id, event.profile),)
 
@@ -114,7 +114,7 @@ def role_changed(group: Group, by: Member, event: RoleChanged) -> Step:
     """``x.grp.mem.role``."""
     target = group.find(event.member)
     if target is None or target.gone:
-        return group, (Refused("x.grp.mem.role", "of nobody whom we know"),)
+        return group, (Refused("x.grp.mem.role", "about a member whom we do not know"),)
     if not may(Deed.ROLE, by.role, target.role):
         return group, (Refused("x.grp.mem.role", "not from somebody who may"),)
     if target.role is event.role:
@@ -127,7 +127,7 @@ def restricted(group: Group, by: Member, event: MemberRestricted) -> Step:
     """``x.grp.mem.restrict``: never about ourselves (group-wire 7)."""
     target = group.members.get(event.member)
     if event.member == group.own.id:
-        return group, (Refused("x.grp.mem.restrict", "of ourselves"),)
+        return group, (Refused("x.grp.mem.restrict", "about ourselves"),)
     if not may(Deed.RESTRICT, by.role, target.role if target else None):
         return group, (Refused("x.grp.mem.restrict", "not from somebody who may"),)
     blocked = event.restriction is Restriction.BLOCKED
@@ -145,7 +145,7 @@ def removed(group: Group, by: Member, event: MemberRemoved) -> Step:
     """``x.grp.mem.del``: we are removed, or another member is."""
     target = group.find(event.member)
     if target is None:
-        return group, (Refused("x.grp.mem.del", "of nobody whom we know"),)
+        return group, (Refused("x.grp.mem.del", "about a member whom we do not know"),)
     if not may(Deed.REMOVE, by.role, target.role):
         return group, (Refused("x.grp.mem.del", "not from somebody who may"),)
     if target.gone:
@@ -202,7 +202,7 @@ def out(group: Group, member: Member, standing: Standing) -> Step:
 
 
 def over(group: Group, standing: Standing) -> Step:
-    """We are out: no connection stays, what was said does."""
+    """We are no longer in the group: all connections end, the messages stay."""
     ends = tuple(member.id for member in group.members.values() if _has_connection(member))
     members = {id: replace(member, link=Link.NONE, offer=None) for id, member in group.members.items()}
     after = replace(group, members=members, invitation=None).changed(group.own.id, standing=standing)
@@ -215,5 +215,5 @@ def _has_connection(member: Member) -> bool:
 
 def unknown(member: MemberId, name: str | None = None) -> Member:
     """A member who is only mentioned by others."""
-    # apps give it the lowest role that may write, so that what is passed on of it can be shown
+    # apps give unknown members the lowest role that may write, so that their passed-on messages can be shown
     return Member(member, Role.AUTHOR, name or unknown_name(member), Standing.UNKNOWN, named=False)

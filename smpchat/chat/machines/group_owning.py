@@ -1,6 +1,7 @@
 """What we do to a group with the rights of our role: create it, invite, change roles, remove (group-wire 7, 8).
 
-Each is checked here as strictly as what others do to us: `refusal` gives a person the sentence beforehand.
+Our own actions are checked as strictly as those of others. `refusal` says beforehand, in a sentence for the user, why
+one is not allowed.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def _a(role: Role) -> str:
 
 
 def invite(group: Group, event: Invitee) -> Step:
-    """Invites a contact; if repeated, the same link may give it another role (group-wire 12, fact 10)."""
+    """Invites a contact. A repeated invitation has the same link, and may offer another role (group-wire 12, fact
+    10)."""
     if refusal(group, Deed.INVITE, event.role) is not None:
         return group, (Refused("invite", "not our right"),)
     known = group.members.get(event.member)
@@ -98,7 +100,7 @@ def invite(group: Group, event: Invitee) -> Step:
     match known.link:
         case Link.OFFERED:
             return after, (Invite(known.id),)
-        case Link.NONE:  # the link was used up, and not by the invited one
+        case Link.NONE:  # the link was used by somebody other than the invited contact
             return after.changed(known.id, link=Link.MAKING), (MakeLink(known.id),)
     return after, ()
 
@@ -121,7 +123,8 @@ def joins(group: Group, event: Joiner) -> Step:
     after, effects = enter(group, member)
     if member.id in after.members:
         return after, effects
-    # Whoever asked long ago and has not come may be anybody's making, and must not keep the group full for ever.
+    # Anybody can make up requests that never become connections. They must not keep the group full for ever, so the
+    # oldest one gives way.
     waiting = next((one for one in group.members.values() if _has_not_come(one)), None)
     if waiting is None:
         return after, effects
@@ -138,14 +141,14 @@ def admission(group: Group, event: Admission) -> Step:
     """Moderators looked at a newcomer and admitted it."""
     member = group.members.get(event.member)
     if member is None or not member.pending:
-        return group, (Refused("accept", "nobody who waits for it"),)
+        return group, (Refused("accept", "not a member who waits for it"),)
     if refusal(group, Deed.ACCEPT, event.role) is not None:
         return group, (Refused("accept", "not our right"),)
     after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
     told = Tell(News.MEMBER_ACCEPTED, member.id, group.own.id)
     if member.introducer == group.own.id:
         return after, (AcceptNewcomer(member.id, ours=True), told)
-    # Who let it in hears of it, too, and introduces it to those who do not know it yet.
+    # The host that let the newcomer in is told too, and introduces it to the members who do not know it yet.
     moderators = tuple(one for one in group.members.values() if is_moderator(one))
     said = LinkAccepted(Acceptance.ACCEPTED, event.role, member.id)
     return after, (deliver_to(group, said, (member, *moderators)), told)
@@ -158,7 +161,7 @@ def grant(group: Group, event: Grant) -> Step:
     """Gives a member another role; a contact that has not accepted yet gets it with the invitation."""
     member = group.members.get(event.member)
     if member is None or member.gone:
-        return group, (Refused("role", "nobody whom we know"),)
+        return group, (Refused("role", "not a member whom we know"),)
     if refusal(group, Deed.ROLE, member.role, event.role) is not None:
         return group, (Refused("role", "not our right"),)
     if member.role is event.role:
@@ -170,11 +173,11 @@ def grant(group: Group, event: Grant) -> Step:
 
 
 def expel(group: Group, event: Expel) -> Step:
-    """Removes a member: everybody is told, and the member itself before its connection ends (group-wire 11, trap
+    """Removes a member. All members are told, and the removed one too, before its connection ends (group-wire 11, trap
     13)."""
     member = group.members.get(event.member)
     if member is None or member.gone:
-        return group, (Refused("remove", "nobody whom we know"),)
+        return group, (Refused("remove", "not a member whom we know"),)
     if refusal(group, Deed.REMOVE, member.role) is not None:
         return group, (Refused("remove", "not our right"),)
     after, effects = out(group, member, Standing.REMOVED)
@@ -187,7 +190,7 @@ def expel(group: Group, event: Expel) -> Step:
 
 
 def _to_all_and(group: Group, member: Member, event: MemberRemoved) -> Send:
-    """A newcomer who waits for moderators is not reached with the others, so it is told of its own removal."""
+    """A newcomer under review is not among the usual recipients, so it is added: it must learn of its own removal."""
     send = deliver(group, event)
     if not member.pending or member.link is not Link.CONNECTED:
         return send
@@ -198,7 +201,7 @@ def block(group: Group, event: Block) -> Step:
     """Blocks a member for everybody, or unblocks it; the member is not told (group-wire 12, fact 12)."""
     member = group.members.get(event.member)
     if member is None or member.gone or member.standing is Standing.INVITED:
-        return group, (Refused("block", "nobody whom we know"),)
+        return group, (Refused("block", "not a member whom we know"),)
     if refusal(group, Deed.RESTRICT, member.role) is not None:
         return group, (Refused("block", "not our right"),)
     if member.blocked is event.blocked:
@@ -213,7 +216,7 @@ def block(group: Group, event: Block) -> Step:
 
 
 def change(group: Group, event: Change) -> Step:
-    """Sends a new, complete profile to everybody, and to those who are not in yet (group-wire 8)."""
+    """Sends the group's new, complete profile to all members and to newcomers who are not in yet (group-wire 8)."""
     if refusal(group, Deed.CHANGE) is not None:
         return group, (Refused("change", "not our right"),)
     if event.profile == group.profile:
@@ -233,7 +236,7 @@ def dissolve(group: Group, event: Dissolve) -> Step:
         return group, (Refused("delete", "not our right"),)
     said = deliver(group, GroupDeleted())
     after, effects = over(group, Standing.DELETED)
-    # Nobody is there later to send what waits.
+    # Nothing of this group is sent later, so nothing may be kept for members who are not connected.
     return after, (Send(said.event, said.now, (), said.passed_on), *effects, Tell(News.DELETED, by=group.own.id))
 
 

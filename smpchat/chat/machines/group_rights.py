@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record
 
 
 class Deed(StrEnum):
-    """What a member does, named by its event."""
+    """What a member does; the value names the event that does it."""
 
     WRITE = "x.msg.new"
     EDIT = "x.msg.update"
@@ -38,8 +38,9 @@ class Rule(Record):
     """The role that a deed requires.
 
     Attributes:
-        least: Lowest role.
-        covers: And no lower than that of the member it is done to: the role that it has, or is to get as a newcomer.
+        least: The lowest role that may do it.
+        covers: The acting member's role must also be at least that of the member concerned (for a newcomer: the role
+            that it gets).
     """
 
     least: Role
@@ -61,11 +62,11 @@ _RULES: dict[Deed, Rule] = {
     Deed.INTRODUCE: Rule(Role.ADMIN),
     Deed.ANNOUNCE: Rule(Role.ADMIN, covers=True),
     Deed.LET_JOIN: Rule(Role.ADMIN, covers=True),
-    # rights to what is passed on are the author's (group-wire 11, trap 16)
+    # what is passed on is also checked against the author's role (group-wire 11, trap 16)
     Deed.FORWARD: Rule(Role.ADMIN),
     Deed.ACCEPT: Rule(Role.MODERATOR, covers=True),
-    # The role that the member has counts, not the one it gets, as in apps: if we refused what they take, an admin would
-    # be a member for us and an owner for all others.
+    # As in apps, the member's present role counts, not the new one. If we refused what apps accept, the member's role
+    # would be different here and in the apps.
     Deed.ROLE: Rule(Role.ADMIN, covers=True),
     Deed.RESTRICT: Rule(Role.MODERATOR, covers=True),
     Deed.REMOVE: Rule(Role.ADMIN, covers=True),
@@ -77,6 +78,7 @@ _RULES: dict[Deed, Rule] = {
 
 
 def may(deed: Deed, role: Role, target: Role | None = None) -> bool:
-    """Whether a member with this role may do it; to a member with the role ``target`` if it concerns one."""
+    """Whether a member with this role may do it. ``target``: the role of the member concerned; None if there is
+    none."""
     rule = _RULES[deed]
     return role >= rule.least and (not rule.covers or target is None or role >= target)

@@ -27,11 +27,11 @@ from smpchat.chat.wire.group_values import MemberId, Role
 from smpchat.chat.wire.profile import Profile
 
 FORWARDS_SINCE = 4
-"""The first chat version whose hosts pass on messages between two members who are not connected yet."""
+"""Since this chat version, hosts pass on messages between two members who are not connected yet."""
 PROFILES_SINCE = 7
-"""The first chat version whose members accept a new profile in a group."""
+"""Since this chat version, members accept a new profile in a group."""
 SCOPES_SINCE = 15
-"""The first chat version that keeps support chats separate."""
+"""Since this chat version, apps keep support chats separate."""
 MAX_RECEIPTS = 20
 """Groups with at most this many current members have receipts."""
 FORWARDABLE = (
@@ -56,7 +56,7 @@ def may_say(group: Group, event: GroupEvent) -> str | None:
 
 
 def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...]:
-    """The members who are to get what we say, connected or not."""
+    """The members who should get what we say, connected or not."""
     scope = scope_of(group, scope)
     others = group.members.values()
     if scope is None:
@@ -70,13 +70,13 @@ def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...
 
 
 def is_moderator(member: Member) -> bool:
-    """Whether support chats and reports go to it."""
+    """Whether this member gets support chats and reports."""
     current = member.standing is Standing.CURRENT and member.role >= Role.MODERATOR
     return current and member.speaks >= SCOPES_SINCE
 
 
 def deliver(group: Group, event: GroupEvent, scope: MemberId | None = None) -> Send:
-    """Sends one event to all who are to get it."""
+    """Sends one event to all members who should get it."""
     return _send(group, event, recipients(group, scope))
 
 
@@ -94,7 +94,7 @@ def deliver_profile(group: Group, profile: Profile) -> Send:
 
 
 def profile_is_new(told: Profile, now: Profile) -> bool:
-    """Whether the members are to be told (group-wire 12, fact 4)."""
+    """Whether our profile has changed in a way that members must be told (group-wire 12, fact 4)."""
     return (told.display_name, told.full_name, told.picture) != (now.display_name, now.full_name, now.picture)
 
 
@@ -126,7 +126,8 @@ def _send(group: Group, event: GroupEvent, to: tuple[Member, ...]) -> Send:
 
 
 def _passed_on(group: Group, member: Member, event: GroupEvent) -> bool:
-    """Whether a host gives it our copy; to send it later as well would double it (group-wire 11, trap 6)."""
+    """Whether a host passes our event on to this member. If so, we do not send it later: the member would get it twice
+    (group-wire 11, trap 6)."""
     host = group.members.get(group.host if member.older else member.introducer or b"")  # type: ignore[arg-type]
     if member.id == group.host or host is None or not isinstance(event, FORWARDABLE):
         return False

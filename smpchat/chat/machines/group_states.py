@@ -1,7 +1,7 @@
-"""A group as one of its members sees it: who is in it, how far we are connected, what it allows.
+"""A group as one of its members sees it: its members, our connections to them, and what it allows.
 
-Messages are not in here: there may be any number of them. What is known of the one that an event is about comes with
-the event (`smpchat.chat.machines.group_inputs.Known`).
+Messages are not part of it, because there may be any number of them. An event about a message brings what is known of
+that message (`smpchat.chat.machines.group_inputs.Known`).
 """
 
 from __future__ import annotations
@@ -15,30 +15,31 @@ from smpchat.encoding.text import to_base64url
 from smpchat.protocol.version import VersionRange
 
 MAX_MEMBERS = 1_000
-"""Members of a group that are kept, former members included: a host can make up any number."""
+"""How many members of a group are kept, former ones included. Limited, because a host can make up any number."""
 MAX_UNKNOWN = 200
-"""Of these, how many may be authors whom nobody has introduced."""
+"""How many of the kept members may be authors whom nobody has introduced."""
 LINKS_PER_MINUTE = 60
-"""Connections to members that smpchat begins in one minute; the others wait for their turn. Each needs a queue."""
+"""How many connections to members are started in one minute; the others wait. Each needs a queue."""
 MINUTE = 60
 """Length of that minute in seconds."""
 MAX_TOLD = 8
-"""How many hosts are told that we and a member are connected."""
+"""To how many hosts we report that we are connected to a member."""
 _UNKNOWN_NAME = 7
 """Characters of a member's id that are shown as the name of a member whose name nobody has told us (group-wire 6)."""
 
 
 class Standing(StrEnum):
-    """Where somebody stands in the group: a member, and we."""
+    """The standing of a member, or of ourselves, in the group."""
 
     INVITED = "invited"
-    """A contact invites us, and we have not answered; or we invite somebody, or it uses our link, and is not in yet."""
+    """For ourselves: a contact has invited us, and we have not answered. For others: we have invited them, or they use
+    our link, and they are not in yet."""
     JOINING = "joining"
     """Only for ourselves: we are connecting to the host."""
     PENDING = "pending"
-    """The host decides; no other member knows of the newcomer."""
+    """The host must decide; no other member knows of the newcomer."""
     REVIEW = "review"
-    """The moderators decide; other members do not know of the newcomer."""
+    """The moderators must decide; other members do not know of the newcomer."""
     CURRENT = "current"
     UNKNOWN = "unknown"
     """Only for others: a message of theirs was passed on, but nobody has introduced them."""
@@ -53,12 +54,12 @@ class Link(StrEnum):
 
     NONE = "none"
     WANTED = "wanted"
-    """We will make a link for the member when it is the member's turn."""
+    """We will make a link for the member; new connections per minute are limited."""
     MAKING = "making"
     OFFERED = "offered"
     """Our link is on its way to the member, through the host."""
     TO_JOIN = "to-join"
-    """The member's link is here; we join it when it is its turn."""
+    """We have the member's link and will join it; new connections per minute are limited."""
     JOINING = "joining"
     CONNECTED = "connected"
 
@@ -67,13 +68,14 @@ class Member(Record):
     """A member of the group.
 
     Attributes:
-        name: What it calls itself, or is called; proves nothing, is not unique.
+        name: The name from its profile, or a substitute. It proves nothing and is not unique.
         older: It was in the group before us.
-        introducer: Who let it in, or told us of it: passes on what we two say until we are connected. We, where we
-            let it in.
-        named: Its profile came from itself; a host that joined us by a link is named once (group-wire 11, trap 11).
-        offer: The link to join, while it waits for its turn.
-        told: Hosts that know that we are connected.
+        introducer: The member who let it in or told us of it, and who passes on messages between us until we are
+            connected. Our own id if we let it in.
+        named: False for unknown authors, and for the host of a group link until it has sent its profile, which it may
+            do once (group-wire 11, trap 11).
+        offer: The link that we will join.
+        told: Hosts to whom we have reported the connection.
     """
 
     id: MemberId
@@ -91,7 +93,7 @@ class Member(Record):
 
     @property
     def speaks(self) -> int:
-        """The chat version of its app; if unknown, the first one."""
+        """The highest chat version of its app; 1 if unknown."""
         return self.versions.maximum if self.versions is not None else 1
 
     @property
@@ -110,13 +112,13 @@ class Group(Record):
 
     Attributes:
         own: Our id, role, standing.
-        host: Who let us in; we, where nobody did.
-        by_link: We came by a group link, or to a business address, not by a contact's invitation.
+        host: The member who let us in; our own id if we created the group.
+        by_link: We joined by a group link or a business address, not by a contact's invitation.
         invitation: The link to the host, while we have not joined it.
         members: All others, in the order in which we learned of them.
-        minute: When the minute began in which `begun` connections were begun; POSIX seconds.
-        full: There is no room for another member until one goes, so nobody has to look for some.
-        crowded: It was told that there are more members than are kept.
+        minute: Start of the current minute, in which `begun` connections were started; POSIX seconds.
+        full: There is no room for another member until one leaves. Kept so that the search for room is not repeated.
+        crowded: The user has been told that the group has more members than are kept.
     """
 
     own: Member
@@ -133,7 +135,7 @@ class Group(Record):
 
     @property
     def active(self) -> bool:
-        """Whether we take part in it, though perhaps not with all yet."""
+        """Whether we are in the group or on the way into it."""
         return self.own.standing in (Standing.JOINING, Standing.PENDING, Standing.REVIEW, Standing.CURRENT)
 
     def find(self, member: MemberId) -> Member | None:
@@ -161,5 +163,5 @@ class Group(Record):
 
 
 def unknown_name(member: MemberId) -> str:
-    """The name shown for an author whom nobody has named."""
+    """The name shown for an author whose name nobody has told us."""
     return to_base64url(member)[:_UNKNOWN_NAME]

@@ -1,7 +1,7 @@
 """A group as one of its members sees it, as a state machine: ``step(group, event) -> (group, effects)``.
 
-An event that is not allowed changes nothing and gives one `Refused`; nothing that a peer says makes the machine raise.
-Events of one group are stepped one after the other (group-wire 11, trap 28).
+An event that is not allowed changes nothing and gives one `Refused`. The machine never raises because of what a peer
+says. Events of one group are stepped one after the other (group-wire 11, trap 28).
 """
 
 from __future__ import annotations
@@ -113,10 +113,10 @@ def _leave(group: Group) -> Step:
     if group.own.standing is Standing.INVITED:  # an invitation that nobody accepts is forgotten, without a word
         return members.over(group, Standing.LEFT)
     if not group.active:
-        return group, (Refused("leave", "we are out"),)
+        return group, (Refused("leave", "we are not in the group"),)
     farewell = deliver(group, MemberLeft())
     after, effects = members.over(group, Standing.LEFT)
-    # Nobody is there later to send what waits: only who is connected hears of it from us, the others from a host.
+    # After we have left, nothing is sent later. So only connected members hear of it from us; hosts tell the others.
     return after, (Send(farewell.event, farewell.now, (), farewell.passed_on), *effects)
 
 
@@ -136,7 +136,7 @@ def _linked(group: Group, id: MemberId, link: str) -> Step:
 def _heard(group: Group, heard: Heard) -> Step:
     sender, event = group.members.get(heard.sender), heard.message.event
     if sender is None or sender.gone or sender.standing is Standing.INVITED or not group.active:
-        return group, (Refused(_name(event), "from somebody who is out, or we are"),)
+        return group, (Refused(_name(event), "from somebody who is not in the group, or we are not"),)
     versions = heard.message.versions
     if versions is not None and versions != sender.versions:
         group = group.changed(sender.id, versions=versions)
@@ -162,14 +162,14 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
     and 26)."""
     seen = heard.known.seen
     if not may(Deed.FORWARD, host.role):
-        return group, (Refused("x.grp.msg.forward", "from somebody who lets nobody in"),)
+        return group, (Refused("x.grp.msg.forward", "from somebody who may not let members in"),)
     if forward.event is None or forward.author is None:  # a channel has no author (group-wire 10)
-        return group, (Refused("x.grp.msg.forward", "what is not passed on"),)
+        return group, (Refused("x.grp.msg.forward", "an event that is not passed on"),)
     if forward.author == group.own.id:  # we know better what we said
-        return group, () if seen else (Refused("x.grp.msg.forward", "words of ours"),)
+        return group, () if seen else (Refused("x.grp.msg.forward", "with a message of ours that we do not have"),)
     author, after = group.members.get(forward.author), group
     if seen is not None:
-        # Its own copy came as well, so the host may stop.
+        # The author's own copy has arrived already, so the host can stop passing on for this author.
         if author is None or author.id == host.id or seen.forwarder is not None:
             return group, ()
         return links.tell_connected(group, author.id, host.id)
@@ -179,10 +179,11 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
         author = after.members.get(forward.author)
         if author is None:
             return after, effects
-    # The time is the host's word. None of it was said after it came, and a time to come would stand last for ever.
+    # The host may have made the time up. It is limited to the time of arrival: a time in the future would keep the
+    # message at the end of the conversation.
     moment = forward.moment
     said_at = heard.at if moment is None else min(moment, heard.at)
-    # History holds what the host said itself: nobody else has to prove that.
+    # History from the host also contains the host's own messages. The connection proves those.
     forwarder = None if author.id == host.id else host.id
     saying = content.Saying(author, forward.message.shared_id, said_at, heard.known, forwarder)
     last, said = _said(after, saying, forward.event)
@@ -192,7 +193,7 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
 
 
 def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step | None:
-    """What counts only from the one who says it; None for anything else."""
+    """Events that count only when they come directly from their author; None for all others."""
     match event:
         case HostProfile():
             return members.host_named(group, by, event)
@@ -207,7 +208,7 @@ def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step |
         case LinkForMember() if by.introducer == group.own.id:
             return group, (HandOn(by.id, event),)
         case MembersConnected(other):
-            # Whether two others are connected matters to who let one of them in.
+            # A connection between two others matters only to the host that let one of them in.
             pair = (by, group.members.get(other))
             ours = any(one is not None and one.introducer == group.own.id for one in pair)
             return group, (Reported(by.id, other),) if ours else ()
@@ -217,10 +218,10 @@ def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step |
 
 
 def _said(group: Group, saying: content.Saying, event: GroupEvent) -> Step:
-    """What counts from its author, whoever brings it."""
+    """Events that count by their author's rights, whether they came directly or were passed on."""
     by = saying.by
     if by.gone and not isinstance(event, Post | Edit | Deletion | Reaction | FileDescribed | FileWithdrawn):
-        return group, (Refused(_name(event), "from somebody who is out"),)
+        return group, (Refused(_name(event), "from somebody who is not in the group"),)
     match event:
         case Post():
             return content.wrote(group, saying, event)
@@ -252,7 +253,7 @@ def _said(group: Group, saying: content.Saying, event: GroupEvent) -> Step:
             return members.preferences_changed(group, by, preferences)
         case LinkForMember():
             return group, (Refused("x.grp.mem.inv", "not from somebody whom we let in"),)
-    return group, (Refused(_name(event), "nothing that members say to members"),)
+    return group, (Refused(_name(event), "not an event between members"),)
 
 
 def _name(event: GroupEvent) -> str:
