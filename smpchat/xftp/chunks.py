@@ -1,4 +1,4 @@
-"""How an encrypted file is cut into chunks (xftp-wire 3.1), and how large it can be."""
+"""How an encrypted file is cut into chunks, and how large it can be (xftp-wire 3.1)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ LENGTH_SIZE, TAG_SIZE = 8, 16
 MAX_NAME = 255
 """Longest name inside an encrypted file, in bytes of UTF-8: its length takes one byte."""
 MAX_HEADER = 1 + MAX_NAME + 1
-"""The name, and the mark that nothing follows it."""
+"""Longest header of an encrypted file: the length of the name, the name, and a byte that says that nothing follows."""
 MAX_ENCRYPTED = MAX_FILE + MIB
-"""Bytes of all chunks of the largest file. What is added to the file makes one more chunk necessary."""
+"""Bytes of all chunks of the largest file. The header and the tag of the encryption need one more chunk."""
 
 _LAYOUTS = (
-    # above how many bytes in all, the size of small chunks, and that of big ones
+    # (files with more bytes than this, size of their small chunks, size of their big chunks)
     (3 * MIB, MIB, 4 * MIB),
     (768 * KIB, 256 * KIB, MIB),
     (0, 64 * KIB, 256 * KIB),
@@ -27,7 +27,7 @@ def chunk_sizes(size: int) -> tuple[int, ...]:
     """Sizes of the chunks that hold ``size`` bytes, in order; their sum is the length of the encrypted file."""
     _, small, big = next(layout for layout in _LAYOUTS if size > layout[0] or not layout[0])
     full, rest = divmod(size, big)
-    # Fewer requests for a quarter of padding at most.
+    # One big chunk instead of several small ones: fewer requests, and at most a quarter of it is padding.
     if rest > big * 3 // 4:
         return (big,) * (full + 1)
     return (big,) * full + (small,) * -(-rest // small)
@@ -39,5 +39,5 @@ def one_chunk(size: int) -> int | None:
 
 
 def encrypted_sizes(header: int, size: int) -> tuple[int, ...]:
-    """Chunks of a file of ``size`` bytes with a header of ``header`` bytes."""
+    """Sizes of the chunks of a file of ``size`` bytes with a header of ``header`` bytes."""
     return chunk_sizes(LENGTH_SIZE + header + size + TAG_SIZE)

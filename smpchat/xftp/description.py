@@ -1,8 +1,8 @@
 """The description of a file: where its chunks are, and how to decrypt them, in YAML (xftp-wire 4).
 
-A description comes from the sender of the file. The length of its text is checked first. It is read as a stream of
-events, so that only lists, mappings and texts are made from it, without the references that turn few bytes into many.
-Every number is checked against the needs of the largest file.
+A description comes from the sender of the file, who may be hostile. So the length of its text is checked first. Then
+its YAML is read as a stream of events, and only lists, mappings and texts are accepted: YAML's references, which can
+turn few bytes into many, are refused. Every number is checked against what the largest file needs.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from smpchat.xftp.chunks import MAX_ENCRYPTED
 MAX_TEXT = 256 * 1024
 """Longest description in characters; that of an app's largest file has some 37,000."""
 MAX_CHUNKS = 1025
-"""Chunks of the largest file, if none is smaller than 1 MiB; apps make 257."""
+"""Most chunks of a file: as many as the largest file has if they are of 1 MiB. Apps make at most 257."""
 MAX_REPLICAS = 4
-"""Copies of one chunk; all known software makes one (xftp-wire trap 21)."""
+"""Most copies of one chunk; all known software makes one (xftp-wire trap 21)."""
 MAX_ID = 255
 DIGEST_SIZE, CHUNK_DIGEST_SIZE = 64, 32
 _MAX_DEPTH = 5
 _MAX_FIELDS = 64
-"""Keys of a mapping; newer descriptions may have some that we do not know."""
+"""Most keys of a mapping; newer descriptions may have keys that we do not know."""
 
 _SIZE = late(r"([0-9]{1,12})(gb|mb|kb)?")
 _UNITS = (("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10), ("", 1))
 
 
 class Party(StrEnum):
-    """Whose description it is; the keys and ids in it belong to this person."""
+    """Who uses a description: the keys and ids in it belong to the file's sender, or to a recipient."""
 
     RECIPIENT = "recipient"
     SENDER = "sender"
 
 
 class DescribedReplica(Record):
-    """A chunk at one relay."""
+    """One copy of a chunk, at one relay."""
 
     server: FileServer
     replica_id: bytes
@@ -54,7 +54,7 @@ class DescribedReplica(Record):
 
 
 class DescribedChunk(Record):
-    """A chunk, with its bytes and their SHA-256; ``number`` counts from 1."""
+    """A chunk: ``number`` counts from 1, ``size`` is in bytes, ``digest`` is the SHA-256 of its bytes."""
 
     number: int
     size: int
@@ -63,7 +63,7 @@ class DescribedChunk(Record):
 
 
 class Redirect(Record):
-    """Says that the file contains the description of another file, with these sizes and SHA-512."""
+    """Says that the file contains the description of another file, whose chunks have this size and SHA-512."""
 
     size: int
     digest: bytes
@@ -95,9 +95,9 @@ def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescripti
     """The file that the text describes.
 
     Args:
-        party: Whose description it must be.
+        party: Who must be the one to use the description.
     Raises:
-        DecodeError: It is not a description, or describes an impossible file; ``what`` says so in lower-case words.
+        DecodeError: The text is not a description, or describes an impossible file. ``what`` says why, in lower case.
     """
     if len(text) > MAX_TEXT:
         raise DecodeError(f"it has {len(text):,} characters, and the limit is {MAX_TEXT:,}")
@@ -110,15 +110,15 @@ def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescripti
     nonce = _bytes(_text(found, "nonce"), NONCE_SIZE, "nonce")
     chunks = _chunks(found, _chunk_size(_text(found, "chunkSize")))
     if sum(chunk.size for chunk in chunks) != size:
-        raise DecodeError("the sizes of its chunks are not that of the file")
+        raise DecodeError("its chunks together do not have the size of the file")
     return FileDescription(size, digest, key, nonce, chunks, _redirect(found), party)
 
 
 def _tree(text: str) -> Any:
-    """Mappings, lists and texts of a YAML document."""
+    """Parse a YAML document into mappings, lists and texts."""
     import yaml
 
-    # libyaml, if this PyYAML was built with it, is ten times as fast; both read the same.
+    # PyYAML's C loader is ten times as fast and reads the same, but not every PyYAML was built with it.
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         events = _Events(yaml.parse(text, Loader=loader))
@@ -135,7 +135,7 @@ def _tree(text: str) -> Any:
 
 
 class _Events:
-    """Makes a tree from a stream of events, and refuses what descriptions do not need."""
+    """Makes a tree from a stream of YAML events, and refuses any YAML that descriptions do not need."""
 
     def __init__(self, events: Iterable[Any]) -> None:
         self._events: Iterator[Any] = iter(events)
@@ -235,7 +235,7 @@ def _redirect(found: dict[str, Any]) -> Redirect | None:
 
 
 class _Gathered:
-    """What several replicas say about one chunk."""
+    """One chunk, while its replicas are read one after the other."""
 
     def __init__(self) -> None:
         self.replicas: list[DescribedReplica] = []
@@ -302,7 +302,7 @@ def _described(number: int, chunk: _Gathered, default: int) -> DescribedChunk:
 
 
 def format_size(size: int) -> str:
-    """The largest unit that divides the size without a remainder."""
+    """Write a size in the largest unit that divides it without a remainder, such as ``4mb``."""
     unit, bytes_of = next(one for one in _UNITS if size % one[1] == 0)
     return f"{size // bytes_of}{unit}"
 
@@ -313,7 +313,7 @@ def write_description(description: FileDescription) -> str:
     places: dict[str, list[str]] = {}
     for chunk in description.chunks:
         for place, replica in enumerate(chunk.replicas):
-            # Without the password of the relay, which is nobody else's (xftp-wire trap 19).
+            # The recipient must not learn our password for the relay, so it is left out (xftp-wire trap 19).
             lines = places.setdefault(format_server(replica.server), [])
             lines.append(_chunk_line(chunk, replica, first=place == 0, default=default))
     text = [

@@ -1,4 +1,4 @@
-"""Errors of files at relays; the tree is drawn in the package docstring."""
+"""Errors of files at relays; the package docstring shows their tree."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from smpchat.protocol.xftp.errors import DIGEST, XFTPError
 
 
 class ChunkDamaged(XFTPError):
-    """A relay sent something that is not the chunk in the description. Another try, or another replica, may be
-    right."""
+    """A relay sent other bytes than the chunk in the description. Another try may succeed, or another replica."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(DIGEST)

@@ -1,4 +1,4 @@
-"""A file that nobody announced in a message is fetched at one go: every chunk, from any of the relays that have it."""
+"""Downloads a whole file by its description alone: every chunk in order, from any relay that has the chunk."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from smpchat.transport.base import TransportError
 from smpchat.xftp.description import DescribedChunk, FileDescription
 
 REST = 2.0
-"""Seconds until a chunk is asked for again; twice as many the next time."""
+"""Seconds until a chunk is asked for a second time; twice as many before the third."""
 TRIES = 3
-"""How often each chunk is asked for, at all its relays."""
+"""How often each chunk is asked for. One try asks all relays that have the chunk."""
 _FOR_GOOD = frozenset({"AUTH", "BLOCKED", "NO_FILE"})
-"""Answers that another try does not change."""
+"""Errors of a relay that another try would not change."""
 
 
 class Session(Protocol):
-    """What is used of a `smpchat.xftp.session.FileSession`."""
+    """The part of `smpchat.xftp.session.FileSession` that this module uses."""
 
     @property
     def closed(self) -> asyncio.Event:
-        """Set when it has ended."""
+        """Set when the session has ended."""
         ...
 
     def get(
@@ -37,7 +37,7 @@ class Session(Protocol):
         ...
 
     async def close(self) -> None:
-        """End it."""
+        """End the session."""
         ...
 
 
@@ -45,8 +45,8 @@ class NotFetched(Exception):
     """A relay did not give a chunk.
 
     Attributes:
-        server: The one that was asked last.
-        error: What it said, or why it was not reached.
+        server: The relay that was asked last.
+        error: The relay's answer, or why the relay was not reached.
     """
 
     def __init__(self, server: FileServer, error: TransportError | ProtocolError) -> None:
@@ -79,7 +79,7 @@ class _Fetch:
                         await self._drop(replica.server)
                 else:
                     return
-        assert failed is not None  # a described chunk is somewhere
+        assert failed is not None  # every chunk of a description has at least one replica
         raise failed from failed.error
 
     async def _write(self, pieces: AsyncGenerator[memoryview, None], begin: int) -> None:
@@ -119,11 +119,11 @@ async def fetch(
     """Download the encrypted file that a description names.
 
     Args:
-        target: Gets it; each chunk has been compared with its digest.
+        target: The encrypted file is written here. When this returns, each chunk has matched its digest.
         connect: Opens a session. Raises `TransportError` and `ProtocolError`.
-        progress: Told how many bytes are there.
+        progress: Called with the number of bytes that are written so far.
     Raises:
-        NotFetched: Some chunk cannot be had.
+        NotFetched: No relay gave one of the chunks.
         OSError: ``target`` cannot be written.
     """
     work, begin = _Fetch(target, connect, progress), 0

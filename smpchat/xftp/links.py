@@ -1,4 +1,8 @@
-"""Links to files, and descriptions that point to another one because it would not fit into a link (xftp-wire 4.1)."""
+"""Links to files, and redirects (xftp-wire 4.1).
+
+A link contains a description. If the description of the file is too long for a link, it is uploaded as a file of its
+own, and the link contains the description of that file, with a redirect to the first.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ from smpchat.encoding.text import read_query, write_query
 from smpchat.xftp.description import MAX_TEXT, FileDescription, Redirect, read_description, write_description
 
 MAX_LINK = 3 * MAX_TEXT
-"""Longest link in characters: each character of a description may be written as three."""
+"""Longest link in characters: in a link, each character of a description may become three, such as ``%0A``."""
 REDIRECT_NAME = "redirect.yaml"
 _LINK = late(r"(?:simplex:/|https://[^/#?\s]{1,255}/)file/?#/?\?(?P<query>.*)")
 
 
 class FileLink(Record):
-    """A link: the file, and other data that the program that made the link wrote into it."""
+    """A link: the description of a file, and data that the program that made the link added."""
 
     description: FileDescription
     data: str | None = field(default=None, repr=False)
@@ -45,17 +49,17 @@ def write_file_link(link: FileLink) -> str:
 
 
 def redirect_to(description: FileDescription) -> Redirect:
-    """The redirect for the description of a file that contains this description."""
+    """The redirect to ``description``, for the description of the file that will contain it."""
     return Redirect(description.size, description.digest)
 
 
 def follow(redirect: Redirect, content: bytes) -> FileDescription:
-    """The file to which a description points.
+    """The description to which a redirect leads.
 
     Args:
-        content: Content of the file that the description with ``redirect`` names.
+        content: Content of the file whose description has ``redirect``.
     Raises:
-        DecodeError: It is not a description, describes another file, or points further.
+        DecodeError: The content is not a description, describes another file, or is a redirect again.
     """
     if len(content) > MAX_TEXT:
         raise DecodeError("the description that the link leads to is too long")
@@ -64,7 +68,7 @@ def follow(redirect: Redirect, content: bytes) -> FileDescription:
     except UnicodeDecodeError:
         raise DecodeError("the description that the link leads to is invalid") from None
     if description.redirect is not None:
-        raise DecodeError("the description leads to another description, which leads to yet another")
+        raise DecodeError("the description leads to a second one, which leads to a third")
     same = hmac.compare_digest(description.digest, redirect.digest)
     if description.size != redirect.size or not same:
         raise DecodeError("the description leads to the description of another file")

@@ -39,13 +39,13 @@ async def probe_files(
     timeout: float,  # noqa: ASYNC109 - for each step
     now: Callable[[], datetime] = _today,
 ) -> bool:
-    """Walk through the life of a chunk: connect, hello, FNEW, FPUT, FGET, FDEL.
+    """Test a relay with one chunk: connect, hello, FNEW, FPUT, FGET, FDEL.
 
     Args:
         address: With the password for new files, if the relay wants one.
-        report: Called after each step; the first that fails is the last. Even then, the chunk is deleted if it was
-            made.
-        timeout: Seconds for connecting, and again for each step.
+        report: Called after each step. The test stops at the first step that fails; even then, a chunk that was
+            created is deleted.
+        timeout: Seconds for connecting, and the same again for each step.
         now: Calendar time, for the dates of certificates.
     Returns:
         Whether every step succeeded.
@@ -87,7 +87,7 @@ async def probe_files(
 
 
 class _Walk:
-    """One chunk of which this is both sender and recipient."""
+    """One chunk; this program is both its sender and its recipient."""
 
     def __init__(self, session: FileSession, password: str | None, entropy: Entropy) -> None:
         self._session = session
@@ -102,7 +102,7 @@ class _Walk:
         return [("FNEW", self._create), ("FPUT", self._put), ("FGET", self._get), ("FDEL", self._delete)]
 
     async def tidy(self, open_session: Callable[[], Awaitable[FileSession]]) -> None:
-        """Leave no chunk behind, if the relay lets us; then end the session."""
+        """Try to delete the chunk if it still exists; then end the session."""
         with contextlib.suppress(TransportError, ProtocolError):
             if self._sender_id:
                 if self._session.closed.is_set():

@@ -20,8 +20,9 @@ class FileRoutes:
 
     Args:
         entropy: Source of the random values that keep this client's streams separate at the proxy.
-        route: How to reach a relay; asked at each connection. A relay that another person named needs a fence.
-        proxy: The SOCKS proxy for all relays except local ones, if any; asked at each connection.
+        route: Called for each connection; says how to reach the relay. A relay that another person named needs a
+            fence, which keeps connections out of the local network.
+        proxy: Called for each connection; gives the SOCKS proxy for all relays except local ones, if any.
     """
 
     def __init__(
@@ -35,8 +36,8 @@ class FileRoutes:
         self._proxy = proxy
 
     async def connect(self, server: FileServer, *, timeout: float) -> HTTP2Client:  # noqa: ASYNC109 - shared out among hosts
-        """A connection to ``server``, before any hello. Raises `ConnectFailed`."""
-        from smpchat.transport.http2 import client  # costs 40 ms: only who moves files pays for it
+        """Open a connection to ``server``, without any hello. Raises `ConnectFailed`."""
+        from smpchat.transport.http2 import client  # takes 40 ms, so only when files are moved
 
         dialer = dialer_to(server, self._route(server), self._proxy, self._isolation)
         return await client.connect(server.hosts[:MAX_HOSTS], server.port_number, timeout=timeout, dialer=dialer)

@@ -1,7 +1,7 @@
 """A session with a file relay: the hello, then one request after the other (xftp-wire 1.3 and 2.2).
 
-A request that fails on its way ends the session, because it is not known how much of it is still in the connection. A
-relay's ERR does not, unless it answers an upload (xftp-wire trap 12).
+A request that fails halfway ends the session, because we cannot know which of its bytes are still in the connection. A
+relay's ERR does not end the session, unless it answers an upload (xftp-wire trap 12).
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ if TYPE_CHECKING:
     from smpchat.transport.http2.client import Answer, HTTP2Client
 
 RESPONSE_TIMEOUT = 30.0
-"""Seconds in which the relay neither sends nor accepts anything, after which the session ends (xftp-wire 1.2)."""
+"""The session ends if the relay neither sends nor accepts anything for this many seconds (xftp-wire 1.2)."""
 SLOWEST = 16 * 1024
-"""Bytes a second that the transfer of a chunk must reach on average. The app demands 80 KiB, and fails on slow lines. A
+"""The lowest average rate of a chunk's transfer, in bytes a second. The app demands 80 KiB, and fails on slow lines. A
 relay waits five minutes for a chunk; at this rate, the largest chunk takes that long."""
 MAX_KEYS = 200
-"""Recipients in one command; the rest follows with FADD, as in the app (xftp-wire 2.2)."""
+"""Most recipients in one command; FADD commands add the rest, as in the app (xftp-wire 2.2)."""
 _PART = 64 * 1024
 _BATCH = 512 * 1024
-"""Bytes that are opened together: less, and changing threads takes longer than the work."""
+"""Bytes that are decrypted together: with fewer, changing threads would take longer than the work."""
 
 
 A = TypeVar("A", SIds, RIds, File, Ok, Pong)
@@ -92,16 +92,16 @@ async def connect(
 
     Args:
         server: Its hosts are tried in order.
-        network: How to reach it.
-        entropy: For the keys of downloads.
-        versions: XFTP versions to agree on one of.
-        response_timeout: Seconds in which something must happen within a request.
+        network: Opens the connection.
+        entropy: Source of the keys of downloads.
+        versions: The XFTP versions that we offer.
+        response_timeout: A request fails if the relay neither sends nor accepts anything for this many seconds.
         now: Calendar time, for the dates of certificates.
         greeted: Called when the relay is reached, before the hellos.
     Raises:
         ConnectFailed: ``cannot reach relay HOST:PORT: …``.
-        HandshakeError: It is not the relay that its address names, or speaks no common version.
-        XFTPError: It refuses the connection.
+        HandshakeError: The relay is not the one in its address, or has no version in common with us.
+        XFTPError: The relay refuses the connection.
     """
     deadline = asyncio.get_running_loop().time() + timeout
     connection = await network.connect(server, timeout=timeout)
@@ -127,7 +127,7 @@ async def _greet(
     answer = await connection.request(())
     hello = await answer.body.take(BLOCK_SIZE)
     agreed = receive_server_hello(hello, server.key_hash, connection.session_id, connection.peer_leaf, versions)
-    # Before our hello leaves: what follows it are commands, with keys that are known to this relay only.
+    # This must be checked before we send our hello: the commands after it contain secrets for this relay only.
     check_identity(agreed.chain, server.key_hash, now())
     answer = await connection.request((agreed.answer,))
     check_acceptance(await answer.body.take(BLOCK_SIZE))
@@ -137,8 +137,8 @@ async def _greet(
 class FileSession:
     """One session; made by `connect`. One request at a time.
 
-    Errors of every request: `XFTPError` for the relay's ERR; `NoResponse`, a `TransportError`, if there is no usable
-    answer. Then the session has ended, and the relay may have executed the request.
+    Every request raises `XFTPError` for the relay's ERR, and `NoResponse`, a `TransportError`, if there is no usable
+    answer. After `NoResponse` the session has ended, and the relay may still have executed the request.
 
     Attributes:
         server: The relay, as its address names it.
@@ -159,14 +159,14 @@ class FileSession:
 
     @property
     def closed(self) -> asyncio.Event:
-        """Set when the session has ended. Between requests nothing is read, so look here before the next request."""
+        """Set when the session has ended. Nothing is read between requests, so check this before the next request."""
         if not self._closed.is_set() and self._connection.is_lost:
             self._end("the relay closed the connection", None)
         return self._closed
 
     @property
     def close_reason(self) -> SessionClosed | None:
-        """Why the session ended; None while it lasts."""
+        """Why the session ended; None while it is open."""
         return self._reason
 
     # -- for senders --------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class FileSession:
             recipient_keys: At least one.
             password: The password that the relay needs for uploads, if any.
         Returns:
-            The sender's id, and each recipient's in the order of their keys.
+            The sender's id, and the recipients' ids in the order of their keys.
         """
         first, rest = tuple(recipient_keys[:MAX_KEYS]), tuple(recipient_keys[MAX_KEYS:])
         command = FNew(sender_key.public(), size, digest, first, password_bytes(password))
@@ -202,7 +202,7 @@ class FileSession:
     async def add_recipients(
         self, sender_id: bytes, sender_key: Ed25519PrivateKey, recipient_keys: Sequence[Ed25519PublicKey]
     ) -> tuple[bytes, ...]:
-        """Allow more people to get a chunk. Returns their ids, in the order of their keys."""
+        """Let more recipients download a chunk. Returns their ids, in the order of their keys."""
         ids: tuple[bytes, ...] = ()
         for start in range(0, len(recipient_keys), MAX_KEYS):
             some = tuple(recipient_keys[start : start + MAX_KEYS])
@@ -220,7 +220,7 @@ class FileSession:
         """Upload a chunk. This may be repeated, because the relay accepts a chunk that it already has.
 
         Args:
-            body: ``size`` bytes. Its errors are raised, and end the session.
+            body: ``size`` bytes in parts. Errors that it raises end the session, and reach the caller.
         """
         async with self._request():
             async with asyncio.timeout(self._response_timeout) as limit:
@@ -228,7 +228,7 @@ class FileSession:
                 answer = await self._connection.request(_paced(block, body, size, limit, self._response_timeout))
             found = await self._read_answer(FPut(), sender_id, answer)
             if isinstance(found, Err) or not answer.request_was_taken:
-                # The bytes of the body that it has not read are lost from its window for good (xftp-wire trap 12).
+                # Bytes that the relay did not read count against HTTP/2's flow control for good (xftp-wire trap 12).
                 self._end("an upload was refused", None)
             self._expect(found, Ok)
 
@@ -241,13 +241,13 @@ class FileSession:
     async def get(
         self, recipient_id: bytes, recipient_key: Ed25519PrivateKey, size: int, digest: bytes
     ) -> AsyncGenerator[memoryview, None]:
-        """Download a chunk in pieces, which are authentic only when the last one has arrived. Each piece is valid until
-        the next.
+        """Download a chunk in pieces, which are authentic only when the last one has arrived. The memory of a piece is
+        used again after the next one.
 
         Args:
-            size, digest: What its description says.
+            size, digest: Size and digest in the description of the chunk.
         Raises:
-            ChunkDamaged: It is not the right chunk; raised after some pieces, or the last one.
+            ChunkDamaged: The relay sent other bytes. This may be raised after some pieces, or after the last one.
         """
         async with self._request():
             own = X25519PrivateKey.generate(self._entropy)
@@ -257,18 +257,18 @@ class FileSession:
             try:
                 secret = own.exchange(file.key)
             except CryptoError as error:
-                raise ChunkDamaged("its key is none") from error
-            from smpchat.crypto.secretbox import Opener  # costs 10 ms: only who fetches files pays for it
+                raise ChunkDamaged("its key is not valid") from error
+            from smpchat.crypto.secretbox import Opener  # takes 10 ms, so only for downloads
 
             opener, hashed, left, tag = Opener(secret, file.nonce), hashlib.sha256(), size, b""
             opening: asyncio.Future[memoryview] | None = None
-            # New memory for every piece would cost as much as what is done there.
+            # Allocating memory for every piece would take as long as decrypting it.
             spaces = itertools.cycle([memoryview(bytearray(min(size, _BATCH + _PART))) for _ in range(2)])
             async with aclosing(self._batches(answer, size)) as batches:
                 async for sealed, behind in batches:
                     if opening is not None:
                         yield await opening
-                    # In a thread, while the next ones come: a box and a digest take as long as all the rest.
+                    # In a thread, while the next pieces arrive: decryption and digest take as long as all the rest.
                     loop = asyncio.get_running_loop()
                     opening = loop.run_in_executor(None, _opened, opener, hashed, sealed, next(spaces))
                     left, tag = left - sum(map(len, sealed)), behind
@@ -284,10 +284,10 @@ class FileSession:
                 raise ChunkDamaged("its digest is wrong")
 
     async def _batches(self, answer: Answer, size: int) -> AsyncGenerator[tuple[list[memoryview], bytes], None]:
-        """The bytes after a block: several pieces of a chunk together, and the part of the tag after them.
+        """Read the body of an answer: several pieces of a chunk at a time, and the bytes of the tag that have arrived.
 
         Raises:
-            ChunkDamaged: More comes than that.
+            ChunkDamaged: The body is longer than the chunk and its tag.
         """
         loop, seconds = asyncio.get_running_loop(), self._response_timeout
         deadline = loop.time() + seconds + size / SLOWEST
@@ -309,11 +309,11 @@ class FileSession:
                 return
 
     async def acknowledge(self, recipient_id: bytes, recipient_key: Ed25519PrivateKey) -> None:
-        """Give up our access to a chunk."""
+        """Tell the relay that we have the chunk; after that, we cannot download it again."""
         await self._ask(FAck(), recipient_id, recipient_key, Ok)
 
     async def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Check that the relay still answers."""
         await self._ask(Ping(), b"", None, Pong)
 
     async def close(self) -> None:
@@ -325,7 +325,7 @@ class FileSession:
 
     @asynccontextmanager
     async def _request(self) -> AsyncIterator[None]:
-        """Wraps one request: its errors end the session."""
+        """Run one request: errors inside the block end the session."""
         if self._busy:
             raise LocalProtocolError("a session with a file relay handles one request at a time")
         if self.closed.is_set():
@@ -337,7 +337,7 @@ class FileSession:
             self._end("the relay does not answer", None)
             raise ResponseTimeout(f"relay {self.server.host} did not answer in time") from None
         except ChunkDamaged as error:
-            self._end(str(error), error)  # what is left of the answer is in the way of the next one
+            self._end(str(error), error)  # the rest of this answer would be read as the next answer
             raise
         except XFTPError:
             raise
@@ -366,7 +366,7 @@ class FileSession:
     async def _send(
         self, command: FileCommand, entity_id: bytes, key: Ed25519PrivateKey | None
     ) -> tuple[FileAnswer, Answer]:
-        """The relay's answer to a command that consists of one block."""
+        """Send a command of one block, and return the relay's answer."""
         block = signed_block(key, self._connection.session_id, entity_id, encode_command(command))
         async with asyncio.timeout(self._response_timeout):
             answer = await self._connection.request((block,))
@@ -381,7 +381,7 @@ class FileSession:
         transmission, _ = decode_block(block, self._connection.session_id)
         found = decode_answer(transmission.body)
         self._trace("<", found)
-        # Some errors name no chunk, and what makes one has none to name (xftp-wire 2.1).
+        # The id is empty in some errors, and in the answer to FNEW: its chunk had no id yet (xftp-wire 2.1).
         if transmission.entity_id not in (entity_id, b""):
             raise self._broken("an answer about a different chunk")
         return found
@@ -410,7 +410,7 @@ class FileSession:
 
 
 def _opened(opener: Opener, hashed: _Hash, pieces: list[memoryview], space: memoryview) -> memoryview:
-    """Decrypt some pieces of a box, one after the other, into ``space`` and ``hashed``."""
+    """Decrypt some pieces of a chunk into ``space``, and add them to the digest ``hashed``."""
     size, at = sum(map(len, pieces)), 0
     output = (space if len(space) >= size else memoryview(bytearray(size)))[:size]
     for piece in pieces:
@@ -432,7 +432,7 @@ async def _each(parts: AsyncIterator[Buffer] | Iterable[Buffer]) -> AsyncIterato
 async def _paced(
     block: bytes, body: AsyncIterator[Buffer] | Iterable[Buffer], size: int, limit: asyncio.Timeout, seconds: float
 ) -> AsyncIterator[Buffer]:
-    """The parts of an upload, each so small that the relay must accept one in ``seconds``."""
+    """The parts of an upload, each so small that even a slow relay accepts one within ``seconds``."""
     loop = asyncio.get_running_loop()
     yield block
     left = size
@@ -444,7 +444,7 @@ async def _paced(
             limit.reschedule(loop.time() + seconds)
             part = view[start : start + _PART]
             left -= len(part)
-            if not left:  # what is on its way is out of sight from here on
+            if not left:  # from here on, we cannot see how much is still on its way
                 limit.reschedule(loop.time() + seconds + size / SLOWEST)
             yield part
     if left:
