@@ -1,4 +1,5 @@
-"""What the agent's operations need besides the store: the layer above, randomness, time, a KEM where there is one."""
+"""What the agent's operations need besides the store: the layer above, randomness, time, and a KEM if one is
+installed."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ PQ_SINCE = 5
 class Application(Protocol):
     """What the layer above does inside the agent's transactions: it may use the store, but must not wait.
 
-    ``reference`` is the application's own number of a message that it submitted.
+    ``reference`` is the application's own number for a message that it submitted.
     """
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
@@ -33,11 +34,11 @@ class Application(Protocol):
         ...
 
     def link_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """What people see behind the short link of an invitation of ours before they connect."""
+        """The data that people can read through the short link of our invitation before they connect."""
         ...
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
-        """What the person who made the short link says in it; it may contain anything."""
+        """The data of the short link that we opened has been read. Its maker wrote it, so it may contain anything."""
         ...
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
@@ -48,14 +49,15 @@ class Application(Protocol):
         """The peer's connection info arrived.
 
         Returns:
-            Returns a sentence that says why a connection with this peer is impossible; None if it is possible.
+            A sentence that says why a connection with this peer is impossible; None if it is possible.
         """
         ...
 
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
     ) -> bool:
-        """A user message arrived; True asks for a receipt. ``sent_at``: POSIX seconds, by the relay's clock."""
+        """A user message arrived; returns True to have a receipt sent. ``sent_at``: POSIX seconds, by the relay's
+        clock."""
         ...
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
@@ -67,7 +69,7 @@ class Application(Protocol):
         ...
 
     def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
-        """The peer's receipt came and matches."""
+        """The peer's receipt for the message arrived, and its hash matches."""
         ...
 
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
@@ -83,8 +85,8 @@ class Application(Protocol):
     ) -> None:
         """Something happened to the connection. It is stored and shown in the conversation.
 
-        ``{alias}`` in it stands for the contact, ``{who}`` for what names it in a command. Some kinds are conditions,
-        which remain until they are fixed (see `smpchat.agent.machines.notices`).
+        In ``sentence``, ``{alias}`` stands for the contact's name, and ``{who}`` for the name to type in a command.
+        Some kinds are conditions, which remain until they are fixed (see `smpchat.agent.machines.notices`).
         """
         ...
 
@@ -94,7 +96,7 @@ class Application(Protocol):
 
     def request_id(self, info: bytes) -> str | None:
         """The id that all copies of a contact request have in common, if its sender's program gives one. Raises
-        `EnvelopeRefused` if it is none."""
+        `EnvelopeRefused` if ``info`` cannot be decoded."""
         ...
 
     def request_received(self, tx: sqlite3.Connection, request: ReceivedRequest) -> None:
@@ -104,11 +106,12 @@ class Application(Protocol):
     def request_accepted(
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
-        """The request became a connection at once; messages for it may be submitted from now on."""
+        """The request was accepted automatically and is a connection now. Messages for it may be submitted from now
+        on."""
         ...
 
     def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
-        """A file is at its relays. Each description is for one recipient. The agent does not keep them."""
+        """A file is at its relays. Each description is for one recipient. The agent does not keep the descriptions."""
         ...
 
     def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
@@ -137,7 +140,7 @@ class Context(Record):
         return agent_version >= PQ_SINCE and e2e_version >= E2E_VERSION_KEM and self.has_kem
 
     def wants_pq_in(self, connection: Connection, e2e_version: int, agent_version: int | None = None) -> bool:
-        """The same for one connection; ``agent_version``: a version that counts in place of the connection's own."""
+        """Whether we use a KEM in this connection. ``agent_version``: used in place of the connection's own version."""
         version = connection.agent_version if agent_version is None else agent_version
         return not connection.plain and self.wants_pq(version, e2e_version)
 
@@ -147,7 +150,8 @@ class Context(Record):
         return self.kem is not None and self.kem.available()
 
     def kem_in(self, tx: sqlite3.Connection) -> SparedKEM:
-        """The KEM, taking new key pairs from the store first."""
+        """The KEM. Before it generates a key pair, it takes one that was generated earlier and stored, if there is
+        one."""
         return SparedKEM(tx, self.kem)
 
 
@@ -162,7 +166,7 @@ class SparedKEM(Record):
         return self.kem is not None and self.kem.available()
 
     def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:
-        """A spare key pair if there is one, else a new one."""
+        """A key pair that was generated earlier and stored, if there is one, else a new one."""
         provider = self._provider()
         return kem_spares.take(self.tx) or provider.generate()
 

@@ -37,11 +37,12 @@ class LinkError(AgentError):
 
 
 class UnknownRelay(LinkError):
-    """A short link without its relay's fingerprint, and the relay is in no table. Nothing was stored."""
+    """A short link does not contain its relay's fingerprint, and smpchat does not know the relay. Nothing was
+    stored."""
 
 
 class LinkDataError(AgentError):
-    """What a relay keeps behind a short link does not belong to the link, or does not fit there."""
+    """The data that a relay keeps for a short link does not match the link, or is too long."""
 
     hint = "Ask the person who made the link for a new one, or for the full link."
 
@@ -59,7 +60,7 @@ class LinkJoinedError(AgentError):
 
 
 class IncompatibleVersion(AgentError):
-    """Version ranges of one layer do not overlap. Nothing was stored."""
+    """We and the person who made the link have no version of a protocol layer in common. Nothing was stored."""
 
     def __init__(self, layer: str, theirs: VersionRange, ours: VersionRange) -> None:
         theirs_is_older = theirs.maximum < ours.minimum
@@ -101,7 +102,7 @@ class TooManyWait(AgentError):
 
 
 class RelayNotPublic(AgentError):
-    """A request is to be answered at a relay that only this computer or its network reaches. The request is kept."""
+    """The relay that a request names can only be reached from this computer or its network. The request is kept."""
 
     hint = "If you know who sent the request and want this: `smpchat accept WHO --any-relay`."
 

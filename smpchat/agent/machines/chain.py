@@ -5,8 +5,8 @@ from __future__ import annotations
 from smpchat.encoding.record import Record
 
 MAX_MESSAGE_ID = 2**62
-"""The highest message id that is accepted from a peer. Ids count messages, so no honest peer gets there. The ids after
-it still fit an SQLite integer, which ends at 2^63 - 1."""
+"""The highest message id that is accepted from a peer. Ids count messages, so no honest peer reaches it. Higher ids, up
+to 2^63 - 1, would still fit an SQLite integer."""
 
 
 class Chain(Record):
@@ -17,8 +17,8 @@ class Chain(Record):
 
     def confirmed(self, plaintext: bytes) -> Chain:
         """The chain after the confirmation or hello, which counts as message 1 even if it was made several times."""
-        # Also where the peer had to make it twice, and its first message has id 3 then: a
-        # gap that means nothing (agent-wire 3.6).
+        # The peer may have had to make it twice. Then its first message has id 3, and the gap means nothing (agent-wire
+        # 3.6).
         return self.ending(1, plaintext)
 
     def ending(self, message_id: int, plaintext: bytes) -> Chain:
@@ -28,6 +28,6 @@ class Chain(Record):
 
 def message_hash(plaintext: bytes) -> bytes:
     """SHA-256 of the complete agent message, without padding or envelope."""
-    import hashlib  # with OpenSSL, for which commands that read do not wait
+    import hashlib  # loads OpenSSL: commands that only read do without it
 
     return hashlib.sha256(plaintext).digest()

@@ -1,4 +1,4 @@
-"""Agent message ids and the hash chain: what makes a gap, a repeat or a forged order visible (agent-wire 3.6)."""
+"""Agent message ids and the hash chain, which reveal missing, repeated and reordered messages (agent-wire 3.6)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smpchat.agent.wire.envelope import AMessage, NumberedMessage, RatchetInfo, 
 
 
 class Integrity(StrEnum):
-    """Verdict of the chain. None of them blocks delivery; people are told."""
+    """What the hash chain says about a message. No value blocks delivery, but the user is told."""
 
     OK = "ok"
     SKIPPED = "skipped"
@@ -20,9 +20,9 @@ class Integrity(StrEnum):
 
 def renegotiated(chain: Chain) -> Chain:
     """The chain after an R envelope, which takes an id although it is not sent through the ratchet (agent-wire 3.6)."""
-    # The reference's receiver does not count it, and so shows a gap of one after
-    # each renegotiation (agent-wire trap 34).
-    # An earlier version took ids up to the end of what can be stored.
+    # A receiver that runs the reference (simplexmq) does not count it, and so shows a gap of one after each
+    # renegotiation (agent-wire trap 34). An earlier version of smpchat accepted any id that SQLite can store, so the
+    # last one may be above the limit.
     return chain.ending(min(chain.last_id, MAX_MESSAGE_ID) + 1, agent_message.encode(RatchetInfo()))
 
 
@@ -34,9 +34,9 @@ def append(chain: Chain, message: AMessage) -> tuple[Chain, bytes]:
 
 
 def receive(chain: Chain, message: NumberedMessage, plaintext: bytes) -> tuple[Chain, Integrity]:
-    """What an arrived message says about the messages before it. In every case it becomes the last one."""
-    # In every case, as at the peer: a receiver that kept the old one would report each message after a
-    # gap as a fault of its own (agent-wire 3.6).
+    """Compare an arrived message with the chain. Whatever the result, the returned chain ends with this message."""
+    # The peer's chain ends with it, too. If ours kept its old end, each message after a gap would be reported as
+    # another fault (agent-wire 3.6).
     after = chain.ending(message.message_id, plaintext)
     if message.message_id < chain.last_id:
         return after, Integrity.BAD_ID

@@ -43,11 +43,11 @@ FAILURE_SENTENCES = {
         "You have already used this address with its full link. Write to that contact, or delete the contact to"
         " send a new request."
     ),
-    Failure.NOT_A_CONTACT: "Your messages were not sent, and nothing more will be sent there.",
+    Failure.NOT_A_CONTACT: "Your messages were not sent, and smpchat will send nothing more.",
     Failure.LINK_DATA: (
         "The link is damaged, or someone changed the data at its relay. Ask for a new link, over another channel."
     ),
-    Failure.LINK_VERSIONS: "Nothing was sent, but the link is used up: ask for a new link afterwards.",
+    Failure.LINK_VERSIONS: "Nothing was sent, but the link is used up: after the upgrade, ask for a new link.",
     Failure.NO_SHORT_LINKS: (
         "The relay of this link is too old for short links: its SMP version is below 15. Ask the person who made"
         " the link for the full link."

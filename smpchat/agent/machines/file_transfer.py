@@ -9,7 +9,8 @@ Until someone has the description of a file, only we know where its chunks are. 
 be uploaded to its relay, it is registered at another relay, and the first one is told to delete it. When a file is
 received, each chunk is at the relay or relays that the description names.
 
-Source: xftp-wire 2.4 and 6. The reference fails the whole file at a full relay; here the next one is asked.
+Source: xftp-wire 2.4 and 6. If a relay is full, the reference (simplexmq) gives up the whole file; smpchat asks another
+relay.
 """
 
 from __future__ import annotations
@@ -26,21 +27,23 @@ RECEIVING_PATIENCE = 2 * 86_400.0
 DELETION_PATIENCE = 2 * 86_400.0
 """Seconds after which smpchat stops asking a relay to delete a chunk: by then the relay has deleted it by itself."""
 SENDER_KEYS_KEPT = 7 * 86_400.0
-"""Seconds after which a chunk can no longer be deleted: by default, relays keep files for two days."""
+"""Seconds after which we forget the keys that can delete a chunk: by default, relays keep files for only two days."""
 RESTS = Delays(2, 180)
 """Delays before a file relay is tried again (xftp-wire 6)."""
 TRIES_AT_RELAY = 3
 """How often the upload of a chunk may fail at its relay before another relay is asked."""
 TRIES_NOT_UPLOADED = 5
-"""How often a chunk is asked for that the relay knows but has no bytes of, before it counts as lost."""
+"""How often we ask a relay for a chunk that it has registered but has no bytes of. After that, the chunk counts as
+lost."""
 TRIES_DAMAGED = 2
-"""How often a chunk is transferred again because its bytes were wrong: the first time may have been an accident."""
+"""How often the bytes of a chunk may be wrong before its relay is given up: the first time may have been an
+accident."""
 
 _SENDING_AGAIN_ELSEWHERE = frozenset({Trouble.RELAY_FULL, Trouble.PASSWORD, Trouble.GONE})
 OF_THE_FILE = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED})
 """Errors after which an outgoing file fails: no other relay would accept it either."""
 DECIDED = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED, Trouble.GONE, Trouble.DAMAGED})
-"""No delay: the next try begins at once."""
+"""Errors after which the next try begins at once, without a delay."""
 _LOST_AT_RELAY = frozenset({Trouble.GONE, Trouble.BLOCKED})
 
 
@@ -105,7 +108,7 @@ class NotMoved(Record):
     """A relay did not register, accept or send the chunk.
 
     Attributes:
-        replicas: For a download: how many places are left, this one included.
+        replicas: For a download: how many places are left in the description, including the one just asked.
     """
 
     trouble: Trouble
@@ -173,12 +176,12 @@ def _not_given(state: Wanted, trouble: Trouble, replicas: int) -> Step:
     if trouble in _LOST_AT_RELAY or (tries is not None and state.failures + 1 >= tries):
         if replicas <= 1:
             return Lost(trouble), ()
-        # Those behind it move up by one.
+        # The places after the dropped one move up by one.
         return Wanted(state.replica % (replicas - 1), 0, state.spoilt), (DropReplica(),)
     if trouble is Trouble.CANNOT_WRITE:
         return state, ()
     if tries is not None or replicas <= 1:
-        # Of a relay that cannot be reached nothing is counted: it may be back in an hour.
+        # Failures to reach a relay are not counted: it may be back in an hour.
         return Wanted(state.replica, state.failures + (tries is not None), state.spoilt), ()
     return Wanted((state.replica + 1) % replicas, 0, state.spoilt), ()
 
@@ -187,5 +190,5 @@ def _not_given(state: Wanted, trouble: Trouble, replicas: int) -> Step:
 
 
 def patience(*, sending: bool) -> float:
-    """Seconds after its beginning at which a transfer is given up."""
+    """Seconds after which a transfer is given up, counted from its start."""
     return SENDING_PATIENCE if sending else RECEIVING_PATIENCE

@@ -2,14 +2,15 @@
 
 One machine covers the four variants and both roles (handshake.md 2 to 5). The **initiator** made the link and receives
 on its queue; the **joiner** used it and receives on the reply queue. For each side, the *send queue* is the queue of
-the other side, and the *receive queue* is its own. Repeated events are allowed wherever a lost answer can cause them. A
-pair of state and event without a line raises `UnexpectedEvent` and changes nothing.
+the other side, and the *receive queue* is its own. Repeated events are allowed wherever a lost answer can cause them.
+If no case below matches a state and an event, `step` raises `UnexpectedEvent` and changes nothing.
 
 A contact address (agent-wire 5.5) reverses the roles: the person who uses it sends the owner an invitation made for
 this purpose, and so is the initiator. Until the owner answers, the requester's send queue is the address. The address
 itself is a queue of the **owner** that is never reserved for one sender; each request becomes a connection of its own.
 
-The words stand beside it: `handshake_states`, `handshake_events` (what can happen), `handshake_effects` (what to do).
+Three modules beside this one define the states (`handshake_states`), events (`handshake_events`) and effects
+(`handshake_effects`).
 """
 
 from __future__ import annotations
@@ -100,20 +101,21 @@ def invite(terms: Terms) -> Step:
 
 
 def join(terms: Terms, *, send_early: bool) -> Step:
-    """The joiner's first step: SKEY and NEW go out together."""
+    """The joiner's first step: SKEY and NEW are sent together."""
     secure: Effects = (SecureSendQueue(),) if terms.sender_securable else ()
-    # Side by side, as they concern two queues: one round trip, where the reference takes two (handshake.md 4).
+    # SKEY and NEW concern two queues, so one round trip is enough. The reference (simplexmq) takes two (handshake.md
+    # 4).
     create = CreateReceiveQueue(messaging=True, keyed=terms.reply_key)
     return Joining(terms, send_early, send_queue_ready=not terms.sender_securable), (*secure, create)
 
 
 def join_short(*, held: bool) -> Step:
-    """The first step with a short link: LKEY and NEW go out together. ``held``: see `Joining`."""
+    """The joiner's first step with a short link: LKEY and NEW are sent together. ``held``: see `Joining`."""
     return ReadingLink(held), (ReadLink(), CreateReceiveQueue(messaging=True, keyed=False))
 
 
 def request(terms: Terms, *, address_known: bool, held: bool = False) -> Step:
-    """The first step of the person who uses a contact address: LGET, if its link is short, and NEW go out together.
+    """The first step of the person who uses a contact address: NEW is sent, together with LGET if the link is short.
 
     ``held``: see `Joining`.
     """
@@ -137,8 +139,8 @@ def step(state: State, event: Event) -> Step:
         UnexpectedEvent: This cannot happen here; nothing changed.
     """
     match state, event:
-        # -- the end, which wins over everything --
-        case ((Failed() | Deleted()), ReceiveQueueCreated()):  # NEW was under way: nothing stays behind at the relay
+        # -- failed or deleted: nothing that happens later changes this --
+        case ((Failed() | Deleted()), ReceiveQueueCreated()):  # NEW was already sent: its queue must not stay
             return state, (DeleteReceiveQueue(),)
         case Deleted(), _:
             return state, ()
@@ -164,9 +166,10 @@ def step(state: State, event: Event) -> Step:
             return _failed(state, reason, detail)
         case Joining(), SendQueueSecured():
             return _confirm_when_ready(replace(state, send_queue_ready=True))
-        # The RFC's second step (handshake.md 3.2): the reply queue was made with the key (keyed NEW); or KEY may travel
-        # beside the confirmation, as it concerns another queue; or, at a relay below SMP 9, the RFC's "old server", it
-        # comes first. Should the hello overtake a KEY beside the confirmation, the initiator repairs it, below.
+        # The RFC's second step (handshake.md 3.2): the reply queue was made with the key (keyed NEW); or KEY may be
+        # sent at the same time as the confirmation, because it concerns another queue; or KEY must be answered first,
+        # at a relay below SMP 9 (the RFC's "old server"). If KEY is sent at the same time, the initiator's hello may
+        # overtake it; the case of HelloRefused below repairs that.
         case Joining(), ReceiveQueueCreated(messaging=messaging, keyed=keyed, key_beside=beside):
             made = replace(state, receive_queue_made=True, receive_queue_keyed=keyed, receive_queue_messaging=messaging)
             if not state.terms.reply_key or keyed or beside:
@@ -180,14 +183,15 @@ def step(state: State, event: Event) -> Step:
             return _failed(state, _used(state.terms))
 
         # -- the joiner: is the confirmation there, and was its key accepted? --
-        # OK to a signed SEND says that the queue has our key; to an unsigned one only that it has none. Whether ours is
-        # the one accepted then shows by asking again (handshake.md 5).
+        # The relay's OK to a signed SEND says that the queue has our key. OK to an unsigned SEND only says that the
+        # queue has no key yet. So an unsigned confirmation is repeated, to find out whether the initiator accepts our
+        # key (handshake.md 5).
         case Confirming(signed=True), ConfirmationAccepted():
             return AwaitingHello(state.terms, state.send_early, state.answer), ()
         case Confirming(), ConfirmationAccepted():
             return AwaitingHello(state.terms, state.send_early, state.answer, Repeat.UNSIGNED), (RepeatConfirmation(),)
         case Confirming(signed=False), ConfirmationRefused():
-            # the initiator may have accepted an earlier copy: then the queue now takes our key (handshake.md 5)
+            # the initiator may have accepted an earlier copy: then the queue has our key by now (handshake.md 5)
             return replace(state, signed=True), (ResendConfirmationSigned(),)
         case AwaitingHello(repeat=Repeat.UNSIGNED), ConfirmationAccepted():
             return state, (RepeatConfirmation(),)
@@ -195,15 +199,15 @@ def step(state: State, event: Event) -> Step:
             return replace(state, repeat=Repeat.SIGNED), (ResendConfirmationSigned(),)
         case AwaitingHello(repeat=Repeat.SIGNED), ConfirmationAccepted():
             return replace(state, repeat=Repeat.NONE), ()
-        # AUTH to a signed SEND is final: the queue has another's key, or is gone. To an unsigned one it only says that
-        # some key is there (agent-wire 3.7).
+        # AUTH to a signed SEND is final: the queue has another sender's key, or is gone. AUTH to an unsigned SEND only
+        # says that the queue has some key (agent-wire 3.7).
         case ((Confirming(signed=True) | AwaitingHello(repeat=Repeat.SIGNED)), ConfirmationRefused()):
             return _failed(state, _used(state.terms))
 
         # -- the joiner: the initiator's hello --
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=False)):
-            # Only where our S went unsigned (handshake.md 3.5): elsewhere a reference initiator would take this HELLO
-            # for a second connection (agent-wire 5.3).
+            # HELLO is sent only if our confirmation (S) was unsigned (handshake.md 3.5). Otherwise an initiator that
+            # runs the reference would take this HELLO for a second connection (agent-wire 5.3).
             announce = state.answer is Answer.SECURED and not state.terms.sender_securable
             return Connected(Role.JOINER, state.terms, state.answer), (SendReady(),) if announce else ()
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=True)) if state.answer is Answer.REPLY:
@@ -214,8 +218,7 @@ def step(state: State, event: Event) -> Step:
 
         # -- the initiator: an invitation, or one sent with a request to an address, and the joiner's confirmation --
         case Inviting(), ReceiveQueueCreated(messaging=messaging):
-            # What the relay made counts, not what it was asked for: a link never
-            # says q=m unless IDS did (handshake.md 4).
+            # What the relay made counts, not what we asked for: the link says q=m only if IDS did (handshake.md 4).
             return Invited(replace(state.terms, sender_securable=messaging)), ()
         case Preparing(address_known=False), AddressRead():
             return _request_when_ready(replace(state, address_known=True))
@@ -228,10 +231,10 @@ def step(state: State, event: Event) -> Step:
             return _failed(state, reason)
         case Requesting(), RequestAccepted():
             return Requested(state.terms), ()
-        # a confirmation tells a requester that the request arrived, if the relay's OK did not
+        # the confirmation may arrive before the relay's OK to the request; it too shows that the request arrived
         case ((Invited() | Requesting() | Requested()), ConfirmationReceived(reply_key_ours=False)):
-            # Another key than the one in our link: somebody changed the link on its way, and
-            # nothing is sent (handshake.md 3.3 and 7).
+            # The confirmation names another reply key than our link: somebody changed the link on its way. We send
+            # nothing (handshake.md 3.3 and 7).
             return _failed(state, Failure.REPLY_REFUSED)
         case ((Invited() | Requesting() | Requested() | Confirming() | AwaitingHello()), PeerUnsuitable(detail)):
             return _failed(state, Failure.NOT_A_CONTACT, detail)
@@ -242,18 +245,18 @@ def step(state: State, event: Event) -> Step:
 
         # -- the initiator: the hello --
         case Answering(), HelloAccepted():
-            # No HELLO where the queue took a signed SEND: that OK says it all
-            # (agent-wire 5.1). Else the peer's is awaited (5.2).
+            # If the queue accepted our signed hello, no HELLO follows: that OK is enough (agent-wire 5.1). Otherwise we
+            # wait for the peer's HELLO (5.2).
             if state.answer is Answer.SECURED or state.securable:
                 return Connected(Role.INITIATOR, state.terms, state.answer), ()
             return AwaitingReady(Role.INITIATOR, state.terms, send_early=False), ()
-        # Once only: where SKEY succeeded and the hello is refused again, another try would be refused, too.
+        # Only once: if the hello is refused again after SKEY succeeded, every later try would be refused, too.
         case Answering(answer=Answer.SECURED, securable=True, repaired=False), HelloRefused():
             # our hello overtook the joiner's KEY: secure the queue with the same key (handshake.md 4)
             return replace(state, repaired=True), (SecureSendQueue(), ResendHello())
         case Answering(), (HelloRefused() | SendQueueRefused()):
             return _failed(state, Failure.REPLY_REFUSED)
-        # It has our hello, so the relay's OK to it was lost.
+        # The peer has our hello, so only the relay's OK to the hello was lost.
         case Answering(answer=Answer.REPLY, securable=False), PeerReady():
             return Connected(Role.INITIATOR, state.terms, state.answer), (SendReady(),)
 
@@ -274,7 +277,7 @@ def step(state: State, event: Event) -> Step:
         case Publishing(), ReceiveQueueCreated():
             return Published(state.terms), ()
 
-        # -- a flight was repeated, because its answer was lost --
+        # -- a command was repeated, because its answer was lost --
         case (
             (Confirming() | AwaitingHello() | SecuringReply()),
             (SendQueueSecured() | ReceiveQueueSecured() | ConfirmationAccepted() | ConfirmationRefused()),
@@ -293,11 +296,13 @@ def _confirm_when_ready(state: Joining) -> Step:
     terms = state.terms
     answer = Answer.SECURED if terms.reply_key else Answer.REPLY
     effects: Effects = (SendConfirmation(answer, signed=terms.sender_securable),)
-    # Pipelined with the confirmation, never with what goes to the same queue (handshake.md 4).
+    # KEY is pipelined with the confirmation, which goes to another queue. Commands to the same queue are not pipelined
+    # (handshake.md 4).
     if terms.reply_key and not state.receive_queue_keyed:
         effects = (SecureReceiveQueue(KeyChoice.REPLY, before_sending=False), *effects)
-    # An initiator that must secure nothing itself waits for our HELLO. The reference takes the first message for
-    # it: behind a text it refuses HELLO for good ("hello: active"), and the connection hangs (agent-wire 5.3).
+    # An initiator that cannot secure the reply queue itself waits for our HELLO. The reference takes the first message
+    # for this HELLO. If the first message is a text, it refuses the HELLO after it for good ("hello: active"), and the
+    # connection hangs (agent-wire 5.3).
     early = state.send_early and (answer is Answer.SECURED or state.receive_queue_messaging)
     return Confirming(terms, early, answer, signed=terms.sender_securable), effects
 
@@ -311,9 +316,9 @@ def _request_when_ready(state: Preparing) -> Step:
 def _answer(confirmation: ConfirmationReceived) -> Effects:
     """How the initiator answers: each queue is secured according to its own terms (agent-wire 5.3)."""
     effects: list[Effect] = []
-    # By what the header holds, and not by the handshake's name: the two queues may go different ways (agent-wire 5.3).
-    # KEY, and its OK, before the hello: a joiner that has the hello may sign what it sends, and an unsecured queue
-    # answers that with AUTH (agent-wire trap 15).
+    # The confirmation's header decides, not the handshake's name: the two queues may be secured in different ways
+    # (agent-wire 5.3). KEY must be answered before the hello is sent: a joiner that has the hello may sign its
+    # commands, and an unsecured queue answers signed commands with AUTH (agent-wire trap 15).
     if confirmation.sender_key:
         effects.append(SecureReceiveQueue(KeyChoice.PEER, before_sending=True))
     if confirmation.answer is Answer.SECURED:

@@ -1,7 +1,7 @@
 """What the handshake asks for: commands to relays, and messages to be sealed and sent.
 
-An effect is done after the state that asked for it is committed. It may be done twice. Effects on the send queue run in
-the given order: `smpchat.agent.transactions.connection` puts them into the outbox.
+An effect is carried out after the state that asked for it is committed. It may be carried out twice. Effects on the
+send queue run in the given order: `smpchat.agent.transactions.connection` puts them into the outbox.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SendRequest(Record):
 
 
 class SecureReceiveQueue(Record):
-    """KEY. ``before_sending``: nothing leaves for the peer until it is answered."""
+    """KEY. ``before_sending``: nothing is sent to the peer until KEY is answered."""
 
     key: KeyChoice
     before_sending: bool
@@ -52,8 +52,8 @@ class SecureSendQueue(Record):
 
 
 class ReadLink(Record):
-    """LKEY: read what a short link leads to, and secure the send queue. Everything to be sent there waits for the
-    answer."""
+    """LKEY: read what a short link leads to, and secure the send queue. Everything to be sent to this queue waits for
+    the answer."""
 
 
 class SendConfirmation(Record):
@@ -72,7 +72,7 @@ class RepeatConfirmation(Record):
 
 
 class SendHello(Record):
-    """Seal and send our profile; unsigned, it carries a key for the peer's queue."""
+    """Seal and send our profile. An unsigned hello also carries our key, with which the peer secures its queue."""
 
     signed: bool
 

@@ -26,22 +26,22 @@ class LinkRead(Record):
 
 
 class LinkUnusable(Record):
-    """The short link leads nowhere. ``detail``: see `Failed`."""
+    """The short link cannot be used. ``detail``: see `Failed`."""
 
     reason: Failure
     detail: str = ""
 
 
 class JoinReleased(Record):
-    """The user has answered: our profile may go out."""
+    """The user has answered our question: our profile may be sent."""
 
 
 class ReceiveQueueCreated(Record):
     """IDS for our queue.
 
     Attributes:
-        messaging: Its sender may secure it.
-        keyed: It holds the reply key from its first moment (keyed NEW).
+        messaging: The queue's sender may secure it.
+        keyed: The queue was created with the reply key (keyed NEW).
         key_beside: KEY and the confirmation may be on their way at the same time (relay at SMP 9 or later); otherwise
             KEY comes first.
     """
@@ -169,4 +169,4 @@ Repeated = (
     | PeerReady
     | ReadyRefused
 )
-"""Events that may come a second time, because a flight was repeated after its answer was lost."""
+"""Events that may come a second time, because a command was repeated after its answer was lost."""

@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 
 class Variant(StrEnum):
-    """A handshake, named by the initiator's queue and link alone (handshake.md 2)."""
+    """The kinds of handshake. Only the initiator's queue and link decide which one it is (handshake.md 2)."""
 
     INSTANT = "instant"
     THREE_STEP = "three-step"
@@ -42,7 +42,7 @@ class Failure(StrEnum):
 
     LINK_USED = "link-used"
     LINK_USED_OR_JOINED = "link-used-or-joined"
-    """As `LINK_USED`, for a short link that may be the other form of a full link that was joined here."""
+    """As `LINK_USED`, for a short link; it may be the short form of a full link that this profile has joined."""
     REQUEST_GONE = "request-gone"
     """As `LINK_USED`, for the link in a request to our address."""
     NOT_REACHED = "not-reached"
@@ -53,7 +53,7 @@ class Failure(StrEnum):
     ADDRESS_UNUSABLE = "address-unusable"
     ADDRESS_USED = "address-used"
     NOT_A_CONTACT = "not-a-contact"
-    """The one who answered is not a person to write to, but a group's host, for example."""
+    """The other side is not a contact to write to, but a group's host, for example."""
     LINK_DATA = "link-data"
     """The data at the relay of a short link was not made for this link."""
     LINK_VERSIONS = "link-versions"
@@ -63,14 +63,14 @@ class Failure(StrEnum):
 
 
 class Repeat(StrEnum):
-    """What happens with a confirmation that the relay has, as long as no hello comes (handshake.md 5)."""
+    """Whether a confirmation that the relay has accepted is sent again while we wait for the hello (handshake.md 5)."""
 
     NONE = "none"
     """No repetition is needed: the confirmation was signed, so the relay's OK proves that the queue has our key."""
     UNSIGNED = "unsigned"
     """The same bytes are sent again from time to time, to find out whether the queue is still unsecured."""
     SIGNED = "signed"
-    """The queue is secured. The same bytes are sent once more, signed, to find out whether with our key."""
+    """The queue is secured. The same bytes are sent once more, signed, to find out whether the queue has our key."""
 
 
 class Terms(Record):
@@ -88,7 +88,7 @@ class Terms(Record):
 
     @property
     def variant(self) -> Variant:
-        """The name of these terms."""
+        """The kind of handshake that these terms allow."""
         if self.sender_securable:
             return Variant.INSTANT if self.reply_key else Variant.SENDER_SECURED
         return Variant.THREE_STEP if self.reply_key else Variant.STANDARD
@@ -125,12 +125,12 @@ class Joining(Record):
     Attributes:
         send_early: The initiator's software reads messages that follow the confirmation (agent version 7, and an
             SMP client version that tells it that the reply queue is messaging).
-        send_queue_ready: Secured, or not ours to secure.
+        send_queue_ready: The send queue is secured, or we are not allowed to secure it.
         receive_queue_made: The reply queue exists.
         receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
         receive_queue_keyed: The reply queue holds the reply key.
-        held: Our profile may not go out yet: the user is asked something first.
-        receive_queue_messaging: The initiator may secure the reply queue itself, so no HELLO of ours is to follow.
+        held: Our profile must not be sent yet: the user is asked something first.
+        receive_queue_messaging: The initiator may secure the reply queue itself, so we send no HELLO.
     """
 
     terms: Terms
@@ -153,7 +153,7 @@ class Confirming(Record):
 
 
 class AwaitingHello(Record):
-    """Joiner: the relay has the confirmation; the initiator has not answered yet. Known to people as *ready*."""
+    """Joiner: the relay has the confirmation; the initiator has not answered yet. Users see this state as *ready*."""
 
     terms: Terms
     send_early: bool
@@ -162,7 +162,7 @@ class AwaitingHello(Record):
 
 
 class SecuringReply(Record):
-    """Joiner: the initiator asked for KEY on the reply queue; HELLO follows it."""
+    """Joiner: the initiator asked us to secure the reply queue with its key (KEY); we send HELLO after that."""
 
     terms: Terms
     send_early: bool
@@ -189,11 +189,11 @@ class Invited(Record):
 
 
 class Preparing(Record):
-    """Initiator, by an address: reading the data of its short link and creating the own queue at the same time.
+    """Initiator, through an address: reading the data of its short link and creating our own queue at the same time.
 
     Attributes:
         address_known: The address's queue is known.
-        queue_made: The own queue exists.
+        queue_made: Our own queue exists.
         held: See `Joining`.
     """
 
@@ -204,13 +204,14 @@ class Preparing(Record):
 
 
 class Requesting(Record):
-    """Initiator, by an address: the request with our invitation is sealed and on its way to the address."""
+    """Initiator, through an address: the request with our invitation is sealed and on its way to the address."""
 
     terms: Terms
 
 
 class Requested(Record):
-    """Initiator, by an address: its relay has the request; the owner has not answered. Known to people as *ready*."""
+    """Initiator, through an address: its relay has the request; the owner has not answered. Users see this as
+    *ready*."""
 
     terms: Terms
 
@@ -264,7 +265,7 @@ class Failed(Record):
 
 
 class Deleted(Record):
-    """Deleted by the user; only the queue at the relay is still to be removed."""
+    """Deleted by the user. Our queue at the relay may still have to be deleted."""
 
     role: Role
     terms: Terms | None
@@ -295,7 +296,7 @@ State = (
 
 
 def role(state: State) -> Role:
-    """Which side this is."""
+    """Which side has this state."""
     match state:
         case AwaitingReady() | Connected() | Failed() | Deleted():
             return state.role
@@ -341,8 +342,8 @@ def may_send(state: State) -> bool:
         case Confirming() | AwaitingHello() | SecuringReply() | AwaitingReady():
             return state.terms.sender_securable and state.send_early
         case Answering():
-            # An unsigned hello asks the peer for KEY. A text, which is always signed, would get AUTH before that; the
-            # peer's HELLO says that it is done (agent-wire 5.2, trap 15).
+            # An unsigned hello asks the peer for KEY. Texts are always signed, so until KEY is done the relay would
+            # answer them with AUTH. The peer's HELLO says that KEY is done (agent-wire 5.2, trap 15).
             return state.answer is Answer.SECURED or state.securable
     return False
 
@@ -366,7 +367,7 @@ def pipelines(state: State) -> bool:
 
 
 class ConnectionState(StrEnum):
-    """A connection as people see it (cli.md)."""
+    """The state of a connection as users see it (cli.md)."""
 
     INVITED = "invited"
     JOINING = "joining"

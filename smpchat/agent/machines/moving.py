@@ -7,11 +7,11 @@
     QADD new queue, old address       →
                                       ←       QKEY its keys for the new queue
     KEY at the new relay; QUSE        →
-                                      ←       QTEST, or whatever it says next, through the new queue
+                                      ←       QTEST, or any other message, through the new queue
     the new queue is ours, the old one is emptied and deleted
 
-Both queues are read from the moment there are two of them. Until QUSE is on its way, the peer knows only the old queue,
-so the move can be restarted or cancelled at any time. After that it may write to either queue, and only its first
+As soon as the new queue exists, we read from both queues. Until QUSE is on its way, the peer knows only the old queue,
+so the move can be restarted or cancelled at any time. After that the peer may write to either queue, and only its first
 message through the new one shows that it has moved.
 
 Source: agent-wire 5.7, ``switchConnection`` of simplexmq 6.5.5.
@@ -25,15 +25,15 @@ from smpchat.agent.errors import UnexpectedEvent
 from smpchat.encoding.record import Record
 
 ROTATION_SINCE = 3
-"""The first agent version of which all agents can follow a move. They learned it in November 2022 (simplexmq 3.4.0),
-but the version number changed only half a year later, so an agent of version 2 may know it or not."""
+"""The first agent version whose agents can all follow a move. simplexmq supports moves since November 2022 (3.4.0), but
+raised the version number only half a year later. So an agent of version 2 may or may not support them."""
 
 
 # -- states -----------------------------------------------------------------------------------------------------------
 
 
 class Settled(Record):
-    """No move is under way."""
+    """No move is in progress."""
 
 
 class Creating(Record):
@@ -154,7 +154,7 @@ def step(state: State, event: Event) -> Step:
             return Asked(), (SendAdd(),)
         case Asked(), KeysReceived():
             return Securing(), (SecureQueue(),)
-        case ((Securing() | Using()), KeysReceived()):  # the peer repeats itself; the queue has one key for ever
+        case ((Securing() | Using()), KeysReceived()):  # the peer repeats its keys; a queue keeps its first
             return state, ()
         case Securing(), KeyAccepted():
             return Using(), (SendUse(),)
@@ -162,6 +162,6 @@ def step(state: State, event: Event) -> Step:
             return Settled(), (DropQueue(), Tell(Outcome.LOST))
         case Using(), MessageArrived():
             return Settled(), (Adopt(), Tell(Outcome.MOVED))
-        case ((Asked() | Securing()), MessageArrived()):  # a peer that does not wait for QUSE will be told all the same
+        case ((Asked() | Securing()), MessageArrived()):  # a peer that did not wait for QUSE; it still gets it
             return state, ()
     raise UnexpectedEvent(state, event)

@@ -1,6 +1,7 @@
 """The kinds of notices about a connection, and which of them remain until someone or something fixes the cause.
 
-Sentences hold ``{alias}`` for the contact and ``{who}`` for what a person types to name it: only the layer above knows.
+Sentences contain ``{alias}`` for the contact's name and ``{who}`` for the name that a person types in a command. The
+layer above fills these in.
 """
 
 from __future__ import annotations
@@ -61,4 +62,4 @@ CONDITIONS = frozenset(NoticeKind) - {
     NoticeKind.MOVED,
     NoticeKind.RELAY_LEFT_OUT,
 }
-"""Kinds that remain until they are fixed: people see them whenever they look, not only at the moment they happened."""
+"""Kinds that remain until they are fixed: people see them until then, not only at the moment when they happen."""

@@ -3,10 +3,10 @@
 The two ratchets of a connection may no longer match, for example after one side restored an old copy of its data. Then
 either side sends new X3DH keys outside the ratchet, the other answers with its own, and both start a new ratchet from
 these keys. Comparing the keys decides which side starts the new ratchet as its receiver, so it also works if both begin
-at the same time. Our user asks for it; a peer that asks is always answered.
+at the same time. If the peer asks for it, our user decides whether we answer.
 
-Source: agent-wire 5.8. Two things go further than the reference: a request that arrives after an agreement is answered
-again instead of refused, which heals a connection whose peer lost its answer; and keys that mirror ours are refused.
+Source: agent-wire 5.8. Two things go further than the reference: keys that arrive after an agreement are not refused,
+which repairs a connection whose peer lost our answer; and keys that equal our own are refused.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class KeysReceived(Record):
 
 
 class Refused(Record):
-    """The user does not want new keys, neither those that the peer sent nor those that we asked for."""
+    """The user does not want new keys: those that the peer sent are ignored, or our own request is given up."""
 
 
 class Overruled(Record):
@@ -95,9 +95,9 @@ class Notice(StrEnum):
     ASKED = "asked"
     """The peer's new keys wait for the user's decision."""
     STILL_WORKS = "still-works"
-    """The keys still wait, but the old ratchet has been shown to work."""
+    """The peer's keys still wait for a decision, but a newer message has shown that the old ratchet works."""
     OVERRULED = "overruled"
-    """The keys still wait, and the user writes with the old ratchet all the same."""
+    """The peer's keys still wait for a decision, and the user has chosen to write with the old ratchet until then."""
     NEW_CODE = "new-code"
 
 
@@ -150,21 +150,22 @@ def step(state: State, event: Event) -> Step:
             return state, (Tell(Notice.LOST),)
         case ((Allowed() | Required() | Agreed()), MessageOpened()):
             return InSync(), (Release(),)
-        # In Started the old ratchet still opens what was under way. Only the peer's keys end the wait.
+        # In Started, the old ratchet still decrypts messages that were already on their way. Only the peer's keys end
+        # the wait.
         case ((InSync() | Started()), MessageOpened()):
             return state, ()
         case ((InSync() | Allowed() | Required() | Agreed()), Requested(fresh)):
             return Started(fresh), (SendKeys(),)
         case Asked(theirs), Requested(fresh):
             return Agreed(), (SendKeys(), *_start(fresh, theirs))
-        # Equal hashes: a relay sent our own R back. A ratchet that we agree on with ourselves opens nothing of the
-        # peer's.
+        # Equal hashes: a relay sent our own R back. A ratchet made from our own keys alone cannot decrypt the peer's
+        # messages.
         case Started(own), KeysReceived(theirs) if own != theirs:
             return Agreed(), _start(own, theirs)
         case ((InSync() | Allowed() | Required() | Agreed()), KeysReceived(theirs, sent_at)):
             return Asked(theirs, sent_at, state), (Tell(Notice.ASKED),)
         case Asked(), KeysReceived(theirs, sent_at):
-            # The last ones: a peer that asks again has made new keys, and forgotten those before.
+            # Only the latest keys count: a peer that asks again has made new keys and forgotten its earlier ones.
             return Asked(theirs, sent_at, state.under), (Tell(Notice.ASKED),)
         case Asked(), MessageOpened() | MessageFailed():
             return _asked(state, event)
@@ -186,8 +187,9 @@ def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
     under, effects = step(state.under, event)
     assert not isinstance(under, Started | Asked)
     after = replace(state, under=under)
-    # A peer that lost its ratchet writes nothing with it any more. By the relay's clock as well as in the order of
-    # arrival: a peer that moves its queue has two, and what waits in the old one may come later.
+    # A peer that lost its ratchet can no longer write with it, so a message newer than the keys proves that the ratchet
+    # works. Newer means by the relay's clock, too, not only in order of arrival: while a queue is moved there are two,
+    # and older messages may still arrive through the old one.
     newer = isinstance(event, MessageOpened) and not event.late and event.sent_at >= state.at
     if newer and not state.proven:
         return replace(after, proven=True), (
@@ -201,6 +203,6 @@ def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
 def _start(own: bytes, theirs: bytes) -> tuple[Effect, ...]:
     """The side with the smaller hash receives first."""
     told = Tell(Notice.NEW_CODE)
-    # The same comparison at both ends, of byte strings, gives one receiver and one
-    # sender, whoever asked first (agent-wire 5.8).
+    # Both sides make the same comparison of byte strings, so one side receives and the other sends, no matter which
+    # asked first (agent-wire 5.8).
     return (StartReceiving(), told) if own <= theirs else (StartSending(), SendReady(), told)

@@ -41,8 +41,8 @@ class Asked(Record):
         theirs: Hash of the peer's keys.
         at: When the relay received them, by the relay's clock; POSIX seconds.
         under: What else is known of the ratchet in use.
-        proven: A message of the ratchet in use is newer than the keys, so its owner can still read; or the user chose
-            to write all the same. Nothing waits.
+        proven: A message of the ratchet in use is newer than the keys, so the peer still uses this ratchet; or the user
+            chose to write with it anyway. No texts wait.
     """
 
     theirs: bytes

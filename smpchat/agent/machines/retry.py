@@ -16,8 +16,8 @@ class Delays(Record):
         # 40 is far beyond every bound here; from 1.5 ** 1751 on Python raises OverflowError, and tries two minutes
         # apart get there in 58 hours.
         delay = min(self.longest, self.first * 1.5 ** min(max(attempts - 1, 0), 40))
-        # Shorter only: the longest delay is a promise. Spread, because all
-        # clients of a relay lose it in the same second.
+        # Jitter only shortens the delay, because the longest delay is a promise. It is needed because all clients of a
+        # relay lose their connections in the same second.
         return delay * (1 - 0.2 * jitter)
 
 

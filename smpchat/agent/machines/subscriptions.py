@@ -18,7 +18,7 @@ class _Due(Record):
 
 
 Queue = TypeVar("Queue", bound=Hashable)
-"""What names a queue."""
+"""The type that identifies a queue."""
 
 
 class SubscriptionPlan(Generic[Queue]):
@@ -33,7 +33,7 @@ class SubscriptionPlan(Generic[Queue]):
         self._due[queue] = _Due(now + AFTER_SUBSCRIBING, 0)
 
     def forget(self, queue: Queue) -> None:
-        """The queue needs no more attention: deleted, or its relay is away."""
+        """The queue needs no more attention: it was deleted, or its relay cannot be reached."""
         self._due.pop(queue, None)
         self._failures.pop(queue, None)
 

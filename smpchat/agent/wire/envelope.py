@@ -35,8 +35,8 @@ from smpchat.encoding.record import Record, field
 from smpchat.protocol.version import VersionRange
 
 AGENT_VERSIONS = VersionRange(2, 7)
-"""Agent protocol versions (agent-wire 1.1). Version 4 added receipts, 6 queues secured by their sender, and 7 messages
-of the joiner right after joining."""
+"""Agent protocol versions (agent-wire 1.1). Version 4 added receipts, version 6 queues secured by their sender, and
+version 7 messages that the joiner sends right after joining."""
 
 
 # -- agent messages ---------------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ class ConnInfoSecured(Record):
 
 
 class RatchetInfo(Record):
-    """``R``: inside an ``R`` envelope only."""
+    """``R``: the content of an ``R`` envelope; not used elsewhere."""
 
     info: bytes = b""
 
@@ -80,7 +80,7 @@ class UserMessage(Record):
 
 
 class Receipt(Record):
-    """One message that arrived: its id and hash at its sender."""
+    """The receipt for one message: the id and hash that its sender gave it."""
 
     message_id: int
     message_hash: bytes
@@ -94,7 +94,7 @@ class Receipts(Record):
 
 
 class QueueContinue(Record):
-    """A_QCONT: the reader has read, so this queue has room again."""
+    """A_QCONT: the recipient has read messages, so this queue has room again."""
 
     address: QueueAddress
 
@@ -106,7 +106,7 @@ class QueueAdd(Record):
 
 
 class QueueKey(Record):
-    """QKEY: keys with which the new queues will be used."""
+    """QKEY: the new queues, each with the key of the peer that will send to it."""
 
     queues: tuple[tuple[QueueInfo, AuthPublicKey], ...]
 
@@ -124,7 +124,8 @@ class QueueTest(Record):
 
 
 class RatchetReady(Record):
-    """EREADY: the re-negotiated ratchet is in use; the last message id received with the old one."""
+    """EREADY: the sender uses the re-negotiated ratchet. ``last_received_id``: of the last message that the old one
+    decrypted."""
 
     last_received_id: int
 
@@ -144,7 +145,7 @@ AgentMessage = ConnInfo | ConnInfoReply | ConnInfoSecured | RatchetInfo | Number
 
 _receipt = record(Receipt, message_id=int64, message_hash=short_bytes, info=large_bytes)
 USER_MESSAGE = b"M"
-"""First byte of what the user says; all other messages are between the agents."""
+"""First byte of a message from the user; all other messages are between the agents."""
 a_message: Codec[AMessage] = tagged(
     "agent message body",
     [
@@ -164,7 +165,7 @@ agent_message: Codec[AgentMessage] = tagged(
     [
         (b"I", ConnInfo, record(ConnInfo, conn_info=tail)),
         (b"D", ConnInfoReply, record(ConnInfoReply, queues=queue_infos, conn_info=tail)),
-        # Ours (handshake.md 3.3), and only in answer to a link with a reply key: apps cannot read it.
+        # Our extension (handshake.md 3.3). Apps cannot read it, so it only answers a link with a reply key.
         (b"S", ConnInfoSecured, record(ConnInfoSecured, reply_key=ed25519_key, queues=queue_infos, conn_info=tail)),
         (b"R", RatchetInfo, record(RatchetInfo, info=tail)),
         (
@@ -195,7 +196,7 @@ class MessageEnvelope(Record):
 
 
 class InvitationEnvelope(Record):
-    """``I``: a contact request: the requester's own invitation link and profile."""
+    """``I``: a contact request; it contains the requester's own invitation link and profile."""
 
     agent_version: int
     link: bytes = field(repr=False)
@@ -255,12 +256,12 @@ _LENGTH = 2
 
 
 class Sizes(Record):
-    """Padded lengths of the ratchet plaintext in bytes: with its header, each fills the same SEND (agent-wire 3.5).
+    """Padded lengths of the ratchet plaintext, in bytes. With its ratchet header, each fills one SEND (agent-wire 3.5).
 
     Attributes:
-        confirmation: Of confirmation and hello.
-        message: Of numbered messages.
-        chat_body: Longest body that apps put into a user message (agent-wire 6.5); their own room is a little larger.
+        confirmation: For a confirmation or hello.
+        message: For a numbered message.
+        chat_body: Longest body that apps put into a user message (agent-wire 6.5); `user_message` is a little larger.
     """
 
     confirmation: int
@@ -273,10 +274,11 @@ class Sizes(Record):
         return self.message - _LENGTH - MESSAGE_OVERHEAD
 
 
-# No receiver checks these: they are the largest with which a body and its header fit a SEND (agent-wire 3.5).
+# No receiver checks these sizes: they are the largest with which a body and its header fit into one SEND (agent-wire
+# 3.5).
 PLAIN_SIZES = Sizes(confirmation=14832, message=15840, chat_body=15602)
 PQ_SIZES = Sizes(confirmation=11106, message=13618, chat_body=13380)
-"""With a KEM, headers are 2,222 bytes longer, to have room for its keys."""
+"""The sizes with a KEM: ratchet headers are 2,222 bytes longer, to have room for the KEM's keys."""
 
 
 def sizes(pq_support: bool) -> Sizes:

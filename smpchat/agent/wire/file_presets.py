@@ -1,5 +1,5 @@
-"""The file relays that are built into SimpleX apps, as data. They are separate from the relays of messages (`presets`),
-with which every new link is compared.
+"""The file relays that are built into SimpleX apps, as data. They have a module of their own, because every new link is
+compared with the message relays (`presets`), but not with these.
 """
 
 from __future__ import annotations
@@ -30,4 +30,5 @@ Rh19D5e4Eez37DEE9hAlXDB3gZa1BdFYJTPgJWPO9OI=@xftp5
 0AznwoyfX8Od9T_acp1QeeKtxUi676IBIiQjXVwbdyU=@xftp6
 """.split()
 )
-"""Those of the second operator are included: they are in the lists of apps, which fetch files there without asking."""
+"""All file relays that are built into apps, including those of the second operator. Apps download files from them
+without asking the user."""

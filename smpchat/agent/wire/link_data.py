@@ -1,8 +1,8 @@
 """What a relay keeps behind a short link: two signed and sealed blobs (agent-wire 2.6 to 2.9).
 
 The fixed blob holds the connection request; its hash is the link's key, so nobody can change it. The user blob holds
-what people see before they connect. It can be replaced with the root key. Our reply key is at the end of the user blob
-(handshake.md 3.1); software that does not know it ignores it.
+what people see before they connect. Only the owner of the root key can replace it. Our reply key is at the end of the
+user blob (handshake.md 3.1); software that does not know it ignores it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ FIXED_PADDING, USER_PADDING = 2008, 13784
 
 _REPLY_KEY_NAME = short_bytes.write(b"rk")
 _LONG = 0xFF
-"""First byte of user data that has a two-byte length; a length up to 254 is this byte itself."""
+"""First byte of user data whose length takes two more bytes; a shorter length, up to 254, is the first byte itself."""
 
 
 # -- connection request -----------------------------------------------------------------------------------------------
@@ -68,8 +68,8 @@ def _text(data: bytes) -> str:
 
 
 def _with_mode(queues: tuple[QueueURI, ...]) -> tuple[QueueURI, ...]:
-    """The binary form of older ranges has no letter for contact queues."""
-    # As the reference's reader patches it (agent-wire 2.6, trap 23).
+    """Queues without a mode are contact queues: the binary form of older version ranges has no letter for those."""
+    # The reference does the same when it reads a link (agent-wire 2.6, trap 23).
     return tuple(replace(queue, mode=queue.mode or QueueMode.CONTACT) for queue in queues)
 
 
@@ -112,7 +112,7 @@ class FixedLinkData(Record):
 
     Attributes:
         root_key: Signs both parts, and so authenticates the person who made the link.
-        entity_id: Given by apps for some kinds of contact links.
+        entity_id: An id that apps put into some kinds of contact links.
     """
 
     agent_versions: VersionRange
@@ -125,7 +125,7 @@ class OwnerAuth(Record):
     """Another person who may sign a contact link's user data.
 
     Attributes:
-        signature: Of owner id and key (DER), by the root key or by an owner listed before.
+        signature: The signature of owner id and key (DER), by the root key or by an owner listed earlier.
     """
 
     owner_id: bytes
@@ -145,7 +145,7 @@ class ContactLinkData(Record):
     """User data of a contact link.
 
     Attributes:
-        direct: Whether one connects to the link's queue itself, not through ``relays``.
+        direct: Whether people connect to the link's queue itself, not through ``relays``.
     """
 
     agent_versions: VersionRange
@@ -160,7 +160,7 @@ ConnLinkData = InvitationLinkData | ContactLinkData
 
 def _read_entity_id(reader: Reader) -> bytes | None:
     """The optional id. Any other data at the end belongs to a future version, and is ignored."""
-    # 6.5.5 reads past it, apps of 2025 refuse it (agent-wire 2.5, trap 42): we read any, and write none.
+    # simplexmq 6.5.5 ignores such data, apps of 2025 refuse it (agent-wire 2.5, trap 42): we ignore it and write none.
     tail = Reader(reader.rest())
     try:
         return short_bytes.read(tail)
@@ -192,8 +192,8 @@ def _read_user_data(reader: Reader) -> bytes:
 
 
 def _read_reply_key(reader: Reader) -> Ed25519PublicKey | None:
-    """Our tail. Other data at the end belongs to other software. Data under our name in another form is a malformed
-    link."""
+    """The reply key at the end of the user blob, if there is one. Other data there belongs to other software and is
+    ignored. If our name is followed by anything but a key, the link is malformed."""
     if not reader.starts_with(_REPLY_KEY_NAME):
         reader.rest()
         return None
@@ -249,17 +249,17 @@ conn_link_data: Codec[ConnLinkData] = tagged(
 
 
 def sender_id_for(corr_id: bytes) -> bytes:
-    """The sender id that NEW with link data must ask for: it follows from the command's correlation id.
+    """The sender id that NEW with link data must ask for: it is derived from the command's correlation id.
 
-    It is SHA3-384, whatever the reference's comment says (trap 10).
+    The hash is SHA3-384, although the comment in the reference says otherwise (trap 10).
     """
     return hashlib.sha3_384(corr_id).digest()[:24]
 
 
 def link_key_of(fixed_data: bytes) -> bytes:
     """The link's key: SHA3-256 of the unsigned fixed data."""
-    # Of the data without its signature, which is stored in front of it (agent-wire
-    # trap 11). SHA3-256 here, SHA3-384 above.
+    # The signature, which is stored in front of the data, is not hashed (agent-wire trap 11). The hash is SHA3-256
+    # here, but SHA3-384 above.
     return hashlib.sha3_256(fixed_data).digest()
 
 
@@ -269,13 +269,13 @@ def invitation_box_key(link_key: bytes) -> bytes:
 
 
 def contact_keys(link_key: bytes) -> tuple[bytes, bytes]:
-    """Link id, and key of both boxes, of a contact link."""
+    """The id of a contact link, and the key of both its boxes."""
     output = hkdf_sha512(b"", link_key, b"SimpleXContactLink", LINK_ID_SIZE + KEY_SIZE)
     return output[:LINK_ID_SIZE], output[LINK_ID_SIZE:]
 
 
 def signed(root_key: Ed25519PrivateKey, data: bytes) -> bytes:
-    """``data`` behind its signature."""
+    """The signature of ``data``, followed by ``data``."""
     return short_bytes.write(root_key.sign(data)) + data
 
 
@@ -312,7 +312,7 @@ class SealedLink(Record):
     """A link's key and the blobs for NEW or LSET.
 
     Attributes:
-        link_id: Of a contact link; an invitation's comes from the relay, in IDS.
+        link_id: The id of a contact link. None for an invitation, whose id comes from the relay, in IDS.
         fixed: 2,048 bytes.
         user: 13,824 bytes.
     """
@@ -329,9 +329,10 @@ def seal_link(
     user_data: bytes,
     entropy: Entropy,
 ) -> SealedLink:
-    """Everything for a new short link to ``request``. Its reply key, if any, is put into the user data.
+    """Everything for a new short link to ``request``. The request's reply key, if any, is put into the user data.
 
-    For NEW the sender id in the request's first queue must be `sender_id_for` its correlation id.
+    If the link is for NEW, the sender id of the request's first queue must be `sender_id_for` of the command's
+    correlation id.
 
     Raises:
         LinkDataError: Request or user data are too long.
@@ -385,16 +386,16 @@ class OpenedLink(Record):
 
 
 def open_link(link: ShortLink, answer: Lnk) -> OpenedLink:
-    """Open and check what a relay answered to LKEY or LGET (agent-wire 2.7, checks in that order).
+    """Open and check what a relay answered to LKEY or LGET (agent-wire 2.7, whose order of checks is kept).
 
     Raises:
-        LinkError: A shortened link to a relay that this program does not know.
-        LinkDataError: The data does not belong to this link; the error says which check failed.
+        LinkError: The link is shortened, and this program does not know its relay.
+        LinkDataError: The data does not match this link; the error says which check failed.
     """
     link = resolve(link)
     _, box_key = _keys(isinstance(link, ShortInvitation), link.link_key)
-    # A relay kept this, and may want us elsewhere: what the link's maker meant is told by the link's key alone, which
-    # is the hash of the fixed part, and by the signatures of the key in there.
+    # The relay may have changed this data, to lead us elsewhere. Only two things prove what the link's maker wrote: the
+    # link's key, which is the hash of the fixed part, and the signatures by the root key in the fixed part.
     fixed_blob, user_blob = open_blob(box_key, answer.fixed), open_blob(box_key, answer.user)
     fixed_signature, fixed_bytes = _unsigned(fixed_blob, "data")
     if not hmac.compare_digest(link_key_of(fixed_bytes), link.link_key):
@@ -435,7 +436,7 @@ def _verify_user_data(root_key: Ed25519PublicKey, data: ConnLinkData, signature:
 
 
 def _owner_keys(root_key: Ed25519PublicKey, owners: Iterable[OwnerAuth]) -> list[Ed25519PublicKey]:
-    """Keys of the owners, each authorised by the root key or by one before. Raises `LinkDataError`."""
+    """Keys of the owners, each authorised by the root key or by an earlier owner. Raises `LinkDataError`."""
     keys = [root_key]
     for owner in owners:
         if not any(_verifies(key, owner.signature, owner.owner_id + owner.key.der) for key in keys):
@@ -458,7 +459,8 @@ def _checked_request(link: ShortLink, answer: Lnk, request: ConnectionLink, data
         raise LinkDataError("The link names one relay, and its data at the relay names another.")
     if answer.sender_id != first.sender_id:
         raise LinkDataError("The link's data names a queue that is not its own.")
-    # As the reference does (agent-wire 2.7): the relay may have got more hosts since, and the link was read there.
+    # As in the reference (agent-wire 2.7), the relay's address comes from the link: it is where we read the data, and
+    # the relay may have got more hosts since the data was made.
     queues = (replace(first, server=link.server), *request.queues[1:])
     if isinstance(request, InvitationLink):
         reply_key = data.reply_key if isinstance(data, InvitationLinkData) else None

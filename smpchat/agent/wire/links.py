@@ -49,7 +49,7 @@ class InvitationLink(Record):
     Attributes:
         queues: Queues to reach the initiator; the first is used.
         e2e: The initiator's X3DH keys.
-        reply_key: Key that the joiner gives its reply queue, when the initiator offers one.
+        reply_key: The key with which the joiner secures its reply queue, if the initiator offers one.
     """
 
     agent_versions: VersionRange
@@ -124,9 +124,9 @@ def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -
 
 
 def parse_link(text: str) -> ConnectionLink | ShortLink:
-    """Reads a link, full or short, that stands alone: blanks around it are dropped, unknown parameters ignored.
+    """Reads a text that is a link, full or short. Spaces around the link and unknown parameters are ignored.
 
-    Text that people paste is read by `smpchat.agent.wire.pasted`.
+    `smpchat.agent.wire.pasted` finds the link in a longer text that people paste.
 
     Raises:
         LinkError: The message is one sentence that names the wrong part.
@@ -140,7 +140,7 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
         raise LinkError("The link is damaged: it contains characters that are not text.")
     if is_short_link(text):
         return parse_short_link(text)
-    # Any host before the path: it is a page that shows the link to people, and no part of the address (agent-wire 2.1).
+    # Any host may come before the path: it is a web page that shows the link, not part of the address (agent-wire 2.1).
     match = _LINK().match(text)
     if not match:
         raise LinkError("This is not a SimpleX connection link.")
@@ -153,10 +153,10 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
         parameters = read_query(query)
     except DecodeError as error:
         raise LinkError(f"The link is damaged: {error.what}.") from None
-    # Unknown names are left alone wherever they stand: apps do the same, which is how `rk` passes them (agent-wire
+    # Unknown parameters are ignored in any position. Apps do the same, so they accept links with our `rk` (agent-wire
     # 2.5).
     versions = _part("v", parameters, _lenient_agent_versions)
-    # Each of them must be whole, though the first alone is used (agent-wire 2.1, trap 35).
+    # Every queue address must be valid, although only the first is used (agent-wire 2.1, trap 35).
     queues = _part("smp", parameters, lambda value: tuple(map(queue_uri_from_text, value.split(";"))))
     data = parameters.get("data")
     if mode == "contact":
@@ -189,7 +189,7 @@ def _part(name: str, parameters: dict[str, str], read: Callable[[str], _T]) -> _
 
 
 def _lenient_agent_versions(text: str) -> VersionRange:
-    """As in the reference, ranges from before version 2 are raised (agent-wire 1.5)."""
+    """The version range. As in the reference, versions below 2 count as 2 (agent-wire 1.5)."""
     versions = VersionRange.parse(text)
     minimum = max(versions.minimum, AGENT_VERSIONS.minimum)
     return VersionRange(minimum, max(versions.maximum, minimum))
@@ -204,7 +204,7 @@ def _reply_key(text: str) -> Ed25519PublicKey:
         key = Ed25519PublicKey.from_der(from_base64url(text, "reply key"))
     except KeyFormatError:
         raise DecodeError("reply key of another kind") from None
-    if _reply_key_text(key) != text:  # the last character has two bits to spare
+    if _reply_key_text(key) != text:  # the last character has two unused bits
         raise DecodeError("reply key in another form")
     return key
 

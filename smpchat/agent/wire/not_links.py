@@ -1,4 +1,4 @@
-"""What a text without a usable link is, and what to do about it: the cause chooses the sentence."""
+"""Errors for texts without a usable link: they say what the text is instead, and what to do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _OTHERS = (
 )
 _OTHER = tuple((re.compile(rf"(?<![\w.-])(?:www\.)?(?:{pattern})", re.I), name) for pattern, name in _OTHERS)
 _LOOKED_AT = 4_096
-"""Characters that are looked at: the rest of a long text does not help to tell what it is."""
+"""How many characters are examined: the rest of a long text does not help to tell what it is."""
 
 
 def what_it_is(text: str) -> LinkError:

@@ -1,10 +1,10 @@
-"""The one link in whatever a person pasted: mail, a web page, a command line, a redirector's address.
+"""Finds the link in text that a person pasted: a mail, a web page, a command line, a redirecting link.
 
-Programs that transport a link put things around it and into it: quotes, brackets and full stops; line breaks, quote
-marks and invisible characters; tracking parameters; another percent-encoding. None of it can be part of a link, so it
-is taken away. Candidates are read by `smpchat.agent.wire.links`, as all links. If there are several readings, the most
-complete one counts, and among equal ones the shortest: a wrapped link is more complete than its first line, but not
-more complete with the next sentence attached.
+Programs through which a link passes add things around it and inside it: quotes, brackets and full stops; line breaks,
+quote marks and invisible characters; tracking parameters; another percent-encoding. None of these can be part of a
+link, so they are removed. Each candidate is parsed by `smpchat.agent.wire.links`. If several candidates are valid, the
+most complete one is used, and among equally complete ones the shortest: a wrapped link is more complete than its first
+line, but not more complete with the next sentence attached.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, replace
 
 MAX_TEXT_LENGTH = 65_536
-"""Characters that are looked at. Links have under 5,000, or up to three times as many if they are percent-encoded."""
+"""The longest text that is searched, in characters. Links have under 5,000, or up to three times as many if they are
+percent-encoded."""
 _MAX_STARTS = 64
-"""Beginnings of links that are looked at. A page has a few; a hostile text may have one in every eight characters."""
+"""How many possible beginnings of a link are tried. A page has a few; a hostile text may have one in every eight
+characters."""
 _MAX_PIECES = 256
-"""Blanks and line breaks that may be inside one link. In a mail, the longest link, percent-encoded, takes 80 lines."""
+"""Into how many pieces spaces and line breaks may split one link. In a mail, the longest link, percent-encoded, takes
+80 lines."""
 _MAX_DECODINGS = 3
-"""How many times a link may be percent-encoded, as when one redirecting link contains another."""
+"""How many times a link may be percent-encoded, for example because one redirecting link contains another."""
 _MAX_ESCAPED = MAX_LINK_LENGTH * 3
 
 Link = ConnectionLink | ShortLink
@@ -48,7 +51,7 @@ _START = late(
     r"|(?<![a-z0-9.%@/_-])/?(?:invitation|contact)/?#/?\?",
     re.IGNORECASE | re.ASCII,
 )
-"""A scheme, a host before the path of a link, or such a path alone."""
+"""How a link may begin: with a scheme, with a host before a link's path, or with such a path alone."""
 _NEVER_IN_A_LINK = late(r"[^A-Za-z0-9\-._~%&=#/?:@,;+!$\[\]\s]")
 _PATH = r"(?:https?:/{0,3}|simplex:/{0,3}|//?)?(?P<host>[^/?#\s]+(?=/)(?<!:))?/*"
 _FULL = late(
@@ -56,7 +59,8 @@ _FULL = late(
 )
 _SHORT = late(_PATH + r"(?P<letter>[a-z])/?(?:\?[^#]*)?#/?(?P<rest>.*)", re.IGNORECASE)
 _AFTER = frozenset(".,;:!?])_~-/&")
-"""Punctuation and marks of emphasis after a link. Some may also belong to the link, so it is first read with them."""
+"""Punctuation and marks of emphasis that may follow a link. Some may also be part of it, so it is first read with
+them."""
 _TRACKING = late(
     r"[?&](?:utm_[a-z_]+|fbclid|gclid|gbraid|wbraid|dclid|msclkid|yclid|twclid|ttclid|igshid|igsh|mc_[ce]id|_hsenc"
     r"|_hsmi|mkt_tok|ref_src|ref_url|s_cid|vero_id|oly_[a-z_]+_id)=[^&?#]*",
@@ -118,7 +122,7 @@ def find_link(text: str) -> Link:
             break
     if not found:
         raise error or what_it_is(text)
-    # Of one link the most complete reading comes last, and stays.
+    # If one link was read in several ways, the most complete one comes last, and the dict keeps it.
     different = {_same_relay(one.link): one for one in sorted(found, key=lambda one: one.score)}
     if len(different) > 1:
         raise LinkError(
@@ -129,7 +133,7 @@ def find_link(text: str) -> Link:
 
 
 def _same_relay(link: Link) -> Link:
-    """Two forms of one short link are the same link."""
+    """The link in one form that is the same for all forms of a short link."""
     if not isinstance(link, ShortInvitation | ShortContact):
         return link
     return replace(link, web=True, server=known_relay(link.server) or link.server)
@@ -168,7 +172,7 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
-    """All links, or why the first text that looks like a link is not one."""
+    """All links in the text, and why the first text that looks like a link but is not one was refused."""
     starts = [match.start() for match in islice(_START().finditer(text), _MAX_STARTS + 1)]
     found: list[_Found] = []
     error: LinkError | None = None
@@ -216,7 +220,7 @@ def _without_ends(text: str) -> Iterator[str]:
 
 
 def _read(text: str) -> tuple[Link | None, LinkError | None]:
-    """The link in a candidate, whatever encodings it has; or what is wrong with the candidate as it is."""
+    """The link in a candidate, decoded if needed; or what is wrong with the candidate before decoding."""
     error: LinkError | None = None
     for spelling in _spellings(text):
         plain = _plain(spelling)
@@ -234,7 +238,7 @@ def _spellings(text: str) -> Iterator[str]:
     if "%23" in text and "#" not in text:
         yield text.replace("%23", "#", 1)
     if "%" in text:
-        # behind an encoded link, & begins a redirector's own parameters; in another one, the link's
+        # after an encoded link, & begins the redirecting link's own parameters; in one that is not encoded, the link's
         parts = [text] if "#" in text else [text.partition("&")[0], text]
         for part in dict.fromkeys(parts):
             for _ in range(_MAX_DECODINGS):
@@ -254,7 +258,7 @@ def _plain(text: str) -> str | None:
     if short := _SHORT().match(text):
         host, letter = short["host"], short["letter"].lower()
         keys, mark, parameters = short["rest"].partition("?")
-        if not mark:  # parameters that were added by a carrier who did not look whether there are some
+        if not mark:  # a program added parameters with &, although the link had none
             keys, mark, parameters = keys.partition("&")
         start = f"https://{host.lower()}" if host else "simplex:"
         return f"{start}/{letter}#{keys}" + (f"?{parameters}" if mark else "")
@@ -262,7 +266,8 @@ def _plain(text: str) -> str | None:
 
 
 def _score(link: Link) -> int:
-    """How much a link contains. Of two readings of one text, the one that contains more is the complete one."""
+    """How much a link contains. If one text can be read in two ways, the link that contains more is the complete
+    one."""
     if isinstance(link, ShortInvitation | ShortContact):
         return int(not is_shortened(link) or known_relay(link.server) is not None)
     score = 1 + _data_score(link.client_data)
@@ -278,7 +283,8 @@ def _host_score(host: str) -> int:
 
 
 def _data_score(data: str | None) -> int:
-    """Apps put a JSON object there, or nothing. Half an object means that the link continues."""
+    """The part of the score for the client data. Apps write a JSON object or nothing; half an object means that the
+    link continues."""
     if data is None:
         return 1
     try:

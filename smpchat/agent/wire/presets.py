@@ -1,7 +1,8 @@
 """The relays that are built into SimpleX apps, as data (agent-wire 2.10; simplex-chat 7.0, ``Presets.hs``).
 
 Short links to these relays name only the first host, so software that opens such a link needs this table. The second
-host is the same relay as an onion service. It is used with a proxy that reaches it, and contacts are told both hosts.
+host is the same relay as an onion service. The onion host is used with a proxy that can reach it, and contacts are told
+both hosts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from smpchat.protocol.address import SMPServer
 
 
 def _servers(table: str) -> tuple[SMPServer, ...]:
-    # Not by `parse_server`, which takes three times as long, at each start that makes a link or reads one.
+    # `parse_server` would take three times as long, each time a command makes or reads a link.
     words = table.split()
     named = (one.split("@") for one in words[::2])
     return tuple(
@@ -20,8 +21,8 @@ def _servers(table: str) -> tuple[SMPServer, ...]:
     )
 
 
-# in upstream's order, which is the order in which apps list them; a relay that leaves a list must stay in the table of
-# all of them, or the short links that were made there lead nowhere
+# Relays are in the order in which apps list them. A relay that is removed from a list must stay in PRESET_SERVERS, or
+# short links that were made there no longer work.
 
 SIMPLEX_SERVERS = _servers("""
 0YuTwO05YJWS8rkjn9eLJDjQhFKvIYd8d4xG8X1blIU=@smp8.simplex.im
@@ -79,4 +80,4 @@ PN7-uqLBToqlf1NxHEaiL35lV2vBpXq8Nj8BW11bU48=@smp6.simplexonflux.com
     dbxqutskmmbkbrs7ofi7pmopeyhgi5cxbjbh4ummgmep4r6bz4cbrcid.onion
 """)
 )
-"""All relays whose fingerprint a short link may leave out, those of the second operator and one for tests included."""
+"""All relays whose fingerprint a short link may leave out, including those of the second operator and one for tests."""

@@ -22,8 +22,8 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
 CLIENT_VERSIONS = VersionRange(1, 4)
-"""SMP client versions (agent-wire 1.2). Version 2 added several hosts, 3 ``sndSecure``, and 4 queue mode and short
-links."""
+"""SMP client versions (agent-wire 1.2). Version 2 added several hosts, version 3 ``sndSecure``, and version 4 the queue
+mode and short links."""
 
 
 class QueueAddress(Record):
@@ -72,8 +72,8 @@ _MODE_LETTERS = {
 
 
 def _read_mode(reader: Reader) -> QueueMode | None:
-    # A letter that may be missing, before whatever comes next: in a confirmation that is connection info, which begins
-    # with { or X and so is none of these (agent-wire 2.6, trap 22). Ours has to begin so, too.
+    # The mode's letter may be missing. In a confirmation, the connection info comes next. It begins with { or X, so it
+    # cannot be taken for a mode (agent-wire 2.6, trap 22). Our own connection info must begin like this, too.
     for letter, mode in _MODE_LETTERS.items():
         if reader.starts_with(letter):
             reader.take(1)
@@ -101,10 +101,10 @@ def _write_info(info: QueueInfo) -> bytes:
 
 
 def _named(server: SMPServer) -> SMPServer:
-    """Elsewhere the fingerprint of a relay may be missing, but a queue is stored with it, and read back.
+    """The server, if its fingerprint is complete. Raises `DecodeError`.
 
-    A fingerprint of another length does not belong to any relay: the connection would never succeed, and we would try
-    forever.
+    In other places the fingerprint may be missing, but a queue is stored with its relay's fingerprint. With a
+    fingerprint of a wrong length, the connection to the relay would never succeed, and we would try forever.
     """
     if len(server.key_hash) != FINGERPRINT_SIZE:
         raise DecodeError("queue at a relay without a whole fingerprint")
@@ -141,7 +141,7 @@ def _write_uri_binary(uri: QueueURI) -> bytes:
     elif uri.versions.minimum >= 3:
         mode = b"T" if uri.mode is QueueMode.MESSAGING else b"F"
     else:
-        # For ranges that begin below 3 a contact queue has no letter at all (agent-wire 2.6, trap 23).
+        # In version ranges that begin below 3, a contact queue has no letter at all (agent-wire 2.6, trap 23).
         mode = b"T" if uri.versions.maximum >= 3 and uri.mode is QueueMode.MESSAGING else b""
     head = version_range.write(uri.versions) + smp_server.write(uri.server)
     return head + short_bytes.write(uri.sender_id) + x25519_key.write(uri.dh_key) + mode
@@ -161,8 +161,8 @@ queue_infos = non_empty(queue_info)
 
 def queue_uri_to_text(uri: QueueURI) -> str:
     """The form ``smp://…`` inside links (agent-wire 2.2)."""
-    # A range that begins at 1 has one host in front and the others in `srv`, for software that reads one only
-    # (agent-wire 2.2).
+    # If the version range begins at 1, the first host is in front and the others are in `srv`, for software that reads
+    # only one host (agent-wire 2.2).
     single_host = uri.versions.minimum < 2
     server, others = uri.server, uri.server.hosts[1:]
     if single_host:

@@ -1,7 +1,8 @@
-"""Short links: a few dozen characters that lead to the full connection request, stored sealed at a relay.
+"""Short links: a few dozen characters that lead to the full connection request, which a relay stores encrypted.
 
-An invitation names the data's id and key; a contact link's id is derived from its key (`smpchat.agent.wire.link_data`).
-Source: agent-wire 2.7 for the text; 2.10 for links to preset relays, which name only the host.
+A short invitation contains the id and the key of this data. A short contact link contains only the key, from which the
+id is derived (`smpchat.agent.wire.link_data`). Source: agent-wire 2.7 for the text; 2.10 for links to preset relays,
+which name only the host.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from smpchat.encoding.text import bracketed, from_base64url, read_query, to_base
 from smpchat.protocol.address import FINGERPRINT_SIZE, MAX_HOSTS, SMPServer, checked_server, smp_server
 
 LINK_ID_SIZE, LINK_KEY_SIZE = 24, 32
-"""Bytes."""
+"""Sizes in bytes."""
 
 _SHORT_LINK = late(
     r"(?:simplex:|https://(?P<host>[^/#?\s]+))/(?P<letter>[A-Za-z])/?#(?P<ids>[^?\s]*)(?:\?(?P<query>\S*))?"
@@ -46,7 +47,7 @@ class ShortInvitation(Record):
         server: The relay that has the data; without its fingerprint if the link was shortened, see `resolve`.
         link_id: 24 bytes, chosen by the relay.
         link_key: 32 bytes, with which the data can be opened.
-        web: Whether it is written ``https://HOST/…`` or ``simplex:/…``.
+        web: Whether the link is written ``https://HOST/…``, not ``simplex:/…``.
     """
 
     server: SMPServer
@@ -78,7 +79,7 @@ def format_short_link(link: ShortLink) -> str:
     parameters = [
         ("h", ",".join(hosts)),
         ("p", server.port),
-        # Without padding in short links, with it in full ones (agent-wire 2.7, trap 25).
+        # Short links have base64 without padding, full links with padding (agent-wire 2.7, trap 25).
         ("c", to_base64url(server.key_hash, padding=False)),
     ]
     query = write_query((name, value) for name, value in parameters if value)
@@ -131,8 +132,8 @@ def parse_short_link(text: str) -> ShortLink:
 
 def _contact_type(letter: str) -> ContactType:
     try:
-        # Letters to come, such as s for services (deltas 2), are refused as
-        # unknown: nothing of ours could be sent there.
+        # Future letters, such as s for services (deltas 2), are refused as unknown: we could not send anything to such
+        # a link.
         return ContactType(letter.lower())
     except ValueError:
         what = "leads to a service" if letter.lower() == "s" else "is of an unknown kind"
@@ -169,7 +170,7 @@ def _server(host: str | None, parameters: dict[str, str]) -> SMPServer:
 
 
 def _key_hash(text: str) -> bytes:
-    """A link that was cut by some characters would still have a fingerprint, but a wrong one."""
+    """The relay's fingerprint, if it is complete: a link that was cut off may end within it. Raises `LinkError`."""
     try:
         key_hash = from_base64url(text, "fingerprint")
     except DecodeError:
@@ -219,16 +220,17 @@ def resolve(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
     """The link with its relay's whole address, found in ``presets`` if the link was shortened.
 
     Raises:
-        UnknownRelay: A shortened link to a relay that is not in the table.
+        UnknownRelay: The link is shortened, and its relay is not in ``presets``.
     """
     if not is_shortened(link):
         return link
     known = known_relay(link.server, presets)
-    # a full link that the shell cut at its first & has a host and no port; shortened ones for a page of a relay do too
+    # An unquoted link that the shell cut at its first & has a host, but neither port nor fingerprint. A shortened web
+    # link has the same parts, but is complete.
     cut = known is not None and known.port and not link.server.port and not link.web
     if known is not None and not cut:
         return replace(link, server=known)
-    if not link.web or link.server.hosts[1:] or link.server.port:  # what is shortened has the host alone
+    if not link.web or link.server.hosts[1:] or link.server.port:  # a shortened link has only a host
         raise cut_by_the_shell("h=…", UnknownRelay)
     raise UnknownRelay(
         f"The link names the relay {link.server.host} without its fingerprint, and smpchat does not know that relay.",
@@ -237,7 +239,7 @@ def resolve(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
 
 
 def cut_by_the_shell(after: str, kind: type[LinkError] = LinkError) -> LinkError:
-    """A link of which everything from the first ``&`` on is missing."""
+    """The error for a link from which everything after the first ``&`` is missing."""
     return kind(f"The link is cut off after {after}.", "The shell cut the link at &: put the link in quotes.")
 
 

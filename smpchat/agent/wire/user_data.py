@@ -1,4 +1,4 @@
-"""What the person who made a short link says in its data, as apps write it (agent-wire 2.9)."""
+"""The user data of a short link, in which its maker says who they are, in the format of apps (agent-wire 2.9)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def write_user_json(value: dict[str, Any]) -> bytes:
     """User data as apps write it: JSON, and above 10,240 bytes ``X`` and a zstd frame.
 
     Raises:
-        EncodeError: More JSON than peers accept.
+        EncodeError: The JSON is longer than peers accept.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     return text if len(text) <= COMPRESS_ABOVE else b"X" + compress(text)
 
 
 def read_user_json(user_data: bytes) -> dict[str, Any] | None:
-    """The JSON object in user data. For anything else it is None, and the connection is made without it (agent-wire
+    """The JSON object in user data. None for anything else: the connection is then made without user data (agent-wire
     2.9)."""
     try:
-        # X and a bare frame here, X and a list of items in chat messages: two formats
-        # of one letter (agent-wire 2.9, trap 39).
+        # After X, there is one zstd frame here, but a list of items in chat messages: two formats with the same letter
+        # (agent-wire 2.9, trap 39).
         value = parse_json(decompress(user_data[1:]) if user_data.startswith(b"X") else user_data)
     except DecodeError:
         return None
