@@ -11,7 +11,7 @@ class ChatError(Exception):
     """Root of the chat layer.
 
     Attributes:
-        hint: One sentence saying what to do, for the person who meets it.
+        hint: One sentence that tells the user what to do.
     """
 
     hint = "Run the command again with -v to see details."
@@ -87,7 +87,7 @@ class AliasInUse(InputError):
 
 
 class TextTooLong(InputError):
-    """A text that does not fit one message. Nothing was stored."""
+    """A text does not fit into one message. Nothing was stored."""
 
     hint = "Send it in parts."
 
@@ -133,7 +133,7 @@ class FileUnavailable(ChatError):
 
 
 class FileDamaged(FileUnavailable):
-    """The received file is not what its sender announced. Nothing of it was saved."""
+    """The received file is not the one that its sender announced. Nothing of it was saved."""
 
 
 class FileNotSaved(FileUnavailable):
@@ -164,10 +164,10 @@ class TextsHeld(ChatError):
 
 
 class CodeDiffers(ChatError):
-    """The contact sees another security code than we do. The contact counts as not verified."""
+    """The contact sees a different security code. The contact counts as not verified."""
 
     hint = (
-        "Check the digits once more. If they differ, someone may be reading along: delete the contact, and"
+        "Check the digits once more. If they differ, someone may be reading your messages: delete the contact, and"
         " connect again with a link sent over another channel."
     )
 
@@ -226,7 +226,7 @@ class NoArchive(InputError):
 
 
 class ImportDeclined(InputError):
-    """The user did not accept the profile's settings of relays and how they are reached. Nothing was stored."""
+    """The user did not accept the imported profile's relays and network settings. Nothing was stored."""
 
     hint = "Ask the person who gave you the file about these settings."
 

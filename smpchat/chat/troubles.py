@@ -1,7 +1,7 @@
-"""What a person reads about a relay that cannot be used at the moment: one table, from the kind of trouble to two
-sentences.
+"""What the user reads about a relay that cannot be used at the moment: for each kind of trouble, what happened and what
+to do.
 
-The cause chooses the sentence, whichever command meets it. What a command ends with is in `smpchat.cli.errors`.
+The same cause gives the same sentence in every command. The exit codes of commands are in `smpchat.cli.errors`.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ HINTS: dict[Trouble, str] = {
     Trouble.FILE_LOST: "Send the file again.",
     Trouble.TIME_UP: "Send the file again, or ask your contact to send it again.",
 }
-"""What to do, or who can do something."""
+"""For each kind of trouble, what the user can do about it, or who can help."""
 
 
 def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
-    """What happened. ``alias``: of the contact that waits because of it, where there is one."""
+    """What happened. ``alias``: the contact whose messages wait because of it; None if there is none."""
     name = alias or "your contact"
     match obstacle.kind:
         case Trouble.FULL_QUEUE:
-            # A relay whose disk is full says the same word as one whose queue is.
+            # A relay sends the same error if its disk is full and if the queue is full.
             return f"The relay accepts no more messages for {name}: too many are waiting there, or the relay is full."
         case Trouble.RELAY_FULL:
             return (

@@ -3,8 +3,7 @@ connected.
 
 ::
 
-    Hosting: for each pair we introduced: was the newcomer's link passed on, and which of the two reported the
-    connection
+    Hosting: per introduced pair: was the newcomer's link passed on, and which of the two reported the connection
 
 Source: group-wire 4, 6, 8 and 12. One difference from the reference, which stops passing on for both as soon as either
 of the two reports the connection: here only the author's own report stops the passing on of the author's messages. That

@@ -65,7 +65,9 @@ def refusal(group: Group, deed: Deed, *roles: Role) -> str | None:
     if not may(deed, role):
         return f"Only {_WHO[_LEAST.get(deed, Role.ADMIN)]} can {_DEEDS[deed]}; you are {_a(role)}."
     if any(not may(deed, role, other) for other in roles):
-        return f"You are {_a(role)}: you can do this to nobody with a higher role, and give no higher role than yours."
+        return (
+            f"You are {_a(role)}: you cannot do this to a member with a higher role, or give a role higher than yours."
+        )
     return None
 
 

@@ -19,20 +19,20 @@ T = TypeVar("T")
 
 
 def handed_over(service: StoredProfile, looks: Looks[T]) -> T | None:
-    """Begin a wait, and continue as long as another process is online. Returns the result of the wait.
+    """Starts a wait, and continues it as long as another process is online. Returns the result of the wait.
 
-    Returns None as soon as no other process is online: then this one must go online, and continue where this wait ended
-    (`smpchat.chat.online.waiting.follow`). Everything else that an online process does, such as deleting expired
+    Returns None as soon as no other process is online: then this process must go online, and continue where this wait
+    ended (`smpchat.chat.online.waiting.follow`). Everything else that an online process does, such as deleting expired
     messages, is left to the other process.
     """
     lock, signals = online_lock(service.folder), service.database.signals
-    signals.listen()  # before the first look: what is committed after it is heard
+    signals.listen()  # before the first look, so that no commit after the look is missed
     looked_at = time.monotonic()
     try:
         seconds = next(looks)
         while not _is_free(lock):
             signals.wait(seconds)
-            # a burst of commits is looked at a few times, not after each of them
+            # many commits in a row cause only a few looks, not one look each
             time.sleep(max(0.0, looked_at + FIRST_LOOKS - time.monotonic()))
             before, looked_at = looked_at, time.monotonic()
             seconds = looks.send(looked_at - before)
@@ -45,8 +45,8 @@ def handed_over(service: StoredProfile, looks: Looks[T]) -> T | None:
 
 
 def _is_free(lock: FileLock) -> bool:
-    """Whether no process is online. A process that ends announces it (`smpchat.chat.online.presence`), so each look
-    asks this."""
+    """Whether no process is online. A process that ends wakes up the waiting ones (`smpchat.chat.online.presence`), so
+    a check at each look is enough."""
     if not lock.take():
         return False
     lock.release()

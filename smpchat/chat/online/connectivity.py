@@ -1,5 +1,4 @@
-"""What the online process of a profile runs: the agent, and sessions that reach relays in the way that the settings
-say.
+"""What the online process of a profile runs: the agent, and its sessions with relays, made according to the settings.
 
 It is separate from `smpchat.chat.online.presence`, because importing the agent's network side takes a tenth of a
 second, and a command that hands its work to the online process needs none of it.
@@ -36,14 +35,14 @@ if TYPE_CHECKING:
     from smpchat.agent.online.file_relays import FileNetwork, FileRelaySession
     from smpchat.xftp.routes import FileRoutes
 
-logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, tracebacks too, unasked
+logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, with tracebacks
 
 CONNECT_TIMEOUT = 15.0
 """Seconds in which the connection to a relay must be made, with the exchange of hellos."""
 
 
 STRANGER_TIMEOUT = 10.0
-"""The same for the relay of a stranger to whom nothing was sent yet, because other relays wait for their turn."""
+"""The same for a relay that a stranger named. It is shorter, because such relays are tried one after the other."""
 
 
 def network_of(
@@ -54,7 +53,7 @@ def network_of(
     """How relays are reached, according to the profile's settings at the time of each connection.
 
     Args:
-        fence: Where each of them may be.
+        fence: Returns at which network addresses a relay may be; None: at any address.
     """
 
     def route(server: SMPServer) -> Route:
@@ -67,7 +66,7 @@ def file_network_of(service: WritingProfile, relay: EmbeddedRelay, *, anywhere: 
     """How file relays are reached, according to the profile's settings at the time of each connection.
 
     Args:
-        anywhere: The user was told which they are: they may be in the user's own network, too.
+        anywhere: The user has been shown the relays and agreed, so they may even be in the user's own network.
     """
     from smpchat.xftp.routes import FileRoutes
 
@@ -79,8 +78,8 @@ def file_network_of(service: WritingProfile, relay: EmbeddedRelay, *, anywhere: 
 
 
 def _fence_of_files(service: WritingProfile, server: FileServer) -> Fence | None:
-    """Where a file relay that a sender named may be. The rule is the same as for relays of messages that contacts
-    name."""
+    """At which network addresses a file relay may be; None: at any. A relay that only the sender named is limited like
+    a relay for messages that a contact named."""
     tx = service.database.connection
     if service.knows_file_relay(server) or consents.anywhere(tx) or consents.covers(tx, server):
         return None
@@ -88,7 +87,7 @@ def _fence_of_files(service: WritingProfile, server: FileServer) -> Fence | None
 
 
 class _Sessions:
-    """Opens the sessions of an online process, in the way that the profile's settings say."""
+    """Opens the sessions of an online process, according to the profile's settings."""
 
     def __init__(self, service: WritingProfile, relay: EmbeddedRelay) -> None:
         self._service = service
@@ -98,17 +97,18 @@ class _Sessions:
         self._turn = asyncio.Lock()
 
     async def open(self, server: SMPServer) -> ServerSession:
-        """A session with ``server``. If private routing is on, the relay of another person is reached through one of
-        the user's own."""
+        """A session with ``server``. If private routing is on, other people's relays are reached through one of the
+        user's own."""
         service = self._service
         if self._is_own(server):
             return await self._open_directly(server)
         if not strangers.is_unknown(service.database.connection, server):
             return await self._open_other(server, CONNECT_TIMEOUT)
-        # One dial at a time: whoever asks through an address has us connect wherever it says.
+        # One connection attempt at a time: anyone who sends a contact request can make us connect to a relay of their
+        # choice.
         async with self._turn:
             try:
-                async with asyncio.timeout(2 * STRANGER_TIMEOUT):  # a proxy has times of its own
+                async with asyncio.timeout(2 * STRANGER_TIMEOUT):  # a proxy has its own time limits
                     return await self._open_other(server, STRANGER_TIMEOUT)
             except TimeoutError:
                 raise ConnectFailed(f"cannot reach relay {server.authority}: no answer") from None
@@ -124,9 +124,9 @@ class _Sessions:
         if not service.private_routing():
             return await self._open_directly(server, seconds)
         fence = self._fence(server)
-        if fence is not None:  # as far as its text tells: the proxy resolves names, and has rules of its own
+        if fence is not None:  # only the text can be checked: the proxy resolves the name, by its own rules
             fence.check(server.hosts, server.port_number)
-        # Not by way of this computer's own relay: it would show the very address that private routing hides.
+        # Never through the relay on this computer: that would reveal the address that private routing hides.
         own = [entry.address for entry in service.servers() if not self._relay.owns(entry.address.server)]
         return await self._router.open(server, own, timeout=seconds)
 
@@ -157,7 +157,7 @@ def _file_network(service: WritingProfile, relay: EmbeddedRelay) -> FileNetwork:
         return configured or [await relay.start_files()]
 
     async def open_session(server: FileServer, seconds: float) -> FileRelaySession:
-        from smpchat.xftp.session import connect as open_file_session  # costs 50 ms: only who moves files pays for it
+        from smpchat.xftp.session import connect as open_file_session  # costs 50 ms
 
         if relay.owns_files(server):
             await relay.start()
@@ -189,4 +189,4 @@ async def run_agent(service: WritingProfile, relay: EmbeddedRelay) -> None:
 
 
 def _ignore(*_: object) -> None:
-    """The pool gives each session its own listener."""
+    """Ignores events: the pool gives each session its own listener."""

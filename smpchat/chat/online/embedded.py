@@ -1,4 +1,4 @@
-"""The relay that comes with smpchat, as the chat layer sees it: `smpchat.home` joins the two."""
+"""The relay that comes with smpchat, as the chat layer sees it. `smpchat.home` provides the implementation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class EmbeddedRelay(Protocol):
         ...
 
     async def start(self) -> SMPServerAddress:
-        """Its address, once it runs. Raises `TransportError` if it was stopped on purpose or does not start."""
+        """Starts the relay if necessary, and returns its address. Raises `TransportError` if the user stopped it or it
+        fails."""
         ...
 
     def owns_files(self, server: FileServer) -> bool:
@@ -23,5 +24,6 @@ class EmbeddedRelay(Protocol):
         ...
 
     async def start_files(self) -> FileServerAddress:
-        """Its address for files, once it runs. Raises as `start`, and also if it does not store files."""
+        """Starts the relay if necessary, and returns its address for files. Raises as `start`, and also if it stores no
+        files."""
         ...

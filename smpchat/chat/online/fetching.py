@@ -1,4 +1,4 @@
-"""A file comes by a link, without a message: fetched, checked, decrypted, and put in its place, in this process."""
+"""Receives a file by its link, without a message: this process fetches, checks, decrypts and saves it."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from smpchat.xftp.session import FileSession
 from smpchat.xftp.session import connect as open_session
 
 Tell = Callable[[str, int, int], object]
-"""Told what is being done, and how many bytes of how many are."""
+"""Called with the current step, the number of bytes done, and the total number of bytes."""
 _MAX_DESCRIPTION = 2 * MAX_TEXT
-"""Bytes of the encrypted file that a description may be in."""
+"""The largest encrypted file in bytes that may contain a description."""
 _ASK_AGAIN = "Ask for a new link."
 
 
 class LinkFetcher:
-    """Fetches what one link leads to.
+    """Fetches the file of one link.
 
     Args:
-        agreed: The user agrees that relays see this computer's address although the link names them.
+        agreed: The user agrees that the relays that the link names see this computer's address.
         patience: Seconds for each file that is fetched; what takes longer raises `TimeoutError`.
     """
 
@@ -51,7 +51,7 @@ class LinkFetcher:
         self._routes = file_network_of(service, relay, anywhere=agreed)
 
     async def description(self, first: FileDescription) -> FileDescription:
-        """The file's own description, where a link had no room for it. Raises as `file` does."""
+        """The description of the file itself; fetched first if the link had no room for it. Raises as `file` does."""
         if first.redirect is None:
             return first
         if first.size > _MAX_DESCRIPTION:
@@ -65,19 +65,19 @@ class LinkFetcher:
             raise FileDamaged("This link does not lead to the description of a file.", _ASK_AGAIN) from error
 
     async def file(self, described: FileDescription, place: Path, tell: Tell) -> Path:
-        """Where the file is now.
+        """Fetches the file and saves it. Returns its path.
 
         Args:
             place: A folder, or the path of the file; nothing is overwritten.
         Raises:
-            FileUnavailable: The relays have it no more.
-            FileDamaged: It is not what the link names. Nothing is saved.
-            RelayDown: A relay is of no use now.
+            FileUnavailable: The relays no longer have it.
+            FileDamaged: It is not the file that the link describes. Nothing is saved.
+            RelayDown: A relay cannot be used now.
             OSError: The disk is full, or the folder cannot be written.
         """
         folder = file_folder.made(self._service.folder)
         file_folder.check_room(folder, described.size)
-        # Without a name, so that nothing is left of it, however this process ends.
+        # The file has no name, so nothing of it is left even if this process is killed.
         with tempfile.TemporaryFile(dir=folder) as sealed:
             await self._fetch(described, sealed, lambda done: tell("Receiving", done, described.size))
             return await asyncio.to_thread(_decrypt, sealed, described, place, tell)
@@ -106,10 +106,10 @@ class LinkFetcher:
 
 
 def _decrypt(sealed: BinaryIO, described: FileDescription, place: Path, tell: Tell) -> Path:
-    """In a thread: the file in its place, under the name that is in it if ``place`` is a folder."""
+    """Decrypts and saves the file, in a thread. If ``place`` is a folder, the file gets the name that it contains."""
     folder = place if place.is_dir() else place.parent
     file_folder.check_room(folder, described.size)
-    # One and the same for a link, so that another try takes away what is left of one that was killed.
+    # The same name at each try, so that a new try removes what a killed one has left.
     part = file_folder.part_path(folder / "file", file_folder.new_name(described.digest[:16]))
     file_folder.unpublished(part)
     names: list[bytes] = []

@@ -8,13 +8,13 @@ from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.service.writing import WritingProfile
 
 _LOOKS_APART = 0.05
-"""The shortest time in seconds between two looks: many changes come together."""
+"""The shortest time in seconds between two looks, because many changes often come at once."""
 _LONGEST = 600.0
-"""The longest time in seconds between two looks: offers expire, and someone may set the clock."""
+"""The longest time in seconds between two looks, because offers expire, and someone may set the clock."""
 
 
 async def tend_files(service: WritingProfile, relay: EmbeddedRelay) -> None:
-    """Do this whenever something changes, until cancelled; one process of a profile does it."""
+    """Works for files whenever something changes, until cancelled. Only the online process of a profile does this."""
     with Changes(service.database, _LOOKS_APART) as changes:
         while True:
             service.tend_files(relay.owns_files)

@@ -1,4 +1,4 @@
-"""Groups while a profile is online: connections to members that wait for their turn get it, some in each minute."""
+"""Groups while a profile is online: starts the waiting connections to members, a limited number in each minute."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from smpchat.agent.online.changes import Changes
 from smpchat.chat.service.writing import WritingProfile
 
 _LOOKS_APART = 1.0
-"""Seconds between looks at least: many changes come together."""
+"""The shortest time in seconds between two looks, because many changes often come at once."""
 _LONGEST = 600.0
-"""Seconds between looks at most: a clock may be set."""
+"""The longest time in seconds between two looks, because someone may set the clock."""
 
 
 async def tend_groups(service: WritingProfile) -> None:
-    """Do it whenever something changes, until cancelled; one process of a profile does."""
+    """Starts waiting connections until cancelled. Only the online process of a profile does this."""
     with Changes(service.database, _LOOKS_APART) as changes:
         while True:
             left = service.tend_groups()

@@ -15,8 +15,8 @@ from smpchat.chat.store.records import Direction, Message
 from smpchat.client.trouble import Trouble
 
 AFTER_FAILURE = 8.0
-"""Seconds in which something has to move after a relay has failed, where nobody chose how long: another relay, if there
-is one, is looked for in less."""
+"""If a relay has failed and the user gave no time: the wait ends after this many seconds without progress. If there is
+another relay, it is tried sooner."""
 _LOOK = 0.5
 """Seconds between two looks at a moving file, if no change is announced."""
 
@@ -24,14 +24,14 @@ _LOOK = 0.5
 async def until_moved(
     service: StoredProfile, number: int, patience: float | None, look: Callable[[Message], object]
 ) -> Message:
-    """The message of a file, when the file was received, or was uploaded and its description is on its way.
+    """Waits until a file was received, or was uploaded and its description is being sent. Returns its message.
 
     Args:
-        patience: Seconds in all; None: as long as the transfer makes progress.
+        patience: How many seconds to wait at most; None: as long as the transfer makes progress.
         look: Called with the message whenever more of the file was transferred.
     Raises:
-        FileUnavailable, FileDamaged, FileNotSaved, DeliveryFailed: It will not.
-        FileStalled: Not now; the transfer continues automatically.
+        FileUnavailable, FileDamaged, FileNotSaved, DeliveryFailed: The transfer has failed for good.
+        FileStalled: The transfer stands still now; it continues automatically later.
     """
     loop = asyncio.get_running_loop()
     began = moved_at = loop.time()
@@ -49,7 +49,7 @@ async def until_moved(
                 last = (file.bytes, file.checking)
                 moved_at = now
                 look(message)
-            if file.checking:  # no byte moves meanwhile, and 1 GiB takes long on a slow disk
+            if file.checking:  # during the check no bytes are transferred, and 1 GiB takes long on a slow disk
                 moved_at = now
             if file.described:
                 return message
@@ -60,12 +60,12 @@ async def until_moved(
 
 
 def _check(message: Message, file: FileView) -> None:
-    """Raises the right error if a transfer has stopped and was not completed."""
+    """Raises the matching error if a transfer has ended without success."""
     if file.state in (FileState.SENT, FileState.RECEIVED):
         return
     reason = file.reason or f"The file is {file.state}."
     hint = troubles.HINTS.get(Trouble(file.trouble)) if file.trouble else None
-    if file.state is FileState.OFFERED:  # its relays have to be approved, or too many files are under way
+    if file.state is FileState.OFFERED:  # its relays must be approved, or too many files are being received
         raise InputError(reason, f"Ask for it again: `smpchat receive {message.id}`")
     if file.trouble == Trouble.DAMAGED:
         raise FileDamaged(reason, hint)

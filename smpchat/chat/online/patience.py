@@ -13,14 +13,14 @@ from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record
 
 RELAY_TIMEOUT = 20.0
-"""Seconds in which a relay must be reached, unless another time was given."""
+"""How many seconds a command waits for a relay, unless the user gives another time."""
 GRACE = 2.0
 """Seconds before a problem ends a wait for which no time was given: a relay that was just started refuses connections
 for a moment."""
 FIRST_LOOKS = 0.005
-"""Seconds between the first looks: most waits are for one message, which the online process sends at once."""
+"""Seconds between the first looks: most commands wait for one message, which the online process sends at once."""
 _LAST_LOOKS = 1.0
-"""Seconds between later looks, if nothing changes: problems also come and go with time."""
+"""Seconds between later looks, if the store does not change: some problems appear or end only with time."""
 
 
 class RelayDown(Exception):
@@ -32,7 +32,7 @@ class RelayDown(Exception):
         self.hint = troubles.hint(obstacle)
 
     def for_program(self) -> RelayUnavailable:
-        """The same, as `smpchat.Client` says it."""
+        """The same problem as the exception that `smpchat.Client` raises."""
         return RelayUnavailable(str(self), self.hint, self.kind)
 
 
@@ -49,12 +49,12 @@ class Patience(Record):
         return Patience(usual) if seconds is None else Patience(seconds, chosen=True)
 
     def next_look(self, waited: float) -> float:
-        """Seconds until the next look, if nothing changes before: short at first, and ending at the moments when a wait
-        may end."""
+        """Seconds until the next look, if nothing changes earlier: short at first, and never beyond the moments at
+        which a wait may end."""
         ends = [moment - waited for moment in (GRACE, self.seconds) if moment > waited]
         return min(FIRST_LOOKS + waited / 4, _LAST_LOOKS, *ends)
 
 
 def not_in_time() -> RelayDown:
-    """The time is up, and nothing says why: the relay has not answered."""
+    """The error for when time is up and no problem is known: the relay has not answered."""
     return RelayDown(Obstacle(Trouble.UNREACHABLE, "the relay has not answered in time", 0))

@@ -16,10 +16,11 @@ from smpchat.chat.store.lock import online_lock
 log = logging.getLogger("smpchat.chat")
 
 EXPIRY_INTERVAL = 2.0
-"""The longest time in seconds between two looks for messages that are to disappear; until then none of them is shown.
-It is not the time that is left, because a computer may sleep, and someone may set the clock."""
+"""The longest time in seconds between two looks for messages that must disappear. Meanwhile, every command deletes
+expired messages before it shows anything. The loop cannot simply sleep until the next message is due, because a
+computer may be suspended, and someone may set the clock."""
 _NOTHING_EXPIRES = 15.0
-"""The same if no message is to disappear: a new one changes the store, which is noticed."""
+"""The same if no message has to disappear. A new message that must disappear changes the store, which is noticed."""
 _SHORTEST = 0.01
 TAKE_OVER_INTERVAL = 1.5
 """Seconds between two tries to become online while another process is. A process that ends announces it, but one that
@@ -54,32 +55,32 @@ async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
     lock = online_lock(service.folder)
     with Changes(service.database, _TRIES_APART) as changes:
         while True:
-            # One process at a time: two would turn one ratchet twice from the same state, and answer one message twice.
+            # One process at a time: two would advance one ratchet twice from the same state, and answer one message
+            # twice.
             if not lock.take():
                 await changes.next(TAKE_OVER_INTERVAL)
                 continue
             try:
-                from smpchat.chat.online.connectivity import run_agent  # costs 100 ms: only who is online pays for it
+                from smpchat.chat.online.connectivity import run_agent  # costs 100 ms; most processes do not need it
 
-                # Here too, under the lock: between a command's own look and this one the profile may have been moved
-                # away.
+                # Checked again under the lock: the profile may have been moved away since the command's own check.
                 service.check_not_moved()
                 await run_agent(service, relay)
             finally:
                 lock.release()
-                service.database.signals.send()  # whoever waits for its turn need not look for it
+                service.database.signals.send()  # wakes up the processes that wait to go online
 
 
 async def remove_expired(service: StoredProfile) -> None:
-    """Delete messages when their time ends, until cancelled. Every process that stays with the profile does this.
+    """Delete messages when their time ends, until cancelled. Every process that keeps the profile open does this.
 
-    Also here, an unfinished message that its author left alone for a while counts as finished, even if no one is
-    looking; and the picture of a used link is deleted.
+    This loop also treats an unfinished message as finished if its author has not changed it for a while, even if no one
+    is looking. It deletes the pictures of used links.
 
-    Another process may show a message at any moment, which starts its time. This is a change of the store, and is
-    noticed.
+    Another process may show a message at any moment, which starts the message's time. That changes the store, so it is
+    noticed here.
 
-    Overwritten and erased data is also removed from the write-ahead log.
+    It also removes overwritten and erased data from the write-ahead log.
     """
     clock = asyncio.get_running_loop().time
     with Changes(service.database) as changes:

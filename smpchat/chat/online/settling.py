@@ -23,7 +23,7 @@ _FLUSH_LOOKS = 0.1
 T = TypeVar("T")
 Looks = Generator[float, float, T]
 """A wait, as a generator. Each step looks, and yields the seconds until the next look, which comes earlier if the store
-changes. It is sent the seconds that have passed, and returns what the wait resulted in."""
+changes. The caller sends the number of seconds that have passed. The generator returns the result of the wait."""
 
 _ENOUGH = {
     Wait.NONE: frozenset(MessageStatus),
@@ -37,7 +37,7 @@ class Waited(Record):
 
     Attributes:
         status: The last status that was seen.
-        enough: The message is as far as asked for, or will not get any further.
+        enough: The message has reached the status that was asked for, or will not get any further now.
         obstacle: Why it was not sent, if that is known.
     """
 
@@ -55,12 +55,12 @@ def settling(
     *,
     held_is_enough: bool,
 ) -> Looks[Waited]:
-    """Wait until a message or change is as far as ``wait`` says, or has failed.
+    """Waits until a message or change has the status that ``wait`` asks for, or has failed.
 
     Args:
         status: Returns its current status.
-        held_is_enough: Also end when nothing more can be done for it now: the handshake or the contact's full queue
-            holds it.
+        held_is_enough: Also end the wait if nothing more can be done now, because the message waits for the handshake
+            or for room in the contact's full queue.
     """
     began, waited = service.now(), 0.0
     while True:
@@ -69,7 +69,7 @@ def settling(
             yield from flushing(service)
             return Waited(current, enough=True)
         obstacle = service.obstacle(connection_id) if current is MessageStatus.PENDING else None
-        # what an earlier process met counts once there was time to try again
+        # a problem that an earlier process noted counts only after there was time to try again
         met = obstacle is not None and (obstacle.tried_at >= began or waited >= GRACE)
         full = met and obstacle is not None and obstacle.kind is Trouble.FULL_QUEUE
         if current is MessageStatus.PENDING and held_is_enough and (full or service.holds_back(connection_id)):
@@ -78,7 +78,7 @@ def settling(
             break
         waited += yield patience.next_look(waited)
     yield from flushing(service)
-    # Once more: it may have left while the rest did.
+    # Look once more: the message may have been sent during the flush.
     last = status()
     if last is not MessageStatus.PENDING:
         return Waited(last, enough=last in _ENOUGH[wait])
@@ -90,10 +90,10 @@ def settling(
 
 
 def flushing(service: StoredProfile) -> Looks[bool]:
-    """Wait until acknowledgements and receipts were sent, but not for long. Returns whether they were.
+    """Waits for a short time until acknowledgements and receipts were sent. Returns whether they were.
 
-    What is not sent in time is kept for the next process that is online. It does not wait for relays in trouble, or for
-    contacts who do not read.
+    What is not sent in time is kept for the next process that is online. The wait ignores relays in trouble and
+    contacts whose queues are full.
     """
     left = _FLUSH
     while left > 0 and service.is_sending():

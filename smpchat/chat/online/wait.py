@@ -1,4 +1,5 @@
-"""How far a message must be. It is separate from the waiting itself, because the help of a command needs only this."""
+"""Which status of a message a command waits for. It is separate from the waiting itself, because the help of a command
+needs only this."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from enum import StrEnum
 
 
 class Wait(StrEnum):
-    """How far a message must be before waiting for it ends, in the order of `send --help`."""
+    """Which status of a message ends the wait for it, in the order of `send --help`."""
 
     SENT = "sent"
     DELIVERED = "delivered"

@@ -1,7 +1,7 @@
-"""Waiting while this process or another one is online: look until the condition holds, or time is up.
+"""Waiting while this process or another one is online: looks until the condition holds, or time is up.
 
-A wait looks only at what it needs: the relays of the connection that it waits for. Problems of other contacts' relays,
-or of a relay that is only needed for a deletion, never end it.
+Only problems with the relays of the awaited connection can end a wait. Problems with other contacts' relays, or with a
+relay that is only needed for a deletion, never do.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ async def until(
     *,
     receiving: bool = False,
 ) -> T | None:
-    """What ``look`` finds; None when time is up and nothing is in the way.
+    """Waits until ``look`` finds something, and returns it; None if time is up and no problem is known.
 
     Args:
-        connection_id: Whose relays are needed.
-        receiving: Something that arrives is waited for, so the relay of our own queue is needed too.
+        connection_id: The connection whose relays are needed.
+        receiving: The wait is for something that arrives, so the relay of our own queue is needed too.
     Raises:
-        RelayDown: A problem prevents it. Raised when time is up or, if no time was given, after a short while.
+        RelayDown: A relay that is needed cannot be used. Raised when time is up or, if no time was given, after a short
+            while.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -56,10 +57,10 @@ async def until(
 
 
 async def follow(service: StoredProfile, looks: Looks[T], *, begun: bool = False, pause: float = FIRST_LOOKS) -> T:
-    """The result of a wait.
+    """Runs a wait to its end, and returns its result.
 
     Args:
-        begun: It has already looked (`smpchat.chat.online.beside`), and continues with another look.
+        begun: The wait was started in `smpchat.chat.online.beside`, and continues with another look.
         pause: See `Changes`.
     """
     loop = asyncio.get_running_loop()
@@ -77,7 +78,7 @@ async def follow(service: StoredProfile, looks: Looks[T], *, begun: bool = False
 
 
 async def flush(service: StoredProfile) -> None:
-    """Let acknowledgements and receipts leave; see `flushing`."""
+    """Waits until acknowledgements and receipts were sent; see `flushing`."""
     await follow(service, flushing(service), pause=PAUSE)
 
 
@@ -90,7 +91,7 @@ async def settle(
     *,
     held_is_enough: bool,
 ) -> Waited:
-    """Wait until a message or change is as far as ``wait`` says, or failed; see `settling`."""
+    """Waits until a message or change has the status that ``wait`` asks for, or has failed; see `settling`."""
     return await follow(
         service, settling(service, connection_id, status, wait, patience, held_is_enough=held_is_enough)
     )
@@ -99,9 +100,9 @@ async def settle(
 async def until_ready(
     service: StoredProfile, connection_id: int, message_ids: Sequence[int], patience: Patience
 ) -> StateChanged | None:
-    """Wait until a joined connection is ready and these texts have left, or it failed; None when time is up.
+    """Waits until a joined connection is ready and these texts were sent, or until it has failed; None when time is up.
 
-    If the handshake or a full queue holds texts back, it does not wait for them.
+    It does not wait for texts that the handshake or a full queue holds back.
 
     Raises:
         RelayDown: As for `until`.

@@ -1,4 +1,4 @@
-"""A profile with a contact address: its texts, whether it accepts automatically, and requests that are rejected."""
+"""A profile with a contact address: creating, changing and deleting the address, and rejecting requests."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class AddressProfile(IntroducingProfile):
     def create_address(
         self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
     ) -> int:
-        """Make a contact address; its links exist once the online process has made the queue.
+        """Creates a contact address. Its links exist as soon as the online process has made the queue.
 
         Args:
-            server: The relay for the address only; None: one of the configured relays.
+            server: The relay for this address; None: one of the configured relays.
             welcome, auto_reply: See `set_address`.
         Raises:
             InputError: There already is one; ``server`` is not the address of a relay; or a text is too long.
@@ -46,7 +46,8 @@ class AddressProfile(IntroducingProfile):
 
         Args:
             auto_accept: Whether later requests are accepted at once.
-            welcome: What people read before they ask, and see as our first message when they are accepted.
+            welcome: The text that people read before they send a request. They see it as our first message when they
+                are accepted.
             auto_reply: A message to each person who is accepted. An empty text removes it.
         Raises:
             NoAddress: There is none.
@@ -61,7 +62,7 @@ class AddressProfile(IntroducingProfile):
             contact_address.update(tx, self.context, data)
 
     def _save_texts(self, tx: sqlite3.Connection, welcome: str, auto_reply: str) -> bytes:
-        """The data of the address's short link with these texts. Raises `InputError`."""
+        """Saves these texts, and returns the new data of the address's short link. Raises `InputError`."""
         texts = AddressTexts(whole(welcome).strip(), whole(auto_reply).strip())
         if len(texts.auto_reply) > MAX_WELCOME:
             raise InputError("The automatic reply is too long.", f"Use at most {MAX_WELCOME:,} characters.")
@@ -70,14 +71,14 @@ class AddressProfile(IntroducingProfile):
         return data
 
     def accept_automatically(self, auto_accept: bool) -> None:
-        """Whether later requests are accepted at once. Raises `NoAddress`."""
+        """Sets whether later requests are accepted at once. Raises `NoAddress`."""
         self.set_address(auto_accept=auto_accept)
 
     def delete_address(self) -> int:
         """Delete the contact address with its requests; contacts made through it stay. Raises `NoAddress`.
 
         Returns:
-            Its connection record, whose queue the online process deletes at the relay.
+            The id of the address's connection; the online process deletes its queue at the relay.
         """
         with self.database.transaction() as tx:
             address = _address(tx)
@@ -87,7 +88,7 @@ class AddressProfile(IntroducingProfile):
 
     @staticmethod
     def _has_room(tx: sqlite3.Connection) -> None:
-        """A request was answered, so the address accepts further ones again."""
+        """A request was accepted or rejected, so there is room for further ones again."""
         address = addresses.current(tx)
         if address is not None:
             conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_FULL)

@@ -6,7 +6,7 @@
     content = name-length name exported-at database     ; one byte, UTF-8, POSIX seconds in 8 bytes, an SQLite file
 
 The database is a snapshot: a change that another process makes meanwhile is in it completely or not at all. Two copies
-of a profile must never both be used: each would go on with the same ratchets, and contacts could not read what the
+of a profile must never both be used: each would continue the same ratchets, and contacts could not decrypt what the
 second one sends.
 """
 
@@ -50,19 +50,20 @@ from smpchat.storage.under_way import beside, under_way
 MAGIC = b"smpchat profile\0"
 VERSION = 1
 MAX_SIZE = 1 << 30
-"""Largest file in bytes; all of it is in memory at once."""
+"""The largest file in bytes. The limit exists because the whole file is held in memory."""
 _SQLITE = b"SQLite format 3\0"
 _OF_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
-"""Errors that are not the fault of the file; but a migration may also fail because of one of its rows."""
+"""SQLite errors that come from the disk. All others mean that the file is damaged: a migration may fail because of one
+of its rows."""
 _MESSAGES_READ = 10_000
-"""How many of the last messages of each conversation."""
+"""How many of the last messages of each conversation are read as a test."""
 
 
 class Archive(Record):
     """The content of a file.
 
     Attributes:
-        name: Of the profile, UTF-8.
+        name: The name of the profile, in UTF-8.
         exported_at: POSIX seconds.
         database: An SQLite file.
     """
@@ -85,16 +86,16 @@ def pack(service: ChatService, passphrase: str, cost: sealing.Cost = sealing.STR
 
 
 def unpack(data: bytes, passphrase: str) -> Archive:
-    """What `pack` wrote.
+    """The content of a file that `pack` wrote.
 
     Raises:
-        NoArchive: It is a file of another kind.
+        NoArchive: Another program wrote the file, or it is too large.
         ArchiveNewer: A later version of smpchat wrote it.
         ArchiveDamaged: It was cut off or changed.
         WrongPassphrase: It needs another passphrase.
     """
     front = data[: len(MAGIC) + 1]
-    # Before anything is unsealed: half a second and 128 MiB are for files of ours.
+    # Checked first, because unsealing takes half a second and 128 MiB.
     if len(data) > MAX_SIZE or not data.startswith(MAGIC):
         raise NoArchive
     if len(front) <= len(MAGIC):
@@ -111,33 +112,33 @@ def unpack(data: bytes, passphrase: str) -> Archive:
 
 
 def _snapshot(service: ChatService) -> bytes:
-    """The database in memory, never on a disk. It includes the name that contacts are told, which may otherwise follow
-    from the home."""
+    """A copy of the database in memory, never on a disk. It includes the name that contacts see, which may depend on
+    this computer if the user never set one."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
         harden(copy)
         service.database.copy_to(copy)
-        # Whoever imports it builds the index anew, and takes over tables of rows only.
+        # The import builds the search index anew, and copies only rows of ordinary tables.
         searching.leave_out(copy)
         settings.save_setting(copy, "profile", service.own_profile().to_json())
-        # The mark of the copy that stays behind; the one that goes on has none.
+        # This setting marks the copy that stays behind, so the exported copy must not have it.
         settings.delete_setting(copy, MOVED)
-        settings.save_defaults(copy, {})  # of this computer's config files, which hold here
+        settings.save_defaults(copy, {})  # those of this computer's config files, which do not apply elsewhere
         return copy.serialize()
 
 
 def unfold(
     archive: Archive, folder: Path, scratch: Path, approve: Callable[[OwnChoices], bool] = lambda _: True
 ) -> None:
-    """Create the profile's folder, completely or not at all.
+    """Creates the profile's folder from an archive, completely or not at all.
 
     Args:
         scratch: A folder on the same disk, in which the unfinished profile is made.
-        approve: Called with the profile's settings of relays and how they are reached, before the profile exists.
+        approve: Called with the profile's relays and network settings, before the profile exists.
     Raises:
         ImportDeclined: The settings were not approved.
         InputError: The profile already exists.
         ArchiveForeign: The database in the file is not in the form that smpchat writes.
-        ArchiveDamaged: It cannot be used.
+        ArchiveDamaged: The database in the file cannot be used.
         StoreError: A newer smpchat wrote it, or the disk is full.
     """
     if folder.exists():
@@ -146,18 +147,19 @@ def unfold(
             "Import it under another name: `smpchat -p NAME import FILE`.",
         )
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # On the same disk, where a rename is one step: to another one it is a copy, and a crash leaves half of it.
+    # The folder grows on the same disk, where a rename is one step. Between two disks, a crash could leave half a copy.
     growing = beside(scratch / "import")
     with under_way(scratch, growing):
         growing.mkdir(mode=0o700)
         _rebuild(archive.database, growing / DATABASE_NAME)
         _check(growing, folder.name, approve)
-        # The last step: a folder with this name is whole, or there is none.
+        # Renamed last, so that a folder with the profile's name is always complete.
         growing.rename(folder)
 
 
 def _rebuild(data: bytes, path: Path) -> None:
-    """A database made by us, in the version of the file, with the file's rows. Nothing else of the file is used."""
+    """Creates a database with our own tables, in the schema version of the file, and copies the file's rows into it.
+    Nothing else of the file is used."""
     try:
         with closing(open_foreign(data)) as source:
             agent, chat = _versions(source)
@@ -165,7 +167,7 @@ def _rebuild(data: bytes, path: Path) -> None:
             with closing(Database(path, components)) as database:
                 check_foreign(source, database.connection)
                 with database.transaction() as tx:
-                    tx.execute("DELETE FROM schema_versions")  # comes with the other rows
+                    tx.execute("DELETE FROM schema_versions")  # the file's rows of this table are copied too
                     copy_rows(source, tx)
     except ForeignData as error:
         raise ArchiveForeign(error.what) from None
@@ -178,7 +180,7 @@ _VERSIONS = "CREATE TABLE schema_versions (component TEXT PRIMARY KEY, version I
 
 def _versions(source: sqlite3.Connection) -> tuple[int, int]:
     """The versions of the agent's tables and of the chat's tables."""
-    # The statement too: a view of this name could compute for ever.
+    # The CREATE statement is checked too, because a view of this name could compute for ever.
     found = source.execute("SELECT sql FROM sqlite_master WHERE name = 'schema_versions' LIMIT 2").fetchall()
     if [row[0] for row in found] != [_VERSIONS]:
         raise ForeignData("it does not name its version")
@@ -204,14 +206,16 @@ def schema_difference(service: ChatService) -> str | None:
 
 
 def _check(folder: Path, name: str, approve: Callable[[OwnChoices], bool]) -> None:
-    """Open it, which updates an older schema, and read all of it once, as a row may contain anything."""
+    """Opens the imported profile, which updates an older schema, and reads all of it once, because a row may contain
+    anything."""
     try:
-        # What the config files of another computer said holds there.
+        # The defaults of another computer's config files do not apply here.
         with closing(ChatService(folder, name, defaults={})) as service:
             with service.database.transaction() as tx:
                 files.abandon_received(tx, service.context)
                 message_files.ask_anew(tx)
-                # Only config files say this: a program that is not ours has put it there, to have files where it likes.
+                # smpchat reads these settings only from config files. If the database has them, another program put
+                # them there, perhaps to choose where files are saved.
                 for name in (settings.FILES_FOLDER, settings.FILES_AUTO):
                     settings.delete_setting(tx, name)
             _read_through(service)
@@ -221,14 +225,14 @@ def _check(folder: Path, name: str, approve: Callable[[OwnChoices], bool]) -> No
         if isinstance(error.__cause__, OSError) or (code is not None and code & 0xFF in _OF_DISK):
             raise
         raise ArchiveDamaged from None
-    except Exception:  # whatever our own readers make of records that we did not write
+    except Exception:  # our readers may fail in any way on records that we did not write
         raise ArchiveDamaged from None
     if not approve(choices):
         raise ImportDeclined
 
 
 def _read_through(service: ChatService) -> None:
-    """Everything that commands show of a profile."""
+    """Reads everything that commands show of a profile."""
     service.status()
     service.servers()
     service.proxy()
@@ -243,7 +247,8 @@ def _read_through(service: ChatService) -> None:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Write a file for the user; it is on the disk when this returns. Raises `FileExistsError`, `OSError`."""
+    """Writes a new file for the user, and returns when it is safely on the disk. Raises `FileExistsError`,
+    `OSError`."""
     with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
         try:
             file.write(data)

@@ -1,6 +1,6 @@
-"""What a person should look at or do now: conditions of contacts and invitations, and relays that are not reached.
+"""What needs the user's attention now: problems of contacts and invitations, and relays that cannot be reached.
 
-Stored conditions come from the agent; the state of relays is what the online process last noted.
+Stored conditions come from the agent. The state of relays is the one that the online process noted last.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from smpchat.chat.store.conditions import LOST_STANDS, Condition
 from smpchat.client.trouble import Trouble
 
 _PASSING = (NoticeKind.MESSAGES_LOST, NoticeKind.REPEATED)
-"""Nothing can fix these; after a while everyone has read them."""
+"""Nothing can fix these conditions, so they are shown only for a while."""
 DECISIONS = (NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS)
-"""Because of these, texts wait until the user decides."""
+"""Because of these conditions, messages are held until the user decides."""
 _NAMED = 3
 """Contacts that a sentence about a relay names; further ones are only counted."""
 
@@ -77,7 +77,7 @@ def of_contact(tx: sqlite3.Connection, alias: str, now: float) -> list[Condition
 
 
 def blocks_texts(found: list[Condition]) -> Condition | None:
-    """The condition because of which texts to a contact wait, if there is one and it does not concern the relay."""
+    """The condition that holds messages to a contact back; None if there is none. Problems of a relay do not count."""
     by_kind = {condition.kind: condition for condition in reversed(found)}
     return next(
         (by_kind[kind] for kind in (*DECISIONS, NoticeKind.OUT_OF_STEP, Trouble.FULL_QUEUE) if kind in by_kind), None

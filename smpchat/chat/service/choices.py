@@ -1,4 +1,5 @@
-"""What a profile has chosen: its relays and how they are reached. For everything else, the config files count."""
+"""The profile's own settings of relays and of how they are reached. What the profile has not chosen comes from the
+config files."""
 
 from __future__ import annotations
 
@@ -23,13 +24,13 @@ NO_PROXY = "off"
 
 
 class OwnChoices(Record):
-    """The profile's own settings of relays, how they are reached, and files, independent of the config files.
+    """The profile's own settings of relays and network, without those of the config files.
 
     Attributes:
-        servers: Addresses of the relays for new queues, without passwords; None: not chosen. Empty: the embedded relay.
+        servers: Addresses of the relays for new queues, without passwords. None: not chosen; empty: the embedded relay.
         proxy: ``HOST:PORT``, or ``off``.
         private_routing: Whether messages to other relays go through the profile's own.
-        strangers_anywhere: Relays that other people name may be in this computer's networks.
+        strangers_anywhere: Whether relays that other people name may be in this computer's networks.
         receives_at: Relays at which contacts write to us; smpchat connects to them as soon as the profile is online.
         file_servers: As ``servers``, for file relays.
     """
@@ -49,10 +50,10 @@ class OwnChoices(Record):
 
 
 class StoredChoices(StoredMessages):
-    """The part of a profile that knows its relays, and how they are reached.
+    """The part of a profile that manages its relays, and how they are reached.
 
     Attributes:
-        socks: A SOCKS proxy in place of the profile's setting.
+        socks: A SOCKS proxy that overrides the profile's setting.
     """
 
     __slots__ = ()
@@ -90,7 +91,7 @@ class StoredChoices(StoredMessages):
     # -- relays of files ----------------------------------------------------------------------------------------------
 
     def file_servers(self) -> list[ConfiguredFileServer]:
-        """Configured relays of files. If none is preferred, the embedded relay stores files."""
+        """Configured file relays. If none is preferred, files are uploaded to the embedded relay."""
         from smpchat.chat.store.servers import ConfiguredFileServer
         from smpchat.protocol.address import parse_file_server
 
@@ -103,8 +104,8 @@ class StoredChoices(StoredMessages):
         return usual + [entry for entry in own if entry.address.server not in listed]
 
     def _usual_file_servers(self) -> list[FileServerAddress]:
-        """The file relays of the config files. If they name only the public relays for messages, the public ones for
-        files."""
+        """The file relays of the config files. If these name no file relays, but the public message relays, the public
+        file relays."""
         from smpchat.chat.store.servers import file_relay_address
 
         said = settings.default(self._tx, settings.FILE_SERVERS)
@@ -144,21 +145,22 @@ class StoredChoices(StoredMessages):
                 settings.add_file_server(tx, format_server(server))
 
     def knows_file_relay(self, server: FileServer) -> bool:
-        """Whether a file relay is in the user's own list, is on a host that has their own queues, or is a public one.
+        """Whether a file relay is in the user's own list, is on a host that has the user's queues, or is a public one.
 
-        All others were chosen by the sender of a file, and would learn this computer's address.
+        Any other relay was chosen by the sender of a file, and would learn this computer's address.
         """
         from smpchat.agent.wire.file_presets import PRESET_FILE_SERVERS
 
         known = [entry.address.server for entry in self.file_servers()]
         if any(map(server.is_within, [*known, *PRESET_FILE_SERVERS])):
             return True
-        # The same computer with the same certificate: that it keeps files as well tells it nothing new.
+        # A relay with the user's queues knows this computer's address already. It is recognised by its hosts and
+        # certificate.
         at = [queue.server for queue in moves.every_queue(self._tx)]
         return any(server.key_hash == own.key_hash and set(server.hosts) <= set(own.hosts) for own in at)
 
     def has_chosen(self, name: str) -> bool:
-        """Whether the profile has chosen this itself, so that the config files do not count."""
+        """Whether the profile has a value of its own for this setting, so that the config files do not count."""
         if name == settings.SERVERS and any(row.preferred for row in settings.servers(self._tx)):
             return True
         if name == settings.FILE_SERVERS and any(preferred for _, preferred in settings.file_servers(self._tx)):
@@ -166,7 +168,7 @@ class StoredChoices(StoredMessages):
         return settings.setting(self._tx, name) is not None
 
     def forget_choice(self, name: str) -> None:
-        """Remove what the profile has chosen itself, so that the config files decide again."""
+        """Removes the profile's own value of a setting, so that the config files decide again."""
         with self.database.transaction() as tx:
             if name == settings.SERVERS:
                 settings.prefer_no_server(tx)
@@ -175,7 +177,7 @@ class StoredChoices(StoredMessages):
             settings.delete_setting(tx, name)
 
     def setting(self, name: str) -> str | None:
-        """The value in use of a setting of the config files; None if it was never set."""
+        """The value in use of a setting that config files can have; None if it was never set."""
         if name == settings.SERVERS:
             return " ".join(str(entry.address.server) for entry in self.servers() if entry.preferred)
         if name == settings.FILE_SERVERS:
@@ -189,7 +191,7 @@ class StoredChoices(StoredMessages):
 
         Args:
             transport: None: TLS, or the transport that was set before.
-            ws_port: Its WebSocket port. None: the one set before, or `smpchat.client.network.DEFAULT_WS_PORT`.
+            ws_port: The relay's WebSocket port. None: the port set before, or `smpchat.client.network.DEFAULT_WS_PORT`.
         Raises:
             InputError: The address or the port is invalid.
         """
@@ -209,7 +211,7 @@ class StoredChoices(StoredMessages):
         from smpchat.chat.store.servers import relay_address
 
         with self.database.transaction() as tx:
-            known = {row.address for row in settings.servers(tx)}  # what was taken once need not be taken today
+            known = {row.address for row in settings.servers(tx)}  # one of an older version may be invalid today
             stored = address.strip() if address.strip() in known else _text(relay_address(address))
             if not settings.remove_server(tx, stored):
                 if any(_text(address) == stored for address in self._usual_servers()):
@@ -236,7 +238,7 @@ class StoredChoices(StoredMessages):
         return settings.in_force(self._tx, "private_routing") == "on"
 
     def set_private_routing(self, on: bool) -> None:
-        """Change this; existing sessions stay as they are."""
+        """Turns private routing on or off; existing sessions stay as they are."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, "private_routing", "on" if on else "off")
 
@@ -245,12 +247,12 @@ class StoredChoices(StoredMessages):
         return consents.anywhere(self._tx)
 
     def set_strangers_anywhere(self, on: bool) -> None:
-        """Change that."""
+        """Sets whether relays that other people name may have any address."""
         with self.database.transaction() as tx:
             consents.save_anywhere(tx, on)
 
     def own_choices(self) -> OwnChoices:
-        """What the profile has chosen itself."""
+        """The profile's own settings of relays and network."""
         routing = settings.setting(self._tx, "private_routing")
         servers = [masked(format_server(e.address)) for e in self.servers() if e.preferred]
         files = [masked(format_server(e.address)) for e in self.file_servers() if e.preferred]
@@ -264,17 +266,18 @@ class StoredChoices(StoredMessages):
         )
 
     def is_local(self, connection_id: int) -> bool:
-        """Whether only this computer reaches the relay of a connection's queue."""
+        """Whether the relay of a connection's queue can be reached only from this computer."""
         queue = connections.receive_queue(self._tx, connection_id)
         return queue is not None and queue.server.is_on_loopback
 
     def answers_stay_here(self, connection_id: int) -> bool:
-        """Whether a contact's relay is elsewhere, and ours is reached from this computer only: no answer can come."""
+        """Whether no answer can arrive, because our relay can be reached only from this computer, and the contact's is
+        elsewhere."""
         queue = connections.send_queue(self._tx, connection_id)
         return queue is not None and not queue.server.is_on_loopback and self.is_local(connection_id)
 
     def is_own_relay(self, server: SMPServer) -> bool:
-        """Whether the profile has queues of its own there, or may get some."""
+        """Whether the relay is in the user's own list, or has or will get queues of this profile."""
         own = [entry.address.server for entry in self.servers()]
         own += connections.wanted_relays(self._tx) + moves.wanted_relays(self._tx)
         own += [queue.server for queue in moves.every_queue(self._tx)]
@@ -292,7 +295,7 @@ class StoredChoices(StoredMessages):
 
 
 def public_file_servers() -> list[FileServerAddress]:
-    """The file relays of SimpleX, for which `simplex` stands."""
+    """The file relays of SimpleX; the word `simplex` in settings stands for them."""
     from smpchat.agent.wire.file_presets import FILE_SERVERS
     from smpchat.protocol.address import FileServerAddress
 

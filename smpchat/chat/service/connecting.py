@@ -1,4 +1,5 @@
-"""What a person can do with a profile: each command is one transaction; the online process carries it out."""
+"""The complete profile: connections are made, changed and ended here. Each action is one transaction, and the online
+process carries it out."""
 
 from __future__ import annotations
 
@@ -37,15 +38,16 @@ _TERMS = {
     Variant.THREE_STEP: Terms(sender_securable=False, reply_key=True),
     Variant.STANDARD: Terms(sender_securable=False, reply_key=False),
 }
-"""What `invite --handshake` accepts; the fourth variant arises when other software answers an *instant* link."""
+"""The terms of the link for each value of `invite --handshake`. The fourth variant arises if other software answers an
+*instant* link."""
 
 
 class UnchosenName(Record):
-    """A name that others see and nobody chose.
+    """A name that others see, although the user never chose one.
 
     Attributes:
-        is_login: It is the user's at the operating system.
-        is_first: Only one link was made or used so far.
+        is_login: It is the user's login name.
+        is_first: This is the first link that was made or used.
     """
 
     name: str
@@ -54,7 +56,8 @@ class UnchosenName(Record):
 
 
 class ChatService(OwnGroupsProfile):
-    """An opened profile with all that a person can do; here connections are made, answered, changed and ended."""
+    """An opened profile with everything that a user can do. This class adds making, answering, changing and ending
+    connections."""
 
     # -- settings -----------------------------------------------------------------------------------------------------
 
@@ -63,7 +66,7 @@ class ChatService(OwnGroupsProfile):
         return settings.in_force(self.database.connection, _BELL) == "on"
 
     def set_rings(self, on: bool) -> None:
-        """Change that, for later runs too."""
+        """Turns the bell on or off, also for later runs."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, _BELL, "on" if on else "off")
 
@@ -77,13 +80,15 @@ class ChatService(OwnGroupsProfile):
         server: str | None = None,
         incognito: bool = False,
     ) -> int:
-        """A new invitation's connection id; its link exists once the online process has made the queue.
+        """Creates an invitation, and returns its connection id. Its link exists as soon as the online process has made
+        the queue.
 
         Args:
-            server: The relay of this invitation alone; one of the configured ones if None.
-            incognito: Whoever uses the link is told a made-up name, and never anything else of our profile.
+            server: The relay for this invitation; None: one of the configured relays.
+            incognito: The person who uses the link is told a made-up name, and nothing else of our profile.
         Raises:
-            InputError: The note cannot be an alias, or belongs to a contact; or ``server`` is no relay's address.
+            InputError: The note is not a valid alias, or is a contact's alias; or ``server`` is not the address of a
+                relay.
         """
         terms = _TERMS[variant]
         relay = None if server is None else relay_address(server)
@@ -115,18 +120,20 @@ class ChatService(OwnGroupsProfile):
     ) -> Contact:
         """Join an invitation or use an address: link, alias and texts are stored together before anything is sent.
 
-        A join that is held is taken up again by the same link; texts that it has already are not sent twice.
+        If the same link was used before, and the join is still held, it continues. Texts that it already has are not
+        sent twice.
 
         Args:
-            alias: How to address the contact. If None it is made up, and once a short link was read made from the name
-                in it.
-            texts: The first one travels with the request to an address; the others wait until its owner accepts.
-            hold: With a short link, and no alias or that of a group, our profile does not go out before `name_contact`.
+            alias: The contact's alias. None: a substitute, until a name from the data of a short link replaces it.
+            texts: Messages to send. With an address, the first one is sent with the request; the others wait until its
+                owner accepts.
+            hold: If the link is short, and leads to a group or no alias is given: our profile is not sent before
+                `name_contact` is called.
             incognito: The contact is told a made-up name, and never anything else of our profile.
         Raises:
             InputError: The alias cannot be used, or a text is too long.
-            LinkError: The text is no link that can be used; names the part that is wrong.
-            LinkJoinedError, OwnLinkError: Nothing is left to join.
+            LinkError: The text is not a link that can be used. The error names the part that is wrong.
+            LinkJoinedError, OwnLinkError: The link was already used, or is our own.
         """
         link = check_link(link_text, (entry.address.server for entry in self.servers()))
         alias = check_alias(alias) if alias is not None else None
@@ -158,7 +165,7 @@ class ChatService(OwnGroupsProfile):
                 else:
                     connection_id = requesting.begin(tx, self.context, link, held=held)
             if incognito:
-                self._hide(tx, connection_id)  # before anything says who we are
+                self._hide(tx, connection_id)  # before anything with our name is prepared
             records.insert_contact(tx, connection_id, alias, provisional=made_up, confirmed=not made_up)
             contact = records.contact(tx, alias)
             if isinstance(link, links.ContactLink | ShortContact) and not requesting.is_group(link):
@@ -173,10 +180,10 @@ class ChatService(OwnGroupsProfile):
         return records.find_contact(self._tx, who)
 
     def unchosen_name(self, connection_id: int) -> UnchosenName | None:
-        """The name that others see, if the user never chose one.
+        """The name that others see, if the user never chose one; None otherwise.
 
         Args:
-            connection_id: Of a link that was just made or used.
+            connection_id: The connection of a link that was just made or used.
         """
         if profiles.own(self._tx) is not None:
             return None
@@ -184,7 +191,7 @@ class ChatService(OwnGroupsProfile):
         return UnchosenName(self.own_profile().display_name, self.name == DEFAULT_PROFILE, is_first)
 
     def free_alias(self, text: str) -> str:
-        """``text`` as an alias that a new contact may have. Raises `InputError`; changes nothing."""
+        """Checks that a new contact may have this alias, and returns it in its stored form. Raises `InputError`."""
         alias = check_alias(text)
         holder = records.find_contact(self._tx, alias)
         if holder and not self._has_failed(self._tx, holder):
@@ -200,7 +207,7 @@ class ChatService(OwnGroupsProfile):
     def _take_up(
         self, tx: sqlite3.Connection, contact: Contact, alias: str | None, texts: Sequence[str], *, hold: bool
     ) -> Contact:
-        """Go on with a join that is held."""
+        """Continues a join that is held."""
         stored = lines.texts(tx, contact.id)
         for text in texts:
             if text not in stored:
@@ -212,7 +219,7 @@ class ChatService(OwnGroupsProfile):
         return self._name(tx, contact, alias or contact.alias)
 
     def name_contact(self, connection_id: int, alias: str) -> Contact:
-        """Choose the alias of a contact just joined; if the join is held, our profile may go out now.
+        """Chooses the alias of a contact whose link was just used. If the join is held, our profile is sent now.
 
         Raises:
             InputError: The alias cannot be used.
@@ -232,7 +239,7 @@ class ChatService(OwnGroupsProfile):
             if holder is None or holder.id != contact.id:
                 self._free_alias(tx, alias, contact.id)
             publish(tx, events.ContactChanged(alias))
-        # The alias that it has, too: from now on the name in the link does not replace it.
+        # Also if the alias stays the same: from now on, the name in the link does not replace it.
         names.rename(tx, contact.id, alias)
         self._release(tx, contact)
         return records.contact(tx, alias)
@@ -242,7 +249,7 @@ class ChatService(OwnGroupsProfile):
             agent.apply(tx, self.context, contact.connection_id, JoinReleased())
 
     def _free_alias(self, tx: sqlite3.Connection, alias: str, contact_id: int | None = None) -> None:
-        """The alias of a failed contact may be used again; that contact goes."""
+        """Checks that an alias is free. A failed contact that has it is deleted."""
         holder = records.find_contact(tx, alias)
         if holder is not None:
             if not self._has_failed(tx, holder):
@@ -251,7 +258,7 @@ class ChatService(OwnGroupsProfile):
         naming.check_unlike(tx, alias, [] if contact_id is None else [contact_id])
 
     def rename(self, who: str, alias: str) -> Contact:
-        """Give a contact another alias, or confirm the one that it has; only this profile knows it.
+        """Gives a contact another alias, or confirms its present one. The contact is not told.
 
         Raises:
             InputError: No contact under that name, or the alias cannot be used.
@@ -266,20 +273,21 @@ class ChatService(OwnGroupsProfile):
                 naming.check_unlike(tx, alias, [contact.id])
             names.rename(tx, contact.id, alias)
             names.confirm(tx, contact.id)
-            self._release(tx, contact)  # its name is what a held join waits for
+            self._release(tx, contact)  # a held join waits until the contact is named
             publish(tx, events.ContactChanged(alias))
             return records.contact(tx, alias)
 
     def rotate(self, who: str, server: str | None = None) -> Contact:
-        """Receive from a contact at another relay: the online process makes the queue and tells the contact's app.
+        """Moves our queue for a contact to another relay: the online process makes the new queue and tells the
+        contact's app.
 
         Nothing is lost meanwhile: both queues are read until the contact uses the new one.
 
         Args:
-            server: The relay of the new queue; one of the configured ones, if possible another one, if None.
+            server: The relay of the new queue. None: one of the configured relays, if possible not the present one.
         Raises:
             UnknownContact: No contact under that name.
-            InputError: The contact cannot follow now, or not any more; or ``server`` is no relay's address.
+            InputError: The contact cannot be moved now, or has deleted us; or ``server`` is not the address of a relay.
         """
         relay = None if server is None else relay_address(server)
         with self.database.transaction() as tx:
@@ -295,11 +303,11 @@ class ChatService(OwnGroupsProfile):
             return contact
 
     def stay(self, who: str) -> Contact:
-        """Cancel a move that `rotate` began, unless the contact was already told to use the new queue.
+        """Cancels a move that `rotate` began, unless the contact was already told to use the new queue.
 
         Raises:
             UnknownContact: No contact under that name.
-            InputError: There is no move, or it cannot be given up any more.
+            InputError: There is no move, or it cannot be cancelled any more.
         """
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
@@ -312,9 +320,9 @@ class ChatService(OwnGroupsProfile):
         """Delete a contact with its messages, or cancel an invitation by its note, number or link.
 
         Returns:
-            The connection, whose queue whoever is online removes from the relay.
+            The id of the connection; the online process deletes its queue at the relay.
         Raises:
-            UnknownContact: Neither exists, or several contacts may be meant.
+            UnknownContact: There is no such contact or invitation, or several contacts match.
         """
         with self.database.transaction() as tx:
             try:
@@ -341,7 +349,7 @@ class ChatService(OwnGroupsProfile):
         return None
 
     def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        """Tell the contact, if possible, and delete it here."""
+        """Tells the contact if possible, and deletes it here."""
         if contact.is_group:
             self._leave_for_good(tx, contact)
         else:
@@ -350,16 +358,18 @@ class ChatService(OwnGroupsProfile):
         conditions.forget(tx, contact.connection_id)
 
     def forget_server(self, address: str) -> int:
-        """Give up what a relay was still to be told of deleted contacts, and what was wrong with it.
+        """Forgets a relay that is no longer needed: what it should still be told about deleted contacts, and its
+        problem.
 
         Returns:
-            How many queues are left to it.
+            How many queues stay at the relay.
         Raises:
-            InputError: This is not a relay's address; or contacts or invitations that you have are at this relay.
+            InputError: This is not the address of a relay; or contacts or invitations still use the relay.
         """
         server = str(relay_address(address).server)
         with self.database.transaction() as tx:
-            # First, as what is given up needs the relay no more; the error below takes it back.
+            # Deletions are given up first, because they would count as a need for the relay. If an error is raised
+            # below, the transaction undoes this.
             given_up = outbox.give_up_deletions(tx, server, self.now()) + outbox.give_up_left(tx, server)
             if outgoing.is_relay_needed(tx, server):
                 at_it = [
@@ -386,15 +396,15 @@ class ChatService(OwnGroupsProfile):
     def accept(
         self, who: str, alias: str | None = None, *, incognito: bool = False, any_relay: bool = False
     ) -> Contact:
-        """Accept a request by its number or name: it becomes a contact, and its text the first message.
+        """Accepts a request by its number or name. Its sender becomes a contact, and its text the first message.
 
         Args:
-            alias: How to address the contact; made from the name in the request if None.
+            alias: The contact's alias. None: made from the name in the request.
             incognito: The contact is told a made-up name, and never anything else of our profile.
-            any_relay: Connect wherever the contact's relay is, now or later, also on this computer or its network.
+            any_relay: Connect to the contact's relay, now and later, even if it is on this computer or in its network.
         Raises:
             InputError: There is no such request, or the alias cannot be used.
-            RelayNotPublic: Its relay needs ``any_relay``.
+            RelayNotPublic: The contact's relay is not public, so it needs ``any_relay``.
             AgentError: The request cannot be accepted.
         """
         alias = check_alias(alias) if alias is not None else None

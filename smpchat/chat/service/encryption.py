@@ -15,14 +15,15 @@ def set_passphrase(folder: Path, passphrase: str) -> None:
     """Encrypt a profile, and remove unencrypted files beside it that reveal its content.
 
     Raises:
-        InputError: It is encrypted already.
+        InputError: The profile is already encrypted.
         ProfileLocked: A process is online for the profile. Nothing changed.
         StoreError: Another process has it open, or the disk is full. Nothing changed.
     """
     with kept_offline(folder, folder.name):
         check_encrypted(folder, False)
         encryption.encrypt(folder / DATABASE_NAME, passphrase)
-        # Last: a crash before it leaves pictures of links beside the encrypted file, and the next opening removes them.
+        # Done last. If a crash comes before it, pictures of links stay beside the encrypted file until the profile is
+        # opened again.
         leftovers.remove_all(folder)
 
 
@@ -30,9 +31,9 @@ def change_passphrase(folder: Path, old: str, new: str) -> None:
     """Encrypt a profile with another passphrase.
 
     Raises:
-        InputError: It is not encrypted.
+        InputError: The profile is not encrypted.
         ProfileLocked, StoreError: As for `set_passphrase`.
-        PassphraseRefused: ``old`` is another passphrase. Nothing changed.
+        PassphraseRefused: ``old`` is the wrong passphrase. Nothing changed.
     """
     with kept_offline(folder, folder.name):
         check_encrypted(folder, True)
@@ -47,8 +48,8 @@ def remove_passphrase(folder: Path, old: str) -> None:
 
 
 def check_encrypted(folder: Path, wanted: bool) -> None:
-    """Raises `InputError` unless a profile is encrypted, or not encrypted, as wanted, so that no passphrase is asked
-    for in vain."""
+    """Raises `InputError` unless a profile is encrypted, or not encrypted, as wanted. Called before the user is asked
+    for a passphrase."""
     if is_encrypted(folder) == wanted:
         return
     if wanted:

@@ -1,6 +1,7 @@
 """A profile that sends and receives files: they are checked, encrypted, stored, requested and cancelled.
 
-Sending has three steps. The middle one takes time and does not use the store, so it may run in another thread.
+Sending has three steps: `look_at_file`, `encrypt_file`, `store_file`. Encrypting takes time and does not use the store,
+so it may run in another thread.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ Own = Callable[["FileServer"], bool]
 
 
 class OutgoingFile(Record):
-    """A file of the user that was checked, and can be sent to ``who``.
+    """A file of the user that was checked and can be sent to ``who``.
 
     Attributes:
-        name: The text that the contact reads.
+        name: The file name that the contact sees.
         size: Bytes.
     """
 
@@ -59,7 +60,7 @@ class OutgoingFile(Record):
 
 
 def no_relay_of_ours(_: object) -> bool:
-    """Where there is no embedded relay to ask."""
+    """Used if there is no embedded relay to ask: no file relay is our own."""
     return False
 
 
@@ -72,17 +73,18 @@ class FileProfile(StoredProfile):
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def has_file(self, message_id: int) -> bool:
-        """Whether a message has a file, so that it is forwarded by `forwarded_file`. Raises `InputError`."""
+        """Whether a message has a file, and so must be forwarded with `forwarded_file`. Raises `InputError`."""
         message = conversation.message(self.database.connection, message_id)
         return message.file is not None and not message.deleted
 
     def forwarded_file(self, message_id: int, who: str) -> OutgoingFile:
         """The file of a message, to be sent to somebody else, with its text.
 
-        Nobody can use the keys of somebody else's description, so that the file itself is sent anew (xftp-wire 7.3).
+        The keys in a file's description work only for its recipient, so the file itself is uploaded again (xftp-wire
+        7.3).
 
         Raises:
-            InputError: It is not on this computer, or cannot be sent; `UnknownContact`.
+            InputError: The file is not on this computer, or cannot be sent; or there is no such contact.
         """
         tx = self.database.connection
         message = conversation.message(tx, message_id)
@@ -93,13 +95,13 @@ class FileProfile(StoredProfile):
                 f"First: `smpchat receive {message_id}`",
             )
         if path is None:
-            raise InputError(f"The file of message {message_id} is not known any more.", "Send the file itself.")
+            raise InputError(f"The file of message {message_id} cannot be found any more.", "Send the file itself.")
         words = message.text.removeprefix(message.note or "").lstrip()
         found = self._look_at(who, path, words, forwarded=True)
         return replace(found, name=whole(files.required(tx, message).name))
 
     def look_at_file(self, who: str, path: Path | str, text: str = "") -> OutgoingFile:
-        """A file that can be sent. Raises `InputError`, `UnknownContact`: it cannot."""
+        """Checks that a file can be sent. Raises `InputError` or `UnknownContact` if not."""
         return self._look_at(who, path, text)
 
     def _look_at(self, who: str, path: Path | str, text: str, *, forwarded: bool = False) -> OutgoingFile:
@@ -113,7 +115,9 @@ class FileProfile(StoredProfile):
             with open(place, "rb", opener=_without_waiting) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
-                    raise InputError(f"{place} is not a file.", "Give a file; a folder can be sent as an archive.")
+                    raise InputError(
+                        f"{place} is not a file.", "Give a file. To send a folder, first make an archive of it."
+                    )
                 media = look_at(file, status.st_size)
         except OSError as error:
             raise InputError(f"{place} cannot be read: {error.strerror}.", "Give a file that you can read.") from error
@@ -126,7 +130,7 @@ class FileProfile(StoredProfile):
                 GroupTalk(tx, self.context, contact), media, found.name, found.size, text, forwarded=forwarded
             )
         else:
-            from smpchat.chat.transactions import file_bodies  # who sends no file does not wait for it
+            from smpchat.chat.transactions import file_bodies  # imported only if a file is sent
 
             file_bodies.check(tx, contact, media, found.name, found.size, text, forwarded=forwarded)
         return found
@@ -135,10 +139,10 @@ class FileProfile(StoredProfile):
         """Encrypt it into a file beside the profile. The caller must close the result. May run in another thread.
 
         Args:
-            progress: Called with the number of bytes that are done and of all bytes. If it raises an exception, the
-                work ends and nothing is kept.
+            progress: Called with the number of bytes done and the total. If it raises an exception, the encryption ends
+                and nothing is kept.
         Raises:
-            InputError: It cannot be read, or has changed meanwhile.
+            InputError: The file cannot be read, or has changed meanwhile.
         """
         from smpchat.agent.store.encrypted_files import encrypt_for_sending
 
@@ -149,8 +153,8 @@ class FileProfile(StoredProfile):
             raise InputError(f"{file.path} could not be encrypted: {error.strerror}.", hint) from error
 
     def store_file(self, file: OutgoingFile, encrypted: EncryptedFile, *, anyway: bool = False) -> Message:
-        """Store its message; it is sent as soon as the relays allow. Raises `InputError`, `AgentError`: nothing is
-        kept.
+        """Stores the message of an encrypted file; it is sent as soon as the relays allow. If it raises `InputError` or
+        `AgentError`, nothing is kept.
 
         Args:
             anyway: Send this and held messages, although keys of the contact have changed.
@@ -176,7 +180,7 @@ class FileProfile(StoredProfile):
         progress: Progress | None = None,
         anyway: bool = False,
     ) -> Message:
-        """All three steps at once. Raises as they do."""
+        """Checks, encrypts and stores a file in one call. Raises as the three steps do."""
         file = self.look_at_file(who, path, text)
         with self.encrypt_file(file, progress) as encrypted:
             return self.store_file(file, encrypted, anyway=anyway)
@@ -186,11 +190,11 @@ class FileProfile(StoredProfile):
     def relays_to_approve(self, message_id: int, own: Own = no_relay_of_ours) -> tuple[str, ...]:
         """Hosts of the relays that the sender of a file chose and that would learn this computer's address.
 
-        There are none with a SOCKS proxy, and none as long as the description has not arrived.
+        Empty with a SOCKS proxy, and as long as the description has not arrived.
 
         Raises:
             InputError: The message has no file.
-            FileRefused: Its description cannot be used.
+            FileRefused: The file's description cannot be used.
         """
         message = conversation.message(self.database.connection, message_id)
         file = files.required(self.database.connection, message)
@@ -218,22 +222,22 @@ class FileProfile(StoredProfile):
         return () if self.proxy() is not None else unknown_relays(described, self._known(own))
 
     def place_for(self, to: Path | str | None = None) -> Path:
-        """The folder, or the path, that a file is to be saved as. Raises `InputError`."""
+        """Checks where a file will be saved, and returns the folder or path. Raises `InputError`."""
         return self._place(to)
 
     def receive_file(
         self, message_id: int, to: Path | str | None = None, *, approved: bool = False, own: Own = no_relay_of_ours
     ) -> Message:
-        """Download the file of a message, as soon as its description is here.
+        """Requests the file of a message. The online process downloads it as soon as its description has arrived.
 
         Args:
             to: An existing folder, or the path of the new file; None: the folder in the settings. Nothing is
                 overwritten.
-            approved: Its relays may see this computer's address although the sender chose them.
-            own: Whether a relay of files is this computer's own.
+            approved: The user agrees that relays that the sender chose see this computer's address.
+            own: Tells whether a file relay is this computer's own.
         Raises:
             InputError: There is no such file, or it was already received; or the folder cannot be used.
-            FileUnavailable: It cannot be received any more.
+            FileUnavailable: The file cannot be received any more.
             RelaysNotApproved: The user must be asked first. Nothing has changed.
         """
         place = self._place(to)
@@ -294,7 +298,8 @@ class FileProfile(StoredProfile):
     # -- while online -------------------------------------------------------------------------------------------------
 
     def tend_files(self, own: Own = no_relay_of_ours) -> None:
-        """Work for files other than transferring them; the online process does it whenever something changes."""
+        """Does the work for files other than the transfer itself. The online process calls this whenever something
+        changes."""
         tx, now = self.database.connection, self.now()
         waiting = (message_files.to_describe, message_files.to_start, message_files.to_judge, message_files.dropped)
         if not any(look(tx) for look in waiting) and not (message_files.due(tx, now) and not clock.is_held(tx, now)):
@@ -330,12 +335,12 @@ class FileProfile(StoredProfile):
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    # Opening a named pipe would wait for whoever writes into it.
+    # Without this flag, opening a named pipe would wait until another program writes into it.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _ignore(*_: object) -> None:
-    """Nobody looks."""
+    """Ignores the progress."""
 
 
 def _describe(

@@ -1,4 +1,4 @@
-"""Links that people paste: which of them can be used, and which were used before."""
+"""Links that users paste: can they be used, and have they been used before."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from smpchat.protocol.address import FINGERPRINT_SIZE, SMPServer
 
 
 def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionLink | ShortLink:
-    """The invitation or address in a text that a person pasted, with the relay's whole address.
+    """The invitation or address in a text that the user pasted, with the complete address of its relay.
 
     Args:
-        relays: Further relays that short links may name only by their host, besides those that apps know.
+        relays: Relays that short links may name only by their host, in addition to the public ones that apps know.
     Raises:
-        LinkError: There is no link, or none that can be used; the error says why, and what to do.
+        LinkError: The text has no link that can be used; the error says why, and what to do.
     """
-    from smpchat.agent.wire.pasted import find_link  # its patterns take 4 ms: whoever makes links does not wait
+    from smpchat.agent.wire.pasted import find_link  # its patterns take 4 ms, so they load only if a link is read
 
     link = find_link(text)
     if isinstance(link, ShortContact | links.ContactLink):
@@ -39,7 +39,7 @@ def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionL
 
 
 def made_by(text: str, invitation: Invitation) -> bool:
-    """Whether a pasted text holds the invitation's link, in either form."""
+    """Whether a pasted text contains the invitation's link, in its full or short form."""
     if text in (invitation.link, invitation.short_link):
         return True
     from smpchat.agent.wire.pasted import find_link
@@ -55,7 +55,8 @@ def made_by(text: str, invitation: Invitation) -> bool:
 
 
 def joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> int | None:
-    """The connection that joined this link: by its text or id, or by its queue, which may have moved since."""
+    """The connection that joined this link; None if there is none. It is found by the link's text or id, or by its
+    queue."""
     if isinstance(link, ShortInvitation):
         found = short_links.find(tx, link)
         is_ours = found is not None and states.role(connections.load(tx, found).state) is Role.JOINER
@@ -64,6 +65,6 @@ def joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> in
         return requesting.find(tx, link)
     by_text = connections.find_by_link(tx, links.format_link(link))
     if by_text and states.role(by_text.state) is not states.Role.JOINER:
-        return None  # it made the link
+        return None  # this profile made the link itself
     by_queue = connections.find_send_queue(tx, link.queues[0].server, link.queues[0].sender_id)
     return by_text.id if by_text else by_queue.connection_id if by_queue else None

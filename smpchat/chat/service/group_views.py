@@ -1,4 +1,4 @@
-"""Groups as people see them: who the members are, and how far we are connected to each."""
+"""Groups as users see them: their members, and the state of our connection to each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEATURES = {
     "fulldelete": Feature.FULL_DELETE,
     "history": Feature.HISTORY,
 }
-"""The features that an owner turns on and off for everybody, by the names that people type."""
+"""The features that an owner turns on and off for everybody, by the names that users type."""
 _OUT = {
     Standing.LEFT: "You left this group.",
     Standing.REMOVED: "You were removed from this group.",
@@ -33,7 +33,7 @@ _OUT = {
 
 
 def of_contact(tx: sqlite3.Connection, contact: Contact) -> GroupView | None:
-    """The group whose conversation this is; None for a person's."""
+    """The group to which a conversation belongs; None if it is with a person."""
     group_id = memberships.group_number(contact.connection_id)
     return None if group_id is None else view(tx, group_id, contact.alias)
 
@@ -109,7 +109,7 @@ def find(tx: sqlite3.Connection, who: str) -> int:
 
 
 def state(tx: sqlite3.Connection, contact: Contact, now: float) -> events.StateChanged:
-    """A group's conversation in the words for connections: *connected* if we are in it."""
+    """The state of a group, in the form that is used for connections: *connected* if we are in the group."""
     group_id = memberships.group_number(contact.connection_id)
     group = None if group_id is None else groups.load(tx, group_id)
     assert group_id is not None and group is not None

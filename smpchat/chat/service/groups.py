@@ -1,6 +1,6 @@
-"""A profile that takes part in groups: what waits for an answer, who is in them, joining and leaving.
+"""A profile that takes part in groups: listing them and their members, joining and leaving.
 
-What is written to a group, and read there, goes the way of every conversation.
+Messages in a group are written and read like those of any other conversation.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _NOTHING_BEFORE = "Join first; you can write as soon as you are in."
 
 
 class GroupsProfile(AddressProfile):
-    """A profile with all that a person can do in groups. Each action is one transaction; the online process carries it
-    out."""
+    """A profile with everything that any member can do in groups. Each action is one transaction; the online process
+    carries it out."""
 
     def groups(self) -> list[GroupView]:
         """All groups that we are or were in, by alias, then those that we are invited to."""
@@ -45,13 +45,13 @@ class GroupsProfile(AddressProfile):
         return found
 
     def join_group(self, who: str, alias: str | None = None) -> GroupView:
-        """Accept an invitation to a group: whoever is online joins it.
+        """Accepts an invitation to a group; the online process joins it.
 
         Args:
-            alias: How to address the group; made from its name if None.
+            alias: The group's alias. None: made from its name.
         Raises:
-            InputError: No such invitation waits, or the alias cannot be used.
-            AgentError: The link in the invitation leads nowhere.
+            InputError: There is no such invitation, or the alias cannot be used.
+            AgentError: The link in the invitation cannot be used.
         """
         from smpchat.chat.service import group_views
         from smpchat.chat.store import names
@@ -98,7 +98,7 @@ class GroupsProfile(AddressProfile):
     # -- used by the rest of the profile ------------------------------------------------------------------------------
 
     def _leave_for_good(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        """Before the conversation of a group is deleted: say goodbye, if we are in it."""
+        """Leaves a group before its conversation is deleted, and tells the members if we are in it."""
         number = memberships.group_number(contact.connection_id)
         assert number is not None
         self._application.groups.leave(tx, number)
@@ -112,10 +112,10 @@ class GroupsProfile(AddressProfile):
         held: bool,
         hidden: bool,
     ) -> int:
-        """Ask to be let into a group by its link; the connection to its host. Raises as `requesting.begin`.
+        """Asks to be let into a group by its link. Returns the connection to its host. Raises as `requesting.begin`.
 
         Args:
-            hidden: We ask by a made-up name.
+            hidden: The group is told a made-up name.
         """
         from smpchat.chat.store import incognito
 

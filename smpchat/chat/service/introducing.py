@@ -1,4 +1,5 @@
-"""A profile that tells all contacts, or one of them, who we are and what we allow, and knows what contacts say."""
+"""A profile with settings that contacts are told about: our name, picture and preferences, for all contacts or for
+one."""
 
 from __future__ import annotations
 
@@ -22,14 +23,15 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, replace
 
 _LONG = 3650 * 86_400.0
-"""Seconds from which on a contact is muted without an end: no calendar has room for a million weeks."""
+"""From this many seconds on, a contact is muted for ever. Dates far in the future cannot be shown."""
 
 
 class ContactDetails(Record):
-    """All about one contact: its profile, and what you allow each other.
+    """Details of one contact: its profile, and what you allow each other.
 
     Attributes:
-        receipts: The setting for this contact only; None: as for all contacts. ``view.receipts`` says what holds.
+        receipts: The setting for this contact only; None: as for all contacts. ``view.receipts`` is the setting in
+            effect.
     """
 
     view: ContactView
@@ -51,13 +53,13 @@ class IntroducingProfile(WritingProfile):
         picture: bytes | None = None,
         remove_picture: bool = False,
     ) -> Profile:
-        """Change the given parts, and tell all contacts and the people who open our address.
+        """Changes the given parts, tells all contacts, and updates the data of our address.
 
         Args:
             description: A line about us; an empty one removes it.
             picture: Content of a JPEG or PNG file.
         Raises:
-            InputError: Other people's programs could not show a part of it; nothing changed.
+            InputError: Contacts' apps could not show a part of it; nothing changed.
         """
         with self.database.transaction() as tx:
             profile = self._saved_profile(tx)
@@ -72,12 +74,12 @@ class IntroducingProfile(WritingProfile):
             return self._introduce(tx, profile)
 
     def set_bot(self, commands: Sequence[BotCommand] | None) -> Profile:
-        """Say that a program writes here, and which commands it offers; None: a person writes here.
+        """Tells contacts that this profile is a bot, and which commands it offers; None: it is not a bot.
 
-        A command that a contact calls is in `Message.command`.
+        If a message calls one of the commands, it is in `Message.command`.
 
         Raises:
-            InputError: Other people's programs could not show a part of it; nothing changed.
+            InputError: Contacts' apps could not show a part of it; nothing changed.
         """
         offered = () if commands is None else own_commands(commands)
         with self.database.transaction() as tx:
@@ -85,7 +87,7 @@ class IntroducingProfile(WritingProfile):
             return self._introduce(tx, profile)
 
     def set_allowed(self, feature: Feature, allow: Allow | None) -> None:
-        """What all contacts without a setting of their own may do; None: the default."""
+        """Sets what contacts without a setting of their own may do; None: the default."""
         with self.database.transaction() as tx:
             profile = self._saved_profile(tx)
             said = {known: said for known, said in profile.preferences.items() if known is not feature}
@@ -94,7 +96,7 @@ class IntroducingProfile(WritingProfile):
             self._introduce(tx, replace(profile, preferences=said))
 
     def _saved_profile(self, tx: sqlite3.Connection) -> Profile:
-        """Our profile, with only what the user has changed of the preferences."""
+        """Our profile, in which only preferences that the user has set are listed."""
         return replace(self.own_profile(tx), preferences=profiles.own_preferences(tx))
 
     def _introduce(self, tx: sqlite3.Connection, profile: Profile) -> Profile:
@@ -109,7 +111,7 @@ class IntroducingProfile(WritingProfile):
     # -- to one contact -----------------------------------------------------------------------------------------------
 
     def set_contact_allowed(self, who: str, feature: Feature, allow: Allow | None) -> ContactDetails:
-        """What one contact may do; None: as for all contacts. Raises `UnknownContact`."""
+        """Sets what one contact may do; None: the same as all contacts. Raises `UnknownContact`."""
         with self.database.transaction() as tx:
             contact = _person(tx, who)
             contact_settings.save(tx, contact.id, feature, allow)
@@ -117,7 +119,7 @@ class IntroducingProfile(WritingProfile):
         return self.details(who)
 
     def set_disappearing(self, who: str, seconds: int | None) -> ContactDetails:
-        """Let messages with a contact disappear after some time, if the contact allows it too; None: they stay.
+        """Lets messages with a contact disappear after some time, if the contact allows it too; None: they stay.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -137,19 +139,19 @@ class IntroducingProfile(WritingProfile):
         return self.details(who)
 
     def set_receipts(self, on: bool | None) -> None:
-        """Choose whether contacts without a setting of their own are told that their messages arrived; None: the
-        default."""
+        """Sets whether contacts without a setting of their own get receipts for their messages; None: the default."""
         with self.database.transaction() as tx:
             contact_settings.save_receipts(tx, None, on)
 
     def set_contact_receipts(self, who: str, on: bool | None) -> ContactDetails:
-        """The same for one contact; None: as for all contacts. The contact is not told. Raises `UnknownContact`."""
+        """Sets whether one contact gets receipts; None: the same as all contacts. The contact is not told. Raises
+        `UnknownContact`."""
         with self.database.transaction() as tx:
             contact_settings.save_receipts(tx, records.contact(tx, who).id, on)
         return self.details(who)
 
     def mute(self, who: str, seconds: float | None) -> ContactDetails:
-        """Mute a contact for so many seconds, or `FOR_EVER`; None ends this. The contact is not told.
+        """Mutes a contact for this many seconds, or `FOR_EVER`; None ends this. The contact is not told.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -160,7 +162,7 @@ class IntroducingProfile(WritingProfile):
         return self.details(who)
 
     def details(self, who: str) -> ContactDetails:
-        """All about one contact. Raises `UnknownContact`."""
+        """The details of one contact. Raises `UnknownContact`."""
         view = self.contact(who)
         tx = self.database.connection
         own = contact_settings.all_of(tx, view.contact.id).get(Setting.RECEIPTS)
@@ -171,7 +173,7 @@ class IntroducingProfile(WritingProfile):
 
         Raises:
             UnknownContact: No contact under that name.
-            InputError: It has no picture, or something else in its place.
+            InputError: The profile has no picture, or something that is not a picture in its place.
         """
         contact = records.contact(self.database.connection, who)
         uri = profiles.picture(self.database.connection, contact.id)
@@ -181,7 +183,7 @@ class IntroducingProfile(WritingProfile):
 
 
 def _person(tx: sqlite3.Connection, who: str) -> Contact:
-    """A contact with whom each side says what it allows. Raises `InputError` for a group."""
+    """A contact that is a person, with whom preferences are agreed. Raises `InputError` for a group."""
     contact = records.contact(tx, who)
     if contact.is_group:
         raise InputError(

@@ -1,7 +1,8 @@
-"""What a listener must still hand over: messages that were not shown when it began, then everything that arrives.
+"""The messages that a listener must still hand over to its caller: first those that were not shown before, then new
+ones.
 
-*Shown* decides how a listener begins, and what counts as unread. Everything that arrives while it listens is handed
-over too, even if a `chat` has just shown it.
+A listener starts with the messages that were not *shown* yet. Everything that arrives later is handed over too, even if
+a `chat` has already shown it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from smpchat.chat.store.feed_rows import KEPT_EVENTS
 from smpchat.chat.store.records import Direction, Message
 
 _REMEMBERED = 2 * KEPT_EVENTS
-"""Messages that were handed over and may come up once more; the feed, in which they come up, is shorter."""
+"""How many messages a listener remembers after handing them over, so that it hands none over twice. The event feed,
+which could bring one up again, keeps fewer events."""
 
 NOT_HANDLED_KIND = "not-handled"
 NOT_HANDLED = (
@@ -24,12 +26,12 @@ NOT_HANDLED = (
 
 
 class Listener:
-    """A listener, which gets each message once, and each change that a contact makes.
+    """Hands each message to its caller once, and each later change that a contact makes to it.
 
     Args:
-        after: Number of the event after which it listens.
-        is_durable: If this listener cannot hand over a message that arrived while it listened, a later one does, even
-            if the message was shown meanwhile.
+        after: The number of the event after which the listener starts.
+        is_durable: If this listener cannot hand over a message that arrived, a later listener does it, even if the
+            message was shown meanwhile.
     """
 
     def __init__(self, service: StoredProfile, after: int, *, is_durable: bool = False) -> None:
@@ -41,41 +43,41 @@ class Listener:
             self._arrived = dict.fromkeys(handling.kept(service.database.connection))
 
     def messages(self) -> Iterator[Message]:
-        """New messages, each as it is at this moment; call `done` after each of them."""
+        """New messages, each in its current state; call `done` after each of them."""
         self._look()
         skipped = handling.skipped(self._service.database.connection) if self._is_durable else set()
         for number in sorted(self._arrived.keys() - skipped):
             message = self._service.message(number)
             if message is None:
                 self._forget(number)
-            elif not message.held:  # its author may still write: then it is for a later look
+            elif not message.held:  # its author is still writing it, so it is handed over later
                 [message] = self._service.with_commands([message])
                 yield message
 
     def changes(self) -> Iterator[Message]:
-        """Messages that contacts changed, as they are at this moment; call `done` after each of them."""
+        """Messages that contacts changed, in their current state; call `done` after each of them."""
         for message in self._service.unshown_changes():
             self._changed[message.id] = None
         for number in sorted(self._changed):
             found = self._service.message(number)
             if found is None or found.changes <= self._handed.get(number, 0):
                 del self._changed[number]
-            elif number not in self._arrived:  # else it is handed over whole
+            elif number not in self._arrived:  # otherwise it is handed over as a new message
                 yield found
 
     def done(self, message: Message) -> None:
         """A message or change was handed over, and its line was flushed."""
         self._service.mark_shown(message.id, message.changes)
         self._forget(message.id)
-        # Out and in again: the dict keeps the order of handing over, and what is first in it is forgotten first.
+        # Removed and added again to keep the dict in the order in which messages were handed over: its oldest entry is
+        # forgotten first.
         self._handed.pop(message.id, None)
         self._handed[message.id] = message.changes
         if len(self._handed) > _REMEMBERED:
             del self._handed[next(iter(self._handed))]
 
     def failed(self, message: Message, limit: int | None) -> bool:
-        """The handler of a message failed. Returns whether this was once too often, so that the message is not handed
-        over again.
+        """The handler of a message failed. Returns whether it has now failed too often, so that the message is skipped.
 
         The message stays unread, and its conversation shows that it was skipped.
 
@@ -103,7 +105,8 @@ class Listener:
                 self._add(event.id)
             elif isinstance(event, events.MessageChanged) and event.direction == Direction.RECEIVED:
                 self._change(event.id)
-        # Stored before any of it is handed over: should this process die, the next one has it, whoever was shown it.
+        # Stored before any of them is handed over. If this process dies, the next durable listener hands them over,
+        # even if another command has shown them.
         if self._is_durable and (new := self._arrived.keys() - before):
             with self._service.database.transaction() as tx:
                 handling.keep(tx, new)
@@ -119,12 +122,12 @@ class Listener:
             return
         if message.changes:
             self._changed[number] = None
-        elif not (message.held or message.live):  # no change: its author has finished it
+        elif not (message.held or message.live):  # not an edit: the author has finished writing the message
             self._add(number)
 
     def _forget(self, number: int) -> None:
         self._arrived.pop(number, None)
         self._changed.pop(number, None)
-        if self._is_durable:  # what another one prints is not handled by that
+        if self._is_durable:  # only a durable listener may mark it as handled
             with self._service.database.transaction() as tx:
                 handling.handled(tx, number)

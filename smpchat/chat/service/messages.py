@@ -34,7 +34,7 @@ from smpchat.chat.wire.folding import words_of
 from smpchat.encoding.record import Record, replace
 
 _NO_LIMIT = 2**63 - 1
-"""The largest number that SQLite knows; people may ask for any number of messages."""
+"""The largest number that SQLite can store. Users may ask for any number of messages, so it is the limit."""
 
 
 class Found(Record):
@@ -47,8 +47,7 @@ class Found(Record):
 class StoredMessages:
     """The part of a profile that reads messages, and notes which of them were shown.
 
-    If nothing can be written, stored messages are shown all the same, and the changes that this causes are written
-    later.
+    If the store cannot be written, messages are shown all the same. That they were shown is then noted later.
     """
 
     __slots__ = ()
@@ -60,12 +59,12 @@ class StoredMessages:
         return self.database.connection
 
     def expire(self) -> None:
-        """Delete the messages whose time is over, so that they are not shown any more, and cannot be read.
+        """Deletes the messages whose time is over, so that nobody can read them any more.
 
-        Every look at messages does this first; `smpchat.chat.online.presence` does it while nobody looks.
+        Every method that reads messages does this first; `smpchat.chat.online.presence` does it at other times.
         """
         due = expiry.next_due(self._tx)
-        # Asked before any transaction: every look at messages comes by here, and a commit waits for the disk.
+        # Checked before a transaction begins: this runs each time messages are read, and a commit waits for the disk.
         if due is None or due > self.now() or clock.is_held(self._tx, self.now()):
             return
         with suppress(StoreNotWritable), self.database.transaction() as tx:
@@ -73,17 +72,18 @@ class StoredMessages:
                 publish(tx, events.MessageExpired(gone.id, gone.contact))
 
     def note_clock(self) -> None:
-        """Note the time of the clock now and then. Returns whether it leapt; then nothing is deleted for a day."""
+        """Notes the time from time to time. Returns whether the clock has jumped; then nothing is deleted as too old
+        for a day."""
         now = self.now()
         if not clock.is_due(self._tx, now):
             return
         with self.database.transaction() as tx:
             leapt = clock.note(tx, now)
         if leapt:
-            import logging  # 5 ms: only a process that has something to say loads it
+            import logging  # costs 5 ms, so only a process that logs something loads it
 
             logging.getLogger("smpchat.chat").warning(
-                "the clock leapt, or nothing ran for long: nothing counts as old for a day"
+                "the clock jumped, or smpchat did not run for a long time: nothing is deleted as too old for one day"
             )
 
     def receipts(self) -> bool:
@@ -94,7 +94,7 @@ class StoredMessages:
         """Remove unencrypted files beside the store that reveal its content, except pictures of links that can still be
         used.
 
-        Every opening does this, and `smpchat.chat.online.presence` whenever something changes.
+        This happens whenever the profile is opened, and in `smpchat.chat.online.presence` whenever something changes.
         """
         leftovers.remove(self.database)
 
@@ -104,7 +104,7 @@ class StoredMessages:
         return min(filter(None, (due, live.next_abandoned(self._tx), untold.next_due(self._tx))), default=None)
 
     def change(self, change_id: int) -> SentChange | None:
-        """An edit, deletion or reaction of ours; None once its contact was deleted."""
+        """An edit, deletion or reaction of ours; None if its contact was deleted meanwhile."""
         return changes.sent(self._tx, change_id)
 
     def fate_of_change(self, change_id: int) -> tuple[MessageStatus, str | None]:
@@ -113,8 +113,8 @@ class StoredMessages:
         return (MessageStatus.FAILED, "You deleted this contact.") if change is None else (change.status, change.reason)
 
     def fate(self, message: Message) -> tuple[MessageStatus, str | None]:
-        """The status of a message of ours, and why it has that status. A message that has disappeared was sent
-        before."""
+        """The status of a message of ours, and why it has that status. A message that has disappeared counts as
+        sent."""
         found = self.message(message.id)
         if found is not None:
             return found.status, found.reason
@@ -123,12 +123,12 @@ class StoredMessages:
         return MessageStatus.FAILED, "You deleted this contact."
 
     def message(self, message_id: int) -> Message | None:
-        """One message; None once its contact was deleted, or it has disappeared."""
+        """One message; None if it has disappeared, or its contact was deleted."""
         self.expire()
         return records.message(self._tx, message_id)
 
     def history(self, who: str, limit: int = 50, search: str | None = None) -> list[Message]:
-        """The last messages of a conversation, oldest first; with ``search``, those with all its words.
+        """The last messages of a conversation, oldest first. ``search``: only messages that contain all these words.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -150,7 +150,7 @@ class StoredMessages:
         Args:
             who: Only in the conversation with this contact; None: in all conversations.
             since: Only messages sent then or later; POSIX seconds.
-            until: Sent before that.
+            until: Only messages sent before then; POSIX seconds.
             before: Only messages with a smaller number: the next page.
         Raises:
             UnknownContact: No contact under that name.
@@ -176,7 +176,7 @@ class StoredMessages:
         """Add more messages to the index; those that are not in it must be searched one by one."""
         if not searching.is_due(self._tx):
             return
-        # Where nothing can be written, or this SQLite has no such index, it stays as it is.
+        # If the store cannot be written, or this SQLite cannot make such an index, the index stays as it is.
         with suppress(StoreError), self.database.transaction() as tx:
             searching.index(tx)
 
@@ -187,18 +187,18 @@ class StoredMessages:
         return records.load(self._tx, files.numbers(self._tx, contact_id, min(limit, _NO_LIMIT)))
 
     def moving_files(self, who: str) -> list[Message]:
-        """Messages of a conversation whose files are on their way, oldest first. Raises `UnknownContact`."""
+        """Messages of a conversation whose files are being transferred, oldest first. Raises `UnknownContact`."""
         return records.load(self._tx, files.moving(self._tx, records.contact(self._tx, who).id))
 
     def own_texts(self, who: str, limit: int) -> list[tuple[int, str]]:
-        """Numbers and texts of the user's last own messages, the last one first, which may be offered for editing.
+        """Numbers and texts of the user's last own messages, newest first, as a choice for editing.
 
         Messages that disappear, were deleted or were forwarded are not among them. Raises `UnknownContact`.
         """
         return lines.own_texts(self._tx, records.contact(self._tx, who).id, limit)
 
     def last_of(self, who: str, direction: Direction) -> Message | None:
-        """The newest message of one side that can be answered or changed. Raises `UnknownContact`."""
+        """The newest sent or received message that can be answered or changed. Raises `UnknownContact`."""
         self.expire()
         return lines.last_of(self._tx, records.contact(self._tx, who).id, direction)
 
@@ -208,7 +208,7 @@ class StoredMessages:
         return records.page(self._tx, records.contact(self._tx, who).id, before, limit, later=False)
 
     def later(self, who: str, after: int, limit: int) -> list[Message]:
-        """``limit`` messages of a conversation behind message number ``after``, oldest first."""
+        """``limit`` messages of a conversation after message number ``after``, oldest first."""
         self.expire()
         return records.page(self._tx, records.contact(self._tx, who).id, after, limit, later=True)
 
@@ -217,7 +217,8 @@ class StoredMessages:
         return lines.count_earlier(self._tx, records.contact(self._tx, who).id, before)
 
     def skip_unread(self, who: str, before: int) -> None:
-        """Older messages were not printed, but the user was told of them, so they do not count as unread any more.
+        """Messages before number ``before`` were not printed, but the user was told how many there are. They no longer
+        count as unread.
 
         This does not start the time of disappearing messages, which begins when a message is seen.
         """
@@ -234,47 +235,49 @@ class StoredMessages:
                     expiry.start(tx, message_id, self.now())
 
     def being_written(self, who: str) -> list[Message]:
-        """What a contact is writing at this moment. It does not count as a message yet."""
+        """The text that a contact is writing at this moment. It does not count as a message yet."""
         self.give_up_waiting()
         return live.being_written(self._tx, records.contact(self._tx, who).id)
 
     def give_up_waiting(self) -> None:
-        """Unfinished messages that were not changed for a while now count as finished. Every look at messages does this
-        first.
+        """Treats unfinished messages as finished if they were not changed for a while. Every method that lists new
+        messages does this first.
 
-        This also shows the changes that were too many to be shown one by one.
+        It also announces changes that came too fast to be announced one by one.
         """
         if not live.abandoned(self._tx, self.now()) and not untold.due(self._tx, self.now()):
             return
-        from smpchat.chat.transactions import hearing  # seldom, and only where somebody writes
+        from smpchat.chat.transactions import hearing  # rarely needed
 
         with suppress(StoreNotWritable), self.database.transaction() as tx:
-            # Asked once more, inside: another process may have released some meanwhile, and each is told once.
+            # Checked again inside the transaction: another process may have released some meanwhile, and each is
+            # announced once.
             for message_id in live.abandoned(tx, self.now()):
                 live.release(tx, message_id)
                 publish(tx, events.MessageAdded(message_id))
             hearing.tell_put_off(tx, self.now())
 
     def unshown_messages(self) -> list[Message]:
-        """Received messages that are finished and that no `listen` or `chat` has shown."""
+        """Received, finished messages that neither `listen` nor `chat` has shown."""
         self.expire()
         self.give_up_waiting()
         return self.with_commands(records.messages_to_show(self._tx))
 
     def with_commands(self, messages: list[Message]) -> list[Message]:
-        """Received messages, each with the command of ours that it calls, if we are a bot and it calls one."""
+        """The same messages; if we are a bot, with the command that each of them calls."""
         own = profiles.own(self._tx) if messages else None
         if own is None or not own.bot:
             return messages
         return [_calling(message, own.commands) for message in messages]
 
     def unshown_changes(self) -> list[Message]:
-        """Messages that were shown, and that the contact has edited, deleted or reacted to since."""
+        """Messages that the contact has edited, deleted or reacted to since they were shown."""
         self.expire()
         return records.changes_to_show(self._tx)
 
     def mark_shown(self, message_id: int, changes: int | None = None) -> None:
-        """A message was shown, and its line was flushed: as it is now, or with its first ``changes`` changes."""
+        """A message was shown, and its line was flushed. ``changes``: how many of its changes were included; None:
+        all."""
         with self.database.transaction() as tx:
             self._mark_shown(tx, message_id, changes)
 
@@ -301,12 +304,11 @@ class StoredMessages:
                 records.mark_profile_shown(tx, contact_id)
 
     def notices(self, who: str, since: float = 0) -> list[StoredNotice]:
-        """What has happened with a contact since the given time, in POSIX seconds, oldest first. Raises
-        `UnknownContact`."""
+        """Notices about a contact since the given time, in POSIX seconds, oldest first. Raises `UnknownContact`."""
         return notices.of_contact(self._tx, records.contact(self._tx, who).id, since)
 
     def unshown_notices(self) -> list[StoredNotice]:
-        """What has happened with contacts and was not shown yet."""
+        """Notices about contacts that were not shown yet."""
         return notices.to_show(self._tx)
 
     def mark_notices_shown(self, *numbers: int) -> None:
@@ -321,6 +323,6 @@ def _waits_to_be_shown(message: Message) -> bool:
 
 
 def _calling(message: Message, offered: Sequence[BotCommand]) -> Message:
-    """A message with the command of ours that it calls, if it calls one."""
+    """A message, with the command of our bot that it calls, if any."""
     call = called(message.text, offered) if not message.note and message.sender is None else None
     return replace(message, command=call.keyword, arguments=call.arguments) if call is not None else message

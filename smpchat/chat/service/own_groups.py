@@ -1,4 +1,4 @@
-"""A profile with rights in groups: it makes them, invites, decides who may do what, and ends them.
+"""A profile with rights in groups: it creates groups, invites people, changes roles, and deletes groups.
 
 Each action is one transaction; the online process carries it out.
 """
@@ -23,26 +23,26 @@ if TYPE_CHECKING:  # imported where they are used: most commands have to do with
     from smpchat.chat.wire.group_values import MemberId, Role
 
 ROLES = ("observer", "member", "moderator", "admin", "owner")
-"""Roles that people give; *author* is one that apps do not offer."""
+"""Roles that users can give. *author* is missing, because apps do not offer it."""
 
 
 class OwnGroupsProfile(GroupsProfile):
-    """A profile with all that owners, admins and moderators of groups do; see `GroupsProfile` for the rest."""
+    """A profile with everything that owners, admins and moderators of groups do; see `GroupsProfile` for the rest."""
 
     # -- a group of ours ----------------------------------------------------------------------------------------------
 
     def create_group(
         self, name: str, alias: str | None = None, *, description: str = "", welcome: str = ""
     ) -> GroupView:
-        """Make a group; nobody else is in it yet, and nothing is sent.
+        """Creates a group with nobody else in it. Nothing is sent.
 
         Args:
-            name: What the members see.
-            alias: How to address it; made from the name if None.
+            name: The name that the members see.
+            alias: The alias of the group; None: made from its name.
             description: One line about it.
             welcome: A greeting for people who join.
         Raises:
-            InputError: Something of it cannot be shown by peers, or the alias cannot be used.
+            InputError: Members' apps could not show one of the texts, or the alias cannot be used.
         """
         from smpchat.chat.transactions.group_owning import new_group_profile
 
@@ -70,11 +70,11 @@ class OwnGroupsProfile(GroupsProfile):
         """Change the given parts of a group's profile for everybody; an empty text deletes that part.
 
         Args:
-            allow: Which features of `group_views.FEATURES` members have.
+            allow: Which features of `group_views.FEATURES` to turn on or off.
             disappear: Seconds after which new messages disappear; 0: they stay.
             review: Whether moderators decide about each person who joins by a link.
         Raises:
-            InputError: We may not, or something of it cannot be used; nothing changed.
+            InputError: We do not have the right, or one of the values cannot be used; nothing changed.
         """
         changes: dict[str, object] = {} if name is None else {"displayName": name.strip()}
         # JSON calls the welcome text the description (group-wire 11, trap 19)
@@ -129,11 +129,11 @@ class OwnGroupsProfile(GroupsProfile):
     # -- who comes in -------------------------------------------------------------------------------------------------
 
     def invite_to_group(self, group: str, who: str, role: str = "member") -> MemberView:
-        """Invite a contact. Until it accepts, repeating this invites it with another role.
+        """Invites a contact. Until the contact accepts, a repeated invitation can offer another role.
 
         Raises:
             UnknownContact: There is no such contact.
-            InputError: We may not, or it cannot be invited.
+            InputError: We do not have the right, or the contact cannot be invited.
         """
         given = _role(role)
         with self.database.transaction() as tx:
@@ -159,15 +159,15 @@ class OwnGroupsProfile(GroupsProfile):
         return GroupLinkView(kept.connection, link.full, link.short, link.role.word)
 
     def make_group_link(self, who: str, role: str | None = None, *, server: str | None = None) -> GroupLinkView:
-        """Make a link with which anybody can join; if one exists, change the role of those who join with it.
+        """Makes a link with which anybody can join. If one exists, changes the role of those who join with it.
 
         Args:
-            role: ``member`` or ``observer``; ``member`` at first if None.
-            server: Address of the relay for it alone; one of the configured ones if None.
+            role: ``member`` or ``observer``. None: ``member`` for a new link; an existing one stays as it is.
+            server: Address of the relay for this link; None: one of the configured relays.
         Returns:
-            Its texts exist once the online process has made its queue.
+            The link. Its texts exist as soon as the online process has made its queue.
         Raises:
-            InputError: We may not; or ``role`` or ``server`` is none.
+            InputError: We do not have the right; or ``role`` or ``server`` is invalid.
         """
         relay = None if server is None else relay_address(server)
         given = None if role is None else _role(role)
@@ -183,12 +183,12 @@ class OwnGroupsProfile(GroupsProfile):
         return link
 
     def remove_group_link(self, who: str) -> int:
-        """Delete our link, so that nobody can join with it; members who did stay.
+        """Deletes our link, so that nobody can join with it any more. Members who joined with it stay.
 
         Returns:
-            Its connection, whose queue whoever is online removes from the relay.
+            The id of the link's connection; the online process deletes its queue at the relay.
         Raises:
-            InputError: There is none.
+            InputError: There is no link.
         """
         with self.database.transaction() as tx:
             return self._owner().remove_link(tx, self._joined(tx, who))
@@ -196,7 +196,7 @@ class OwnGroupsProfile(GroupsProfile):
     # -- members ------------------------------------------------------------------------------------------------------
 
     def accept_member(self, who: str, member: str, role: str = "member") -> MemberView:
-        """Let in a person who waits for the moderators. Raises `InputError`."""
+        """Lets in a person who waits for a decision of the moderators. Raises `InputError`."""
         given = _role(role)
         with self.database.transaction() as tx:
             number = self._joined(tx, who)
@@ -241,7 +241,7 @@ class OwnGroupsProfile(GroupsProfile):
         return GroupOwner(self._application.groups)
 
     def _joined(self, tx: sqlite3.Connection, who: str) -> int:
-        """The number of a group that has a conversation. Raises `InputError`."""
+        """The number of a group that we have joined. Raises `InputError`."""
         from smpchat.chat.service import group_views
 
         number = group_views.find(tx, who)
@@ -272,12 +272,12 @@ class OwnGroupsProfile(GroupsProfile):
         from smpchat.chat.service import group_views
 
         found = group_views.member(self._tx, self._joined(self._tx, who), member)
-        assert found is not None, "who goes keeps a record, as the messages name it"
+        assert found is not None, "the record of a member who leaves is kept, because messages refer to it"
         return found
 
 
 def _role(word: str) -> Role:
-    """Raises `InputError`."""
+    """The role with this name. Raises `InputError`."""
     from smpchat.chat.wire.group_values import Role
 
     if word.lower() not in ROLES:

@@ -1,7 +1,7 @@
 """A profile as it is stored: what is in it, and its settings.
 
-Every change is one transaction; the online process carries it out. `smpchat.chat.service.writing` adds what is written
-to contacts, `smpchat.chat.service.connecting` how connections begin and end: many commands need neither.
+Every change is one transaction; the online process carries it out. `smpchat.chat.service.writing` adds writing to
+contacts, `smpchat.chat.service.connecting` adds making and ending connections. Many commands need neither.
 """
 
 from __future__ import annotations
@@ -69,23 +69,25 @@ def is_used(folder: Path) -> bool:
 
 
 def is_encrypted(folder: Path) -> bool:
-    """Whether it takes a passphrase to open a profile."""
+    """Whether a profile is encrypted, so that opening it needs the passphrase."""
     return encrypted_path(folder / DATABASE_NAME).exists()
 
 
 def no_passphrase() -> str:
-    """Used where nobody can give a passphrase. Raises `PassphraseNeeded`."""
+    """Always raises `PassphraseNeeded`; used if there is no way to ask for a passphrase."""
     raise PassphraseNeeded
 
 
 class StoredProfile(StoredChoices):
-    """One profile's store, opened. Any number of processes may have it open; one at a time is online.
+    """The open store of one profile. Any number of processes may have it open; one at a time is online.
 
     Args:
-        socks: A SOCKS proxy in place of the profile's setting: ``HOST:PORT``, or ``off``. Raises `InputError`.
-        passphrase: Called for the passphrase if the store is encrypted.
-        defaults: What holds where the profile has not chosen (`settings.in_force`); None: as it was.
-        downloads: Called for where received files go if nobody has said otherwise; None: beside the store.
+        socks: A SOCKS proxy that overrides the profile's setting: ``HOST:PORT``, or ``off``. Raises `InputError`.
+        passphrase: Called if the store is encrypted; returns the passphrase.
+        defaults: Values for settings that the profile has not chosen (`settings.in_force`); None: those that were saved
+            last.
+        downloads: Called if no setting names a folder for received files; returns the folder. None: a folder beside the
+            store.
     """
 
     def __init__(
@@ -110,11 +112,11 @@ class StoredProfile(StoredChoices):
         if not is_encrypted(folder):
             self.database = open_database(path, components)
         else:
-            from smpchat.agent.store.encryption import EncryptedDatabase  # most profiles are not
+            from smpchat.agent.store.encryption import EncryptedDatabase  # most profiles are not encrypted
 
             self.database = EncryptedDatabase(path, components, passphrase())
         if names.has_unsettled(self._tx):
-            from smpchat.chat.transactions import naming  # once for a profile: others do not wait for it
+            from smpchat.chat.transactions import naming  # needed once for an old profile
 
             with suppress(StoreNotWritable), self.database.transaction() as tx:
                 naming.settle(tx, now())
@@ -131,12 +133,14 @@ class StoredProfile(StoredChoices):
     # -- profile ------------------------------------------------------------------------------------------------------
 
     def own_profile(self, tx: sqlite3.Connection | None = None) -> Profile:
-        """What contacts are told: the name set, else the profile's own, else the user's at the operating system."""
+        """The profile that contacts see. Its name is the one that was set; otherwise the profile's name, or, for the
+        default profile, the login name."""
         profile = profiles.own(tx or self._tx) or Profile(_os_user() if self.name == DEFAULT_PROFILE else self.name)
         return replace(profile, preferences={**OWN_DEFAULTS, **profile.preferences})
 
     def retire(self) -> None:
-        """The profile was moved elsewhere: it never goes online here again, since two copies would break each other."""
+        """Marks the profile as moved elsewhere. It never goes online here again, because two copies would break each
+        other's encryption."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, MOVED, str(self.now()))
 
@@ -163,7 +167,8 @@ class StoredProfile(StoredChoices):
         ]
 
     def _listened_until(self, connection_id: int) -> float | None:
-        """The time by which everything in a connection's own queue would have arrived, in POSIX seconds."""
+        """The time until which a connection's own queue was read, in POSIX seconds: anything sent before has
+        arrived."""
         queue = connections.receive_queue(self._tx, connection_id)
         if queue is None:
             return None
@@ -175,33 +180,34 @@ class StoredProfile(StoredChoices):
         try:
             if not lock.take():
                 return True
-        except OSError:  # of a disk that cannot be written: nobody is online there
+        except OSError:  # the disk cannot be written, so no process is online
             return False
-        # Ours for a moment only. A process that goes online just then finds it taken, and tries again (`presence`).
+        # We held the lock for a moment. A process that wants to go online at this moment finds it taken, and tries
+        # again (`presence`).
         lock.release()
         return False
 
     def is_held(self, connection_id: int) -> bool:
-        """Whether a join waits for `name_contact`."""
+        """Whether a join waits until `name_contact` is called."""
         return connection_id > 0 and states.is_held(connections.load(self._tx, connection_id).state)
 
     def leads_to_group(self, connection_id: int) -> bool:
-        """Whether a link that was used is a group's, whether or not its host has let us in."""
+        """Whether a link that was used leads to a group, even before its host has let us in."""
         return connection_id < 0 or connections.is_plain(self._tx, connection_id)
 
     def is_link_read(self, connection_id: int) -> bool:
-        """Whether the data of a short link is known, or never will be."""
+        """Whether the data of a short link has been read, or never will be."""
         return not states.reads_link(connections.load(self._tx, connection_id).state)
 
     def contact_of(self, connection_id: int) -> Contact | None:
-        """The contact of a connection, whatever it is called now."""
+        """The contact of a connection; None if there is none."""
         return records.addressee(self._tx, connection_id)
 
     def _describe(self, tx: sqlite3.Connection, connection: Connection) -> events.StateChanged:
         return describe_state(connection, records.addressee(tx, connection.id), self.now())
 
     def state(self, connection_id: int) -> events.StateChanged:
-        """Where a connection's handshake is. Raises `UnknownConnection`."""
+        """The state of a connection. Raises `UnknownConnection`."""
         if connection_id < 0:
             contact = records.addressee(self._tx, connection_id)
             if contact is None:
@@ -211,7 +217,7 @@ class StoredProfile(StoredChoices):
 
     def _state(self, contact: Contact, by_id: Mapping[int, Connection]) -> events.StateChanged:
         if contact.is_group:
-            from smpchat.chat.service import group_views  # most lists have none
+            from smpchat.chat.service import group_views  # most profiles have no groups
 
             return group_views.state(self._tx, contact, self.now())
         return describe_state(by_id[contact.connection_id], contact, self.now())
@@ -233,7 +239,8 @@ class StoredProfile(StoredChoices):
         """One contact. Raises `UnknownContact`."""
         self.give_up_waiting()
         contact = records.contact(self._tx, alias)
-        # Not picked from all: who asks for each of 500 would build 250,000.
+        # Not picked from the list of all contacts: a caller who asks for each of 500 contacts would build 250,000
+        # views.
         own = [] if contact.is_group else [connections.load(self._tx, contact.connection_id)]
         [view] = self._views([contact], {connection.id: connection for connection in own})
         return view
@@ -276,7 +283,7 @@ class StoredProfile(StoredChoices):
         return codes.current(self._tx, connection_id)
 
     def verification(self, who: str) -> Verification:
-        """A contact's security code: the same on both sides, unless somebody intercepts the messages.
+        """A contact's security code. It is the same on both sides, unless somebody intercepts the messages.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -291,7 +298,7 @@ class StoredProfile(StoredChoices):
         return Verification(contact.alias, code, contact.verified_code == code)
 
     def is_forgotten(self, connection_id: int) -> bool:
-        """Whether a deleted connection's queue is gone from the relay, and with it the last trace."""
+        """Whether a deleted connection is completely gone, its queue at the relay included."""
         try:
             connections.load(self._tx, connection_id)
         except connections.UnknownConnection:
@@ -318,14 +325,14 @@ class StoredProfile(StoredChoices):
         return feed_rows.last_event(self._tx)
 
     def events_after(self, seq: int) -> list[tuple[int, events.ChatEvent]]:
-        """What happened since event number ``seq``, in this process or another."""
+        """The events after number ``seq``, caused by this process or another."""
         self.give_up_waiting()
         return [
             (number, events.from_row(kind, payload)) for number, kind, payload in feed_rows.events_after(self._tx, seq)
         ]
 
     def is_idle(self) -> bool:
-        """Whether nothing is left to be sent to a relay; messages held back by a handshake do not count."""
+        """Whether nothing must be sent to a relay now; messages held back by a handshake do not count."""
         return not outgoing.lanes(self._tx, self.now())
 
     def status(self) -> Status:
@@ -350,7 +357,7 @@ class StoredProfile(StoredChoices):
         return [self._describe(self._tx, c) for c in own] + [self._state(contact, {}) for contact in in_groups]
 
     def conditions(self, who: str | None = None) -> list[Condition]:
-        """What needs a person's eye or hand now, oldest first: of the whole profile, or of one contact.
+        """What needs the user's attention now, oldest first: of the whole profile, or of one contact.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -359,13 +366,13 @@ class StoredProfile(StoredChoices):
         return attention.of_profile(self._tx, now) if who is None else attention.of_contact(self._tx, who, now)
 
     def check_not_held(self, who: str) -> None:
-        """Raises `TextsHeld` if what is written to a contact waits for the user's decision."""
+        """Raises `TextsHeld` if messages to a contact are held until the user decides."""
         blocked = attention.blocks_texts(self.conditions(who))
         if blocked is not None and blocked.kind in attention.DECISIONS:
             raise TextsHeld(blocked.text)
 
     def is_sending(self) -> bool:
-        """Whether something is being sent that neither a relay in trouble nor a full queue delays."""
+        """Whether something can be sent now, delayed neither by a relay in trouble nor by a full queue."""
         return any(
             obstacles.of_connection(self._tx, connection_id, self.now(), receiving=False) is None
             for connection_id in {
@@ -374,14 +381,16 @@ class StoredProfile(StoredChoices):
         )
 
     def holds_back(self, connection_id: int) -> bool:
-        """Whether a connection has nothing in the outbox now: what is pending waits for the contact's answer."""
+        """Whether nothing of a connection is in the outbox now, so that pending messages wait for the contact's
+        answer."""
         return not any(outgoing.kinds(self._tx, each) for each in memberships.connections_of(self._tx, connection_id))
 
     def obstacle(self, connection_id: int, *, receiving: bool = False) -> Obstacle | None:
-        """What keeps a connection from going on now; of a group, all of its members'.
+        """The problem that a connection has now; None if there is none. For a group: only if all its connections have
+        one.
 
         Args:
-            receiving: The relay of our own queue is needed too.
+            receiving: Problems with the relay of our own queue count too.
         """
         found = [
             obstacles.of_connection(self._tx, each, self.now(), receiving=receiving)
@@ -390,20 +399,20 @@ class StoredProfile(StoredChoices):
         return found[0] if found and all(found) else None
 
     def move_obstacle(self, connection_id: int) -> Obstacle | None:
-        """What keeps the move of our own queue from going on."""
+        """The problem that stops the move of our own queue; None if there is none."""
         return obstacles.of_move(self._tx, connection_id)
 
     def troubles(self) -> dict[str, RelayTrouble]:
-        """Relays in trouble that this profile needs, by address."""
+        """Problems of relays that this profile needs, by the relay's address."""
         return outgoing.troubles_of_needed_relays(self._tx)
 
     def own_relays(self) -> list[SMPServer]:
-        """Relays that hold queues of ours: where contacts write to."""
+        """The relays of our own queues, to which contacts send their messages."""
         return [queue.server for queue in moves.every_queue(self._tx)]
 
 
 Opened = TypeVar("Opened", bound=StoredProfile)
-"""Which part of a profile is opened."""
+"""The class that is opened: all of a profile, or only a part."""
 
 
 def _hidden(connection: Connection) -> bool:
@@ -412,7 +421,7 @@ def _hidden(connection: Connection) -> bool:
 
 
 def _os_user() -> str:
-    import getpass  # 4 ms, for profiles without a name
+    import getpass  # costs 4 ms, and only profiles without a name need it
 
     try:
         return getpass.getuser()

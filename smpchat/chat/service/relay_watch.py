@@ -10,7 +10,8 @@ PATIENCE = 3.0
 
 
 class RelayWatch:
-    """What to tell about relays: each absence and each return once. ``now`` is any clock in seconds."""
+    """Decides what the user is told about relays: once that one is away, and once that it is back. ``now`` is any clock
+    in seconds."""
 
     def __init__(self, service: StoredProfile) -> None:
         self._service = service
@@ -24,7 +25,7 @@ class RelayWatch:
             self._away = {}
             return [], []
         moment = self._service.now()
-        # what an earlier process noted has no next try, or one that is past
+        # a problem that an earlier process noted has no next try, or one in the past
         current = {
             server
             for server, trouble in troubles.items()
@@ -38,6 +39,7 @@ class RelayWatch:
         return [c for c in self._service.conditions() if c.server in due] if due else [], back
 
     def next_look(self, now: float) -> float | None:
-        """Seconds until there may be something to tell although nothing changes; None if there is not."""
+        """Seconds until the next call of `look` is needed, even if the store does not change; None if it is not
+        needed."""
         waiting = [since for server, since in self._away.items() if server not in self._told]
         return max(0.0, min(waiting) + PATIENCE - now) if waiting else None

@@ -1,4 +1,5 @@
-"""What the services return about a profile: a contact with its connection, an invitation, and everything that waits."""
+"""The records that services return about a profile: contacts with their connections, invitations, groups, and the
+status."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ class Invitation(Record):
     Attributes:
         link: The full link; None until its queue exists.
         short_link: The short link; None if the relay or the handshake does not support it.
-        incognito: The made-up name that the person who uses it is told, if there is one.
-        as_of: Until when it is known that the link was not used, in POSIX seconds. This is now while a process listens
-            at its relay; None if it was not noted.
+        incognito: The made-up name that the person who uses the link is told; None if our profile's name is used.
+        as_of: The last time, in POSIX seconds, at which the link was known to be unused. It is the present time while
+            the online process is connected to the relay; None if no time was noted.
     """
 
     connection: int
@@ -34,12 +35,12 @@ class MemberView(Record):
     """A member of a group.
 
     Attributes:
-        name: As this program calls it: unique in the group; no more than a name.
+        name: The name that smpchat shows: unique in the group, but it proves nothing.
         role: ``member``, ``admin`` and so on.
         standing: ``current``, ``left`` and so on.
-        connection: How far it is; ``connected`` proves that it is the one who joined.
-        host: It let us in.
-        versions: What its app speaks, as ``1-16``; empty if that is not known.
+        connection: The state of our connection to it. ``connected`` proves that it is the one who joined.
+        host: Whether this member let us in.
+        versions: The chat versions of its app, such as ``1-16``; empty if they are not known.
     """
 
     name: str
@@ -52,12 +53,12 @@ class MemberView(Record):
 
     @property
     def current(self) -> bool:
-        """Whether it is in the group."""
+        """Whether the member is in the group now."""
         return self.standing == "current"
 
     @property
     def connected(self) -> bool:
-        """Whether we write to it straight."""
+        """Whether we are connected to the member, so that messages need no host."""
         return self.connection == "connected"
 
 
@@ -65,17 +66,17 @@ class GroupView(Record):
     """A group that we are in, were in, or are invited to.
 
     Attributes:
-        id: Its number.
-        alias: How it is addressed; None before we have joined.
-        name: What it calls itself.
-        inviter: Alias of the contact that invites us, if one does and is still there.
-        role: Ours.
-        standing: Ours: ``invited``, ``joining``, ``pending`` or ``review``, ``current``; ``left``, ``removed`` or
-            ``deleted`` when it is over.
-        members: The others.
-        allows: What we may use in it, by the names of `smpchat.chat.service.group_views.FEATURES`.
-        disappear_after: Seconds after which what is written goes; None if it stays.
-        incognito: The made-up name by which the members know us, if it is one.
+        id: The number of the group.
+        alias: Our name for the group; None before we have joined.
+        name: The name in the group's profile.
+        inviter: Alias of the contact that invited us; None if there was none, or it was deleted.
+        role: Our role.
+        standing: Our standing: ``invited``, ``joining``, ``pending``, ``review`` or ``current``; when it is over,
+            ``left``, ``removed`` or ``deleted``.
+        members: All members except us, former ones included.
+        allows: The features that we may use, by the names of `smpchat.chat.service.group_views.FEATURES`.
+        disappear_after: Seconds after which new messages disappear; None if they stay.
+        incognito: The made-up name by which the members know us; None if they know our profile.
     """
 
     id: int
@@ -94,7 +95,7 @@ class GroupView(Record):
 
     @property
     def current(self) -> tuple[MemberView, ...]:
-        """Those who are in it now."""
+        """The members who are in the group now."""
         return tuple(member for member in self.members if member.current)
 
 
@@ -102,10 +103,10 @@ class GroupLinkView(Record):
     """A link of ours to a group.
 
     Attributes:
-        connection: Its connection record, as an address has one.
+        connection: The id of the link's connection.
         full: The full link; None until its queue exists.
-        short: Leads to the same; None where the relay has none.
-        role: What those may do who come by it: ``member`` or ``observer``.
+        short: The short link; None until its queue exists, or if the relay does not support short links.
+        role: The role of people who join with it: ``member`` or ``observer``.
     """
 
     connection: int
@@ -115,19 +116,19 @@ class GroupLinkView(Record):
 
 
 class ContactView(Record):
-    """A contact with its connection, as lists and prompts show it.
+    """A contact with the state of its connection, for lists and prompts.
 
     Attributes:
-        group: How the group is, if it is one.
+        group: The group, if the contact is a group.
         move: The progress of the move of our queue for this contact, if there is one.
-        incognito: The made-up name by which the contact knows us, if it is one.
+        incognito: The made-up name by which the contact knows us; None if it knows our profile.
         pending: Number of pending messages.
         pq: Whether post-quantum keys now protect both directions.
         verified: Whether the security code was compared and is still the same.
-        conditions: What is wrong with it now.
+        conditions: The problems that it has now.
         receipts: Whether the contact is told that messages arrived.
-        muted_until: Until when it is muted, in POSIX seconds or infinity; None if it is not muted.
-        looks_like: The alias of another contact that looks like the name that this one chose.
+        muted_until: The time until which it is muted, in POSIX seconds or infinity; None if it is not muted.
+        looks_like: The alias of another contact that looks like the name of this one; None if there is none.
         newest: Number of the last message of the conversation; 0 if there is none.
     """
 
@@ -152,7 +153,7 @@ class ContactView(Record):
 
 
 class Verification(Record):
-    """A contact's security code, and whether it was compared and found equal."""
+    """A contact's security code, and whether the user has compared it."""
 
     contact: str
     code: str
@@ -160,12 +161,12 @@ class Verification(Record):
 
 
 class Status(Record):
-    """Everything that waits, and for whom; which relays cannot be reached; and the contact address, if there is one.
+    """The status of the whole profile: what is waiting, which relays cannot be reached, and the contact address.
 
     Attributes:
         moves: Moves of our own queues that are in progress, by connection.
         incognito: Made-up names by which contacts know us, by connection.
-        receipts: Which contacts are told that their messages arrived, by connection.
+        receipts: Whether each contact gets receipts for its messages, by connection.
     """
 
     invitations: list[Invitation]

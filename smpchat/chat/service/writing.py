@@ -1,4 +1,4 @@
-"""A profile that writes to the contacts it has, and on which an agent can be run."""
+"""A profile that writes to existing contacts and can go online."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _OF_KEYS = (NoticeKind.OUT_OF_STEP, NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED
 
 
 class WritingProfile(FileProfile):
-    """A stored profile with what the agent needs: messages are sent and changed, and it can be online.
+    """A stored profile with everything that the agent needs, so that it can send and change messages and go online.
 
     Attributes:
-        kem: Makes post-quantum keys, where it is available; None where they are not wanted.
+        kem: The library for post-quantum keys; None if it is not available or not wanted.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class WritingProfile(FileProfile):
         """Store a message; it is sent as soon as the handshake and the relay allow.
 
         Args:
-            reply_to: Number of a message of this conversation, which the new one answers.
-            anyway: Send it, and what waits, although the contact's keys have changed.
+            reply_to: Number of the message in this conversation to which the new one replies.
+            anyway: Send this message and held ones, although the contact's keys have changed.
         Raises:
             UnknownContact, UnknownMessage, TextTooLong, InputError: Nothing was stored.
             AgentError: The connection failed.
@@ -84,7 +84,7 @@ class WritingProfile(FileProfile):
     def retract(self, message_id: int) -> SentChange:
         """Delete a message of ours, here and in the contact's app. Raises `InputError`, `AgentError`.
 
-        Apps honour that for 78 hours.
+        Apps delete a message only within 78 hours after it was sent.
         """
         with self.database.transaction() as tx:
             return conversation.retract(tx, self.context, message_id)
@@ -96,30 +96,30 @@ class WritingProfile(FileProfile):
             return conversation.retract_all(tx, self.context, message_ids)
 
     def forward(self, message_id: int, who: str) -> Message:
-        """Pass a message on to a contact. Raises `InputError`, `AgentError` as `send` does; nothing was stored then."""
+        """Pass a message on to a contact. Raises as `send` does."""
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
             return conversation.forward(tx, self.context, message_id, records.contact(tx, who))
 
     def react(self, message_id: int, emoji: str, *, add: bool = True) -> SentChange:
-        """React to a message with one of eight emoji, or take that back. Raises `InputError`, `AgentError`."""
+        """Reacts to a message with one of eight emoji, or removes the reaction. Raises `InputError`, `AgentError`."""
         with self.database.transaction() as tx:
             return conversation.react(tx, self.context, message_id, emoji, add=add)
 
     # -- keys that have changed ---------------------------------------------------------------------------------------
 
     def verify(self, who: str, code: str | None) -> Verification:
-        """Compare the digits of the contact's code with ours and remember that they agree; what waited for this is
+        """Compares the digits of the contact's code with ours. If they agree, this is remembered, and held messages are
         sent.
 
-        It is the code that is remembered: should the keys change, the contact counts as not verified again.
+        The code itself is remembered, so if the keys change, the contact counts as not verified again.
 
         Args:
             code: None if the user has compared the two and found them equal.
         Raises:
             UnknownContact: No contact under that name.
             AgentError: The connection has no keys yet.
-            CodeDiffers: What was remembered is forgotten.
+            CodeDiffers: The codes differ; the contact now counts as not verified.
         """
         with self.database.transaction() as tx:
             own, contact = self.verification(who), records.contact(tx, who)
@@ -134,7 +134,8 @@ class WritingProfile(FileProfile):
         return Verification(own.contact, own.code, verified=True)
 
     def write_anyway(self, who: str) -> ContactView:
-        """Send what waits because the contact's keys have changed, as the user decided, and let later texts go too.
+        """Sends messages that are held because the contact's keys have changed, because the user decided so. Later
+        messages are sent too.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -144,28 +145,27 @@ class WritingProfile(FileProfile):
         return self.contact(who)
 
     def resync(self, who: str) -> Contact:
-        """Renew the encryption with a contact, or agree to its renewal; the security code changes.
-
-        Texts written meanwhile wait.
+        """Renews the encryption with a contact, or agrees to a renewal that the contact asked for. The security code
+        changes. Messages written meanwhile wait.
 
         Raises:
             UnknownContact: No contact under that name.
-            AgentError: The connection is not made yet, or the contact was asked already and has not answered.
+            AgentError: The connection is not complete yet, or the contact was already asked and has not answered.
         """
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
-            from smpchat.agent.transactions import connection as agent  # who only sends has no need of it
+            from smpchat.agent.transactions import connection as agent  # not needed for sending
 
             for connection_id in self._to_decide(tx, contact):
                 agent.resync(tx, self.context, connection_id)
             return contact
 
     def refuse_keys(self, who: str) -> Contact:
-        """Refuse a contact's new keys, or withdraw our own request for new ones: the old keys stay in use.
+        """Refuses a contact's new keys, or withdraws our own request for new ones. The old keys stay in use.
 
         Raises:
             UnknownContact: No contact under that name.
-            AgentError: There are none to decide about.
+            AgentError: There are no new keys to decide about.
         """
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
@@ -176,7 +176,8 @@ class WritingProfile(FileProfile):
             return contact
 
     def _to_decide(self, tx: sqlite3.Connection, contact: Contact) -> list[int]:
-        """The contact's connection; of a group, those of members with whom something is wrong. Raises `InputError`."""
+        """The contact's connection. For a group: the connections to members whose encryption has a problem. Raises
+        `InputError`."""
         if not contact.is_group:
             return [contact.connection_id]
         wrong = {connection for connection, kind, *_ in conditions.standing(tx) if kind in _OF_KEYS}
@@ -188,14 +189,15 @@ class WritingProfile(FileProfile):
     # -- groups -------------------------------------------------------------------------------------------------------
 
     def tend_groups(self) -> float | None:
-        """Begin connections to members whose turn it is; seconds until the next turn, None if nobody waits."""
+        """Starts connections to members whose turn it is. Returns the seconds until the next turn; None if no member
+        waits."""
         left = None
         for group_id, minute in memberships.waiting(self._tx):
-            from smpchat.chat.machines.group_inputs import Tick  # few profiles are in a group that is so large
+            from smpchat.chat.machines.group_inputs import Tick  # few profiles are in such a large group
             from smpchat.chat.machines.group_states import MINUTE
 
             now = self.now()
-            if minute <= now < minute + MINUTE:  # a clock that was set back begins a new minute, too
+            if minute <= now < minute + MINUTE:  # a new minute also begins if the clock was set back
                 left = min(filter(None, (left, minute + MINUTE - now)))
                 continue
             with self.database.transaction() as tx:
@@ -206,11 +208,11 @@ class WritingProfile(FileProfile):
     # -- contact requests ---------------------------------------------------------------------------------------------
 
     def requests(self) -> list[RequestView]:
-        """Contact requests that wait for an answer, oldest first."""
+        """Contact requests that the user has not answered, oldest first."""
         return [requests.view(self._tx, request) for request in addresses.requests(self._tx)]
 
     def unshown_requests(self) -> list[RequestView]:
-        """Contact requests that no `listen` or `chat` has shown."""
+        """Contact requests that neither `listen` nor `chat` has shown."""
         return [requests.view(self._tx, request) for request in addresses.unshown_requests(self._tx)]
 
 

@@ -124,7 +124,7 @@ def test_the_sentence_says_who_could() -> None:
         "Only owners can delete the group; you are an observer."
     )
     assert refusal(team(role=ADM).group, Deed.REMOVE, OWN) == (
-        "You are an admin: you can do this to nobody with a higher role, and give no higher role than yours."
+        "You are an admin: you cannot do this to a member with a higher role, or give a role higher than yours."
     )
     assert refusal(team(role=OWN).group, Deed.REMOVE, OWN) is None
     for standing in (Standing.INVITED, Standing.JOINING, Standing.LEFT, Standing.REMOVED, Standing.DELETED):
