@@ -1,12 +1,12 @@
-"""Sessions with relays: answers matched to commands, keep-alive, one session for each relay and its restoration.
+"""Sessions with SMP relays: matching answers to commands, keep-alive, and one session per relay, restored when lost.
 
-Errors that a caller meets, beside those of `smpchat.transport` and the handshake errors of `smpchat.protocol`::
+A caller can get these errors, those of `smpchat.transport`, and the handshake errors of `smpchat.protocol`::
 
     TransportError              (smpchat.transport) ``temporary`` tells whether trying again can help
-    ├── ConnectFailed           no session came about; nothing was sent
-    └── NoResponse              a command was not answered; it may have been carried out all the same
-        ├── ResponseTimeout     in time; the session goes on, and the answer may still come
-        ├── SessionClosed       before the session ended, or it had ended already; the cause tells why
-        └── UnexpectedResponse  as it should be: for another queue, or not of a known form
+    ├── ConnectFailed           no session could be opened; nothing was sent
+    └── NoResponse              no usable answer to a command; the relay may still have executed it
+        ├── ResponseTimeout     no answer in time; the session continues, and the answer may still come
+        ├── SessionClosed       the session ended before the answer, or before the command; see the cause
+        └── UnexpectedResponse  an answer for another queue, or in an unknown form
     SMPError                    (smpchat.protocol) the relay's ERR in answer to this command
 """

@@ -1,4 +1,4 @@
-"""Time for the client layer, so that tests can pass their own."""
+"""The clock of the client layer; tests pass one of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Timer(Protocol):
-    """A call that is due later."""
+    """A call that will be made later."""
 
     def cancel(self) -> None:
         """Do not make the call."""
@@ -16,7 +16,7 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """Seconds on a clock that never goes back, and calls at such times."""
+    """A clock that never goes back: tells the time in seconds, and makes calls at given times."""
 
     def now(self) -> float:
         """Seconds since some moment in the past."""
@@ -44,7 +44,7 @@ async def wait_until(event: asyncio.Future[Any], clock: Clock, when: float) -> b
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     timer = clock.call_at(when, over.cancel)
     try:
-        # Not `asyncio.wait_for`: it knows the loop's clock only, and cancels what it has waited for.
+        # Not `asyncio.wait_for`: it only works with the loop's clock, and cancels the future when time is up.
         await asyncio.wait((event, over), return_when=asyncio.FIRST_COMPLETED)
     finally:
         timer.cancel()

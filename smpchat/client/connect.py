@@ -1,4 +1,4 @@
-"""From a relay's address to a session: a connection, then the exchange of hellos, then the session."""
+"""Opens sessions: connects to a relay, exchanges hellos with it, and starts the session."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ async def connect(
     Args:
         server: Its hosts are tried in order.
         entropy: For session keys and correlation ids.
-        timeout: Seconds for all of it.
+        timeout: Seconds for connecting and the hellos together.
         on_event: See `DirectSession`.
-        network: By what way to reach it; directly over TLS if None.
-        versions: SMP versions to agree on one of.
-        extensions: Take part in the extensions of handshake.md 3.6 where the relay offers them.
+        network: Opens the connection; if None, directly over TLS.
+        versions: The SMP versions that we offer.
+        extensions: Use the protocol extensions of handshake.md 3.6 if the relay offers them.
         clock, response_timeout, ping_after: See `DirectSession`.
         now: Calendar time, for the dates of certificates.
     Raises:
         ConnectFailed: ``cannot reach relay HOST:PORT: …``; no command was sent.
-        HandshakeError: The relay is not the one its address names, or speaks no common version.
+        HandshakeError: The relay is not the one in its address, or has no version in common with us.
     """
 
     async def greet(connection: BlockConnection) -> DirectSession:
@@ -81,16 +81,17 @@ async def open_session(
     ping_after: float = PING_AFTER,
     now: Callable[[], datetime] = _today,
 ) -> DirectSession:
-    """Exchange hellos over ``connection`` and start a session; a failure closes the connection.
+    """Exchange hellos over ``connection`` and start a session. Any failure closes the connection.
 
-    Arguments and errors are those of `connect`, except that nothing limits the time.
+    Arguments and errors are those of `connect`, but there is no time limit.
     """
     try:
         handshake = ClientHandshake(
             server.key_hash, connection.session_id, connection.peer_leaf, versions, entropy, extensions=extensions
         )
         hello, smp = handshake.receive_hello(await connection.receive())
-        # Before our hello leaves: what follows it are commands, and the first shows which queue is ours.
+        # This must be checked before we send our hello: after it come commands, and the first shows which queue is
+        # ours.
         check_identity(smp.chain, server.key_hash, now())
         await connection.send([hello])
         return DirectSession(

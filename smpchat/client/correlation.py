@@ -1,4 +1,4 @@
-"""Which answer belongs to which command: open correlation ids, with their futures and time limits."""
+"""Finds the command that an answer belongs to: open correlation ids, with their futures and time limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smpchat.protocol.commands import BrokerMessage, Err, Msg
 from smpchat.protocol.errors import ErrorCode, SMPError
 
 MAX_LATE = 1024
-"""Commands that timed out and whose answers are still recognised; the oldest ones are forgotten first."""
+"""Number of timed-out commands whose answers are still recognised; the oldest are forgotten first."""
 
 Response = asyncio.Future[BrokerMessage]
 
@@ -21,11 +21,11 @@ class Unanswered(Record):
     """A command without an answer yet.
 
     Attributes:
-        entity_id: What the answer must name too.
-        block: Number of the block that carried the command.
-        posted_at: Clock time, seconds.
-        timeout: Seconds that the answer may take.
-        response: Raises `SMPError` or `NoResponse`.
+        entity_id: The entity that the answer must name, besides the correlation id.
+        block: Number of the block that contained the command.
+        posted_at: When it was posted, in seconds of the clock.
+        timeout: Seconds to wait for the answer.
+        response: Future of the answer; raises `SMPError` or `NoResponse`.
         timer: Ends the wait.
     """
 
@@ -42,8 +42,8 @@ class Correlation:
 
     Args:
         clock: For time limits.
-        on_timeout: Called with each command whose time is over, after its future has failed.
-        due: When the time of a command will be over, as far as is known now; if this time has passed, the command ends.
+        on_timeout: Called with each command that timed out, after its future has failed.
+        due: Gives the time at which a command will time out, as known now. If that time has passed, it times out.
     """
 
     def __init__(
@@ -59,21 +59,22 @@ class Correlation:
         return corr_id in self._waiting or corr_id in self._late
 
     def expect(self, corr_id: bytes, entity_id: bytes, block: int, timeout: float, timeout_text: str) -> Response:
-        """A future of the answer, which fails with `ResponseTimeout` and ``timeout_text`` when it is due."""
+        """A future of the answer. When time is up, it fails with `ResponseTimeout` and ``timeout_text``."""
         now = self._clock.now()
         timer = self._clock.call_at(now + timeout, lambda: self._expire(corr_id, timeout_text))
         self._waiting[corr_id] = Unanswered(entity_id, block, now, timeout, new_response(), timer)
         return self._waiting[corr_id].response
 
     def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage | None) -> Msg | None:
-        """Settle the command with ``corr_id``; one that is unknown is ignored.
+        """Give the answer to the command with ``corr_id``; an unknown id is ignored.
 
-        The next message of a queue comes in the answer to ACK. If no caller waits for it any more, it must not be lost,
-        because the relay sends nothing else until the next SUB (smp-wire 7.3). So it is returned, to be passed on.
+        The answer to ACK may contain the queue's next message. If no caller waits for this answer any more, the message
+        must not be lost, because the relay sends nothing else until the next SUB (smp-wire 7.3). So it is returned, to
+        be passed on.
 
         Args:
-            corr_id: As received, not empty.
-            entity_id: As received.
+            corr_id: The answer's correlation id; not empty.
+            entity_id: The answer's entity id.
             message: The answer; None if its form is unknown.
         """
         entry = self._waiting.pop(corr_id, None)
@@ -87,7 +88,8 @@ class Correlation:
         return message if entry is not None and isinstance(message, Msg) and entity_id == entry.entity_id else None
 
     def refuse_block(self, code: ErrorCode) -> bool:
-        """Fail the commands of the only unanswered block. False, with nothing done, if there are several blocks."""
+        """Fail the commands of the only unanswered block. Returns False and does nothing if there are several such
+        blocks."""
         entries = [*self._late.values(), *self._waiting.values()]
         if len({entry.block for entry in entries}) > 1:
             return False
@@ -97,7 +99,7 @@ class Correlation:
         return True
 
     def abandon(self, reason: str, cause: BaseException | None) -> None:
-        """Fail every command with its own `SessionClosed`, so that their tracebacks do not grow."""
+        """Fail every command with a `SessionClosed` of its own: a shared error's traceback would grow with each."""
         entries = list(self._waiting.values())
         self._clear()
         for entry in entries:
@@ -127,7 +129,7 @@ class Correlation:
 def _settle(entry: Unanswered, entity_id: bytes, message: BrokerMessage | None) -> None:
     if message is None:
         fail(entry.response, UnexpectedResponse("the relay's answer has an unknown form"))
-    # An error may name no entity, where the relay could not read which one was meant (smp-wire 4.3).
+    # An ERR may have an empty entity id: the relay could not read which entity the command was for (smp-wire 4.3).
     elif isinstance(message, Err) and entity_id in (entry.entity_id, b""):
         fail(entry.response, SMPError(message.error))
     elif entity_id != entry.entity_id:
@@ -137,7 +139,7 @@ def _settle(entry: Unanswered, entity_id: bytes, message: BrokerMessage | None) 
 
 
 def new_response() -> Response:
-    """A future that asyncio does not report if it fails and nobody has awaited it."""
+    """A future that may fail without being awaited: asyncio does not report it."""
     response: Response = asyncio.get_running_loop().create_future()
     response.add_done_callback(lambda done: done.cancelled() or done.exception())  # asking marks it as seen
     return response

@@ -1,4 +1,4 @@
-"""How long to wait before another attempt to reach a relay: data, and a pure function over it."""
+"""How long to wait before the next attempt to reach a relay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from smpchat.crypto.entropy import Entropy
 RECONNECT_DELAYS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0)
 """Seconds to wait before the first attempt, the second and so on; the last value is used for all further ones."""
 JITTER = 0.2
-"""Each delay is made shorter or longer by up to this share, so that clients do not all come back to a relay at once."""
+"""Each delay is made shorter or longer by up to this share, so that not all clients return to a relay at once."""
 
 
 def reconnect_delay(attempt: int, entropy: Entropy) -> float:

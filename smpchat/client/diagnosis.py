@@ -1,4 +1,4 @@
-"""From errors to the trouble that they mean."""
+"""Finds the `Trouble` that an error means."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from smpchat.transport.base import (
 )
 
 _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
-    # the first line that fits counts
+    # the first entry that matches counts
     (PrivateRoutingFailed, Trouble.PRIVATE_ROUTING),
     (NameNotFound, Trouble.NAME_NOT_FOUND),
     (AddressUnusable, Trouble.ADDRESS),
@@ -47,7 +47,7 @@ _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """The kind of trouble that an error of connecting to a relay, or a relay's ERR, means."""
+    """The trouble that is behind an error: of connecting to a relay, or a relay's ERR."""
     if isinstance(error, SMPError):
         return trouble_of_code(error.code)
     if isinstance(error, SessionClosed) and isinstance(error.__cause__, RemoteProtocolError):
@@ -56,9 +56,10 @@ def trouble_of(error: Exception) -> Trouble:
 
 
 def trouble_of_code(code: ErrorCode) -> Trouble:
-    """The kind of trouble that a relay's ERR means for a command that does not concern one queue.
+    """The trouble that a relay's ERR means, for a command that is not about an existing queue.
 
-    For a message, `trouble_of_command` says more about QUOTA. For a queue, AUTH means that it does not exist any more.
+    For SEND, `trouble_of_command` says more about QUOTA. For commands about a queue, AUTH means that the queue no
+    longer exists.
     """
     if code.is_blocked:
         return Trouble.BLOCKED
@@ -73,6 +74,6 @@ def trouble_of_code(code: ErrorCode) -> Trouble:
 
 
 def trouble_of_command(command: Command, error: SMPError) -> Trouble:
-    """The same for a command that a relay has refused: only for a message can a queue be full."""
+    """The trouble that a relay's ERR to ``command`` means: only to SEND does QUOTA mean that a queue is full."""
     found = trouble_of(error)
     return Trouble.FULL_QUEUE if found is Trouble.RELAY_FULL and isinstance(command, Send) else found

@@ -1,4 +1,4 @@
-"""Errors of the client layer; the tree is drawn in the package docstring."""
+"""Errors of the client layer; the package docstring shows their tree."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from smpchat.transport.base import TransportError
 
 
 class NoResponse(TransportError):
-    """A command has no usable answer. The relay may have executed it, so repeat it only if that does no harm."""
+    """There is no usable answer to a command. The relay may have executed it, so repeat it only if that does no
+    harm."""
 
 
 class ResponseTimeout(NoResponse):
-    """No answer in time. The session continues; a message in a late answer is passed on as an event."""
+    """There was no answer in time. The session continues, and a message in a late answer is passed on as an event."""
 
 
 class SessionClosed(NoResponse):
@@ -18,5 +19,5 @@ class SessionClosed(NoResponse):
 
 
 class UnexpectedResponse(NoResponse):
-    """The answer is for another queue, or its form is unknown: the relay is faulty. The state at the relay is
+    """The answer is for another queue, or in an unknown form: the relay is faulty. Whether it executed the command is
     unknown."""

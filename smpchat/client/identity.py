@@ -1,4 +1,4 @@
-"""Whether a relay is the one that its address names, in the protocol layer's errors."""
+"""Checks that a relay is the one in its address, and raises errors of the protocol layer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from smpchat.transport.base import CertificateNotCurrent, ChainRefused
 
 
 def check_identity(chain: Sequence[bytes], key_hash: bytes, now: datetime) -> None:
-    """Check the certificates that a relay shows (see `verify_chain`).
+    """Check the certificates that a relay sent (see `verify_chain`).
 
     Raises:
-        CertificateTimeError: They belong to the relay, but are not valid at this time.
-        IdentityError: They belong to another relay, or are invalid.
+        CertificateTimeError: The certificates belong to the relay, but are not valid at this time.
+        IdentityError: The certificates belong to another relay, or are invalid.
     """
     from smpchat.transport.chain import verify_chain
 

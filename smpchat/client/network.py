@@ -24,8 +24,8 @@ class Network:
 
     Args:
         entropy: Source of the random values that keep this client's streams separate at the proxy.
-        route: How to reach a relay; asked at each connection.
-        proxy: The SOCKS proxy for all relays except local ones, if any; asked at each connection.
+        route: Called for each connection; says how to reach the relay.
+        proxy: Called for each connection; gives the SOCKS proxy for all relays except local ones, if any.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class Network:
         *,
         timeout: float,  # noqa: ASYNC109 - shared out among transports, hosts and ``greet``
     ) -> T:
-        """Connect to ``server``, and return what ``greet`` makes of the connection.
+        """Connect to ``server``, and return the result of ``greet``.
 
         Args:
             server: Its hosts are tried in order.
-            greet: Exchanges the hellos; owns the connection, also when it fails.
-            timeout: Seconds for all of it.
+            greet: Exchanges the hellos. It must close the connection if it fails.
+            timeout: Seconds for everything together.
         Raises:
-            ConnectFailed: ``cannot reach relay HOST:PORT: …``, in any way.
-            Exception: The errors of ``greet``; another transport is tried only after `ConnectFailed`.
+            ConnectFailed: ``cannot reach relay HOST:PORT: …``, after every transport was tried.
+            Exception: Any error of ``greet``. Only after `ConnectFailed` is another transport tried.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -63,14 +63,15 @@ class Network:
         failures: list[ConnectFailed] = []
         for index, transport in enumerate(transports):
             now = loop.time()
-            # An even share of what is left: a port that swallows everything must leave time for the other transport.
+            # Each transport gets an equal share of the time left: a port that never answers must leave time for the
+            # next.
             share = max(0.0, deadline - now) / (len(transports) - index)
             try:
                 result = await self._attempt(server, route, transport, greet, share)
             except ConnectFailed as error:
                 failures.append(error)
             else:
-                # Remembered only when the hellos were exchanged: a web server's port opens, and TLS too.
+                # Only after the hellos: a port that accepts TLS may still be a web server's.
                 self._worked[server] = transport
                 return result
         if len(failures) == 1:
@@ -86,7 +87,7 @@ class Network:
     def _transports(self, server: SMPServer, route: Route) -> list[Transport]:
         if route.transport is not Transport.AUTO:
             return [route.transport]
-        # TLS may have been shut off by the network of a moment ago only, so it stays a second choice.
+        # Perhaps only the network that we were in a moment ago blocked TLS, so TLS stays the second choice.
         if self._worked.get(server) is Transport.WEBSOCKET:
             return [Transport.WEBSOCKET, Transport.TLS]
         return [Transport.TLS, Transport.WEBSOCKET]
@@ -109,10 +110,10 @@ class Network:
 
     async def _open(self, server: SMPServer, route: Route, transport: Transport, seconds: float) -> BlockConnection:
         dialer = self._dialer(server, route)
-        hosts = server.hosts[:MAX_HOSTS]  # profiles of earlier versions may hold more
+        hosts = server.hosts[:MAX_HOSTS]  # profiles of earlier versions may contain more
         if transport is Transport.TLS:
             return await tls.connect(hosts, server.port_number, timeout=seconds, dialer=dialer)
-        from smpchat.transport import websocket  # costs 60 ms: only who uses it pays for it
+        from smpchat.transport import websocket  # takes 60 ms, so only when it is used
 
         return await websocket.connect(hosts, route.ws_port, timeout=seconds, dialer=dialer)
 
@@ -130,6 +131,6 @@ def dialer_to(server: Server, route: Route, proxy: Callable[[], SocksProxy | Non
     found = None if route.local else proxy()
     if found is None:
         return DIRECT if route.fence is None else DirectDialer(route.fence)
-    # one circuit for each relay, which neither other profiles nor later runs share
+    # Tor uses one circuit for each user name: so each relay has its own, and other profiles and later runs have others.
     user = hashlib.sha256(isolation + server.key_hash).hexdigest()[:32]
     return SocksDialer(found, user, "smpchat", route.fence)

@@ -1,4 +1,4 @@
-"""One session for each relay: it is opened when needed, and restored after a loss if it is still needed."""
+"""Keeps one session per relay: opens it when needed, and opens a new one when it is lost and still needed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from smpchat.protocol.errors import IdentityError, ProtocolError, VersionError
 from smpchat.transport.base import ConnectFailed, TransportError
 
 STABLE_AFTER = 60.0
-"""Seconds after which a session counts as stable; after its loss, delays start again with the shortest one."""
+"""A session that lasted this many seconds was stable: when it is lost, delays start again with the shortest."""
 
 Connect = Callable[[SMPServer], Awaitable[ServerSession]]
 OnUp = Callable[[SMPServer, ServerSession], None]
 OnDown = Callable[[SMPServer, Exception, float], None]
-"""Called with the relay, what went wrong, and the time of the next attempt by the pool's clock."""
+"""Called with the relay, the error, and the time of the next attempt by the pool's clock."""
 
 OnFault = Callable[[str, Exception], None]
 
@@ -44,12 +44,12 @@ class SessionPool:
     """The sessions of one client. Needs a running loop.
 
     Args:
-        connect: Opens a session; raises `TransportError` or `ProtocolError`, and has a time limit of its own.
+        connect: Opens a session, with its own time limit. Raises `TransportError` or `ProtocolError`.
         entropy: For the jitter of delays.
         clock: The loop's clock, unless a test has its own.
-        on_event, may_read: Given to each session instead of the functions it came with.
-        on_up: Called each time a watched relay has a new session, before it can be used otherwise: subscribe there.
-        on_down: Called each time a watched relay's session is lost or an attempt fails.
+        on_event, may_read: Replace these functions of each new session.
+        on_up: Called with each new session of a watched relay, before anyone else can use it: the place to subscribe.
+        on_down: Called each time the session of a watched relay is lost, or an attempt to open one fails.
         on_fault: Called with a description and the exception if ``connect``, ``on_up`` or ``on_down`` fails with an
             unexpected error; the pool continues. By default the loop's exception handler gets it.
     """
@@ -83,34 +83,35 @@ class SessionPool:
         return relay.live() if relay is not None else None
 
     async def get(self, server: SMPServer, *, timeout: float) -> ServerSession:  # noqa: ASYNC109 - on our clock
-        """The session with ``server``, opened if there is none. Callers at the same time share one attempt.
+        """The session with ``server``; opens it if there is none. Callers at the same time share one attempt.
 
         Args:
             server: The relay.
-            timeout: Seconds this caller waits; others may wait longer for the same attempt.
+            timeout: Seconds that this caller waits; others may wait longer for the same attempt.
         Raises:
             TransportError: The relay cannot be reached now. A watched relay is tried again automatically.
-            ProtocolError: The handshake failed: the relay is another one than expected, or speaks no common version.
+            ProtocolError: The handshake failed: the relay is not the one in its address, or has no version in common
+                with us.
             SessionClosed: The pool is closed.
         """
         return await self._join(server, self._relay(server), timeout)
 
     def watch(self, server: SMPServer) -> None:
-        """Keep a session with ``server`` from now on. A session that exists already is announced to ``on_up`` too."""
+        """Keep a session with ``server`` from now on. Calls ``on_up`` for a session that exists already, too."""
         relay = self._relay(server)
         if relay.keeper is None:
             relay.announced = None
             relay.keeper = asyncio.get_running_loop().create_task(self._keep(server, relay))
 
     def unwatch(self, server: SMPServer) -> None:
-        """Do not restore the session with ``server`` any more when it ends."""
+        """When the session with ``server`` ends, do not open a new one."""
         relay = self._relays.get(server)
         if relay is not None and relay.keeper is not None:
             relay.keeper.cancel()
             relay.keeper = None
 
     async def release(self, server: SMPServer) -> None:
-        """End the session with ``server``, unless it is watched, or a caller waits for it."""
+        """End the session with ``server``, unless the relay is watched or a caller waits for the session."""
         relay = self._relays.get(server)
         if relay is None or relay.keeper is not None or relay.connecting is not None:
             return
@@ -119,7 +120,7 @@ class SessionPool:
             await relay.session.close()
 
     def retry_now(self) -> None:
-        """Try every watched relay that waits for its next attempt, and count its delays from the start again."""
+        """Now try every watched relay that waits for its next attempt, and start again with the shortest delay."""
         for relay in self._relays.values():
             relay.attempt = 0
             relay.wake.set()
@@ -142,7 +143,7 @@ class SessionPool:
         return self._relays.setdefault(server, _Relay())
 
     async def _join(self, server: SMPServer, relay: _Relay, patience: float | None) -> ServerSession:
-        """Wait for the current attempt, or for a new one; when the last caller stops waiting, it is cancelled."""
+        """Wait for the current attempt to connect, or start one. It is cancelled when the last caller stops waiting."""
         if (session := relay.live()) is not None:
             return session
         if relay.connecting is None:
@@ -152,14 +153,14 @@ class SessionPool:
         relay.waiters += 1
         try:
             if patience is None:
-                # Not `await attempt`: to cancel one caller would then cancel the attempt that the others wait for.
+                # Not `await attempt`: cancelling one caller would then cancel the attempt that the others wait for.
                 await asyncio.wait([attempt])
             elif not await wait_until(attempt, self._clock, self._clock.now() + patience):
                 raise ConnectFailed(f"cannot reach relay {server.authority}: no answer within {patience:g} s")
         finally:
             relay.waiters -= 1
             if relay.waiters == 0 and not attempt.done():
-                relay.connecting = None  # whoever comes next must not join an attempt that is being cancelled
+                relay.connecting = None  # the next caller must not wait for an attempt that is being cancelled
                 attempt.cancel()
         if attempt.cancelled():
             raise SessionClosed("the client is closed")
@@ -172,7 +173,7 @@ class SessionPool:
             if relay.connecting is asyncio.current_task():
                 relay.connecting = None
         if self._on_event is not None:
-            # Before anybody can post: the first answer may be a message.
+            # Set before anyone can post a command: the answer to the first may contain a message, which is an event.
             session.on_event = self._on_event
         if self._may_read is not None:
             session.may_read = self._may_read
@@ -186,13 +187,12 @@ class SessionPool:
         relay.attempt = 0
         while True:
             error = await self._until_down(server, relay)
-            # What will not pass by itself (another fingerprint, no common version) is tried at the longest delay from
-            # the start: somebody has to change something first.
+            # Errors that someone must fix first (a wrong fingerprint, no common version) get the longest delay at once.
             attempt = relay.attempt if _may_pass(error) else len(RECONNECT_DELAYS)
             delay = reconnect_delay(attempt, self._entropy)
             relay.attempt += 1
             retry_at = self._clock.now() + delay
-            # Before `on_down`: who is told may call `retry_now` at once, and that must not be lost.
+            # Cleared before `on_down`, because `on_down` may call `retry_now`, whose effect must not be lost.
             relay.wake.clear()
             if self._on_down is not None:
                 self._tell("on_down", self._on_down, server, error, retry_at)
@@ -203,18 +203,19 @@ class SessionPool:
                 woken.cancel()
 
     async def _until_down(self, server: SMPServer, relay: _Relay) -> Exception:
-        """Have a session until it is lost. Returns what ended it or prevented it."""
+        """Open a session and wait until it is lost. Returns the error that ended or prevented it."""
         try:
             session = await self._join(server, relay, None)
         except (TransportError, ProtocolError) as error:
             return error
-        except Exception as error:  # a fault of ours must not cost this relay its keeper
+        except Exception as error:  # after a bug of ours, this relay must still be tried again
             self._on_fault("connecting to a relay failed", error)
             return error
         self._announce(server, relay, session)
         since = self._clock.now()
         await session.closed.wait()
-        # Not at each session: a relay that accepts and drops at once would be dialled several times a second for ever.
+        # Not after each session: we would dial a relay that drops every session at once several times a second,
+        # forever.
         if self._clock.now() - since >= STABLE_AFTER:
             relay.attempt = 0
         return session.close_reason or SessionClosed("the session ended")
@@ -228,14 +229,14 @@ class SessionPool:
     def _tell(self, name: str, call: Callable[..., None], *arguments: Any) -> None:
         try:
             call(*arguments)
-        except Exception as error:  # a fault above must not cost anybody their sessions
+        except Exception as error:  # a bug in the caller's function must not end sessions
             self._on_fault(f"{name} of a session pool failed", error)
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the next attempt may succeed although nothing was changed.
+    """Whether the next attempt may succeed although nobody changes anything.
 
-    A damaged hello, or a bug of ours, may happen only once; two minutes of silence because of it would be worse.
+    True for a damaged hello and for a bug of ours, which may happen only once: waiting two minutes would be worse.
     """
     if isinstance(error, TransportError):
         return error.temporary
@@ -247,6 +248,6 @@ def _report(message: str, error: Exception) -> None:
 
 
 def _retrieve(attempt: asyncio.Task[ServerSession]) -> None:
-    """Prevent asyncio from reporting a failure for which no caller waits any more."""
+    """Keep asyncio from reporting the failure of an attempt that no caller waits for any more."""
     if not attempt.cancelled():
         attempt.exception()

@@ -1,8 +1,8 @@
-"""Private routing, the client's side (smp-wire 5.6): seals commands for a relay, so that a proxy can pass them on
+"""The client's side of private routing (smp-wire 5.6): encrypts commands for a relay, so that a proxy can pass them on
 without reading them.
 
-The relay sees the proxy's address instead of the client's; the proxy sees which relay is used, but neither the queue
-nor the message. No I/O here: `smpchat.client.routed_session` moves what this module makes.
+The relay sees the proxy's network address instead of the client's. The proxy sees which relay is used, but neither the
+queue nor the message. This module does no I/O: `smpchat.client.routed_session` sends what it makes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _FORWARDABLE = (Send, SKey, LKey, LGet)
 
 
 class PrivateRoutingFailed(TransportError):
-    """The proxy did not pass a command on, or there is none. Nothing reached the relay unless the answer was lost.
+    """The proxy did not forward a command, or there is no proxy. The relay got the command only if its answer was lost.
 
-    smpchat does not connect directly instead, because this would show the relay the address that should be hidden.
+    smpchat does not then connect directly, because this would show the relay the user's network address.
 
     Attributes:
-        code: What the proxy answered; None if it was not asked.
+        code: The error that the proxy answered; None if it was not asked.
     """
 
     def __init__(self, message: str, code: ErrorCode | None = None, *, temporary: bool = True) -> None:
@@ -45,10 +45,10 @@ class PrivateRoutingFailed(TransportError):
 
 
 class Destination(Record):
-    """A relay's session with a proxy, as far as the client needs to know about it.
+    """What the client needs to know about a proxy's session with a relay.
 
     Attributes:
-        session_id: Names the session to the proxy, and is part of what queue keys sign.
+        session_id: Identifies the session for the proxy; signatures of commands include it.
         version: SMP version of the forwarded transmissions.
         key: The relay's session key.
     """
@@ -59,12 +59,12 @@ class Destination(Record):
 
 
 class Forwarding(Record):
-    """A command that is on its way through a proxy.
+    """A command that is sent through a proxy.
 
     Attributes:
-        request: PFWD, for the proxy.
-        entity_id: What the relay's answer must name.
-        secret: Seals command and answer, 32 bytes.
+        request: The PFWD command for the proxy.
+        entity_id: The entity that the relay's answer must name.
+        secret: Encrypts the command and its answer; 32 bytes.
     """
 
     request: Request
@@ -74,14 +74,14 @@ class Forwarding(Record):
 
 
 def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
-    """The relay with fingerprint ``key_hash``, checked as if this were its own hello.
+    """Check a proxy's PKEY as if it were the hello of the relay with fingerprint ``key_hash``.
 
     Raises:
-        IdentityError: The proxy showed another relay, or invalid certificates.
+        IdentityError: The certificates are invalid, or those of another relay.
         VersionError: Proxy, relay and client have no version in common.
     """
-    # The proxy could show any relay. What is sealed with this key is safe from it only because the key is signed by the
-    # one that the address names (smp-wire 5.6, step 1).
+    # The proxy could send a key of its own. Commands encrypted with this key are safe from it only because the relay in
+    # the address has signed the key (smp-wire 5.6, step 1).
     key = verify_session_key(pkey.chain, pkey.signed_key, key_hash)
     check_identity(pkey.chain, key_hash, now)
     version = PROXIED_VERSIONS.agree(pkey.versions)
@@ -93,16 +93,16 @@ def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
 
 
 def may_forward(request: Request) -> bool:
-    """Whether proxies forward this command; they do so only for what senders need."""
+    """Whether proxies forward this command: they forward only the commands that senders need."""
     return isinstance(request.command, _FORWARDABLE)
 
 
 def forward(request: Request, destination: Destination, entropy: Entropy) -> Forwarding:
-    """``request`` for ``destination``, wrapped into a request for the proxy.
+    """Encrypt ``request`` for ``destination``, and wrap it into a request for the proxy.
 
     Raises:
         LocalProtocolError: Proxies do not forward this command.
-        EncodeError: It cannot be written at this version, or is too long.
+        EncodeError: The command does not exist in this version, or is too long.
     """
     if not may_forward(request):
         raise LocalProtocolError(f"{type(request.command).__name__.upper()} cannot be sent through a proxy")
@@ -116,8 +116,8 @@ def forward(request: Request, destination: Destination, entropy: Entropy) -> For
         encrypts=False,
     )
     _, [content] = encode_requests([replace(request, corr_id=corr_id)], inner, entropy, batch=False)
-    # A new key for each command: with one for the session the relay could tell which commands come from one client,
-    # which is what the proxy is there to hide.
+    # Each command gets a new key. With one key per session, the relay could tell which commands come from one client,
+    # and the proxy is there to hide that.
     ephemeral = X25519PrivateKey.generate(entropy)
     secret = ephemeral.exchange(destination.key)
     try:
@@ -129,10 +129,10 @@ def forward(request: Request, destination: Destination, entropy: Entropy) -> For
 
 
 def open_pres(answer: PRes, forwarding: Forwarding, destination: Destination) -> BrokerMessage:
-    """The relay's answer; ERR is returned like any other.
+    """The relay's answer inside PRES; an ERR is returned like any other answer.
 
     Raises:
-        UnexpectedResponse: It cannot be decrypted, or answers another command.
+        UnexpectedResponse: The answer cannot be decrypted, or answers another command.
     """
     try:
         content = open_answer(forwarding.secret, forwarding.corr_id, answer.body)
@@ -141,7 +141,7 @@ def open_pres(answer: PRes, forwarding: Forwarding, destination: Destination) ->
         message = decode_broker(inner.body, destination.version)
     except (CryptoError, DecodeError) as error:
         raise UnexpectedResponse(f"the relay's answer through the proxy cannot be read: {error}") from error
-    # A relay that could not read a transmission cannot say which queue it was about (smp-wire 4.3).
+    # An ERR may have an empty entity id: the relay could not read which queue the command was for (smp-wire 4.3).
     unnamed = isinstance(message, Err) and not inner.entity_id
     if len(transmissions) != 1 or inner.corr_id != forwarding.corr_id:
         raise UnexpectedResponse("the relay's answer through the proxy is for another command")
@@ -151,7 +151,7 @@ def open_pres(answer: PRes, forwarding: Forwarding, destination: Destination) ->
 
 
 def proxy_error(code: ErrorCode, proxy: str, relay: str) -> PrivateRoutingFailed:
-    """The meaning of the proxy's ERR, in words with the names of both relays."""
+    """Turn the proxy's ERR into a sentence with the names of both relays."""
     match code.words:
         case ("PROXY", "BASIC_AUTH"):
             text, temporary = f"{proxy} does not forward for you: it needs a password, or forwarding is off", False

@@ -1,4 +1,4 @@
-"""Tests whether a relay works: sends one message through one queue, step by step, with the time of each step."""
+"""Tests whether a relay works: sends one message through one queue, and times each step."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ from smpchat.protocol.version import SMP_CLIENT_VERSIONS, SND_AUTH_KEY, VersionR
 from smpchat.transport.base import BlockConnection, TransportError
 
 PUSH_PATIENCE = 3.0
-"""Seconds after which SUB asks for a message that was not pushed: the reference relay sometimes forgets to (smp-wire
-7.3)."""
-_BODY_SIZE = 16043  # of every message between people, smp-wire 4.6
+"""If the relay does not push the message within this many seconds, SUB asks for it: the reference relay sometimes
+forgets to push (smp-wire 7.3)."""
+_BODY_SIZE = 16043  # the size of every message between people, smp-wire 4.6
 
 
 class Check(Record):
-    """One step, done or failed.
+    """The result of one step.
 
     Attributes:
         name: ``connect``, ``hello``, or the command.
-        detail: What was found, or what went wrong, in lower-case words.
+        detail: What the step found, or what went wrong, in lower case.
         seconds: How long it took.
-        trouble: The kind of trouble that a failure means; None if the step succeeded, or if the relay is not the cause.
+        trouble: The cause of a failure; None if the step succeeded, or if the relay is not the cause.
     """
 
     name: str
@@ -79,14 +79,14 @@ async def probe(
     versions: VersionRange = SMP_CLIENT_VERSIONS,
     now: Callable[[], datetime] = _today,
 ) -> bool:
-    """Walk through the life of a queue: connect, hello, NEW, SKEY (KEY below version 9), SEND, MSG, ACK, DEL.
+    """Test a relay with one queue: connect, hello, NEW, SKEY (KEY below version 9), SEND, MSG, ACK, DEL.
 
     Args:
-        address: With the password for new queues, if the relay wants one.
-        report: Called after each step; the first that fails is the last. Even then, the queue is deleted if it was
-            made.
-        timeout: Seconds for connecting, and again for each answer.
-        versions: SMP versions to agree on one of.
+        address: Contains the password for new queues, if the relay wants one.
+        report: Called after each step. The test stops at the first step that fails; even then, a queue that was created
+            is deleted.
+        timeout: Seconds for connecting, and the same again for each answer.
+        versions: The SMP versions that we offer.
         now: Calendar time, for the dates of certificates.
     Returns:
         Whether every step succeeded.
@@ -131,7 +131,8 @@ async def probe(
 
 
 class Stopwatch:
-    """Times steps. ``connect`` and ``hello`` may be tried in several ways; the last try counts."""
+    """Times the steps. If ``connect`` and ``hello`` are tried several times, with different transports, the last try
+    counts."""
 
     def __init__(self, report: Callable[[Check], None]) -> None:
         self._report = report
@@ -156,7 +157,7 @@ class Stopwatch:
 
 
 class _Walk:
-    """One queue of which this is both recipient and sender."""
+    """One queue; this program is both its recipient and its sender."""
 
     def __init__(
         self,
@@ -189,7 +190,7 @@ class _Walk:
         ]
 
     async def tidy(self) -> None:
-        """Leave no queue behind, if the relay lets us."""
+        """Try to delete the queue if it still exists."""
         if self._queue is not None:
             with contextlib.suppress(TransportError, ProtocolError):
                 await self._delete()
@@ -221,8 +222,7 @@ class _Walk:
         return f"a message of {len(self._body)} bytes was taken"
 
     async def _receive(self) -> str:
-        # A push that was missed is no fault of the relay's that people should hear of:
-        # agents ask again as well (handshake.md 5).
+        # Do not report a missed push as a fault: agents ask again with SUB as well (handshake.md 5).
         message = await self._pushed(min(PUSH_PATIENCE, self._timeout))
         pushed = message is not None
         if message is None:

@@ -1,4 +1,4 @@
-"""Outgoing commands: they are authorised, encoded, and distributed over blocks."""
+"""Authorises and encodes outgoing commands, and distributes them over blocks."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from smpchat.protocol.session import SMPSession
 from smpchat.protocol.transmission import Transmission, authorise, encode_transmission, signed_bytes
 
 CORR_ID_SIZE = 24
-"""Size of a correlation id in bytes. It is also the nonce of authenticators and of the relay's answer (smp-wire
-4.3)."""
+"""Size of a correlation id in bytes. The id is also the nonce of authenticators, and of the encryption of the relay's
+answer (smp-wire 4.3)."""
 
 
 class Request(Record):
     """One command for a relay.
 
     Attributes:
-        command: What to do.
+        command: The command itself.
         entity_id: The queue or link that the command concerns; empty if there is none.
-        key: Authorises it; None for commands without authorisation.
-        corr_id: 24 bytes never used before; drawn at random if None. To be given for NEW with link data only,
-            whose sender id is derived from it.
+        key: Authorises the command; None for commands without authorisation.
+        corr_id: 24 bytes never used before; random if None. Set only for NEW with link data, whose sender id is derived
+            from it.
     """
 
     command: Command
@@ -38,7 +38,8 @@ class Request(Record):
 
 
 class Encoded(Record):
-    """A request ready to be sent: its correlation id, the entity its answer must name, and its block's content."""
+    """A request ready to be sent: its correlation id, the entity that its answer must name, and the content of its
+    block."""
 
     corr_id: bytes
     entity_id: bytes
@@ -48,19 +49,19 @@ class Encoded(Record):
 def encode_requests(
     requests: Sequence[Request], smp: SMPSession, entropy: Entropy, *, batch: bool
 ) -> tuple[list[Encoded], list[bytes]]:
-    """Block contents for ``requests``, and which of them holds which request.
+    """Encode ``requests``. Returns the encoded requests, and the contents of the blocks that contain them.
 
-    A block of its own for every request, unless ``batch``: the reference executes the commands of one block from the
-    last to the first (smp-wire 7.3), so that only commands whose order does not matter may share one.
+    Unless ``batch``, every request gets a block of its own. The reference executes the commands of one block from the
+    last to the first (smp-wire 7.3), so only commands whose order does not matter may share a block.
 
     Args:
         requests: In the order in which they must be executed.
-        smp: Has the version, the session id and the keys.
+        smp: Contains the version, the session id and the keys.
         entropy: For correlation ids.
         batch: Put as many as fit into each block. Only for different queues, and never for SEND.
     Raises:
-        LocalProtocolError: ``batch`` with SEND or with two commands for one queue; a correlation id of a wrong size;
-            an X25519 key in a session without one.
+        LocalProtocolError: ``batch`` with SEND or with two commands for one queue; a correlation id of the wrong size;
+            an X25519 key although the session has none of the relay's.
         EncodeError: A command does not exist in this session's version, or does not fit into a block.
     """
     if batch:
@@ -75,8 +76,8 @@ def encode_requests(
         body = encode_command(request.command, smp.version, keyed_new=smp.keyed_new)
         auth = b""
         if request.key is not None:
-            # The session's id and the correlation id are in it: a repeat in another session needs a new authorisation,
-            # though its body is the same (handshake.md 5).
+            # The signed bytes include the session id and the correlation id. So repeating a command in another session
+            # needs a new authorisation, although its body stays the same (handshake.md 5).
             signed = signed_bytes(smp.session_id, corr_id, request.entity_id, body)
             auth = authorise(request.key, signed, corr_id, smp.peer_session_key)
         transmission = Transmission(corr_id, request.entity_id, body, auth)

@@ -1,4 +1,4 @@
-"""A session with another person's relay through one of the user's own as proxy, and the choice of that proxy."""
+"""Sessions with other people's relays, through one of the user's own relays as proxy; and the choice of that proxy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from smpchat.protocol.version import SENDING_PROXY
 from smpchat.transport.base import TransportError
 
 FORWARD_TIMEOUT = 30.0
-"""Seconds to wait for an answer through two relays, one of which may first have to connect to the other."""
+"""Seconds to wait for an answer through two relays: the proxy may first have to connect to the other relay."""
 _BROKER = ("PROXY", "BROKER")
 _NO_SESSION = ErrorCode.proxy("NO_SESSION")
 
@@ -44,7 +44,7 @@ def _today() -> datetime:
 class _Waiting(Record):
     request: Request
     prepared: Forwarding
-    destination: Destination  # that it was prepared for
+    destination: Destination  # the session that `prepared` was encrypted for
     timeout: float
     response: Response = field(default_factory=new_response)
 
@@ -57,14 +57,14 @@ async def open_routed(
     entropy: Entropy,
     now: Callable[[], datetime] = _today,
 ) -> RoutedSession:
-    """A session with ``server`` through ``proxy``, which the caller must close.
+    """Open a session with ``server`` through ``proxy``. The caller must close it.
 
     Args:
         password: The password that the proxy needs, if any.
         now: Calendar time, for the dates of certificates.
     Raises:
         PrivateRoutingFailed: The proxy refuses, or cannot reach the relay.
-        HandshakeError: The proxy shows another relay than ``server``, or there is no common version.
+        HandshakeError: The proxy gave the key of another relay than ``server``, or there is no common version.
         NoResponse: The proxy does not answer.
     """
     session = RoutedSession(server, proxy, password, entropy, now)
@@ -75,10 +75,10 @@ async def open_routed(
 class RoutedSession:
     """A `ServerSession` whose commands are forwarded by a proxy; made by `open_routed`.
 
-    Commands for one queue are sent one by one, each after the previous one was answered, because a proxy works on
-    several at the same time, and their order would be random (smp-wire 7.3). Commands for other queues do not wait for
-    them. Only commands that senders need can be forwarded. Any other command ends the session, because then the relay
-    has become one of the user's own, to which smpchat must connect directly.
+    A proxy works on several commands at the same time, in random order (smp-wire 7.3). So each queue has a lane: a line
+    of commands, each of which is sent after the previous one was answered. Lanes do not wait for each other. Only
+    commands that senders need can be forwarded. Any other command ends the session: it means that the relay has become
+    one of the user's own, to which smpchat must connect directly.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class RoutedSession:
         now: Callable[[], datetime],
     ) -> None:
         self.server = server
-        self.on_event: OnEvent = lambda *_: None  # nothing comes through a proxy unasked
+        self.on_event: OnEvent = lambda *_: None  # through a proxy, only answers arrive
         self.may_read: MayRead = at_once
         self.closed = asyncio.Event()
         self._proxy = proxy
@@ -104,7 +104,7 @@ class RoutedSession:
         self._reason: SessionClosed | None = None
 
     async def start(self) -> None:
-        """Let the proxy open its session with the relay. Raises what `open_routed` does."""
+        """Let the proxy open its session with the relay. Raises the errors of `open_routed`."""
         await self._agree(None)
         self._spawn(self._watch_proxy())
 
@@ -115,7 +115,7 @@ class RoutedSession:
 
     @property
     def keyed_new(self) -> bool:
-        """See `ServerSession.keyed_new`; there is no NEW here."""
+        """See `ServerSession.keyed_new`; proxies do not forward NEW."""
         return False
 
     @property
@@ -124,8 +124,7 @@ class RoutedSession:
         return self._reason
 
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
-        """See `ServerSession.post`. After a command without an answer, the following ones for the same queue fail
-        too."""
+        """See `ServerSession.post`. If a command gets no answer, those that wait behind it in its lane fail too."""
         if self._reason is None and not all(may_forward(request) for request in requests):
             self._end("the relay is to be connected to directly now", None)
         if self._reason is not None:
@@ -163,7 +162,7 @@ class RoutedSession:
     # -- the proxy ----------------------------------------------------------------------------------------------------
 
     async def _agree(self, stale: Destination | None) -> None:
-        """PRXY, unless another lane has replaced the ``stale`` session already."""
+        """Send PRXY to get a new session, unless another lane has already replaced the ``stale`` one."""
         async with self._asking:
             if self._destination is not stale:
                 return
@@ -189,17 +188,17 @@ class RoutedSession:
         except SMPError as error:
             if error.code != _NO_SESSION:
                 raise proxy_error(error.code, *self._names) from error
-        await self._agree(destination)  # the proxy forgot its session: nothing was passed on
+        await self._agree(destination)  # the proxy forgot its session with the relay, and did not forward the command
         try:
             return await self._forward_once(waiting)
         except SMPError as error:
             raise proxy_error(error.code, *self._names) from error
 
     async def _forward_once(self, waiting: _Waiting) -> BrokerMessage:
-        """The relay's answer, which may be its ERR. Raises `SMPError` for an ERR of the proxy."""
+        """Returns the relay's answer, which may be an ERR. Raises `SMPError` for an ERR of the proxy."""
         destination, forwarding = self._current, waiting.prepared
-        # The session's id and key are in what was signed and sealed, so it has to be made
-        # anew; the command's body stays the same.
+        # The signature includes the session's id, and the encryption uses its key. So for a new session the command
+        # must be signed and encrypted again; its body stays the same.
         if destination is not waiting.destination:
             forwarding = forward(waiting.request, destination, self._entropy)
         answer = await self._ask(forwarding.request, waiting.timeout)
@@ -230,7 +229,7 @@ class RoutedSession:
 
     @staticmethod
     def _abandon(lane: deque[_Waiting], error: NoResponse) -> None:
-        """The result of the first command is unknown, so the following ones must not overtake a repetition of it."""
+        """Fail all commands of a lane: the first one may be repeated, and the others must not overtake it."""
         for waiting in lane:
             fail(waiting.response, type(error)(str(error)), error)
         lane.clear()
@@ -275,8 +274,8 @@ def _settle(response: Response, answer: BrokerMessage) -> None:
 
 
 def _of_all(failures: list[Exception]) -> Exception:
-    """The error if no relay of ours forwards. If one of them is not the relay of its address, this is reported first,
-    unchanged."""
+    """The error to raise if none of our relays forwards. If one of them is not the relay in its address, this comes
+    first."""
     for error in sorted(failures, key=lambda failure: not isinstance(failure, ProtocolError)):
         if isinstance(error, ProtocolError | PrivateRoutingFailed):
             return error
@@ -285,11 +284,11 @@ def _of_all(failures: list[Exception]) -> Exception:
 
 
 class PrivateRouter:
-    """Opens sessions with other people's relays, each through one of the user's own. Needs a running loop.
+    """Opens sessions with other people's relays, each through one of the user's own relays. Needs a running loop.
 
     Args:
         connect: Opens a session with a relay of the user.
-        entropy: Chooses among them, and makes keys.
+        entropy: Chooses the proxy, and makes keys.
         now: Calendar time, for the dates of certificates.
     """
 
@@ -306,11 +305,12 @@ class PrivateRouter:
         *,
         timeout: float,  # noqa: ASYNC109 - for the session with the proxy
     ) -> RoutedSession:
-        """A session with ``server`` through one of ``own``, chosen at random; if that one cannot be used, the next.
+        """Open a session with ``server`` through a relay of ``own``, tried in random order.
 
         Raises:
-            PrivateRoutingFailed: There is no own relay, or none of them can be reached, or forwards.
-            ProtocolError: One shows another relay than ``server``, or is not the one that its address names.
+            PrivateRoutingFailed: ``own`` is empty, or none of its relays can be reached and forwards.
+            ProtocolError: A proxy gave the key of another relay than ``server``, or is not the relay in its own
+                address.
         """
         if not own:
             text = "private routing is on, but you have no relay to go through"
@@ -319,14 +319,14 @@ class PrivateRouter:
         proxies = self._in_order(own)
         for left, proxy in zip(range(len(proxies), 0, -1), proxies, strict=True):
             try:
-                # One that swallows everything must leave time for the others.
+                # The first ones get less time: a relay that never answers must leave time for the others.
                 session = await self._pool.get(proxy.server, timeout=timeout / left)
                 routed = await open_routed(
                     server, session, password=proxy.password, entropy=self._entropy, now=self._now
                 )
             except (TransportError, ProtocolError) as error:
                 if isinstance(error, PrivateRoutingFailed) and error.code and error.code.words[:2] == _BROKER:
-                    raise  # it forwards: what it cannot reach is the stranger's relay, and the others are no nearer
+                    raise  # this proxy works; it is ``server`` that cannot be reached, and other proxies would not help
                 self._failed.add(proxy.server)
                 failures.append(error)
             else:
@@ -335,8 +335,8 @@ class PrivateRouter:
         raise _of_all(failures)
 
     def _in_order(self, own: Sequence[SMPServerAddress]) -> list[SMPServerAddress]:
-        # At random and not the first: one proxy for everybody's commands would see
-        # which strangers' relays belong together. What failed a moment ago is not tried first again.
+        # In random order: if we always used one proxy, it would see all the relays that our contacts use. Relays that
+        # failed a moment ago come last.
         drawn = [(entry.server in self._failed, self._entropy.random(8), entry) for entry in own]
         return [entry for _, _, entry in sorted(drawn, key=lambda draw: draw[:2])]
 

@@ -1,4 +1,4 @@
-"""How a relay is reached, as data: which transport, which port, and whether it is on this computer."""
+"""How to reach a relay: which transport, which port, and whether it is on this computer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from smpchat.encoding.record import Record
 from smpchat.transport.scope import Fence
 
 DEFAULT_WS_PORT = 443
-"""The WebSocket port of a relay whose entry does not name one: the port that restrictive networks let through.
-Addresses contain only the port for TLS."""
+"""The default port for WebSocket; restrictive networks let it through. A relay's address contains only the port for
+TLS."""
 
 
 class Transport(StrEnum):
@@ -25,9 +25,9 @@ class Route(Record):
     """How to reach one relay.
 
     Attributes:
-        ws_port: TCP port of its WebSocket.
-        local: Whether it runs on this computer, so that no proxy is used.
-        fence: Where it may be if another person named it; None if it may be anywhere.
+        ws_port: The relay's TCP port for WebSocket.
+        local: Whether the relay runs on this computer. No proxy is used then.
+        fence: If another person named the relay: the addresses that smpchat may connect to. None allows all addresses.
     """
 
     transport: Transport = Transport.TLS

@@ -1,9 +1,9 @@
-"""One session with one relay: it assigns answers to commands, passes on events in order, and notices silence.
+"""One session with one relay: matches answers to commands, passes on events in order, and notices a silent relay.
 
-A command may be posted while others are unanswered; each gets a correlation id, and an answer counts only if it names
-the same entity too (smp-wire 4.3). A message without a correlation id is an event, with one exception: the relay
-answers a block that it cannot read with an ERR that names no command. If only one block is unanswered, the commands in
-it fail with this error. Otherwise it is not known which block was meant, and the session ends.
+A command may be posted while others are unanswered. Each command gets a correlation id, and its answer must contain the
+same correlation id and entity id (smp-wire 4.3). A message without a correlation id is an event, with one exception: a
+relay answers a block that it cannot read with an ERR without a correlation id. If only one block is unanswered, the
+commands in it fail with this error. Otherwise nobody knows which block was meant, and the session ends.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ from smpchat.transport.base import BlockConnection, TransportError
 
 _log = logging.getLogger(__name__)
 trace = logging.getLogger("smpchat.trace")
-"""The logger that gets the name of every command and answer at level DEBUG: ``> SKEY host`` sent, ``< OK host``
-received; never their content."""
+"""Logs the name of every command and answer at level DEBUG, never their content: ``> SKEY host`` was sent, ``< OK
+host`` received."""
 
 RESPONSE_TIMEOUT = 15.0
 """Seconds to wait for an answer."""
 PING_AFTER = 60.0
-"""Seconds without a block from the relay after which the client asks it for one. The reference waits ten minutes; but a
+"""After this many seconds without a block from the relay, the client sends PING. The reference waits ten minutes, but a
 laptop changes networks more often than that, and its user waits for messages."""
 MAX_SILENCES = 3
-"""The session ends after so many timeouts in a row, each of a command sent after the last one, with nothing
-received."""
+"""The session ends after this many timeouts in a row, if nothing was received in between. Commands sent before the
+previous timeout do not count."""
 MAX_UNASKED = 1_000
-"""Besides messages and answers, a relay may send so many events, errors and unexpected answers in `UNASKED_WITHIN`
-seconds."""
+"""Besides messages and answers, a relay may send at most this many events, errors and unexpected answers in
+`UNASKED_WITHIN` seconds."""
 UNASKED_WITHIN = 60.0
 _BLOCKS_PER_WRITE = 16
 _WRITES_KEPT = 1024
 
 OnEvent = Callable[["ServerSession", bytes, BrokerMessage], None]
-"""Called with the session, the entity id, and MSG, END, DELD and similar, in the order of their arrival. If it raises
-`RemoteProtocolError`, the session ends: the relay broke the protocol."""
+"""Called for each event (MSG, END, DELD and so on) in order of arrival: with the session, the entity id and the event.
+If it raises `RemoteProtocolError`, the session ends, because the relay broke the protocol."""
 MayRead = Callable[["ServerSession"], Awaitable[None]]
 """Called before each block is read; while it waits, the session reads nothing more from the relay."""
 
@@ -63,13 +63,13 @@ async def at_once(_: ServerSession) -> None:
 
 
 class ServerSession(Protocol):
-    """A session with one relay, as everything above sees it.
+    """A session with one relay: the interface for the layers above.
 
     Attributes:
         server: The relay, as its address names it.
         on_event: Called for each event; must not block. May be replaced at any time.
-        may_read: The same before each block.
-        closed: Set when the session has ended; `close_reason` then tells why.
+        may_read: Called before each block is read; see `MayRead`. May be replaced at any time.
+        closed: Set when the session has ended; `close_reason` then says why.
     """
 
     server: SMPServer
@@ -79,36 +79,35 @@ class ServerSession(Protocol):
 
     @property
     def version(self) -> int:
-        """The SMP version in which commands are written."""
+        """The SMP version that commands are encoded for."""
         ...
 
     @property
     def keyed_new(self) -> bool:
-        """Whether NEW may carry a sender key here (handshake.md 3.6)."""
+        """Whether NEW may contain a sender key in this session (handshake.md 3.6)."""
         ...
 
     @property
     def close_reason(self) -> SessionClosed | None:
-        """Why the session ended; None as long as it exists."""
+        """Why the session ended; None while it is open."""
         ...
 
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
         """Send ``requests`` without waiting for earlier answers; commands for one queue keep their order.
 
         Args:
-            requests: Each goes in a block of its own.
-            batch: Let requests share blocks instead, for SUB and others whose order does not matter: only for
-                different queues, never for SEND.
-            timeout: Seconds to wait for each answer, from when the connection took the command, in place of the
-                session's.
+            requests: Each is sent in a block of its own, unless ``batch``.
+            batch: Put several requests into one block. Only for requests whose order does not matter, such as SUB: for
+                different queues, and never SEND.
+            timeout: Seconds to wait for each answer, counted from when the connection accepted the command; the
+                session's default if None.
         Returns:
             A future of each answer, in the order of ``requests``. It raises `SMPError` for the relay's ERR, and
-            `NoResponse`, a `TransportError`, if there is no usable answer, also if the session has ended already.
-            It need not be awaited. If it is cancelled, the command was sent all the same.
+            `NoResponse`, a `TransportError`, if there is no usable answer or the session has already ended. It need not
+            be awaited. Cancelling it does not stop the command.
         Raises:
-            LocalProtocolError: The errors of `encode_requests`, or a correlation id is already in use.
-            EncodeError: A request cannot be written in this version, or does not fit into a block. In both cases
-                nothing was sent.
+            LocalProtocolError: See `encode_requests`; or a correlation id is already in use. Nothing was sent.
+            EncodeError: A request does not exist in this version, or does not fit into a block. Nothing was sent.
         """
         ...
 
@@ -122,16 +121,16 @@ class ServerSession(Protocol):
 
 
 class DirectSession:
-    """A `ServerSession` over a connection of its own; made by `smpchat.client.connect`. Needs a running loop.
+    """A `ServerSession` with its own connection to the relay; made by `smpchat.client.connect`. Needs a running loop.
 
     Args:
-        connection: Closed with the session.
+        connection: The connection; it is closed with the session.
         smp: Result of the handshake.
         server: The relay, as its address names it.
         entropy: For correlation ids.
         on_event: See `ServerSession`.
         clock: The loop's clock, unless a test has its own.
-        response_timeout: Seconds to wait for an answer, unless a call says otherwise.
+        response_timeout: Seconds to wait for an answer; each call may set another number.
         ping_after: Seconds of silence before a PING.
     """
 
@@ -159,17 +158,17 @@ class DirectSession:
         self._ping_after = ping_after
         self._reason: SessionClosed | None = None
         self._correlation = Correlation(self._clock, self._timed_out, self._due)
-        self._outgoing: list[bytes] = []  # block contents; sealed when written, in this order
+        self._outgoing: list[bytes] = []  # block contents; encrypted when they are sent, in this order
         self._blocks_posted = 0
         self._blocks_written = 0
-        self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)  # first block of each, and when it was done
+        self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)  # each write's first block, and its end
         self._received_at = self._silence_counted_at = self._clock.now()
         self._silences = 0
         self._unasked = 0
         self._unasked_since = self._received_at
         self._flusher: asyncio.Task[None] | None = None
         self._idle_timer: Timer | None = None
-        self._pong: Response | None = None  # what the last PING is answered with
+        self._pong: Response | None = None  # future of the answer to the last PING
         self._watch_idleness()
         self._reader = asyncio.get_running_loop().create_task(self._read())
 
@@ -194,16 +193,16 @@ class DirectSession:
         return self._reason
 
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
-        """See `ServerSession.post`; all commands keep their order on the wire."""
-        # A block for each command, unless the caller knows that the order does not matter: the reference runs the
-        # commands of one block from the last to the first (smp-wire 7.3, trap 30).
+        """See `ServerSession.post`; here, all commands keep their order."""
+        # Each command gets its own block, unless the caller says that the order does not matter: the reference executes
+        # the commands of one block from the last to the first (smp-wire 7.3, trap 30).
         encoded, contents = encode_requests(requests, self._smp, self._entropy, batch=batch)
         corr_ids = {one.corr_id for one in encoded}
         if len(corr_ids) != len(encoded) or any(corr_id in self._correlation for corr_id in corr_ids):
             raise LocalProtocolError("a correlation id is used twice")
         if self._reason is not None:
-            # Futures that have failed, and no exception: who posts has one place to look
-            # for an outcome, whenever the session ended.
+            # Return failed futures instead of raising: so callers find the outcome in one place, whenever the session
+            # ended.
             return [self._refused(self._reason) for _ in encoded]
         seconds = self._response_timeout if timeout is None else timeout
         text = f"{self._name} did not answer within {seconds:g} s"
@@ -238,10 +237,9 @@ class DirectSession:
     async def close(self) -> None:
         """See `ServerSession.close`."""
         self._end("this side closed it", None)
-        # `wait`, which tells nothing of how the reader ended: to await it would raise its CancelledError here, as if
-        # this caller were cancelled.
+        # Not `await self._reader`: this would raise the reader's CancelledError here, as if this caller were cancelled.
         await asyncio.wait([self._reader])
-        await self._connection.close()  # a reader that was cancelled before it ran has not
+        await self._connection.close()  # if the reader was cancelled before it ran, it did not close it
 
     @property
     def _name(self) -> str:
@@ -261,10 +259,11 @@ class DirectSession:
             while self._outgoing and self._reason is None:
                 contents = self._outgoing[:_BLOCKS_PER_WRITE]
                 del self._outgoing[:_BLOCKS_PER_WRITE]
-                # Sealed only now: the chain moves with each block, so blocks have to be sealed
-                # in the order of the wire (smp-wire 3.6).
+                # Encrypted only now: each block changes the chain key, so blocks must be encrypted in the order in
+                # which they are sent (smp-wire 3.6).
                 await self._connection.send([self._smp.seal_block(content) for content in contents])
-                # When the connection took it, as a slow line may need longer for 16 blocks than an answer may take.
+                # The time limit of an answer counts from here: a slow line may take longer to accept 16 blocks than
+                # that limit.
                 self._writes.append((self._blocks_written, self._clock.now()))
                 self._blocks_written += len(contents)
         except TransportError as error:
@@ -297,14 +296,14 @@ class DirectSession:
     async def _wait_for_room(self) -> None:
         before = self._clock.now()
         await self.may_read(self)
-        if self._clock.now() > before:  # it was not the relay that was silent
+        if self._clock.now() > before:  # waiting for `may_read` is not the relay's silence
             self._received_at = self._clock.now()
 
     def _open(self, block: bytes) -> None:
         transmissions = decode_batch(self._smp.open_block(block))
         self._received_at = self._clock.now()
         self._silences = 0
-        # One by one: that an answer and a message share a block, or do not, says nothing (smp-wire trap 39).
+        # One by one: it means nothing whether an answer and a message come in one block or in two (smp-wire trap 39).
         for data in transmissions:
             self._dispatch(decode_transmission(data, self.version, self.session_id))
             if self._reason is not None:
@@ -315,14 +314,14 @@ class DirectSession:
         try:
             message = decode_broker(transmission.body, self.version)
         except DecodeError as error:
-            # Not the session's end: newer relays have events that we do not know, such as ALLS of SMP 19 (deltas 2).
+            # The session continues: newer relays send events that we do not know, such as ALLS of SMP 19 (deltas 2).
             _log.warning("%s sent a message of unknown form: %s", self._name, error)
             message = None
         self._trace(
             "<", " ".join(("ERR", *message.error.words)) if isinstance(message, Err) else type(message).__name__
         )
-        # An event has none (smp-wire 4.3). MSG may come either way: pushed, or as the
-        # answer to SUB, GET or ACK (5.2, trap 24).
+        # An event has no correlation id (smp-wire 4.3). MSG comes in two forms: pushed as an event, or as the answer to
+        # SUB, GET or ACK (5.2, trap 24).
         pushed = isinstance(message, Msg) and not transmission.corr_id
         if not pushed and transmission.corr_id not in self._correlation and self._is_flood():
             self.end(RemoteProtocolError("it sends endless answers and events that no one asked for"))
@@ -337,7 +336,7 @@ class DirectSession:
             self._emit(transmission.entity_id, message)
 
     def _is_flood(self) -> bool:
-        """Count something that is neither a message nor an answer. Returns whether there was too much of it lately."""
+        """Count a transmission that is neither a message nor an answer. Returns whether there were too many lately."""
         now = self._clock.now()
         if now - self._unasked_since >= UNASKED_WITHIN:
             self._unasked, self._unasked_since = 0, now
@@ -349,32 +348,33 @@ class DirectSession:
             self.on_event(self, entity_id, message)
         except RemoteProtocolError as fault:
             self.end(fault)
-        except Exception as error:  # a fault above must not cost the other queues of this relay their session
+        except Exception as error:  # a bug in the caller's function must not end the session for other queues
             context = {"message": f"handling {type(message).__name__} failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
 
     def _due(self, command: Unanswered) -> float:
-        """Its time begins when the connection has accepted its block; until then, it starts again whenever another
-        block is accepted."""
+        """When a command times out: its time begins when the connection has accepted its block. Until then, it begins
+        again whenever the connection accepts another block."""
         taken = next((at for first, at in reversed(self._writes) if first <= command.block), 0.0)
         return max(command.posted_at, taken) + command.timeout
 
     def _timed_out(self, command: Unanswered) -> None:
-        """Count a silence. Commands that were sent together count as one silence, and as none if anything arrived since
-        then."""
-        # Only silence ends a session. An unanswered command alone does not: a relay that pushes messages is there.
+        """Count a silence of the relay. Commands that were posted together count once, and not at all if anything
+        arrived since."""
+        # Only silence ends a session. An unanswered command does not: a relay that still pushes messages is reachable.
         if max(self._received_at, self._silence_counted_at) <= command.posted_at:
             self._silences += 1
             self._silence_counted_at = self._clock.now()
             if self._silences >= MAX_SILENCES:
                 self._end(f"{self._name} no longer answers", None)
             elif self._pong is None or self._pong.done():
-                # At once, so that a session that hangs ends after 45 s, whenever the next command comes: with SUBs
-                # repeated 5 and 30 s later it took 90 s and more until a new session brought what waited.
+                # Send PING at once, so that a session that hangs ends after 45 s. Otherwise this depends on when the
+                # next command is posted: with SUB repeated 5 and 30 s later, it took more than 90 s until a new session
+                # brought the waiting messages.
                 self._ask()
 
     def _watch_idleness(self, _: object = None) -> None:
-        """Ask for a PONG when the relay has been silent for long, and again at once if none comes."""
+        """Send PING when the relay has been silent for a long time, and again at once if no PONG comes."""
         if self._reason is not None or (self._pong is not None and not self._pong.done()):
             return
         due = self._received_at + self._ping_after
@@ -390,7 +390,7 @@ class DirectSession:
         self._pong.add_done_callback(self._watch_idleness)
 
     def _end(self, reason: str, cause: BaseException | None) -> None:
-        """Send and receive nothing more, and give ``reason`` to all callers who wait."""
+        """Stop sending and receiving, and fail all unanswered commands with ``reason``."""
         if self._reason is not None:
             return
         text = f"the session with {self._name} ended: {reason}"

@@ -1,4 +1,5 @@
-"""Why a relay cannot be used at the moment, as a value. It alone decides what a person reads and a program gets."""
+"""Why a relay cannot be used at the moment. The texts for people and the codes for programs depend only on this
+value."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from enum import StrEnum
 
 
 class Trouble(StrEnum):
-    """What is wrong with a relay, or what it answered."""
+    """What is wrong with a relay, or the meaning of its error."""
 
     UNREACHABLE = "unreachable"
     NAME_NOT_FOUND = "name-not-found"
@@ -18,31 +19,33 @@ class Trouble(StrEnum):
     OWN_RELAY_FAILED = "own-relay-failed"
     """The relay of this computer does not start."""
     NOT_PUBLIC = "not-public"
-    """Someone else named this relay, and it is on this computer or in its network; smpchat did not connect to it."""
+    """Another person named this relay, and it is on this computer or in the local network. smpchat did not connect to
+    it."""
     PROXY = "proxy"
-    """The SOCKS proxy failed; the relay was not reached through it."""
+    """The SOCKS proxy failed, so the relay was not reached."""
     PRIVATE_ROUTING = "private-routing"
-    """Our own relay, which should forward, does not."""
+    """Our own relay should forward commands, but does not."""
     FINGERPRINT = "fingerprint"
-    """The one who answers is not the relay that the address names."""
+    """The relay that answers is not the one in the address."""
     CERTIFICATE_TIME = "certificate-time"
     VERSION = "version"
     PASSWORD = "password"
-    """NEW: AUTH. The relay needs a password, or another password, or accepts no new queues."""
+    """AUTH in answer to NEW. The relay needs a password, or another password, or accepts no new queues."""
     FULL_QUEUE = "queue-full"
-    """SEND: QUOTA. The peer has not read for a long time. Or the relay is full: SMP has no other word for that."""
+    """QUOTA in answer to SEND. The peer has not read messages for a long time. Or the relay is full: SMP uses the same
+    error for both."""
     RELAY_FULL = "relay-full"
-    """QUOTA for anything else: the relay accepts nothing new at the moment."""
+    """QUOTA in answer to other commands: the relay accepts nothing new at the moment."""
     CANNOT_STORE = "cannot-store"
-    """INTERNAL or STORE: the relay's disk is full, for example."""
+    """INTERNAL or STORE: for example, the relay's disk is full."""
     BLOCKED = "blocked"
     """The relay's operator has blocked the queue."""
     FAULTY = "faulty"
-    """It breaks the protocol."""
+    """The relay breaks the protocol."""
     GONE = "gone"
-    """FGET: AUTH. The file has expired at the relay, or its sender deleted it there."""
+    """AUTH in answer to FGET. The file has expired at the relay, or its sender deleted it."""
     NOT_UPLOADED = "not-uploaded"
-    """FGET: NO_FILE. This part of the file was registered, but its bytes never arrived at the relay."""
+    """NO_FILE in answer to FGET. This part of the file was registered, but its bytes never arrived at the relay."""
     DAMAGED = "damaged"
     """The bytes at the relay do not match the file's description."""
     CANNOT_WRITE = "cannot-write"
@@ -50,11 +53,11 @@ class Trouble(StrEnum):
     FILE_LOST = "file-lost"
     """The data to be sent is no longer on this computer, or was changed there."""
     TIME_UP = "time-up"
-    """The time limit for trying has ended."""
+    """The time limit for retries has passed."""
 
     @property
     def ends_sessions(self) -> bool:
-        """Whether nothing at all can be done at the relay. With other troubles, only the current command fails."""
+        """Whether this makes the relay unusable as a whole. With other troubles, only the current command fails."""
         return self not in _ANSWERS
 
 

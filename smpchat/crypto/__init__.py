@@ -1,11 +1,12 @@
-"""Keys, boxes, key agreement and the double ratchet. Pure: randomness comes in as an `Entropy` argument.
+"""Keys, encryption, key agreement and the double ratchet. All functions are pure: they get randomness as an argument
+(`Entropy`).
 
 Errors::
 
-    CryptoError             root of the layer; messages never contain key bytes or plaintext
+    CryptoError             base class; its messages never contain key bytes or plaintext
     ├── KeyFormatError      bytes that are not a key of a known kind
     ├── VerificationError   a signature, authenticator or tag does not verify
-    ├── WrongPassphrase     sealed with another passphrase
-    ├── PaddingError        a padded message whose length field is wrong, or a message too long to pad
+    ├── WrongPassphrase     the data was encrypted with another passphrase
+    ├── PaddingError        the length field of a padded message is wrong, or a message is too long to pad
     └── RatchetError        see `smpchat.crypto.ratchet`
 """

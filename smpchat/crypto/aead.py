@@ -1,5 +1,5 @@
-"""AES-256-GCM as used by the double ratchet: with a 16-byte IV (agent-wire 0.6), and the tag separate from the
-ciphertext.
+"""AES-256-GCM as the double ratchet uses it: with a 16-byte IV, and with the tag separate from the ciphertext
+(agent-wire 0.6).
 
 An IV that is not 12 bytes long goes through GHASH, as the GCM standard says; the library does that for us.
 """
@@ -15,16 +15,16 @@ KEY_SIZE, IV_SIZE, TAG_SIZE = 32, 16, 16
 
 
 def aead_encrypt(key: bytes, iv: bytes, associated: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
-    """Tag (16 bytes) and ciphertext (as long as the plaintext)."""
+    """Encrypt. Returns the tag (16 bytes) and the ciphertext (as long as the plaintext)."""
     sealed = _cipher(key, iv).encrypt(iv, plaintext, associated)
-    # The library's tag is the end of its output; on the wire it stands in front (agent-wire 0.6, trap 4).
+    # The library puts the tag after the ciphertext; on the wire it comes first (agent-wire 0.6, trap 4).
     return sealed[-TAG_SIZE:], sealed[:-TAG_SIZE]
 
 
 def aead_decrypt(key: bytes, iv: bytes, associated: bytes, tag: bytes, ciphertext: bytes) -> bytes:
-    """The plaintext. Raises `VerificationError` unless key, IV, associated data, tag and ciphertext belong together."""
-    # The library gets ciphertext and tag as one: with a tag of 15 bytes it would
-    # take a byte of the ciphertext for the 16th.
+    """Decrypt. Raises `VerificationError` unless key, IV, associated data, tag and ciphertext belong together."""
+    # The library takes ciphertext and tag joined. With a tag of 15 bytes, it would use a byte of the ciphertext as the
+    # 16th.
     if len(tag) != TAG_SIZE:
         raise VerificationError("the authentication tag has a wrong length")
     try:

@@ -1,4 +1,4 @@
-"""X3DH: the secret that both sides of a connection derive from the link and the confirmation.
+"""X3DH: both sides of a connection derive a shared secret from the keys in the link and in the confirmation.
 
 The *initiator* made the link, the *joiner* used it. Source: agent-wire 2.3, 2.6, 4.1 and 4.2.
 """
@@ -18,11 +18,11 @@ from smpchat.encoding.text import from_base64url, read_query, to_base64url
 
 E2E_VERSION_MIN, E2E_VERSION_MAX = 2, 3
 E2E_VERSION_KEM = 3
-"""From this version on, parameters and headers have a field for a KEM, and lengths in the ratchet take 2 bytes."""
+"""From this version on, parameters and headers have a field for a KEM, and lengths in ratchet messages have 2 bytes."""
 
 
 class E2EVersions(NamedTuple):
-    """Versions of end-to-end encryption that a link offers, both ends included."""
+    """The range of end-to-end encryption versions that a link offers; it includes both ends."""
 
     minimum: int
     maximum: int
@@ -32,7 +32,7 @@ E2E_VERSIONS = E2EVersions(E2E_VERSION_MIN, E2E_VERSION_MAX)
 
 
 class E2EParams(Record):
-    """One party's public X3DH keys at one version, as a confirmation carries them."""
+    """One party's public X3DH keys for one version, as in a confirmation."""
 
     version: int
     key1: X448PublicKey
@@ -41,7 +41,7 @@ class E2EParams(Record):
 
 
 class E2EParamsRange(Record):
-    """The initiator's public X3DH keys as a link carries them: for a range of versions."""
+    """The initiator's public X3DH keys for a range of versions, as in a link."""
 
     versions: tuple[int, int]
     key1: X448PublicKey
@@ -64,7 +64,8 @@ def _write_params(params: E2EParams) -> bytes:
 def _read_params(reader: Reader) -> E2EParams:
     version = word16.read(reader)
     key1, key2 = x448_key.read(reader), x448_key.read(reader)
-    # At version 2 the field is not there at all, not even as an empty one; in a range it always is (agent-wire 2.6).
+    # At version 2, the field for a KEM is missing, not just empty. In a range of versions, the field is always present
+    # (agent-wire 2.6).
     return E2EParams(version, key1, key2, _maybe_kem.read(reader) if version >= E2E_VERSION_KEM else None)
 
 
@@ -85,13 +86,13 @@ def _read_range(reader: Reader) -> E2EParamsRange:
 
 
 e2e_params: Codec[E2EParams] = Codec(_write_params, _read_params)
-"""A single version; the caller checks whether we support it, and raises its own error."""
+"""Parameters for a single version. The caller checks whether we support this version."""
 e2e_params_range: Codec[E2EParamsRange] = Codec(_write_range, _read_range)
-"""A range of versions; the field for the KEM is present in all of them."""
+"""Parameters for a range of versions; always with the field for a KEM."""
 
 
 def e2e_params_to_text(params: E2EParamsRange) -> str:
-    """``v=…&x3dh=…`` for the ``e2e`` parameter of a link, which escapes it once as a whole."""
+    """Write ``v=…&x3dh=…`` for the ``e2e`` parameter of a link; the writer of the link escapes it as a whole."""
     minimum, maximum = params.versions
     versions = str(minimum) if minimum == maximum else f"{minimum}-{maximum}"
     text = f"v={versions}&x3dh={key_to_text(params.key1)},{key_to_text(params.key2)}"
@@ -104,12 +105,14 @@ def e2e_params_to_text(params: E2EParamsRange) -> str:
 
 
 def e2e_params_from_text(text: str) -> E2EParamsRange:
-    """Parameters in the once-decoded ``e2e`` parameter of a link; unknown names are ignored.
+    """Read the ``e2e`` parameter of a link, after it was unescaped once. Unknown names in it are ignored.
 
     Raises:
-        DecodeError: A part is missing or malformed, or the link carries a KEM ciphertext, which only an answer may.
+        DecodeError: A part is missing or malformed, or there is a KEM ciphertext, which only an answer to a link may
+            have.
     """
-    # For the reference the link ends here (agent-wire 2.5): what it would not read, we must not.
+    # For the reference, a link ends at a blank (agent-wire 2.5). We must not accept a link that it would read
+    # differently.
     if " " in text or "\n" in text:
         raise DecodeError("e2e parameters contain a blank")
     parameters = read_query(text)
@@ -132,7 +135,7 @@ def e2e_params_from_text(text: str) -> E2EParamsRange:
 def _versions_from_text(text: str) -> E2EVersions:
     low, dash, high = text.partition("-")
     numbers = (low, high) if dash else (low, low)
-    # isascii as well: other scripts have digits, too, which int() reads and no app writes.
+    # isascii too: int() also accepts the digits of other scripts, which no app writes.
     if not all(number.isascii() and number.isdecimal() and len(number) <= 5 for number in numbers):
         raise DecodeError("e2e versions are not a number or a range of numbers")
     versions = E2EVersions(*map(int, numbers))
@@ -160,11 +163,11 @@ class X3DHKeys(Record):
         return cls(X448PrivateKey.generate(entropy), X448PrivateKey.generate(entropy))
 
     def params(self, version: int, kem: KEMParams | None = None) -> E2EParams:
-        """The public halves at one version, for a confirmation."""
+        """The public keys for one version, to be sent in a confirmation."""
         return E2EParams(version, self.key1.public(), self.key2.public(), kem)
 
     def params_range(self, versions: tuple[int, int] = E2E_VERSIONS, kem: KEMParams | None = None) -> E2EParamsRange:
-        """The public halves for a range of versions, for a link."""
+        """The public keys for a range of versions, to be put into a link."""
         return E2EParamsRange(versions, self.key1.public(), self.key2.public(), kem)
 
 
@@ -172,11 +175,11 @@ class X3DHSecret(Record):
     """The shared secrets after the agreement.
 
     Attributes:
-        associated_data: Both first public keys, raw, the joiner's first: 112 bytes. Not secret.
+        associated_data: The raw first public keys of the joiner and then the initiator: 112 bytes. Not secret.
         header_key: 32 bytes; the joiner's first sending header key.
         next_header_key: 32 bytes; the initiator's first sending header key.
         root_key: 32 bytes.
-        kem_secret: 32 bytes if a KEM key was accepted, else empty; the joiner's first root step uses it again.
+        kem_secret: 32 bytes if a KEM key was accepted, otherwise empty. The joiner's first root step uses it again.
     """
 
     associated_data: bytes
@@ -187,15 +190,15 @@ class X3DHSecret(Record):
 
 
 def agree_joiner(own: X3DHKeys, peer1: X448PublicKey, peer2: X448PublicKey, kem_secret: bytes = b"") -> X3DHSecret:
-    """The joiner's side. Raises `CryptoError` for a peer key of low order."""
-    # Which key meets which, and in this order: agent-wire 4.2. The two sides mirror each other, so the
-    # names differ and the three secrets do not.
+    """Derive the secret on the joiner's side. Raises `CryptoError` if a key of the peer has low order."""
+    # agent-wire 4.2 gives these pairs of keys and their order. On the initiator's side the roles are swapped, so both
+    # sides get the same three secrets.
     secrets = own.key2.exchange(peer1), own.key1.exchange(peer2), own.key2.exchange(peer2)
     return _derive(own.key1.public(), peer1, secrets, kem_secret)
 
 
 def agree_initiator(own: X3DHKeys, peer1: X448PublicKey, peer2: X448PublicKey, kem_secret: bytes = b"") -> X3DHSecret:
-    """The initiator's side. Raises `CryptoError` for a peer key of low order."""
+    """Derive the secret on the initiator's side. Raises `CryptoError` if a key of the peer has low order."""
     secrets = own.key1.exchange(peer2), own.key2.exchange(peer1), own.key2.exchange(peer2)
     return _derive(peer1, own.key1.public(), secrets, kem_secret)
 
@@ -203,29 +206,28 @@ def agree_initiator(own: X3DHKeys, peer1: X448PublicKey, peer2: X448PublicKey, k
 def _derive(
     joiner1: X448PublicKey, initiator1: X448PublicKey, secrets: tuple[bytes, bytes, bytes], kem_secret: bytes
 ) -> X3DHSecret:
-    from smpchat.crypto.kdf import hkdf3  # with hashlib and OpenSSL, for which commands that read do not wait
+    from smpchat.crypto.kdf import hkdf3  # imports OpenSSL, which most commands do not need
 
-    # The order of the output is the protocol's: header key, next header key, and only then the root key (agent-wire
-    # trap 1). A KEM's secret is appended to the input and not hashed with it: that is another protocol's way (trap 32).
+    # The protocol defines the order of the output: header key, next header key, root key (agent-wire trap 1). A KEM's
+    # secret is appended to the input as it is; only other protocols hash it first (trap 32).
     header_key, next_header_key, root_key = hkdf3(bytes(64), b"".join(secrets) + kem_secret, b"SimpleXX3DH")
-    # Raw keys, the joiner's first on both sides (agent-wire trap 5): everywhere else
-    # keys travel as DER, and own before other.
+    # On both sides: raw keys, the joiner's first (agent-wire trap 5). Everywhere else keys are sent as DER.
     return X3DHSecret(joiner1.raw + initiator1.raw, header_key, next_header_key, root_key, kem_secret)
 
 
 def security_code(associated_data: bytes) -> str:
-    """The security code that two people compare, to be sure that no one is between them: decimal digits in groups of
-    five.
+    """The security code that two people compare, to be sure that nobody intercepts their connection: digits in groups
+    of five.
 
-    Source: agent-wire 4.10; SHA-256 of the associated data as one big-endian number.
+    It is the SHA-256 of the associated data, read as one big-endian number. Source: agent-wire 4.10.
     """
     import hashlib
 
-    # As apps show it, where the groups may be others: people compare digits (agent-wire 4.10).
+    # Apps may group the digits differently, which does not matter: people compare the digits (agent-wire 4.10).
     return grouped_digits(int.from_bytes(hashlib.sha256(associated_data).digest(), "big"))
 
 
 def grouped_digits(number: int) -> str:
-    """Decimal digits in groups of five from the left, as people read them to each other."""
+    """Decimal digits in groups of five from the left, so that people can read them to each other."""
     digits = str(number)
     return " ".join(digits[i : i + 5] for i in range(0, len(digits), 5))

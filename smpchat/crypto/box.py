@@ -1,7 +1,7 @@
-"""The symmetric box used everywhere outside the ratchet: XSalsa20-Poly1305 with one HSalsa20 on the key first.
+"""The encryption used everywhere outside the ratchet, called a box: XSalsa20-Poly1305, after one HSalsa20 on the key.
 
-With an X25519 secret as key it equals NaCl's ``crypto_box``; with a symmetric key it is *not* libsodium's secretbox,
-because the extra HSalsa20 stays (smp-wire 4.5, agent-wire 0.4 and trap 9).
+With an X25519 secret as key, it is the same as NaCl's ``crypto_box``. With a symmetric key, it is *not* libsodium's
+secretbox, which does without the HSalsa20 on the key (smp-wire 4.5, agent-wire 0.4 and trap 9).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CONSTANTS = tuple(int.from_bytes(b"expand 32-byte k"[i : i + 4], "little") for 
 
 
 def portable_hsalsa20(key: bytes, block: bytes) -> bytes:
-    """HSalsa20 in Python, for systems where libsodium cannot be loaded: same result, about 60 times slower."""
+    """HSalsa20 in Python, for systems where libsodium cannot be loaded: the same result, about 60 times slower."""
     _check(key, block)
     k = [int.from_bytes(key[i : i + 4], "little") for i in range(0, 32, 4)]
     n = [int.from_bytes(block[i : i + 4], "little") for i in range(0, 16, 4)]
@@ -50,16 +50,17 @@ def portable_hsalsa20(key: bytes, block: bytes) -> bytes:
                 x[r] ^= _rotate(x[q] + x[p], 9)
                 x[s] ^= _rotate(x[r] + x[q], 13)
                 x[p] ^= _rotate(x[s] + x[r], 18)
-    # The diagonal and the input's place, without Salsa20's final addition: that
-    # is what makes it HSalsa20 (smp-wire 4.5).
+    # HSalsa20 returns the words on the diagonal and in the place of the input, without Salsa20's final addition
+    # (smp-wire 4.5).
     return b"".join(x[i].to_bytes(4, "little") for i in (0, 5, 10, 15, 6, 7, 8, 9))
 
 
 def libsodium(name: str) -> Any:
-    """A function of the libsodium inside PyNaCl, or None: PyNaCl's compiled module exports the library on most
-    platforms."""
+    """A function of libsodium, or None. On most platforms, PyNaCl's compiled module contains libsodium and exports its
+    functions."""
     try:
-        # Not `nacl.bindings`, which takes 2 ms more, and would have told the library to look which processor this is.
+        # Not `nacl.bindings`, whose import takes 2 ms more. So we have to call `sodium_init` ourselves: it chooses code
+        # for this processor.
         library = ctypes.CDLL(importlib.import_module("nacl._sodium").__file__)
         return getattr(library, name) if library.sodium_init() >= 0 else None
     except (AttributeError, ImportError, OSError):
@@ -67,7 +68,8 @@ def libsodium(name: str) -> Any:
 
 
 def libsodium_hsalsa20() -> HSalsa20 | None:
-    """HSalsa20 of the libsodium inside PyNaCl, which has no binding for it; None if it cannot be called."""
+    """HSalsa20 of PyNaCl's libsodium, called directly because PyNaCl has no binding for it; None if that is not
+    possible."""
     function = libsodium("crypto_core_hsalsa20")
     if function is None:
         return None
@@ -92,25 +94,24 @@ _hsalsa20: HSalsa20 = libsodium_hsalsa20() or portable_hsalsa20
 
 
 def hsalsa20(key: bytes, block: bytes) -> bytes:
-    """32 bytes derived from a 32-byte key and a 16-byte block. Raises `KeyFormatError` for other sizes."""
+    """Derive 32 bytes from a 32-byte key and a 16-byte block. Raises `KeyFormatError` for other sizes."""
     return _hsalsa20(key, block)
 
 
 def _box_key(key: bytes, nonce: bytes) -> bytes:
     if len(key) != KEY_SIZE or len(nonce) != NONCE_SIZE:
         raise KeyFormatError(f"a box takes a key of {KEY_SIZE} bytes and a nonce of {NONCE_SIZE}")
-    # For symmetric keys too, where libsodium's secretbox would take the key as it is: the reference
-    # runs the same function for both (smp-wire trap 11, agent-wire trap 9). Without this step no
-    # short link and no block of SMP 11 opens.
+    # This step is needed for symmetric keys too, because the reference uses the same function for all keys (smp-wire
+    # trap 11, agent-wire trap 9). libsodium's secretbox, without it, cannot open short links or blocks of SMP 11.
     return _hsalsa20(key, _ZERO_BLOCK)
 
 
 Secretbox = Callable[[bytes, bytes, bytes], bytes]
-"""Takes data, nonce and key, and returns the sealed or opened data. Opening raises `VerificationError`."""
+"""A function of data, nonce and key; returns the encrypted or decrypted data. Decrypting raises `VerificationError`."""
 
 
 def portable_secretbox() -> tuple[Secretbox, Secretbox]:
-    """Sealing and opening by PyNaCl's own bindings."""
+    """Functions for encrypting and decrypting that use PyNaCl's own bindings."""
     import nacl.bindings
     import nacl.exceptions
 
@@ -124,9 +125,9 @@ def portable_secretbox() -> tuple[Secretbox, Secretbox]:
 
 
 def libsodium_secretbox() -> tuple[Secretbox, Secretbox] | None:
-    """Sealing and opening by libsodium's present interface, or None if it cannot be called.
+    """Functions for encrypting and decrypting that use libsodium's newer interface; None if it cannot be called.
 
-    PyNaCl uses the old interface of NaCl, which needs zeros before the data. Adding and removing them takes a quarter
+    PyNaCl uses NaCl's old interface, which needs zeros before the data. Adding and removing the zeros takes a quarter
     of the time for a block.
     """
     seal_easy, open_easy = libsodium("crypto_secretbox_easy"), libsodium("crypto_secretbox_open_easy")
@@ -142,14 +143,14 @@ def libsodium_secretbox() -> tuple[Secretbox, Secretbox] | None:
         ]
         function.restype = ctypes.c_int
 
-    # The callers have checked the lengths of key and nonce, which libsodium takes for granted.
+    # libsodium does not check the lengths of key and nonce; our callers have checked them.
     def seal_message(message: bytes, nonce: bytes, key: bytes) -> bytes:
         output = ctypes.create_string_buffer(len(message) + TAG_SIZE)
         seal_easy(output, message, len(message), nonce, key)
         return output.raw
 
     def open_sealed(sealed: bytes, nonce: bytes, key: bytes) -> bytes:
-        # An empty message is a tag and nothing else; ctypes makes no buffer of no bytes.
+        # At least one byte, because an empty message has only a tag, and ctypes cannot make an empty buffer.
         output = ctypes.create_string_buffer(max(1, len(sealed) - TAG_SIZE))
         if open_easy(output, sealed, len(sealed), nonce, key):
             raise VerificationError("the box does not open with this key")
@@ -162,36 +163,37 @@ _seal, _open = libsodium_secretbox() or portable_secretbox()
 
 
 def seal(key: bytes, nonce: bytes, message: bytes) -> bytes:
-    """Tag (16 bytes), then ciphertext. ``key`` is a raw X25519 secret or a symmetric key; ``nonce`` has 24 bytes."""
+    """Encrypt: returns the tag (16 bytes), then the ciphertext. ``key`` is a raw X25519 secret or a symmetric key;
+    ``nonce`` has 24 bytes."""
     return _seal(message, nonce, _box_key(key, nonce))
 
 
 def open_box(key: bytes, nonce: bytes, sealed: bytes) -> bytes:
-    """The message inside `seal`'s result. Raises `VerificationError`."""
+    """Decrypt the result of `seal`. Raises `VerificationError`."""
     if len(sealed) < TAG_SIZE:
         raise VerificationError("the box is shorter than its tag")
     return _open(sealed, nonce, _box_key(key, nonce))
 
 
 def cb_encrypt(secret: bytes, nonce: bytes, message: bytes, padded_length: int) -> bytes:
-    """``message`` padded and sealed: ``padded_length + 16`` bytes. Raises `PaddingError` if it does not fit."""
+    """Pad and encrypt ``message``: returns ``padded_length + 16`` bytes. Raises `PaddingError` if it does not fit."""
     return seal(secret, nonce, pad(message, padded_length))
 
 
 def cb_decrypt(secret: bytes, nonce: bytes, sealed: bytes) -> bytes:
-    """The message inside `cb_encrypt`'s result. Raises `VerificationError` or `PaddingError`."""
+    """Decrypt the result of `cb_encrypt`, and remove the padding. Raises `VerificationError` or `PaddingError`."""
     return unpad(open_box(secret, nonce, sealed))
 
 
 def authenticate(secret: bytes, nonce: bytes, message: bytes) -> bytes:
-    """80-byte deniable authenticator: the sealed SHA-512 of the message (smp-wire 4.4)."""
-    # The hash is sealed, not the message: whoever can check it can make it as well, which is what makes it deniable.
-    # SHA-512, over bytes that begin with the session's id (smp-wire trap 18).
+    """The deniable authenticator of a message, 80 bytes: the encrypted SHA-512 of the message (smp-wire 4.4)."""
+    # Only the hash is encrypted. Anyone who can check an authenticator could also have made it, so it proves nothing to
+    # others: this is why it is deniable. The message must begin with the session id (smp-wire trap 18).
     return seal(secret, nonce, hashlib.sha512(message).digest())
 
 
 def verify_authenticator(secret: bytes, nonce: bytes, message: bytes, authenticator: bytes) -> None:
-    """Raises `VerificationError` unless ``authenticator`` is `authenticate`'s result for these arguments."""
+    """Check an authenticator made by `authenticate`. Raises `VerificationError` if it is of other arguments."""
     if len(authenticator) != AUTHENTICATOR_SIZE:
         raise VerificationError("the authenticator has a wrong length")
     digest = open_box(secret, nonce, authenticator)
@@ -200,7 +202,7 @@ def verify_authenticator(secret: bytes, nonce: bytes, message: bytes, authentica
 
 
 class ChainKey(Record):
-    """The state of one direction of block encryption: 32 bytes, which are replaced after every block (smp-wire 3.6)."""
+    """The state of block encryption in one direction: a key of 32 bytes, replaced after every block (smp-wire 3.6)."""
 
     raw: bytes = field(repr=False)
 
@@ -209,14 +211,16 @@ class ChainKey(Record):
             raise KeyFormatError(f"a chain key has {KEY_SIZE} bytes")
 
     def step(self) -> tuple[ChainKey, bytes, bytes]:
-        """The next chain key, and the key and nonce of one block's box."""
-        # Only the first step is salted, with the session's id (smp-wire trap 13).
+        """The next chain key, and the key and nonce for encrypting one block."""
+        # No salt here: only `block_chains` uses a salt, the session id (smp-wire trap 13).
         output = hkdf_sha512(b"", self.raw, b"SimpleXSbChain", 88)
         return ChainKey(output[:32]), output[32:64], output[64:]
 
 
 def block_chains(secret: bytes, session_id: bytes) -> tuple[ChainKey, ChainKey]:
-    """The chains of a session, server to client first. ``secret`` is the raw X25519 secret of both session keys."""
-    # The first half is the server's to send with, whoever computes it: a client has to swap them (smp-wire trap 12).
+    """The two chains of a session: server to client, then client to server. ``secret`` is the raw X25519 secret of both
+    session keys."""
+    # The server always sends with the first half and receives with the second; a client uses them the other way round
+    # (smp-wire trap 12).
     output = hkdf_sha512(session_id, secret, b"SimpleXSbChainInit", 64)
     return ChainKey(output[:32]), ChainKey(output[32:])

@@ -1,4 +1,4 @@
-"""Where randomness comes from: the only module here that asks the operating system."""
+"""The source of randomness: the only module of this package that asks the operating system for random bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of the crypto layer; the tree is drawn in the package docstring."""
+"""Errors of the crypto layer; the package docstring shows their tree."""
 
 
 class CryptoError(Exception):
@@ -14,7 +14,7 @@ class VerificationError(CryptoError):
 
 
 class WrongPassphrase(CryptoError):
-    """The data was sealed with another passphrase."""
+    """The data was encrypted with another passphrase."""
 
 
 class PaddingError(CryptoError, ValueError):

@@ -1,9 +1,9 @@
-"""Handles errors of `cryptography` for bytes from other people: all of them become one error of ours.
+"""Turns all errors of the library `cryptography` for bytes from other people into one error of ours.
 
 A certificate can contain anything: a version that does not exist, a key of an unknown algorithm, an extension twice.
-The library has an error class for each of these. Some are not a `ValueError`, and new releases bring new ones. It also
-prints warnings with words from the certificate on our terminal. So this module only names the errors that must not be
-caught.
+The library has an error class for each of these, not always a `ValueError`, and new releases bring new ones. So this
+module does not list the errors to catch, only those not to catch. The library also prints warnings with words from the
+certificate, which must not reach our terminal.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from smpchat.crypto.errors import CryptoError
 
 
 class ForeignBytesError(CryptoError):
-    """Bytes that are not a certificate or key, or one with parts that are not understood."""
+    """Bytes are not a certificate or key, or the library does not understand parts of it."""
 
 
 @contextmanager
@@ -24,9 +24,9 @@ def foreign_bytes(*passed: type[Exception]) -> Iterator[None]:
     """Run calls of `cryptography` on bytes that others chose.
 
     Args:
-        passed: Errors with another meaning, which are not changed.
+        passed: Errors that are not turned into `ForeignBytesError`.
     Raises:
-        ForeignBytesError: The library did not understand them.
+        ForeignBytesError: The library did not understand the bytes.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -37,7 +37,7 @@ def foreign_bytes(*passed: type[Exception]) -> Iterator[None]:
         except Exception as error:
             raise ForeignBytesError(_reason(error)) from error
         except BaseException as error:
-            if type(error).__name__ != "PanicException":  # of its Rust, which is no `Exception`
+            if type(error).__name__ != "PanicException":  # the library's Rust code raises it; not an `Exception`
                 raise
             raise ForeignBytesError("the library for certificates gave up") from error
 

@@ -1,4 +1,4 @@
-"""Key derivation: HKDF with SHA-512 for everything, and the two derivations of the double ratchet.
+"""Key derivation: HKDF with SHA-512, and the two derivations of the double ratchet.
 
 Source: RFC 5869; agent-wire 0.5 and 4.3.
 """
@@ -13,10 +13,10 @@ _INNER, _OUTER = (bytes(value ^ mask for value in range(256)) for mask in (0x36,
 
 
 class _HMAC:
-    """HMAC-SHA512 of one key, its two states computed once.
+    """HMAC-SHA512 with one key, whose two inner hash states are computed only once.
 
-    Every block that a relay receives or sends needs one HKDF. With `hmac.digest`, which starts from the key each time,
-    this took 9 % of the relay's CPU time; with this class it takes half of that.
+    A relay needs one HKDF for every block that it receives or sends. With `hmac.digest`, which computes these states
+    each time, HKDF took 9 % of the relay's CPU time. With this class it takes half of that.
     """
 
     __slots__ = ("_inner", "_outer")
@@ -39,7 +39,8 @@ _EMPTY_SALT = _HMAC(b"")
 
 
 def hkdf_sha512(salt: bytes, ikm: bytes, info: bytes, length: int) -> bytes:
-    """``length`` bytes (at most 16,320) of HKDF-SHA512, extract and expand. An empty salt is a zero-length HMAC key."""
+    """``length`` bytes (at most 16,320) of HKDF-SHA512, extract and expand. An empty salt is an HMAC key of no
+    bytes."""
     if not 0 < length <= 255 * _HASH_SIZE:
         raise ValueError(f"HKDF-SHA512 gives 1 to {255 * _HASH_SIZE} bytes, not {length}")
     expansion = _HMAC((_HMAC(salt) if salt else _EMPTY_SALT).digest(ikm))
@@ -80,15 +81,15 @@ class ChainStep(NamedTuple):
 
 
 def root_step(root_key: bytes, dh_secret: bytes, kem_secret: bytes = b"") -> RootStep:
-    """A Diffie-Hellman step: the root key is the salt, and a KEM secret, if any, follows the X448 output."""
-    # The root key is the salt here, and the chain key the input below: the other way round than one would expect of two
-    # steps of one ratchet (agent-wire 4.3, trap 2).
+    """A step of the root chain. The salt is the root key; the input is the X448 secret, followed by a KEM's secret if
+    any."""
+    # Unlike here, `chain_step` uses its key as the input, not as the salt (agent-wire 4.3, trap 2).
     return RootStep(*hkdf3(root_key, dh_secret + kem_secret, b"SimpleXRootRatchet"))
 
 
 def chain_step(chain_key: bytes) -> ChainStep:
-    """One message's step: the chain key is the input, the salt is empty. The third part is both IVs, body first."""
-    # One step gives the IVs of both parts: the first 16 bytes for the body, the
-    # last for the header (agent-wire trap 3).
+    """A step of a sending or receiving chain, for one message. The input is the chain key; the salt is empty."""
+    # The third part of the output contains both IVs: the first 16 bytes are for the body, the last 16 for the header
+    # (agent-wire trap 3).
     next_key, message_key, ivs = hkdf3(b"", chain_key, b"SimpleXChainRatchet")
     return ChainStep(next_key, message_key, ivs[:16], ivs[16:])

@@ -1,6 +1,6 @@
-"""Key encapsulation (sntrup761) through the package ``pqcrypto``, and its fields on the wire.
+"""Key encapsulation (sntrup761) with the package ``pqcrypto``, and its fields on the wire.
 
-The package is imported when first used, so that everything else works where it cannot be installed. It draws its own
+The package is imported at its first use, so that everything else works where it cannot be installed. It gets its
 randomness from the operating system. Source: agent-wire 2.6 and 4.8.
 """
 
@@ -19,11 +19,11 @@ PUBLIC_SIZE, PRIVATE_SIZE, CIPHERTEXT_SIZE, SECRET_SIZE = 1158, 1763, 1039, 32
 
 
 class KEMUnavailable(CryptoError):
-    """The package ``pqcrypto`` is not installed: ``pip install pqcrypto``, or continue without a KEM."""
+    """The package ``pqcrypto`` is not installed: run ``pip install pqcrypto``, or continue without a KEM."""
 
 
 class KEMPublicKey(Record):
-    """1,158-byte public key; it may travel in the clear, but is too long to show."""
+    """1,158-byte public key. It is not secret; ``repr`` leaves it out because it is long."""
 
     raw: bytes = field(repr=False)
     SIZE: ClassVar[int] = PUBLIC_SIZE
@@ -33,7 +33,7 @@ class KEMPublicKey(Record):
 
 
 class KEMPrivateKey(Record):
-    """1,763-byte private key, as the reference and OpenSSH store it."""
+    """1,763-byte private key, in the form that the reference and OpenSSH store."""
 
     raw: bytes = field(repr=False)
     SIZE: ClassVar[int] = PRIVATE_SIZE
@@ -44,7 +44,7 @@ class KEMPrivateKey(Record):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, KEMPrivateKey):
             return NotImplemented
-        from hmac import compare_digest  # with hashlib and OpenSSL, for which commands that read do not wait
+        from hmac import compare_digest  # imports OpenSSL, which most commands do not need
 
         return compare_digest(self.raw, other.raw)
 
@@ -69,7 +69,7 @@ class KEMProposed(Record):
 
 
 class KEMAccepted(Record):
-    """A party answers with a secret for the peer's key, and its own next key (``A``)."""
+    """A party answers with a ciphertext for the peer's key, and offers its own next public key (``A``)."""
 
     ciphertext: KEMCiphertext
     key: KEMPublicKey
@@ -109,10 +109,10 @@ kem_params: Codec[KEMParams] = tagged(
 
 
 class KEMProvider(Protocol):
-    """Makes keys and secrets: this module, or recorded ones in tests."""
+    """Makes keys and secrets. This module is one; tests use another, which replays recorded values."""
 
     def available(self) -> bool:
-        """Whether the others can work here."""
+        """Whether the other methods can work here."""
         ...
 
     def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:
@@ -138,7 +138,8 @@ def _implementation() -> ModuleType:
 def available() -> bool:
     """Whether `generate`, `encapsulate` and `decapsulate` can work here.
 
-    Only importing it tells, which takes 13 ms. So ask this just before keys are made, not when a profile is opened.
+    To find out, it imports the package, which takes 13 ms. So call this just before keys are made, not when a profile
+    is opened.
     """
     try:
         _implementation()
@@ -149,8 +150,7 @@ def available() -> bool:
 
 def generate() -> tuple[KEMPublicKey, KEMPrivateKey]:
     """A new key pair. Raises `KEMUnavailable`."""
-    # Of the package's own randomness: there is no way to hand it ours, so that tests
-    # bring recorded keys instead (`KEMProvider`).
+    # The package uses its own randomness, and we cannot give it ours. So tests use recorded keys (`KEMProvider`).
     public, private = _implementation().keygen()
     return KEMPublicKey(public), KEMPrivateKey(private)
 
@@ -164,6 +164,6 @@ def encapsulate(public: KEMPublicKey) -> tuple[KEMCiphertext, bytes]:
 def decapsulate(private: KEMPrivateKey, ciphertext: KEMCiphertext) -> bytes:
     """The 32-byte secret in ``ciphertext``. Raises `KEMUnavailable`.
 
-    For a ciphertext made for another key, the result is a secret that no one else has, not an error.
+    A ciphertext for another key is not an error: the result is then a secret that nobody else has.
     """
     return bytes(_implementation().decaps(private.raw, ciphertext.raw))

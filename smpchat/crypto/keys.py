@@ -1,10 +1,10 @@
-"""Key kinds of the wire: X25519 and X448 for agreement, Ed25519 and Ed448 for signatures.
+"""The kinds of keys in the protocols: X25519 and X448 for key agreement, Ed25519 and Ed448 for signatures.
 
-Keys are frozen values around their raw bytes; ``repr`` never shows a private key. On the wire a public key is the DER
-of its SubjectPublicKeyInfo, and its kind is told only by the DER prefix (smp-wire 1.2).
+A key is a frozen value with the raw bytes; ``repr`` never shows a private key. On the wire, a public key is the DER of
+its SubjectPublicKeyInfo, and only the DER prefix tells its kind (smp-wire 1.2).
 
-libsodium and OpenSSL are imported by the methods that compute: records hold keys, and commands that only read records
-would wait 15 ms for both.
+Only methods that compute import libsodium and OpenSSL. Many records contain keys, and importing both would cost 15 ms
+in commands that only read records.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Key(Record):
 
     @property
     def der(self) -> bytes:
-        """SubjectPublicKeyInfo of a public key, PKCS#8 of a private one."""
+        """The DER of the key: SubjectPublicKeyInfo of a public key, PKCS#8 of a private one."""
         return self.DER_PREFIX + self.raw
 
     @classmethod
@@ -51,7 +51,7 @@ class _PrivateKey(_Key):
             return NotImplemented
         from hmac import compare_digest
 
-        # In the same time wherever they differ: how long a comparison took must not tell how much of a key was right.
+        # Compare in constant time: the time must not tell how many bytes of a key are right.
         return type(self) is type(other) and compare_digest(self.raw, other.raw)
 
     def __hash__(self) -> int:
@@ -59,7 +59,7 @@ class _PrivateKey(_Key):
 
     @classmethod
     def generate(cls, entropy: Entropy) -> Self:
-        """A new key: all kinds take any bytes of their size as a private key."""
+        """A new key. For all kinds, any bytes of the right size are a private key."""
         return cls(entropy.random(cls.SIZE))
 
 
@@ -68,8 +68,8 @@ class X25519PublicKey(_Key):
 
     __slots__ = ()
     SIZE = 32
-    # As it is for all four kinds: the algorithm has no parameters, not even NULL, which the reference refuses
-    # (smp-wire 1.2). So the DER is a constant and the raw key, and nothing needs an ASN.1 parser.
+    # For all four kinds, the DER is a constant prefix and the raw key, so we need no ASN.1 parser. The algorithm must
+    # have no parameters in it, not even NULL, which the reference refuses (smp-wire 1.2).
     DER_PREFIX = bytes.fromhex("302a300506032b656e032100")
 
 
@@ -89,7 +89,7 @@ class Ed25519PublicKey(_Key):
     DER_PREFIX = bytes.fromhex("302a300506032b6570032100")
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        """Raises `VerificationError` unless ``signature`` (64 bytes) is of ``message`` by this key."""
+        """Check the signature (64 bytes) of a message. Raises `VerificationError`."""
         if len(signature) != 64:
             raise VerificationError("the signature has a wrong length")
         import nacl.bindings
@@ -109,7 +109,7 @@ class Ed448PublicKey(_Key):
     DER_PREFIX = bytes.fromhex("3043300506032b6571033a00")
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        """Raises `VerificationError` unless ``signature`` (114 bytes) is of ``message`` by this key."""
+        """Check the signature (114 bytes) of a message. Raises `VerificationError`."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric import ed448
 
@@ -127,20 +127,20 @@ class X25519PrivateKey(_PrivateKey):
     DER_PREFIX = bytes.fromhex("302e020100300506032b656e04220420")
 
     def public(self) -> X25519PublicKey:
-        """Its public half."""
+        """The public key that belongs to this private key."""
         import nacl.bindings
 
         return X25519PublicKey(nacl.bindings.crypto_scalarmult_base(self.raw))
 
     def exchange(self, peer: X25519PublicKey) -> bytes:
-        """The raw 32-byte shared secret. Raises `CryptoError` for a peer key of low order."""
+        """The raw 32-byte shared secret. Raises `CryptoError` if the peer's key has low order."""
         import nacl.bindings
         import nacl.exceptions
 
         try:
             return nacl.bindings.crypto_scalarmult(self.raw, peer.raw)
-        # The secret would be zero whatever our key is, and known to everyone. The reference does not look
-        # (smp-wire 4.5); nobody honest has such a key.
+        # With a key of low order, the secret would be zero for every private key, and so known to everyone. The
+        # reference does not check this (smp-wire 4.5), but no honest program makes such a key.
         except nacl.exceptions.RuntimeError:
             raise CryptoError("the peer's X25519 key has low order") from None
 
@@ -153,13 +153,13 @@ class X448PrivateKey(_PrivateKey):
     DER_PREFIX = bytes.fromhex("3046020100300506032b656f043a0438")
 
     def public(self) -> X448PublicKey:
-        """Its public half."""
+        """The public key that belongs to this private key."""
         from cryptography.hazmat.primitives.asymmetric import x448
 
         return X448PublicKey(x448.X448PrivateKey.from_private_bytes(self.raw).public_key().public_bytes_raw())
 
     def exchange(self, peer: X448PublicKey) -> bytes:
-        """The raw 56-byte shared secret. Raises `CryptoError` for a peer key of low order."""
+        """The raw 56-byte shared secret. Raises `CryptoError` if the peer's key has low order."""
         from cryptography.hazmat.primitives.asymmetric import x448
 
         own = x448.X448PrivateKey.from_private_bytes(self.raw)
@@ -177,7 +177,7 @@ class Ed25519PrivateKey(_PrivateKey):
     DER_PREFIX = bytes.fromhex("302e020100300506032b657004220420")
 
     def public(self) -> Ed25519PublicKey:
-        """Its public half."""
+        """The public key that belongs to this private key."""
         import nacl.bindings
 
         return Ed25519PublicKey(nacl.bindings.crypto_sign_seed_keypair(self.raw)[0])
@@ -198,7 +198,7 @@ class Ed448PrivateKey(_PrivateKey):
     DER_PREFIX = bytes.fromhex("3047020100300506032b6571043b0439")
 
     def public(self) -> Ed448PublicKey:
-        """Its public half."""
+        """The public key that belongs to this private key."""
         from cryptography.hazmat.primitives.asymmetric import ed448
 
         return Ed448PublicKey(ed448.Ed448PrivateKey.from_private_bytes(self.raw).public_key().public_bytes_raw())
@@ -218,7 +218,7 @@ AuthPrivateKey = Ed25519PrivateKey | Ed448PrivateKey | X25519PrivateKey
 PublicKey = X25519PublicKey | X448PublicKey | Ed25519PublicKey | Ed448PublicKey
 
 _K = TypeVar("_K", X25519PublicKey, X448PublicKey, Ed25519PublicKey, Ed448PublicKey)
-# Ed448 as well, though no app makes such keys: the reference takes them, and its own tests use them (smp-wire trap 40).
+# Ed448 too, although no app makes such keys: the reference accepts them, and its tests use them (smp-wire trap 40).
 _AUTH_KINDS: tuple[type[Ed25519PublicKey] | type[Ed448PublicKey] | type[X25519PublicKey], ...] = (
     Ed25519PublicKey,
     X25519PublicKey,
@@ -227,7 +227,7 @@ _AUTH_KINDS: tuple[type[Ed25519PublicKey] | type[Ed448PublicKey] | type[X25519Pu
 
 
 def auth_public_key(der: bytes) -> AuthPublicKey:
-    """The queue authorisation key in ``der``, of whichever kind. Raises `KeyFormatError`."""
+    """The key in ``der``, of any kind that can authorise commands on a queue. Raises `KeyFormatError`."""
     for kind in _AUTH_KINDS:
         if der.startswith(kind.DER_PREFIX):
             return kind.from_der(der)
@@ -258,12 +258,12 @@ auth_key: Codec[AuthPublicKey] = mapped(short_bytes, _auth_key, lambda key: key.
 
 
 def key_to_text(key: _Key) -> str:
-    """base64url, padded, of the key's DER: its form in links."""
+    """The key as in links: its DER in base64url with padding."""
     return to_base64url(key.der)
 
 
 def key_from_text(kind: type[_K], text: str, what: str) -> _K:
-    """The key of ``kind`` in a link. Raises `DecodeError` naming ``what``."""
+    """Read a key of ``kind`` from a link. Raises `DecodeError`, which mentions ``what``."""
     try:
         return kind.from_der(from_base64url(text, what))
     except KeyFormatError:

@@ -1,4 +1,5 @@
-"""Padding that hides lengths: a 2-byte length, the message, then ``#`` up to a fixed size (agent-wire 0.3)."""
+"""Padding that hides the length of a message: 2 bytes of length, the message, then ``#`` up to a fixed size (agent-wire
+0.3)."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ from smpchat.crypto.errors import PaddingError
 
 _FILLER = b"#"
 LENGTH_SIZE = 2
-"""Bytes of the length at the beginning; a message of ``n - 2`` bytes fills ``n`` padded bytes."""
+"""Bytes of the length at the beginning: a message padded to ``n`` bytes may have ``n - 2`` bytes."""
 MAX_MESSAGE = 65533
-"""Longest message that the reference pads."""
+"""Longest message that the reference pads, in bytes."""
 
 
 def pad(message: bytes, length: int) -> bytes:
@@ -20,11 +21,11 @@ def pad(message: bytes, length: int) -> bytes:
 
 
 def unpad(padded: bytes) -> bytes:
-    """The message inside; what fills the rest is not looked at. Raises `PaddingError`."""
+    """The message inside the padding, whose bytes are not checked. Raises `PaddingError`."""
     if len(padded) < LENGTH_SIZE:
         raise PaddingError("padded message without a length")
-    # Neither the filler nor the size is looked at: the reference only reads the length, and older peers
-    # pad to other sizes (smp-wire 1.3 and 4.6).
+    # We check neither the filler nor the padded size: the reference only reads the length, and older peers pad to other
+    # sizes (smp-wire 1.3 and 4.6).
     end = LENGTH_SIZE + int.from_bytes(padded[:LENGTH_SIZE], "big")
     if end > len(padded):
         raise PaddingError("padded message is shorter than its length says")

@@ -1,17 +1,17 @@
-"""Bytes sealed with a passphrase: scrypt makes the key, AES-256-GCM seals.
+"""Encrypts bytes with a passphrase: scrypt derives the key, AES-256-GCM encrypts.
 
 ::
 
     sealed   = header proof checksum ciphertext        ; ciphertext ends with the 16-byte tag
-    header   = cost block parallel salt nonce          ; three bytes, 16 bytes, 12 bytes
-    proof    = HMAC-SHA-256(proof key, prefix header)  ; 32 bytes: tells a wrong passphrase from damage
+    header   = cost block parallel salt nonce          ; 1 + 1 + 1 + 16 + 12 bytes
+    proof    = HMAC-SHA-256(proof key, prefix header)  ; 32 bytes: distinguishes a wrong passphrase from damage
     checksum = first 16 bytes of SHA-256(prefix header proof)
 
-scrypt gives 64 bytes: the sealing key and the proof key. ``prefix`` is what the caller writes before it, such as a
-magic number and a version; it is authenticated with the header. Guessing a passphrase with the proof costs as much as
-guessing with the tag: one scrypt.
+scrypt gives 64 bytes: the encryption key and the proof key. ``prefix`` is written by the caller before these bytes,
+such as a magic number and a version; it is authenticated with the header. The proof does not help to guess a
+passphrase: each guess still needs one scrypt.
 
-Source: RFC 7914 (scrypt); the proof and the checksum are in the manner of the ``scrypt`` program's file format.
+Source: RFC 7914 (scrypt); the proof and the checksum are modelled on the file format of the ``scrypt`` program.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from smpchat.encoding.record import Record
 
 _KEY, _PROOF, _CHECKSUM, _SALT, _NONCE = 32, 32, 16, 16, 12
 MAX_MEMORY = 1 << 28
-"""Memory, in bytes, that opening may need; `STRONG` needs 2**27."""
+"""Most memory that decrypting may need, in bytes; `STRONG` needs 2**27."""
 MAX_PARALLEL = 4
 
 
 class Cost(Record):
-    """scrypt's parameters: 2**cost rounds over blocks of 128 * block bytes, ``parallel`` times."""
+    """The parameters of scrypt: 2**cost rounds on blocks of 128 * block bytes, ``parallel`` times."""
 
     cost: int
     block: int
@@ -45,7 +45,7 @@ class Cost(Record):
 
     @property
     def is_bearable(self) -> bool:
-        """Whether these parameters are allowed in a file from outside."""
+        """Whether we accept these parameters in a file from another person."""
         within = 1 <= self.cost <= 24 and 1 <= self.block <= 32 and 1 <= self.parallel <= MAX_PARALLEL
         return within and 128 * self.block << self.cost <= MAX_MEMORY
 
@@ -66,7 +66,7 @@ _header = record(_Header, cost=byte, block=byte, parallel=byte, salt=fixed(_SALT
 
 
 def seal(passphrase: str, prefix: bytes, plaintext: bytes, entropy: Entropy, cost: Cost = STRONG) -> bytes:
-    """``plaintext`` sealed; ``prefix`` is not part of the result."""
+    """Encrypt ``plaintext``; ``prefix`` is not part of the result."""
     header = _Header(cost.cost, cost.block, cost.parallel, entropy.random(_SALT), entropy.random(_NONCE))
     front = prefix + _header.encode(header)
     key, proof = _keys(passphrase, header, front)
@@ -75,11 +75,11 @@ def seal(passphrase: str, prefix: bytes, plaintext: bytes, entropy: Entropy, cos
 
 
 def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
-    """The plaintext that `seal` sealed with the same prefix.
+    """Decrypt the result of `seal` with the same prefix.
 
     Raises:
-        WrongPassphrase: It was sealed with another passphrase.
-        VerificationError: It is damaged, cut off, or needs more than `MAX_MEMORY`.
+        WrongPassphrase: The bytes were encrypted with another passphrase.
+        VerificationError: The bytes are damaged or cut off, or decrypting needs more than `MAX_MEMORY`.
     """
     reader = Reader(sealed)
     try:
@@ -88,14 +88,15 @@ def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
         claimed, checksum = reader.take(_PROOF), reader.take(_CHECKSUM)
     except DecodeError:
         raise VerificationError("the sealed bytes are cut") from None
-    # Before any scrypt, in this order: damage is told apart from a wrong passphrase, and a header from outside
-    # does not decide how much memory is taken.
+    # Check the header before scrypt runs: damage must not look like a wrong passphrase, and a header from another
+    # person must not decide how much memory we use.
     if not hmac.compare_digest(checksum, _checksum(front + claimed)):
         raise VerificationError("the header is damaged")
     if not Cost(header.cost, header.block, header.parallel).is_bearable:
         raise VerificationError("the header asks for too much memory")
     key, proof = _keys(passphrase, header, front)
-    # A proof of its own, and not the tag of what is sealed: that would call damage a wrong passphrase.
+    # The passphrase is checked with a proof, not with the tag of AES-GCM: then damage would look like a wrong
+    # passphrase.
     if not hmac.compare_digest(proof, claimed):
         raise WrongPassphrase("the passphrase is wrong")
     try:
@@ -105,10 +106,9 @@ def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
 
 
 def _keys(passphrase: str, header: _Header, front: bytes) -> tuple[bytes, bytes]:
-    """The sealing key, and the proof that the passphrase is right."""
-    scrypt = Scrypt(
-        salt=header.salt, length=2 * _KEY, n=1 << header.cost, r=header.block, p=header.parallel
-    )  # the same letters typed on another keyboard may be other code points: NFC, as RFC 8265 says
+    """The encryption key, and the proof that the passphrase is right."""
+    scrypt = Scrypt(salt=header.salt, length=2 * _KEY, n=1 << header.cost, r=header.block, p=header.parallel)
+    # Keyboards may type the same letter as different code points, so normalise to NFC (RFC 8265).
     derived = scrypt.derive(unicodedata.normalize("NFC", passphrase).encode())
     return derived[:_KEY], hmac.digest(derived[_KEY:], front, "sha256")
 

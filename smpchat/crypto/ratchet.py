@@ -1,8 +1,8 @@
-"""The double ratchet with header encryption: one step per message, values in and values out.
+"""The double ratchet with header encryption, as pure functions: one step per message.
 
-`encrypt` and `decrypt` change nothing: they give the new ratchet, and the caller commits it together with what came
-with it. If they raise, the caller still has the old one. Errors are drawn in `smpchat.crypto.ratchet_errors`; sizes and
-layouts are in `smpchat.crypto.ratchet_wire`.
+`encrypt` and `decrypt` return the new ratchet, and the caller saves it together with the message. If they raise an
+error, the caller still has the old ratchet. `smpchat.crypto.ratchet_errors` shows the errors, and
+`smpchat.crypto.ratchet_wire` the sizes and layouts.
 
 Source: Double Ratchet, section 4 (header encryption); agent-wire 4.3 to 4.9.
 """
@@ -84,18 +84,18 @@ __all__ = [
 ]
 
 MAX_SKIP = 512
-"""So many messages of one chain may be missing before the message that is opened."""
+"""At most this many messages of one chain may be missing before the message that is decrypted."""
 
 
 class MessageKey(Record):
-    """Everything that is needed to encrypt one body later, when its ratchet step is already saved.
+    """Everything that is needed to encrypt the body of one message after its ratchet step was saved.
 
     Attributes:
         key: 32 bytes.
         iv: 16 bytes; never sent.
-        header: The header envelope, already sealed.
-        associated_data: Of the ratchet that made the step.
-        version: Version that the header was written at.
+        header: The header envelope, with the encrypted header.
+        associated_data: The associated data of the ratchet.
+        version: The version of the header.
     """
 
     key: bytes = field(repr=False)
@@ -106,7 +106,7 @@ class MessageKey(Record):
 
 
 class Decrypted(Record):
-    """A message that was opened, and what to save with it."""
+    """A decrypted message, and the changes to save with it."""
 
     plaintext: bytes = field(repr=False)
     ratchet: Ratchet
@@ -114,14 +114,14 @@ class Decrypted(Record):
 
 
 def encrypt(ratchet: Ratchet, plaintext: bytes, padded_length: int) -> tuple[Ratchet, bytes]:
-    """One message: the ratchet after it, and its bytes.
+    """Encrypt one message. Returns the ratchet after it, and the bytes of the message.
 
     Args:
-        ratchet: Ratchet that has a sending chain.
+        ratchet: A ratchet with a sending chain.
         plaintext: At most ``padded_length - 2`` bytes.
-        padded_length: Size in bytes that the body shows; agent-wire 3.5 has the usual ones.
+        padded_length: Size in bytes to which the body is padded; agent-wire 3.5 lists the usual sizes.
     Raises:
-        RatchetStateError: Nothing has arrived yet on a ratchet that must receive first.
+        RatchetStateError: The ratchet must first receive a message.
         PaddingError: The plaintext is too long.
     """
     after, key = encrypt_header(ratchet)
@@ -129,7 +129,7 @@ def encrypt(ratchet: Ratchet, plaintext: bytes, padded_length: int) -> tuple[Rat
 
 
 def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
-    """The ratchet step of one message. Raises `RatchetStateError` if there is no sending chain yet."""
+    """Make the ratchet step for one message. Raises `RatchetStateError` if there is no sending chain yet."""
     if ratchet.sending is None:
         raise RatchetStateError("cannot send before the first message of the peer has arrived")
     step = chain_step(ratchet.sending.chain_key)
@@ -138,7 +138,7 @@ def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
         ratchet_key=ratchet.own_public,
         previous_sent=ratchet.previous_sent,
         index=ratchet.sent,
-        # In every message of the chain, not only the first, which may be lost (agent-wire 4.5, trap 30).
+        # Sent in every message of the chain, because the first message may be lost (agent-wire 4.5, trap 30).
         kem=None if ratchet.kem is None else ratchet.kem.params,
     )
     padded = pad(encode_header(header, ratchet.version), header_size(ratchet.version, ratchet.large_headers))
@@ -149,9 +149,9 @@ def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
 
 
 def encrypt_body(key: MessageKey, plaintext: bytes, padded_length: int) -> bytes:
-    """The bytes of the message that ``key`` was made for. Raises `PaddingError` if the plaintext is too long."""
-    # Bound to the whole header envelope, but not to the length in front of it (agent-wire 4.5). The padding is
-    # inside, so that it does not show (trap 4).
+    """Encrypt the body of the message that ``key`` was made for. Raises `PaddingError` if the plaintext is too long."""
+    # The tag of the body also authenticates the header envelope, but not the length before it (agent-wire 4.5). The
+    # body is padded before it is encrypted (trap 4).
     tag, body = aead_encrypt(key.key, key.iv, key.associated_data + key.header, pad(plaintext, padded_length))
     return with_length(key.header, key.version) + tag + body
 
@@ -159,20 +159,21 @@ def encrypt_body(key: MessageKey, plaintext: bytes, padded_length: int) -> bytes
 def decrypt(
     ratchet: Ratchet, skipped: SkippedKeys, message: bytes, entropy: Entropy, *, kem: KEMProvider = SNTRUP761
 ) -> Decrypted:
-    """Open one message.
+    """Decrypt one message.
 
     Args:
-        ratchet: Ratchet as it was saved last.
-        skipped: Keys set aside so far.
-        message: The message's bytes, which anyone may have sent.
-        entropy: Gives the new ratchet key when the peer's has changed (56 bytes).
+        ratchet: The ratchet that was saved last.
+        skipped: Keys of skipped messages so far.
+        message: The bytes of the message. Anyone may have sent them.
+        entropy: Source of our new ratchet key (56 bytes), which is needed when the peer's key has changed.
         kem: Makes KEM keys and secrets, if the ratchet uses a KEM.
     Returns:
-        Plaintext, the ratchet after it and the change of the skipped keys. A message whose key was set aside leaves the
-        ratchet as it is.
+        The plaintext, the new ratchet, and the change of the skipped keys. If the message was one of the skipped ones,
+        the ratchet is unchanged.
     Raises:
-        RatchetError: One of its kinds, whatever the bytes. Nothing has changed. The reference saves the steps that were
-            made before the failure. We do not, so that an altered copy does no harm if the true message arrives later.
+        RatchetError: The message cannot be decrypted; the subclass says why. Nothing has changed. The reference saves
+            the steps that were made before the failure. We do not: so if someone alters a copy of a message, the true
+            message can still be decrypted later.
         KEMUnavailable: The ratchet uses a KEM, but no implementation is installed. Source: agent-wire 4.7.
     """
     try:
@@ -183,18 +184,18 @@ def decrypt(
     number = SkippedId(header_key, header.index)
     if number in skipped:
         stored = skipped[number]
-        # The ratchet stays as it is: a late message of a finished chain must not turn it back (agent-wire 4.7, step 1).
+        # The ratchet does not change: a late message of an old chain must not turn it back (agent-wire 4.7, step 1).
         plaintext = _open_body(ratchet, sealed, stored.message_key, stored.iv)
         return Decrypted(plaintext, ratchet, SkippedDiff(removed=(number,)))
-    # Only now: the header has opened, so it is the peer who says so, and nobody on the way.
+    # The version may be raised only now: the header was decrypted, so the version is really the peer's.
     ratchet = _raise_version(ratchet, header.max_version)
     added: dict[SkippedId, SkippedKey] = {}
     if ratchet.receiving is None or header_key != ratchet.receiving.header_key:
         if header_key != ratchet.next_receiving_header_key:
             raise RatchetFinished("the message belongs to a finished chain, and its key is not kept")
         if ratchet.receiving is not None:
-            # What is missing of the old chain first, while its key is here: after
-            # the step nothing could make them any more.
+            # First derive the keys of messages of the old chain that are missing: after the step, the old chain key is
+            # gone.
             _, passed = _skip(ratchet.receiving, ratchet.received, header.previous_sent)
             added |= passed
         ratchet, receiving = _advance(ratchet, header, entropy, kem)
@@ -209,10 +210,10 @@ def decrypt(
 
 
 def _open_header(ratchet: Ratchet, skipped: SkippedKeys, sealed: SealedHeader) -> tuple[bytes, Header]:
-    """The key that opens the header, and the header.
+    """Find the header key that decrypts the header. Returns the key and the header.
 
-    The keys in use are tried before those of finished chains. A header can be opened with one key only, so the order
-    does not change the result, and a usual message needs one attempt.
+    The current keys are tried before those of old chains, so a usual message needs one attempt. The order does not
+    change the result, because only one key can decrypt a header.
     """
     in_use = [ratchet.next_receiving_header_key]
     if ratchet.receiving is not None:
@@ -251,22 +252,22 @@ def _raise_version(ratchet: Ratchet, peer_maximum: int) -> Ratchet:
 
 
 def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingChain, dict[SkippedId, SkippedKey]]:
-    """Set aside the keys of messages that have not arrived yet.
+    """Derive and keep the keys of messages that have not arrived yet.
 
     Args:
-        chain: Receiving chain.
-        received: Messages of it passed so far.
-        until: Index of the message in hand; its own key is not derived.
+        chain: The receiving chain.
+        received: The number of its messages so far, received or skipped.
+        until: Index of the message that has arrived; its own key is not derived.
     Returns:
-        The advanced chain, and one key for each skipped index.
+        The chain after these messages, and one key for each skipped message.
     Raises:
-        RatchetEarlier, RatchetDuplicate, RatchetTooManySkipped: See there.
+        RatchetEarlier, RatchetDuplicate, RatchetTooManySkipped: See these classes.
     """
     if received > until + 1:
         raise RatchetEarlier(received - until - 1)
     if received == until + 1:
         raise RatchetDuplicate("the last message received came again")
-    # Each index skipped is one HKDF and one row, and a header may name the number 4,294,967,295.
+    # Each skipped message costs one HKDF and one row in the store, and the index in a header may be 4,294,967,295.
     if received + MAX_SKIP < until:
         raise RatchetTooManySkipped(until + 1 - received)
     passed: dict[SkippedId, SkippedKey] = {}
@@ -279,7 +280,8 @@ def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingCh
 
 
 def _advance(ratchet: Ratchet, header: Header, entropy: Entropy, kem: KEMProvider) -> tuple[Ratchet, ReceivingChain]:
-    """The Diffie-Hellman step for the peer's new ratchet key: two root steps, new chains in both directions."""
+    """Make the Diffie-Hellman step for the peer's new ratchet key: two root steps, which give new chains in both
+    directions."""
     enabled = ratchet.kem_enabled and ratchet.version >= E2E_VERSION_KEM
     secrets = kem_step(ratchet.kem, header.kem, enabled, kem)
     own_key = X448PrivateKey.generate(entropy)
@@ -288,8 +290,8 @@ def _advance(ratchet: Ratchet, header: Header, entropy: Entropy, kem: KEMProvide
         sending_secret = own_key.exchange(header.ratchet_key)
     except CryptoError as error:
         raise RatchetHeaderError(f"the ratchet key in the header cannot be used: {error}") from None
-    # First with our old key, which the peer sealed for, then with a new one, for which it will: two steps, two new
-    # chains (agent-wire 4.7, step 4). Each KEM secret goes into the step of its own direction.
+    # The first step uses our old key, with which the peer made its chain; the second uses our new key (agent-wire 4.7,
+    # step 4). Each KEM secret is used in the step of its direction.
     receive = root_step(ratchet.root_key, receiving_secret, secrets.receiving_secret)
     send = root_step(receive.root_key, sending_secret, secrets.sending_secret)
     receiving = ReceivingChain(receive.chain_key, ratchet.next_receiving_header_key)
@@ -302,7 +304,7 @@ def _advance(ratchet: Ratchet, header: Header, entropy: Entropy, kem: KEMProvide
         receiving=receiving,
         sent=0,
         received=0,
-        # PN: how many of the chain that ends here the peer may still be missing.
+        # PN: tells the peer how many messages our old chain had, so that it can find out which ones are missing.
         previous_sent=ratchet.sent,
         next_sending_header_key=send.next_header_key,
         next_receiving_header_key=receive.next_header_key,

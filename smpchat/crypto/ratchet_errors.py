@@ -1,18 +1,18 @@
-"""Why a ratchet step failed. Nothing has changed when any of these is raised: the caller keeps the ratchet it had.
+"""Errors of a ratchet step. When one of them is raised, nothing has changed: the caller keeps its ratchet.
 
 Errors::
 
-    RatchetError                   root; also `smpchat.crypto.errors.CryptoError`
-    ├── RatchetStateError          this ratchet cannot do that (send before anything arrived, unknown version)
+    RatchetError                   base class; a `smpchat.crypto.errors.CryptoError`
+    ├── RatchetStateError          this ratchet cannot do it yet (send before receiving), or not in this version
     ├── RatchetHeaderError         no header key fits, or the header is malformed: re-synchronisation is required
-    │   └── RatchetFinished        a message of a finished chain, whose key is gone: like RatchetEarlier
+    │   └── RatchetFinished        a message of an old chain, whose key is gone: like RatchetEarlier
     ├── RatchetTooManySkipped      too many messages missing before this one: re-synchronisation is required
     ├── RatchetEarlier             an old message whose key is gone: re-synchronisation is allowed
-    ├── RatchetBodyError           the header was good, the body is not: re-synchronisation is allowed
+    ├── RatchetBodyError           the header is authentic, the body is not: re-synchronisation is allowed
     ├── RatchetKEMError            the peer accepted a KEM key that we never proposed
     └── RatchetDuplicate           the message just received, once more: ignore it
 
-Source for what follows from each: agent-wire 4.7.
+Source of what each error allows or requires: agent-wire 4.7.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class RatchetError(CryptoError):
 
 
 class RatchetStateError(RatchetError):
-    """The state of the ratchet does not allow this: it is a fault of the caller, or a version that we do not
-    support."""
+    """The state of the ratchet does not allow this step: the caller made a mistake, or we do not support the
+    version."""
 
 
 class RatchetHeaderError(RatchetError):
@@ -34,26 +34,26 @@ class RatchetHeaderError(RatchetError):
 
 
 class RatchetFinished(RatchetHeaderError):
-    """A message of a finished chain: it was opened before, or its key was deleted."""
+    """A message of an old chain, which was decrypted before, or whose key was deleted."""
 
 
 class RatchetBodyError(RatchetError):
-    """The header is the peer's, but the body was altered or made with another key."""
+    """The header is authentic, but the body was altered, or encrypted with another key."""
 
 
 class RatchetKEMError(RatchetError):
-    """The peer's header answers a KEM key that this ratchet has not proposed."""
+    """The peer accepted a KEM key that this ratchet never proposed."""
 
 
 class RatchetDuplicate(RatchetError):
-    """The last message of the chain, again. It is safe to acknowledge and forget it."""
+    """The message that was received last, once more. It is safe to acknowledge it and drop it."""
 
 
 class RatchetEarlier(RatchetError):
-    """A message from before the last one, whose key was deleted.
+    """A message from before the last one received, whose key was deleted.
 
     Attributes:
-        count: By how many messages it is earlier than the last one received.
+        count: Its distance to the last message received, in messages.
     """
 
     def __init__(self, count: int) -> None:
@@ -62,10 +62,10 @@ class RatchetEarlier(RatchetError):
 
 
 class RatchetTooManySkipped(RatchetError):
-    """The message claims that more messages are missing before it than we keep keys for. Re-synchronise.
+    """According to the header, more messages are missing before this one than we keep keys for. Re-synchronise.
 
     Attributes:
-        count: How far ahead of the last message received it claims to be.
+        count: Its claimed distance to the last message received, in messages.
     """
 
     def __init__(self, count: int) -> None:

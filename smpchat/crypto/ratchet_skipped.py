@@ -1,4 +1,4 @@
-"""Keys set aside for messages that have not arrived yet."""
+"""Skipped keys: message keys kept for messages that have not arrived yet."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import NamedTuple
 from smpchat.encoding.record import Record, field
 
 MAX_STORED_SKIPPED = 2048
-"""Skipped keys that are kept for a connection at most; then the oldest are dropped. One message can set aside 1,024
-keys (512 of the peer's previous chain, 512 of its new one), so there is room for two such gaps. The reference has no
-limit, so that a peer could fill the disk."""
+"""Most skipped keys that are kept for a connection; if there are more, the oldest are dropped. One message can add
+1,024 keys (512 of the peer's previous chain, 512 of its new one), so there is room for two such gaps. The reference has
+no limit, so a peer can fill its disk."""
 
 
 class SkippedId(NamedTuple):
-    """Which message a key is for."""
+    """The message that a skipped key is for."""
 
     header_key: bytes
     number: int
@@ -35,7 +35,7 @@ class SkippedKey(NamedTuple):
 
 
 class SkippedKeys(Mapping[SkippedId, SkippedKey]):
-    """A frozen mapping of message to key; its order is the order in which they were set aside, oldest first."""
+    """A frozen mapping from message to key, in the order in which the keys were added, oldest first."""
 
     __slots__ = ("_keys",)
 
@@ -55,12 +55,12 @@ class SkippedKeys(Mapping[SkippedId, SkippedKey]):
         return f"SkippedKeys({len(self)} keys)"
 
     def header_keys(self) -> Iterable[bytes]:
-        """Each header key once."""
+        """The header keys, each only once."""
         return dict.fromkeys(key.header_key for key in self._keys)
 
 
 class SkippedDiff(Record):
-    """What one decrypted message changes in the skipped keys; a store deletes ``removed`` and inserts ``added``."""
+    """How one decrypted message changes the skipped keys: the store must delete ``removed`` and insert ``added``."""
 
     added: Mapping[SkippedId, SkippedKey] = field(default_factory=dict, repr=False)
     removed: tuple[SkippedId, ...] = ()
@@ -75,6 +75,6 @@ class SkippedDiff(Record):
 
 
 def set_aside(skipped: SkippedKeys, added: Mapping[SkippedId, SkippedKey]) -> SkippedDiff:
-    """The diff that adds these keys and, if there are then more than `MAX_STORED_SKIPPED`, drops the oldest."""
+    """The diff that adds these keys, and removes the oldest if there are then more than `MAX_STORED_SKIPPED`."""
     excess = len(skipped) + len(added) - MAX_STORED_SKIPPED
     return SkippedDiff(added, tuple(islice(skipped, max(0, excess))))

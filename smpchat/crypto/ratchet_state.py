@@ -1,6 +1,6 @@
-"""The state of a double ratchet with header encryption, how it starts, and how we store it.
+"""The state of a double ratchet with header encryption: its two starting states, and its form in our store.
 
-Names of the paper are in comments; agent-wire 4.4 gives the two starting states.
+Comments give the names used in the paper, such as DHRs. Source of the starting states: agent-wire 4.4.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ KEY_SIZE = 32
 class SendingChain(Record):
     """Our current sending chain; it lasts until the peer's next ratchet key arrives."""
 
-    peer_key: X448PublicKey  # DHRr; only the peer's next key is used in a computation
+    peer_key: X448PublicKey  # DHRr; kept, but never used: the next computation needs the peer's next key
     chain_key: bytes = field(repr=False)  # CKs
     header_key: bytes = field(repr=False)  # HKs
 
 
 class ReceivingChain(Record):
-    """The peer's current sending chain, as we follow it."""
+    """The chain with which we receive: the peer's current sending chain."""
 
     chain_key: bytes = field(repr=False)  # CKr
     header_key: bytes = field(repr=False)  # HKr
 
 
 class Ratchet(Record):
-    """One side of a double ratchet. It is a value: each step returns a new one.
+    """One side of a double ratchet. It never changes: each step returns a new ratchet.
 
     Attributes:
-        version: Version of end-to-end encryption in use; it may rise, never fall.
+        version: Version of end-to-end encryption in use; it may rise, but never falls.
         max_version: Highest version that we offer in each header.
-        associated_data: Bound to every message; see `smpchat.crypto.agreement.X3DHSecret`.
-        own_key: Our ratchet key (DHRs); ``own_public`` is its public half, kept because deriving it is slow.
+        associated_data: Authenticated with every message; see `smpchat.crypto.agreement.X3DHSecret`.
+        own_key: Our ratchet key (DHRs). ``own_public`` is its public key, stored because deriving it is slow.
         root_key: RK, 32 bytes.
-        sending, receiving: Current chains; None until there is one.
-        sent: Messages in the sending chain so far (Ns).
-        received: Messages of the receiving chain passed so far, skipped ones included (Nr).
-        previous_sent: Messages in our previous sending chain (PN).
+        sending, receiving: The current chains; None before the first.
+        sent: Messages sent with the sending chain so far (Ns).
+        received: Messages of the receiving chain so far, received or skipped (Nr).
+        previous_sent: Messages sent with our previous sending chain (PN).
         next_sending_header_key, next_receiving_header_key: NHKs and NHKr, 32 bytes each.
-        large_headers: Headers have room for a KEM's keys (the peer's "PQ support"); once on, it stays on.
-        kem_enabled: We take part in the KEM from the next ratchet key of the peer on.
-        kem: Our KEM key and answer, sent in each header.
-        kem_sending, kem_receiving: Whether a KEM secret went into the current chains.
+        large_headers: Whether headers have room for a KEM's keys ("PQ support" in apps); once on, it stays on.
+        kem_enabled: Whether we use the KEM, from the peer's next ratchet key on.
+        kem: Our KEM key and our answer to the peer's, sent in each header.
+        kem_sending, kem_receiving: Whether a KEM secret was used to derive the current chain.
     """
 
     version: int
@@ -99,24 +99,24 @@ class Ratchet(Record):
         kem_enabled: bool = False,
         kem: KEMState | None = None,
     ) -> Self:
-        """The ratchet of the side that used the link; it can send at once.
+        """The first ratchet of the joiner, who used the link; it can send at once.
 
         Args:
             secret: Result of `agree_joiner`.
             peer_key2: The initiator's second X3DH key, which is its first ratchet key.
-            first_key: A new key; its public half travels in the first header only.
-            version: Version agreed for this connection.
+            first_key: A new key; its public key is sent only in the first header.
+            version: The version agreed for this connection.
             max_version: Highest version to offer in headers.
-            kem_enabled: Whether to take part in a KEM; headers are then large.
-            kem: What our confirmation proposed or accepted; ``secret`` holds the KEM secret if it accepted.
+            kem_enabled: Whether to use a KEM; headers are then large.
+            kem: What our confirmation proposed or accepted. If it accepted, ``secret`` includes the KEM secret.
         Raises:
-            RatchetStateError: The version is not one we speak.
+            RatchetStateError: We do not support the version.
             CryptoError: The peer's key has low order.
         """
-        from smpchat.crypto.kdf import root_step  # with hashlib and OpenSSL, for which commands that read do not wait
+        from smpchat.crypto.kdf import root_step  # imports OpenSSL, which most commands do not need
 
-        # The first ratchet keys are the initiator's second X3DH key and a new one of the joiner's that is not among its
-        # X3DH keys (agent-wire trap 6). The KEM's secret goes in here once more, after the agreement (4.4).
+        # The first ratchet keys are the initiator's second X3DH key, and a new key of the joiner that is not one of its
+        # X3DH keys (agent-wire trap 6). The KEM's secret was used in the agreement, and is used here again (4.4).
         step = root_step(secret.root_key, first_key.exchange(peer_key2), secret.kem_secret)
         return cls(
             version=version,
@@ -149,17 +149,18 @@ class Ratchet(Record):
         kem_enabled: bool = False,
         kem: KEMState | None = None,
     ) -> Self:
-        """The ratchet of the side that made the link; it cannot send before the joiner's first message arrived.
+        """The first ratchet of the initiator, who made the link; it cannot send before the joiner's first message
+        arrives.
 
         Args:
             secret: Result of `agree_initiator`.
             own_key2: Our second X3DH key, which is our first ratchet key.
             version: Version of the joiner's confirmation.
             max_version: Highest version to offer in headers.
-            kem_enabled: Whether to take part in a KEM; headers are then large.
-            kem: The key of our link, with the joiner's answer if it gave one; the first header repeats it.
+            kem_enabled: Whether to use a KEM; headers are then large.
+            kem: The key in our link, with the joiner's answer if there was one; the first header repeats it.
         Raises:
-            RatchetStateError: The version is not one we speak.
+            RatchetStateError: We do not support the version.
         """
         return cls(
             version=version,
@@ -174,8 +175,8 @@ class Ratchet(Record):
             received=0,
             previous_sent=0,
             next_sending_header_key=secret.next_header_key,
-            # The joiner's first message uses the first header key as the current one; for us it is the next,
-            # as no chain exists yet (agent-wire 4.4).
+            # The joiner uses the first header key as its current one. For us, it is the next one, as we have no
+            # receiving chain yet (agent-wire 4.4).
             next_receiving_header_key=secret.header_key,
             large_headers=kem_enabled,
             kem_enabled=kem_enabled,
@@ -183,22 +184,23 @@ class Ratchet(Record):
         )
 
     def with_kem(self, enabled: bool) -> Ratchet:
-        """This ratchet with our part in the KEM turned on or off, from the peer's next ratchet key on.
+        """Turn our use of the KEM on or off, from the peer's next ratchet key on. Returns the changed ratchet.
 
-        Large headers stay once they are on, so that turning it off does not show.
+        Large headers stay on, so that nobody can see when the KEM is turned off.
         """
         return replace(self, kem_enabled=enabled, large_headers=self.large_headers or enabled)
 
     def to_bytes(self) -> bytes:
-        """Our own storage form, without the KEM's secret, which went into the chains.
+        """The ratchet in the form of our store. It leaves out the KEM's secret, which the chains are derived from
+        already.
 
-        It holds secrets in the clear: the store protects it.
+        The bytes contain unencrypted secrets; the store must protect them.
         """
         return _stored.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Ratchet:
-        """The ratchet that `to_bytes` wrote. Raises `DecodeError` for anything else, newer forms included."""
+        """Read the result of `to_bytes`. Raises `DecodeError` for anything else, including forms of newer versions."""
         return _stored.decode(data, "stored ratchet")
 
 
@@ -210,16 +212,17 @@ def _read_flag(reader: Reader) -> bool:
     return number == 1
 
 
-# Sizes are fixed here, so that building the values cannot fail.
+# Fixed sizes, so that creating these objects from stored bytes cannot fail.
 _kem_public = mapped(fixed(PUBLIC_SIZE, "KEM key"), KEMPublicKey, lambda key: key.raw)
 _kem_private = mapped(fixed(PRIVATE_SIZE, "KEM key"), KEMPrivateKey, lambda key: key.raw)
 _kem_ciphertext = mapped(fixed(CIPHERTEXT_SIZE, "KEM ciphertext"), KEMCiphertext, lambda ciphertext: ciphertext.raw)
-# Earlier versions stored the secret although it was spent: whatever stands in its place is not read, zeros are written.
+# Earlier versions stored the secret, although it was used already. We ignore these bytes, and write zeros.
 _no_secret = mapped(fixed(SECRET_SIZE, "KEM secret"), lambda _: b"", lambda _: bytes(SECRET_SIZE))
 _kem_answer = record(KEMAnswer, peer_key=_kem_public, ciphertext=_kem_ciphertext, secret=_no_secret)
 _kem_state = record(KEMState, public=_kem_public, private=_kem_private, answer=maybe(_kem_answer))
 _key = fixed(KEY_SIZE, "key")
-# Counters come from headers, where they have 4 bytes; one past the last does not fit there.
+# Counters come from headers, where they have 4 bytes. After the largest of these, the next number needs more than 4
+# bytes.
 _counter = uint(8)
 _flag: Codec[bool] = Codec(lambda value: bytes([value]), _read_flag)
 

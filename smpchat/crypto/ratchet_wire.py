@@ -25,14 +25,14 @@ _maybe_kem = maybe(kem_params)
 
 
 class Header(Record):
-    """The content of a header.
+    """The content of a header, decrypted.
 
     Attributes:
-        max_version: Highest version that the sender speaks.
+        max_version: Highest version that the sender supports.
         ratchet_key: The sender's current ratchet key (DHRs).
-        previous_sent: Messages in the sender's previous sending chain (PN).
+        previous_sent: Number of messages in the sender's previous chain (PN).
         index: Number of this message in its chain, from 0 (Ns).
-        kem: The sender's KEM key or answer; repeated in every message of a chain.
+        kem: The sender's KEM key, with its answer if there is one; the same in every message of a chain.
     """
 
     max_version: int
@@ -43,7 +43,7 @@ class Header(Record):
 
 
 class SealedHeader(Record):
-    """A header as it is sent; ``raw`` is the whole envelope without its outer length."""
+    """An encrypted header; ``raw`` is the whole envelope without the length before it."""
 
     version: int
     iv: bytes
@@ -53,7 +53,7 @@ class SealedHeader(Record):
 
 
 class SealedMessage(Record):
-    """A message taken apart."""
+    """The parts of an encrypted message."""
 
     header: SealedHeader
     tag: bytes
@@ -61,48 +61,47 @@ class SealedMessage(Record):
 
 
 def header_size(version: int, large: bool) -> int:
-    """Padded size of a header: large once post-quantum support is on, whether or not a KEM is inside."""
-    # By the flag and not by what is inside: a header's size must not show when a
-    # KEM key travels (agent-wire 4.5, trap 8).
+    """Padded size of a header: large if post-quantum support is on, whether or not the header contains a KEM's keys."""
+    # The size must not show which headers contain KEM keys (agent-wire 4.5, trap 8).
     return LARGE_HEADER if large and version >= E2E_VERSION_KEM else SMALL_HEADER
 
 
 def encode_header(header: Header, version: int) -> bytes:
-    """The header's bytes at ``version``, unpadded. A KEM is left out if the version has no field for it."""
+    """Encode a header, without padding. KEM keys are left out if ``version`` has no field for them."""
     kem = _maybe_kem.write(header.kem) if version >= E2E_VERSION_KEM else b""
     numbers = word32.write(header.previous_sent) + word32.write(header.index)
     return word16.write(header.max_version) + x448_key.write(header.ratchet_key) + kem + numbers
 
 
 def decode_header(data: bytes, version: int) -> Header:
-    """The header in ``data``; bytes after it are ignored, as the reference does. Raises `DecodeError`."""
+    """Decode the header in ``data``. Bytes after it are ignored, as in the reference. Raises `DecodeError`."""
     reader = Reader(data)
     max_version, ratchet_key = word16.read(reader), x448_key.read(reader)
     kem = _maybe_kem.read(reader) if version >= E2E_VERSION_KEM else None
-    # No `finish`: newer versions add fields at the end, and the reference reads them so (agent-wire 4.5).
+    # No `finish`: newer versions may add fields at the end, which the reference ignores (agent-wire 4.5).
     return Header(max_version, ratchet_key, word32.read(reader), word32.read(reader), kem)
 
 
 def encode_envelope(version: int, iv: bytes, tag: bytes, sealed: bytes) -> bytes:
-    """The header envelope, without its own length in front."""
+    """The header envelope, without the length before it."""
     return word16.write(version) + iv + tag + with_length(sealed, version)
 
 
 def with_length(data: bytes, version: int) -> bytes:
-    """``data`` behind its length: 2 bytes from version 3 on, 1 byte before."""
+    """The length of ``data``, then ``data``. The length has 2 bytes from version 3 on, 1 byte before."""
     return (word16 if version >= E2E_VERSION_KEM else byte).write(len(data)) + data
 
 
 def _take_with_length(reader: Reader, what: str) -> bytes:
-    # Lengths of version 2 are at least 88 and those of version 3 below 8,192: the first byte tells them apart
-    # (agent-wire 4.5, trap 7). The message's own version stands behind the length, so it cannot be asked.
+    # The first byte shows whether the length has 1 or 2 bytes: lengths of version 2 are at least 88, those of version 3
+    # below 8,192 (agent-wire 4.5, trap 7). The version itself comes only after the length.
     first = reader.peek()
     length = word16 if first is not None and first < _LARGEST_FIRST_BYTE else byte
     return reader.take(length.read(reader), what)
 
 
 def parse_message(data: bytes) -> SealedMessage:
-    """A ratchet message taken apart. Raises `DecodeError`, also for a version that we do not speak."""
+    """Split a ratchet message into its parts. Raises `DecodeError`, also for a version that we do not support."""
     reader = Reader(data)
     raw = _take_with_length(reader, "header envelope")
     envelope = Reader(raw)
@@ -116,9 +115,9 @@ def parse_message(data: bytes) -> SealedMessage:
 
 
 def has_large_header(data: bytes) -> bool:
-    """Whether a message's header has room for a KEM's keys: its sender then supports post-quantum ratchets.
+    """Whether the header of a message has room for a KEM's keys; if so, the sender supports post-quantum ratchets.
 
-    True only if the message can be parsed. Whether it comes from the peer is known when it was opened.
+    False if the message cannot be parsed. Only decrypting it shows whether it comes from the peer.
     """
     try:
         return len(parse_message(data).header.sealed) >= LARGE_HEADER

@@ -1,8 +1,8 @@
-"""The Salsa20 keystream from any block on, which neither `cryptography` nor PyNaCl's bindings have.
+"""The Salsa20 keystream from any block on; neither `cryptography` nor PyNaCl's bindings offer it.
 
-libsodium inside PyNaCl has it, and is called by address, so that nothing is copied. Where it cannot be called, Python's
-long numbers do it for thousands of blocks at once: each of the sixteen words of all blocks is one number, in which
-every block has 64 bits, the upper half of them room for carries and rotations.
+PyNaCl's libsodium has it. We call it with memory addresses, so that nothing is copied. Where libsodium cannot be
+called, Python computes thousands of blocks at once: for each of the sixteen words of a block, one long integer contains
+this word of all blocks. Every block has 64 bits in it, and the upper half of them is room for carries and rotations.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ BLOCK = 64
 """Bytes of keystream for one value of the counter."""
 _KEY, _NONCE = 32, 8
 _AT_ONCE = 2048
-"""Blocks that the portable form computes together: more would not make it faster, but take memory."""
+"""Blocks that the Python version computes at once: more would take memory, and not be faster."""
 
 XorFrom = Callable[[Buffer, memoryview, bytes, bytes, int], None]
-"""Arguments: the input; the output, which is as long as the input and may be the same bytes; the key; a nonce of 8
-bytes; the number of the first block. Both input and output begin at the start of a block."""
+"""Arguments: the input; the output, which has the length of the input and may be the same buffer; the key; a nonce of 8
+bytes; the number of the first block. Input and output begin at the start of that block."""
 
 
 def libsodium_xor() -> XorFrom | None:
-    """By libsodium; None if it cannot be called."""
+    """The function that uses libsodium; None if libsodium cannot be called."""
     function = libsodium("crypto_stream_salsa20_xor_ic")
     ffi: Any = getattr(importlib.import_module("nacl._sodium"), "ffi", None) if function is not None else None
     if ffi is None:
@@ -41,8 +41,8 @@ def libsodium_xor() -> XorFrom | None:
         _check(data, output, key, nonce)
         if not len(data):
             return
-        # `from_buffer` of ctypes wants what can be written, which data need not be. The two buffers live as long as
-        # this call.
+        # Not `from_buffer` of ctypes: it needs a writable buffer, and ``data`` may be read-only. These two buffers must
+        # live until the call returns.
         source, target = ffi.from_buffer(data), ffi.from_buffer(output, require_writable=True)
         function(_address(target), _address(source), len(data), nonce, block, key)
 
@@ -53,7 +53,7 @@ def libsodium_xor() -> XorFrom | None:
 
 
 def _check(data: Buffer, output: memoryview, key: bytes, nonce: bytes) -> None:
-    # What is wrong here is memory that others own: the library looks at none of it.
+    # libsodium checks no lengths: with wrong ones, it would read or write memory beyond the buffers.
     if len(key) != _KEY or len(nonce) != _NONCE:
         raise KeyFormatError("Salsa20 takes a key of 32 bytes and a nonce of 8")
     if len(data) != len(output) or output.itemsize != 1 or not output.contiguous:
@@ -61,7 +61,7 @@ def _check(data: Buffer, output: memoryview, key: bytes, nonce: bytes) -> None:
 
 
 def portable_xor(data: Buffer, output: memoryview, key: bytes, nonce: bytes, block: int) -> None:
-    """In Python, for where libsodium cannot be called: same result, at some 10 MB a second."""
+    """In Python, for systems where libsodium cannot be called: the same result, at about 10 MB a second."""
     _check(data, output, key, nonce)
     step = _AT_ONCE * BLOCK
     for start in range(0, len(data), step):
@@ -75,8 +75,8 @@ _CONSTANTS = tuple(int.from_bytes(b"expand 32-byte k"[i : i + 4], "little") for 
 _COLUMNS = ((0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11))
 _ROWS = ((0, 1, 2, 3), (5, 6, 7, 4), (10, 11, 8, 9), (15, 12, 13, 14))
 _TURNS = ((1, 0, 3, 7), (2, 1, 0, 9), (3, 2, 1, 13), (0, 3, 2, 18))
-"""For each step of a quarter round: the word that changes, the two words that are added, and the number of bits by
-which their sum is rotated."""
+"""For each step of a quarter round: the word that changes, the two words that are added, and by how many bits their sum
+is rotated."""
 
 
 def _keystream(key: bytes, nonce: bytes, first: int, count: int) -> bytearray:

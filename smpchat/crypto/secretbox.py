@@ -1,8 +1,8 @@
-"""The symmetric box of `smpchat.crypto.box` for data of any length, piece by piece, with its tag at the end.
+"""The encryption of `smpchat.crypto.box` for data of any length, piece by piece, with the tag at the end.
 
-XSalsa20-Poly1305 with one HSalsa20 more on the key than libsodium's secretbox has (xftp-wire trap 6). A whole file is
-in one such box, and every download of a chunk is in another one (xftp-wire 2.3 and 3). Sealed and opened data is not
-kept.
+It is XSalsa20-Poly1305, with one HSalsa20 more on the key than libsodium's secretbox (xftp-wire trap 6). A whole file
+is encrypted in this way, and every chunk again when it is downloaded (xftp-wire 2.3 and 3). The data is not kept in
+memory.
 
 The output of `Opener` is not authentic yet: do not show or use it before `Opener.finish` has succeeded.
 """
@@ -18,17 +18,17 @@ from smpchat.crypto.salsa20 import BLOCK, XorFrom, xor_from
 from smpchat.encoding.reader import Buffer
 
 _TAG_KEY = 32
-"""The first bytes of the keystream, which are the key of Poly1305; the keystream for the data begins after them, within
-the first block."""
+"""This many bytes at the start of the keystream are the key of Poly1305. The keystream for the data begins after them,
+in the middle of the first block."""
 
 
 class _Stream:
-    """The position of one box in the keystream and the tag.
+    """The state of encrypting or decrypting one message: the position in the keystream, and the tag so far.
 
     Args:
         key: Raw X25519 secret or symmetric key, 32 bytes.
         nonce: 24 bytes.
-        xor: In place of libsodium's, for tests.
+        xor: Replaces the function of libsodium, for tests.
     """
 
     def __init__(self, key: bytes, nonce: bytes, xor: XorFrom = xor_from) -> None:
@@ -45,7 +45,7 @@ class _Stream:
         self._tag: Any = Poly1305(bytes(tag_key[:_TAG_KEY]))
 
     def _turn(self, data: Buffer, output: memoryview) -> None:
-        """``data`` with the next bytes of the keystream."""
+        """Write ``data``, combined with the next bytes of the keystream, into ``output``."""
         if len(output) != len(data):
             raise ValueError("the output has to be as long as the input")
         done = 0
@@ -63,28 +63,28 @@ class _Stream:
 
 
 class Sealer(_Stream):
-    """Seals one message; use each key and nonce for only one."""
+    """Encrypts one message. Use each pair of key and nonce for only one message."""
 
     def update(self, data: Buffer, output: memoryview) -> None:
-        """Ciphertext of the next piece into ``output``, which is as long, and may be ``data`` itself."""
+        """Encrypt the next piece into ``output``, which has the same length and may be ``data`` itself."""
         self._turn(data, output)
         self._tag.update(output)
 
     def finish(self) -> bytes:
-        """The tag, 16 bytes. Nothing can follow."""
+        """Returns the tag, 16 bytes. Call nothing after this."""
         tag: bytes = self._tag.finalize()
         return tag
 
 
 class Opener(_Stream):
-    """Opens what a `Sealer` made."""
+    """Decrypts the result of a `Sealer`."""
 
     def update(self, data: Buffer, output: memoryview) -> None:
-        """Plaintext of the next piece into ``output``, which is as long, and may be ``data`` itself."""
+        """Decrypt the next piece into ``output``, which has the same length and may be ``data`` itself."""
         self._tag.update(data)
         self._turn(data, output)
 
     def finish(self, tag: bytes) -> None:
-        """Raises `VerificationError` unless the tag is that of all that was opened."""
+        """Check the tag of the whole message. Raises `VerificationError` if it is wrong."""
         if len(tag) != TAG_SIZE or not hmac.compare_digest(self._tag.finalize(), tag):
             raise VerificationError("the box does not open with this key")

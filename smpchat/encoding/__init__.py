@@ -1,4 +1,4 @@
-"""Bytes and text forms shared by every layer: bounded reader, codecs, base64url and URI queries."""
+"""Encodings that every layer uses: a bounded reader, codecs, base64url, JSON, and queries of URIs."""
 
 from smpchat.encoding.reader import DecodeError, EncodeError, Reader
 

@@ -1,4 +1,5 @@
-"""Text as programs and people pass it on, with invisible marks, quotes, brackets and full stops around it."""
+"""Cleans text that programs and people passed on: removes invisible marks, and the quotes, brackets and full stops
+around it."""
 
 from __future__ import annotations
 
@@ -38,9 +39,9 @@ def _is_invisible(letter: str) -> bool:
 
 
 def unwrapped(text: str) -> str:
-    """``text`` without blanks, quotes, brackets and marks of emphasis around it, and without a sentence's end.
+    """``text`` without the blanks, quotes, brackets, emphasis marks and final punctuation around it.
 
-    A bracket that closes one inside the text stays, because an IPv6 address may be at the end.
+    A closing bracket whose opening bracket is inside the text stays: it may end an IPv6 address.
     """
     text = text.strip().lstrip(_AROUND)
     bare = text.rstrip(_AROUND + _AFTER + " \t\r\n")

@@ -1,31 +1,31 @@
-"""Handles characters of texts from outside, in time that grows only with their number."""
+"""Normalises Unicode text from other people in linear time, and recognises text that shows nothing."""
 
 from __future__ import annotations
 
 import unicodedata
 
 MAX_MARKS_IN_A_ROW = 30
-"""Combining marks that are kept in a row; no language needs more than a few (UAX 15, section 13, has the same
-limit)."""
+"""Most combining marks in a row that are kept. No language needs more than a few, and UAX 15, section 13, has the same
+limit."""
 CUT = "\N{REPLACEMENT CHARACTER}"
-"""Stands in place of the further marks."""
+"""Replaces the marks that are cut off."""
 
 
 BLANK_LETTERS = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f"
-"""Letters and marks that are invisible although Unicode calls them printable."""
+"""Letters and marks that Unicode counts as printable, although they are invisible."""
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a text can be seen: blanks, line ends, zero-width and other invisible characters."""
+    """Whether a text has only invisible characters, such as blanks, line ends and zero-width characters."""
     return not any(c.isprintable() and not c.isspace() and c not in BLANK_LETTERS for c in text)
 
 
 def composed(text: str) -> str:
-    """``text`` in NFC; of a row of combining marks the first `MAX_MARKS_IN_A_ROW`, and `CUT` for the others."""
+    """``text`` in NFC. In a row of combining marks, those after the first `MAX_MARKS_IN_A_ROW` become one `CUT`."""
     if text.isascii():
         return text
-    # Normalising puts the marks on one letter into order by comparing each with those before it: 32,000 of them, which
-    # arrive in 94 compressed bytes, take a second.
+    # Normalising sorts the marks on one letter in quadratic time: 32,000 marks, which fit into 94 compressed bytes,
+    # take a second.
     return unicodedata.normalize("NFC", _with_few_marks(text))
 
 
@@ -42,7 +42,7 @@ def _with_few_marks(text: str) -> str:
 
 
 def _is_mark(character: str) -> bool:
-    # By the category too: U+0F73 counts as no combining character, and becomes two of them.
+    # Check the category too: U+0F73 does not count as a combining character, but is normalised to two of them.
     return character > "\u02ff" and (
         unicodedata.category(character)[0] == "M" or bool(unicodedata.combining(character))
     )

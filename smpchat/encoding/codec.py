@@ -1,4 +1,4 @@
-"""Codecs and their combinators: one value both writes and reads a type, and looks like the ABNF.
+"""Codecs and their combinators: one codec both writes and reads a type, and its definition looks like the ABNF.
 
 Binary forms of agent-wire 0.1 and smp-wire 1.1: big-endian integers, ``T``/``F`` booleans, length-prefixed
 strings, ``0``/``1`` optionals, counted lists. Limits are checked in both directions.
@@ -30,7 +30,7 @@ class Codec(Record, Generic[T]):
         return self.write(value)
 
     def decode(self, data: bytes, what: str = "value") -> T:
-        """The value that ``data`` holds from its first byte to its last. Raises `DecodeError`."""
+        """The value in ``data``, which must use all of its bytes. Raises `DecodeError`."""
         reader = Reader(data)
         value = self.read(reader)
         reader.finish(what)
@@ -64,7 +64,7 @@ def _read_boolean(reader: Reader) -> bool:
     raise DecodeError("T or F expected", offset)
 
 
-# ASCII letters, and not 0 and 1 as bytes, for booleans and for what may be missing: smp-wire 1.1 and trap 16.
+# Booleans and optional values use the ASCII characters T, F, 0 and 1, not the bytes 0 and 1 (smp-wire 1.1, trap 16).
 byte, word16, word32 = uint(1), uint(2), uint(4)
 int64: Codec[int] = Codec(_write_int64, lambda r: int.from_bytes(r.take(8, "number"), "big", signed=True))
 boolean: Codec[bool] = Codec(lambda v: b"T" if v else b"F", _read_boolean)
@@ -83,10 +83,11 @@ def fixed(size: int, what: str = "bytes") -> Codec[bytes]:
 
 
 def prefixed(length: Codec[int]) -> Codec[bytes]:
-    """Bytes behind their length."""
+    """The length of the bytes, then the bytes."""
 
     def write(value: bytes) -> bytes:
-        # The reference does not look: a string of 256 bytes goes out as one of length 0 (smp-wire 1.1). `uint` refuses.
+        # `uint` refuses a length that does not fit. The reference does not check: it writes 256 bytes with length 0
+        # (smp-wire 1.1).
         return length.write(len(value)) + value
 
     return Codec(write, lambda r: r.take(length.read(r), "string"))
@@ -96,12 +97,13 @@ short_bytes, large_bytes = prefixed(byte), prefixed(word16)  # at most 255 and 6
 
 
 def mapped(inner: Codec[T], to: Callable[[T], U], back: Callable[[U], T]) -> Codec[U]:
-    """A codec for ``U`` through ``T``; ``to`` raises `DecodeError` for values of ``T`` that ``U`` does not have."""
+    """A codec for ``U`` that converts from and to ``T``. ``to`` raises `DecodeError` for a ``T`` that is not a valid
+    ``U``."""
     return Codec(lambda value: inner.write(back(value)), lambda reader: to(inner.read(reader)))
 
 
 def within(inner: Codec[bytes], content: Codec[T], what: str = "value") -> Codec[T]:
-    """``content`` filling exactly the bytes that ``inner`` delimits."""
+    """``content`` inside the bytes of ``inner``; it must fill them exactly."""
     return mapped(inner, lambda data: content.decode(data, what), content.encode)
 
 
@@ -124,7 +126,7 @@ def maybe(inner: Codec[T]) -> Codec[T | None]:
 
 
 def many(inner: Codec[T], *, least: int = 0) -> Codec[tuple[T, ...]]:
-    """A count byte and that many items; fewer than ``least`` are refused."""
+    """A byte with the number of items, then the items; fewer than ``least`` are refused."""
 
     def write(value: tuple[T, ...]) -> bytes:
         if not least <= len(value) <= 255:
@@ -136,8 +138,8 @@ def many(inner: Codec[T], *, least: int = 0) -> Codec[tuple[T, ...]]:
         count = reader.take(1, "count")[0]
         if count < least:
             raise DecodeError(f"{count} items; at least {least} expected", offset)
-        # A count may promise 255 items where there is none: they are read one by one, so that nothing
-        # is taken for them before they are there.
+        # The count may be 255 although no item follows: items are read one by one, so memory is used only for items
+        # that exist.
         return tuple(inner.read(reader) for _ in range(count))
 
     return Codec(write, read)
@@ -166,7 +168,7 @@ def literal(data: bytes) -> Codec[bytes]:
 
 
 def record(cls: type[T], /, **fields: Codec[Any]) -> Codec[T]:
-    """``cls`` as the plain concatenation of its fields, in the order given."""
+    """A record of class ``cls``: its fields one after the other, in the order given."""
 
     def write(value: T) -> bytes:
         return b"".join(codec.write(getattr(value, name)) for name, codec in fields.items())
@@ -186,9 +188,9 @@ def pair(first: Codec[T], second: Codec[U]) -> Codec[tuple[T, U]]:
 
 
 def tagged(what: str, cases: Sequence[tuple[bytes, type[Any], Codec[Any]]]) -> Codec[Any]:
-    """A tag that names the type, then that type. Longer tags are tried first."""
+    """A tag that names a type, then a value of this type."""
     by_type = {cls: (tag, codec) for tag, cls, codec in cases}
-    # Longer first: a tag that begins another one would take its values.
+    # Longer tags first: if one tag is the beginning of another, it would match the values of both.
     by_tag = sorted(cases, key=lambda case: -len(case[0]))
 
     def write(value: Any) -> bytes:

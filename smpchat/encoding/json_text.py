@@ -1,4 +1,4 @@
-"""JSON from outside: Only UTF-8, and not nested deeper than a limit, so that later code does not run out of stack."""
+"""Parses JSON from outside: it must be UTF-8, and not nested so deeply that later code would run out of stack."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from smpchat.encoding.patterns import late
 from smpchat.encoding.reader import DecodeError
 
 MAX_DEPTH = 64
-"""Deepest nesting that is accepted; apps nest less than 10 deep."""
+"""Deepest nesting that is accepted; the JSON of apps is less than 10 deep."""
 
-# A string to its closing quote or the end, or a bracket. The pattern always finds an end, so it takes linear time.
+# Matches a bracket, or a string up to its closing quote or the end of the text. It never backtracks, so it takes linear
+# time.
 _TOKEN = late(r'"(?:[^"\\]|\\.?)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 def parse_json(data: bytes, what: str = "JSON") -> Any:
-    """The value that ``data`` holds. Raises `DecodeError`, whatever the bytes."""
+    """The value in ``data``. Raises `DecodeError` for any bytes that are not valid JSON."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise DecodeError(f"{what} is not UTF-8") from None
-    # Before the parser, which calls itself for each bracket: 100,000 of them end in
-    # RecursionError, and less the deeper its caller stands.
+    # Check before parsing: the parser calls itself for each bracket, so 100,000 brackets raise RecursionError. If its
+    # caller is deep in the stack already, fewer do.
     if _depth(text) > MAX_DEPTH:
         raise DecodeError(f"{what} is nested too deeply")
     try:
         return json.loads(text, parse_constant=_no_number)
-    # Not only of what is no JSON: also of a number with more than 4,300 digits, whose conversion
-    # would take quadratic time (CVE-2020-10735).
+    # Raised for invalid JSON, and for a number with more than 4,300 digits, whose conversion would take quadratic time
+    # (CVE-2020-10735).
     except ValueError:
         raise DecodeError(f"{what} is not JSON") from None
 
 
 def _no_number(name: str) -> None:
-    # Python would take NaN and Infinity, and write them again into what others refuse to read.
+    # Python would accept NaN and Infinity, and write them into JSON that other programs refuse.
     raise ValueError(f"{name} is not JSON")
 
 

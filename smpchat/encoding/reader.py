@@ -10,15 +10,15 @@ Errors::
 from __future__ import annotations
 
 Buffer = bytes | bytearray | memoryview
-"""Bytes that can be handed on without a copy; a memoryview must consist of single bytes."""
+"""Types of bytes that are passed on without a copy; the items of a memoryview must be single bytes."""
 
 
 class DecodeError(ValueError):
-    """Input does not have the form it must have.
+    """Input is not in the expected form.
 
     Attributes:
-        what: What was being read, in the words of the wire description.
-        offset: Position in the input in bytes (or characters), where known.
+        what: What was being read and what is wrong with it.
+        offset: Position in the input in bytes (or characters), if known.
     """
 
     def __init__(self, what: str, offset: int | None = None) -> None:

@@ -1,11 +1,10 @@
 """Frozen records: values with named fields, as made by ``@dataclass(frozen=True, slots=True)``, but fast enough for
 every start.
 
-A record never changes, compares and hashes by its class and its fields, and matches patterns by position. The
-difference from `dataclasses` is when the work is done: making 300 such dataclasses takes 225 ms on Python 3.11, and
-every start of the program pays; 300 records take 3 ms, and 0.04 ms more for each class that is used often.
-(``msgspec.Struct`` takes 3 ms too, and 9 ms to import, which is a tenth of what a command may take in all; and it
-cannot leave one field out of a ``repr``.)
+A record never changes. It compares and hashes by its class and its fields, and matches patterns by position. Creating
+300 such dataclasses takes 225 ms on Python 3.11, at every start of the program. Creating 300 record classes takes 3 ms,
+and 0.04 ms more for each class that is used often. (``msgspec.Struct`` takes 3 ms too, but 9 ms to import, a tenth of
+the time that a command may take in all. Besides, it cannot leave one field out of a ``repr``.)
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _MISSING: Any = object()
 
 
 class Field:
-    """What a class says about one of its fields.
+    """Options of one field of a record class.
 
     Attributes:
         default: The default value.
-        default_factory: Makes the default value, for each record anew.
-        repr: Whether ``repr`` shows it. Keys, plaintext and what else is secret: False.
+        default_factory: Called to make the default value of each new record.
+        repr: Whether ``repr`` shows the field. False for keys, plaintext and other secrets.
     """
 
     __slots__ = ("default", "default_factory", "repr")
@@ -41,18 +40,18 @@ _REQUIRED = Field(_MISSING, _MISSING, True)
 
 def field(
     *, default: Any = _MISSING, default_factory: Callable[[], Any] | Any = _MISSING, repr: bool = True
-) -> Any:  # Any, as the class body assigns it to a field of any type
-    """A field with more than its type; see `Field`."""
+) -> Any:  # Any, because the class body assigns it to fields of any type
+    """Declares a field with options; see `Field`."""
     return Field(default, default_factory, repr)
 
 
 _FEW = 24
-"""Records of a class get a compiled ``__init__`` only after so many were made. Compiling takes as long as making 25 of
-them, and a command makes only one or two of most classes."""
+"""``__init__`` of a class is compiled only after this many records were made. Compiling takes as long as making 25
+records, and a command makes only one or two records of most classes."""
 
 
 class _Initialiser:
-    """Replaces ``__init__`` until there are many records of a class, or ``__init__`` is asked for."""
+    """Stands in for ``__init__`` until many records of a class were made, or ``__init__`` is read as an attribute."""
 
     __slots__ = ("_left", "_owner")
 
@@ -69,7 +68,7 @@ class _Initialiser:
 
 
 def _fill(cls: RecordType, record: Record, /, *given: Any, **named: Any) -> None:
-    """What the ``__init__`` of a class does, slowly."""
+    """Does what the ``__init__`` of a class does, but more slowly."""
     values = dict(zip(cls.__record_fields__, given, strict=False))
     wrong = len(given) > len(values) or not values.keys().isdisjoint(named)
     values |= named
@@ -85,13 +84,13 @@ def _fill(cls: RecordType, record: Record, /, *given: Any, **named: Any) -> None
             break
         object.__setattr__(record, name, value)
     if wrong or values:
-        _initialiser(cls)(record, *given, **named)  # raises `TypeError`, in Python's words
+        _initialiser(cls)(record, *given, **named)  # raises Python's own `TypeError`
     if hasattr(cls, "__post_init__"):
         record.__post_init__()  # type: ignore[attr-defined]
 
 
 def _initialiser(cls: RecordType) -> Any:
-    """The ``__init__`` of a class, compiled from text: three times as fast as one that reads ``*args``."""
+    """The ``__init__`` of a class, compiled from text: three times as fast as reading ``*args``."""
     names: dict[str, Any] = {"_MISSING": _MISSING}
     parameters, lines = ["self"], []
     for name, one in cls.__record_fields__.items():
@@ -122,10 +121,10 @@ class RecordType(type):
     """The class of record classes: turns annotations into slots."""
 
     __record_fields__: dict[str, Field]
-    __record_values__: Any  # takes a record: of one field the value itself, of several a tuple
+    __record_values__: Any  # called with a record; returns the value of its only field, or a tuple of several
 
     def __new__(metacls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> RecordType:
-        """A class whose fields are those of its bases and then its own, in the order of their annotations."""
+        """Make a class. Its fields are those of its bases, then its own, in the order of their annotations."""
         fields: dict[str, Field] = {}
         for base in reversed(bases):
             if isinstance(base, RecordType):
@@ -136,9 +135,9 @@ class RecordType(type):
                 continue
             if own not in fields:
                 slots.append(own)
-            default = namespace.pop(own, _MISSING)  # a slot cannot stand beside a value of its name
+            default = namespace.pop(own, _MISSING)  # a class cannot have both a slot and a value of one name
             if default is _MISSING:
-                fields[own] = _REQUIRED  # most: one for all of them
+                fields[own] = _REQUIRED  # most fields have no options: they share one `Field`
             else:
                 fields[own] = default if isinstance(default, Field) else Field(default, _MISSING, True)
         namespace["__slots__"] = tuple(slots)
@@ -183,7 +182,7 @@ def fields(cls: type[Record]) -> dict[str, Field]:
 
 
 if TYPE_CHECKING:
-    from dataclasses import replace as replace  # the name that makes mypy check names and types of the changes
+    from dataclasses import replace as replace  # under this name, mypy checks the names and types of the changes
 else:
 
     def replace(record: R, /, **changes: Any) -> R:
@@ -193,6 +192,6 @@ else:
 
 
 def as_dict(record: Record) -> dict[str, Any]:
-    """Fields by name, including those of fields that are records."""
+    """The fields by name. Fields that are records become dicts too."""
     found = {name: getattr(record, name) for name in fields(type(record))}
     return {name: as_dict(value) if isinstance(value, Record) else value for name, value in found.items()}

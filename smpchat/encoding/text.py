@@ -13,31 +13,31 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]+=*")
 
 
 def to_base64url(data: bytes, *, padding: bool = True) -> str:
-    """base64url of ``data``; links and keys contain the padding, short links do not."""
+    """base64url of ``data``. Links and keys contain the padding, short links do not."""
     text = base64.urlsafe_b64encode(data).decode("ascii")
     return text if padding else text.rstrip("=")
 
 
 def from_base64url(text: str, what: str = "base64url") -> bytes:
-    """Bytes of a base64url text; the padding is optional. Raises `DecodeError`."""
-    # Python's decoder passes over letters that it does not know; two texts would then be one key or link.
+    """The bytes of a base64url text, with or without padding. Raises `DecodeError`."""
+    # Python's decoder skips characters that it does not know, so different texts would be read as the same key or link.
     if not _BASE64URL.fullmatch(text):
         raise DecodeError(f"{what} is not base64url")
     body = text.rstrip("=")
-    # One letter over holds 6 bits, less than a byte: no bytes are written so. Padding may be missing, for short links
-    # go without it and are read by the same parser (agent-wire 0.2, trap 25).
+    # Groups of four characters with one left over cannot be base64: one character has 6 bits, less than a byte. Padding
+    # is optional, because short links have none and are read by the same parser (agent-wire 0.2, trap 25).
     if len(body) % 4 == 1:
         raise DecodeError(f"{what} is not base64url")
     return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
 
 
 def percent_encode(text: str) -> str:
-    """Everything but ``A-Z a-z 0-9 - _ . ~`` as upper-case ``%XX``."""
+    """``text`` with every character except ``A-Z a-z 0-9 - _ . ~`` written as upper-case ``%XX``."""
     return quote(text, safe="")
 
 
 def bracketed(host: str) -> str:
-    """A host before ``:PORT``: an IPv6 address in brackets, anything else as it is."""
+    """A host as it is written before ``:PORT``: an IPv6 address gets brackets, other hosts stay as they are."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -47,22 +47,22 @@ def write_query(parameters: Iterable[tuple[str, str]]) -> str:
 
 
 def read_query(text: str) -> dict[str, str]:
-    """Parameters of a query; the first of a repeated name wins, as in the reference's parser.
+    """The parameters of a query. If a name is repeated, the first value counts, as in the reference's parser.
 
-    ``&`` and ``;`` separate, ``+`` is a blank, ``%XX`` is decoded. The caller ignores unknown names.
+    ``&`` and ``;`` separate parameters, ``+`` is a blank, and ``%XX`` is decoded. The caller ignores unknown names.
 
     Raises:
         DecodeError: A value is not UTF-8 once decoded.
     """
     parameters: dict[str, str] = {}
-    # As the reference's parser takes a query apart (agent-wire 2.5, trap 26): ; too is a separator, + a blank, the
-    # first of two wins. Another reading here would make one link two.
+    # Parse exactly as the reference does (agent-wire 2.5, trap 26). Otherwise one link could mean different things to
+    # us and to the app.
     for part in re.split("[&;]", text):
         name, _, value = part.partition("=")
         if name and name not in parameters:
             try:
                 parameters[name] = unquote_to_bytes(value.replace("+", " ")).decode("utf-8")
-            except UnicodeError:  # of its bytes; or there is half of a surrogate pair in it
+            except UnicodeError:  # the decoded bytes are not UTF-8, or the text contains half of a surrogate pair
                 raise DecodeError(f"parameter {name[:20]!r} is not UTF-8") from None
     return parameters
 
@@ -71,7 +71,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def size_text(size: int) -> str:
-    """A number of bytes in three digits: ``1 byte``, ``117 KiB``, ``1.4 GiB``."""
+    """A number of bytes with at most three digits: ``1 byte``, ``117 KiB``, ``1.4 GiB``."""
     if size == 1:
         return "1 byte"
     amount, unit = float(size), 0

@@ -1,7 +1,7 @@
-"""Zstandard frames from peers: decompressed only as far as their header promises, and never beyond a limit.
+"""Zstandard frames from peers: content is never decompressed beyond the size in the frame's header, or a limit.
 
 The library (``compression.zstd`` from Python 3.14, the package ``backports.zstd`` before) is imported when first used.
-Source of the limits: agent-wire 6.6; a bomb of a few bytes must not cost memory.
+So a bomb, a few bytes that decompress to gigabytes, costs no memory. Source of the limits: agent-wire 6.6.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from smpchat.encoding.reader import DecodeError, EncodeError
 MAX_DECOMPRESSED = 65_536
 """Longest content of a frame, in bytes: the limit of today's apps."""
 LEVEL = 3
-"""What apps compress with."""
+"""The level that apps use."""
 _MAX_WINDOW_LOG = 21
-"""Windows of up to 2 MiB are accepted, the largest that level 3 makes: a header could ask for gigabytes."""
+"""The logarithm of the largest window that is accepted: 2 MiB, the largest of level 3. A header could ask for
+gigabytes."""
 
 
 def _library() -> Any:
@@ -28,7 +29,8 @@ def _library() -> Any:
 
 
 def compress(data: bytes) -> bytes:
-    """One frame, which contains the size of its content. Raises `EncodeError` for more than peers accept."""
+    """Compress into one frame, which contains the size of the data. Raises `EncodeError` for more data than peers
+    accept."""
     if len(data) > MAX_DECOMPRESSED:
         raise EncodeError(f"{len(data)} bytes; at most {MAX_DECOMPRESSED} are compressed")
     return bytes(_library().compress(data, LEVEL))
@@ -43,8 +45,8 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
     """
     zstd = _library()
     try:
-        # A frame without a size could only be tried: it would be unpacked to the limit before it is refused, at a few
-        # bytes of the sender's for 64 KiB of ours. Apps refuse it as well (agent-wire 6.6).
+        # Refuse a frame without a size: to find out that it is too large, we would have to decompress 64 KiB for a few
+        # bytes of the sender's. Apps refuse it as well (agent-wire 6.6).
         size = zstd.get_frame_info(frame).decompressed_size
         if size is None:
             raise DecodeError("the compressed data does not tell its size")
@@ -52,7 +54,8 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
             raise DecodeError(f"the compressed data holds {size} bytes; at most {limit} are taken")
         options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}
         decompressor = zstd.ZstdDecompressor(options=options)
-        # One byte over what the header promises, so that a frame that holds more shows itself, without being unpacked.
+        # Ask for one byte more than the header says: this shows whether the frame has more, without decompressing it
+        # all.
         content = bytes(decompressor.decompress(frame, max_length=size + 1))
     except zstd.ZstdError:
         raise DecodeError("damaged compressed data") from None

@@ -1,3 +1,5 @@
-"""SQLite files of any origin: opens them so that nothing in them is executed, and reads rows from files that other
-people made. The meaning of a table is known only to the package that owns it. It also has locks, and unfinished
-files."""
+"""Opens SQLite files so that nothing in them is executed, and reads rows from files that other people made.
+
+Only the package that owns a table knows what the table means. There are also locks here, and a register of unfinished
+files.
+"""

@@ -1,8 +1,8 @@
-"""Copies rows from a database that another person made into an empty one of ours.
+"""Copies rows from a database file that another person made into an empty database of ours.
 
-Nothing else is copied. A file may contain triggers that copy later data, views instead of tables, computed columns,
-pages that several tables share, or text that is not UTF-8. So its schema must be exactly ours, its pages must be in
-order, and each value must have the type of our schema, within limits. Then our own statements write it.
+Only rows are copied. A file may contain triggers that copy later data, views instead of tables, computed columns, pages
+that several tables share, or text that is not UTF-8. So the file must have exactly our schema and intact pages, and
+each value must have the type of its column in our schema, within limits. Our own statements then write the values.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from smpchat.encoding.record import Record
 from smpchat.storage.opening import SQLITE_ERRORS, file_uri, harden
 
 MAX_VALUE = 1 << 20
-"""Size in bytes of one value, and of one row; the longest that we write is a message of 64 KiB."""
+"""Largest size of one value, and of one row, in bytes. The longest value that we write is a message of 64 KiB."""
 MAX_NUMBER = 1 << 53
-"""Largest row number: SQLite continues counting from the largest one, and fails at 2^63."""
+"""Largest row number that is accepted: SQLite continues counting from the largest number in a table, and fails at
+2^63."""
 MAX_TIME = 253_402_300_799.0
-"""The end of the year 9999 in POSIX seconds: calendars go no further."""
+"""The end of the year 9999 in POSIX seconds: Python's dates end there."""
 _MAX_SQL = 20_000
-"""At most so many characters in one statement; the longest of ours has 900."""
+"""Longest statement that is accepted, in characters; our longest has 900."""
 _BATCH = 500
 _LIMITS = (
-    # numbers of SQLite: a value, a statement, columns, depth of an expression, attached files, depth of triggers
+    # (SQLite's number of the limit, limit): value size, statement length, columns, expression depth, attached files,
+    # trigger depth
     (0, MAX_VALUE),
     (1, _MAX_SQL),
     (2, 200),
@@ -41,15 +43,16 @@ _SEQUENCE = "sqlite_sequence"
 
 
 class ForeignData(DecodeError):
-    """The file is not in the form that we write; ``what`` names the difference, and continues a sentence."""
+    """The file does not have the form that we write. ``what`` names the difference, as the rest of a sentence."""
 
 
 class DamagedData(DecodeError):
-    """The file cannot be read to its end."""
+    """The file is damaged and cannot be read to its end."""
 
 
 class _Column(Record):
-    """As SQLite describes it: ``key`` is its place in the primary key, from 1; ``hidden`` says that it is computed."""
+    """A column as SQLite describes it. ``key`` is its place in the primary key, from 1; ``hidden`` means that it is
+    computed."""
 
     name: str
     kind: str
@@ -58,15 +61,15 @@ class _Column(Record):
 
 
 def open_foreign(source: bytes | Path) -> sqlite3.Connection:
-    """A file of another person for `copy_rows`. It is never written to, and must not change meanwhile.
+    """Open another person's file for `copy_rows`. The file is never written to, and must not change while it is open.
 
     Args:
-        source: Its content, or its path.
+        source: The content of the file, or its path.
     Raises:
-        sqlite3.Error: It cannot be opened.
+        sqlite3.Error: The file cannot be opened.
     """
     if isinstance(source, Path):
-        # Immutable: neither a log beside it is read nor a lock taken.
+        # With ``immutable``, SQLite reads no log beside the file, and takes no lock.
         connection = sqlite3.connect(file_uri(source, "mode=ro&immutable=1"), uri=True, isolation_level=None)
     else:
         connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -74,7 +77,8 @@ def open_foreign(source: bytes | Path) -> sqlite3.Connection:
         for limit, value in _LIMITS:
             connection.setlimit(limit, value)
         if isinstance(source, bytes):
-            # 18 and 19 say whether there is a log beside it, which there never is of one in memory.
+            # Bytes 18 and 19 say whether there is a log beside the file. Set them to "no": a database in memory has no
+            # log.
             connection.deserialize(source[:18] + b"\1\1" + source[20:])
         harden(connection)
         connection.execute("PRAGMA query_only = ON")
@@ -85,13 +89,13 @@ def open_foreign(source: bytes | Path) -> sqlite3.Connection:
 
 
 def schema_of(connection: sqlite3.Connection) -> Counter[tuple[str, ...]]:
-    """All tables, indexes and so on: type, name, table, and statement in one spelling."""
+    """All tables, indexes and so on: type, name, table, and the normalised statement."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
     return Counter(tuple(_spelling(part) for part in tuple(row)) for row in rows)
 
 
 def _spelling(part: object) -> str:
-    # Versions of SQLite put names into quotes or not when a table is renamed.
+    # When a table is renamed, some versions of SQLite quote its name and others do not.
     return " ".join(str(part if part is not None else "").replace('"', "").split())
 
 
@@ -109,15 +113,15 @@ def difference(found: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) 
 
 
 def check_foreign(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
-    """Whether a file has the schema of ``ours``, and its pages are in order.
+    """Check that a file has the schema of ``ours``, and that its pages are intact.
 
     Raises:
-        ForeignData: It has another schema.
-        DamagedData: Its pages are not in order, or it cannot be read.
+        ForeignData: The file has another schema.
+        DamagedData: The file's pages are damaged, or it cannot be read.
     """
     try:
         _check_schema(source, ours)
-        # Before any row is read: pages that lead to each other would give rows without end.
+        # Check this before reading any row: pages that point to each other in a circle would give endless rows.
         [state] = source.execute("PRAGMA quick_check(1)").fetchone()
     except SQLITE_ERRORS as error:
         raise DamagedData(f"it cannot be read: {error}") from None
@@ -139,22 +143,23 @@ def _check_schema(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
 def copy_rows(
     source: sqlite3.Connection, target: sqlite3.Connection, check: Callable[[str, Sequence[Any]], None] | None = None
 ) -> None:
-    """Copy every row into the tables of ``target``, which has the same schema and is empty; in its open transaction.
+    """Copy every row into ``target``, which has the same schema, empty tables, and an open transaction.
 
     Args:
-        check: Given a table and each of its rows; raises `ForeignData`.
+        check: Called with the table's name and each of its rows; may raise `ForeignData`.
     Raises:
-        ForeignData: A value is not of its column's type, or too large, or a row breaks a rule of the schema. Roll back.
+        ForeignData: A value does not have its column's type or is too large, or a row breaks a rule of the schema. Roll
+            back.
         DamagedData: A row cannot be read. Roll back.
         sqlite3.OperationalError: The disk is full. Roll back.
     """
     left = _size(source)
-    target.execute("PRAGMA defer_foreign_keys = ON")  # until the end: parents may stand behind their children
+    target.execute("PRAGMA defer_foreign_keys = ON")  # until the end: a row may come before the row that it refers to
     for table in _tables(target):
         columns = _columns(target, table)
         names = ", ".join(f'"{column.name}"' for column in columns)
         insert = f'INSERT INTO "{table}" ({names}) VALUES ({", ".join("?" for _ in columns)})'
-        # Of the table, and not of an index that says something else.
+        # NOT INDEXED: read the table itself, because an index may contain other values.
         for batch in _batches(source, f'SELECT {names} FROM "{table}" NOT INDEXED'):
             left -= len(batch)
             if left < 0:
@@ -173,7 +178,7 @@ def copy_rows(
 
 
 def _size(source: sqlite3.Connection) -> int:
-    """The size in bytes, including some for each row."""
+    """The size in bytes, with a few bytes more for each row."""
     pages, size = (source.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return int(pages * size)
 
@@ -189,7 +194,7 @@ def _batches(source: sqlite3.Connection, query: str) -> Iterator[list[Sequence[A
 
 def _check_row(table: str, columns: Sequence[_Column], row: Sequence[object]) -> None:
     for column, value in zip(columns, row, strict=True):
-        if value is None:  # where it may not be, the statement that writes it says so
+        if value is None:  # if the column must not be NULL, writing the row will fail
             continue
         fits = isinstance(value, _TYPES[column.kind])
         if isinstance(value, str | bytes):
@@ -203,13 +208,13 @@ def _check_row(table: str, columns: Sequence[_Column], row: Sequence[object]) ->
 
 
 def _copy_sequence(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Numbers that were used before are not used again, because peers and relays may know them."""
+    """Copy SQLite's counters, so that numbers used before are not used again: peers and relays may know them."""
     if not target.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_SEQUENCE,)).fetchone():
         return
     rows = next(_batches(source, f"SELECT name, seq FROM {_SEQUENCE}"), [])
     known = {row[0] for row in target.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'")}
     highest: dict[str, int] = {}
-    for name, seq in rows:  # a table may stand there twice: exports of encrypted profiles once had it so
+    for name, seq in rows:  # a table may have two counters: exports of encrypted profiles were once written like that
         if name not in known or not isinstance(seq, int) or not 0 <= seq < MAX_NUMBER:
             raise ForeignData("its counters start at impossible numbers")
         highest[name] = max(seq, highest.get(name, 0))

@@ -1,4 +1,4 @@
-"""Locks that the system frees when their process dies."""
+"""Locks between processes; the operating system frees a lock when the process that holds it dies."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class FileLock:
-    """A lock that the system frees when its process dies, whichever way.
+    """A lock that the operating system frees when its process ends, even if it is killed.
 
-    It is a lock of the system, and not a file with a process number, which may belong to another process after a crash.
-    `filelock` uses the same lock, but takes 10 ms to import, a twelfth of the time of a `send`. So it is used only if
-    the system or the file system has no ``flock``.
+    It is a lock of the operating system, not a file with a process number: after a crash, that number may belong to
+    another process. `filelock` uses the same lock, but takes 10 ms to import, a twelfth of the time of a `send`. So we
+    use `filelock` only if the system or the file system has no ``flock``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class FileLock:
         self._other: BaseFileLock | None = None
 
     def take(self) -> bool:
-        """Take the lock. Returns False if it is taken, in this process or another one. Never waits."""
+        """Try to take the lock, without waiting. Returns False if this process or another one holds it."""
         if sys.platform == "win32":
             return self._take_other()
         import fcntl
@@ -37,7 +37,8 @@ class FileLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
-            # Somebody has it. Any other error means that this file system has no flock, as some in a network have none.
+            # These errors mean that the lock is held. Any other error means that this file system has no flock, like
+            # some network file systems.
             if error.errno in (EACCES, EAGAIN):
                 return False
             return self._take_other()
@@ -55,7 +56,8 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Release the lock. The file stays, because otherwise two processes could lock two files with the same name."""
+        """Release the lock. The file stays: if it were deleted, two processes could lock two different files of the
+        same name."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

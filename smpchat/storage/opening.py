@@ -1,4 +1,5 @@
-"""How every SQLite file is opened: as little as possible of its schema is executed, and damaged pages are noticed."""
+"""Settings for opening every SQLite file: as little of its schema as possible is executed, and damaged pages are
+noticed."""
 
 from __future__ import annotations
 
@@ -9,20 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# By number: Python knows the names from 3.12 on, and the call likewise.
+# SQLite's numbers of these options: Python has names for them, and the function that sets them, only from 3.12 on.
 _ENABLE_TRIGGER, _DEFENSIVE, _ENABLE_VIEW = 1003, 1010, 1015
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-~:")
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What reading raises if the file is damaged, or is not a database. SQLite's errors quote the file, and Python decodes
-them."""
+"""Errors of reading a file that is damaged or not a database. `UnicodeDecodeError` is one of them, because SQLite's
+messages quote bytes of the file, and Python decodes them."""
 
 
 def harden(connection: sqlite3.Connection) -> None:
-    """Do not trust the schema of a file that was just opened more than its rows. Raises `sqlite3.Error`.
+    """Set options on a new connection, so that the schema of the file is trusted no more than its rows. Raises
+    `sqlite3.Error`.
 
-    We use neither triggers nor views, so they are turned off if Python can do that. Actions of foreign keys do not
-    count as triggers.
+    We use neither triggers nor views, so both are turned off if this Python can do that. Actions of foreign keys, which
+    we use, still work.
     """
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -35,7 +37,7 @@ def harden(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def shadows_writable(connection: sqlite3.Connection) -> Iterator[None]:
-    """While the block runs, the tables behind a virtual table can be written like any other."""
+    """While the block runs, the tables behind a virtual table can be written like other tables."""
     configure: Callable[[int, bool], Any] | None = getattr(connection, "setconfig", None)
     if configure is not None:
         configure(_DEFENSIVE, False)
@@ -47,13 +49,14 @@ def shadows_writable(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def trigger_in(connection: sqlite3.Connection) -> str | None:
-    """Name of a trigger in the file, which could copy later data; smpchat never makes triggers."""
+    """The name of a trigger in the file, if there is one. smpchat never makes triggers, and a foreign one could copy
+    later data."""
     row = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' LIMIT 1").fetchone()
     return None if row is None else str(row[0])
 
 
 def file_uri(path: Path, options: str) -> str:
-    """A file's name in the form that SQLite needs for options."""
+    """A file's path as a URI, the form in which SQLite accepts options."""
     # Not `Path.as_uri`: from Python 3.14 on that imports an HTTP client and TLS, at every start with a passphrase.
     name = os.fsencode(path.absolute().as_posix())
     quoted = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name)
@@ -61,10 +64,9 @@ def file_uri(path: Path, options: str) -> str:
 
 
 def ways_to_read(path: Path) -> Iterator[str]:
-    """Options for a file that cannot be written, best first: on a full or read-only disk, locks are not possible
-    either."""
+    """Options for opening a file that cannot be written, best first. On a full or read-only disk, locking fails too."""
     yield "mode=ro"
-    # Without a log there is nothing but the file. One that cannot be read holds the newest rows: then better an error.
+    # Ignore the log only if there is none. A log that cannot be read contains the newest rows, so an error is better.
     log = path.with_name(f"{path.name}-wal")
     if not log.exists() or not log.stat().st_size:
         yield "mode=ro&immutable=1"

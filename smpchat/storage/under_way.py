@@ -1,12 +1,12 @@
-"""Unfinished files and folders beside their final place. A register lists them, so that the next process can remove
+"""Unfinished files and folders next to their final place. A register lists them, so that the next process can remove
 leftovers.
 
 ::
 
-    <folder>/.under-way/<number>        whole path of what is being made
-    <folder>/.under-way/<number>.lock   held by whoever makes it, taken before the path is there
+    <folder>/.under-way/<number>        the whole path of the unfinished file
+    <folder>/.under-way/<number>.lock   locked by the process that makes it, before the path exists
 
-They are named ``.<name>.<16 hex digits>``, and nothing with another form of name is ever removed.
+Unfinished files are named ``.<name>.<16 hex digits>``. Nothing with another form of name is ever removed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _NAME = re.compile(r"\..+\.[0-9a-f]{16}")
 
 
 def beside(place: Path) -> Path:
-    """The path of an unfinished file, which is then moved to its place. It is on the same disk, so that this is one
-    step."""
+    """A new path next to ``place`` for an unfinished file. It is on the same disk, so moving the finished file to
+    ``place`` is one step."""
     return place.with_name(f".{place.name}.{secrets.token_hex(8)}")
 
 
 @contextmanager
 def under_way(folder: Path, growing: Path) -> Iterator[None]:
-    """While the block runs, ``growing`` may be there; afterwards it is not. Leftovers of other processes are removed
-    first.
+    """Register ``growing`` while the block runs, and remove it afterwards if it still exists. First remove leftovers of
+    other processes.
 
     Args:
-        folder: The folder of the register; if it cannot be written, there is no register.
+        folder: The folder of the register; if it cannot be written, nothing is registered.
     """
     sweep(folder)
     entered = None
@@ -54,7 +54,7 @@ def under_way(folder: Path, growing: Path) -> Iterator[None]:
 
 
 def left_behind(folder: Path) -> list[Path]:
-    """Leftovers of killed processes, as far as they still exist."""
+    """Leftovers of killed processes that still exist."""
     found = []
     for entry, growing in _entries(folder):
         lock = FileLock(_lock_of(entry))
@@ -66,7 +66,7 @@ def left_behind(folder: Path) -> list[Path]:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove the leftovers, and return them. Leftovers on a missing disk stay in the register."""
+    """Remove the leftovers, and return their paths. Leftovers on a disk that is missing now stay in the register."""
     removed = []
     for entry, growing in _entries(folder):
         lock = FileLock(_lock_of(entry))
@@ -105,11 +105,11 @@ def _strike(entry: Path, lock: FileLock) -> None:
     lock.release()
     with suppress(OSError):
         _lock_of(entry).unlink(missing_ok=True)
-        entry.parent.rmdir()  # the last one
+        entry.parent.rmdir()  # works only if this was the last entry
 
 
 def _entries(folder: Path) -> list[tuple[Path, Path]]:
-    """Each entry with the path that it names; entries that name nothing of ours are ignored."""
+    """Each entry with the path in it. Entries with a path that we would not have made are ignored."""
     found, register = [], folder / REGISTER
     try:
         if not _is_ours(register):
@@ -130,10 +130,11 @@ def _entries(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _is_ours(register: Path) -> bool:
-    """Whether only we can write into it. A relay's folder may be next to those of other people, for example in /tmp.
+    """Whether only we can write into the register. A relay's folder may be inside one that everyone can write to, such
+    as /tmp.
 
     Raises:
-        OSError: It is not there.
+        OSError: There is no register.
     """
     found = register.lstat()
     if not stat.S_ISDIR(found.st_mode):
