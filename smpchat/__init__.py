@@ -65,10 +65,10 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # or a type checker would take any name
+if not TYPE_CHECKING:  # otherwise a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
-        """The library. It is imported when it is first used, so that the command line starts without it."""
+        """A name of the library, which is imported at its first use, so that the command line starts without it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from smpchat import api

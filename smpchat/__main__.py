@@ -8,7 +8,7 @@ import sys
 import threading
 
 _OURS = "SMPCHAT_"
-"""Every variable of smpchat begins with this."""
+"""The environment variables of smpchat begin with this."""
 
 
 def program() -> None:
@@ -19,11 +19,11 @@ def program() -> None:
     before it returns.
     """
     _open_closed_streams()
-    gc.set_threshold(100_000)  # a start makes up to 65,000 objects, and all stay: to look through them takes 8 ms
+    gc.set_threshold(100_000)  # a start makes up to 65,000 objects, and all stay: collecting garbage takes 8 ms
     if any(name.startswith(_OURS) for name in os.environ):
         from smpchat.relay.surroundings import take_secrets
 
-        take_secrets()  # before anything is started that would get them
+        take_secrets()  # before any child process is started, which would inherit them
     from smpchat.cli.app import main
 
     try:
@@ -36,10 +36,10 @@ def program() -> None:
 
 
 def _open_closed_streams() -> None:
-    """The program may be started with a closed standard stream (`>&-`).
+    """Open every standard stream that was closed when the program started (`>&-`), on the null device.
 
-    Its number would be given to the next file that is opened, the profile's database perhaps, and what a library writes
-    to standard error would go into that.
+    Otherwise the next file that is opened, perhaps the profile's database, would get the number of the closed stream.
+    What a library writes to standard error would then go into that file.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -54,28 +54,28 @@ def _open_closed_streams() -> None:
 
 
 def _drop_what_nobody_reads() -> None:
-    """Discards the output for a reader that has gone: Python would complain while it ends."""
+    """Discard the output if its reader has gone; otherwise Python would complain when it exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except (OSError, ValueError):
-            pass  # a full disk: `_may_leave` finds it too, and Python tells
+            pass  # a full disk: `_may_leave` notices it too, and Python then reports it
 
 
 def _may_leave() -> bool:
-    """Whether nothing is lost: all that was printed is out, and no thread still works."""
+    """Whether the process can end at once: all output is written, and no other thread is at work."""
     if sys.flags.inspect or sys.gettrace() or sys.getprofile():
-        return False  # somebody looks at this process, and wants to be told at its end
+        return False  # a debugger or profiler needs Python's usual exit
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        return False  # Python would wait for it
+        return False  # Python would wait for this thread
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
     except (OSError, ValueError):
-        return False  # Python tells what became of it
+        return False  # Python's usual exit reports the error
     return True
 
 

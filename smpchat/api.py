@@ -18,8 +18,8 @@
 
 Profiles are the same as for the command line, in the same folder: ``smpchat -p echo history bob`` shows what the bot
 said. If another process is online for the profile, such as ``smpchat chat``, the two share it. Every error is a
-`ChatError` or `AgentError`, with a sentence and a ``hint`` what to do, or a `TimeoutError`. Every method refuses a
-string that contains half of a surrogate pair, with `InputError`.
+`ChatError` or `AgentError`, with a sentence and a ``hint`` that says what to do, or a `TimeoutError`. Every method
+raises `InputError` for a string that contains a lone surrogate.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Client(GroupCalls):
     ) -> None:
         """Go offline. Messages that are not sent yet are sent when the profile is online again."""
         service, self._opened = self._service, None
-        service.database.changed()  # loops over what happens end, with an error that says why
+        service.database.changed()  # wakes loops over `messages` and `events`, so that they end with an error
         try:
             await self._stack.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
@@ -167,7 +167,7 @@ class Client(GroupCalls):
         timeout: float = RELAY_TIMEOUT,
         incognito: bool = False,
     ) -> Invitation:
-        """A new one-time link.
+        """Make a one-time link.
 
         Args:
             note: Alias for the person who uses it; None: the name that they chose, made unique.
@@ -176,7 +176,7 @@ class Client(GroupCalls):
             incognito: Use a made-up name for this contact instead of our own.
         Raises:
             InputError: The note cannot be an alias, or is in use; or ``server`` is not the address of a relay.
-            RelayUnavailable: There is no link, and nothing was stored.
+            RelayUnavailable: The relay was not reached in time. No link was made, and nothing is stored.
         """
         service = self._service
         if server is None:
@@ -234,16 +234,17 @@ class Client(GroupCalls):
         if state is None:
             raise not_in_time().for_program()
         check_not_failed(state)
-        named = service.contact_of(contact.connection_id) or contact  # a short link has told a name meanwhile
+        # Meanwhile a short link may have told the contact's name.
+        named = service.contact_of(contact.connection_id) or contact
         return service.contact(named.alias)
 
     async def wait_connected(self, alias: str, timeout: float | None = None) -> StateChanged:
-        """Wait until a contact has answered; with the note of an invitation, until someone has used it.
+        """Wait until a contact has answered; for the note of an invitation, until someone has used the invitation.
 
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
-            ConnectionFailed: It never will.
-            TimeoutError: Not within ``timeout`` seconds.
+            ConnectionFailed: The connection failed for good.
+            TimeoutError: This took longer than ``timeout`` seconds.
         """
         service = self._service
         by_note = (i.connection for i in service.invitations() if i.note == alias)
@@ -261,7 +262,7 @@ class Client(GroupCalls):
         """Delete a contact with its messages and tell the contact, or cancel an invitation.
 
         Returns:
-            Whether its relay already knows. If this takes longer than ``timeout`` seconds, the relay is told later.
+            Whether the relay was told. If this takes longer than ``timeout`` seconds, the relay is told later.
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
         """
@@ -298,7 +299,7 @@ class Client(GroupCalls):
         Returns:
             The address with its links.
         Raises:
-            InputError: There already is one; or ``server`` is not the address of a relay.
+            InputError: There already is an address, or ``server`` is not the address of a relay.
             RelayUnavailable: There is no link yet. The address is stored, and created as soon as its relay is reached.
         """
         service = self._service
@@ -316,9 +317,9 @@ class Client(GroupCalls):
         """Delete the contact address and the requests that wait; contacts made through it stay.
 
         Returns:
-            Whether its relay already knows. If this takes longer than ``timeout`` seconds, the relay is told later.
+            Whether the relay was told. If this takes longer than ``timeout`` seconds, the relay is told later.
         Raises:
-            NoAddress: There is none.
+            NoAddress: The profile has no address.
         """
         service = self._service
         connection = service.delete_address()
@@ -340,7 +341,7 @@ class Client(GroupCalls):
             alias: Alias of the contact; None: it is made from the name in the request.
             any_relay: Connect even if the contact's relay is on this computer or in its network.
         Returns:
-            The contact, to whom you can write now; `wait_connected` waits until the contact knows.
+            The contact, to whom you can write now; `wait_connected` waits until the contact's app has answered.
         Raises:
             InputError, AgentError: There is no such request, or the alias cannot be used; nothing changed.
             ConnectionFailed: The sender has withdrawn the request.
@@ -385,9 +386,9 @@ class Client(GroupCalls):
             and ``wait`` is ``sent``.
         Raises:
             InputError: Nothing was stored.
-            DeliveryFailed: It will never arrive.
-            TextsHeld: It is stored, and held until you decide: `verify`, `resync`, `refuse_keys` or ``anyway``.
-            RelayUnavailable, TimeoutError: It took longer than ``timeout`` seconds; sending continues automatically.
+            DeliveryFailed: The message will never arrive.
+            TextsHeld: The message is stored, but held until you decide: `verify`, `resync`, `refuse_keys`, ``anyway``.
+            RelayUnavailable, TimeoutError: This took longer than ``timeout`` seconds; sending continues automatically.
         """
         return await self._sent(self._service.send(alias, text, reply_to, anyway=anyway), Wait(wait), timeout)
 
@@ -431,7 +432,7 @@ class Client(GroupCalls):
     async def _changes(
         self, make: Callable[[ChatService], list[SentChange]], wait: WaitFor, seconds: float
     ) -> list[Message]:
-        """The messages after the changes; if a message was deleted completely, as it was before."""
+        """The messages after the changes; a message that was deleted completely is returned as it was before."""
         service = self._service
         if Wait(wait) is Wait.DELIVERED:
             raise ValueError("a change is never confirmed as delivered: wait for `sent` or `none`")
@@ -464,8 +465,8 @@ class Client(GroupCalls):
     async def messages(self) -> AsyncIterator[Message]:
         """Messages of all contacts: those not shown yet, then each new one, also if another process shows it.
 
-        A message counts as shown once the loop asks for the next one: a crash in the middle of its body repeats that
-        message, and none is ever skipped. One loop at a time, since two would share the messages.
+        A message counts as shown once the loop asks for the next one. So after a crash in the body of the loop, that
+        message comes again, and none is ever skipped. Run one loop at a time, because two would share the messages.
         """
         with Changes(self._service.database) as changes:
             while True:

@@ -42,6 +42,6 @@ Event = (
 
 
 def check_not_failed(state: StateChanged) -> None:
-    """Raises `ConnectionFailed` if this is where a connection ends."""
+    """Raises `ConnectionFailed` if the connection failed for good."""
     if state.state == ConnectionState.FAILED:
         raise ConnectionFailed(state.reason or "The connection failed.")

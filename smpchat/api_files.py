@@ -23,7 +23,7 @@ done."""
 
 
 def no_progress(_: object) -> None:
-    """Nobody looks."""
+    """Ignore the progress of a file."""
 
 
 @checks_texts
@@ -50,7 +50,8 @@ class FileCalls(ProfileCalls):
             progress: Called with the message as the file is transferred.
         Raises:
             InputError: Nothing was stored.
-            FileStalled: Not finished yet: it continues while the profile is online. Else as `send`.
+            FileStalled: The upload has not finished; it continues while the profile is online.
+            Other errors are as for `send`.
         """
         seconds = 0.0 if Wait(wait) is Wait.NONE else timeout
         message = await self._upload(alias, path, text, seconds, progress, anyway=anyway)
@@ -62,7 +63,7 @@ class FileCalls(ProfileCalls):
     async def _upload(
         self, alias: str, path: Path | str, text: str, seconds: float | None, progress: Progress, *, anyway: bool
     ) -> Message:
-        """A message with a file that was encrypted, stored, and brought to its relays unless ``seconds`` is 0."""
+        """Encrypt a file, store its message, and wait until the file is uploaded, unless ``seconds`` is 0."""
         return await self._bring(self._service.look_at_file(alias, path, text), seconds, progress, anyway=anyway)
 
     async def _forward_file(self, message_id: int, alias: str, wait: Wait, seconds: float) -> Message:
@@ -80,7 +81,7 @@ class FileCalls(ProfileCalls):
         try:
             encrypted = await asyncio.to_thread(service.encrypt_file, file, check)
         except BaseException:
-            left = True  # the thread ends at its next piece
+            left = True  # tells the thread to stop at its next piece
             raise
         with encrypted:
             message = service.store_file(file, encrypted, anyway=anyway)
@@ -98,17 +99,17 @@ class FileCalls(ProfileCalls):
         """Receive the file of a message; it appears when it is complete and every check has passed.
 
         Args:
-            to: An existing folder, or the path of the new file; None: the folder of the settings. Nothing is
+            to: An existing folder, or the path of the new file; None: the folder in the settings. Nothing is
                 overwritten: a number is added to the name.
             approve: Allow relays that are not in the profile's list; they learn this computer's address.
-            timeout: Seconds in all; None: no limit.
+            timeout: Seconds for the whole transfer; None: no limit.
         Returns:
-            Where it is.
+            The path of the file.
         Raises:
-            InputError: There is no such file, or it is here; or the folder cannot be used.
-            RelaysNotApproved: See ``approve``; its ``relays`` are their hosts.
-            FileUnavailable: It is no longer available; `FileDamaged`: it is not what was announced.
-            FileStalled: Not finished yet: it continues while the profile is online.
+            InputError: There is no such file, or it was already received; or the folder cannot be used.
+            RelaysNotApproved: The relays need ``approve``; the error's ``relays`` are their hosts.
+            FileUnavailable: The file is no longer available; `FileDamaged`: it is not what was announced.
+            FileStalled: The transfer has not finished; it continues while the profile is online.
         """
         service = self._service
         service.receive_file(message_id, to, approved=approve, own=self._relay.owns_files)

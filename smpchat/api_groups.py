@@ -1,4 +1,4 @@
-"""The part of `smpchat.Client` that takes part in groups, and owns some."""
+"""The part of `smpchat.Client` for groups: those that we have joined, and our own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 class GroupCalls(FileCalls):
     """What a program can do with groups.
 
-    A group is written to by its alias, as a contact: `Client.send`. What its members write comes with
+    Write to a group as to a contact: `Client.send` with the group's alias. Messages from members have
     ``message.group`` and ``message.sender``; lines about the group have the content ``group-event``.
     """
 
@@ -37,13 +37,13 @@ class GroupCalls(FileCalls):
         """Accept an invitation to a group, by its number or name; a group's link is for `Client.connect`.
 
         Args:
-            alias: How to address the group; made from its name if None.
-            timeout: Seconds in which the person who invited us may let us in; later it happens automatically.
+            alias: Alias of the group; None: it is made from the group's name.
+            timeout: Seconds to wait until the person who invited us lets us in; after that, this happens automatically.
         Returns:
             The group: its ``standing`` is ``joining`` if we are not in yet.
         Raises:
-            InputError: No such invitation waits, or the alias cannot be used.
-            RelayUnavailable: No relay was reached in that time; the join continues automatically.
+            InputError: There is no such invitation, or the alias cannot be used.
+            RelayUnavailable: No relay was reached within ``timeout`` seconds; the join continues automatically.
         """
         joined = self._service.join_group(who, alias)
         name = joined.alias or ""
@@ -64,12 +64,12 @@ class GroupCalls(FileCalls):
     def create_group(
         self, name: str, alias: str | None = None, *, description: str = "", welcome: str = ""
     ) -> GroupView:
-        """Make a group in which nobody else is yet. Raises `InputError`.
+        """Make a group, with us as its only member at first. Raises `InputError`.
 
         Args:
-            alias: How to address it; made from the name if None.
-            description: A line about it.
-            welcome: What newcomers are told.
+            alias: Alias of the group; None: it is made from the name.
+            description: A line about the group.
+            welcome: A greeting for new members.
         """
         return self._service.create_group(name, alias, description=description, welcome=welcome)
 
@@ -78,22 +78,25 @@ class GroupCalls(FileCalls):
 
         Raises:
             UnknownContact: There is no such contact.
-            InputError: We may not, or the contact cannot be invited.
+            InputError: Our role does not allow it, or the contact cannot be invited.
         """
         return self._service.invite_to_group(group, alias, role)
 
     async def make_group_link(
         self, group: str, role: str | None = None, *, server: str | None = None, timeout: float = RELAY_TIMEOUT
     ) -> GroupLinkView:
-        """A link by which anybody can join, made once; those who use it are let in while we are online.
+        """The group's link, with which anyone can join; it is made at the first call.
+
+        People who use it are let in while we are online.
 
         Args:
-            role: ``member`` or ``observer``: what those may do who come by it; None: as it is, ``member`` at first.
-            server: Address of the relay for it alone; one of the configured ones if None.
+            role: The role of people who join with it: ``member`` or ``observer``; None: unchanged, and ``member`` for a
+                new link.
+            server: Address of the relay for this link only; None: one of the configured relays.
             timeout: Seconds in which the relay must answer.
         Raises:
-            InputError: We may not; or ``role`` or ``server`` is none.
-            RelayUnavailable: There is no link yet: it is made as soon as its relay is reached.
+            InputError: Our role does not allow it, or ``role`` or ``server`` is invalid.
+            RelayUnavailable: There is no link yet. It is made as soon as its relay is reached.
         """
         if server is None:
             await self._start_relay()
@@ -110,18 +113,18 @@ class GroupCalls(FileCalls):
         return self._service.accept_member(group, member, role)
 
     def set_member_role(self, group: str, member: str, role: str) -> MemberView:
-        """Give a member, by the name in `members`, another role. Raises `InputError`."""
+        """Change the role of a member, who is named as in `members`. Raises `InputError`."""
         return self._service.set_member_role(group, member, role)
 
     def remove_member(self, group: str, member: str, *, messages: bool = False) -> MemberView:
-        """Remove a member, and with ``messages`` what it wrote; or take an invitation back. Raises `InputError`."""
+        """Remove a member (``messages``: also its messages), or withdraw an invitation. Raises `InputError`."""
         return self._service.remove_member(group, member, messages=messages)
 
     def delete_group(self, group: str) -> GroupView:
         """End a group for everybody in it. Raises `InputError`."""
         return self._service.delete_group(group)
 
-    # -- of the whole client ------------------------------------------------------------------------------------------
+    # -- implemented by `Client` --------------------------------------------------------------------------------------
 
     async def _until(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T:
         raise NotImplementedError

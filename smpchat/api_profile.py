@@ -1,4 +1,4 @@
-"""The methods of `smpchat.Client` that do not wait: our profile, contacts, what both sides allow, our address."""
+"""The methods of `smpchat.Client` that do not wait: our profile, contacts, preferences and our address."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class ProfileCalls:
             description: A line about us; an empty one removes it.
             picture: Content of a JPEG or PNG file of at most 9,357 bytes.
         Raises:
-            InputError: Peers could not show it; nothing changed.
+            InputError: A value is invalid, for example a name that apps could not show; nothing changed.
         """
         return self._service.set_profile(
             display_name, description=description, picture=picture, remove_picture=remove_picture
         )
 
     def set_bot(self, commands: Sequence[BotCommand] | None = ()) -> Profile:
-        """Mark the profile as a bot that offers commands; None: as a person.
+        """Mark the profile as a bot that offers commands; None: mark it as a person.
 
-        Apps show the commands as a menu. A message that calls one has ``command`` and ``arguments``; if none are
-        offered, any word behind a slash is a command. Raises `InputError`.
+        Apps show the commands as a menu. A message that uses a command has ``command`` and ``arguments``. If no
+        commands are offered, any word after a slash is a command. Raises `InputError`.
         """
         return self._service.set_bot(commands)
 
@@ -83,22 +83,22 @@ class ProfileCalls:
         self._service.refuse_keys(alias)
 
     def details(self, alias: str) -> ContactDetails:
-        """A contact, what both sides allow, and what follows. Raises `UnknownContact`."""
+        """A contact, what each side allows, and which features both can use. Raises `UnknownContact`."""
         return self._service.details(alias)
 
     def picture(self, alias: str) -> Picture:
-        """The picture in a contact's profile, which may be anything. Raises `InputError` if there is none."""
+        """The picture in a contact's profile; the contact chose it. Raises `InputError` if there is none."""
         return self._service.picture(alias)
 
     def allow(self, feature: Feature | str, allow: Allow | str | None, alias: str | None = None) -> None:
-        """Choose what a contact may do; ``yes`` means: if the contact allows it to us too.
+        """Choose what a contact may do; ``yes`` means: only if the contact allows us the same.
 
         Args:
-            feature: By its name on the wire: ``reactions``, ``fullDelete`` and so on (see `Feature`).
-            allow: ``yes``, ``no`` or ``always``; None: as for all contacts, or the default.
+            feature: Its name in the protocol: ``reactions``, ``fullDelete`` and so on (see `Feature`).
+            allow: ``yes``, ``no`` or ``always``; None: the choice for all contacts; without ``alias``, the default.
             alias: The contact; None: all contacts without a setting of their own.
         Raises:
-            UnknownContact: No contact under that name.
+            UnknownContact: No contact has this alias.
             ValueError: There is no such feature or choice.
         """
         chosen = None if allow is None else Allow(allow)
@@ -108,9 +108,9 @@ class ProfileCalls:
             self._service.set_contact_allowed(alias, Feature(feature), chosen)
 
     def disappear_after(self, alias: str, seconds: int | None) -> ContactDetails:
-        """Let messages with a contact disappear so many seconds after they were shown; None: they stay.
+        """Let messages with a contact disappear this many seconds after they were shown; None: they stay.
 
-        This takes effect only if the contact allows it too: ``details.agreement.ttl`` says what holds.
+        This takes effect only if the contact allows it too: ``agreement.ttl`` of the result is the time in effect.
 
         Raises:
             UnknownContact, InputError: Nothing changed.
@@ -121,11 +121,11 @@ class ProfileCalls:
         """Mute a contact: no bell and no notification in `chat` and `listen`; the contact is not told.
 
         Args:
-            seconds: How long; without it, until this is called with None, which ends it.
+            seconds: How long (default: no limit); None: unmute the contact.
         Returns:
-            The contact; ``details.view.muted_until`` says until when, in POSIX seconds.
+            The contact; its ``view.muted_until`` is when this ends, in POSIX seconds.
         Raises:
-            UnknownContact: No contact under that name.
+            UnknownContact: No contact has this alias.
             ValueError: ``seconds`` is not more than 0.
         """
         if seconds is not None and not seconds > 0:  # nan is not, either
@@ -136,10 +136,10 @@ class ProfileCalls:
         """Choose whether a contact is told that messages arrived. The contact is not told of this change.
 
         Args:
-            on: None: as for all contacts, or the default (yes).
+            on: None: the choice for all contacts; without ``alias``, the default (yes).
             alias: The contact; None: all contacts without a setting of their own.
         Raises:
-            UnknownContact: No contact under that name.
+            UnknownContact: No contact has this alias.
         """
         if alias is None:
             self._service.set_receipts(on)
@@ -149,7 +149,7 @@ class ProfileCalls:
     # -- contact address ----------------------------------------------------------------------------------------------
 
     def address(self) -> AddressView | None:
-        """The contact address, if there is one; its links are None until its relay was reached."""
+        """The contact address, or None; its links are None until its relay has been reached."""
         return self._service.address()
 
     def accept_automatically(self, auto_accept: bool = True) -> None:
@@ -193,7 +193,7 @@ class ProfileCalls:
         return self._service.contact(self._service.rotate(alias, server).alias)
 
     def cancel_rotation(self, alias: str) -> ContactView:
-        """Cancel a move that the contact has not moved to the new relay yet. Raises `InputError`."""
+        """Cancel a move to another relay, unless the contact was already told to use it. Raises `InputError`."""
         return self._service.contact(self._service.stay(alias).alias)
 
     def search(
@@ -210,10 +210,10 @@ class ProfileCalls:
 
         Args:
             text: Words, or parts of them, in any order; capitals and accents do not matter. All messages if empty.
-            since, until: Only messages sent in this time, in POSIX seconds, without ``until`` itself.
-            before: Only messages with a smaller id: the next page.
+            since, until: Only messages sent at ``since`` or later and before ``until``, in POSIX seconds.
+            before: Only messages with a smaller id, to page back.
         Raises:
-            UnknownContact: No contact under that name.
+            UnknownContact: No contact has this alias.
         """
         found = self._service.find(text, alias, since=since, until=until, before=before, limit=limit).messages
         self._service.were_read(found)

@@ -12,21 +12,21 @@ from smpchat.chat.errors import InputError
 from smpchat.encoding.record import Record, as_dict
 
 _ANYTHING = ("self", "home")
-"""Not checked, because the name of a folder may be bytes that are not text; Python writes such bytes as surrogates."""
+"""Arguments that are not checked: a folder's name may be bytes that are not text, which Python writes as surrogates."""
 C = TypeVar("C", bound=type[Any])
 
 
 class NotText(InputError):
-    """A string with half of a surrogate pair in it, which no file, message or terminal can hold. Nothing was stored."""
+    """Raised for a string with a lone surrogate, which no file, message or terminal can hold. Nothing was stored."""
 
     hint = "Decode bytes with errors='replace', or leave the character out."
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"The argument {name!r} holds half of a character (a lone surrogate), which is not text.")
+        super().__init__(f"The argument {name!r} contains half of a character (a lone surrogate), so it is not text.")
 
 
 def checks_texts(cls: C) -> C:
-    """Let every public method of a class, and its constructor, refuse such strings with `NotText`."""
+    """Let the constructor and every public method of a class raise `NotText` for such strings."""
     for name, method in tuple(vars(cls).items()):
         if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_")):
             setattr(cls, name, _checking(method))
@@ -59,7 +59,7 @@ def _checking(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_text(value: object) -> bool:
-    """Whether no string in it, at any depth, holds a surrogate."""
+    """Whether no string in a value, at any depth, contains a surrogate."""
     match value:
         case str():
             return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)

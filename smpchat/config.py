@@ -1,7 +1,8 @@
-"""The config file: which settings there are, what each may be, and what two files together say.
+"""The config files: all settings, their valid values, and the values that two files together set.
 
-One file is for everything, one for each profile; a line in the profile's wins. Both are TOML with one setting a line.
-Nothing in them is ignored silently: if ``sock =`` were ignored, messages would bypass the proxy.
+One file is for all profiles. Each profile can also have its own, which overrides the first. Both are TOML, with one
+setting per line. Nothing in them is ignored silently: if a misspelled ``sock =`` were ignored, messages would bypass
+the proxy.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MAX_SERVERS = 64
 MAX_TEXT = 1_000
 """Characters of one value."""
 NOTIFICATIONS = ("off", "bell", "osc9", "osc777")
-"""Values that are not commands."""
+"""Values of ``notifications`` that are not commands."""
 _LIST = "`smpchat config list` shows every setting."
 
 
@@ -31,11 +32,11 @@ class Key(Record):
     Attributes:
         default: The default, as in the file.
         meaning: For the table of docs/config.md, and for `config list`.
-        form: What it may be, in words.
-        check: Returns what is wrong with a value of the right type; an empty text: nothing.
+        form: The valid values, in words.
+        check: Returns what is wrong with a value of the right type; an empty text if nothing is.
         values: What completion offers.
         stored: The name under which the profile's own choice is stored, which overrides the files.
-        chosen_by: How the profile makes that choice.
+        chosen_by: How the user makes that choice.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Key(Record):
     chosen_by: str = ""
 
     def in_file(self) -> str:
-        """The line of a file that says what holds anyway."""
+        """The line of a config file that sets the default."""
         if isinstance(self.default, bool):
             return f"{self.name} = {str(self.default).lower()}"
         return f'{self.name} = "{self.default}"' if isinstance(self.default, str) else f"{self.name} = []"
@@ -95,7 +96,7 @@ def _servers(value: tuple[str, ...]) -> str:
         try:
             server = relay_address(address)
         except InputError as error:
-            # the text itself may hold a password
+            # the address is not printed: it may contain a password
             return f"relay {at}: {str(error)[0].lower()}{str(error)[1:].rstrip('.')}"
         if server.password:
             return "do not put a relay's password into this file: use `smpchat server add`"
@@ -141,8 +142,8 @@ KEYS = {
             "notifications",
             "off",
             "how `chat` and `listen` notify you of a message or request: `bell`; `osc9` or `osc777`, which many"
-            " terminals show on the desktop; or a command of yours, which gets the alias as `SMPCHAT_CONTACT` and the"
-            " number of the message as `SMPCHAT_ID`; of a request its name is `SMPCHAT_REQUEST`",
+            " terminals show on the desktop; or your own command, which gets the number as `SMPCHAT_ID` and the alias"
+            " as `SMPCHAT_CONTACT` (for a request, the sender's name as `SMPCHAT_REQUEST`)",
             "off, bell, osc9, osc777 or a command",
             _notifications,
             NOTIFICATIONS,
@@ -252,7 +253,7 @@ KEYS = {
 
 
 class ConfigRefused(InputError):
-    """A config file cannot be used. Says which line of which file, and why."""
+    """Raised if a config file cannot be used. It says which line of which file, and why."""
 
     def __init__(self, path: Path, line: int | None, what: str, hint: str) -> None:
         where = f"{path}, line {line}" if line else str(path)
@@ -260,7 +261,7 @@ class ConfigRefused(InputError):
 
 
 class Value(Record):
-    """The value in use of one setting, and the line that says so; None: the default."""
+    """The value in use of one setting, and the file and line that set it; None: it is the default."""
 
     value: bool | str | tuple[str, ...]
     path: Path | None = None
@@ -271,8 +272,8 @@ class Configuration(Record):
     """The settings in the config files.
 
     Attributes:
-        said: Values by name, without those that no file names.
-        error: Why they could not be read; then none of their settings holds.
+        said: Values by name, only of settings that a file sets.
+        error: Why the files could not be read; then none of their settings is used.
     """
 
     said: Mapping[str, Value] = field(default_factory=dict)
@@ -315,9 +316,12 @@ def content(path: Path) -> str | None:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ConfigRefused(path, None, "this is not a file", "Put the settings into a file of that name.")
-        if status.st_mode & stat.S_IWOTH:  # it may name a program, and the way around a proxy
+        if status.st_mode & stat.S_IWOTH:  # the file can name a program to run, or turn off a proxy
             raise ConfigRefused(
-                path, None, "everyone may write to this file", "Remove that permission: chmod o-w, and the file's path."
+                path,
+                None,
+                "everyone may write to this file",
+                "Remove that permission with `chmod o-w` and the file's path.",
             )
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -352,7 +356,7 @@ def parsed(path: Path, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise ConfigRefused(path, None, "too many nested brackets", "Write one setting per line.") from None
-    except ValueError as error:  # of a number with thousands of digits too
+    except ValueError as error:  # raised for a number with thousands of digits too
         what, _, where = str(error).rpartition(" (at ")
         at = re.match(r"line (\d+)", where)
         line = int(at[1]) if at else max(1, len(text.splitlines()))
@@ -362,7 +366,7 @@ def parsed(path: Path, text: str) -> dict[str, Any]:
 
 
 def checked(path: Path, line: int | None, name: str, value: object) -> bool | str | tuple[str, ...]:
-    """A value that may be used. Raises `ConfigRefused`."""
+    """The value of a setting, if it is valid. Raises `ConfigRefused`."""
     key = KEYS.get(name)
     if key is None:
         raise ConfigRefused(path, line, f"there is no setting {name[:60]!r}", unknown_hint(name))
@@ -382,7 +386,7 @@ def checked(path: Path, line: int | None, name: str, value: object) -> bool | st
 
 
 def unknown_hint(name: str) -> str:
-    """The settings that may have been meant."""
+    """A hint for an unknown setting: which one was probably meant."""
     import difflib
 
     near = difflib.get_close_matches(name.lower().replace("_", "-"), KEYS, 1)
@@ -417,7 +421,7 @@ def statements(path: Path, text: str) -> list[Statement]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, int, str, str]]:
-    """First line, last line, the text there, and the comment after it."""
+    """Each statement of a file: its first line, its last line, its text, and the comment after it."""
     at = line = first = depth = 0
     begin, comment = 0, ""
     while at < len(text):
@@ -443,7 +447,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, int, str, str]]:
 
 
 def _first_key(path: Path, code: str) -> str | None:
-    """``a`` of ``a = 1``, ``"a" = 1``, ``a.b = 1`` and ``[a]``."""
+    """The first key of a statement: ``a`` for ``a = 1``, ``"a" = 1``, ``a.b = 1`` and ``[a]``."""
     found = re.match(r"""\s*([A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')\s*(?=[.=\]])""", code)
     if found is None:
         return None

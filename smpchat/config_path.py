@@ -1,4 +1,4 @@
-"""The paths of a user's data and config files, and nothing else, because every start needs them."""
+"""The paths of a user's data and config files; nothing else is here, because every start imports this module."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 FILE = "config.toml"
 PROGRAM = "smpchat"
-"""The last part of the paths of the platform's folders."""
+"""Name of smpchat's folder in each of the platform's folders."""
 
 
 def platform_home() -> Path:
     """Where the platform keeps a user's data for this program."""
-    from platformdirs import user_data_path  # only where nobody has said where
+    from platformdirs import user_data_path  # imported only if no folder was named
 
     return user_data_path(PROGRAM, appauthor=False)
 

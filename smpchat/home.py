@@ -1,6 +1,6 @@
-"""The folder with everything of a user: the profiles in it, and the relay that they share.
+"""The folder with all data of a user: the profiles, and the relay that they share.
 
-It is above `chat` and `relay`, which do not know each other, and below the command line and the Python API.
+This module is above `chat` and `relay`, which do not import each other, and below the command line and the Python API.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Home(Record):
         return self.config_file, self.profile_folder(profile) / CONFIG_FILE
 
     def configuration(self, profile: str) -> Configuration:
-        """What they say together. Raises `ConfigRefused`, and `InputError` as `profile_folder`."""
+        """The settings in both files. Raises `ConfigRefused`, and `InputError` as `profile_folder`."""
         return read(self.config_files(profile))
 
     @property
@@ -76,7 +76,8 @@ class Home(Record):
 
     def profile_folder(self, profile: str) -> Path:
         """Folder of a profile. Raises `InputError` for a name that cannot be the name of a folder."""
-        # It becomes a folder's name, whichever program the name came from: no way up or elsewhere, on Windows either.
+        # The name becomes a folder's name, and any program may have chosen it: it must not lead out of the home folder,
+        # on Windows either.
         fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
         if not fits or any(c in profile for c in "/\\:"):
             raise InputError(f"{profile!r} cannot be the name of a profile.", "Use letters, digits, - and _.")
@@ -100,7 +101,7 @@ class Home(Record):
             PassphraseNeeded: The profile is encrypted. Other errors of ``passphrase`` are raised too.
             StoreError: The folder or the database in it cannot be used, or the passphrase is wrong.
         """
-        # with all handshakes: `open_as` is for those that need none
+        # includes all handshakes; `open_as` is for callers that need none
         from smpchat.chat.service.connecting import ChatService
 
         return self.open_as(ChatService, profile, socks=socks, now=now, passphrase=passphrase)
@@ -141,7 +142,7 @@ class Home(Record):
 
         Raises:
             InputError: The profile's name cannot be the name of a folder.
-            UnknownProfile: There is none.
+            UnknownProfile: There is no such profile.
             ProfileLocked: A process is online for it.
             StoreError: The folder cannot be removed.
         """
@@ -152,19 +153,20 @@ class Home(Record):
         folder = self.profile_folder(profile)
         if not folder.is_dir():
             raise UnknownProfile(profile)
-        # A name that no profile can have: killed in between, what is left is none any more, and goes the next time.
+        # No profile can have this name. If this process is killed in between, the rest no longer counts as a profile,
+        # and the next deletion removes it.
         grave = folder.with_name(f"{_DELETED}{os.getpid()}-{profile}")
         try:
             with kept_offline(folder, profile):
                 folder.rename(grave)
             shutil.rmtree(grave)
             for left in folder.parent.glob(f"{_DELETED}*"):
-                shutil.rmtree(left, ignore_errors=True)  # another process may be at it
+                shutil.rmtree(left, ignore_errors=True)  # another process may be removing it
         except OSError as error:
             raise StoreError(f"The folder {error.filename or folder} cannot be removed: {error.strerror}.") from error
 
     def relay(self) -> BackgroundRelay:
         """The embedded relay of this home."""
-        from smpchat.own_relay import BackgroundRelay  # most commands ask for no relay
+        from smpchat.own_relay import BackgroundRelay  # imported here: most commands need no relay
 
         return BackgroundRelay(self.relay_folder)

@@ -33,21 +33,21 @@ def export_profile(
     Returns:
         Size of the file in bytes.
     Raises:
-        InputError: There is no such profile, or there is such a file.
+        InputError: There is no such profile, or the file already exists.
         ProfileLocked: A process is online for the profile.
     """
     if not home.has(profile):
         raise UnknownProfile(profile)
     if file.exists():
-        raise InputError(f"There is a file {str(file)!r} already.", "Choose another name, or delete it first.")
+        raise InputError(f"The file {str(file)!r} already exists.", "Choose another name, or delete it first.")
     with closing(home.open(profile, passphrase=own_passphrase)) as service, kept_offline(service.folder, profile):
         data = archive.pack(service, passphrase)
         growing = beside(file)
         with under_way(home.path, growing):
             archive.write_new(growing, data)
             growing.replace(file)
-        # Last: a crash before it leaves a whole file and a profile that still works. The other way round there could be
-        # neither.
+        # Last: a crash before this leaves a whole file, and a profile that still works. In the other order, a crash
+        # could leave neither.
         if move:
             service.retire()
     return len(data)
@@ -67,12 +67,12 @@ def import_profile(
         profile: Its name here; None: the name in the file.
         approve: Called with its settings of relays and how they are reached, which another person may have chosen.
     Returns:
-        The name.
+        The profile's name here.
     Raises:
         InputError: The profile already exists, or the file was not made by smpchat.
         ImportDeclined: The settings were not approved; nothing was made.
         ArchiveDamaged: The file was cut off or changed.
-        WrongPassphrase: It needs another passphrase.
+        WrongPassphrase: The passphrase is wrong.
     """
     with open(file, "rb") as opened:
         found = archive.unpack(opened.read(archive.MAX_SIZE + 1), passphrase)

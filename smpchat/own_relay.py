@@ -1,6 +1,6 @@
-"""The relay that comes with smpchat, as the chat layer wants it (`smpchat.chat.online.embedded`): started on demand.
+"""The embedded relay in the form that the chat layer needs (`smpchat.chat.online.embedded`): started on demand.
 
-Here `chat` and `relay` meet, which do not know each other.
+This module connects `chat` and `relay`, which do not import each other.
 """
 
 from __future__ import annotations
@@ -36,28 +36,31 @@ class BackgroundRelay:
         return own is not None and own.address is not None and _is_own(server, parse_server(own.address).server)
 
     def owns_files(self, server: FileServer) -> bool:
-        """The same for its address for files."""
+        """Whether ``server`` is this relay's address for files."""
         own = self._known()
         if own is None or own.files_address is None:
             return False
         return _is_own(server, parse_file_server(own.files_address).server)
 
     def _known(self) -> RelayInfo | None:
-        from smpchat.relay.folder import status  # most commands ask for no relay
+        from smpchat.relay.folder import status  # imported here: most commands need no relay
 
         try:
             return status(self._folder)
-        except RelayError:  # its state cannot be read, which whoever starts it is told
+        except RelayError:  # its state cannot be read: starting the relay reports this error
             return None
 
     async def start(self) -> SMPServerAddress:
-        """Its address, once it accepts connections. Raises `OwnRelayStopped`, `OwnRelayFailed`."""
+        """Start the relay if needed; returns its address once it accepts connections.
+
+        Raises `OwnRelayStopped`, `OwnRelayFailed`.
+        """
         info = await self._started()
         assert info.address is not None
         return parse_server(info.address)
 
     async def start_files(self) -> FileServerAddress:
-        """Its address for files, once it accepts connections. Raises as `start`, or if it does not store files."""
+        """Do the same for its address for files. Raises as `start`, or `OwnRelayFailed` if it does not store files."""
         info = await self._started()
         if info.files_address is None:
             raise OwnRelayFailed(f"The embedded relay does not store files. {_why_no_files(info)}")
@@ -69,7 +72,7 @@ class BackgroundRelay:
         info = self._known()
         if info is not None and info.state == "running" and await self._answers(info):
             return info
-        from smpchat.relay.background import start_background  # here, as it runs already whenever it has been used once
+        from smpchat.relay.background import start_background  # imported here: most often the relay already runs
 
         try:
             return await asyncio.to_thread(start_background, self._folder, on_demand=True)
@@ -81,7 +84,7 @@ class BackgroundRelay:
             raise OwnRelayFailed(str(error)) from error
 
     async def _answers(self, info: RelayInfo) -> bool:
-        """Whether the relay that runs accepts connections, which is asked once; and from this computer, as all do."""
+        """Whether the running relay accepts connections on this computer; after a yes, it is not asked again."""
         import asyncio
         import socket
 
@@ -93,7 +96,7 @@ class BackgroundRelay:
                 try:
                     async with asyncio.timeout(1):
                         await asyncio.get_running_loop().sock_connect(probe, (LOOPBACK, info.port))
-                except OSError:  # as of a relay that listens elsewhere only: `start_background` looks there
+                except OSError:  # such as a relay that listens on another address only, which `start_background` tries
                     return False
             self._answered = info.pid
         return info.pid == self._answered
@@ -103,7 +106,7 @@ def _why_no_files(info: RelayInfo) -> str:
     if info.files_trouble is not None:
         return info.files_trouble
     if info.files_port is None:
-        return "An older smpchat started it: `smpchat relay stop`, then `smpchat relay start`."
+        return "It was started by an older smpchat. Restart it: `smpchat relay stop`, then `smpchat relay start`."
     return "It was started with `--files-port off`."
 
 

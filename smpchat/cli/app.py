@@ -109,7 +109,7 @@ def options(
     )
     try:
         context.obj = make(profile)
-    except CommandFailed as error:  # which profile was chosen cannot be read: no command runs as another one
+    except CommandFailed as error:  # the chosen profile cannot be read: do not run with another one
         make("").error(error.status, str(error), error.hint)
         raise typer.Exit(int(error.status)) from None
     if context.invoked_subcommand is None and not version:
@@ -117,7 +117,7 @@ def options(
 
 
 def _without_command(context: typer.Context) -> None:
-    """On a terminal, the chats; for scripts and pipes, an error of usage."""
+    """On a terminal, open the chats; for scripts and pipes, raise a usage error."""
     if not (context.obj.attended and sys.stdin.isatty()):
         raise UsageError("Missing command.", ctx=context)
     from smpchat.cli.commands.chat import open_chats
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = t
         status = _explain_usage(error, ordered)
     except (typer.Abort, KeyboardInterrupt):
         status = ExitStatus.INTERRUPTED
-    except Exception as error:  # of an option that was read before the command ran
+    except Exception as error:  # raised by an option, before the command ran
         status = _explain_error(error, ordered)
     sys.exit(int(status or 0))
 

@@ -29,7 +29,7 @@ def number(
             value = kind(text)
         except ValueError:
             raise typer.BadParameter(f"{text!r} is not {called}.") from None
-        # So that nan is refused, too: no comparison with it is true.
+        # In this form it refuses nan too: every comparison with nan is false.
         if not least <= value <= most:
             limits = f"{least} or more" if most == math.inf else f"from {least} to {most}"
             raise typer.BadParameter(f"{text} is not {limits}.")
@@ -60,7 +60,7 @@ def groups(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def members(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: who is in the group that the line names so far, as far as no shell takes any of it for more."""
+    """For completion: the members of the group that the line names so far."""
     group = context.params.get("who")
 
     def listed(service: StoredProfile) -> list[str]:
@@ -74,7 +74,7 @@ def members(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def who_can_go(context: typer.Context, incomplete: str) -> list[str]:
-    """For `delete`: contacts, and notes of invitations."""
+    """For completion of `delete`: contacts, and notes of invitations."""
     notes = _look(context, lambda service: [invitation.note or "" for invitation in service.invitations()])
     return aliases(context, incomplete) + _begun(notes, incomplete)
 
@@ -120,17 +120,17 @@ def _aliases(context: typer.Context) -> list[str]:
 
 
 def _look(context: typer.Context, read: Callable[[StoredProfile], list[str]]) -> list[str]:
-    """Read from the profile that the command line names so far; nothing if it cannot be opened without questions."""
+    """Read from the profile that the command line names so far; nothing if opening it would ask for a passphrase."""
     from smpchat.agent.errors import AgentError
     from smpchat.chat.errors import ChatError
     from smpchat.chat.service.reading import StoredProfile
 
     named = context.find_root().params
-    home = named.get("home")  # not converted yet while a line is completed
+    home = named.get("home")  # still a text: values are not converted during completion
     try:
         environment = make_environment(Path(home) if home else None, named.get("profile"))
         if not environment.is_used() or environment.is_encrypted():
-            return []  # nobody is asked for a passphrase while a line is completed
+            return []  # completion does not ask for a passphrase
         with closing(environment.open_as(StoredProfile)) as service:
             return read(service)
     except (CommandFailed, AgentError, ChatError):
@@ -182,7 +182,7 @@ UNTIL = typer.Option(
     None,
     "--until",
     metavar="TIME",
-    help="Only messages sent until TIME, which is written in the same way. A date includes the whole day.",
+    help="Only messages sent until TIME, written as for --since. A date includes the whole day.",
 )
 BEFORE = typer.Option(
     None, "--before", parser=number(1), metavar="N", help="Only messages before number N, to page back."

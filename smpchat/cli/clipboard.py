@@ -14,7 +14,7 @@ larger."""
 
 
 def copy(environment: Environment, text: str, what: str) -> None:
-    """Put ``text`` on the clipboard, and say so. The terminal does not say whether it did.
+    """Put ``text`` on the clipboard, and say so. The terminal does not report whether this worked.
 
     Args:
         what: What the text is, for the notice: ``command for them``.
@@ -31,7 +31,7 @@ def copy(environment: Environment, text: str, what: str) -> None:
 
 def _sequence(text: str) -> str:
     sequence = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07"
-    if os.environ.get("STY") and not os.environ.get("TMUX"):  # screen knows of no clipboard, but passes strings on
-        # In parts, as screen drops a string that is longer than its buffer without a word.
+    if os.environ.get("STY") and not os.environ.get("TMUX"):  # screen has no clipboard, but passes such strings on
+        # In parts, because screen silently drops a string that is longer than its buffer.
         return "".join(f"\x1bP{part}\x1b\\" for part in re.findall(f".{{1,{_SCREEN_LIMIT}}}", sequence, re.DOTALL))
     return sequence

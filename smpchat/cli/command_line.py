@@ -1,4 +1,4 @@
-"""The command line before any command runs: global options in any place, help in panels, and errors of usage."""
+"""The command line before any command runs: global options in any place, help in panels, and usage errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         def format_message(self) -> str: ...
 
 else:
-    UsageError = typer.BadParameter.__base__  # of whichever click this typer brings with it
+    UsageError = typer.BadParameter.__base__  # the one of the click that comes with this typer
 
 _OTHER = "More"
 
@@ -33,22 +33,22 @@ class Program(typer.Typer):
 
     def __init__(self, **settings: Any) -> None:
         names = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-        # typer's own report of an exception can show local variables, and keys and texts are among them.
+        # typer's own report of an exception can show local variables, which may contain keys and messages.
         defaults = {"rich_markup_mode": None, "pretty_exceptions_enable": False, "context_settings": names}
         super().__init__(**{"add_completion": False, **defaults, **settings})
 
     def command(self, *args: Any, **settings: Any) -> Callable[[Any], Any]:
-        """As typer's."""
+        """As typer's, but each command is a `CommandWithExample`."""
         return super().command(*args, **{"cls": CommandWithExample, **settings})
 
 
 def group(help_text: str, *lines: str) -> Program:
-    """A group of commands, and how one of them is typed."""
+    """A group of commands, with examples in its help."""
     return Program(cls=GroupWithPanels, help=help_text, epilog=examples(*lines), no_args_is_help=True)
 
 
 class CommandWithExample(TyperCommand):
-    """Its help ends with the lines of the docstring from ``Example:`` on, each as it is typed."""
+    """A command whose help ends with the example from its docstring, the text after ``Example:``."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         text, found, example = (settings.get("help") or "").partition("Example:")
@@ -62,18 +62,18 @@ class CommandWithExample(TyperCommand):
 
 
 def examples(*lines: str) -> str:
-    """Help's last paragraph, lines kept as they are."""
+    """The last paragraph of a help text: examples, whose lines are not wrapped."""
     return "\b\n" + "\n".join(f"{'Example:' if n == 0 else '        '} {line}" for n, line in enumerate(lines))
 
 
 class GroupWithPanels(TyperGroup):
-    """Lists its commands in panels, above its options; completes a line whose options stand after the command."""
+    """Lists its commands in panels, above its options; completes lines with global options after the command."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """For a line that a shell completes, with the options in front that say which profile is meant."""
+        """As click's; if a shell completes the line, the options that name the profile are moved in front."""
         if parent is None and extra.get("resilient_parsing"):
             asks_for_value = bool(args) and _options(self).get(args[-1], False)
-            # What is asked for is the value of an option of the program: the command before it has no such option.
+            # The shell asks for the value of one of the program's own options, which the command does not have.
             args = _parted(args[:-1], self)[0] if asks_for_value else globals_first(args, self)
         return super().make_context(info_name, args, parent, **extra)
 
@@ -100,7 +100,7 @@ class GroupWithPanels(TyperGroup):
 
 
 class Listed(TyperCommand):
-    """A command of the table. Only its line there is known until something else is needed."""
+    """A command of the table. Its module is imported only if more than its line in the table is needed."""
 
     def __init__(self, name: str) -> None:
         entry = COMMANDS[name]
@@ -157,7 +157,7 @@ def _parted(arguments: Sequence[str], program: TyperGroup) -> tuple[list[str], l
         name, has_value = argument.partition("=")[0], "=" in argument
         others = _options(command)
         if argument == "--":
-            # All the rest, as it is: behind -- nothing is an option.
+            # The rest unchanged: after -- nothing is an option.
             rest += [argument, *waiting]
         elif name in own and name not in ("--help", "-h"):
             front += [argument, *_value(own[name] and not has_value, waiting)]

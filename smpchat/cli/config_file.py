@@ -1,4 +1,4 @@
-"""Changes one line of a config file, and leaves everything else as it was: `tomllib` reads and cannot write."""
+"""Changes one line of a config file, and leaves everything else as it was; `tomllib` cannot write files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FLAGS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "
 
 
 def known(name: str) -> str:
-    """The name of a setting. Raises `InputError`."""
+    """The name, if there is a setting with this name. Raises `InputError`."""
     if name not in KEYS:
         raise InputError(f"There is no setting {name[:60]!r}.", unknown_hint(name))
     return name
@@ -45,12 +45,12 @@ def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
         checked(path, None, name, value)
     except ConfigRefused as error:
         what = str(error).removeprefix(f"{path}: ").rstrip(".")
-        none = " For none, write the word none." if isinstance(value, list) else ""
+        none = " For an empty list, write none." if isinstance(value, list) else ""
         raise InputError(f"The value is invalid: {what}.", f"Allowed: {KEYS[name].form}.{none}") from None
     with _alone(path):
         text = content(path)
         changed = with_setting(path, _NEW if text is None else text, name, value)
-        if parsed(path, changed).get(name) != value:  # no edit of ours may change what another line says
+        if parsed(path, changed).get(name) != value:  # never write a file in which our edit did not work
             raise ConfigRefused(path, None, f"{name} cannot be changed here", "Change it in the file with an editor.")
         write(path, changed)
 
@@ -69,10 +69,10 @@ def unset_in(path: Path, name: str) -> bool:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """No other command changes the file meanwhile: each would write what it read, without the other's change.
+    """Keep other commands from changing the file; otherwise one command would undo the change of another.
 
     Raises:
-        InputError: Another command does not end.
+        InputError: Another command is changing the file for too long.
         OSError: The folder cannot be used.
     """
     from smpchat.storage.locks import FileLock
@@ -93,11 +93,11 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _make_folders(path: Path) -> None:
     for folder in (*reversed(path.parent.parents), path.parent):
-        folder.mkdir(mode=0o700, exist_ok=True)  # with parents=True only the last one were for its owner alone
+        folder.mkdir(mode=0o700, exist_ok=True)  # with parents=True, others could read all but the last folder
 
 
 def with_setting(path: Path, text: str, name: str, value: bool | str | list[str] | None) -> str:
-    """The text of a file with another value of one setting; without its lines if that is None.
+    """The text of a file with a new value for one setting; None removes the setting.
 
     Raises:
         ConfigRefused: The file is not TOML.
@@ -114,7 +114,7 @@ def with_setting(path: Path, text: str, name: str, value: bool | str | list[str]
         lines[place.first : place.last + 1] = [line + end for line in written]
         return "\n".join(lines)
     at = next((statement.first for statement in found if statement.is_table), None)
-    if at is None:  # at the end: a table takes all that stands below it
+    if at is None:  # otherwise above the first table, because a table includes all lines below it
         at = len(lines) - (lines[-1] == "")
         if at and not lines[at - 1].endswith(end):
             lines[at - 1] += end
@@ -128,7 +128,7 @@ def _toml(value: bool | str | list[str]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # JSON's escapes are TOML's, but for those of characters beyond 16 bits; DEL has to be one
+        # JSON's escapes are valid in TOML, except surrogate pairs; TOML also needs an escape for DEL
         return re.sub("\x7f", r"\\u007f", json.dumps(value, ensure_ascii=False))
     if len(value) < 2:
         return f"[{', '.join(map(_toml, value))}]"
@@ -141,7 +141,7 @@ def write(path: Path, text: str) -> None:
     path = path.resolve()
     _make_folders(path)
     under_way = path.with_name(f".{path.name}.{os.getpid()}")
-    with suppress(FileNotFoundError):  # of a process that was killed
+    with suppress(FileNotFoundError):  # left by a process that was killed
         under_way.unlink()
     try:
         with os.fdopen(os.open(under_way, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

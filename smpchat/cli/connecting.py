@@ -32,9 +32,9 @@ class Feed:
         self.state: events.StateChanged | None = None
 
     def look(self, *, unnamed: bool = False) -> events.StateChanged | None:
-        """Show new events, and return the current state, when anything is known of the connection.
+        """Show new events, and return the current state; None if nothing is known about the connection yet.
 
-        As long as a contact waits for the name in its short link, it is not shown, unless ``unnamed`` is given.
+        A contact whose name is still to be read from its short link is not shown, unless ``unnamed`` is given.
         """
         contact = self._service.contact_of(self._connection)
         if contact is not None and contact.provisional and not unnamed:
@@ -51,15 +51,15 @@ class Feed:
 
 @contextlib.contextmanager
 def interrupted(message: str, hint: Callable[[], str]) -> Iterator[None]:
-    """What Ctrl-C means while the block waits."""
+    """If Ctrl-C is pressed while the block waits, end the command with these sentences."""
     try:
         yield
-    except CancelledError:  # by asyncio.run, which leaves the meaning to us
+    except CancelledError:  # by asyncio.run after Ctrl-C
         raise CommandFailed(ExitStatus.INTERRUPTED, message, hint()) from None
 
 
 def gap(environment: Environment) -> str:
-    """An empty line around the steps, where they are drawn."""
+    """An empty line around the steps, if they are drawn."""
     return "\n" if environment.redraws else ""
 
 
@@ -68,7 +68,7 @@ def unreachable(down: RelayDown | None, kept: str = "") -> CommandFailed:
     it.
 
     Args:
-        kept: What will happen with the task.
+        kept: A sentence about what is saved, and how it continues.
     """
     down = down or not_in_time()
     return CommandFailed(status_of(down.kind), str(down), f"{down.hint} {kept}".rstrip())
@@ -119,7 +119,7 @@ def warn_if_no_answer(environment: Environment, service: ChatService, contact: C
         environment.notice(
             f"{name} can answer only from this computer, because your own relay runs here. If {name} is elsewhere,"
             f" choose a relay that both of you can reach: `smpchat server use simplex`. Then delete {name} and connect"
-            " again; a one-time link must be a new one."
+            " again. A one-time link works only once, so you need a new one."
         )
 
 

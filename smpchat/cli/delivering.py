@@ -1,8 +1,7 @@
-"""What messages and their changes have in common: they are stored, and then the command stays online until they are on
-their way.
+"""Sends messages and changes of messages: they are stored, and then the command stays online until they are sent.
 
-Or another process is. In that case it needs neither an event loop nor the network code, because scripts send many
-messages.
+If another process is online for the profile, that process sends them. The command then loads neither an event loop nor
+the network code, because scripts send many messages.
 """
 
 from __future__ import annotations
@@ -101,7 +100,7 @@ def deliver_message(
 async def wait_online_for_message(
     environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
 ) -> None:
-    """Wait until a message of ours, which was printed, is as far as asked for. The caller is online. Raises
+    """Wait until a message of ours, which was printed, has the status asked for. The caller is online. Raises
     `CommandFailed`."""
     await _Delivery.of_message(environment, service, message, wait, patience).wait_online_for()
 
@@ -112,7 +111,7 @@ def deliver_change(
     wait: WaitChange | None,
     patience: float | None,
 ) -> int:
-    """Change a message here, and wait until the change is on its way; apps send no receipts for changes."""
+    """Change a message here, and wait until the change is sent; apps send no receipts for changes."""
     return deliver_changes(environment, lambda profile: [make(profile)], wait, patience)
 
 
@@ -122,7 +121,7 @@ def deliver_changes(
     wait: WaitChange | None,
     patience: float | None,
 ) -> int:
-    """The same for several changes: they are made at once, and the command waits until the last one is on its way."""
+    """The same for several changes: they are made together, and the command waits until all of them are sent."""
     service = environment.open_as(WritingProfile)
     try:
         made = make(service)
@@ -142,10 +141,10 @@ def deliver_changes(
 
 
 class _Delivery:
-    """A message, or changes of messages, on their way to a contact, and what people are told about it.
+    """A message, or changes of messages, that are being sent to a contact, and what the user is told about them.
 
     Args:
-        asked: How far it must be; None: as far as is ``usual``, or held if nothing can be done now.
+        asked: The status to wait for; None: ``usual``, but a message that is held back for now is enough.
     """
 
     def __init__(
@@ -194,7 +193,7 @@ class _Delivery:
         wait: Wait | None,
         patience: float | None,
     ) -> _Delivery:
-        """For all these changes: together they are as far as the last of them."""
+        """For several changes: together they have the status of the one that is furthest behind."""
 
         def found() -> list[SentChange | None]:
             return [service.change(change_id) for change_id in change_ids]
@@ -207,16 +206,16 @@ class _Delivery:
         def reason() -> str | None:
             return next((change.reason for change in found() if change and change.reason), None)
 
-        # nobody tells us more of changes than that they have left
+        # there are no receipts for changes
         usual = Wait.NONE if environment.setting("wait") == Wait.NONE.value else Wait.SENT
         return _Delivery(environment, service, who, status, reason, wait, patience, usual)
 
     def is_pending(self) -> bool:
-        """Whether it was not sent yet."""
+        """Whether the message, or one of the changes, was not sent yet."""
         return self._status() is MessageStatus.PENDING
 
     def wait_for(self) -> None:
-        """Wait until it is as far as asked for, while this process or another one is online. Raises `CommandFailed`."""
+        """Wait for the status asked for, while this process or another one is online. Raises `CommandFailed`."""
         if self._wait is not Wait.NONE:
             self._tell(_follow(self._environment, self._service, self._looks()))
 
@@ -231,7 +230,7 @@ class _Delivery:
         looks = self._looks()
         try:
             waited = await follow(self._service, looks)
-        except CancelledError:  # by asyncio.run, which leaves the meaning of Ctrl-C to us
+        except CancelledError:  # by asyncio.run after Ctrl-C
             raise _interrupted(self) from None
         self._tell(waited)
 
@@ -239,7 +238,7 @@ class _Delivery:
         service, who = self._service, self._who
         connection = service.contact(who).contact.connection_id
         blocked = blocks_texts(service.conditions(who)) if self.is_pending() else None
-        if blocked is not None and blocked.kind in DECISIONS:  # no time helps: it is the user's move
+        if blocked is not None and blocked.kind in DECISIONS:  # waiting does not help: the user must decide
             show_condition(self._environment, blocked)
             raise CommandFailed(ExitStatus.VERIFICATION, *_held(blocked))
         return settling(
@@ -247,7 +246,7 @@ class _Delivery:
         )
 
     def _tell(self, waited: Waited) -> None:
-        """The result of the wait. Raises `CommandFailed` if it is not as asked for."""
+        """Tell the user the result of the wait. Raises `CommandFailed` if it is not the status asked for."""
         who = self._who
         if waited.status is MessageStatus.FAILED:
             because, advice = happened_and_advice(self._reason() or "The contact was deleted.")
@@ -286,7 +285,7 @@ def _interrupted(*deliveries: _Delivery) -> CommandFailed:
 
 
 def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) -> T:
-    """The result of a wait while another process is online, or otherwise this one."""
+    """Wait while another process is online for the profile; if there is none, go online in this one."""
     if (found := handed_over(service, looks)) is not None:
         return found
 
@@ -301,14 +300,14 @@ def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) 
 
 
 def _held(why: Condition) -> tuple[str, str]:
-    """The error for a text that waits for the user's decision, with the command that says what to do."""
+    """The sentences for a message that is held until the user decides: what happened, and what to do."""
     alias = shortened(why.contact or "")
     because = "the security code has changed" if why.kind == NoticeKind.CODE_CHANGED else "new encryption keys came"
     return f"The message to {alias} is held, not sent: {because}.", happened_and_advice(why.text)[1]
 
 
 def _not_yet(status: MessageStatus) -> CommandFailed:
-    """The error if the time was not enough: who can do something next."""
+    """The error if the time limit ended first; it says what the message is waiting for."""
     if status is MessageStatus.SENT:
         said = "The message is sent, but not delivered yet."
         hint = (

@@ -1,5 +1,5 @@
-"""Files are encrypted and stored, and then the command stays online until they are at their relays and their messages
-are sent."""
+"""Sends files: they are encrypted and stored, and then the command stays online until they are uploaded and their
+messages are sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def deliver_files(
     *,
     anyway: bool = False,
 ) -> int:
-    """Send files, each in a message of its own; the text is sent with the first. All can be sent, or none is."""
+    """Send files, each in a message of its own; the text is sent with the first. If one cannot be sent, none is."""
     with closing(environment.open_as(WritingProfile)) as service:
         looked_at = [service.look_at_file(who, path, "" if at else text) for at, path in enumerate(paths)]
         return await _deliver(environment, service, looked_at, wait, patience, anyway=anyway)

@@ -83,7 +83,7 @@ class Environment(Record):
 
     def setting(self, name: str) -> Any:
         """What the config files say about a setting, or its default."""
-        from smpchat.config import KEYS  # neither help nor completion asks
+        from smpchat.config import KEYS  # imported here: help and completion do not need it
 
         return KEYS[name].default if self.config is None else self.config.value(name)
 
@@ -108,7 +108,7 @@ class Environment(Record):
         return is_used(self.profile_folder())
 
     def is_encrypted(self) -> bool:
-        """Whether it takes a passphrase to open the profile."""
+        """Whether the profile is encrypted with a passphrase."""
         from smpchat.chat.service.reading import is_encrypted
 
         return is_encrypted(self.profile_folder())
@@ -149,7 +149,7 @@ class Environment(Record):
 
     @property
     def symbols(self) -> bool:
-        """Whether ticks may be used instead of words."""
+        """Whether symbols such as ✓ may be used instead of words."""
         return self.redraws and encodes(sys.stdout.encoding, "✓✗●·│─")
 
     def console(self) -> Console:
@@ -169,7 +169,7 @@ class Environment(Record):
     def emit(self, kind: str, fields: dict[str, Any], line: str | Callable[[], RenderableType] | None) -> None:
         """Data on standard output: an object for scripts, ``line`` for people. Flushed when it returns."""
         if self.json:
-            # At once: whoever reads a pipe line by line acts on each line as it comes.
+            # Flushed: a program that reads the pipe acts on each line as it comes.
             print(json_line(kind, fields), flush=True)
         elif isinstance(line, str):
             print(line, flush=True)
@@ -198,7 +198,7 @@ class Environment(Record):
 
 def json_line(kind: str, fields: dict[str, Any]) -> str:
     """An object for scripts, in ASCII (`smpchat.cli.schema`)."""
-    import json  # here: neither help nor people wait for it
+    import json  # imported here: help and output for people do not need it
 
     return json.dumps({"v": JSON_VERSION, "type": kind, **fields}, ensure_ascii=True)
 
@@ -208,7 +208,7 @@ def _print_sentences(text: str) -> None:
     lines = printable(text, lines=True).split("\n")
     if sys.stderr.isatty():
         lines = [filled(line, shutil.get_terminal_size().columns) for line in lines]
-    with suppress(BrokenPipeError):  # nobody reads our notices: what the command is to do it does all the same
+    with suppress(BrokenPipeError):  # nobody reads our notices, but the command continues
         print("\n".join(lines), file=sys.stderr, flush=True)
 
 

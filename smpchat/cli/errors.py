@@ -47,7 +47,7 @@ _REPORT = "This is a bug in smpchat. Run the command again with -v, and report w
 
 
 class Explanation(Record):
-    """An error for people: what happened, what to do, and what the program ends with."""
+    """An error for people: what happened, what to do, and the exit status."""
 
     status: ExitStatus
     message: str
@@ -112,7 +112,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
 
 def first_of(error: BaseException) -> BaseException:
     """The error itself, or the first one of a group."""
-    # What failed first; the others ended because of it.
+    # The first error is the cause; the others follow from it.
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -122,8 +122,8 @@ def explain(error: BaseException) -> Explanation:
     """What to tell the person at the terminal. Of a group, the first error counts."""
     error = first_of(error)
     if isinstance(error, CommandFailed):
-        return Explanation(error.status, str(error), error.hint)  # complete, and may begin with an alias
-    if isinstance(error, UnicodeEncodeError):  # arguments that are no UTF-8 reach us with surrogates in them
+        return Explanation(error.status, str(error), error.hint)  # unchanged: it may begin with an alias
+    if isinstance(error, UnicodeEncodeError):  # arguments that are not UTF-8 contain surrogates
         return Explanation(
             ExitStatus.INPUT,
             "The command line contains text that is not UTF-8.",
@@ -135,7 +135,7 @@ def explain(error: BaseException) -> Explanation:
             "The relay refused the command: the queue was deleted, or this profile has the wrong key for it.",
             "Ask your contact for a new link.",
         )
-    if type(error) in (AgentError, NotNow):  # the first is of a connection that failed for good
+    if type(error) in (AgentError, NotNow):  # a plain AgentError means that a connection failed for good
         happened, advice = happened_and_advice(str(error))
         status = ExitStatus.INPUT if isinstance(error, NotNow) else ExitStatus.REFUSED
         return Explanation(status, happened, advice or sentence(str(getattr(error, "hint", _REPORT))))

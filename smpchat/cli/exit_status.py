@@ -1,4 +1,4 @@
-"""Every exit status of the program (cli.md), and the error that carries one."""
+"""Every exit status of the program, and the error that carries one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from smpchat.client.trouble import Trouble
 class ExitStatus(IntEnum):
     """What a script learns from the end of a command.
 
-    The README, the manual page, docs/json.md and `smpchat explain` have their words from here; tests compare them.
+    The README, the manual page, docs/json.md and `smpchat explain` take their words from here; tests compare them.
 
     Attributes:
         title: A few words.
-        meaning: What is the case, without a capital letter and a full stop.
+        meaning: What it means, without a capital letter or a full stop.
     """
 
     title: str

@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 class Mover(StrEnum):
-    """Whose move is next."""
+    """Who acts next."""
 
     YOU = "you"
     CONTACT = "contact"
@@ -32,11 +32,11 @@ class Topic(Record):
 
     Attributes:
         name: What `smpchat explain` accepts; for an exit code, also its number.
-        meaning: One line: what is the case.
+        meaning: What it means, in one line.
         happened: The same in sentences, with its consequences.
         moves: Who does what next. More than one, if it depends on the cause.
         commands: What to type, and what that does.
-        causes: What usually led here.
+        causes: The usual causes.
         mark: The mark for it in `chat`.
         code: Number of an exit code.
     """
@@ -283,7 +283,7 @@ _STATES = (
         ((Mover.NOBODY, "The connection is complete."),),
         (
             ("smpchat chat WHO", "chat"),
-            ("smpchat verify WHO", "compare security codes, to be sure that no one reads along"),
+            ("smpchat verify WHO", "compare security codes, to be sure that nobody else can read your messages"),
         ),
     ),
     Topic(
@@ -300,7 +300,7 @@ _STATES = (
             ("smpchat connect LINK --alias WHO", "open the new link (you can use the same alias)"),
             ("smpchat delete WHO", "delete the failed contact"),
         ),
-        ("Someone else used the link, or it was cancelled.", "The link was damaged, or changed on its way."),
+        ("Someone else used the link, or it was cancelled.", "The link was damaged or changed before it reached you."),
     ),
     Topic(
         Kind.CONNECTION,

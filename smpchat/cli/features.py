@@ -21,7 +21,7 @@ class Setting(Record):
     """One of the settings.
 
     Attributes:
-        feature: Its name on the wire; None for receipts and mute, which contacts are not told.
+        feature: Its name in the protocol; None for receipts and mute, about which contacts are not told.
         label: Its name in sentences.
     """
 

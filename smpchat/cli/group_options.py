@@ -1,4 +1,4 @@
-"""What `group create` and `group set` say of a group: its name, its texts, and what members may do."""
+"""What `group create` and `group set` can set: a group's name, its texts, and what members may do."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from smpchat.cli.streams import argument_text
 
 
 class Said(NamedTuple):
-    """What a command line says of a group; None: nothing."""
+    """The name and texts that a command line gives a group; None if it does not give one."""
 
     name: str | None
     description: str | None
     welcome: str | None
 
     def checked(self) -> dict[str, str | None]:
-        """The same, as words; raises `CommandFailed` for bytes that are no text."""
+        """The same, decoded. Raises `CommandFailed` if one is not UTF-8."""
         return {key: None if text is None else argument_text(text) for key, text in self._asdict().items()}
 
 
 def switch(text: str) -> tuple[str, bool]:
-    """``reactions=off``. Raises `InputError`."""
+    """The name and value of an option such as ``reactions=off``. Raises `InputError`."""
     name, _, value = text.partition("=")
     if value.lower() not in ("on", "off"):
         raise InputError(f"{text!r} is not a valid choice here.", "Give on or off, such as `--allow reactions=off`.")

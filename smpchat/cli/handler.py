@@ -35,7 +35,7 @@ class HandlerFailed(CommandFailed):
 
 
 class MessageHandler(Record):
-    """Runs a program for one message after the other.
+    """Runs a program for each message, one after another.
 
     Attributes:
         arguments: The program and its arguments.
@@ -81,8 +81,8 @@ class MessageHandler(Record):
         """Run the program and wait for it. What it prints goes to standard error: standard output is ours.
 
         Raises:
-            HandlerFailed: It did not end with 0; the message is not handled.
-            CommandFailed: It did not run.
+            HandlerFailed: The program did not end with 0, so the message counts as not handled.
+            CommandFailed: The program could not be started.
         """
         line = json_line("message", message_fields(message)) + "\n"
         try:
@@ -97,7 +97,7 @@ class MessageHandler(Record):
             code = await process.wait()
         finally:
             if process.returncode is None:  # interrupted: no handler outlives the listener
-                # Not asked to end: whatever it was doing counts as not done, and its message comes again.
+                # Killed rather than asked to end: its work counts as not done, and its message comes again.
                 process.kill()
                 await process.wait()
         if code < 0:
@@ -114,7 +114,7 @@ class MessageHandler(Record):
             for_programs()
             | self.key.variables()
             | {
-                # Last, so that they stand above whatever had these names before.
+                # Last, so that they replace inherited variables with the same names.
                 "SMPCHAT_HOME": str(self.home),
                 "SMPCHAT_PROFILE": self.profile,
                 "SMPCHAT_TYPE": "message",

@@ -7,7 +7,7 @@ from smpchat.cli.text import printable
 
 
 def tell_leftovers(environment: Environment) -> None:
-    """Remove it, and say so."""
+    """Remove such files, and print a notice for each."""
     from smpchat.storage.under_way import sweep
 
     for path in sweep(environment.home):

@@ -20,6 +20,6 @@ def start_logs(environment: Environment) -> None:
         handler.setFormatter(logging.Formatter("%(relativeCreated)7.0f ms  %(message)s"))
         frames = logging.getLogger(TRACE)
         frames.setLevel(logging.DEBUG)
-        # Else -v would print each frame once more, in its own form.
+        # Otherwise -v would print each frame a second time, in its own format.
         frames.propagate = False
         frames.handlers = [handler]

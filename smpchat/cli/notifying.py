@@ -24,11 +24,11 @@ QUIET = 3.0
 """Seconds in which you are notified only once, whatever happens."""
 
 _running: list[subprocess.Popen[bytes]] = []
-"""The program, while it runs. It may run longer than we do: Python complains if a running program is not referenced."""
+"""The notification program, while it runs. Python complains if nothing refers to a program that still runs."""
 
 
 class Notifier:
-    """Notifies in the way of the setting ``notifications``, but not too often, and with one program at a time.
+    """Notifies as the setting ``notifications`` says, but not too often, and with one program at a time.
 
     Args:
         rings: Whether ``bell`` is handled here; `chat` has its own bell.
@@ -111,7 +111,7 @@ def _who(heard: Message | RequestView) -> str:
 
 def sequence(kind: str, who: str, what: str = "message") -> str:
     """The characters that make a terminal ring, or show a notification (OSC 9 of iTerm2, OSC 777 of rxvt)."""
-    # no control character is left in it that could end the sequence
+    # `shortened` leaves no control character that could end the sequence
     said = f"{what} from {shortened(who)}"
     match kind:
         case "osc9":

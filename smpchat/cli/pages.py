@@ -1,4 +1,4 @@
-"""A page of messages for `history` and `search`: it is read and printed, with the command for the page before it."""
+"""Prints a page of messages for `history` and `search`, with the command that prints the page before it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def show_page(environment: Environment, service: StoredProfile, wanted: Wanted) 
 
     Raises:
         InputError: A given time is invalid.
-        UnknownContact: No contact under that name.
+        UnknownContact: No contact has this alias.
     """
     now = environment.now()
     since = None if wanted.since is None else moment(wanted.since, now)
@@ -53,7 +53,7 @@ def show_page(environment: Environment, service: StoredProfile, wanted: Wanted) 
             happened = [notice for notice in happened if notice.at < until]
     show_history(environment, found, happened, several=wanted.who is None)
     service.were_read(found)
-    # To a script that said how many it wants, this is no news.
+    # A script that set a limit needs no hint that there are more.
     if page.more and (environment.attended or wanted.limit is None):
         environment.notice(f"For earlier messages: `{_next(wanted, found[0].id)}`")
     return bool(found or happened)

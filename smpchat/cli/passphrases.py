@@ -16,11 +16,11 @@ from smpchat.encoding.record import Record
 from smpchat.relay.surroundings import for_programs, secret
 
 VARIABLE = "SMPCHAT_PASSPHRASE"
-"""The exported file's."""
+"""The variable for an exported file's passphrase."""
 KEY_VARIABLE = "SMPCHAT_KEY"
-"""The profile's."""
+"""The variable for the profile's passphrase."""
 NEW_KEY_VARIABLE = "SMPCHAT_NEW_KEY"
-"""The passphrase that the profile is to have instead."""
+"""The variable for the profile's new passphrase."""
 MIN_LENGTH = 8
 """Shortest new passphrase, in characters: anyone who has the file can try guesses for as long as they like."""
 _MAX_BYTES = 1024
@@ -32,9 +32,9 @@ class Source(Record):
     """Where to look for a passphrase: the first one of file, command and environment that is given, otherwise a person.
 
     Attributes:
-        file: Its first line counts.
-        command: A command line, split as a shell does; the first line that it prints counts.
-        variable: Of the environment.
+        file: A file with the passphrase in its first line.
+        command: A command line, split as a shell does; the first line that it prints is the passphrase.
+        variable: Name of the environment variable.
         question: The question to a person.
         options: The options with which a script can give it, for the sentence that there is no terminal to ask on.
     """
@@ -58,7 +58,7 @@ def profile_key(profile: str, file: Path | None, command: str | None, *, new: bo
 
 
 def new_key(profile: str, file: Path | None, command: str | None) -> Source:
-    """For the passphrase that a profile gets in place of another."""
+    """For the new passphrase of a profile that already has one."""
     question = f"New passphrase for the profile {profile}"
     return Source(NEW_KEY_VARIABLE, question, "--new-key-file, --new-key-command", file, command)
 
@@ -69,7 +69,7 @@ def passphrase(source: Source, *, new: bool) -> str:
     Args:
         new: Whether a new one is chosen: then it must be long enough, and is asked for twice.
     Raises:
-        InputError: There is none, or it cannot be used.
+        InputError: The passphrase is empty, or it cannot be used.
         PassphraseNeeded: There is no terminal to ask on.
     """
     if source.file is not None:
@@ -81,8 +81,8 @@ def passphrase(source: Source, *, new: bool) -> str:
     else:
         found = _ask(source, new)
     if not found:
-        raise InputError("The passphrase is empty.", "Give one.")
-    # Only of one that is chosen now: a shorter one from before, or from elsewhere, must still open what it sealed.
+        raise InputError("The passphrase is empty.", "Give one that is not empty.")
+    # Only for one that is chosen now: an older one may be shorter, and must still open what it encrypted.
     if new and len(found) < MIN_LENGTH:
         raise InputError(
             f"The passphrase is too short: it needs {MIN_LENGTH} characters or more.",
@@ -105,7 +105,8 @@ def _output(command: str) -> str:
     import shlex
     import subprocess
 
-    hint = "Give a command that prints the passphrase and does not need a shell."  # not shown: a secret may be in it
+    # The command is not printed: it may contain a secret.
+    hint = "Give a command that prints the passphrase and does not need a shell."
     try:
         arguments = shlex.split(command)
         # Standard error stays the terminal's: pass and gpg ask the person there for what they need.
@@ -153,4 +154,4 @@ def _ask(source: Source, new: bool) -> str:
         raise
     if again != found:
         raise InputError("The two passphrases differ.", "Run the command again.")
-    return _text(os.fsencode(found))  # what a terminal sends need not be text
+    return _text(os.fsencode(found))  # a terminal may send bytes that are not text

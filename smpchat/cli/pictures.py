@@ -45,7 +45,7 @@ def way_of(variables: Mapping[str, str]) -> Way:
     in the input."""
     term, program = variables.get("TERM", ""), variables.get("TERM_PROGRAM", "")
     if variables.get("TMUX") or term.startswith(("screen", "tmux")):
-        return Way.BLOCKS  # between us and the terminal, it shows none
+        return Way.BLOCKS  # tmux and screen do not pass pictures on to the terminal
     if "kitty" in term or variables.get("KITTY_WINDOW_ID") or program == "ghostty":
         return Way.KITTY
     if program in ("iTerm.app", "WezTerm", "mintty"):
@@ -67,14 +67,14 @@ def draw_file(environment: Environment, picture: Path | bytes) -> None:
 
 
 def _instead(picture: Path | bytes) -> str:
-    return f"Open the file instead: {picture}" if isinstance(picture, Path) else "Receive the file, and open that."
+    return f"Open the file instead: {picture}" if isinstance(picture, Path) else "Receive the file, and open it."
 
 
 def drawn(picture: Path | bytes, way: Way, size: os.terminal_size, *, blocks: bool = True) -> Iterator[str]:
-    """A function that draws a picture from a file or from memory.
+    """The text that draws a picture from a file or from memory, in pieces.
 
     Raises:
-        InputError: It cannot be decoded, or the terminal does not have the characters for it.
+        InputError: The picture cannot be decoded, or the terminal does not have the characters for it.
     """
     image = _opened(picture)
     if way is Way.BLOCKS and not blocks:
@@ -121,7 +121,7 @@ def _opened(picture: Path | bytes) -> Image:
 
 
 def _blocks(image: Image) -> Iterator[str]:
-    """Two pixels in each character: the upper one is its colour, the lower one its background."""
+    """Two pixels in each character: the upper pixel sets its colour, the lower one its background."""
     if image.height % 2:
         image = image.crop((0, 0, image.width, image.height + 1))
     pixels = image.tobytes()
@@ -136,7 +136,7 @@ def _blocks(image: Image) -> Iterator[str]:
 
 
 def _sixel(image: Image) -> Iterator[str]:
-    """Bands of six rows; each colour of a band has a line of its own (DEC STD 070)."""
+    """The picture in bands of six rows; a band is drawn once for each of its colours (DEC STD 070)."""
     few = image.quantize(_COLORS)
     palette, pixels = few.getpalette() or [], few.tobytes()
     width, height = few.size

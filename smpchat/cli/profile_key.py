@@ -1,5 +1,5 @@
-"""The passphrase of the profile that a command opens. It is separate from `passphrases`, which only encrypted profiles
-need."""
+"""The passphrase of the profile that a command opens. `passphrases` is imported only if the
+profile is encrypted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ProfileKey:
         return self._get(new=False)
 
     def choose(self) -> str:
-        """The same for a profile that will be encrypted with it. Raises `InputError` and `PassphraseNeeded`."""
+        """A new passphrase, with which a profile will be encrypted. Raises `InputError` and `PassphraseNeeded`."""
         return self._get(new=True)
 
     def _get(self, *, new: bool) -> str:

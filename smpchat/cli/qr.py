@@ -51,7 +51,7 @@ def show_code(environment: Environment, code: str, *, asked: bool) -> None:
 
 
 def draw(environment: Environment, code: QRCode) -> bool:
-    """Draw a code, if the whole code fits the terminal; otherwise False."""
+    """Draw a code if all of it fits the terminal; returns whether it was drawn."""
     from rich.text import Text
 
     width, height = code.symbol_size(border=_BORDER)
@@ -71,7 +71,7 @@ def _too_large(code: QRCode) -> str:
 
 
 def check_free(file: Path | None) -> None:
-    """Raises `InputError` if `save_qr` could not save the file. To be called before a link is made."""
+    """Raises `InputError` if `save_qr` could not save the file. Call this before a link is made."""
     if file is not None and file.exists():
         raise _cannot(file, "it already exists")
 
@@ -96,6 +96,6 @@ def _cannot(file: Path, why: str) -> InputError:
 def _code(link: str) -> QRCode:
     import segno
 
-    # The lowest error correction: it is read from a screen, where nothing is torn or dirty,
-    # and a full link fits a terminal only so.
+    # The lowest error correction is enough on a screen, where nothing is torn or dirty.
+    # With more of it, a full link would not fit a terminal.
     return segno.make(link, error="l", micro=False)

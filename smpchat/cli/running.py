@@ -36,7 +36,7 @@ def run(
     if environment.verbose or environment.trace:
         from smpchat.cli.logs import start_logs
 
-        # Before the command: what happens while a profile is opened is worth a line as well.
+        # Before the command, so that opening the profile is logged too.
         start_logs(environment)
     try:
         if reads_config:
@@ -45,9 +45,10 @@ def run(
         outcome = command(environment)
         status = run_loop(outcome) if isinstance(outcome, Coroutine) else outcome
     except KeyboardInterrupt:
-        environment.notice("Stopped." if context.info_name == "listen" else "Interrupted.")  # to listen has no end
+        # `listen` ends only when it is stopped.
+        environment.notice("Stopped." if context.info_name == "listen" else "Interrupted.")
         status = ExitStatus.INTERRUPTED
-    except Exception as error:  # the top of the program: whatever it is, a person reads a sentence
+    except Exception as error:  # the top of the program: every error becomes a sentence
         status = _end(environment, error)
     raise typer.Exit(int(status))
 
@@ -56,7 +57,7 @@ def _end(environment: Environment, error: Exception) -> int:
     """Print the sentences of a failed command, and return its exit status."""
     from smpchat.cli.errors import explain, first_of
 
-    if isinstance(first_of(error), BrokenPipeError):  # whoever read our output has enough
+    if isinstance(first_of(error), BrokenPipeError):  # the program that read our output has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains while it exits
         return ExitStatus.OK
     if environment.verbose:

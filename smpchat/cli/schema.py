@@ -1,7 +1,7 @@
-"""The JSON objects of ``--json`` as one table: what the documentation shows and the tests hold the program to.
+"""The JSON objects of ``--json`` as one table, from which their documentation is made.
 
-``python -m smpchat.cli.schema`` prints ``docs/json.md``; a test checks that the page is current, and other tests check
-that all output of commands is as in the table.
+``python -m smpchat.cli.schema`` prints ``docs/json.md``. A test checks that the page is current, and other tests check
+that the output of all commands is as in the table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from smpchat.relay.statistics import figures
 
 
 def _figures() -> tuple[Field, ...]:
-    """The relay's counters; those that are counted by kind are objects."""
+    """The relay's counters; a counter with several kinds is an object, with a number for each kind."""
     by_kind = {"refused", "files_refused"} | {name for name, kind, _ in figures() if kind is FigureKind.HISTOGRAM}
     return tuple(
         Field(name, Kind.COUNTS if name in by_kind else Kind.NUMBER, meaning[0].lower() + meaning[1:])
@@ -32,8 +32,8 @@ def _figures() -> tuple[Field, ...]:
 
 
 _CONNECTION_STATES = ("invited", "joining", "ready", "connected", "failed", "deleted")
-_DIRECTION = text("direction", "who reacted: `sent` is you", "sent", "received")
-_REACTED = text("direction", "whose message: `sent` is yours", "sent", "received")
+_DIRECTION = text("direction", "whose message: `sent` is yours", "sent", "received")
+_REACTED = text("direction", "who reacted: `sent` is you", "sent", "received")
 _DELETED = flag("deleted", "its author deleted it; the text is empty", optional=True)
 
 _COMMANDS = Field(
@@ -56,8 +56,8 @@ _MOVE = Field(
     fields=(
         text(
             "step",
-            "the new queue is being created; their app was asked; the queue is being secured; waiting for their"
-            " first message there",
+            "`creating` the new queue; `asked` their app to use it; `securing` the queue; `using` it, but no message"
+            " has arrived there yet",
             "creating",
             "asked",
             "securing",
@@ -97,7 +97,7 @@ TYPES = (
             text("short_link", "a shorter link to the same", optional=True),
             text("command", "what the other person types"),
             text("note", "the alias for the person who uses the link", optional=True),
-            Field("as_of", Kind.TIME, "the link was not used until this time", optional=True),
+            Field("as_of", Kind.TIME, "nobody had used the link at this time", optional=True),
             _INCOGNITO,
         ),
     ),
@@ -106,7 +106,7 @@ TYPES = (
         "The state of a connection, or a change of it.",
         "`invite`, `connect`, `accept`, `listen`, `status`, `demo`",
         (
-            number("connection", "as in `invitation`; of a group below 0"),
+            number("connection", "as in `invitation`; negative for a group"),
             text("alias", "the contact's alias; null until someone uses the invitation", nullable=True),
             text(
                 "role",
@@ -159,7 +159,7 @@ TYPES = (
                     _COMMANDS,
                 ),
             ),
-            text("state", "of the connection, as in `state`", *_CONNECTION_STATES),
+            text("state", "the connection's state, as in `state`", *_CONNECTION_STATES),
             number("unread", "messages that `listen` and `chat` have not shown yet"),
             flag("pq", "whether post-quantum encryption protects new messages"),
             flag("gone", "they removed you, so messages no longer reach them", optional=True),
@@ -183,7 +183,7 @@ TYPES = (
                     Field(
                         str(feature),
                         Kind.OBJECT,
-                        "one of them",
+                        "one feature",
                         fields=(
                             text("ours", "what you allow them", *Allow),
                             text("theirs", "what they allow you", *Allow),
@@ -206,9 +206,9 @@ TYPES = (
             number("id", "its number; `group join` accepts that of an invitation"),
             text("alias", "your name for it, as in `contact`; null for an invitation", nullable=True),
             text("name", "its own name"),
-            text("role", "yours", *(role.word for role in Role)),
+            text("role", "your role", *(role.word for role in Role)),
             text("state", "`pending` and `review`: it is not decided yet whether you are let in", *Standing),
-            number("members", "current members, with you"),
+            number("members", "current members, including you"),
             number("connected", "members to whom you are connected"),
             text("inviter", "alias of the contact that invites you", optional=True),
             flag("business", "a business: several people there may read your messages", optional=True),
@@ -296,7 +296,7 @@ TYPES = (
             ),
             text("text", "the text, exactly as it was written"),
             Field("sent_at", Kind.TIME, "when you wrote it, or when the relay accepted it"),
-            text("status", "see below", "pending", "sent", "delivered", "failed", "received"),
+            text("status", "see the top of this page", "pending", "sent", "delivered", "failed", "received"),
             text(
                 "content",
                 "the kind of message: `text`, `image`, `file`, `voice`, `video`, `link`, `chat` (a card with a"
@@ -308,7 +308,11 @@ TYPES = (
             text("reason", "a sentence: why it failed", optional=True),
             text("sender", "who wrote it, if the contact is a business or group", optional=True),
             flag("group", "the contact is a group", optional=True),
-            text("via", "the member who passed it on and could change it; missing once proven", optional=True),
+            text(
+                "via",
+                "the member who passed it on and could have changed it; missing once the author is proven",
+                optional=True,
+            ),
             number("delivered_to", "to a group: members who have it", optional=True),
             number("members", "to a group: members to whom it was sent directly", optional=True),
             text("command", "the keyword, if your profile is a bot and the text is one of its commands", optional=True),
@@ -366,7 +370,7 @@ TYPES = (
     ),
     ObjectType(
         "fetched",
-        "A file that a link led to; it belongs to no message.",
+        "A file that was received with a link, not with a message.",
         "`receive`",
         (
             text("path", "where it is"),
@@ -484,7 +488,7 @@ TYPES = (
             text("profile", "its name"),
             text("file", "the full path"),
             number("bytes", "size of the file"),
-            flag("moved", "whether the profile never goes online here again"),
+            flag("moved", "whether the profile was moved, so that it can never go online here again"),
         ),
     ),
     ObjectType(
@@ -551,8 +555,8 @@ TYPES = (
             text("contact", "the contact's alias, if it is about a contact", optional=True),
             text("server", "address of the relay that cannot be reached", optional=True),
             text("kind", "such as out-of-step, code-changed, queue-full or unreachable"),
-            text("text", "one sentence, and the command that helps where there is one"),
-            Field("since", Kind.TIME, "since when"),
+            text("text", "one sentence, and a command that helps, if there is one"),
+            Field("since", Kind.TIME, "when it began"),
         ),
     ),
     ObjectType(
@@ -582,7 +586,7 @@ TYPES = (
             Field(
                 "certificate_expires",
                 Kind.TIME,
-                "until when the new certificate is valid (`relay rotate-certificate`)",
+                "when the new certificate expires (`relay rotate-certificate`)",
                 optional=True,
             ),
         ),
@@ -598,7 +602,7 @@ TYPES = (
     ),
     ObjectType(
         "stats",
-        "The running relay's counters; they tell nothing about single clients (relay.md).",
+        "The running relay's counters; they tell nothing about individual clients (relay.md).",
         "`relay stats`",
         _figures(),
     ),
@@ -611,7 +615,7 @@ TYPES = (
             number("connection", "its number"),
             flag(
                 "finished",
-                "whether it is deleted at its relay too; if not, the next command that reaches the relay does that",
+                "whether it is deleted at its relay too; if not, the next command that reaches the relay deletes it",
             ),
         ),
     ),
@@ -652,7 +656,7 @@ TYPES = (
                 "moves",
                 Kind.LIST,
                 "who acts next; several if it depends on the cause",
-                fields=(text("who", "whose", *Mover), text("what", "what they do")),
+                fields=(text("who", "who", *Mover), text("what", "what they do, or have to do")),
             ),
             Field(
                 "commands",

@@ -20,7 +20,7 @@ _MAX_BYTES = 200
 
 
 def selected(home: Path) -> str:
-    """The profile chosen last; ``default`` before that. Raises `CommandFailed` rather than using another profile."""
+    """The profile chosen last; ``default`` if none was chosen. Raises `CommandFailed` if it cannot be read."""
     try:
         with open(home / FILE, "rb") as file:
             name = file.read(_MAX_BYTES + 1).decode().rstrip("\n")
@@ -43,7 +43,7 @@ def select(home: Path, name: str) -> None:
     under_way = home / f".{FILE}.{os.getpid()}"
     with open(os.open(under_way, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
         file.write(f"{name}\n")
-    # Whoever reads it meanwhile gets the old name or the new one, whole.
+    # In one step: another command reads either the old name or the new one.
     under_way.replace(home / FILE)
 
 
@@ -54,14 +54,14 @@ def deselect(home: Path) -> None:
 
 _COMMAND = late(r"`smpchat ((?:[\w-]+ ?)[^`]*)")
 _ALIKE_ANYWHERE = late(r"(?:demo|explain|man)\b|-v$|.*--(?:help|version)\b")
-"""Commands that need no data."""
+"""Commands that use neither the home folder nor a profile."""
 _OF_ALL_PROFILES = late(r"(?:relay|import|profile list|profile switch)\b|-p |--profile ")
 """Commands that do not concern a profile, or name the profile themselves."""
 
 
 def as_typed(text: str, home: Path, profile: str) -> str:
-    """``text`` with ``--home`` and ``-p`` added to every command between backticks that would otherwise do something
-    else.
+    """``text`` with ``--home`` and ``-p`` added to every command between backticks that would otherwise use other
+    data.
 
     So every command in a sentence runs as it is printed, which is most important for a person who tries two profiles in
     two terminals.
@@ -80,7 +80,7 @@ def as_typed(text: str, home: Path, profile: str) -> str:
             return found[0]
         return f"`smpchat {where}{'' if _OF_ALL_PROFILES().match(command) else whose}{command}"
 
-    # A function: in a text re would take a backslash of a name for one of its own.
+    # A function, not a text, in which `re` would interpret the backslashes of a name.
     return _COMMAND().sub(complete, text) if where or whose else text
 
 

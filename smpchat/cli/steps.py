@@ -56,7 +56,7 @@ class Progress:
         self.state = state
         match state.state:
             case ConnectionState.INVITED | ConnectionState.JOINING:
-                self.done[1] = state.elapsed_ms  # a joiner's step ends where the confirmation begins: the last one
+                self.done[1] = state.elapsed_ms  # the last of several events counts
             case ConnectionState.READY:
                 self.done[2] = state.elapsed_ms
             case ConnectionState.CONNECTED:
@@ -159,14 +159,14 @@ class StepView:
         self._shown: tuple[str, int] | None = None
         self._drawn: list[Row] = []
         self._widths: list[int] = []  # of the lines on the screen
-        self._columns = 0  # of the terminal, when those were drawn
+        self._columns = 0  # of the terminal when these lines were drawn
         self._live: Live | None = None
 
     def __enter__(self) -> StepView:
         if self._environment.redraws:
             from rich.live import Live
 
-            # not redirected: nothing is printed meanwhile, and the stream has to stay what it says it is
+            # not redirected: nothing else is printed meanwhile, and `sys.stdout` must stay the real stream
             self._live = Live(
                 console=self._environment.console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
             )
@@ -205,7 +205,7 @@ class StepView:
 
     def _take_wrapped_away(self, console: Console) -> None:
         """If the terminal became narrower, it has wrapped what was drawn. Erase the rows that this added."""
-        if os.environ.get("XTERM_VERSION"):  # it cuts lines off
+        if os.environ.get("XTERM_VERSION"):  # xterm cuts lines off, it does not wrap them
             return
         rows = sum(max(0, width - 1) // console.width for width in self._widths)
         if rows and console.width < self._columns:

@@ -23,7 +23,7 @@ def read_text() -> str:
             "Send it in parts.",
         )
     try:
-        # With or without the mark that some editors put in front.
+        # With or without the byte order mark that some editors write.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CommandFailed(
@@ -35,8 +35,8 @@ def read_text() -> str:
 
 
 def argument_text(argument: str) -> str:
-    """Text of the command line, read as UTF-8 if the locale does not say how. Raises `CommandFailed`."""
-    # So Python keeps bytes of an argument that the locale cannot read (surrogateescape, PEP 383).
+    """Text of the command line, read as UTF-8 if the locale cannot read it. Raises `CommandFailed`."""
+    # Python keeps bytes that the locale cannot read as these characters (surrogateescape, PEP 383).
     if argument.isascii() or not any("\udc80" <= c <= "\udcff" for c in argument):
         return argument
     try:

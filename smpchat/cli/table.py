@@ -1,4 +1,4 @@
-"""Every command of the program: where the help lists it, and its line there.
+"""Every command of the program, with its panel and its line in the help.
 
 The arguments and the work of a command are in ``commands/NAME.py``, which is imported when the command is run or its
 own help is printed; the help of the program needs only this table. A test compares each line with the command's own

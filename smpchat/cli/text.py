@@ -15,8 +15,8 @@ MAX_MARKS = 4
 MAX_SHOWN_NAME = 60
 """Characters of a peer's name that are shown."""
 MAX_ESCAPES = 1_000
-"""Escapes that one text may contain; after that, one mark stands for each row of such characters. Otherwise a text of
-64 KiB, which can arrive in 100 bytes, would take half a megabyte on the terminal."""
+"""Escapes that one text may contain; after that, one mark stands for each run of such characters. Otherwise a text of
+64 KiB, which compresses to 100 bytes, would take half a megabyte on the terminal."""
 MAX_SHOWN_TEXT = 16_000
 """Characters of a message that are shown; messages of apps are not longer."""
 MAX_SHOWN_LINES = 1_000
@@ -52,7 +52,7 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def abridged(text: str) -> tuple[str, str]:
-    """The text of a message, made harmless and limited to what a person would read, so that no text of a peer floods
+    """The text of a message, made harmless and limited to what a person would read, so that a peer cannot flood
     the terminal.
 
     Returns:
@@ -86,7 +86,7 @@ def narrowed(name: str, columns: int) -> str:
     """A name, made harmless and cut to the given number of columns."""
     shown = printable(name[: columns + 1])
     widths = [2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in shown]
-    if sum(widths) <= columns:  # more than it takes where letters carry marks
+    if sum(widths) <= columns:  # an upper limit: combining marks take no columns
         return shown
     ends = list(itertools.accumulate(widths))
     return shown[: bisect.bisect_left(ends, columns)] + "…"

@@ -45,10 +45,10 @@ def choose_form(form: str) -> None:
 
 
 def clock(moment: float) -> str:
-    """``09:14``, or ``09:14 am``: a moment whose day is known from what is around it."""
+    """``09:14``, or ``09:14 am``: for a moment whose day is shown elsewhere."""
     when = datetime.fromtimestamp(moment)
     if _Form.chosen == "12h":
-        # not %p, which is empty in many locales; and always as wide, for what stands in columns
+        # not %p, which is empty in many locales; always of the same width, for columns
         return f"{when:%I:%M} {'am' if when.hour < 12 else 'pm'}"
     return when.strftime("%H:%M")
 
@@ -62,7 +62,7 @@ def day(moment: float) -> str:
 
 
 def since(moment: float, now: float) -> str:
-    """``09:14`` of today, ``25 Nov 09:14`` or ``2026-11-25 09:14`` of another day."""
+    """``09:14`` for today, ``25 Nov 09:14`` or ``2026-11-25 09:14`` for another day."""
     when, today = datetime.fromtimestamp(moment), datetime.fromtimestamp(now)
     if when.date() == today.date():
         return clock(moment)
@@ -90,7 +90,7 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
         text: As in `WRITTEN`; a span is before now: ``30m``, ``2h``, ``3d``, ``1w``.
         end: Return the end of the given day, minute or second.
     Raises:
-        InputError: It is not in any of these forms.
+        InputError: The text has none of these forms.
     """
     given, present = text.strip(), datetime.fromtimestamp(now)
     today = present.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -54,7 +54,7 @@ def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
         TimeRemainingColumn(compact=True, table_column=whole),
     )
     shown = Text(shortened(name, 24)).plain
-    # Drawn by whoever calls, never by a thread of its own: what is printed meanwhile stays in order.
+    # Drawn only when the caller reports progress, never by a thread, so that all output stays in order.
     with Progress(*columns, console=console, transient=True, auto_refresh=False, expand=True) as progress:
         yield _Teller(progress, shown, size)
 
@@ -66,7 +66,7 @@ class _Teller:
         self._task: TaskID | None = None
 
     def __call__(self, doing: str, done: int, total: int) -> None:
-        if self._task is None or doing != self._doing:  # another rate: it begins anew
+        if self._task is None or doing != self._doing:  # a new bar, because the rate differs
             if self._task is not None:
                 self._progress.remove_task(self._task)
             self._task = self._progress.add_task(f"{doing} {self._name}", total=total)

@@ -1,4 +1,4 @@
-"""The versions on which a bug may depend, for which every person who reports one is asked first."""
+"""The versions of smpchat and of what it uses, which every bug report should state."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def protocols() -> dict[str, str]:
 
 
 def show(*, as_json: bool) -> None:
-    """A ``version`` object, or a line for each."""
+    """Print a ``version`` object, or one line per version."""
     from smpchat.cli.environment import json_line
 
     found, spoken = software(), protocols()

@@ -15,9 +15,9 @@ _MODIFIERS = range(0x1F3FB, 0x1F400)
 def hanging(text: str, start: int, indent: int, columns: int) -> str:
     """Harmless text in lines of at most ``columns``; all but the first are indented.
 
-    Otherwise the terminal would continue at its left edge, where a text of one contact, with the right number of
-    blanks, would look like a message of another. Words that are too long for a line, such as links, are still left to
-    the terminal, so that they can be copied in one piece; they contain no blanks.
+    Otherwise the terminal would continue a long text at its left edge. There, with the right number of blanks, a text
+    of one contact could look like a message of another. Words that are too long for a line, such as links, are still
+    left to the terminal, so that they can be copied in one piece; they contain no blanks.
 
     Args:
         start: Columns that are taken in front of the first line.
@@ -32,7 +32,7 @@ def hanging(text: str, start: int, indent: int, columns: int) -> str:
 
 def _lines(paragraph: str, start: int, indent: int, columns: int) -> Iterator[str]:
     line, used, room, whole = "", 0, columns - start, columns - indent
-    # Without those at the end: a row of blanks with no word behind it would be looked through from each of them.
+    # Without blanks at the end: with no word after them, the pattern would search them once from each blank.
     for blanks, word in re.findall("( *)([^ ]+)", paragraph.rstrip(" ")):
         gap = blanks
         for piece in _pieces(word) if _width(word) > whole else [word]:

@@ -304,7 +304,7 @@ def test_relays_are_written_as_a_list(smpchat: Terminal) -> None:
     smpchat("config", "set", "servers", RELAY, "simplex")
     assert smpchat("config", "get", "servers", "--json").objects()[0]["value"] == [RELAY, "simplex"]
     refused = smpchat("config", "set", "servers", "")
-    assert refused.code == 1 and refused.stderr.endswith("or simplex. For none, write the word none.\n")
+    assert refused.code == 1 and refused.stderr.endswith("or simplex. For an empty list, write none.\n")
     smpchat("config", "set", "servers", "none")
     assert smpchat("config", "get", "servers").stdout == "\n"
 
