@@ -1,4 +1,4 @@
-"""Our contact address, and the requests that come through it, as people see them."""
+"""Our contact address, and the requests that come through it, in the form in which commands show them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class AddressTexts(Record):
     """The texts of our address. An empty text is not sent.
 
     Attributes:
-        welcome: What people read before they ask, as part of the short link's data.
+        welcome: The text that people read before they send a request; part of the short link's data.
         auto_reply: A message to each person who is accepted.
     """
 
@@ -43,11 +43,11 @@ class AddressView(Record):
     Attributes:
         connection: Id of the connection record that holds its queue.
         link: The full link; None until its queue exists.
-        short_link: None if the relay does not keep link data.
+        short_link: The short link; None if the relay does not keep link data.
         auto_accept: Every request is accepted at once.
         requests: Number of requests that wait for an answer.
-        turned_away: Number of requests that were dropped because too many waited, since `turned_away_since`.
-        texts: Its texts.
+        turned_away: Number of requests that were dropped since `turned_away_since`, because too many were waiting.
+        texts: The texts of the address.
     """
 
     connection: int
@@ -67,9 +67,10 @@ class RequestView(Record):
         name: The name that the sender chose.
         text: The text of the sender; None if there is none.
         received_at: POSIX seconds.
-        relay_refused: Why `accept` refuses it without ``any_relay``: the place of the relay that the request names.
-        in_turn: It is accepted automatically when its turn comes.
-        looks_like: The alias of a contact that looks like the name.
+        relay_refused: Where the relay of the sender is, if it is not on the internet, so that `accept` needs
+            ``any_relay``; None otherwise.
+        in_turn: Whether it is in the queue of requests that are accepted automatically.
+        looks_like: The alias of a contact that looks like the name; None if there is none.
     """
 
     id: int

@@ -16,5 +16,5 @@ def current(tx: sqlite3.Connection, connection_id: int) -> str | None:
 
 
 def is_verified(tx: sqlite3.Connection, connection_id: int, code: str | None) -> bool:
-    """Whether a code was compared and is still the same. For most contacts it was not, and this is fast."""
+    """Whether the user compared a code, and it is still the same. Fast for contacts whose code was never compared."""
     return code is not None and code == current(tx, connection_id)

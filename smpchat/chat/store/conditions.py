@@ -1,4 +1,4 @@
-"""What is wrong with a connection now. A condition remains until it is fixed, so people see it whenever they look."""
+"""Conditions: problems that a connection has now. Each one is listed until the problem is solved."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sqlite3
 from smpchat.encoding.record import Record, field
 
 LOST_STANDS = 7 * 86_400.0
-"""Seconds for which lost messages are listed as a condition, as nothing can fix them."""
+"""Seconds for which lost messages are listed as a condition. They need an end, because nothing can fix this problem."""
 
 
 class Condition(Record):
-    """What is wrong with a contact, an invitation or a relay now.
+    """A problem that a contact, an invitation or a relay has now.
 
     Attributes:
         contact: Alias; None if it does not concern a contact.
-        server: Address of the relay, if the condition is a relay that is not reached.
+        server: Address of the relay, if the condition is about a relay.
         kind: A `NoticeKind`, or a `Trouble` of the relay.
         text: One sentence, and the command that helps, if there is one.
         since: POSIX seconds.
@@ -29,7 +29,7 @@ class Condition(Record):
 
 
 def begin(tx: sqlite3.Connection, connection_id: int, kind: str, text: str, now: float) -> bool:
-    """Save a condition; its time stays that of the first time. Returns whether it says anything new."""
+    """Saves a condition. If it already exists, only its text is replaced. Returns whether the text is new."""
     query = "SELECT 1 FROM conditions WHERE connection_id = ? AND kind = ? AND text = ?"
     stood = tx.execute(query, (connection_id, kind, text)).fetchone() is not None
     tx.execute(
@@ -47,11 +47,11 @@ def end(tx: sqlite3.Connection, connection_id: int, kind: str) -> bool:
 
 
 def forget(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The connection was deleted, so delete its conditions."""
+    """Deletes the conditions of a deleted connection."""
     tx.execute("DELETE FROM conditions WHERE connection_id = ?", (connection_id,))
 
 
 def standing(tx: sqlite3.Connection) -> list[tuple[int, str, str, float]]:
-    """Connection, kind, text with its placeholders, and since when, of every condition; oldest first."""
+    """All conditions, oldest first: connection, kind, text with placeholders, and the time since which it exists."""
     rows = tx.execute("SELECT connection_id, kind, text, since FROM conditions ORDER BY since, connection_id, kind")
     return [tuple(row) for row in rows]

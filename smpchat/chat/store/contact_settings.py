@@ -1,7 +1,7 @@
-"""What the user has set for one contact, by name: what the contact is allowed, and how this program treats the contact.
+"""Settings of one contact, by name: what the contact may do, and how smpchat treats the contact.
 
-If a setting is missing, the contact is treated like all others. Names are those of `Feature` for what the contact may
-do, and of `Setting`; each value is a text whose form its reader checks.
+If a setting is missing, the contact is treated like all others. A name is a `Feature`, for what the contact may do, or
+a `Setting`. Values are texts; the code that reads one checks its form.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class Setting(StrEnum):
     """Settings of one contact, other than features."""
 
     TTL = "ttl"
-    """Seconds after which messages disappear, as one of the two people set it last."""
+    """Seconds after which messages disappear, as last set by the user or the contact."""
     RECEIPTS = "receipts"
     """``on`` or ``off``: whether the contact is told that messages arrived. For the profile: whether all contacts
     are."""
     MUTE = "mute"
-    """Until when the contact is muted: POSIX seconds, or ``inf``."""
+    """The time until which the contact is muted: POSIX seconds, or ``inf``."""
 
 
 def all_of(tx: sqlite3.Connection, contact_id: int) -> dict[str, str]:
@@ -34,7 +34,7 @@ def all_of(tx: sqlite3.Connection, contact_id: int) -> dict[str, str]:
 
 
 def by_contact(tx: sqlite3.Connection, name: str) -> dict[int, str]:
-    """One setting for all contacts that have it, by their numbers."""
+    """One setting of all contacts that have it, by the contact's number."""
     rows = tx.execute("SELECT contact_id, value FROM contact_settings WHERE name = ?", (name,))
     return {row["contact_id"]: row["value"] for row in rows}
 
@@ -52,13 +52,13 @@ def receipts_of_all(tx: sqlite3.Connection) -> str:
 
 
 def muted(tx: sqlite3.Connection, now: float) -> dict[int, float]:
-    """Muted contacts, by their numbers, and until when, in POSIX seconds or `FOR_EVER`."""
+    """The muted contacts by number, with the time until which each is muted, in POSIX seconds or `FOR_EVER`."""
     found = {number: float(value) for number, value in by_contact(tx, Setting.MUTE).items()}
     return {number: until for number, until in found.items() if until > now}
 
 
 def save_mute(tx: sqlite3.Connection, contact_id: int, until: float | None) -> None:
-    """Mute the contact until then; None: not muted."""
+    """Mutes the contact until this time; None: the contact is no longer muted."""
     save(tx, contact_id, Setting.MUTE, None if until is None else str(until))
 
 

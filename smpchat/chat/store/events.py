@@ -1,4 +1,4 @@
-"""What happens in a profile, for people and scripts to follow: typed forms of the feed that the store keeps."""
+"""Events of a profile, for commands and scripts that follow it: typed forms of the rows in the stored feed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from smpchat.encoding.record import Record, as_dict, field
 
 
 class StateChanged(Record):
-    """A handshake went on.
+    """The handshake of a connection reached another state.
 
     Attributes:
         elapsed_ms: The time from making or using the link to this state, or until now if the state still holds.
         since: When this state began; POSIX seconds. None in older feeds, which did not contain it.
         reason: Why it failed, for people.
-        failure: The same for programs: a `Failure`.
-        holds_texts: It is *ready*, but texts still wait for the contact's answer.
+        failure: The reason in a form for programs: a `Failure`.
+        holds_texts: The connection is *ready*, but messages still wait for the contact's answer.
     """
 
     connection: int
@@ -34,12 +34,12 @@ class StateChanged(Record):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows."""
+        """Whether no other state can follow."""
         return self.state in (ConnectionState.CONNECTED, ConnectionState.FAILED, ConnectionState.DELETED)
 
 
 class ContactChanged(Record):
-    """A contact's profile arrived or changed, or it has another alias."""
+    """A contact's profile arrived or changed, or the contact got another alias."""
 
     alias: str
 
@@ -51,7 +51,7 @@ class MessageAdded(Record):
 
 
 class Change(StrEnum):
-    """The status of a message after it was sent."""
+    """How a message was changed."""
 
     EDITED = "edited"
     DELETED = "deleted"
@@ -76,11 +76,11 @@ class MessageExpired(Record):
 
 
 class StatusChanged(Record):
-    """A message of ours has another status, or one more member of a group has it.
+    """The status of a message of ours changed, or the message reached one more member of a group.
 
     Attributes:
-        delivered_to: To a group: how many members have it.
-        members: To a group: how many it goes to straight.
+        delivered_to: For a message to a group: how many members have received it.
+        members: For a message to a group: to how many members it is sent directly.
     """
 
     id: int
@@ -92,7 +92,7 @@ class StatusChanged(Record):
 
 
 class FileChanged(Record):
-    """The state of a file has changed: it is offered, being transferred, here, or will never come.
+    """The state of a file has changed: it is offered, being transferred, complete, or failed.
 
     Attributes:
         id: Number of its message.
@@ -111,10 +111,10 @@ class RequestReceived(Record):
 
 
 class Notice(Record):
-    """A sentence that a person should read.
+    """A sentence that the user should read.
 
     Attributes:
-        number: Number of the stored notice, which is part of the conversation; None if there is no contact.
+        number: Number of the stored notice, which is a line of the conversation; None if no contact is concerned.
         kind: What happened: a `smpchat.agent.machines.notices.NoticeKind`.
     """
 
@@ -155,5 +155,5 @@ def to_row(event: ChatEvent) -> tuple[str, dict[str, Any]]:
 
 
 def from_row(kind: str, payload: dict[str, Any]) -> ChatEvent:
-    """What `to_row` wrote."""
+    """The event that `to_row` turned into this kind and payload."""
     return _KINDS[kind](**payload)

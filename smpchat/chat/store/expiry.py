@@ -1,8 +1,9 @@
 """Messages that disappear: when each is due, and how it is deleted so that nothing of it remains.
 
-A message with a time to live (``ttl``) is due so long after it was shown or, if it is ours, after it was sent; before
-that it has no ``expires_at``. A deleted message leaves no text behind, neither in its row nor in the replies that quote
-it. Only its id between the two clients is kept, so that a later reply to it does not bring its words back.
+A message with a time to live (``ttl``) is due that many seconds after it was shown or, if it is ours, after it was
+sent. Its ``expires_at`` is set only then. A deleted message leaves no text behind, neither in its row nor in the
+replies that quote it. Only the id that both apps know is kept, so that a later reply, which quotes it, does not bring
+its text back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from smpchat.chat.store import files, memberships, searching
 from smpchat.encoding.record import Record
 
 KEPT_IDS = 1_000
-"""Ids of deleted messages that are remembered for each contact: replies come soon after the message they answer."""
+"""How many ids of deleted messages are remembered for each contact. This is enough, because replies usually come
+soon."""
 
 
 class Gone(Record):
@@ -25,25 +27,25 @@ class Gone(Record):
 
 
 def set_ttl(tx: sqlite3.Connection, message_id: int, ttl: int) -> None:
-    """A message must disappear so many seconds after it was shown or sent."""
+    """Sets the number of seconds after which a message disappears, counted from when it was shown or sent."""
     searching.forget(tx, message_id)
     tx.execute("UPDATE messages SET ttl = ? WHERE id = ?", (ttl, message_id))
 
 
 def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> None:
-    """An edit says when the message disappears. It may start or shorten the time, but never lengthen it."""
+    """Applies the time to live that an edit contains. An edit may start or shorten the time, but never lengthen it."""
     searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET ttl = min(coalesce(ttl, :ttl), :ttl),"
-        # Never later than before: an edit of the contact's cannot keep what was to go.
+        # Never later than before, so that a contact cannot keep a message by editing it.
         " expires_at = CASE WHEN shown = 1 THEN min(coalesce(expires_at, :at), :at) END WHERE id = :id",
         {"ttl": ttl, "at": now + ttl, "id": message_id},
     )
 
 
 def start(tx: sqlite3.Connection, message_id: int, now: float) -> None:
-    """A message was shown or sent, so its time starts. A message without such a time, or whose time has already
-    started, does not change."""
+    """Starts the time of a message that was shown or sent. Changes nothing if the message stays for ever, or its time
+    has already started."""
     tx.execute(
         "UPDATE messages SET expires_at = ? + ttl WHERE id = ? AND ttl IS NOT NULL AND expires_at IS NULL",
         (now, message_id),
@@ -51,7 +53,7 @@ def start(tx: sqlite3.Connection, message_id: int, now: float) -> None:
 
 
 def next_due(tx: sqlite3.Connection) -> float | None:
-    """When the next message must be deleted; POSIX seconds."""
+    """The time at which the next message must be deleted, in POSIX seconds; None if there is none."""
     moment: float | None = tx.execute("SELECT min(expires_at) FROM messages WHERE expires_at IS NOT NULL").fetchone()[0]
     return moment
 
@@ -69,14 +71,15 @@ def take_due(tx: sqlite3.Connection, now: float) -> list[Gone]:
 
 
 def remove(tx: sqlite3.Connection, message_id: int) -> None:
-    """Delete a message with its reactions, and its words in the replies to it."""
-    # Before the row goes: it says which id, of which contact, is to be remembered.
+    """Deletes a message with its reactions, and its text in replies that quote it."""
+    # Before the row is deleted, because it contains the id that must be remembered.
     _forget_words(tx, message_id)
     tx.execute("DELETE FROM messages WHERE id = ?", (message_id,))
 
 
 def empty(tx: sqlite3.Connection, message_id: int) -> None:
-    """The same, but the row stays, without words, until `sweep`, because people must be told of the deletion."""
+    """Does the same, but keeps the row without its text until `sweep`, because the user must still be told of the
+    deletion."""
     _forget_words(tx, message_id)
     tx.execute(
         "UPDATE messages SET husk = 1, text = '', note = '', preview = NULL, quoted_id = NULL, quoted_direction = NULL,"
@@ -86,7 +89,7 @@ def empty(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def sweep(tx: sqlite3.Connection, message_id: int) -> None:
-    """Everyone who must know was told that the message was deleted, so its row is deleted too."""
+    """Deletes the row of an emptied message, if the deletion has been shown to the user."""
     tx.execute("DELETE FROM messages WHERE id = ? AND husk = 1 AND changes_shown >= changes", (message_id,))
 
 
@@ -110,6 +113,6 @@ def _forget_words(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def is_gone(tx: sqlite3.Connection, contact_id: int, shared_id: str) -> bool:
-    """Whether a message with this id between the clients existed here and has disappeared."""
+    """Whether a message with this id, which both apps know, existed here and has disappeared."""
     query = "SELECT 1 FROM gone_messages WHERE contact_id = ? AND shared_id = ?"
     return tx.execute(query, (contact_id, shared_id)).fetchone() is not None

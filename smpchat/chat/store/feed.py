@@ -12,12 +12,12 @@ from smpchat.chat.store.records import Contact
 
 
 def publish(tx: sqlite3.Connection, event: events.ChatEvent) -> None:
-    """Put an event into the feed."""
+    """Adds an event to the feed."""
     feed_rows.publish(tx, *events.to_row(event), _owner(tx, event))
 
 
 def _owner(tx: sqlite3.Connection, event: events.ChatEvent) -> int:
-    """Whose event it is: the number of the contact, if it belongs to one."""
+    """The number of the contact to whom an event belongs, or a constant of `feed_rows`."""
     match event:
         case events.MessageAdded(number):
             row = tx.execute("SELECT contact_id FROM messages WHERE id = ?", (number,)).fetchone()
@@ -31,13 +31,13 @@ def _owner(tx: sqlite3.Connection, event: events.ChatEvent) -> int:
 
 
 def describe_state(connection: Connection, contact: Contact | None, now: float) -> events.StateChanged:
-    """A connection's handshake as people and scripts see it."""
+    """The state of a connection's handshake, in the form for users and scripts."""
     state = connection.state
     reached = states.connection_state(state)
     began = connection.created_at
     until = now
     if reached is states.ConnectionState.CONNECTED and connection.connected_at is not None:
-        # The moment that was stored, not this one: the feed tells the same of a step whenever it is asked.
+        # The stored time is used instead of the present one, so that the same state always gives the same event.
         began = until = connection.connected_at
     elif reached is states.ConnectionState.READY and connection.ready_at is not None:
         began = until = connection.ready_at

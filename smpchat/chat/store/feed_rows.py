@@ -1,4 +1,5 @@
-"""The feed of events as rows: for processes that follow a profile, each as far as it has read."""
+"""The feed of events as rows. Each process that follows the profile remembers the number of the last event it has
+read."""
 
 from __future__ import annotations
 
@@ -7,14 +8,14 @@ import sqlite3
 from typing import Any
 
 KEPT_EVENTS = 1000
-"""Events of each contact that are kept for processes that follow the feed; a process that falls further behind skips
-some."""
+"""How many events of each contact are kept. A process that falls further behind misses some."""
 NOBODYS, REQUESTS = 0, -1
 """Owners of events that do not belong to a contact."""
 
 
 def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any], owner: int = NOBODYS) -> None:
-    """Tell every process that follows this profile. The events of one ``owner`` never push out those of another."""
+    """Adds an event for all processes that follow this profile. Old events of the same ``owner`` are deleted, never
+    those of others."""
     tx.execute("INSERT INTO events (kind, payload, owner) VALUES (?, ?, ?)", (kind, json.dumps(payload), owner))
     tx.execute(
         "DELETE FROM events WHERE owner = :owner AND seq <="

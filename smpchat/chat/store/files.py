@@ -1,4 +1,4 @@
-"""Files of messages: the name of each, where it is, and how it is found. The agent knows the progress of each.
+"""Files of messages: their names, states and places on this computer. The agent stores how far each transfer is.
 
 The description of a file that can be received contains its keys. It is kept as long as the file can still be received,
 and then deleted.
@@ -39,20 +39,20 @@ MOVING = (FileState.SENDING, FileState.RECEIVING)
 
 
 class FileView(Record):
-    """The file of a message, as people and programs see it.
+    """The file of a message, in the form for users and programs.
 
     Attributes:
-        name: The name as its sender wrote it; nothing is written to such a path.
+        name: The name that its sender gave. It is never used as a path.
         size: Bytes.
-        bytes: About how many bytes have been transferred; encrypted files are a little larger.
-        path: Where it is on this computer, or from where it was sent.
-        reason: A sentence that says why it does not continue, or has failed.
-        trouble: The same for programs: a `Trouble`; None if it is not the fault of a relay.
+        bytes: How many bytes have been transferred; an estimate, because encrypted files are a little larger.
+        path: The path of the file on this computer: where it was saved, or from where it was sent.
+        reason: A sentence that says why the transfer does not continue, or has failed.
+        trouble: The reason in a form for programs: a `Trouble`; None if there is no such kind.
         expires_at: When relays delete it; POSIX seconds.
-        described: For a file of ours: its description is on its way to the contact, after all earlier messages.
+        described: For a file of ours: its description is queued for the contact, after all earlier messages.
         awaited: For a file of the contact: its description has not arrived yet.
         checking: All of it has arrived, and it is being checked and decrypted, which takes a while for a large file.
-        rests: A relay has failed since the process that is online began, and is tried again after a while.
+        rests: A relay has failed since the online process started, and is tried again after some time.
     """
 
     name: str = field(repr=False)
@@ -78,19 +78,19 @@ class MessageFile(Record):
     """A file as it is stored.
 
     Attributes:
-        target: Where it is to be saved; None if it was not asked for.
+        target: The path where it will be saved; None if the user has not asked for it.
         approved: The user agrees that its relays, which the sender chose, see this computer's address.
         transfer: The agent's number for the transfer; None if there is no transfer.
         description: The parts of its description that have arrived, with its keys; for a file of ours, the description
             until it is sent.
         parts: How many parts of the description have arrived.
-        complete: All have.
-        judged: It was decided whether it is received automatically.
-        content: Of one of ours: ``content`` of the message, which is needed to change its caption.
+        complete: All parts of the description have arrived.
+        judged: smpchat has decided whether to receive the file automatically.
+        content: For a file of ours: ``content`` of the message, which is needed to change the caption.
         preview: The small picture that came with a file of the contact.
-        invited: For a file of ours: the status of its message; None as long as no relay has it.
+        invited: For a file of ours: the status of its message; None until the message was sent.
         described: For a file of ours: the change that contains the end of its description.
-        is_described: That has left.
+        is_described: That change was sent.
     """
 
     message_id: int
@@ -124,12 +124,12 @@ def find(tx: sqlite3.Connection, message_id: int) -> MessageFile | None:
 
 
 def of_transfer(tx: sqlite3.Connection, transfer: int) -> MessageFile | None:
-    """The file that the agent knows by a number."""
+    """The file with this number of the agent's transfer; None if there is none."""
     return _from(tx.execute("SELECT * FROM message_files WHERE transfer = ?", (transfer,)).fetchone())
 
 
 def of_change(tx: sqlite3.Connection, change_id: int) -> MessageFile | None:
-    """The file whose description ends in this change of ours."""
+    """The file whose description ends with this change of ours; None if there is none."""
     return _from(tx.execute("SELECT * FROM message_files WHERE described = ?", (change_id,)).fetchone())
 
 
@@ -162,9 +162,8 @@ def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
 
 
 def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tuple[str, str, bool] | None, bool]:
-    """Bytes of the plain file that have been moved, why it waits and whether for a time, and whether it is checked.
-
-    What the agent counts is padded ciphertext.
+    """Bytes of the plain file that have been transferred; the problem, if any, and whether there is a next try; and
+    whether the file is being checked. The agent counts padded ciphertext, so the bytes are an estimate.
     """
     from smpchat.agent.store import files  # most messages have no file
 
@@ -178,7 +177,7 @@ def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tu
 
 
 def numbers(tx: sqlite3.Connection, contact_id: int | None, limit: int) -> list[int]:
-    """Numbers of the newest messages with files, of one contact or all, the oldest first."""
+    """Numbers of the newest messages with files, of one contact or of all, oldest first."""
     rows = tx.execute(
         "SELECT message_id FROM message_files JOIN messages ON messages.id = message_id"
         " WHERE (:contact IS NULL OR contact_id = :contact) ORDER BY message_id DESC LIMIT :limit",
@@ -199,7 +198,7 @@ def newest(tx: sqlite3.Connection, contact_id: int, *states: FileState) -> int |
 
 
 def moving(tx: sqlite3.Connection, contact_id: int) -> list[int]:
-    """Numbers of the messages of a contact whose files are on their way."""
+    """Numbers of the messages of a contact whose files are being transferred."""
     rows = tx.execute(
         "SELECT message_id FROM message_files JOIN messages ON messages.id = message_id"
         " WHERE contact_id = ? AND state IN (?, ?) ORDER BY message_id",
@@ -209,13 +208,13 @@ def moving(tx: sqlite3.Connection, contact_id: int) -> list[int]:
 
 
 def to_start(tx: sqlite3.Connection) -> list[MessageFile]:
-    """Files that were asked for and whose description is here, but that the agent does not know yet."""
+    """Files that the user has asked for and whose description has arrived, but whose transfer has not started."""
     query = "SELECT * FROM message_files WHERE state = ? AND complete = 1 AND transfer IS NULL ORDER BY message_id"
     return [file for row in tx.execute(query, (FileState.RECEIVING,)).fetchall() if (file := _from(row))]
 
 
 def to_judge(tx: sqlite3.Connection) -> list[MessageFile]:
-    """Files that may be received automatically if the settings say so; this was not decided yet."""
+    """Files for which smpchat has not decided yet whether to receive them automatically."""
     query = "SELECT * FROM message_files WHERE state = ? AND complete = 1 AND judged = 0 ORDER BY message_id"
     return [file for row in tx.execute(query, (FileState.OFFERED,)).fetchall() if (file := _from(row))]
 
@@ -227,7 +226,7 @@ def to_describe(tx: sqlite3.Connection) -> list[MessageFile]:
 
 
 def due(tx: sqlite3.Connection, now: float) -> list[int]:
-    """Numbers of the messages whose files are offered, but were deleted by the relays by now."""
+    """Numbers of the messages whose files are still offered, although relays have deleted them by now."""
     query = "SELECT message_id FROM message_files WHERE state = ? AND expires_at <= ?"
     return [row["message_id"] for row in tx.execute(query, (FileState.OFFERED, now))]
 
@@ -236,7 +235,7 @@ def due(tx: sqlite3.Connection, now: float) -> list[int]:
 
 
 def offer(tx: sqlite3.Connection, message_id: int, invitation: FileInvitation, sent_at: float) -> None:
-    """A contact has sent a message with a file."""
+    """Saves the file of a message that a contact has sent."""
     begun = invitation.begun
     tx.execute(
         "INSERT INTO message_files (message_id, name, size, state, description, complete, preview, expires_at)"
@@ -249,7 +248,7 @@ def offer(tx: sqlite3.Connection, message_id: int, invitation: FileInvitation, s
 def send(
     tx: sqlite3.Connection, message_id: int, name: str, size: int, path: Path, transfer: int, content: dict[str, Any]
 ) -> None:
-    """A message of ours has a file, which the agent uploads. ``content``: of the message."""
+    """Saves the file of a message of ours, which the agent uploads. ``content``: the content of the message."""
     tx.execute(
         "INSERT INTO message_files (message_id, name, size, state, path, transfer, content)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -258,7 +257,7 @@ def send(
 
 
 def append(tx: sqlite3.Connection, message_id: int, part: FileDescription) -> None:
-    """The next part of a description arrived."""
+    """Adds the next part of a description that has arrived."""
     tx.execute(
         "UPDATE message_files SET description = description || ?, parts = ?, complete = ? WHERE message_id = ?",
         (part.text, part.number, part.complete, message_id),
@@ -266,7 +265,7 @@ def append(tx: sqlite3.Connection, message_id: int, part: FileDescription) -> No
 
 
 def ask_for(tx: sqlite3.Connection, message_id: int, target: Path, *, approved: bool) -> None:
-    """The file must be received, as soon as its description is here."""
+    """Notes that the user wants the file. It is received as soon as its description has arrived."""
     tx.execute(
         "UPDATE message_files SET state = ?, reason = NULL, trouble = NULL, target = ?, approved = ?, transfer = NULL,"
         " judged = 1 WHERE message_id = ?",
@@ -275,9 +274,9 @@ def ask_for(tx: sqlite3.Connection, message_id: int, target: Path, *, approved: 
 
 
 def ask_anew(tx: sqlite3.Connection) -> None:
-    """The profile was imported from another place. Whatever it says, no file is received before it is asked for here.
+    """The profile was imported, so no file is received before the user asks for it here, even if the archive says so.
 
-    The path where a file was wanted need not be ours, and may be any path that its program could write to.
+    The paths in the archive could have been made up, to write to any place on this computer.
     """
     tx.execute(
         "UPDATE message_files SET state = ? WHERE state = ? AND transfer IS NULL",
@@ -287,7 +286,7 @@ def ask_anew(tx: sqlite3.Connection) -> None:
 
 
 def offer_again(tx: sqlite3.Connection, message_id: int, reason: str | None = None) -> None:
-    """The file is not being received, but can be asked for."""
+    """Notes that the file is not being received, but that the user can ask for it again."""
     tx.execute(
         "UPDATE message_files SET state = ?, reason = ?, target = NULL, approved = 0 WHERE message_id = ?",
         (FileState.OFFERED, reason, message_id),
@@ -295,12 +294,12 @@ def offer_again(tx: sqlite3.Connection, message_id: int, reason: str | None = No
 
 
 def judged(tx: sqlite3.Connection, message_id: int) -> None:
-    """The file is not received automatically."""
+    """Notes that the file is not received automatically."""
     tx.execute("UPDATE message_files SET judged = 1 WHERE message_id = ?", (message_id,))
 
 
 def started(tx: sqlite3.Connection, message_id: int, transfer: int) -> None:
-    """The agent fetches it."""
+    """Notes the number of the transfer with which the agent fetches the file."""
     tx.execute("UPDATE message_files SET transfer = ? WHERE message_id = ?", (transfer, message_id))
 
 
@@ -313,7 +312,7 @@ def set_state(
     trouble: str | None = None,
     path: Path | None = None,
 ) -> None:
-    """Save the new state of the file; if ``path`` is None, the path does not change."""
+    """Saves the new state of a file; if ``path`` is None, the path does not change."""
     tx.execute(
         "UPDATE message_files SET state = ?, reason = ?, trouble = ?, path = coalesce(?, path) WHERE message_id = ?",
         (state, reason, trouble, None if path is None else str(path), message_id),
@@ -321,18 +320,18 @@ def set_state(
 
 
 def set_content(tx: sqlite3.Connection, message_id: int, content: dict[str, Any]) -> None:
-    """The caption of a message of ours was changed."""
+    """Saves the content of a message of ours after its caption was changed."""
     query = "UPDATE message_files SET content = ? WHERE message_id = ?"
     tx.execute(query, (json.dumps(content), message_id))
 
 
 def set_invited(tx: sqlite3.Connection, message_id: int, status: str) -> None:
-    """Save the status of the message itself, for a file of ours."""
+    """For a file of ours, saves the status of its message."""
     tx.execute("UPDATE message_files SET invited = ? WHERE message_id = ?", (status, message_id))
 
 
 def keep_description(tx: sqlite3.Connection, message_id: int, description: str, expires_at: float) -> None:
-    """A file of ours is at its relays. Save its description for the contact, and when relays delete it."""
+    """A file of ours was uploaded: saves its description for the contact, and the time at which relays delete it."""
     tx.execute(
         "UPDATE message_files SET description = ?, complete = 1, expires_at = ? WHERE message_id = ?",
         (description, expires_at, message_id),
@@ -340,17 +339,17 @@ def keep_description(tx: sqlite3.Connection, message_id: int, description: str, 
 
 
 def describing(tx: sqlite3.Connection, message_id: int, change_id: int) -> None:
-    """The description is on its way; the change contains its last part."""
+    """Notes that the description is queued for the contact; the change contains its last part."""
     tx.execute("UPDATE message_files SET described = ? WHERE message_id = ?", (change_id, message_id))
 
 
 def is_described(tx: sqlite3.Connection, message_id: int) -> None:
-    """The last part of the description was sent."""
+    """Notes that the last part of the description was sent."""
     tx.execute("UPDATE message_files SET is_described = 1 WHERE message_id = ?", (message_id,))
 
 
 def forget_description(tx: sqlite3.Connection, message_id: int) -> None:
-    """The file cannot be asked for any more, or is here, so delete its keys."""
+    """Deletes the keys of a file that has been received, or can no longer be received."""
     tx.execute("UPDATE message_files SET description = '', complete = 0 WHERE message_id = ?", (message_id,))
     empty_log(tx)
 
@@ -359,17 +358,18 @@ def forget_description(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def drop(tx: sqlite3.Connection, message_id: int) -> None:
-    """The message is deleted. Nothing of its file is kept, except the file that was received."""
+    """The message is being deleted: deletes everything about its file, except the received file itself."""
     _drop(tx, "message_id = ?", message_id)
 
 
 def drop_all(tx: sqlite3.Connection, contact_id: int) -> None:
-    """The same for all messages of a contact."""
+    """Does the same for all messages of a contact."""
     _drop(tx, "message_id IN (SELECT id FROM messages WHERE contact_id = ?)", contact_id)
 
 
 def _drop(tx: sqlite3.Connection, which: str, number: int) -> None:
-    # The agent is told later (`smpchat.chat.transactions.files.leave_dropped`): what deletes messages knows no agent.
+    # The agent is told later (`smpchat.chat.transactions.files.leave_dropped`): the code that deletes messages has no
+    # access to the agent.
     tx.execute(
         f"INSERT OR IGNORE INTO dropped_files SELECT transfer FROM message_files WHERE {which} AND transfer NOTNULL",
         (number,),
@@ -379,7 +379,7 @@ def _drop(tx: sqlite3.Connection, which: str, number: int) -> None:
 
 
 def leave(tx: sqlite3.Connection, message_id: int) -> None:
-    """The agent must stop the transfer of a file, whose message stays, and have it deleted at its relays."""
+    """Notes that the agent must stop the transfer of a file, and delete the file at its relays. The message stays."""
     tx.execute(
         "INSERT OR IGNORE INTO dropped_files SELECT transfer FROM message_files"
         " WHERE message_id = ? AND transfer NOTNULL",
@@ -389,12 +389,12 @@ def leave(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def dropped(tx: sqlite3.Connection) -> list[int]:
-    """Numbers of the files that the agent must stop."""
+    """Numbers of the transfers that the agent must stop."""
     return [row[0] for row in tx.execute("SELECT transfer FROM dropped_files ORDER BY transfer")]
 
 
 def left(tx: sqlite3.Connection, transfer: int) -> None:
-    """The agent has stopped it."""
+    """Notes that the agent has stopped a transfer."""
     tx.execute("DELETE FROM dropped_files WHERE transfer = ?", (transfer,))
 
 

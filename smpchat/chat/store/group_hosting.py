@@ -1,4 +1,4 @@
-"""What a host stores besides the group: introductions under way, whom it invited, and its own link."""
+"""What a host stores besides the group: unfinished introductions, the contacts that it invited, and its own link."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from smpchat.encoding.record import Record
 
 
 def load(tx: sqlite3.Connection, group_id: int, member: MemberId) -> Hosting:
-    """The introductions of one member: of it to others, and of newcomers to it. A step needs those of one member
-    only."""
+    """The introductions in which one member takes part, as the newcomer or as the older member. A step needs no
+    others."""
     rows = tx.execute(
         "SELECT * FROM group_introductions WHERE group_id = :group AND newcomer = :member"
         " UNION ALL SELECT * FROM group_introductions WHERE group_id = :group AND other = :member",
@@ -34,7 +34,8 @@ def _introduction(row: sqlite3.Row) -> Introduction:
 
 
 def save(tx: sqlite3.Connection, group_id: int, before: Hosting, after: Hosting) -> None:
-    """Save what a step changed. If both members say that they are connected, their introduction is deleted."""
+    """Saves what a step changed. If both members have reported that they are connected, their introduction is
+    deleted."""
     for pair, introduction in after.pairs.items():
         if before.pairs.get(pair) == introduction:
             continue
@@ -52,14 +53,14 @@ def save(tx: sqlite3.Connection, group_id: int, before: Hosting, after: Hosting)
 
 
 def forget(tx: sqlite3.Connection, group_id: int, member: MemberId) -> None:
-    """A member is no longer in the group, so nothing more is passed on to it or from it."""
+    """Deletes the introductions of a member who is no longer in the group."""
     for column in ("newcomer", "other"):
         tx.execute(f"DELETE FROM group_introductions WHERE group_id = ? AND {column} = ?", (group_id, member))
     tx.execute("DELETE FROM group_invitees WHERE group_id = ? AND member = ?", (group_id, member))
 
 
 def forget_all(tx: sqlite3.Connection, group_id: int) -> None:
-    """We are no longer in the group."""
+    """Deletes all introductions of a group that we have left."""
     tx.execute("DELETE FROM group_introductions WHERE group_id = ?", (group_id,))
     tx.execute("DELETE FROM group_invitees WHERE group_id = ?", (group_id,))
 
@@ -68,19 +69,19 @@ def forget_all(tx: sqlite3.Connection, group_id: int) -> None:
 
 
 def invited(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int) -> None:
-    """A member is the contact of that connection, over which the invitation goes, perhaps more than once."""
+    """Notes over which contact's connection a member is invited, because the invitation may be sent again."""
     tx.execute("INSERT OR REPLACE INTO group_invitees VALUES (?, ?, ?)", (group_id, member, connection_id))
 
 
 def contact_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> int | None:
-    """The connection of the contact that a member was invited as; None if nobody here invited it."""
+    """The connection of the contact whom we invited as this member; None if we did not invite this member."""
     query = "SELECT connection_id FROM group_invitees WHERE group_id = ? AND member = ?"
     row = tx.execute(query, (group_id, member)).fetchone()
     return None if row is None else int(row["connection_id"])
 
 
 def members_of_contact(tx: sqlite3.Connection, group_id: int, connection_id: int) -> list[MemberId]:
-    """The members as which a contact was invited to a group, without former ones."""
+    """The members as which a contact was invited to a group, without former members."""
     query = "SELECT member FROM group_invitees WHERE group_id = ? AND connection_id = ?"
     return [MemberId(row["member"]) for row in tx.execute(query, (group_id, connection_id))]
 
@@ -93,7 +94,7 @@ class GroupLink(Record):
 
     Attributes:
         group: Number of the group.
-        connection: The connection record with its queue, as an address has one.
+        connection: The connection that holds the link's queue.
         role: The role of those who join with it.
     """
 
@@ -103,7 +104,7 @@ class GroupLink(Record):
 
 
 def save_link(tx: sqlite3.Connection, link: GroupLink) -> None:
-    """Save a new link, or another role for those who join with it."""
+    """Saves a new link, or another role for those who join with it."""
     tx.execute("INSERT OR REPLACE INTO group_links VALUES (?, ?, ?)", (link.group, link.connection, link.role))
 
 
@@ -113,7 +114,7 @@ def link_of(tx: sqlite3.Connection, group_id: int) -> GroupLink | None:
 
 
 def link_at(tx: sqlite3.Connection, connection_id: int) -> GroupLink | None:
-    """The link that a connection record is of; None if it is no group's."""
+    """The group link to which a connection belongs; None if it belongs to none."""
     return _link(tx.execute("SELECT * FROM group_links WHERE connection_id = ?", (connection_id,)).fetchone())
 
 
@@ -130,14 +131,14 @@ def delete_link(tx: sqlite3.Connection, group_id: int) -> None:
 
 
 def profiles(tx: sqlite3.Connection, group_id: int) -> dict[MemberId, Profile]:
-    """Who the members of a group say they are, without their pictures; those who have not said it are left out."""
+    """The profiles of a group's members, without pictures. Members who have not sent theirs are left out."""
     rows = tx.execute("SELECT member, profile FROM group_members WHERE group_id = ?", (group_id,))
     found = {MemberId(row["member"]): Profile.from_json(row["profile"]) for row in rows}
     return {member: profile for member, profile in found.items() if profile is not None}
 
 
 class Past(Record):
-    """A message of the conversation, as a newcomer receives it.
+    """An earlier message of the conversation, as a newcomer gets it from the host.
 
     Attributes:
         at: When it was said; POSIX seconds.
@@ -150,13 +151,13 @@ class Past(Record):
 
     @property
     def envelope(self) -> Envelope:
-        """It as a message of its author."""
+        """The message as its author would send it."""
         envelope = group_envelope(self.post)
         return Envelope(envelope.event, envelope.params, self.shared_id, CHAT_VERSIONS)
 
 
 def past(tx: sqlite3.Connection, group_id: int, most: int) -> list[Past]:
-    """The last messages that everybody in a group can see, oldest first; no deleted ones, and of files only the
+    """The last messages that everybody in a group can see, oldest first, without deleted ones. Of a file, only the
     text."""
     rows = tx.execute(
         "SELECT own.author, own.shared_id, said.text, said.sent_at, quoted.author AS quoted_author,"
@@ -179,7 +180,7 @@ def _past(row: sqlite3.Row) -> Past:
 
 
 def _quote(row: sqlite3.Row) -> GroupQuote | None:
-    """The message that it answers, as we see it; only that message's author says whose it is (group-wire 12, fact
+    """The quoted message, as it is stored here. The quotation names the author of the message (group-wire 12, fact
     2)."""
     if row["quoted_author"] is None:
         return None

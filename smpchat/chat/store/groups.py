@@ -1,7 +1,7 @@
-"""Groups as their machine knows them: loaded before a step; after it, what changed is saved.
+"""Stores the state of groups: it is loaded before each step of the group's machine, and changes are saved afterwards.
 
-Here is who is in a group, whose each connection is, and what has arrived; texts are stored with messages, as
-everywhere.
+These tables hold the members, their connections, and which events have arrived. The texts of messages are in the same
+table as those of other conversations.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record
 
 KEPT_HEARD = 20_000
-"""Ids of events of one group that are kept, so that no event counts twice; the oldest are dropped."""
+"""How many ids of events are kept for one group, so that no event counts twice; the oldest are dropped."""
 KEPT_EARLY = 1_000
-"""Reactions and deletions kept in one group for messages that have not arrived; the oldest are dropped."""
+"""How many reactions and deletions one group keeps for messages that have not arrived; the oldest are dropped."""
 KEPT_LEFT = 1_000
-"""Bodies kept in one group that a host is to pass on, and that are sent again once we are connected; the oldest are
-dropped."""
+"""How many messages that hosts must pass on are kept in one group. They are sent again when we are connected to the
+member; the oldest are dropped."""
 
 MEMBERS_IN_MEMORY = 4_096
-"""Members that are kept in memory as last read: enough for four groups of the largest size."""
+"""How many members stay in memory after they were read: enough for four groups of the largest size."""
 KEPT_INVITATIONS = 20
-"""Most invitations of one contact that wait for an answer; the oldest are dropped."""
+"""How many unanswered invitations of one contact are kept; the oldest are dropped."""
 
 
 class Place(Record):
-    """Whose connection one is.
+    """The group and member to which a connection belongs.
 
     Attributes:
         group: Number of the group.
-        member: Who is at its other end.
+        member: The member at the other end of the connection.
     """
 
     group: int
@@ -55,7 +55,7 @@ class Place(Record):
 
 
 def insert(tx: sqlite3.Connection, group: Group, inviter_id: int | None = None) -> int:
-    """Save a new group, and return its number. ``inviter_id``: the contact that invites us."""
+    """Saves a new group, and returns its number. ``inviter_id``: the contact who invites us; None if there is none."""
     cursor = tx.execute(
         "INSERT INTO groups (inviter_id, profile, own, role, standing, host, by_link, business)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -78,7 +78,7 @@ def insert(tx: sqlite3.Connection, group: Group, inviter_id: int | None = None) 
 
 
 def load(tx: sqlite3.Connection, group_id: int) -> Group | None:
-    """A group as its machine knows it; None if there is none."""
+    """The state of a group, for its machine; None if there is no such group."""
     row = tx.execute("SELECT * FROM groups WHERE id = ?", (group_id,)).fetchone()
     if row is None:
         return None
@@ -139,34 +139,34 @@ def host_of(tx: sqlite3.Connection, group_id: int) -> MemberId | None:
 
 
 def save_incognito(tx: sqlite3.Connection, group_id: int, name: str | None) -> None:
-    """The made-up name by which the members know us; None: they know our own."""
+    """Saves the made-up name by which the members know us; None: they know our profile."""
     tx.execute("UPDATE groups SET incognito = ? WHERE id = ?", (name, group_id))
 
 
 def incognito(tx: sqlite3.Connection, group_id: int) -> str | None:
-    """Save that name."""
+    """The made-up name by which the members know us; None if they know our profile."""
     row = tx.execute("SELECT incognito FROM groups WHERE id = ?", (group_id,)).fetchone()
     return None if row is None else row["incognito"]
 
 
 def numbers(tx: sqlite3.Connection) -> list[int]:
-    """All groups."""
+    """The numbers of all groups."""
     return [row["id"] for row in tx.execute("SELECT id FROM groups ORDER BY id")]
 
 
 def inviter(tx: sqlite3.Connection, group_id: int) -> int | None:
-    """The contact that invited us, if one did and is still there."""
+    """The contact who invited us; None if there was none, or it was deleted."""
     row = tx.execute("SELECT inviter_id FROM groups WHERE id = ?", (group_id,)).fetchone()
     return None if row is None else row["inviter_id"]
 
 
 def attach(tx: sqlite3.Connection, group_id: int, contact_id: int) -> None:
-    """Note which contact holds the conversation of a group."""
+    """Notes which contact stands for the conversation of a group."""
     tx.execute("UPDATE groups SET contact_id = ? WHERE id = ?", (contact_id, group_id))
 
 
 def of_contact(tx: sqlite3.Connection, contact_id: int) -> int | None:
-    """The group whose conversation this is; None for a person's."""
+    """The group for whose conversation this contact stands; None for a person."""
     row = tx.execute("SELECT id FROM groups WHERE contact_id = ?", (contact_id,)).fetchone()
     return None if row is None else int(row["id"])
 
@@ -178,7 +178,7 @@ def invitations(tx: sqlite3.Connection) -> list[int]:
 
 
 def forget_old_invitations(tx: sqlite3.Connection, inviter_id: int) -> None:
-    """Drop the oldest of a contact's invitations that wait for an answer, if there are too many."""
+    """Drops the oldest unanswered invitations of a contact, if there are too many."""
     tx.execute(
         "DELETE FROM groups WHERE inviter_id = :inviter AND standing = :invited AND id <= (SELECT id FROM groups"
         " WHERE inviter_id = :inviter AND standing = :invited ORDER BY id DESC LIMIT 1 OFFSET :kept)",
@@ -187,12 +187,13 @@ def forget_old_invitations(tx: sqlite3.Connection, inviter_id: int) -> None:
 
 
 def forget(tx: sqlite3.Connection, group_id: int) -> None:
-    """Delete a group without a trace. If it has a conversation, deleting that deletes the group, too."""
+    """Deletes a group that has no conversation. If there is one, deleting the conversation deletes the group too."""
     tx.execute("DELETE FROM groups WHERE id = ?", (group_id,))
 
 
 def find(tx: sqlite3.Connection, own: MemberId, host: MemberId) -> int | None:
-    """The group in which these two are ourselves and our host: a repeated invitation names the same two."""
+    """The group in which we and our host have these ids, by which a repeated invitation is recognised; None if there is
+    none."""
     row = tx.execute("SELECT id FROM groups WHERE own = ? AND host = ?", (own, host)).fetchone()
     return None if row is None else int(row["id"])
 
@@ -223,7 +224,7 @@ def connection_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> in
 
 
 def save_profile(tx: sqlite3.Connection, group_id: int, member: MemberId, profile: Profile) -> None:
-    """A member's profile, as the member sent it."""
+    """Saves a member's profile."""
     tx.execute(
         "UPDATE group_members SET profile = ? WHERE group_id = ? AND member = ?", (profile.to_json(), group_id, member)
     )
@@ -254,7 +255,7 @@ def _member_columns(member: Member) -> dict[str, Any]:
 
 def _insert_member(tx: sqlite3.Connection, group_id: int, member: Member) -> None:
     columns = {"group_id": group_id, "member": member.id} | _member_columns(member)
-    names = ", ".join(columns)  # names are our own
+    names = ", ".join(columns)  # the names are constants of ours
     tx.execute(f"INSERT INTO group_members ({names}) VALUES ({', '.join('?' * len(columns))})", tuple(columns.values()))
 
 
@@ -268,7 +269,8 @@ def _save_member(tx: sqlite3.Connection, group_id: int, member: Member) -> None:
 _MEMBER = "member, role, name, standing, link, older, introducer, versions, blocked, named, offer, told"
 
 
-# A group is loaded with each event, and a thousand members take 15 ms to make: they stay the same from one to the next.
+# A group is loaded for each event, and making a thousand members takes 15 ms. Most rows do not change between two
+# events, so their members are kept.
 @lru_cache(maxsize=MEMBERS_IN_MEMORY)
 def _member_from(
     id: bytes,
@@ -284,7 +286,8 @@ def _member_from(
     offer: str | None,
     told: str,
 ) -> Member:
-    """A row of `_MEMBER`; the same object for the same row, because these objects never change."""
+    """The member in a row of `_MEMBER`. The same row gives the same object, which is safe because members are
+    immutable."""
     return Member(
         id=MemberId(id),
         role=Role(role),
@@ -347,7 +350,8 @@ def _deletions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_i
 
 
 def heard(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, forwarder: MemberId | None) -> None:
-    """Record that an event arrived from its author or was passed on. The author's own copy counts from then on."""
+    """Records that an event arrived, directly or passed on. Once the author's own copy has arrived, the forwarder is
+    forgotten."""
     tx.execute(
         "INSERT INTO group_heard (group_id, author, shared_id, forwarder) VALUES (:group, :author, :id, :forwarder)"
         " ON CONFLICT DO UPDATE SET forwarder = NULL WHERE :forwarder IS NULL",
@@ -365,7 +369,7 @@ def add_message(
     scope: MemberId | None = None,
     forwarder: MemberId | None = None,
 ) -> None:
-    """Save who wrote a message of the conversation, and for whom. What was kept for it is attached to it."""
+    """Saves the author and scope of a message. Reactions that arrived before the message now belong to it."""
     tx.execute(
         "INSERT INTO group_messages VALUES (?, ?, ?, ?, ?, ?)",
         (message_id, group_id, author, shared_id, scope, forwarder),
@@ -376,20 +380,20 @@ def add_message(
 
 
 def find_message(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> int | None:
-    """A message's number in the conversation; None if it is not there."""
+    """The number of the message with this author and id; None if we do not have it."""
     query = "SELECT message_id FROM group_messages WHERE group_id = ? AND author = ? AND shared_id = ?"
     row = tx.execute(query, (group_id, author, shared_id)).fetchone()
     return None if row is None else int(row["message_id"])
 
 
 def author_of(tx: sqlite3.Connection, message_id: int) -> tuple[MemberId, str] | None:
-    """Who wrote a message, and its id; None for a line that nobody wrote."""
+    """The author and id of a message; None for a line that smpchat has written."""
     row = tx.execute("SELECT author, shared_id FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
     return None if row is None else (MemberId(row["author"]), row["shared_id"])
 
 
 def messages_of(tx: sqlite3.Connection, group_id: int, author: MemberId) -> list[int]:
-    """Numbers of all that a member wrote."""
+    """Numbers of all messages of a member."""
     query = "SELECT message_id FROM group_messages WHERE group_id = ? AND author = ? ORDER BY message_id"
     return [row["message_id"] for row in tx.execute(query, (group_id, author))]
 
@@ -400,13 +404,13 @@ def proven(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def is_gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> bool:
-    """Whether a message existed here, but nothing else of it is kept."""
+    """Whether a message once existed here and was deleted for good."""
     row = _heard(tx, group_id, author, shared_id)
     return row is not None and bool(row["gone"])
 
 
 def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId) -> None:
-    """Record that a moderator deletes a message that has not arrived."""
+    """Records that a moderator has deleted a message that has not arrived here."""
     tx.execute(
         "INSERT OR IGNORE INTO group_deletions (group_id, author, shared_id, by) VALUES (?, ?, ?, ?)",
         (group_id, author, shared_id, by),
@@ -417,7 +421,7 @@ def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, share
 def react(
     tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId, emoji: str, *, add: bool
 ) -> bool:
-    """Add or remove a reaction to a message that is here or may arrive; whether that changes anything."""
+    """Adds or removes a reaction to a message, which may arrive later. Returns whether this changes anything."""
     key = (group_id, author, shared_id, by, emoji)
     if not add:
         query = (
@@ -435,7 +439,7 @@ def react(
 
 
 def reactions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> list[tuple[MemberId, str]]:
-    """Who put which emoji on a message."""
+    """The reactions to a message: the member and the emoji of each."""
     query = "SELECT by, emoji FROM group_reactions WHERE group_id = ? AND author = ? AND shared_id = ? ORDER BY id"
     return [(MemberId(row["by"]), row["emoji"]) for row in tx.execute(query, (group_id, author, shared_id))]
 
@@ -444,13 +448,13 @@ def reactions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id
 
 
 def leave_to_host(tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes) -> None:
-    """Save what a member gets from a host, to send it again once we are connected."""
+    """Keeps a message that a host must pass on to a member, to send it again when we are connected to the member."""
     tx.execute("INSERT INTO group_left (group_id, member, body) VALUES (?, ?, ?)", (group_id, member, body))
     _keep(tx, "group_left", group_id, KEPT_LEFT)
 
 
 def take_left(tx: sqlite3.Connection, group_id: int, member: MemberId) -> list[bytes]:
-    """Return all of it for one member, in order, and delete it."""
+    """Returns the messages that `leave_to_host` has kept for a member, in order, and deletes them."""
     key = (group_id, member)
     rows = tx.execute("SELECT body FROM group_left WHERE group_id = ? AND member = ? ORDER BY id", key).fetchall()
     tx.execute("DELETE FROM group_left WHERE group_id = ? AND member = ?", key)
@@ -460,7 +464,7 @@ def take_left(tx: sqlite3.Connection, group_id: int, member: MemberId) -> list[b
 def _keep(tx: sqlite3.Connection, table: str, group_id: int, count: int, which: str = "1") -> None:
     """Delete all but the newest rows of a group."""
     tx.execute(
-        f"DELETE FROM {table} WHERE group_id = :group AND {which} AND id <="  # both are our own words
+        f"DELETE FROM {table} WHERE group_id = :group AND {which} AND id <="  # neither value comes from outside
         f" (SELECT id FROM {table} WHERE group_id = :group AND {which} ORDER BY id DESC LIMIT 1 OFFSET :count)",
         {"group": group_id, "count": count},
     )

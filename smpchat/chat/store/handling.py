@@ -1,7 +1,7 @@
 """Messages that a listener's program must still handle.
 
-These are not the same as messages that were not shown: if a `chat` shows a message first, the program still gets it,
-also if it or the listener failed in between.
+They differ from messages that were not shown: even if a `chat` shows a message first, the program still gets it. It
+also gets it if the program or the listener failed before.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 def keep(tx: sqlite3.Connection, message_ids: Iterable[int]) -> None:
-    """These messages must be handled, unless they were deleted meanwhile."""
+    """Records that these messages must be handled, unless they were deleted meanwhile."""
     tx.executemany(
         "INSERT OR IGNORE INTO to_handle (message_id) SELECT id FROM messages WHERE id = ?",
         [(number,) for number in message_ids],
@@ -19,17 +19,17 @@ def keep(tx: sqlite3.Connection, message_ids: Iterable[int]) -> None:
 
 
 def kept(tx: sqlite3.Connection) -> list[int]:
-    """The messages to be handled, in the order of their arrival."""
+    """The messages that must be handled, in the order of their arrival."""
     return [row[0] for row in tx.execute("SELECT message_id FROM to_handle WHERE NOT skipped ORDER BY message_id")]
 
 
 def skipped(tx: sqlite3.Connection) -> set[int]:
-    """The messages on which the program failed so often that it does not get them any more."""
+    """The messages that the program does not get any more, because it failed on them too often."""
     return {row[0] for row in tx.execute("SELECT message_id FROM to_handle WHERE skipped")}
 
 
 def failed(tx: sqlite3.Connection, message_id: int) -> int:
-    """The program failed on the message once more. Returns how often it has failed by now."""
+    """Records that the program failed on a message. Returns how often it has failed on it."""
     keep(tx, [message_id])
     tx.execute("UPDATE to_handle SET failures = failures + 1 WHERE message_id = ?", (message_id,))
     row = tx.execute("SELECT failures FROM to_handle WHERE message_id = ?", (message_id,)).fetchone()
@@ -37,10 +37,10 @@ def failed(tx: sqlite3.Connection, message_id: int) -> int:
 
 
 def skip(tx: sqlite3.Connection, message_id: int) -> None:
-    """The program does not get the message any more."""
+    """Records that the program does not get the message any more."""
     tx.execute("UPDATE to_handle SET skipped = 1 WHERE message_id = ?", (message_id,))
 
 
 def handled(tx: sqlite3.Connection, message_id: int) -> None:
-    """It was handled."""
+    """Records that the program has handled a message."""
     tx.execute("DELETE FROM to_handle WHERE message_id = ?", (message_id,))

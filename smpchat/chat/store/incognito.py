@@ -1,4 +1,4 @@
-"""Contacts that know us by a made-up name. It is stored for the connection before anyone is told anything.
+"""Made-up names by which some contacts know us. The name is stored for the connection before anything is sent.
 
 Such a contact is told only this name and what we allow, and nothing else of our profile, even if it changes.
 """
@@ -13,7 +13,7 @@ from smpchat.chat.wire.profile import Profile
 
 
 def make(tx: sqlite3.Connection, connection_id: int, random: Callable[[int], bytes]) -> str:
-    """Choose the made-up name for a connection; if it already has one, that is kept."""
+    """Chooses a made-up name for a connection, unless it already has one. Returns the name."""
     known = name(tx, connection_id)
     if known is not None:
         return known
@@ -23,20 +23,20 @@ def make(tx: sqlite3.Connection, connection_id: int, random: Callable[[int], byt
 
 
 def name(tx: sqlite3.Connection, connection_id: int) -> str | None:
-    """The name by which a connection's contact knows us, if it is a made-up one."""
+    """The made-up name by which a connection's contact knows us; None if the contact knows our profile."""
     row = tx.execute("SELECT name FROM incognito WHERE connection_id = ?", (connection_id,)).fetchone()
     return row["name"] if row else None
 
 
 def name_of_contact(tx: sqlite3.Connection, contact_id: int) -> str | None:
-    """The same of a contact."""
+    """The made-up name by which a contact knows us; None if the contact knows our profile."""
     query = "SELECT name FROM incognito JOIN contacts USING (connection_id) WHERE contacts.id = ?"
     row = tx.execute(query, (contact_id,)).fetchone()
     return row["name"] if row else None
 
 
 def names(tx: sqlite3.Connection) -> dict[int, str]:
-    """All made-up names, by connection; those in groups by the number of the group, below 0."""
+    """All made-up names, by connection id; for a group, by its negative number."""
     rows = tx.execute(
         "SELECT connection_id, name FROM incognito UNION ALL"
         " SELECT -id, incognito FROM groups WHERE incognito IS NOT NULL"
@@ -45,6 +45,6 @@ def names(tx: sqlite3.Connection) -> dict[int, str]:
 
 
 def profile_for(tx: sqlite3.Connection, own: Profile, connection_id: int) -> Profile:
-    """Our profile; or instead of it, the made-up name and what we allow."""
+    """The profile to send over a connection: our own, or one with only the made-up name and our preferences."""
     made = name(tx, connection_id)
     return own if made is None else Profile(made, preferences=own.preferences)

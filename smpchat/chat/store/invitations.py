@@ -6,7 +6,7 @@ import sqlite3
 
 
 def insert(tx: sqlite3.Connection, connection_id: int, note: str | None) -> None:
-    """A new invitation and the alias that its contact will get."""
+    """Saves a new invitation, with the alias that its contact will get."""
     tx.execute("INSERT INTO invitations VALUES (?, ?)", (connection_id, note))
 
 
@@ -16,5 +16,5 @@ def notes(tx: sqlite3.Connection) -> dict[int, str | None]:
 
 
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:
-    """An invitation was answered or cancelled."""
+    """Deletes an invitation that was answered or cancelled."""
     tx.execute("DELETE FROM invitations WHERE connection_id = ?", (connection_id,))

@@ -1,7 +1,7 @@
 """Unencrypted files beside a profile's database that reveal its content to anyone who can read the folder.
 
-There are two kinds: pictures of links (QR codes), as long as a link can be used and the profile is not encrypted; and
-the lines typed in `chat`, which versions before the first release saved, and which are in the store anyway.
+There are two kinds. Pictures of links (QR codes) are kept as long as the link can be used and the profile is not
+encrypted. A file with the lines typed in `chat` was written by versions before the first release.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _INVITATION, _PNG = "invitation-", ".png"
 
 
 def picture_of(folder: Path, connection_id: int | None) -> Path:
-    """Where the QR code of an invitation's link is saved, or of the address's if None."""
+    """The path of the QR code of an invitation's link; None: of the address's link."""
     return folder / (_ADDRESS if connection_id is None else f"{_INVITATION}{connection_id}{_PNG}")
 
 
@@ -37,7 +37,7 @@ def remove(database: Database) -> None:
 
 
 def remove_all(folder: Path) -> None:
-    """Remove all of them: the profile is encrypted now."""
+    """Removes all such files, because the profile is encrypted now."""
     _remove(folder, _names(folder))
 
 
@@ -46,16 +46,16 @@ def _names(folder: Path) -> set[str]:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries if entry.name == _TYPED or _is_picture(entry.name)}
     except OSError:
-        return set()  # the database in it cannot be opened either, and says so
+        return set()  # the database in this folder cannot be opened either, and that error is reported
 
 
 def _remove(folder: Path, names: set[str]) -> None:
     for name in names:
-        with suppress(OSError):  # of a folder that may only be read: its profile is read all the same
+        with suppress(OSError):  # the folder may be read-only; the profile can be read all the same
             (folder / name).unlink()
 
 
 def _is_picture(name: str) -> bool:
-    """Whether it is one of ours: the user may keep pictures of other things there."""
+    """Whether smpchat made this file; the user may keep other pictures in the folder."""
     number = name.removeprefix(_INVITATION).removesuffix(_PNG)
     return name == _ADDRESS or (name == f"{_INVITATION}{number}{_PNG}" and number.isascii() and number.isdigit())

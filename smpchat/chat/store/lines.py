@@ -1,4 +1,4 @@
-"""Finds messages again: by their author and id, by what they tell of, or those that the user wrote last."""
+"""Finds messages of a conversation: by author and id, by the event that they report, or the last ones of the user."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from smpchat.chat.store import records
 from smpchat.chat.store.records import Direction, Message
 
 MAX_MEMBERS = 1_000
-"""At most so many names are kept for one group or business: a host can make up any number of members."""
+"""How many names are kept for one group or business. Limited, because a host can make up any number of members."""
 
 
 def save_member_name(tx: sqlite3.Connection, contact_id: int, member: str, name: str) -> None:
-    """A member of a group or business was introduced."""
+    """Saves the name of a member of a group or business."""
     changed = tx.execute(
         "UPDATE member_names SET name = ? WHERE contact_id = ? AND member = ?", (name, contact_id, member)
     )
@@ -22,14 +22,14 @@ def save_member_name(tx: sqlite3.Connection, contact_id: int, member: str, name:
 
 
 def member_name(tx: sqlite3.Connection, contact_id: int, member: str) -> str | None:
-    """How a member was introduced, if it was."""
+    """The name of a member; None if it is not known."""
     query = "SELECT name FROM member_names WHERE contact_id = ? AND member = ?"
     row = tx.execute(query, (contact_id, member)).fetchone()
     return row["name"] if row else None
 
 
 def is_known(tx: sqlite3.Connection, contact_id: int, occasion: str) -> bool:
-    """Whether a conversation already has a line about this."""
+    """Whether a conversation already has a line about this event."""
     row = tx.execute("SELECT 1 FROM messages WHERE contact_id = ? AND occasion = ?", (contact_id, occasion)).fetchone()
     return row is not None
 
@@ -37,8 +37,8 @@ def is_known(tx: sqlite3.Connection, contact_id: int, occasion: str) -> bool:
 def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, sender: str | None) -> Message | None:
     """The newest message with this id that the contact wrote or, with ``sender``, passed on for a member.
 
-    Each member finds only their own messages: all members know the ids of others, but no one may change what another
-    member said.
+    The sender must match, because all members know the ids of all messages, and nobody may change another member's
+    message.
     """
     row = tx.execute(
         "SELECT id FROM messages WHERE contact_id = ? AND shared_id = ? AND direction = ? AND sender IS ?"
@@ -49,13 +49,13 @@ def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, se
 
 
 def own_member(tx: sqlite3.Connection, contact_id: int) -> str | None:
-    """Our id among the members; None if the contact is one person."""
+    """Our member id in the group of this contact; None if the contact is one person."""
     row = tx.execute("SELECT own_member FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     return row["own_member"] if row else None
 
 
 def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Message | None:
-    """The newest message of one side that can be answered or changed: both sides know its id, and it was not
+    """The newest sent or received message that can be answered or changed: both apps know its id, and it was not
     deleted."""
     row = tx.execute(
         "SELECT id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
@@ -66,7 +66,7 @@ def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Me
 
 
 def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple[int, str]]:
-    """Numbers and texts of the last lasting texts that the user wrote to a contact, the last one first."""
+    """Numbers and texts of the last texts that the user wrote to a contact, newest first, without disappearing ones."""
     rows = tx.execute(
         "SELECT id, text FROM messages WHERE contact_id = ? AND direction = ? AND content = 'text' AND forwarded = 0"
         " AND deleted = 0 AND husk = 0 AND ttl IS NULL ORDER BY id DESC LIMIT ?",
@@ -76,7 +76,7 @@ def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple
 
 
 def own_ids(tx: sqlite3.Connection, contact_id: int) -> list[tuple[int, str]]:
-    """Number and id between the clients of all that the user wrote to a contact."""
+    """Our number and the shared id of each message that the user wrote to a contact."""
     query = "SELECT id, shared_id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
     return [(row["id"], row["shared_id"]) for row in tx.execute(query, (contact_id, Direction.SENT))]
 
@@ -88,7 +88,7 @@ def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float) -> 
 
 
 def texts(tx: sqlite3.Connection, contact_id: int) -> set[str]:
-    """All messages of both sides."""
+    """The texts of all messages of a conversation."""
     return {row["text"] for row in tx.execute("SELECT text FROM messages WHERE contact_id = ?", (contact_id,))}
 
 
@@ -100,7 +100,7 @@ def count_earlier(tx: sqlite3.Connection, contact_id: int, before: int) -> int:
 
 
 def skip_unread(tx: sqlite3.Connection, contact_id: int, before: int) -> None:
-    """Messages before number ``before`` count as shown from now on."""
+    """Marks all messages before number ``before`` as shown."""
     tx.execute(
         "UPDATE messages SET shown = 1, changes_shown = changes WHERE contact_id = ? AND id < ? AND shown = 0"
         " AND written_at IS NULL",

@@ -1,7 +1,8 @@
-"""Messages that their authors are still writing: held back until they are finished, or left alone for a while.
+"""Live messages, which their authors are still writing. They are held back until they are finished, or not changed for
+a while.
 
-A live message of a contact arrives as a beginning, followed by many longer versions. `chat` shows it while it grows;
-everything that acts on messages (`listen`, programs, the count of unread messages) gets it once.
+A contact's live message arrives as a short first version, followed by many longer ones. `chat` shows all versions.
+Everything else (`listen`, programs, the count of unread messages) gets only the finished message.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ SILENCE = 30.0
 
 
 def hold(tx: sqlite3.Connection, message_id: int, now: float) -> None:
-    """The author of a message has just added to it, so it must not be shown as a message yet."""
+    """Holds a message back, because its author has just changed it."""
     tx.execute("UPDATE messages SET written_at = ? WHERE id = ?", (now, message_id))
 
 
 def release(tx: sqlite3.Connection, message_id: int) -> None:
-    """A message may be shown."""
+    """Ends holding a message back: it may be shown."""
     tx.execute("UPDATE messages SET written_at = NULL WHERE id = ?", (message_id,))
 
 
@@ -38,7 +39,8 @@ def abandoned(tx: sqlite3.Connection, now: float) -> list[int]:
 
 
 def next_abandoned(tx: sqlite3.Connection) -> float | None:
-    """When the next message counts as finished if its author does not change it; POSIX seconds."""
+    """The time, in POSIX seconds, at which the next live message counts as finished unless its author changes it; None
+    if there is none."""
     [began] = tx.execute("SELECT min(written_at) FROM messages WHERE written_at IS NOT NULL").fetchone()
     return None if began is None else float(began) + SILENCE
 

@@ -1,4 +1,5 @@
-"""The lock of a profile: at most one process is online for it, or changes how its file is encrypted."""
+"""The lock of a profile. It is held by the online process, or by a process that changes how the profile is
+encrypted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The names of a group's members here: what they call themselves, in the form of an alias, each name different.
+"""The names under which smpchat shows the members of a group: their own names, in the form of an alias, and made
+unique.
 
 A name proves nothing. In the form of an alias it has no blanks, so it cannot look like a name followed by a message.
 """
@@ -11,11 +12,11 @@ from smpchat.chat.wire.alias import base_alias, fold, is_reserved
 from smpchat.encoding.text import to_base64url
 
 _SHORT = 7
-"""Characters of a member's id that stand for a name where nobody has told it."""
+"""How many characters of a member's id are shown if the member's name is not known."""
 
 
 def name(tx: sqlite3.Connection, group_id: int, member: bytes) -> str:
-    """A member's name; with a number behind it if another one had it first."""
+    """A member's name, with a number added if an earlier member has the same name."""
     query = "SELECT place, member, name FROM group_members WHERE group_id = ? AND member = ?"
     row = tx.execute(query, (group_id, member)).fetchone()
     if row is None:
@@ -29,7 +30,7 @@ def name(tx: sqlite3.Connection, group_id: int, member: bytes) -> str:
 
 
 def all_of(tx: sqlite3.Connection, group_id: int) -> dict[bytes, str]:
-    """The same for all members, former ones included."""
+    """The names of all members, former ones included."""
     taken: dict[str, int] = {}
     found: dict[bytes, str] = {}
     query = "SELECT member, name FROM group_members WHERE group_id = ? ORDER BY place"
@@ -46,6 +47,6 @@ def _own(member: bytes, name: str) -> str:
 
 
 def _numbered(own: str, before: int) -> str:
-    if is_reserved(own):  # you, everybody, a number: words that mean something else where a name may stand
+    if is_reserved(own):  # for example "you" or a number, which commands would not take as a name
         return f"{own}_{before + 2}"
     return own if before == 0 else f"{own}_{before + 1}"

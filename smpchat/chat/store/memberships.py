@@ -1,6 +1,6 @@
-"""Which connections are those of members of groups, and which contacts are groups.
+"""Quick questions about groups: which connections lead to members, and which contacts are groups.
 
-Apart from `smpchat.chat.store.groups`, which knows all about them: whoever only asks does not wait for that.
+It is separate from `smpchat.chat.store.groups`, which loads whole groups and takes longer to import.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import sqlite3
 from smpchat.agent.store import connections
 
 COPIES = 1 << 40
-"""References of the agent's from here on are numbers of single copies of what we say to a group."""
+"""The agent's references from this number on stand for single copies of messages to a group."""
 
 
 def group_number(connection_id: int) -> int | None:
-    """The group whose conversation a contact with this ``connection_id`` is; None for a person's."""
+    """The number of the group for which a contact with this ``connection_id`` stands; None for a person."""
     return -connection_id if connection_id < 0 else None
 
 
@@ -25,7 +25,7 @@ def is_members(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def is_link(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether a connection record is that of a link of ours to a group."""
+    """Whether a connection belongs to a link of ours to a group."""
     return tx.execute("SELECT 1 FROM group_links WHERE connection_id = ?", (connection_id,)).fetchone() is not None
 
 
@@ -36,7 +36,8 @@ def members_connections(tx: sqlite3.Connection) -> dict[int, int]:
 
 
 def connections_of(tx: sqlite3.Connection, connection_id: int) -> list[int]:
-    """The connections that a contact with this ``connection_id`` is written to by: one, or those of all members."""
+    """The connections over which we write to a contact with this ``connection_id``: for a group, those to all
+    members."""
     if connection_id > 0:
         return [connection_id]
     query = "SELECT connection_id FROM group_members WHERE group_id = ? AND connection_id IS NOT NULL ORDER BY place"
@@ -44,7 +45,8 @@ def connections_of(tx: sqlite3.Connection, connection_id: int) -> list[int]:
 
 
 def relays_of(tx: sqlite3.Connection, connection_id: int) -> set[str]:
-    """Relays by which a contact with this ``connection_id`` is reached, and by which we are: of a group, by anybody."""
+    """The relays of the queues, in both directions, of a contact with this ``connection_id``: for a group, of all
+    members."""
     found = set()
     for each in connections_of(tx, connection_id):
         queues = (connections.receive_queue(tx, each), connections.send_queue(tx, each))
@@ -53,7 +55,7 @@ def relays_of(tx: sqlite3.Connection, connection_id: int) -> set[str]:
 
 
 def connection_of_message(tx: sqlite3.Connection, message_id: int) -> int | None:
-    """The connection to who wrote a message of a group; else that to who passed it on."""
+    """The connection to the author of a message of a group; if there is none, to the member who passed it on."""
     row = tx.execute(
         "SELECT connection_id FROM group_members JOIN group_messages USING (group_id)"
         " WHERE message_id = ? AND member IN (author, forwarder) AND connection_id IS NOT NULL"
@@ -64,7 +66,8 @@ def connection_of_message(tx: sqlite3.Connection, message_id: int) -> int | None
 
 
 def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """The contact under which people know what a connection belongs to: a person, or a group if it is a member's."""
+    """The number of the contact to which a connection belongs. If the connection leads to a member, this is the group's
+    contact."""
     row = tx.execute(
         "SELECT id FROM contacts WHERE connection_id = :id OR connection_id ="
         " (SELECT -group_id FROM group_members WHERE connection_id = :id)",
@@ -74,7 +77,8 @@ def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
 
 
 def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
-    """Before a message's row goes: keep of a group's only that it existed, so that no edit brings it back."""
+    """Called before a message is deleted. If it is a group's, only the fact that it existed is kept, so that no edit
+    brings it back."""
     row = tx.execute("SELECT * FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
     if row is None:
         return
@@ -89,12 +93,13 @@ def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def become_group(tx: sqlite3.Connection, contact_id: int, group_id: int) -> None:
-    """A contact is the conversation of a group from now on."""
+    """Makes a contact the conversation of a group."""
     tx.execute("UPDATE contacts SET connection_id = ?, chat_version = NULL WHERE id = ?", (-group_id, contact_id))
 
 
 def waiting(tx: sqlite3.Connection) -> list[tuple[int, float]]:
-    """Groups in which connections to members wait for their turn, and when the last turn began (POSIX seconds)."""
+    """Groups in which connections to members wait to be started, with the start of the group's last minute (POSIX
+    seconds)."""
     rows = tx.execute(
         "SELECT id, minute FROM groups WHERE id IN (SELECT group_id FROM group_members"
         " WHERE link IN ('wanted', 'to-join')) AND standing IN ('joining', 'pending', 'review', 'current')"
@@ -106,7 +111,7 @@ def waiting(tx: sqlite3.Connection) -> list[tuple[int, float]]:
 
 
 def add_copy(tx: sqlite3.Connection, message_id: int, member: bytes) -> int:
-    """A copy of a message for one member; the reference under which the agent sends it."""
+    """Adds a copy of a message for one member. Returns the reference with which the agent sends it."""
     query = "INSERT INTO group_copies (message_id, member, status) VALUES (?, ?, 'pending')"
     number = tx.execute(query, (message_id, member)).lastrowid
     assert number is not None
@@ -114,9 +119,9 @@ def add_copy(tx: sqlite3.Connection, message_id: int, member: bytes) -> int:
 
 
 def copy_went_on(tx: sqlite3.Connection, reference: int, status: str) -> int | None:
-    """A copy has another status; the number of its message, None if that is gone.
+    """Saves the new status of a copy. Returns the number of its message; None if nothing changed.
 
-    A status never goes back: the relay's OK may come after the receipt.
+    A status never goes back from delivered to sent, because the relay's OK may arrive after the receipt.
     """
     row = tx.execute("SELECT * FROM group_copies WHERE id = ?", (reference - COPIES,)).fetchone()
     if row is None or row["status"] == "delivered" or row["status"] == status:
@@ -126,19 +131,20 @@ def copy_went_on(tx: sqlite3.Connection, reference: int, status: str) -> int | N
 
 
 def copies(tx: sqlite3.Connection, message_id: int) -> dict[str, int]:
-    """How many copies of a message have which status."""
+    """The number of copies of a message, by status."""
     rows = tx.execute("SELECT status, count(*) FROM group_copies WHERE message_id = ? GROUP BY status", (message_id,))
     return {row[0]: row[1] for row in rows}
 
 
 def delivered(tx: sqlite3.Connection, message_id: int) -> tuple[int, int] | None:
-    """How many members have a message, of how many it goes to straight; None for one that has no copies."""
+    """How many members have received a message, and to how many it is sent directly; None if it has no copies."""
     found = copies(tx, message_id)
     return (found.get("delivered", 0), sum(found.values())) if found else None
 
 
 def via(tx: sqlite3.Connection, message_id: int) -> str | None:
-    """Who passed a message on, and may have changed it; None if its author's own copy came."""
+    """The name of the member who passed a message on, and may have changed it; None if the author's own copy has
+    arrived."""
     query = "SELECT group_id, forwarder FROM group_messages WHERE message_id = ? AND forwarder IS NOT NULL"
     found = tx.execute(query, (message_id,)).fetchone()
     if found is None:

@@ -1,4 +1,4 @@
-"""Moves of our own queues that are in progress, as people and scripts see them."""
+"""Moves of our own queues that are in progress, in the form for users and scripts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The list of contacts: which alias each has, what it looks like, whether the user has confirmed it, and who wrote
-last."""
+"""Aliases of contacts: what they look like, and whether the user has confirmed them. Also the last message of each
+contact."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smpchat.chat.wire.alias import fold
 
 
 def rename(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
-    """Give a contact another alias, which stays until the user chooses a new one."""
+    """Gives a contact another alias, which no name from a link or profile replaces any more."""
     tx.execute(
         "UPDATE contacts SET alias = ?, folded = ?, looks = ?, provisional = 0 WHERE id = ?",
         (alias, fold(alias), records.joined_looks(alias), contact_id),
@@ -25,7 +25,7 @@ def alias_looks(tx: sqlite3.Connection) -> list[tuple[int, str, frozenset[str]]]
 
 
 def mark_resembling(tx: sqlite3.Connection, contact_id: int, other_id: int) -> None:
-    """The name that a contact chose looks like the alias of another."""
+    """Notes that the name that a contact chose looks like the alias of another contact."""
     tx.execute("UPDATE contacts SET resembles = ? WHERE id = ?", (other_id, contact_id))
 
 
@@ -35,7 +35,7 @@ def has_unsettled(tx: sqlite3.Connection) -> bool:
 
 
 def unsettled(tx: sqlite3.Connection) -> list[Contact]:
-    """The old contacts whose aliases were stored before `looks` existed; afterwards all have it."""
+    """The old contacts whose aliases were stored before `looks` existed. It also fills in `looks` for them."""
     found = [records.contact_from(row) for row in tx.execute(records.CONTACTS + "WHERE folded IS NULL ORDER BY id")]
     for one in found:
         tx.execute("UPDATE contacts SET looks = ? WHERE id = ?", (records.joined_looks(one.alias), one.id))
@@ -43,13 +43,13 @@ def unsettled(tx: sqlite3.Connection) -> list[Contact]:
 
 
 def settle(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
-    """Add what was missing of such an alias."""
+    """Saves the alias of such an old contact with the columns that were missing."""
     query = "UPDATE contacts SET alias = ?, folded = ?, looks = ? WHERE id = ?"
     tx.execute(query, (alias, fold(alias), records.joined_looks(alias), contact_id))
 
 
 def confirm(tx: sqlite3.Connection, contact_id: int) -> None:
-    """The user chose the alias, or compared the security code, so it is no longer in doubt who has it."""
+    """Notes that the user chose the alias or compared the security code, so the alias certainly means this contact."""
     tx.execute("UPDATE contacts SET confirmed = 1, resembles = NULL WHERE id = ?", (contact_id,))
 
 
@@ -59,6 +59,6 @@ def by_number(tx: sqlite3.Connection) -> dict[int, str]:
 
 
 def newest_messages(tx: sqlite3.Connection) -> dict[int, int]:
-    """Number of the last message by contact."""
+    """The number of the last message of each contact."""
     rows = tx.execute("SELECT contact_id, max(id) FROM messages WHERE husk = 0 GROUP BY contact_id")
     return {row[0]: row[1] for row in rows}

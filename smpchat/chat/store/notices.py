@@ -1,7 +1,7 @@
-"""What has happened with a contact, as lines of its conversation: they are stored, shown once, and appear in the
-history.
+"""Notices: lines in a conversation that say what has happened with the contact. They are stored, shown once, and appear
+in the history.
 
-They say what only this program knows, not what the contact wrote, so they are no messages.
+They come from smpchat itself, not from the contact, so they are not messages.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import sqlite3
 from smpchat.encoding.record import Record, field
 
 KEPT = 200
-"""Lines of one kind in a conversation. A contact can cause any number, and must not push out other lines with them."""
+"""How many notices of one kind are kept in a conversation. A contact can cause any number, which must not displace
+those of other kinds."""
 _NOBODY = "your contact"
 
 
 class StoredNotice(Record):
-    """One line. ``at``: POSIX seconds; ``shown``: whether it was shown."""
+    """One notice. ``at``: POSIX seconds; ``shown``: whether it was shown."""
 
     id: int
     contact: str
@@ -28,14 +29,15 @@ class StoredNotice(Record):
 
 
 def addressed(sentence: str, alias: str | None) -> str:
-    """A sentence with the contact's name filled in, and in commands the alias as it must be typed."""
+    """A sentence with its placeholders filled in: ``{alias}`` with the contact's alias, ``{who}`` with the alias as it
+    must be typed in a command."""
     who = shlex.quote(alias) if alias else "WHO"
     said = sentence.replace("{alias}", alias or _NOBODY).replace("{who}", who)
     return said if alias or not sentence.startswith("{alias}") else said[:1].upper() + said[1:]
 
 
 def add(tx: sqlite3.Connection, contact_id: int, kind: str, sentence: str, at: float) -> int:
-    """Add a line, and return its id. ``{alias}`` in it is filled in later, because the alias may change."""
+    """Adds a notice, and returns its id. ``{alias}`` in it is filled in later, because the alias may change."""
     query = "INSERT INTO notices (contact_id, kind, text, at) VALUES (?, ?, ?, ?)"
     number = tx.execute(query, (contact_id, kind, sentence, at)).lastrowid
     assert number is not None
@@ -57,7 +59,7 @@ def _notice(row: sqlite3.Row) -> StoredNotice:
 
 
 def of_contact(tx: sqlite3.Connection, contact_id: int, since: float = 0) -> list[StoredNotice]:
-    """The lines of a conversation since the given time, in POSIX seconds, oldest first."""
+    """The notices of a conversation since the given time, in POSIX seconds, oldest first."""
     query = _NOTICES + "WHERE contact_id = ? AND at >= ? ORDER BY notices.id"
     return [_notice(row) for row in tx.execute(query, (contact_id, since))]
 
@@ -69,10 +71,10 @@ def lately(tx: sqlite3.Connection, contact_id: int, sentence: str, since: float)
 
 
 def to_show(tx: sqlite3.Connection) -> list[StoredNotice]:
-    """Lines that were not shown yet, in the order in which they happened."""
+    """The notices that were not shown yet, oldest first."""
     return [_notice(row) for row in tx.execute(_NOTICES + "WHERE shown = 0 ORDER BY notices.id")]
 
 
 def mark_shown(tx: sqlite3.Connection, number: int) -> None:
-    """A line was shown."""
+    """Notes that a notice was shown."""
     tx.execute("UPDATE notices SET shown = 1 WHERE id = ?", (number,))

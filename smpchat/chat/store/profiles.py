@@ -1,4 +1,4 @@
-"""The stored profiles: what contacts say about themselves, what we say to all, and what we last told each contact.
+"""The stored profiles: those that contacts sent, our own, and a digest of the one that we last sent to each contact.
 
 Pictures have a table of their own, because they are large, and lists of contacts do not need them.
 """
@@ -25,7 +25,7 @@ def own(tx: sqlite3.Connection) -> Profile | None:
 
 
 def own_preferences(tx: sqlite3.Connection) -> Preferences:
-    """What the user allows all contacts, as far as it differs from the defaults."""
+    """The preferences for all contacts that the user has changed from the defaults."""
     saved = Profile.from_json(settings.setting(tx, _OWN))
     return saved.preferences if saved else {}
 
@@ -43,7 +43,7 @@ def save_own(tx: sqlite3.Connection, profile: Profile) -> None:
 
 
 def save(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> bool:
-    """Save the profile that a contact sent. Returns whether it contains anything new. A new profile is shown once."""
+    """Saves the profile that a contact sent. Returns whether it contains anything new. If so, it will be shown once."""
     row = tx.execute("SELECT profile FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     known, text = Profile.from_json(row["profile"]), profile.to_json()
     if known == replace(profile, picture=None) and picture(tx, contact_id) == profile.picture:
@@ -57,7 +57,7 @@ def save(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> bool:
 
 
 def picture(tx: sqlite3.Connection, contact_id: int) -> str | None:
-    """The picture in a contact's profile."""
+    """The picture in a contact's profile; None if there is none."""
     row = tx.execute("SELECT uri FROM pictures WHERE contact_id = ?", (contact_id,)).fetchone()
     return row["uri"] if row else None
 
@@ -66,12 +66,12 @@ def picture(tx: sqlite3.Connection, contact_id: int) -> str | None:
 
 
 def told(tx: sqlite3.Connection, contact_id: int) -> bytes | None:
-    """Digest of our profile as we last told it to a contact; None if we did not, or if it is unknown."""
+    """Digest of the profile of ours that we last sent to a contact; None if we sent none, or if it is not known."""
     row = tx.execute("SELECT told FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     digest: bytes | None = row["told"]
     return digest
 
 
 def save_told(tx: sqlite3.Connection, contact_id: int, digest: bytes) -> None:
-    """This profile is on its way to a contact."""
+    """Saves the digest of the profile that is being sent to a contact."""
     tx.execute("UPDATE contacts SET told = ? WHERE id = ?", (digest, contact_id))

@@ -18,7 +18,7 @@ _INTEGER_BITS = 63
 
 
 class Direction(StrEnum):
-    """Which way a message went."""
+    """Whether a message was sent or received."""
 
     SENT = "sent"
     RECEIVED = "received"
@@ -35,19 +35,21 @@ class MessageStatus(StrEnum):
 
 
 class Contact(Record):
-    """A person or group to write to, known by the alias.
+    """A person or group to whom the user can write.
 
     Attributes:
         unread: How many received messages were not shown yet.
         chat_version: The chat version agreed with its app; None as long as its version is not known.
-        gone: The contact removed us, so messages no longer arrive there.
-        verified_code: The security code that the user compared; it counts only if it is still that of the connection.
-        link_name: The name that the person who made the link uses in it, if there is one.
+        gone: The contact removed us, so messages no longer reach it.
+        verified_code: The security code that the user compared. It counts only if the connection still has the same
+            code.
+        link_name: The name in the link by which we connected; None if there is none.
         provisional: The alias was not chosen by the user: it is replaced by the name in the link when the link is read.
-        business: A chat with a business: several people there read it.
-        picture: Its profile has a picture, which `smpchat.chat.store.profiles` has.
+        business: The contact is a business, in which several people may read the messages.
+        picture: Its profile has a picture; `smpchat.chat.store.profiles` loads it.
         confirmed: The user chose the alias, or compared the security code of the contact.
-        resembles: The contact whose alias looks like the name that this one chose.
+        resembles: The number of another contact, whose alias looks like the name that this contact chose; None if there
+            is none.
     """
 
     id: int
@@ -67,12 +69,12 @@ class Contact(Record):
 
     @property
     def is_group(self) -> bool:
-        """Whether this is the conversation of a group: ``connection_id`` is its number, below 0."""
+        """Whether this contact stands for a group; then ``connection_id`` is the negative number of the group."""
         return self.connection_id < 0
 
     @property
     def self_named(self) -> bool:
-        """Whether the alias is only the contact's own choice, which proves nothing."""
+        """Whether the alias comes from the contact's own profile, so that it proves nothing."""
         return not self.confirmed and not self.provisional
 
 
@@ -82,9 +84,9 @@ class Quoted(Record):
     Attributes:
         id: Our number for it; None if we do not have it.
         direction: Whether we sent it.
-        text: Its text now or, if we do not have it, the text that the reply quotes.
+        text: Its present text; if we do not have the message, the text that the reply quotes.
         deleted: Its author deleted it, or it has disappeared.
-        sender: Which member of a group or business wrote it.
+        sender: The member of a group or business who wrote it; None if there is none.
     """
 
     id: int | None
@@ -95,7 +97,8 @@ class Quoted(Record):
 
 
 class Reaction(Record):
-    """An emoji on a message; ``direction`` tells whether it is ours. ``people``: how many members of a group put it."""
+    """An emoji on a message. ``direction``: whether it is ours. ``people``: how many members of a group reacted with
+    it."""
 
     emoji: str = field(repr=False)
     direction: Direction
@@ -108,31 +111,33 @@ class Message(Record):
     Attributes:
         sent_at: POSIX seconds.
         reason: Why it failed.
-        shared_id: Its id between the two clients.
+        shared_id: The id of the message that both apps know.
         reply_to: The message that it answers.
         content: The kind of the message: ``text``, ``image``, ``call`` and so on (see `Content`).
         note: The beginning of the text, in brackets, that describes content other than text.
         preview: The description of a link in it.
-        sender: The member of a group or business who wrote it, if the contact only passed it on.
+        sender: The member of a group or business who wrote it; None if the contact is one person.
         forwarded: Its author forwards a message that another person wrote.
         live: Its author is still writing it, or has not said that it is finished.
         held: It must not be shown yet, because its author is writing it now.
-        command: Which of our commands it calls, if we are a bot; ``arguments`` is the text after the command.
+        command: The command of our bot that it calls; None if it calls none. ``arguments`` is the text after the
+            command.
         edited: The text was changed.
         deleted: Its author deleted it, and the text is empty.
         reactions: The reactions of both sides.
-        contact_id: Number of the contact. It never changes, and no other contact ever has it.
-        self_named: The alias is only the contact's own choice, which proves nothing.
-        verified: The contact's security code was compared, and is still the same.
+        contact_id: Number of the contact. It never changes, and is never used for another contact.
+        self_named: The alias comes from the contact's own profile, so that it proves nothing.
+        verified: The user compared the contact's security code, and it is still the same.
         shown: Whether it was shown; messages of ours always count as shown.
         changes: How often the contact has edited it, deleted it or reacted to it.
         ttl: Seconds after which it disappears, counted from when it was shown or, if it is ours, sent; None if it
             stays.
-        expires_at: When it disappears; POSIX seconds. None before that time starts.
+        expires_at: The time at which it disappears, in POSIX seconds; None until it was shown or sent, or if it stays.
         file: The file that belongs to it.
         group: The contact is a group, and ``sender`` one of its members.
-        copies: To a group: how many members have it, of how many it goes to straight.
-        via: The member of the group who passed it on, and may have changed it; None once its author's own copy came.
+        copies: For a message to a group: how many members have received it, and to how many it is sent directly.
+        via: The member of the group who passed it on, and may have changed it; None if the author's own copy has
+            arrived.
     """
 
     id: int
@@ -177,11 +182,11 @@ CONTACTS = """
     ) AS unread
     FROM contacts
 """
-"""The columns that `contact_from` reads; a condition may follow."""
+"""The query for the columns that `contact_from` reads; a WHERE clause may follow."""
 
 
 def contact_from(row: sqlite3.Row) -> Contact:
-    """A row of `CONTACTS`."""
+    """The contact in a row of `CONTACTS`."""
     return Contact(
         id=row["id"],
         connection_id=row["connection_id"],
@@ -203,11 +208,11 @@ def contact_from(row: sqlite3.Row) -> Contact:
 def insert_contact(
     tx: sqlite3.Connection, connection_id: int, alias: str, *, provisional: bool = False, confirmed: bool = True
 ) -> None:
-    """A new contact for a connection.
+    """Adds a contact for a connection.
 
     Args:
         provisional: The alias was not chosen by the user.
-        confirmed: The user did.
+        confirmed: The user chose the alias.
     """
     query = (
         "INSERT INTO contacts (connection_id, alias, folded, looks, provisional, confirmed) VALUES (?, ?, ?, ?, ?, ?)"
@@ -216,7 +221,7 @@ def insert_contact(
 
 
 def joined_looks(alias: str) -> str:
-    """As they are stored."""
+    """The `looks` of an alias, in the form in which they are stored."""
     return "\n".join(sorted(looks(alias)))
 
 
@@ -226,7 +231,8 @@ def contacts(tx: sqlite3.Connection) -> list[Contact]:
 
 
 def _find_contacts(tx: sqlite3.Connection, alias: str) -> list[Contact]:
-    """The contact with exactly this alias; otherwise all whose alias differs only in capitals and forms of letters."""
+    """The contact with exactly this alias; otherwise all contacts whose alias differs only in capitals and forms of
+    letters."""
     rows = tx.execute(CONTACTS + "WHERE folded = ? ORDER BY id", (fold(alias),)).fetchall()
     return [contact_from(row) for row in rows if row["alias"] == alias] or [contact_from(row) for row in rows]
 
@@ -267,7 +273,7 @@ def contact_of(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
 
 
 def addressee(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
-    """Whom people know behind a connection: its contact, or the group if it is a member's."""
+    """The contact to which a connection belongs. If the connection leads to a member, this is the group's contact."""
     number = memberships.contact_number(tx, connection_id)
     if number is None:
         return None
@@ -275,12 +281,12 @@ def addressee(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
 
 
 def save_link_name(tx: sqlite3.Connection, contact_id: int, name: str) -> None:
-    """The name in the link by which we joined."""
+    """Saves the name in the link by which we connected."""
     tx.execute("UPDATE contacts SET link_name = ? WHERE id = ?", (name, contact_id))
 
 
 def mark_business(tx: sqlite3.Connection, contact_id: int) -> None:
-    """The contact is a business with several people."""
+    """Notes that the contact is a business with several people."""
     tx.execute("UPDATE contacts SET business = 1 WHERE id = ?", (contact_id,))
 
 
@@ -290,12 +296,12 @@ def contacts_to_show(tx: sqlite3.Connection) -> list[Contact]:
 
 
 def mark_profile_shown(tx: sqlite3.Connection, contact_id: int) -> None:
-    """The profile was shown."""
+    """Notes that the profile of a contact was shown."""
     tx.execute("UPDATE contacts SET profile_shown = 1 WHERE id = ?", (contact_id,))
 
 
 def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) -> None:
-    """The chat version agreed with a contact's app; it is never lowered (agent-wire 1.5)."""
+    """Saves the chat version agreed with a contact's app; it is never lowered (agent-wire 1.5)."""
     tx.execute(
         "UPDATE contacts SET chat_version = :version WHERE id = :id AND coalesce(chat_version, 0) < :version",
         {"id": contact_id, "version": version},
@@ -303,7 +309,7 @@ def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) ->
 
 
 def mark_gone(tx: sqlite3.Connection, contact_id: int) -> bool:
-    """The contact removed us. Returns False if this was known."""
+    """Notes that the contact removed us. Returns False if this was known."""
     return tx.execute("UPDATE contacts SET gone = 1 WHERE id = ? AND gone = 0", (contact_id,)).rowcount > 0
 
 
@@ -313,10 +319,11 @@ def save_verified_code(tx: sqlite3.Connection, contact_id: int, code: str | None
 
 
 def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
-    """Forget a contact and its messages."""
+    """Deletes a contact and its messages."""
     searching.forget_contact(tx, contact_id)
     files.drop_all(tx, contact_id)
-    tx.execute("UPDATE events SET owner = ? WHERE owner = ?", (feed_rows.NOBODYS, contact_id))  # where they have an end
+    # its events now count as nobody's, so that newer ones displace them some day
+    tx.execute("UPDATE events SET owner = ? WHERE owner = ?", (feed_rows.NOBODYS, contact_id))
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
 
 
@@ -360,7 +367,7 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         contact_id=row["contact_id"],
         self_named=not row["confirmed"] and not row["provisional"],
         verified=is_verified(tx, row["connection_id"], row["verified_code"]),
-        # A file has a note in its message, but for those of before files could be received.
+        # Every message with a file has a note, so no file is looked up for messages without one.
         file=files.view(tx, row["id"]) if row["note"] else None,
         group=row["connection_id"] < 0,
         copies=memberships.delivered(tx, row["id"]) if row["connection_id"] < 0 else None,
@@ -400,12 +407,13 @@ def insert_message(
     forwarded: bool = False,
     occasion: str | None = None,
 ) -> int:
-    """Insert a message, and return its id. It is pending if it is ours, or received and not shown if it is theirs.
+    """Inserts a message, and returns its id. A sent message starts as pending; a received one as not shown.
 
     Args:
-        reply_to: What it answers; the text is kept only if we do not have the message itself, and it is not deleted.
+        reply_to: The quoted message. Its text is stored only if we do not have the message itself, and it was not
+            deleted.
         ttl: Seconds after which it disappears, counted from when it was shown or sent.
-        occasion: What it tells of, if this may be told again: see `lines.is_known`.
+        occasion: The event that the line reports, so that it is not reported twice; see `lines.is_known`.
     """
     ours = direction is Direction.SENT
     status = MessageStatus.PENDING if ours else MessageStatus.RECEIVED
@@ -425,8 +433,8 @@ def insert_message(
 
 
 def message(tx: sqlite3.Connection, message_id: int) -> Message | None:
-    """One message; None once its contact was deleted."""
-    if message_id.bit_length() > _INTEGER_BITS:  # people type any number, and SQLite takes none that is longer
+    """One message; None if there is none with this number."""
+    if message_id.bit_length() > _INTEGER_BITS:  # the user may type any number, but SQLite accepts no larger integers
         return None
     row = tx.execute(_MESSAGES + "WHERE messages.id = ?", (message_id,)).fetchone()
     return _message(tx, row) if row else None
@@ -435,7 +443,7 @@ def message(tx: sqlite3.Connection, message_id: int) -> Message | None:
 def find_message(
     tx: sqlite3.Connection, contact_id: int, shared_id: str | None, direction: Direction | None = None
 ) -> Message | None:
-    """The newest message of a contact with this id between the clients, in one direction or either."""
+    """The newest message of a contact with this shared id, in the given direction or in either."""
     row = tx.execute(
         _MESSAGES + "WHERE messages.contact_id = ? AND messages.shared_id = ?"
         " AND (? IS NULL OR messages.direction = ?) ORDER BY messages.id DESC",
@@ -445,7 +453,7 @@ def find_message(
 
 
 def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, reason: str | None = None) -> None:
-    """A message's new status."""
+    """Saves the new status of a message."""
     tx.execute("UPDATE messages SET status = ?, reason = ? WHERE id = ?", (status, reason, message_id))
 
 
@@ -466,14 +474,14 @@ def page(tx: sqlite3.Connection, contact_id: int, number: int, limit: int, *, la
 
 
 def messages_to_show(tx: sqlite3.Connection) -> list[Message]:
-    """Received messages that are finished and that no `listen` or `chat` has shown, in the order of their arrival."""
+    """Received, finished messages that neither `listen` nor `chat` has shown, in the order of their arrival."""
     query = _MESSAGES + "WHERE messages.shown = 0 AND messages.written_at IS NULL ORDER BY messages.id"
     rows = tx.execute(query).fetchall()
     return [_message(tx, row) for row in rows]
 
 
 def changes_to_show(tx: sqlite3.Connection) -> list[Message]:
-    """Messages that were shown, and that the contact has changed since."""
+    """Messages that the contact has changed since they were shown."""
     rows = tx.execute(
         _MESSAGES + "WHERE messages.changes > messages.changes_shown AND messages.shown = 1 ORDER BY messages.id"
     ).fetchall()
@@ -481,7 +489,7 @@ def changes_to_show(tx: sqlite3.Connection) -> list[Message]:
 
 
 def mark_shown(tx: sqlite3.Connection, message_id: int, changes: int | None = None) -> None:
-    """A message was shown, with so many of its changes; None: as it is now."""
+    """Notes that a message was shown. ``changes``: how many of its changes were included; None: all."""
     tx.execute(
         "UPDATE messages SET shown = 1, changes_shown = max(changes_shown, coalesce(?, changes)) WHERE id = ?",
         (changes, message_id),

@@ -2,7 +2,7 @@
 
 The index is an FTS5 table of trigrams, which finds parts of words and scripts without blanks. It contains numbers of
 messages, but no texts. Measured with 20,000 messages of 80 characters: searching all of them takes 70 ms, and with the
-index 2 to 12 ms. The index takes 2.5 MB, and 0.7 s to build. So it is built when a person searches, some thousand
+index 2 to 12 ms. The index takes 2.5 MB, and 0.7 s to build. So it is built when the user searches, some thousand
 messages at a time. Messages that are not in it are searched one by one:
 
 * the newest `UNINDEXED` messages, because most messages that are deleted or edited are among them;
@@ -10,10 +10,11 @@ messages at a time. Messages that are not in it are searched one by one:
 
 Receiving or sending a message never uses the index, so a damaged index cannot keep messages away. When a message in the
 index changes or is deleted, the whole index is emptied: FTS5 keeps words that it has deleted, in older segments, until
-it merges them. The option against this (``secure-delete``, from SQLite 3.42 on) makes a file that an older SQLite
-cannot read. A trigger cannot do this either: a database with a trigger is not opened.
+it merges them. The FTS5 option ``secure-delete`` (since SQLite 3.42) would prevent this, but older versions of SQLite
+cannot read the resulting file. Triggers are not used, because smpchat opens no database with triggers.
 
-The index contains all messages up to its largest number except those above. Code that changes a message calls `forget`.
+The index contains all messages up to its largest number, except the two kinds above. Code that changes a message calls
+`forget`.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from smpchat.encoding.record import Record
 from smpchat.storage.opening import shadows_writable
 
 UNINDEXED = 1_000
-"""Messages that are searched in one step, which takes 2 ms."""
+"""How many of the newest messages are not in the index. Searching them one by one takes 2 ms."""
 BATCH = 5_000
-"""Messages that one search adds to the index at most, which takes 0.2 s."""
+"""How many messages one search adds to the index at most; this takes 0.2 s."""
 TABLE = "message_index"
 _CREATE = (
     f"CREATE VIRTUAL TABLE {TABLE} USING fts5(words, content='', detail=none, tokenize='trigram case_sensitive 1')"
 )
 _DROP = f"DROP TABLE IF EXISTS {TABLE}"
 _LONGEST_WORD = 2_000
-"""Characters of the question that the index is asked for; the rest is compared with the texts."""
+"""How many characters of a word are looked up in the index; the rest is only compared with the texts."""
 _GRAM = 3
 _MOST_GRAMS = 32
 _UNFIT = "ttl IS NOT NULL OR live = 1"
@@ -47,11 +48,12 @@ class Selection(Record):
     """Which messages are searched for.
 
     Attributes:
-        words: Each is in the text, folded as by `smpchat.chat.wire.folding.words_of`; all messages if there are none.
-        contact_id: Only in one conversation; None: in all.
+        words: Only messages that contain all these words, folded by `smpchat.chat.wire.folding.words_of`; if empty, all
+            messages.
+        contact_id: Only messages of this contact; None: of all contacts.
         since: Only messages sent then or later; POSIX seconds.
-        until: Sent before that.
-        before: Of a smaller number.
+        until: Only messages sent before then; POSIX seconds.
+        before: Only messages with a smaller number.
     """
 
     words: tuple[str, ...] = ()
@@ -71,7 +73,7 @@ def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: b
     Args:
         indexed: The index may be used.
     Raises:
-        IndexDamaged: It was.
+        IndexDamaged: The index was used, and is damaged.
     """
     conditions, parameters = ["husk = 0"], list[object]()
     for condition, value in (
@@ -100,7 +102,7 @@ def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: b
         for row in rows:
             if len(found) == limit:
                 break
-            # The index knows which trigrams there are, not where; and it is asked about some of them only.
+            # The index does not know where in a text the trigrams are, and it is asked about some of them only.
             if contains(row["text"], selection.words):
                 found.append(row["id"])
     return found
@@ -121,7 +123,7 @@ def is_due(tx: sqlite3.Connection) -> bool:
 
 
 def index(tx: sqlite3.Connection) -> None:
-    """Put messages into the index, the oldest first. Raises `IndexDamaged`."""
+    """Adds messages to the index, oldest first. Raises `IndexDamaged`."""
     with _damage_noticed():
         if not _exists(tx):
             tx.execute(_CREATE)
@@ -136,7 +138,8 @@ def index(tx: sqlite3.Connection) -> None:
 def forget(tx: sqlite3.Connection, message_id: int) -> None:
     """Empty the index if it covers this message.
 
-    To be called before the words of the message change or are deleted, and when the message becomes fit for the index.
+    Call it before the text of the message changes or is deleted, and before the message becomes one that belongs in the
+    index.
     """
     if not _exists(tx):
         return
@@ -149,7 +152,7 @@ def forget(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def forget_contact(tx: sqlite3.Connection, contact_id: int) -> None:
-    """All messages of a contact are about to be deleted."""
+    """Empties the index if it covers messages of a contact who is about to be deleted."""
     if not _exists(tx):
         return
     [first] = tx.execute("SELECT min(id) FROM messages WHERE contact_id = ?", (contact_id,)).fetchone()
@@ -166,7 +169,7 @@ def drop(tx: sqlite3.Connection) -> None:
         tx.execute(_DROP)
     except sqlite3.OperationalError:
         raise
-    except sqlite3.DatabaseError:  # SQLite reads what it is to drop: so it is made readable, and empty
+    except sqlite3.DatabaseError:  # SQLite must read the table to drop it, so it is first replaced by an empty one
         with shadows_writable(tx):
             for shadow in ("data", "idx", "docsize"):
                 tx.execute(f"DELETE FROM {TABLE}_{shadow}")
@@ -183,13 +186,13 @@ def leave_out(copy: sqlite3.Connection) -> None:
 
 
 def copy_definition(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Make an empty index if the other database has one."""
+    """Creates an empty index in ``target`` if ``source`` has an index."""
     if _exists(source):
         target.execute(_CREATE)
 
 
 def _empty(tx: sqlite3.Connection) -> None:
-    # Not `drop`: SQLite drops no table while a statement anywhere on the connection is not at its end.
+    # Not `drop`: SQLite cannot drop a table while any statement on the connection is unfinished.
     with _damage_noticed():
         tx.execute(f"INSERT INTO {TABLE} ({TABLE}) VALUES ('delete-all')")
     empty_log(tx)
@@ -210,7 +213,7 @@ def _last(tx: sqlite3.Connection) -> int:
 
 @contextmanager
 def _damage_noticed() -> Iterator[None]:
-    """Errors of the index are told apart from others, such as a full disk."""
+    """Raises `IndexDamaged` for a damaged index; other errors, such as a full disk, stay as they are."""
     try:
         yield
     except sqlite3.OperationalError:

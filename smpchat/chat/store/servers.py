@@ -35,7 +35,7 @@ _ADVICE = "Copy the whole address from the relay's operator. For the public rela
 
 
 def relay_address(address: str) -> SMPServerAddress:
-    """The address of a relay in a text that a person gave. Raises `InputError`."""
+    """The address of a relay in a text that the user gave. Raises `InputError`."""
     try:
         return read_server(address)
     except DecodeError as error:
@@ -43,7 +43,7 @@ def relay_address(address: str) -> SMPServerAddress:
 
 
 def file_relay_address(address: str) -> FileServerAddress:
-    """The address of a file relay in a text that a person gave. Raises `InputError`."""
+    """The address of a file relay in a text that the user gave. Raises `InputError`."""
     try:
         return read_file_server(address)
     except DecodeError as error:
@@ -59,8 +59,8 @@ def choose_file_servers(
 
 
 def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route:
-    """How ``server`` is reached: as the entry with its fingerprint and one of its hosts says, otherwise directly over
-    TLS.
+    """How ``server`` is reached: as set in the list for the relay with its fingerprint and one of its hosts, otherwise
+    directly over TLS.
 
     A link may name a relay with more or fewer hosts than its entry, or without the port.
     """
@@ -74,10 +74,10 @@ def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route
 def choose_servers(
     configured: Sequence[ConfiguredServer], peer: SMPServer | None, in_trouble: Collection[str], entropy: Entropy
 ) -> list[SMPServerAddress]:
-    """The preferred relays in the order in which a new queue is sought there; empty if there are none.
+    """The preferred relays, in the order in which they are tried for a new queue; empty if there are none.
 
     The order is random, but the relay of the peer's queue comes after the others, so that no relay sees both directions
-    of a conversation. Relays in trouble come last, so that no one has to wait for a relay that failed a moment ago.
+    of a conversation. Relays in trouble come last, so that the user need not wait for a relay that has just failed.
 
     Args:
         in_trouble: Addresses of relays that could not be used at the last try.
@@ -88,7 +88,7 @@ def choose_servers(
         of_peer = peer is not None and address.server.key_hash == peer.key_hash
         return str(address.server) in in_trouble, of_peer
 
-    # Python's sort is stable: among equals the order that was drawn stays.
+    # Python's sort is stable, so relays of equal rank stay in random order.
     return sorted(drawn, key=rank)
 
 

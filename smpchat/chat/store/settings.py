@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from smpchat.encoding.record import Record
 
 _DEFAULT = "default."
-"""Stands before the name of a setting: the value from the config files, as last read, which holds if the profile has
-chosen nothing."""
+"""Prefix of a setting's name, for the value that was last read from the config files. It is used if the profile has
+chosen none."""
 SERVERS = "servers"
-"""Whether the profile has chosen its own relays, which have a table of their own."""
+"""Set if the profile has chosen its own relays; these are in another table."""
 FILE_SERVERS = "file_servers"
-"""Whether the profile has chosen its own file relays."""
+"""Set if the profile has chosen its own file relays."""
 FILES_FOLDER, FILES_AUTO = "files_folder", "files_auto"
-"""In which folder received files are saved, and which ones are received automatically."""
+"""The folder in which received files are saved, and which files are received automatically."""
 
 
 class ServerRow(Record):
@@ -58,7 +58,7 @@ def remove_server(tx: sqlite3.Connection, address: str) -> bool:
 
 
 def prefer_no_server(tx: sqlite3.Connection) -> None:
-    """No configured relay is used for new queues any more."""
+    """Marks all configured relays as not used for new queues."""
     tx.execute("UPDATE servers SET preferred = 0")
 
 
@@ -69,7 +69,7 @@ def file_servers(tx: sqlite3.Connection) -> list[tuple[str, bool]]:
 
 
 def add_file_server(tx: sqlite3.Connection, address: str) -> None:
-    """Upload files there from now on."""
+    """Adds a file relay, or marks a known one as used for uploads."""
     tx.execute(
         "INSERT INTO file_servers (address, preferred) VALUES (?, 1) ON CONFLICT (address) DO UPDATE SET preferred = 1",
         (address,),
@@ -82,7 +82,7 @@ def remove_file_server(tx: sqlite3.Connection, address: str) -> bool:
 
 
 def prefer_no_file_server(tx: sqlite3.Connection) -> None:
-    """Upload files to none of the configured relays any more."""
+    """Marks all configured file relays as not used for uploads."""
     tx.execute("UPDATE file_servers SET preferred = 0")
 
 
@@ -103,13 +103,14 @@ def delete_setting(tx: sqlite3.Connection, name: str) -> None:
 
 
 def in_force(tx: sqlite3.Connection, name: str) -> str | None:
-    """What the profile has chosen, otherwise what the config files say; None if neither says anything."""
+    """The value of a setting that is in effect: the profile's own, otherwise the one from the config files; None if
+    there is none."""
     own = setting(tx, name)
     return default(tx, name) if own is None else own
 
 
 def default(tx: sqlite3.Connection, name: str) -> str | None:
-    """What the config files say."""
+    """The value of a setting in the config files, as last read."""
     return setting(tx, _DEFAULT + name)
 
 

@@ -1,15 +1,15 @@
-"""Changes of messages that are shown later: if a contact changes messages all the time, only the last change is shown
-from time to time."""
+"""Changes of messages that are shown later. If a contact changes messages very often, only the last change of each
+message is shown, once a minute."""
 
 from __future__ import annotations
 
 import sqlite3
 
 MOST = 60
-"""Edits, reactions and versions of unfinished messages that are shown one by one, as each costs drawing, printing and
-handling. If more come than one a second, only the last of each message is shown, when the time is over."""
+"""How many changes (edits, reactions, versions of unfinished messages) are shown one by one within `WINDOW`. Further
+ones are put off, because each has to be drawn, printed and handled."""
 WINDOW = 60.0
-"""Seconds for which they are counted, and after which the rest is shown."""
+"""Seconds in which changes are counted. When they are over, the changes that were put off are shown."""
 
 
 def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:
@@ -25,23 +25,24 @@ def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:
 
 
 def put_off(tx: sqlite3.Connection, message_id: int, now: float) -> None:
-    """A change of a message will be shown later, with those that follow; the first one decides when."""
+    """Puts off showing a change of a message. The first change of a message that is put off decides when all of them
+    are shown."""
     query = "UPDATE messages SET told_at = coalesce(told_at, ?) WHERE id = ?"
     tx.execute(query, (now + WINDOW, message_id))
 
 
 def told(tx: sqlite3.Connection, message_id: int) -> None:
-    """All changes so far were shown."""
+    """Notes that all changes of a message so far were shown."""
     tx.execute("UPDATE messages SET told_at = NULL WHERE id = ? AND told_at IS NOT NULL", (message_id,))
 
 
 def due(tx: sqlite3.Connection, now: float) -> list[int]:
-    """Messages whose changes must be shown now. They are also shown if the clock was set back."""
+    """Messages whose changes must be shown now, also if the clock was set back."""
     query = "SELECT id FROM messages WHERE told_at IS NOT NULL AND NOT told_at BETWEEN ? AND ? ORDER BY id"
     return [row["id"] for row in tx.execute(query, (now, now + WINDOW))]
 
 
 def next_due(tx: sqlite3.Connection) -> float | None:
-    """When the next changes must be shown; POSIX seconds."""
+    """The time at which the next changes must be shown, in POSIX seconds; None if there are none."""
     [first] = tx.execute("SELECT min(told_at) FROM messages WHERE told_at IS NOT NULL").fetchone()
     return None if first is None else float(first)
