@@ -1,6 +1,7 @@
-"""The contact address: its data besides the connection record and the queue, and the requests that wait for an answer.
+"""Contact addresses: their data besides the connection record and the queue, and the requests that wait for an answer.
 
-A link of ours to a group is an address, too; there may be any number of them. They are told by their client data.
+The user has at most one address of their own. A link to a group of ours is an address, too; there may be any number of
+these, and their client data tells them from the user's own address.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ class Address(Record):
     """A contact address.
 
     Attributes:
-        auto_accept: Each request becomes a connection at once.
+        auto_accept: Requests are accepted automatically.
         root_key: Signs the data of its short link; None when the address is being deleted.
-        user_data: What people see of the short link's data before they send a request.
+        user_data: The part of the short link's data that people see before they send a request.
         short_link: None if the relay does not keep link data, and until the queue exists.
         fixed_data: The part of the short link's data that never changes, as the relay has it.
         client_data: What marks the link of a group (agent-wire 2.1); None in the user's own address.
@@ -35,12 +36,12 @@ class Address(Record):
 
     @property
     def group(self) -> bool:
-        """Whether it is the link of a group: whoever uses it becomes a member, and no contact."""
+        """Whether this is the link of a group: a person who uses it becomes a member, not a contact."""
         return self.client_data is not None
 
 
 def insert(tx: sqlite3.Connection, address: Address) -> None:
-    """A new address, whose connection record exists."""
+    """Insert an address. Its connection record must exist."""
     tx.execute(
         "INSERT INTO addresses VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
@@ -56,7 +57,7 @@ def insert(tx: sqlite3.Connection, address: Address) -> None:
 
 
 def load_all(tx: sqlite3.Connection) -> list[Address]:
-    """Every address, oldest first, those that are being deleted included."""
+    """Every address, oldest first, including those that are being deleted."""
     return [_address(row) for row in tx.execute("SELECT * FROM addresses ORDER BY connection_id")]
 
 
@@ -66,12 +67,12 @@ def current(tx: sqlite3.Connection) -> Address | None:
 
 
 def in_use(tx: sqlite3.Connection) -> list[Address]:
-    """Every address that is not being deleted, those of groups included."""
+    """Every address that is not being deleted, including those of groups."""
     return [one for one in load_all(tx) if not isinstance(connections.load(tx, one.connection_id).state, Deleted)]
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Address | None:
-    """The address of this connection record."""
+    """The address with this connection record; None if there is none."""
     row = tx.execute("SELECT * FROM addresses WHERE connection_id = ?", (connection_id,)).fetchone()
     return _address(row) if row else None
 
@@ -89,24 +90,25 @@ def _address(row: sqlite3.Row) -> Address:
 
 
 def save_short_link(tx: sqlite3.Connection, connection_id: int, link: str, fixed_data: bytes) -> None:
-    """The relay keeps data behind this short link."""
+    """Save the short link of an address: the relay now has its data."""
     tx.execute(
         "UPDATE addresses SET short_link = ?, fixed_data = ? WHERE connection_id = ?", (link, fixed_data, connection_id)
     )
 
 
 def forget_root_key(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The address is being deleted, so the data of its link is not signed any more."""
+    """The address is being deleted, so its link's data will not be signed any more."""
     tx.execute("UPDATE addresses SET root_key = x'' WHERE connection_id = ?", (connection_id,))
 
 
 def save_user_data(tx: sqlite3.Connection, connection_id: int, user_data: bytes) -> None:
-    """Change what people see."""
+    """Save what people see before they send a request."""
     tx.execute("UPDATE addresses SET user_data = ? WHERE connection_id = ?", (user_data, connection_id))
 
 
 def save_auto_accept(tx: sqlite3.Connection, connection_id: int, auto_accept: bool) -> None:
-    """Whether requests are accepted at once. If not, requests that waited for their turn now wait for a person."""
+    """Save whether requests are accepted automatically. If not, requests that waited for their turn now wait for the
+    user."""
     if not auto_accept:
         tx.execute("UPDATE received_requests SET in_turn = 0 WHERE connection_id = ?", (connection_id,))
     tx.execute("UPDATE addresses SET auto_accept = ? WHERE connection_id = ?", (auto_accept, connection_id))
@@ -121,12 +123,12 @@ class ReceivedRequest(Record):
     Attributes:
         request_id: Id of the request, the same each time it is sent, if its sender's program gives one.
         snd_id: Sender id of the queue that the request offers.
-        link: The invitation in it.
+        link: The invitation link in the request.
         info: Connection info of the person who asks.
-        received_at: When its relay received it; POSIX seconds.
-        shown: It was shown to a person.
+        received_at: When the address's relay received it; POSIX seconds.
+        shown: The request was shown to the user.
         relay: Hosts of the relay that the request names.
-        in_turn: It is accepted automatically as soon as there is room for it.
+        in_turn: The request will be accepted automatically, as soon as the limit allows it.
     """
 
     id: int
@@ -197,7 +199,7 @@ def unshown_requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
 def same_requests(
     tx: sqlite3.Connection, connection_id: int, request_id: str | None, snd_id: bytes
 ) -> list[ReceivedRequest]:
-    """The waiting request that is the same as this one: it has the same id, or offers the same queue."""
+    """The waiting requests that are the same as this one: they have the same id, or offer the same queue."""
     rows = tx.execute(
         "SELECT * FROM received_requests WHERE connection_id = ? AND (request_id = ? OR snd_id = ?) ORDER BY id",
         (connection_id, request_id, snd_id),
@@ -229,7 +231,7 @@ def delete_newest_of(tx: sqlite3.Connection, relay: str) -> None:
 
 
 def next_in_turn(tx: sqlite3.Connection) -> ReceivedRequest | None:
-    """The oldest request to any address that is accepted by itself once there is room."""
+    """The oldest request, to any address, that will be accepted automatically."""
     query = (
         "SELECT received_requests.* FROM received_requests JOIN addresses USING (connection_id)"
         " WHERE in_turn AND auto_accept ORDER BY received_requests.id LIMIT 1"
@@ -254,7 +256,7 @@ def count_turned_away(tx: sqlite3.Connection, connection_id: int, now: float) ->
 
 
 def forget_turned_away(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Count anew."""
+    """Reset the count of dropped requests."""
     tx.execute("DELETE FROM turned_away WHERE connection_id = ?", (connection_id,))
 
 
@@ -270,7 +272,7 @@ def accepted_by_themselves(tx: sqlite3.Connection) -> dict[int, float]:
 
 
 def forget_accepted(tx: sqlite3.Connection, connection_ids: list[int]) -> None:
-    """These count no longer."""
+    """Forget that these connections were accepted automatically."""
     tx.executemany("DELETE FROM accepted_by_themselves WHERE connection_id = ?", [(one,) for one in connection_ids])
 
 

@@ -10,10 +10,10 @@ from smpchat.encoding.record import Record
 
 
 class Allowance(Record):
-    """So many times within so many seconds, counted from the first time.
+    """A limit: at most ``most`` times within ``seconds``, counted from the first time.
 
     Attributes:
-        kind: What is counted; in the store.
+        kind: A name for what is counted, used in the store.
     """
 
     kind: str
@@ -29,12 +29,13 @@ class Use(Enum):
 
     ALLOWED = auto()
     FIRST_TOO_MANY = auto()
-    """The first time beyond the limit, of which the user is told."""
+    """The first time beyond the limit. The user is told about it."""
     TOO_MANY = auto()
 
 
 def use(tx: sqlite3.Connection, connection_id: int, allowance: Allowance, now: float) -> Use:
-    """A peer does it once more. ``now``: POSIX seconds. If the clock was set back, counting starts again."""
+    """Count one more time for a peer, and say whether it is allowed. ``now``: POSIX seconds. If the clock was set back,
+    counting starts again."""
     [used] = tx.execute(
         "INSERT INTO allowances VALUES (:id, :kind, 1, :now) ON CONFLICT (connection_id, kind) DO UPDATE SET"
         " used = CASE WHEN :now - since BETWEEN 0 AND :seconds THEN used + 1 ELSE 1 END,"

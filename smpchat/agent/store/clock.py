@@ -1,7 +1,8 @@
-"""When the clock was last looked at, so that nothing counts as old just because the clock leaps.
+"""When smpchat last read the computer's clock, so that nothing counts as old just because the clock leaps.
 
 Otherwise a computer that starts with a wrong date would delete at once what should be deleted in months, and give up
-work that is still to be done. A long pause looks the same; then what is due is deleted a day later.
+work that is still to be done. A long time without smpchat looks like a leap, too; then everything that is due is
+deleted a day later.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ import sqlite3
 from smpchat.agent.store.outgoing import PARKED
 
 LEAP = 7 * 86_400.0
-"""If nobody looked at the clock for so many seconds, or it has advanced by so many since the last look, it is not
-believed at once."""
+"""If the clock has advanced by more than this many seconds since it was last read, we do not trust it at once."""
 BACK = 3_600.0
 """Seconds that the clock may go back without counting as a leap."""
 HOLD = 86_400.0
-"""For so many seconds after a leap, nothing counts as old: someone may set the clock right."""
+"""For how many seconds after a leap nothing counts as old: someone may set the clock right."""
 _NOTED_EVERY = 3_600.0
 
 
@@ -33,7 +33,7 @@ def is_due(tx: sqlite3.Connection, now: float) -> bool:
 
 
 def note(tx: sqlite3.Connection, now: float) -> bool:
-    """The clock says this. Returns whether it leapt.
+    """Note the time on the clock, and return whether the clock leapt.
 
     Planned times are shifted with the clock, so that nothing is given up too early or kept without end.
     """
@@ -43,7 +43,7 @@ def note(tx: sqlite3.Connection, now: float) -> bool:
         _put_off(tx, seen, now - seen)
     if leapt:
         until = now + HOLD
-    elif until > now + HOLD:  # of a clock that was ahead
+    elif until > now + HOLD:  # set when the clock was ahead
         until = 0.0
     tx.execute("DELETE FROM own_clock")
     tx.execute("INSERT INTO own_clock VALUES (?, ?)", (now, until))

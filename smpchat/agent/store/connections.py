@@ -27,14 +27,14 @@ class Connection(Record):
 
     Attributes:
         link: The full link of our invitation, or of the one that we joined; None as long as it is not known.
-        x3dh_keys: Initiator: own keys of the key agreement, until the first message was opened. The joiner's are used
-            in the transaction that makes them, and never stored.
-        x3dh_public: Joiner: the public halves, raw, until they are in the confirmation.
-        reply_key: Initiator: private half of the reply key in the link, as long as ``x3dh_keys``.
+        x3dh_keys: Initiator: our keys for the key agreement, kept until the first message is decrypted. A joiner's keys
+            are used in the transaction that makes them, and never stored.
+        x3dh_public: Joiner: our public keys for the agreement, raw, kept until they are in the confirmation.
+        reply_key: Initiator: private half of the reply key in the link, kept as long as ``x3dh_keys``.
         sent: Hash chain of the messages that we sent.
         received: Hash chain of the messages that arrived.
         pq_support: Messages are padded so that each header has room for a KEM. Before the handshake this is our wish,
-            then what was agreed.
+            afterwards what was agreed.
         plain: A connection between members of a group: it never has a KEM, and is made only by a full link (group-wire
             0 and 1).
         created_at: When the link was made or used; POSIX seconds, like the other times.
@@ -60,7 +60,7 @@ class Connection(Record):
 
     @property
     def agreement_keys(self) -> X3DHKeys:
-        """``x3dh_keys``, which must be here at this point. Raises `MissingRecord`."""
+        """``x3dh_keys``. Raises `MissingRecord` if they have been used and erased."""
         if self.x3dh_keys is None:
             raise MissingRecord("The keys for agreeing on this connection's encryption have already been used.")
         return self.x3dh_keys
@@ -73,7 +73,7 @@ class ReceiveQueue(Record):
         auth_key: Authorises our commands on the queue.
         dh_secret: Opens the relay's box around each message; None when the queue is not read any more.
         e2e_key: Private half of the key that senders use for the per-queue box; None when no new sender is allowed.
-        e2e_secret: Secret shared with the sender, when the first message was opened.
+        e2e_secret: Secret shared with the sender, once the first message was decrypted.
         peer_key: DER of the sender key with which the queue is, or will be, secured.
     """
 
@@ -90,7 +90,7 @@ class ReceiveQueue(Record):
 
     @property
     def link_key(self) -> X25519PrivateKey:
-        """``e2e_key``, which must be here at this point. Raises `MissingRecord`."""
+        """``e2e_key``. Raises `MissingRecord` if it was erased."""
         if self.e2e_key is None:
             raise MissingRecord("The key of the receive queue was forgotten.")
         return self.e2e_key
@@ -101,7 +101,8 @@ class SendQueue(Record):
 
     Attributes:
         auth_key: Authorises our SENDs once the queue is secured with it.
-        e2e_public: Public half of our key for the per-queue box; the private one is used when it is made.
+        e2e_public: Public half of our key for the per-queue box; the private half is used once, when it is made, and
+            not stored.
     """
 
     connection_id: int
@@ -128,7 +129,7 @@ def insert(
     now: float,
     plain: bool = False,
 ) -> int:
-    """Insert a connection, and return its id. Only an initiator has keys before it knows those of the peer."""
+    """Insert a connection, and return its id. ``x3dh_keys`` are given only for an initiator."""
     cursor = tx.execute(
         "INSERT INTO connections (state, link, agent_version, client_version, e2e_version, x3dh_key1, x3dh_key2,"
         " reply_key, pq_support, created_at, plain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -151,7 +152,7 @@ def insert(
 
 
 def is_plain(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether a connection is between members of a group, or asks for one; False if there is none."""
+    """Whether this is a connection between members of a group, or a request for one. False if it does not exist."""
     row = tx.execute("SELECT plain FROM connections WHERE id = ?", (connection_id,)).fetchone()
     return row is not None and bool(row["plain"])
 
@@ -184,7 +185,7 @@ def find_by_link_start(tx: sqlite3.Connection, start: str) -> Connection | None:
 def _connection(row: sqlite3.Row) -> Connection:
     x3dh_keys = None
     if row["x3dh_key1"] is not None:
-        from smpchat.crypto.agreement import X3DHKeys  # of few connections, and for a short time
+        from smpchat.crypto.agreement import X3DHKeys  # few connections have such keys, and only for a short time
 
         x3dh_keys = X3DHKeys(X448PrivateKey(row["x3dh_key1"]), X448PrivateKey(row["x3dh_key2"]))
     return Connection(
@@ -233,32 +234,32 @@ def save_wanted_relay(tx: sqlite3.Connection, connection_id: int, address: SMPSe
 
 
 def wanted_relay(tx: sqlite3.Connection, connection_id: int) -> SMPServerAddress | None:
-    """That relay; None if any will do."""
+    """The relay at which the connection's queue must be made; None if any will do."""
     row = tx.execute("SELECT wanted_relay FROM connections WHERE id = ?", (connection_id,)).fetchone()
     return parse_server(row["wanted_relay"]) if row and row["wanted_relay"] else None
 
 
 def wanted_relays(tx: sqlite3.Connection) -> list[SMPServer]:
-    """All relays that were chosen in this way."""
+    """All relays at which the queue of some connection must be made."""
     rows = tx.execute("SELECT DISTINCT wanted_relay FROM connections WHERE wanted_relay IS NOT NULL")
     return [parse_server(row["wanted_relay"]).server for row in rows]
 
 
 def save_link(tx: sqlite3.Connection, connection_id: int, link: str | None) -> None:
-    """The full link, once it is known: our own when its queue exists, that of another person when its short link was
+    """Save the full link, once it is known: our own when its queue exists, another person's when their short link was
     read."""
     tx.execute("UPDATE connections SET link = ? WHERE id = ?", (link, connection_id))
 
 
 def save_versions(tx: sqlite3.Connection, connection_id: int, agent: int, e2e: int) -> None:
-    """Versions that the peer's confirmation, or its new ratchet keys, settled."""
+    """Save the versions that follow from the peer's confirmation, or from its new ratchet keys."""
     tx.execute("UPDATE connections SET agent_version = ?, e2e_version = ? WHERE id = ?", (agent, e2e, connection_id))
 
 
 def save_agreed(
     tx: sqlite3.Connection, connection_id: int, agent: int, client: int, e2e: int, *, pq_support: bool
 ) -> None:
-    """What a joiner settles from the link."""
+    """Save the versions and the KEM support that a joiner chooses when it has read the link."""
     save_versions(tx, connection_id, agent, e2e)
     save_pq_support(tx, connection_id, pq_support)
     tx.execute("UPDATE connections SET client_version = ? WHERE id = ?", (client, connection_id))
@@ -275,7 +276,7 @@ def raise_agent_version(tx: sqlite3.Connection, connection_id: int, version: int
 
 
 def save_x3dh_public(tx: sqlite3.Connection, connection_id: int, public: bytes) -> None:
-    """What a joiner's confirmation says about its keys of the agreement."""
+    """Save a joiner's public keys for the agreement, which go into its confirmation."""
     tx.execute("UPDATE connections SET x3dh_public = ? WHERE id = ?", (public, connection_id))
 
 
@@ -287,7 +288,7 @@ def forget_handshake_keys(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def save_sent(tx: sqlite3.Connection, connection_id: int, chain: Chain) -> None:
-    """The chain of sent messages."""
+    """Save the hash chain of sent messages."""
     tx.execute(
         "UPDATE connections SET sent_id = ?, sent_hash = ? WHERE id = ?",
         (chain.last_id, chain.last_hash, connection_id),
@@ -295,7 +296,7 @@ def save_sent(tx: sqlite3.Connection, connection_id: int, chain: Chain) -> None:
 
 
 def save_received(tx: sqlite3.Connection, connection_id: int, chain: Chain) -> None:
-    """The chain of received messages."""
+    """Save the hash chain of received messages."""
     tx.execute(
         "UPDATE connections SET received_id = ?, received_hash = ? WHERE id = ?",
         (chain.last_id, chain.last_hash, connection_id),
@@ -303,7 +304,7 @@ def save_received(tx: sqlite3.Connection, connection_id: int, chain: Chain) -> N
 
 
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The connection and everything that belongs to it."""
+    """Delete the connection and everything that belongs to it."""
     tx.execute("DELETE FROM connections WHERE id = ?", (connection_id,))
 
 
@@ -326,7 +327,7 @@ def save_receive_queue(tx: sqlite3.Connection, queue: ReceiveQueue) -> None:
 
 
 def receive_queue_values(queue: ReceiveQueue) -> tuple[object, ...]:
-    """A receive queue as columns."""
+    """The values of a receive queue, in the order of the table's columns."""
     return (
         queue.connection_id,
         str(queue.server),
@@ -342,7 +343,7 @@ def receive_queue_values(queue: ReceiveQueue) -> tuple[object, ...]:
 
 
 def receive_queue_from(row: sqlite3.Row) -> ReceiveQueue:
-    """The receive queue in a row with its columns."""
+    """The receive queue that a row of the table contains."""
     return ReceiveQueue(
         connection_id=row["connection_id"],
         server=parse_server(row["server"]).server,
@@ -370,7 +371,7 @@ def find_receive_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes)
 
 
 def find_receive_queue_by_sender_id(tx: sqlite3.Connection, snd_id: bytes) -> ReceiveQueue | None:
-    """The queue that we offer under this sender id, by which our own links are recognised."""
+    """Our queue with this sender id. It shows that a link is our own."""
     row = tx.execute("SELECT * FROM receive_queues WHERE snd_id = ?", (snd_id,)).fetchone()
     return receive_queue_from(row) if row else None
 
@@ -403,7 +404,7 @@ def save_send_queue(tx: sqlite3.Connection, queue: SendQueue) -> None:
 
 
 def send_queue_values(queue: SendQueue) -> tuple[object, ...]:
-    """A send queue as columns."""
+    """The values of a send queue, in the order of the table's columns."""
     return (
         queue.connection_id,
         str(queue.server),
@@ -417,7 +418,7 @@ def send_queue_values(queue: SendQueue) -> tuple[object, ...]:
 
 
 def send_queue_from(row: sqlite3.Row) -> SendQueue:
-    """The send queue in a row with its columns."""
+    """The send queue that a row of the table contains."""
     return SendQueue(
         connection_id=row["connection_id"],
         server=parse_server(row["server"]).server,
@@ -448,6 +449,6 @@ def delete_send_queue(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def find_send_queue(tx: sqlite3.Connection, server: SMPServer, snd_id: bytes) -> SendQueue | None:
-    """The connection that sends to this queue, by which links that were already joined are recognised."""
+    """Our record of this queue of a peer. It shows that a link was already joined."""
     row = tx.execute("SELECT * FROM send_queues WHERE server = ? AND snd_id = ?", (str(server), snd_id)).fetchone()
     return send_queue_from(row) if row else None

@@ -19,12 +19,12 @@ def add(tx: sqlite3.Connection, connection_id: int, server: Server | None) -> No
 
 
 def anywhere(tx: sqlite3.Connection) -> bool:
-    """Whether relays that others name may be at any address, also of this computer and its networks."""
+    """Whether relays that other people name may be at any address, even of this computer and its networks."""
     return tx.execute("SELECT 1 FROM strangers WHERE anywhere").fetchone() is not None
 
 
 def save_anywhere(tx: sqlite3.Connection, allow: bool) -> None:
-    """Change that."""
+    """Save whether relays that other people name may be at any address."""
     tx.execute("DELETE FROM strangers")
     tx.execute("INSERT INTO strangers VALUES (?)", (allow,))
 

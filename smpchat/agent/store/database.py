@@ -25,8 +25,8 @@ BUSY_TIMEOUT = 30.0
 LOG_KEPT = 60.0
 """Seconds for which the write-ahead log may still hold overwritten data, such as earlier states of a ratchet."""
 CLEARING_TIMEOUT = 0.05
-"""Seconds to wait for the log to be emptied. It can also be emptied later: a command may show messages page by page for
-hours."""
+"""Seconds to wait until the log can be emptied. It is not long, because another command may read for hours, for example
+while it shows messages page by page. The log can be emptied later."""
 _WAL_TRIES = 1000
 
 Scripts = Sequence[str]
@@ -34,12 +34,13 @@ Scripts = Sequence[str]
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """The file remembers it. If a change is needed, SQLite fails at once while another process is working."""
+    """Switch the file to a write-ahead log; the file remembers this. SQLite does not wait, but fails, if another
+    process is using the file."""
     for _ in range(_WAL_TRIES):
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        connection.execute("BEGIN EXCLUSIVE")  # this waits
+        connection.execute("BEGIN EXCLUSIVE")  # waits for the other process
         connection.execute("ROLLBACK")
     connection.execute("PRAGMA journal_mode = WAL")
 
@@ -53,10 +54,10 @@ class Database:
     """One connection to the profile's file.
 
     Attributes:
-        read_only: Nothing can be written, since its disk is full or read-only; it was opened for reading all the same.
+        read_only: The file was opened only for reading, because its disk is full or read-only.
     """
 
-    # What is committed is acknowledged to a relay, which then deletes its copy: a power cut may not take ours back.
+    # What is committed is acknowledged to a relay, which then deletes its copy. So a power cut must not undo a commit.
     # (With WAL, SQLite's NORMAL could lose the last commits.)
     SYNCHRONOUS = "FULL"
     ENCRYPTED = False
@@ -65,8 +66,8 @@ class Database:
         """Open or create the file, readable by its owner only, and bring every component's schema up to date.
 
         Raises:
-            StoreTampered: It contains a trigger, which could change or copy everything that is written.
-            StoreError: The file cannot be opened, is no database, or was written by a newer version.
+            StoreTampered: The file contains a trigger, which could change or copy everything that is written.
+            StoreError: The file cannot be opened, is not a database, or was written by a newer version.
         """
         self.path = path
         self.signals = Signals(path)
@@ -82,7 +83,7 @@ class Database:
             try:
                 self._connection = self._usable(self._connect)
             except sqlite3.OperationalError as error:
-                if "locked" in str(error):  # somebody writes for long; later it can be written
+                if "locked" in str(error):  # another process writes for long, so we can write later
                     raise
                 self._connection = self._readable(error)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
@@ -90,10 +91,10 @@ class Database:
         try:
             self._connection.execute(f"PRAGMA synchronous = {self.SYNCHRONOUS}")
             self._connection.execute("PRAGMA foreign_keys = ON")
-            # What SQLite sorts or puts aside in the course of a statement is in no file of its own.
+            # SQLite must not write temporary data of a statement, such as what it sorts, into a file.
             self._connection.execute("PRAGMA temp_store = MEMORY")
-            # Keys that are deleted must be gone from the file, not only from its tables: who steals it later
-            # shall not open what was recorded before.
+            # Deleted keys must be gone from the file, not only from its tables: a thief who gets the file later must
+            # not be able to decrypt traffic that was recorded before.
             self._connection.execute("PRAGMA secure_delete = ON")
             self._connection.create_function(EMPTY_LOG, 0, self._note_erasure)
             self._check_current()
@@ -105,8 +106,7 @@ class Database:
             raise
 
     def _usable(self, connect: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
-        """Open a connection that has read something, so that SQLite has already opened the files that it needs beside
-        it."""
+        """Open a connection and read something, so that SQLite has opened all files that it needs."""
         connection = connect()
         try:
             harden(connection)
@@ -134,14 +134,14 @@ class Database:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def _connect(self) -> sqlite3.Connection:
-        """Open the file, with statements outside any transaction; raises `sqlite3.Error`."""
+        """Open the file; transactions begin only with BEGIN. Raises `sqlite3.Error`."""
         # None: else Python's sqlite3 begins a transaction by itself before a write, and leaves it open.
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
         connection.row_factory = sqlite3.Row
         return connection
 
     def _connect_to_read(self, options: str) -> sqlite3.Connection:
-        """As `_connect`, with options of SQLite for a file."""
+        """As `_connect`, but read-only, with these options in SQLite's URI of the file."""
         uri = file_uri(self.path, options)
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
         connection.row_factory = sqlite3.Row
@@ -196,7 +196,8 @@ class Database:
             raise self._not_writable()
         before, self._erased = self._connection.total_changes, False
         try:
-            # Not BEGIN: two that read first and then both want to write would fail at once, without waiting.
+            # Not BEGIN: if two transactions read first and then want to write, one of them fails at once, without
+            # waiting.
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise self._cannot_be("written", error) from error
@@ -204,7 +205,7 @@ class Database:
             self._check_current()
             yield self._connection
             self._before_commit()
-        except sqlite3.OperationalError as error:  # of any statement that found the disk full
+        except sqlite3.OperationalError as error:  # any statement may find the disk full
             self._roll_back()
             raise self._cannot_be("written", error) from error
         except BaseException:
@@ -229,11 +230,11 @@ class Database:
         self._watchers.append(watcher)
 
     def unwatch(self, watcher: Callable[[], object]) -> None:
-        """Call it no more."""
+        """Stop calling ``watcher``."""
         self._watchers.remove(watcher)
 
     def changed(self) -> None:
-        """Wake those who watch in this process: the file may contain something new."""
+        """Call all watchers of this process: the file may contain something new."""
         for watcher in tuple(self._watchers):
             watcher()
 
@@ -256,15 +257,15 @@ class Database:
             raise StoreReplaced
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:  # SQLite rolls back by itself where the disk is full
+        if self._connection.in_transaction:  # if the disk is full, SQLite has rolled back by itself
             self._connection.execute("ROLLBACK")
 
     def _cannot_be(self, what: str, error: OSError | sqlite3.Error | UnicodeDecodeError) -> StoreError:
-        if self._inode and not self._is_current():  # SQLite notices as well, and says that it is read-only
+        if self._inode and not self._is_current():  # SQLite notices this too, but reports a read-only file
             return StoreReplaced()
         if what == "written" and isinstance(error, sqlite3.OperationalError):
             return self._not_writable(error)
-        reason = "it is damaged" if isinstance(error, UnicodeDecodeError) else error  # which quotes the file
+        reason = "it is damaged" if isinstance(error, UnicodeDecodeError) else error  # its text quotes the file
         return StoreError(f"The profile's database {self.path} cannot be {what}: {reason}.")
 
     def _not_writable(self, error: sqlite3.Error | None = None) -> StoreNotWritable:
@@ -289,23 +290,23 @@ class Database:
             [result] = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._log_is_due = bool(result[0])
         except sqlite3.OperationalError:
-            pass  # a statement of this process is not at its end, or the disk is full: the log is due all the same
+            pass  # a statement of this process has not ended, or the disk is full: the log must be emptied later
         finally:
             self._wait_for(BUSY_TIMEOUT)
 
     def _wait_for(self, seconds: float) -> None:
-        """How long a statement waits for other processes."""
+        """Set how long a statement waits for other processes."""
         self._connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}").fetchall()
 
     def _note_erasure(self) -> None:
         self._erased = True
 
     def clear_old_log(self, now: float) -> None:
-        """Empty the log if this was asked for, or if it was not emptied for `LOG_KEPT`. A process that stays calls this
-        from time to time.
+        """Empty the log if `clear_log` could not, or if it has had content for `LOG_KEPT` seconds. Long-running
+        processes call this from time to time.
 
         Args:
-            now: Seconds of a clock that cannot be set.
+            now: Seconds of a monotonic clock.
         """
         if not self._has_log():
             self._log_is_due, self._log_seen_at = False, None

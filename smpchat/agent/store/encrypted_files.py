@@ -18,7 +18,7 @@ Progress = Callable[[int, int], object]
 """Called with the number of encrypted bytes and the number of all bytes; it may raise an exception to stop the work."""
 
 _SYNCED = 64 * 1024 * 1024
-"""Bytes after which the disk begins."""
+"""After this many bytes, they are flushed to the disk."""
 
 
 class EncryptedFile:
@@ -49,8 +49,8 @@ class EncryptedFile:
         self._submitted = False
 
     def settle(self) -> None:
-        """From now on it belongs to a row of the store. Raises `FileGone`."""
-        if sys.platform == "win32":  # there a file that is open cannot be renamed
+        """Keep the file: a row of the store refers to it now. Raises `FileGone`."""
+        if sys.platform == "win32":  # Windows cannot rename an open file
             self._held.close()
         try:
             file_folder.settle_new(self.profile, self.local)
@@ -59,7 +59,7 @@ class EncryptedFile:
         self._submitted = True
 
     def close(self) -> None:
-        """Close it; if it was not submitted, it is removed."""
+        """Close the file; if it was not submitted, remove it."""
         self._held.close()
         if not self._submitted:
             file_folder.discard_new(self.profile, self.local)
@@ -71,7 +71,7 @@ class EncryptedFile:
         self.close()
 
 
-# A pipe would be waited for, for ever.
+# Without O_NONBLOCK, opening a pipe would wait for ever.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -79,14 +79,14 @@ def encrypt_for_sending(path: Path, profile: Path, entropy: Entropy, progress: P
     """Encrypt a file into the profile's folder of files. This blocks, for seconds if the file is large.
 
     Args:
-        path: A regular file; its name is told to no one.
+        path: A regular file. Its name is stored only inside the encrypted file.
         profile: The profile's folder.
     Raises:
-        NotRegular: It is a folder, a device, or something else that is not a regular file.
-        OSError: It cannot be read, or the disk is full. Nothing stays.
-        Exception: What ``progress`` raises. Nothing stays.
+        NotRegular: The path is a folder, a device, or something else that is not a regular file.
+        OSError: The file cannot be read, or the disk is full. Nothing is left on the disk.
+        Exception: What ``progress`` raises. Nothing is left on the disk.
     """
-    from smpchat.xftp.encryption import encrypt_file  # libsodium and OpenSSL: only who sends a file needs them
+    from smpchat.xftp.encryption import encrypt_file  # loads libsodium and OpenSSL, needed only to send a file
 
     local = file_folder.new_name(entropy.random(16))
     with open(os.open(path, _FLAGS), "rb") as source:
@@ -107,7 +107,7 @@ def encrypt_for_sending(path: Path, profile: Path, entropy: Entropy, progress: P
 
 
 class _Durable:
-    """Writes a file, and has the disk begin with it meanwhile: at the end, little is left to wait for."""
+    """Writes a file and meanwhile flushes it to the disk, so that there is little left to wait for at the end."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -135,7 +135,7 @@ class _Durable:
             self._syncing = self._thread.submit(os.fsync, self._file.fileno())
 
     def finish(self) -> None:
-        """All of it is on the disk. Raises `OSError`."""
+        """Wait until the whole file is on the disk. Raises `OSError`."""
         if self._syncing is not None:
             self._syncing.result()
         self._file.flush()

@@ -1,13 +1,13 @@
-"""A profile's database encrypted with a passphrase, and how it becomes so.
+"""A profile's database encrypted with a passphrase; how it is encrypted and decrypted.
 
 The format is that of SQLCipher 4, which other tools read: each page is encrypted with AES-256-CBC and authenticated
-with HMAC-SHA-512; PBKDF2-HMAC-SHA-512 with 256,000 rounds makes the key of the passphrase and a salt of the file.
+with HMAC-SHA-512; PBKDF2-HMAC-SHA-512 with 256,000 rounds derives the key from the passphrase and the file's salt.
 
-A plain file cannot be encrypted in its place. The encrypted one is made beside it (`encrypted_path`). From the moment
-it is complete, it is the profile's database. Decrypting works the same way backwards. Meanwhile no other process may
-have the database open. A process that opens it waits for the write lock, then finds that the file was replaced, and
-stores nothing in it. After `kill -9`, either the old or the new file exists, and perhaps an unfinished file, which is
-deleted the next time.
+A plain file cannot be encrypted in place. An encrypted file is made beside it (`encrypted_path`), and as soon as this
+is complete, it is the profile's database. Decrypting works the same way in reverse. Meanwhile no other process may have
+the database open. A process that opens it waits for the write lock, then finds that the file was replaced, and stores
+nothing in it. After `kill -9`, the profile's database is complete, either old or new; what else is left over is deleted
+the next time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from smpchat.agent.store.database import BUSY_TIMEOUT, Database, Scripts, encryp
 from smpchat.storage.opening import harden
 
 IN_USE_TIMEOUT = 5.0
-"""Seconds in which the profile's other commands must end; most take milliseconds."""
+"""Seconds to wait for the profile's other commands to end; most take milliseconds."""
 _SEQUENCE = "sqlite_sequence"
 _BESIDE = ("-wal", "-shm", "-journal")
 
@@ -48,7 +48,8 @@ class EncryptedDatabase(Database):
         self._passphrase = passphrase
         super().__init__(encrypted_path(path), components)
         del self._passphrase
-        # Somebody was interrupted in `encrypt` or `decrypt`: both files are plain. Who is at it holds the write lock.
+        # If `encrypt` or `decrypt` was interrupted, one of these plain files is left. If one of them is still running,
+        # it holds the write lock, for which the transaction waits.
         left = [plain for plain in (path, _under_way(path)) if plain.exists()]
         if left and not self.read_only:
             with self.transaction():
@@ -66,7 +67,7 @@ class EncryptedDatabase(Database):
         return _open(self.path, self._passphrase, BUSY_TIMEOUT, options)
 
     def copy_to(self, target: sqlite3.Connection) -> None:
-        """As of `Database`, but for indexes of words; SQLCipher itself copies to files only."""
+        """As in `Database`, but without the search indexes. SQLCipher's own copy goes only to files."""
         target.execute("PRAGMA foreign_keys = OFF")
         self._connection.execute("BEGIN")
         try:
@@ -76,10 +77,10 @@ class EncryptedDatabase(Database):
             )
             tables = [row for row in objects if row["type"] == "table"]
             for table in tables:
-                if table["name"] != _SEQUENCE:  # which AUTOINCREMENT makes
+                if table["name"] != _SEQUENCE:  # AUTOINCREMENT creates this one
                     target.execute(table["sql"])
             for name in sorted((table["name"] for table in tables), key=lambda name: name == _SEQUENCE):
-                if name == _SEQUENCE:  # last, over what the rows before have written there
+                if name == _SEQUENCE:  # last, because inserting the other rows has changed it
                     target.execute(f"DELETE FROM {_SEQUENCE}")
                 rows = self._connection.execute(f"SELECT * FROM {name}")
                 marks = ", ".join("?" for _ in rows.description)
@@ -92,7 +93,7 @@ class EncryptedDatabase(Database):
 
 
 def encrypt(path: Path, passphrase: str) -> None:
-    """Encrypt the plain database at ``path``, which is deleted.
+    """Encrypt the database at ``path``, and delete the plain file.
 
     Raises:
         StoreInUse: Another process has it open. Nothing changed.
@@ -100,27 +101,28 @@ def encrypt(path: Path, passphrase: str) -> None:
     """
     encrypted = encrypted_path(path)
     with _alone(path, None), _replacement(path, None, encrypted, passphrase) as replacement:
-        # Renamed and on the disk before the plain file goes: after a crash in between there are both, and the encrypted
-        # one counts. The other way round there could be none.
+        # The encrypted file has its name and is on the disk before the plain file is deleted. After a crash in between,
+        # both exist, and the encrypted one is used. In the other order, a crash could leave none.
         replacement.replace(encrypted)
     _sync(path.parent)
     _remove(path)
 
 
 def decrypt(path: Path, passphrase: str) -> None:
-    """Make a plain database at ``path`` of the encrypted one, which is deleted.
+    """Decrypt the database to a plain file at ``path``, and delete the encrypted file.
 
     Raises:
-        PassphraseRefused: It is another passphrase. Nothing changed.
+        PassphraseRefused: The passphrase is wrong. Nothing changed.
         StoreInUse: Another process has it open. Nothing changed.
         StoreError: The disk is full, or the file cannot be used. Nothing changed.
     """
     encrypted = encrypted_path(path)
     with _alone(encrypted, passphrase) as held, _replacement(encrypted, passphrase, path, None) as replacement:
-        # The plain file beside the encrypted one counts for nothing, so a crash here only costs the work.
+        # As long as the encrypted file exists, the plain one is not used, so after a crash here the work is only done
+        # again.
         replacement.replace(path)
         _sync(path.parent)
-        if sys.platform == "win32":  # where a file that is open cannot be deleted
+        if sys.platform == "win32":  # Windows cannot delete an open file
             held.close()
         encrypted.unlink()
     _sync(path.parent)
@@ -128,10 +130,10 @@ def decrypt(path: Path, passphrase: str) -> None:
 
 
 def change_passphrase(path: Path, old: str, new: str) -> None:
-    """Encrypt the database that replaces ``path`` with another passphrase.
+    """Change the passphrase of the encrypted database that replaces ``path``.
 
     Raises:
-        PassphraseRefused: ``old`` is another passphrase. Nothing changed.
+        PassphraseRefused: ``old`` is not the passphrase. Nothing changed.
         StoreInUse: Another process has it open. Nothing changed.
         StoreError: The disk is full, or the file cannot be used. Nothing changed.
     """
@@ -160,12 +162,13 @@ def _open(path: Path, passphrase: str | None, timeout: float, options: str = "mo
 
 
 def _normal(passphrase: str) -> str:
-    """Another keyboard may give other code points for the same letters: NFC, as RFC 8265 says."""
+    """The passphrase in NFC (RFC 8265), because keyboards may give different code points for the same letters."""
     return unicodedata.normalize("NFC", passphrase)
 
 
 def _leave_wal(connection: sqlite3.Connection) -> None:
-    """All is in one file afterwards, which is possible only while nobody else has it open. Raises `StoreInUse`."""
+    """Move everything into one file, without a write-ahead log. Raises `StoreInUse` if another process has the file
+    open."""
     try:
         [mode] = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
     except sqlite3.OperationalError as error:
@@ -196,7 +199,7 @@ def _replacement(source: Path, old: str | None, target: Path, new: str | None) -
     under_way = _under_way(target)
     _remove(under_way)
     try:
-        # Made by us: SQLite would make it under the umask, for others to read.
+        # We create the file ourselves, because SQLite would follow the umask, and others might be able to read it.
         os.close(os.open(under_way, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with closing(_open(source, old, IN_USE_TIMEOUT)) as connection:
             connection.execute("PRAGMA temp_store = MEMORY")
@@ -208,7 +211,7 @@ def _replacement(source: Path, old: str | None, target: Path, new: str | None) -
             if state != "ok":
                 raise StoreError(f"The profile's database {source} is damaged.")
         _sync(under_way)
-        for suffix in _BESIDE:  # of a file of that name that was interrupted: it would be taken for the new one's
+        for suffix in _BESIDE:  # left over from an earlier file with this name: SQLite would use it for the new one
             _remove_file(target, suffix)
         yield under_way
     finally:

@@ -1,7 +1,7 @@
 """Keys are erased in the transaction that makes them useless. This module says which keys are erased together, and when
 the write-ahead log is emptied.
 
-What each key column is for, and until when, stands in docs/keys.md. SQLite writes zeros over what is deleted
+docs/keys.md says what each key column is for, and until when it is kept. SQLite writes zeros over what is deleted
 (``secure_delete``), but older pages stay in the write-ahead log until it is emptied: `empty_log` asks for that.
 """
 
@@ -34,8 +34,9 @@ def after_link(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def stop_reading(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The connection is over: what comes is not opened any more. What deletes its queues stays."""
-    from smpchat.agent.store import resyncs  # here, as whoever opens a store imports this module
+    """The connection is over, and nothing that still arrives is decrypted. Only the keys that delete its queues are
+    kept."""
+    from smpchat.agent.store import resyncs  # imported here: every process that opens a store imports this module
 
     connections.forget_handshake_keys(tx, connection_id)
     links.forget_keys(tx, connection_id)
@@ -47,7 +48,7 @@ def stop_reading(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def stop_writing(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Nothing is sealed, sent or sent again on the connection."""
+    """From now on, nothing is sealed or sent on the connection, not even again."""
     from smpchat.agent.store import rotations
 
     ratchets.delete(tx, connection_id)

@@ -1,4 +1,4 @@
-"""Chunks of files: the state of each, where it is, and what must be done next.
+"""Chunks of files: their states, the relays where they are, and what must be done next.
 
 Keys are kept only as long as they are needed; see docs/keys.md.
 """
@@ -21,7 +21,7 @@ class Chunk(Record):
         digest: SHA-256 of its bytes.
         not_before: POSIX seconds; the chunk is not asked for before that time.
         server: For a file that is sent: address of the relay that has registered the chunk.
-        sender_id, sender_key: The id and the key by which that relay knows it.
+        sender_id, sender_key: The chunk's id at that relay, and the key for our commands on it.
     """
 
     file_id: int
@@ -36,7 +36,8 @@ class Chunk(Record):
 
 
 class Replica(Record):
-    """Where a recipient finds a chunk. ``place``: the recipient's slot, or which of several relays."""
+    """A place where a recipient finds a chunk. ``place``: the number of the recipient (sending) or of the relay
+    (receiving)."""
 
     place: int
     server: str
@@ -102,7 +103,7 @@ def save_state(tx: sqlite3.Connection, file_id: int, number: int, state: State, 
 
 
 def clear_chunk_problem(tx: sqlite3.Connection, file_id: int, number: int) -> None:
-    """The chunk goes on."""
+    """The chunk does not wait any more: forget why it did."""
     tx.execute(
         "UPDATE file_chunks SET trouble = NULL, error = '', since = NULL, next_try_at = NULL"
         " WHERE file_id = ? AND number = ? AND trouble IS NOT NULL",
@@ -128,18 +129,18 @@ def place(tx: sqlite3.Connection, file_id: int, number: int, server: str, sender
 
 
 def take_place(tx: sqlite3.Connection, file_id: int, number: int, now: float) -> None:
-    """The chunk must be deleted at its relay, and is not there any more."""
+    """Note that the chunk must be deleted at its relay, and forget its places."""
     file_deletions.owe(tx, "file_id = ? AND number = ?", (file_id, number), now)
     tx.execute("DELETE FROM file_replicas WHERE file_id = ? AND number = ?", (file_id, number))
 
 
 def take_places(tx: sqlite3.Connection, file_id: int, now: float) -> None:
-    """All chunks of the file must be deleted at the relays."""
+    """Note that all chunks of the file must be deleted at their relays."""
     file_deletions.owe(tx, "file_id = ?", (file_id,), now)
 
 
 def forget(tx: sqlite3.Connection, file_id: int) -> None:
-    """The file is over, and no chunk is left that a relay must delete."""
+    """Forget the chunks of a file that has ended, of which no relay must delete any."""
     tx.execute("DELETE FROM file_chunks WHERE file_id = ?", (file_id,))
 
 
@@ -151,7 +152,7 @@ def is_moved(tx: sqlite3.Connection, file_id: int) -> bool:
 
 # -- what is to be done -----------------------------------------------------------------------------------------------
 
-_TO_MOVE = "state IN ('unplaced', 'placed', 'wanted') AND not_before <= :now"  # as the index says it
+_TO_MOVE = "state IN ('unplaced', 'placed', 'wanted') AND not_before <= :now"  # the same words as in the index
 
 
 def servers(tx: sqlite3.Connection, now: float) -> list[str]:
@@ -199,7 +200,7 @@ def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
 
 
 def save_replicas(tx: sqlite3.Connection, file_id: int, number: int, replicas: Iterable[Replica]) -> None:
-    """Where recipients find a chunk, or where we do."""
+    """Save where recipients find a chunk that we send, or where we find one that we receive."""
     tx.executemany(
         "INSERT OR REPLACE INTO file_replicas VALUES (?, ?, ?, ?, ?, ?)",
         ((file_id, number, r.place, r.server, r.replica_id, r.key) for r in replicas),
@@ -207,7 +208,7 @@ def save_replicas(tx: sqlite3.Connection, file_id: int, number: int, replicas: I
 
 
 def replicas(tx: sqlite3.Connection, file_id: int, number: int) -> list[Replica]:
-    """The same, by place."""
+    """The places where a chunk is found, in order."""
     rows = tx.execute(
         "SELECT * FROM file_replicas WHERE file_id = ? AND number = ? ORDER BY place", (file_id, number)
     ).fetchall()
@@ -215,7 +216,7 @@ def replicas(tx: sqlite3.Connection, file_id: int, number: int) -> list[Replica]
 
 
 def drop_replica(tx: sqlite3.Connection, file_id: int, number: int, place: int) -> None:
-    """The place cannot be used any more."""
+    """Forget a place that cannot be used any more."""
     query = "DELETE FROM file_replicas WHERE file_id = ? AND number = ? AND place = ?"
     tx.execute(query, (file_id, number, place))
 

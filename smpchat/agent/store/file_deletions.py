@@ -1,4 +1,4 @@
-"""Which chunks file relays must delete, and until when they can be told."""
+"""The chunks that file relays must delete, and how long we can ask them to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Deletion(Record):
 
 
 def owe(tx: sqlite3.Connection, where: str, values: tuple[int, ...], now: float) -> None:
-    """Chunks must be deleted at their relays; ``where`` says which ones, as SQL with ``values``."""
+    """Note that chunks must be deleted at their relays; ``where`` says which ones, as SQL with ``values``."""
     tx.execute(
         "INSERT INTO file_deletions (server, sender_id, sender_key, since)"
         f" SELECT server, sender_id, sender_key, ? FROM file_chunks WHERE {where} AND sender_key IS NOT NULL",
@@ -38,22 +38,22 @@ def next_deletion(tx: sqlite3.Connection, server: str, now: float) -> Deletion |
 
 
 def deleted(tx: sqlite3.Connection, deletion_id: int) -> None:
-    """The relay has deleted it, now or before."""
+    """The relay has deleted the chunk, now or earlier."""
     tx.execute("DELETE FROM file_deletions WHERE id = ?", (deletion_id,))
 
 
 def postpone(tx: sqlite3.Connection, deletion_id: int, not_before: float) -> None:
-    """The relay does not delete it now. It is asked again at the given time, in POSIX seconds."""
+    """The relay did not delete the chunk. We ask again at the given time, in POSIX seconds."""
     tx.execute("UPDATE file_deletions SET not_before = ? WHERE id = ?", (not_before, deletion_id))
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online: everything is tried at once."""
+    """A new process is online: all deletions are tried at once."""
     tx.execute("UPDATE file_deletions SET not_before = 0 WHERE not_before <> 0")
 
 
 def owe_deletion(tx: sqlite3.Connection, server: str, sender_id: bytes, sender_key: bytes, now: float) -> None:
-    """A relay must delete a chunk that belongs to none of our files."""
+    """Note that a relay must delete a chunk that belongs to none of our files."""
     query = "INSERT INTO file_deletions (server, sender_id, sender_key, since) VALUES (?, ?, ?, ?)"
     tx.execute(query, (server, sender_id, sender_key, now))
 
@@ -65,8 +65,8 @@ def give_up_deletions(tx: sqlite3.Connection, moment: float) -> bool:
 
 
 def forget_sender_keys(tx: sqlite3.Connection, moment: float) -> bool:
-    """Stop deleting chunks of files that began before the given time, in POSIX seconds. Returns whether there were
-    any."""
+    """Forget the chunks, and the keys to delete them, of ended files that began before the given time, in POSIX
+    seconds. Returns whether there were any."""
     changed = tx.execute(
         "DELETE FROM file_chunks WHERE file_id IN (SELECT id FROM files WHERE started < ? AND stage NOT IN (?, ?))",
         (moment, Stage.MOVING, Stage.OPENING),

@@ -1,9 +1,9 @@
-"""Ciphertext of files beside a profile's database, and files put in their place without overwriting anything.
+"""The folder of encrypted files beside a profile's database; also saves received files without overwriting others.
 
 ::
 
-    <profile>/files/<random>.new          being encrypted for sending, locked by whoever does it
-    <profile>/files/<random>.enc          what is sent, or as much as has come
+    <profile>/files/<random>.new          being encrypted for sending, locked by the process that does it
+    <profile>/files/<random>.enc          to be sent, or received so far
     <target folder>/.smpchat-<random>.part  being decrypted
 
 Files in the folder that are not needed are removed, for example after ``kill -9``, or when a transfer was cancelled or
@@ -28,7 +28,7 @@ from smpchat.agent.store.file_traces import FOLDER
 _NAME = re.compile(r"[0-9a-f]{32}")
 _SENT, _NEW = ".enc", ".new"
 ROOM = 64 * 1024 * 1024
-"""Bytes that are left free on the disk, because messages and the profile's database need space too."""
+"""Bytes that must stay free on the disk, because messages and the profile's database need space too."""
 MAX_NAME = 255
 """The longest file name, in bytes, that file systems accept."""
 _MAX_TRIES = 10_000
@@ -50,18 +50,18 @@ def local_path(profile: Path, name: str) -> Path:
 
 
 def part_path(target: Path, name: str) -> Path:
-    """The path of the unfinished file that is decrypted and will become ``target``."""
+    """The path of the unfinished decrypted file that will become ``target``."""
     return target.with_name(f".smpchat-{_checked(name)}.part")
 
 
 def create_part(part: Path) -> BinaryIO:
-    """The unfinished file, empty. Raises `OSError`, also if there is one."""
+    """Create the unfinished file, empty. Raises `OSError`, also if it exists."""
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
     return open(os.open(part, flags, 0o600), "w+b")
 
 
 def _checked(name: str) -> str:
-    # The row may be of a profile that somebody else made: no way up or elsewhere.
+    # The name may come from a profile that somebody else made, so it must not lead out of the folder.
     if not _NAME.fullmatch(name):
         raise MissingRecord("This is not a name that smpchat gives to an encrypted file.")
     return name
@@ -75,7 +75,7 @@ def made(profile: Path) -> Path:
 
 
 def check_room(folder: Path, size: int) -> None:
-    """Raises `OSError` if a disk does not have room for so many more bytes."""
+    """Raises `OSError` if the folder's disk does not have room for ``size`` more bytes."""
     if shutil.disk_usage(folder).free < size + ROOM:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
@@ -103,13 +103,14 @@ def create_new(profile: Path, name: str) -> tuple[Path, BinaryIO]:
 
 
 def settle_new(profile: Path, name: str) -> None:
-    """The file is complete. To be called in the transaction that stores this. Raises `OSError` if it is gone."""
+    """Rename a file that is complete. Call this in the transaction that stores the file. Raises `OSError` if it is
+    gone."""
     folder = folder_of(profile)
     (folder / f"{_checked(name)}{_NEW}").rename(folder / f"{name}{_SENT}")
 
 
 def discard_new(profile: Path, name: str) -> None:
-    """The file will not be sent."""
+    """Remove a file that will not be sent."""
     with suppress(OSError):
         (folder_of(profile) / f"{_checked(name)}{_NEW}").unlink()
 
@@ -118,8 +119,8 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock the file until it is closed, also by the end of the process. Returns whether this succeeded."""
-    if sys.platform == "win32":  # there an open file cannot be removed anyway
+    """Lock the file until it is closed or the process ends. Returns whether this succeeded."""
+    if sys.platform == "win32":  # Windows cannot remove an open file anyway
         return True
     import fcntl
 
@@ -134,7 +135,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def candidates(profile: Path, needed: Collection[str]) -> list[Path]:
-    """The files in the folder that are not needed, as far as ``needed`` is up to date."""
+    """The files in the folder that are not in ``needed``. If that is out of date, some of them may be needed."""
     try:
         with os.scandir(folder_of(profile)) as entries:
             return [Path(entry.path) for entry in entries if _is_ours(entry.name) and entry.name[:32] not in needed]
@@ -168,7 +169,7 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def numbered(target: Path) -> Iterator[Path]:
-    """``name.ext``, ``name_1.ext``, ``name_2.ext``, …: each fits a file system."""
+    """``name.ext``, ``name_1.ext``, ``name_2.ext``, …, all short enough for file systems."""
     yield target
     stem, suffix = target.stem, target.suffix
     for number in range(1, _MAX_TRIES):
@@ -180,7 +181,8 @@ def numbered(target: Path) -> Iterator[Path]:
 
 
 def publish(part: Path, target: Path) -> Path:
-    """Give a complete file its name, or the first free one like it; the part stays beside it until `unpublished`.
+    """Give a complete file its name, or the first free one of `numbered`. The part keeps its own name, too, until
+    `unpublished`.
 
     It may be repeated after a crash at any point: a published file is found again, and not published twice.
 
@@ -190,7 +192,7 @@ def publish(part: Path, target: Path) -> Path:
     """
     sync(part)
     for path in numbered(target):
-        if _same(part, path):  # of a try that was interrupted
+        if _same(part, path):  # published by an earlier try that was interrupted
             return path
         if os.path.lexists(path):
             continue
@@ -201,7 +203,8 @@ def publish(part: Path, target: Path) -> Path:
         except OSError:
             if not part.exists() or not os.access(part.parent, os.W_OK):
                 raise
-            # A file system without links, as on memory cards: the name is taken first, then the file moved over it.
+            # The file system has no hard links, as on memory cards: reserve the name with an empty file, then move the
+            # part over it.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             os.replace(part, path)
         _sync_folder(path.parent)
@@ -210,7 +213,8 @@ def publish(part: Path, target: Path) -> Path:
 
 
 def find_published(part: Path, target: Path) -> Path | None:
-    """Where a part was published without being reported: then the file has two names."""
+    """The path to which a part was published, if the process ended before it noted this; the file then has two
+    names."""
     try:
         if part.is_symlink() or part.stat().st_nlink < 2:
             return None
@@ -232,7 +236,7 @@ def _same(part: Path, path: Path) -> bool:
 
 
 def unpublished(part: Path) -> None:
-    """The part is not needed any more."""
+    """Remove a part that is not needed any more."""
     with suppress(OSError):
         part.unlink()
 
@@ -264,7 +268,7 @@ def sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # where folders cannot be opened, as on Windows
+    with suppress(OSError):  # some systems cannot open folders, such as Windows
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

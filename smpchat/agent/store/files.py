@@ -15,14 +15,14 @@ from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record, field
 
 MAX_ERROR = 400
-"""Characters of an error, from a relay or this computer, that are kept."""
+"""How many characters of an error, from a relay or this computer, are kept."""
 
 
 class Stage(StrEnum):
     """The state of a whole file."""
 
     MOVING = "moving"
-    """Its chunks are on their way."""
+    """Its chunks are being transferred."""
     OPENING = "opening"
     """All chunks are here. The file is being checked, decrypted and moved to its place."""
     DONE = "done"
@@ -57,7 +57,7 @@ class StoredFile(Record):
         plain_size: Size of the file itself in bytes, if it is known. A file of another size is a different file.
         slots: For how many recipients each chunk is registered.
         started: POSIX seconds.
-        problem: Of the whole file, not of one chunk.
+        problem: Why the whole file, not only one chunk, does not continue.
     """
 
     id: int
@@ -138,12 +138,12 @@ def load(tx: sqlite3.Connection, file_id: int) -> StoredFile:
 
 
 def in_stage(tx: sqlite3.Connection, stage: Stage) -> list[StoredFile]:
-    """All files there, oldest first."""
+    """All files in a stage, oldest first."""
     return [_file(row) for row in tx.execute("SELECT * FROM files WHERE stage = ? ORDER BY id", (stage,)).fetchall()]
 
 
 def set_stage(tx: sqlite3.Connection, file_id: int, stage: Stage) -> None:
-    """The file is somewhere else now."""
+    """The file has reached another stage."""
     tx.execute("UPDATE files SET stage = ?, moving = 0 WHERE id = ?", (stage, file_id))
 
 
@@ -166,13 +166,13 @@ def begin_anew(tx: sqlite3.Connection) -> None:
 
 
 def with_parts(tx: sqlite3.Connection) -> list[StoredFile]:
-    """Files that are over, but of which an unfinished part may still be on the disk."""
+    """Files that have ended, but whose unfinished part may still be on the disk."""
     query = "SELECT * FROM files WHERE target IS NOT NULL AND stage NOT IN (?, ?)"
     return [_file(row) for row in tx.execute(query, (Stage.MOVING, Stage.OPENING)).fetchall()]
 
 
 def forget_target(tx: sqlite3.Connection, file_id: int) -> None:
-    """Nothing more has to be done at the place of the file."""
+    """Forget where a received file is to be saved: nothing is left to do there."""
     tx.execute("UPDATE files SET target = NULL WHERE id = ?", (file_id,))
 
 
@@ -196,7 +196,8 @@ def clear_problem(tx: sqlite3.Connection, file_id: int) -> None:
 
 
 def forget_keys(tx: sqlite3.Connection, file_id: int) -> None:
-    """The file is not opened or downloaded any more, and its description is given to no one."""
+    """Erase the file's keys: it will not be downloaded or decrypted any more, and its description is given to no
+    one."""
     tx.execute("UPDATE files SET key = x'', nonce = x'', digest = x'' WHERE id = ?", (file_id,))
     tx.execute("DELETE FROM file_replicas WHERE file_id = ?", (file_id,))
 
@@ -214,7 +215,7 @@ def count_moving(tx: sqlite3.Connection) -> int:
 
 
 def check_room(tx: sqlite3.Connection, limit: int) -> None:
-    """Raises `TooManyFiles` if too many are being sent and received already."""
+    """Raises `TooManyFiles` if too many files are being sent and received already."""
     if count_moving(tx) >= limit:
         raise TooManyFiles(limit)
 
@@ -230,7 +231,7 @@ def moved(tx: sqlite3.Connection, file_id: int) -> int:
 
 
 def worst_problem(tx: sqlite3.Connection, file_id: int) -> Problem | None:
-    """Why the chunk waits that has waited longest."""
+    """The problem of the chunk that has waited longest."""
     row = tx.execute(
         "SELECT * FROM file_chunks WHERE file_id = ? AND trouble IS NOT NULL ORDER BY since, number LIMIT 1", (file_id,)
     ).fetchone()

@@ -1,4 +1,5 @@
-"""Lanes that wait although their relay can be reached, because of its answer: a full queue, a full disk, a password."""
+"""Lanes of the outbox that wait because of a relay's answer: a full queue, a full disk, a wrong password. (See
+`Lane`.)"""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ class Held(Record):
     Attributes:
         error: What the relay answered, in words.
         since: POSIX seconds of the first such answer.
-        tried_at: Of the last one.
-        next_try_at: When it is tried again; 0 as long as this is not known, and when another process may have started
-            to try.
+        tried_at: POSIX seconds of the last such answer.
+        next_try_at: When the lane is tried again, in POSIX seconds; 0 if this is not known, or if a new process may
+            already be trying.
     """
 
     kind: Trouble
@@ -39,7 +40,7 @@ def hold(tx: sqlite3.Connection, connection_id: int, lane: Lane, held: Held) -> 
 
 
 def rests_until(tx: sqlite3.Connection, connection_id: int, lane: Lane, moment: float) -> None:
-    """When a held lane is tried again."""
+    """Save when a held lane is tried again."""
     query = "UPDATE held_lanes SET next_try_at = ? WHERE connection_id = ? AND lane = ?"
     tx.execute(query, (moment, connection_id, lane))
 
@@ -50,7 +51,7 @@ def begin_anew(tx: sqlite3.Connection) -> None:
 
 
 def let_go(tx: sqlite3.Connection, connection_id: int, lane: Lane) -> None:
-    """The lane goes on."""
+    """The lane does not wait any more."""
     tx.execute("DELETE FROM held_lanes WHERE connection_id = ? AND lane = ?", (connection_id, lane))
 
 

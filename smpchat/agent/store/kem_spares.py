@@ -13,9 +13,9 @@ def add(tx: sqlite3.Connection, public: KEMPublicKey, private: KEMPrivateKey) ->
 
 
 def take(tx: sqlite3.Connection) -> tuple[KEMPublicKey, KEMPrivateKey] | None:
-    """A key pair that nobody else gets: it leaves the store in the transaction that uses it."""
+    """Take a key pair out of the store; None if there is none."""
     row = tx.execute(
-        # Deleted by the transaction that uses it: two processes never take one pair, and a crash gives it back.
+        # The transaction that uses the pair deletes it: two processes never take the same, and a crash puts it back.
         "DELETE FROM kem_spares WHERE id = (SELECT min(id) FROM kem_spares) RETURNING public, private"
     ).fetchone()
     return (KEMPublicKey(row["public"]), KEMPrivateKey(row["private"])) if row else None

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class JoinedLink(Record):
-    """A short link of somebody else.
+    """A short link that another person made.
 
     Attributes:
-        link: With the relay's whole address.
+        link: The link, with the complete address of its relay.
         auth_key: The key with which reading the link secures the initiator's queue.
     """
 
@@ -28,7 +28,7 @@ class JoinedLink(Record):
 
 
 def save_kem(tx: sqlite3.Connection, connection_id: int, kem: KEMState) -> None:
-    """The KEM key that an invitation's short link will offer."""
+    """Save the KEM key that an invitation's short link will offer."""
     values = (connection_id, kem.public.raw, kem.private.raw)
     tx.execute("INSERT INTO short_links (connection_id, kem_public, kem_private) VALUES (?, ?, ?)", values)
 
@@ -45,7 +45,7 @@ def kem(tx: sqlite3.Connection, connection_id: int) -> KEMState | None:
 
 
 def forget_kem(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The invitation was answered, or has no short link."""
+    """Erase the KEM key: the invitation was answered, or has no short link."""
     tx.execute("UPDATE short_links SET kem_public = NULL, kem_private = NULL WHERE connection_id = ?", (connection_id,))
 
 
@@ -67,13 +67,13 @@ def forget_keys(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def _without_key(text: str) -> str:
-    from smpchat.agent.wire.short_links import without_key  # commands list texts only
+    from smpchat.agent.wire.short_links import without_key  # most commands only list texts
 
     return without_key(text)
 
 
 def save_made(tx: sqlite3.Connection, connection_id: int, text: str, link_id: bytes) -> None:
-    """The short link of an invitation of ours, as people see it."""
+    """Save the short link of an invitation of ours, in the form that people see."""
     tx.execute(
         "INSERT INTO short_links (connection_id, link, link_id) VALUES (?, ?, ?)"
         " ON CONFLICT (connection_id) DO UPDATE SET link = excluded.link, link_id = excluded.link_id",
@@ -120,14 +120,14 @@ def uses_id(tx: sqlite3.Connection, server: SMPServer, link_id: bytes) -> bool:
 
 def _find(tx: sqlite3.Connection, server: SMPServer, link_id: bytes) -> int | None:
     for row in tx.execute("SELECT connection_id, link FROM short_links WHERE link_id = ?", (link_id,)):
-        # Ids are the relay's own, so two relays may give the same.
+        # Each relay chooses its own ids, so two relays may choose the same.
         if _parsed(row["link"]).server.key_hash == server.key_hash:
             return int(row["connection_id"])
     return None
 
 
 def _parsed(text: str) -> ShortInvitation:
-    from smpchat.agent.wire.short_links import ShortInvitation, parse_short_link, resolve  # commands list texts only
+    from smpchat.agent.wire.short_links import ShortInvitation, parse_short_link, resolve  # see above
 
     link = parse_short_link(text)
     assert isinstance(link, ShortInvitation)

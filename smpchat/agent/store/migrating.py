@@ -1,4 +1,4 @@
-"""SQL functions for migrations of what SQL cannot compute: public keys of private ones, values without spent secrets.
+"""SQL functions for migrations, for what SQL cannot do: derive public keys, and remove used secrets from stored values.
 
 A ratchet or link that cannot be read stays as it is; the code that uses it will report what is wrong.
 """
@@ -13,7 +13,7 @@ from smpchat.agent.store.erasure import EMPTY_LOG
 
 def x25519_public(private: bytes) -> bytes:
     """The public half of a raw X25519 key."""
-    from smpchat.crypto.keys import X25519PrivateKey  # libsodium and OpenSSL, for a profile of an earlier version only
+    from smpchat.crypto.keys import X25519PrivateKey  # loads libsodium and OpenSSL, only for an old profile
 
     return X25519PrivateKey(private).public().raw
 
@@ -26,7 +26,7 @@ def x448_public(private: bytes) -> bytes:
 
 
 def stored_ratchet(state: bytes) -> bytes:
-    """A stored ratchet in today's form."""
+    """A stored ratchet in the current format."""
     from smpchat.crypto.ratchet_state import Ratchet
     from smpchat.encoding.reader import DecodeError
 
@@ -37,7 +37,7 @@ def stored_ratchet(state: bytes) -> bytes:
 
 
 def short_link_without_key(text: str) -> str:
-    """The text of a used short link, by which it is recognised."""
+    """The text of a used short link without its key; the rest is enough to recognise it."""
     from smpchat.agent.errors import LinkError
     from smpchat.agent.wire.short_links import without_key
 

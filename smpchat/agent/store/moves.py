@@ -11,15 +11,15 @@ from smpchat.agent.store.connections import ReceiveQueue, receive_queue_from, re
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, parse_server
 
-if TYPE_CHECKING:  # imported where there is one: most connections are never moved
+if TYPE_CHECKING:  # imported only where there is a move: most connections never have one
     from smpchat.agent.machines.moving import State
 
 
 class Move(Record):
-    """A move under way.
+    """A move in progress.
 
     Attributes:
-        since: When it came into this state; POSIX seconds.
+        since: When the move reached this state; POSIX seconds.
         relay: The relay that the user asked for; None if any will do.
     """
 
@@ -32,7 +32,7 @@ class OtherQueue(Record):
     """A queue of ours in addition to the connection's own.
 
     Attributes:
-        id: Its name in the outbox.
+        id: The number by which items in the outbox refer to it.
         left_at: When it was abandoned; POSIX seconds. None if it is the new queue of the move.
     """
 
@@ -45,7 +45,7 @@ class OtherQueue(Record):
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Move | None:
-    """The connection's move, if one is under way."""
+    """The connection's move, if one is in progress."""
     row = tx.execute("SELECT * FROM moves WHERE connection_id = ?", (connection_id,)).fetchone()
     return _move(row) if row else None
 
@@ -65,7 +65,7 @@ def _move(row: sqlite3.Row) -> Move:
 
 
 def save(tx: sqlite3.Connection, connection_id: int, move: Move) -> None:
-    """Insert or replace the connection's move; one that is settled is forgotten."""
+    """Insert or replace the connection's move; delete it if it is settled."""
     from smpchat.agent.machines.moving import Settled
 
     if isinstance(move.state, Settled):
@@ -77,7 +77,7 @@ def save(tx: sqlite3.Connection, connection_id: int, move: Move) -> None:
 
 
 def wanted_relays(tx: sqlite3.Connection) -> list[SMPServer]:
-    """All relays that moves were asked to go to."""
+    """All relays to which the user asked to move a queue."""
     rows = tx.execute("SELECT relay FROM moves WHERE relay IS NOT NULL")
     return [parse_server(row["relay"]).server for row in rows]
 
@@ -101,19 +101,19 @@ def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | N
 
 
 def save_keys(tx: sqlite3.Connection, queue_id: int, e2e_secret: bytes, peer_key: bytes) -> None:
-    """Save the result of the peer's keys for the new queue of a move; our own key for the box is not needed any
-    more."""
+    """Save what follows from the peer's keys for the new queue of a move, and erase our own key for the box, which is
+    not needed any more."""
     query = "UPDATE other_receive_queues SET e2e_key = x'', e2e_secret = ?, peer_key = ? WHERE id = ?"
     tx.execute(query, (e2e_secret, peer_key, queue_id))
 
 
 def leave_queue(tx: sqlite3.Connection, queue_id: int, left_at: float) -> None:
-    """The move does not go there any more, so keys of the peer are not awaited."""
+    """Mark a queue as abandoned: the move does not lead to it any more, so the peer's keys for it are of no use."""
     tx.execute("UPDATE other_receive_queues SET left_at = ?, e2e_key = x'' WHERE id = ?", (left_at, queue_id))
 
 
 def delete_queue(tx: sqlite3.Connection, queue_id: int) -> None:
-    """The queue does not exist any more, or is of no use."""
+    """Forget a queue that does not exist any more, or is of no use."""
     tx.execute("DELETE FROM other_receive_queues WHERE id = ?", (queue_id,))
 
 
@@ -177,7 +177,8 @@ def every_queue(tx: sqlite3.Connection) -> list[ReceiveQueue]:
 
 
 def awaits_first_message(tx: sqlite3.Connection, queue: ReceiveQueue) -> bool:
-    """Whether no message has come to a queue yet. Then, if its relay forgets to push a message, no one would notice."""
+    """Whether no message has come to a queue yet. If the relay forgot to push the first message, no one would
+    notice."""
     if queue.e2e_secret is None:
         return True
     other = find_queue(tx, queue.server, queue.rcv_id)

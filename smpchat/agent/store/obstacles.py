@@ -1,4 +1,4 @@
-"""What keeps one connection from going on.
+"""What keeps a connection from making progress.
 
 Only the relays that it needs at the moment matter; troubles of other relays do not.
 """
@@ -60,7 +60,8 @@ def _is_current(next_try_at: float | None, now: float) -> bool:
 
 
 def needed_servers(tx: sqlite3.Connection, connection_id: int, *, receiving: bool) -> set[str]:
-    """Addresses of the relays that a connection needs now. For a new queue, the relay is not chosen yet."""
+    """Addresses of the relays that a connection needs now. The relay of a queue that is still to be made is not among
+    them, because it is not chosen yet."""
     kinds = outgoing.kinds(tx, connection_id)
     needed = set()
     send_queue, receive_queue = connections.send_queue(tx, connection_id), connections.receive_queue(tx, connection_id)
@@ -76,7 +77,7 @@ def needed_servers(tx: sqlite3.Connection, connection_id: int, *, receiving: boo
 
 
 def _address_server(tx: sqlite3.Connection, connection_id: int) -> set[str]:
-    from smpchat.agent.wire.short_links import ShortContact, parse_short_link  # only who reads an address needs it
+    from smpchat.agent.wire.short_links import ShortContact, parse_short_link  # needed only to read an address
 
     try:
         link = parse_short_link(connections.load(tx, connection_id).link or "")

@@ -1,4 +1,4 @@
-"""Outgoing messages: those that wait to be sealed, the outbox with sealed bodies and commands, and sent ones."""
+"""Outgoing messages that wait to be sealed, the outbox with sealed messages and commands, and messages already sent."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from smpchat.encoding.record import Record, field
 
 
 class Lane(StrEnum):
-    """The outbox items in one lane of a connection are done one after the other; two lanes are done side by side."""
+    """A connection's outbox has several lanes. Items in one lane are handled one after the other, lanes in parallel."""
 
     SEND = "send"
     RECEIVE = "receive"
     REPEAT = "repeat"
     ROTATE = "rotate"
-    """The peer's queue: see `smpchat.agent.transactions.rotation`."""
+    """The peer's queue moves to another relay: see `smpchat.agent.transactions.rotation`."""
     MOVE = "move"
     """Our own queue moves to another relay: see `smpchat.agent.transactions.moving`."""
     LEAVE = "leave"
@@ -37,13 +37,13 @@ class Kind(StrEnum):
     HELLO = "hello"  # SEND
     READY = "ready"  # SEND, of HELLO
     MESSAGE = "message"  # SEND
-    RECEIPT = "receipt"  # no command: not sealed before its turn has come, and the user still wants it
+    RECEIPT = "receipt"  # no command: sealed only when its turn comes, if the user still wants receipts
     FAREWELL = "farewell"  # SEND
-    REACH = "reach"  # no command: a session with the relay of the peer's new queue
+    REACH = "reach"  # no command: connect to the relay of the peer's new queue
     DELETE = "delete"  # DEL
-    SECURE_NEW = "secure-new"  # KEY, of the queue that our move leads to
-    EMPTY = "empty"  # SUB, of a queue that was left, until nothing waits there
-    DELETE_LEFT = "delete-left"  # DEL, of such a queue
+    SECURE_NEW = "secure-new"  # KEY, for the new queue of our move
+    EMPTY = "empty"  # SUB, for an abandoned queue, until it is empty
+    DELETE_LEFT = "delete-left"  # DEL, for an abandoned queue
 
 
 AWAITED = (Lane.SEND, Lane.RECEIVE)
@@ -56,17 +56,17 @@ TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
 
 
 class Priority(IntEnum):
-    """Priority within a lane. Equal ones keep the order of insertion; a repair goes before what waits for it."""
+    """Priority within a lane. Equal items keep their order; a repair goes before the items that wait for it."""
 
     SECURE = 0
     HANDSHAKE = 1
     MESSAGE = 2
     RECEIPT = 3
-    """Behind everything that is sealed: it gets the next number."""
+    """After every sealed message, because a receipt is sealed later and so gets a higher number."""
 
 
 PARKED = 1e11
-"""A moment that never comes, in POSIX seconds: sealed items that the user has to decide about wait until then."""
+"""A time that never comes, in POSIX seconds. Sealed items wait until then if the user must decide about them."""
 
 
 class OutboxItem(Record):
@@ -77,7 +77,7 @@ class OutboxItem(Record):
             abandoned queue; requests, confirmations and hellos are in `first_message`, receipts in a column of their
             own.
         signed: Whether the SEND is authorised.
-        reference: The application's number of the message; None for the agent's own.
+        reference: The application's number for the message; None for the agent's own messages.
     """
 
     id: int
@@ -107,8 +107,8 @@ def enqueue(
     """Put an item into the outbox. It is not handled before the given time, in POSIX seconds.
 
     Args:
-        message: The plaintext of the body, so that it can be sealed again as long as no relay has it; for a receipt,
-            what is to be sealed. Plaintext.
+        message: Plaintext of the body, so that it can be sealed again as long as no relay has it; for a receipt, what
+            is to be sealed.
     """
     tx.execute(
         "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference, not_before, message)"
@@ -207,7 +207,7 @@ def postpone(tx: sqlite3.Connection, connection_id: int, lane: Lane, not_before:
 
 
 def postpone_item(tx: sqlite3.Connection, item_id: int, not_before: float) -> None:
-    """One item is not handled before the given time, in POSIX seconds; those behind it overtake it."""
+    """One item is not handled before the given time, in POSIX seconds; later items overtake it."""
     tx.execute("UPDATE outbox SET not_before = ? WHERE id = ?", (not_before, item_id))
 
 
@@ -218,7 +218,7 @@ def awaits_farewell(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def hold_numbered(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
-    """No message is sent before the given time, in POSIX seconds; 0 lets all of them go."""
+    """No message is sent before the given time, in POSIX seconds; with 0, all are sent now."""
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind IN (?, ?, ?, ?)",
         (not_before, connection_id, Kind.READY, Kind.MESSAGE, Kind.FAREWELL, Kind.RECEIPT),
@@ -243,7 +243,7 @@ def numbered(tx: sqlite3.Connection, connection_id: int) -> list[OutboxItem]:
 
 
 def replace_body(tx: sqlite3.Connection, item_id: int, body: bytes) -> None:
-    """Another body for an item that stays in its place."""
+    """Give an item another body; it keeps its place."""
     tx.execute("UPDATE outbox SET body = ? WHERE id = ?", (body, item_id))
 
 
@@ -315,7 +315,7 @@ def wait(tx: sqlite3.Connection, connection_id: int, message: bytes, *, notify: 
 
 
 def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | None = None) -> list[WaitingMessage]:
-    """Take everything that waits, in order, except messages that begin with these bytes."""
+    """Take everything that waits, in order, except messages that begin with ``but``."""
     where = "connection_id = ? AND (? IS NULL OR substr(message, 1, ?) <> ?)"
     chosen = (connection_id, but, len(but or b""), but)
     rows = tx.execute(f"SELECT * FROM waiting_messages WHERE {where} ORDER BY id", chosen).fetchall()
@@ -325,7 +325,7 @@ def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | Non
 
 def park(tx: sqlite3.Connection, connection_id: int, beginning: bytes) -> None:
     """Sealed messages that begin with these bytes are held, and all others overtake them."""
-    # Not sealed anew as in `take_back`: one may be under way at this moment, and would arrive twice.
+    # They are not sealed anew, as in `take_back`: one may be on its way at this moment, and would arrive twice.
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind = ? AND substr(message, 1, ?) = ?",
         (PARKED, connection_id, Kind.MESSAGE, len(beginning), beginning),
@@ -333,13 +333,13 @@ def park(tx: sqlite3.Connection, connection_id: int, beginning: bytes) -> None:
 
 
 def unpark(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
-    """They continue at the given time, in POSIX seconds."""
+    """Parked messages may be sent from the given time on, in POSIX seconds."""
     query = "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND not_before >= ?"
     tx.execute(query, (not_before, connection_id, PARKED))
 
 
 def take_back(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Messages that are sealed but that no relay has accepted wait again, before all others, to be sealed anew."""
+    """Sealed messages that no relay has accepted wait again, before all others, to be sealed anew."""
     rows = tx.execute(
         "DELETE FROM outbox WHERE connection_id = ? AND kind = ? AND message IS NOT NULL"
         " RETURNING id, message, notify, reference",
@@ -380,22 +380,22 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 # -- messages sent ----------------------------------------------------------------------------------------------------
 
 KEPT_SENT = 1000
-"""Messages before the last one with a receipt that may still get a receipt; edits and reactions never get one."""
+"""How many messages before the last one with a receipt may still get a receipt; edits and reactions never get one."""
 KEPT_UNCONFIRMED = 10_000
-"""Messages of ours that may still get a receipt, if no receipt has ever come."""
+"""How many of our last messages may still get a receipt, if no receipt has ever come."""
 
 
 def record_sent(
     tx: sqlite3.Connection, connection_id: int, message_id: int, message_hash: bytes, reference: int
 ) -> None:
-    """Remember id and hash of a user message, for its receipt; a peer may never send any."""
+    """Remember id and hash of a user message, for its receipt, and forget an old one: receipts may never come."""
     tx.execute("INSERT INTO sent_messages VALUES (?, ?, ?, ?)", (connection_id, message_id, message_hash, reference))
     query = "DELETE FROM sent_messages WHERE connection_id = ? AND message_id <= ?"
     tx.execute(query, (connection_id, message_id - KEPT_UNCONFIRMED))
 
 
 def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tuple[bytes, int] | None:
-    """The hash and reference of a sent message, for a receipt that came; for a second receipt, nothing is found.
+    """The hash and reference of a sent message, for a receipt that came; None for a second receipt.
 
     Messages that were sent more than `KEPT_SENT` messages earlier are forgotten, as receipts come in the order of
     messages.
@@ -441,7 +441,7 @@ def save_relay_trouble(tx: sqlite3.Connection, trouble: RelayTrouble) -> None:
 
 
 def is_relay_needed(tx: sqlite3.Connection, server: str) -> bool:
-    """Whether a queue of ours or of a peer is at this relay, also if it moves to or from there, or may be there
+    """Whether this relay has a queue of ours or of a peer, even one that is being moved to or from it, or may have one
     soon."""
     if tx.execute(_HAS_QUEUES.format(server=":server"), {"server": server}).fetchone():
         return True
@@ -486,7 +486,7 @@ def relay_troubles(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
 
 
 def troubles_of_needed_relays(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
-    """The troubles of relays that are needed now, and not those of relays that were needed a moment ago."""
+    """The troubles of relays that are needed now. Relays that are no longer needed are left out."""
     return {server: trouble for server, trouble in relay_troubles(tx).items() if is_relay_needed(tx, server)}
 
 

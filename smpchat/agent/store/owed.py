@@ -1,4 +1,4 @@
-"""How much waits for a peer that may never read it: answers to its messages, and messages of the user."""
+"""How much may wait for a peer that may never read it: answers to its messages, and messages of the user."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sqlite3
 from smpchat.agent.store.outgoing import Kind
 
 MAX_OWN = 512
-"""Receipts and similar answers that may wait for a contact who does not read. Beyond that no more are made, so that
-neither the contact nor our own relay, which makes quota markers, can fill the disk."""
+"""How many receipts and similar answers may wait for a contact who does not read. No more are made than this, so that
+neither the contact nor our own relay (which makes quota markers) can fill our disk."""
 MAX_OWN_BYTES = 8 << 20
 """The same limit in bytes: a sealed message has 16 kB, and its content is kept beside it."""
 MAX_ANSWERS = 64
-"""In addition to these, so many answers to moves of the contact's queue may wait."""
+"""How many answers to moves of the contact's queue may wait, in addition to `MAX_OWN`."""
 MAX_TEXTS = 4_000
-"""Messages and changes of the user that may wait for one contact."""
+"""How many messages and changes of the user may wait for one contact."""
 MAX_TEXTS_BYTES = 64 << 20
-"""The same in bytes."""
+"""The same limit in bytes."""
 
 
 def has_room(tx: sqlite3.Connection, connection_id: int) -> bool:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from smpchat.agent.errors import MissingRecord
 
-if TYPE_CHECKING:  # imported where they are loaded: many commands that read look into no ratchet
+if TYPE_CHECKING:  # imported where they are loaded: many commands need no ratchet
     from smpchat.crypto.ratchet_skipped import SkippedDiff, SkippedKeys
     from smpchat.crypto.ratchet_state import Ratchet
 
 KEPT_SEEN = 1000
-"""For each connection, the hashes of so many messages opened last are kept. A relay that did not get our ACK delivers
-the last message again. A sender that did not get answers repeats up to 16 messages (this program) or one (an app); if a
-queue is moved, it repeats what the old queue holds, 128 at most relays. Older messages come again only from a relay
-that was restored from a backup, which `forgotten_until` finds out, or from one that repeats messages at will, under a
-new time, which `was_opened` finds out."""
+"""How many hashes of the messages that were opened last are kept for each connection. A relay that did not get our ACK
+delivers the last message again. A sender that did not get answers repeats up to 16 messages (this program) or one (an
+app); if a queue is moved, it repeats what the old queue holds, usually up to 128 messages. Older messages come again
+only from two kinds of relays: one that was restored from a backup, which `forgotten_until` reveals, or one that repeats
+messages at will with a new time, which `was_opened` reveals."""
 KEPT_OLD = 100_000
-"""Of so many messages opened before those, the beginning of the hash is kept: about 2 MB."""
+"""For how many messages that were opened earlier the beginning of the hash is kept: about 2 MB."""
 _BEGINNING = 8
 """Bytes of a hash that are kept. They only tell whether a message that does not open was opened before, so nobody gains
 from two hashes with the same beginning."""
@@ -40,7 +40,7 @@ def save(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
 def replace(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
     """Replace the ratchet by a new one. Keys that the old ratchet set aside are deleted."""
     save(tx, connection_id, ratchet)
-    # In the same transaction: a key of the old ratchet is good for nothing but reading what is lost.
+    # In the same transaction: keys of the old ratchet could only serve a thief who recorded the messages that we lost.
     forget_skipped(tx, connection_id)
 
 
@@ -70,7 +70,7 @@ def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:
     """Keys of messages that have not arrived yet, oldest first."""
     from smpchat.crypto.ratchet_skipped import SkippedId, SkippedKey, SkippedKeys
 
-    # By age: where there are too many, the first of them go (`set_aside`).
+    # Oldest first: if there are too many, `set_aside` drops the first.
     rows = tx.execute("SELECT * FROM skipped_keys WHERE connection_id = ? ORDER BY rowid", (connection_id,))
     return SkippedKeys(
         (SkippedId(row["header_key"], row["number"]), SkippedKey(row["message_key"], row["iv"])) for row in rows
@@ -78,12 +78,12 @@ def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:
 
 
 def forget_skipped(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Give up messages that have not arrived yet."""
+    """Forget the keys of messages that have not arrived yet."""
     tx.execute("DELETE FROM skipped_keys WHERE connection_id = ?", (connection_id,))
 
 
 def apply_skipped(tx: sqlite3.Connection, connection_id: int, diff: SkippedDiff) -> None:
-    """Save what one decryption changed."""
+    """Save how one decryption changed the skipped keys."""
     tx.executemany(
         "DELETE FROM skipped_keys WHERE connection_id = ? AND header_key = ? AND number = ?",
         [(connection_id, header_key, number) for header_key, number in diff.removed],
@@ -143,7 +143,7 @@ def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
     earlier.
 
     It is the time of a message in the middle of those kept, because a sender may have repeated a forgotten message
-    while some of these were on their way. None if no message was forgotten.
+    while some of the kept messages were on their way. None if no message was forgotten.
     """
     last = _last_seen(tx, connection_id)
     if last < KEPT_SEEN:

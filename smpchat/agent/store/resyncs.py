@@ -19,13 +19,13 @@ _STATES = {
     state.__name__: state
     for state in (resync_states.InSync, resync_states.Allowed, resync_states.Required, resync_states.Agreed)
 }
-"""Those without fields."""
+"""The states without fields."""
 
 KEPT_SEEN = 64
-"""Keys of one peer that are remembered, to recognise them when they come again. Without older ones, the user would only
-be asked once more."""
+"""How many keys of one peer are remembered, to recognise copies. If even older keys come again, the user is only asked
+once more."""
 MAX_ASKED = 16
-"""The user is asked about at most so many new keys of one peer in a day; further ones are dropped."""
+"""About how many new keys of one peer the user is asked in a day, at most; further keys are dropped."""
 DAY = 86_400.0
 
 
@@ -37,7 +37,7 @@ class OwnKeys(Record):
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> resync_states.State:
-    """The connection's state; most have always been in sync."""
+    """The connection's state. Most connections have no record, because they have always been in sync."""
     row = tx.execute("SELECT state FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()
     return _from_json(row["state"]) if row else resync_states.InSync()
 
@@ -64,7 +64,7 @@ def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State,
 
 
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The connection has ended, so keys of the peer are not awaited."""
+    """Delete the record of a connection that has ended: the peer's keys are not awaited any more."""
     tx.execute("DELETE FROM resyncs WHERE connection_id = ?", (connection_id,))
 
 

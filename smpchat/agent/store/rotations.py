@@ -13,15 +13,15 @@ class Stage(StrEnum):
     """How far the move of a peer's queue is."""
 
     REACHING = "reaching"
-    """The peer asked for it (QADD). Before we agree, we find out whether we can reach its relay."""
+    """The peer asked us to use a new queue (QADD). Before we agree, we find out whether we can reach its relay."""
     KEYED = "keyed"
     """Our keys are on their way (QKEY)."""
     TESTING = "testing"
-    """The peer said that we should use it (QUSE), and we do, but its relay has not accepted a message yet."""
+    """The peer told us to use the new queue (QUSE), and we do, but its relay has not accepted a message yet."""
 
 
 class Rotation(Record):
-    """A move under way.
+    """A move of a peer's queue that is in progress.
 
     Attributes:
         queue: The queue that is not in use: the new one or, in the last stage, the old one.

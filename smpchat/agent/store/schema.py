@@ -6,8 +6,8 @@ from pathlib import Path
 
 from smpchat.storage.migrations import Migrations
 
-# AUTOINCREMENT: without it SQLite may give a new row the number of one that was deleted. An answer under way for the
-# old outbox item, or another process that still has its number, would then mean the new one.
+# AUTOINCREMENT: without it, SQLite may give a new row the number of a deleted row. A relay's answer to a deleted outbox
+# item, or another process that still has its number, would then be taken to mean the new item.
 _SCRIPTS = (
     """
     CREATE TABLE connections (
@@ -257,8 +257,8 @@ _SCRIPTS = (
         at REAL NOT NULL
     )
     """,
-    # Keys that are spent, of which earlier versions kept many, and private ones where the public half is enough. What
-    # is still needed is told by the state of the handshake: an initiator's keys until its link is answered.
+    # Erases used keys, of which earlier versions kept many, and private keys where the public half is enough. The state
+    # of the handshake shows which keys are still needed: an initiator's, until its link is answered.
     """
     ALTER TABLE connections ADD COLUMN x3dh_public BLOB;
     UPDATE connections SET x3dh_public = CAST(x448_public(x3dh_key1) || x448_public(x3dh_key2) AS BLOB)

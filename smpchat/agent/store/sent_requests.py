@@ -16,7 +16,8 @@ class SentRequest(Record):
     Attributes:
         address_id: Sender id of the address's queue; None while only its short link is known.
         info: Connection info that goes with it; empty once the request is sealed.
-        reference: The application's number of the text in it, if there is one, until it is known whether it arrived.
+        reference: The application's number for the text in it, if it has one; None once we know whether the request
+            arrived.
     """
 
     connection_id: int
@@ -26,7 +27,7 @@ class SentRequest(Record):
 
 
 def insert(tx: sqlite3.Connection, request: SentRequest) -> None:
-    """A new request, whose connection exists."""
+    """Insert a request. Its connection must exist."""
     tx.execute(
         "INSERT INTO sent_requests VALUES (?, ?, ?, ?)",
         (request.connection_id, request.address_id, request.info, request.reference),
@@ -46,7 +47,7 @@ def find_by_address(tx: sqlite3.Connection, address_id: bytes) -> int | None:
 
 
 def save_address(tx: sqlite3.Connection, connection_id: int, address_id: bytes) -> None:
-    """The short link was read: this is the address's queue."""
+    """Save the sender id of the address's queue, which is known once the short link was read."""
     tx.execute("UPDATE sent_requests SET address_id = ? WHERE connection_id = ?", (address_id, connection_id))
 
 
@@ -63,8 +64,8 @@ def sealed(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def take_reference(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """Take the number of the text in the request, as it is now known whether it arrived. The second time there is
-    none."""
+    """Take the number of the text in the request, as it is now known whether the request arrived. None the second
+    time."""
     request = load(tx, connection_id)
     tx.execute("UPDATE sent_requests SET reference = NULL WHERE connection_id = ?", (connection_id,))
     return request.reference if request else None

@@ -1,9 +1,9 @@
 """Signals between the processes that have a profile's store open: "something was committed, look".
 
 Each process that follows the store has a datagram socket. A process that commits sends an empty datagram to each of
-them. A signal has no content, and a lost signal costs only time, as processes that wait also look from time to time
-(`smpchat.agent.online.changes`). On systems without such sockets, or without a folder that only we can write, no
-signals are sent.
+these sockets. A signal has no content, and a lost signal costs only time, because waiting processes also check the
+store from time to time (`smpchat.agent.online.changes`). On systems without such sockets, or without a folder that only
+we can write, no signals are sent.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # costs a millisecond: most commands find nobody to signal to
+if TYPE_CHECKING:  # takes a millisecond, and most commands find no process to signal
     import socket
 
 POLL_WITHOUT_SIGNALS = 0.5
-"""Seconds between two looks on systems without signals."""
+"""Seconds between two checks of the store on systems without signals."""
 _TRIES = 100
 _FOLDER_MODE = 0o700
 
 
 def _folder() -> Path | None:
-    """The folder with the sockets of all stores of this user; the path of a socket may have only some 100 bytes."""
+    """The folder with the sockets of all stores of this user; short, because a socket's path may have only about 100
+    bytes."""
     if not hasattr(os, "getuid"):
         return None
     return Path(os.environ.get("TMPDIR") or "/tmp") / f"smpchat-{os.getuid()}"
@@ -35,7 +36,8 @@ def _is_ours(folder: Path) -> bool:
     """Whether only we can put files into the folder. Others can write next to it, and could have created it before
     us."""
     try:
-        # Not `stat`: it follows a link that somebody else made in /tmp, to a folder that is ours but not for this.
+        # Not `stat`, which follows symbolic links: somebody else can make one in /tmp that leads to another folder of
+        # ours.
         found = folder.lstat()
     except OSError:
         return False
@@ -46,7 +48,7 @@ class Signals:
     """The signals that one connection to a store sends and receives.
 
     Args:
-        store: The file. Its folder, whatever path leads to it, is the same for all processes.
+        store: The store's file. Processes that have the same folder open, by whatever path, signal to each other.
     """
 
     def __init__(self, store: Path) -> None:
@@ -56,7 +58,8 @@ class Signals:
         self._own_path: Path | None = None
 
     def listen(self) -> socket.socket | None:
-        """From now on others' signals arrive here, until `stop`; non-blocking. None if the system has no signals."""
+        """A non-blocking socket at which signals of other processes arrive until `stop`. None if the system has no
+        signals."""
         folder = _folder()
         try:
             import socket
@@ -111,7 +114,7 @@ class Signals:
         raise FileExistsError
 
     def stop(self) -> None:
-        """Hear nothing any more."""
+        """Stop receiving signals."""
         if self._own is not None and self._own_path is not None:
             self._own.close()
             self._own_path.unlink(missing_ok=True)
@@ -128,10 +131,10 @@ class Signals:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.setblocking(False)
                 for path in others:
-                    with suppress(OSError):  # its queue is full, so that it wakes up anyway; or it has just gone
+                    with suppress(OSError):  # its buffer is full, so it wakes up anyway; or it has just ended
                         try:
                             sender.sendto(b"", path)
-                        except ConnectionRefusedError:  # of a process that was killed
+                        except ConnectionRefusedError:  # the process was killed
                             os.unlink(path)
         except OSError:
             return  # the folder cannot be read, or there are no descriptors left

@@ -1,7 +1,7 @@
 """SQLCipher as if it were `sqlite3`: the same calls, and the same exceptions.
 
-Its Python binding has classes of its own, which are no subclasses of those of `sqlite3`. All code that reads and writes
-a profile uses only `sqlite3`, so that most commands never load SQLCipher.
+Its Python binding has classes of its own, which are not subclasses of those in `sqlite3`. All code that reads and
+writes a profile uses only `sqlite3`, so that most commands never load SQLCipher.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class _Connection(dbapi2.Connection):  # type: ignore[misc]
 
 
 def connect(path: Path, passphrase: str | None, timeout: float, options: str = "mode=rw") -> sqlite3.Connection:
-    """Open an existing file, with statements outside any transaction. A wrong passphrase is noticed when the file is
-    first read.
+    """Open an existing file; transactions begin only with BEGIN. A wrong passphrase is noticed when the file is first
+    read.
 
     Args:
         passphrase: If None, the database is not encrypted.
         timeout: Seconds to wait for another process.
-        options: Options of SQLite for the file.
+        options: Options in SQLite's URI of the file.
     Raises:
         sqlite3.Error: The file cannot be opened.
     """
@@ -60,7 +60,7 @@ def connect(path: Path, passphrase: str | None, timeout: float, options: str = "
         connection = _Connection(file_uri(path, options), timeout=timeout, isolation_level=None, uri=True)
     except dbapi2.Error as error:
         raise sqlite3.OperationalError(*error.args) from None
-    connection.execute("PRAGMA cipher_log_level = NONE")  # or it writes to standard error what we say ourselves
+    connection.execute("PRAGMA cipher_log_level = NONE")  # else it writes errors to standard error; we report them
     if passphrase is not None:
         connection.set_key(passphrase)
     connection.row_factory = dbapi2.Row
@@ -68,5 +68,5 @@ def connect(path: Path, passphrase: str | None, timeout: float, options: str = "
 
 
 def change_key(connection: sqlite3.Connection, passphrase: str) -> None:
-    """Encrypt every page anew, in one transaction; ``connection`` is one of `connect`. Raises `sqlite3.Error`."""
+    """Encrypt every page anew, in one transaction; ``connection`` comes from `connect`. Raises `sqlite3.Error`."""
     cast(_Connection, connection).reset_key(passphrase)

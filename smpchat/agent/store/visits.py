@@ -1,4 +1,7 @@
-"""Until when we listened at each relay. We know what had happened there until then, but not what happened since."""
+"""Until when we listened at each relay: we know what happened at the relay until then, but not what happened since.
+
+A *visit* lasts from the time when our queues at a relay are subscribed until the session ends.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sqlite3
 
 
 def arrived(tx: sqlite3.Connection, server: str, now: float) -> None:
-    """Our queues at a relay were subscribed, or a new one was: from now on we listen there."""
+    """A visit begins: our queues at a relay were subscribed, or a new one was."""
     tx.execute(
         "INSERT INTO relay_visits (server, since) VALUES (?, ?)"
         " ON CONFLICT (server) DO UPDATE SET since = excluded.since, until = NULL",
@@ -15,12 +18,13 @@ def arrived(tx: sqlite3.Connection, server: str, now: float) -> None:
 
 
 def left(tx: sqlite3.Connection, server: str, now: float) -> None:
-    """The session ended. Later than that we know nothing."""
+    """A visit ends, because the session ended."""
     tx.execute("UPDATE relay_visits SET until = ? WHERE server = ? AND until IS NULL", (now, server))
 
 
 def all_left(tx: sqlite3.Connection, now: float) -> None:
-    """The process ends, in order. Relays that no longer have a queue of ours are deleted from the list."""
+    """All visits end, because the process ends normally. Relays that no longer have a queue of ours are deleted from
+    the list."""
     tx.execute("DELETE FROM relay_visits WHERE server NOT IN (SELECT server FROM receive_queues)")
     tx.execute("UPDATE relay_visits SET until = ? WHERE until IS NULL", (now,))
 
@@ -31,15 +35,15 @@ def unfinished(tx: sqlite3.Connection) -> bool:
 
 
 def end_of_killed(tx: sqlite3.Connection) -> None:
-    """A process could not note when it ended, so only the beginning of its visits is certain."""
+    """A killed process could not note when its visits ended, so only their beginning is certain."""
     tx.execute("UPDATE relay_visits SET until = since WHERE until IS NULL")
 
 
 def latest(tx: sqlite3.Connection, server: str, now: float, *, online: bool) -> float | None:
-    """Until when we listened at a relay, POSIX seconds: ``now`` if we do; None if it is not known.
+    """Until when we listened at a relay, POSIX seconds: ``now`` if we still listen; None if it is not known.
 
     Args:
-        online: Some process is online for the profile: a visit without an end goes on.
+        online: Whether a process is online for the profile: if so, a visit without an end is still going on.
     """
     row = tx.execute("SELECT since, until FROM relay_visits WHERE server = ?", (server,)).fetchone()
     if row is None:
