@@ -123,8 +123,8 @@ class Joining(Record):
     """Joiner: securing the initiator's queue and creating the reply queue at the same time.
 
     Attributes:
-        send_early: The initiator's software reads messages that follow the confirmation (agent version 7, and an
-            SMP client version that tells it that the reply queue is messaging).
+        send_early: The initiator's software reads messages that follow the confirmation. This takes agent version 7,
+            and an SMP client version in which the confirmation can say that the reply queue is messaging.
         send_queue_ready: The send queue is secured, or we are not allowed to secure it.
         receive_queue_made: The reply queue exists.
         receive_queue_ready: The confirmation need not wait for the reply queue's KEY.

@@ -1,9 +1,9 @@
 """How many requests an address keeps, and how many it accepts automatically: limits in time and number.
 
-Each accepted request makes us connect to a relay that the asker chose, and keep a queue. So there must be a limit to
-what one asker can cause. Requests beyond the limit wait, and are accepted when there is room again. If the address
-itself is full, the last requests that name the relay named most are dropped: an asker can change names and keys at
-will, but relays less easily.
+Each accepted request makes us connect to a relay that the requester chose, and keep a queue. So there must be a limit
+to what one requester can cause. Requests beyond the limit wait, and are accepted later. If too many wait, the newest
+one from the relay that most requests name is dropped: a requester can change names and keys at will, but relays less
+easily.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from smpchat.agent.store import addresses, connections
 from smpchat.protocol.address import SMPServer
 
 MAX_REQUESTS = 1_000
-"""Requests that may wait for an answer."""
+"""How many requests may wait for an answer."""
 PER_HOUR = 60
-"""Requests that are accepted automatically in one hour."""
+"""How many requests are accepted automatically in one hour."""
 AT_ONCE = 10
-"""Of the contacts that were accepted automatically, how many recent ones may have a relay that was not reached yet.
+"""How many recent, automatically accepted contacts may have a relay that was not reached yet.
 Each try to reach a relay may take some seconds."""
 UNREACHED = 100
-"""The same limit for contacts of any age: each takes a session, or a place among the tries to connect."""
+"""The same limit for contacts of any age: each costs a session with a relay, or repeated tries to connect."""
 YOUNG = 600.0
-"""Seconds after which a contact whose relay was not reached makes room for the next person."""
+"""Seconds for which a contact counts as recent (see `AT_ONCE`)."""
 PATIENCE = 7 * 86_400.0
-"""Seconds after which a contact is given up whose request was accepted automatically, if the relay that the request
-names was never reached."""
+"""Seconds after which an automatically accepted contact is given up, if the relay that the request names was never
+reached."""
 _HOUR = 3600.0
 
 
 def relay_text(server: SMPServer) -> str:
-    """What requests are counted by: only the hosts, because anyone can make up a fingerprint."""
+    """The text of a relay by which requests are counted: only its hosts, because anyone can make up a fingerprint."""
     return ",".join(sorted(host.lower() for host in server.hosts))
 
 
 def has_place(tx: sqlite3.Connection, relay: str) -> bool:
-    """Whether one more request that names this relay is kept; another one may be dropped for it."""
+    """Whether one more request that names this relay is kept. Another request may be dropped to make room for it."""
     if addresses.count_requests(tx) < MAX_REQUESTS:
         return True
     counts = addresses.requests_by_relay(tx)
     fullest = max(counts, key=lambda name: counts[name])
-    # The relay that most askers name loses, also where it is the one of whoever asks now: a flood through one relay
-    # pushes out nobody who came through another.
+    # The relay that most requests name loses one, even if that is the new request: a flood through one relay must not
+    # push out requests through other relays.
     if counts.get(relay, 0) + 1 >= counts[fullest]:
         return False
     addresses.delete_newest_of(tx, fullest)
@@ -52,7 +52,7 @@ def has_place(tx: sqlite3.Connection, relay: str) -> bool:
 
 def next_acceptance(tx: sqlite3.Connection, now: float) -> float:
     """When the next request may be accepted automatically, in POSIX seconds; ``now`` if at once. Changes nothing."""
-    # Of a clock that was ahead and was set back nothing is waited for.
+    # Times in the future were noted while the clock was ahead, and do not count.
     times = {number: at for number, at in addresses.accepted_by_themselves(tx).items() if at <= now}
     unreached = [at for number, at in times.items() if _is_unreached(tx, number)]
     if len(unreached) >= UNREACHED:

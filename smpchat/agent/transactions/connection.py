@@ -80,11 +80,12 @@ def invite(
     *,
     plain: bool = False,
 ) -> int:
-    """A new invitation: keys are stored, the queue is in the outbox. The links exist once the queue does.
+    """Make an invitation: store its keys, and put NEW for its queue into the outbox. The links exist once the queue
+    does.
 
     Args:
         relay: The relay of its queue; None: the online process chooses one.
-        plain: It is for a member of a group: see `Connection`.
+        plain: The invitation is for a member of a group: see `Connection`.
     """
     state, effects = handshake.invite(terms)
     reply_key = Ed25519PrivateKey.generate(context.entropy) if terms.reply_key else None
@@ -101,15 +102,15 @@ def invite(
 def join(
     tx: sqlite3.Connection, context: Context, link: InvitationLink, *, requested: bool = False, plain: bool = False
 ) -> int:
-    """A new connection through the invitation of another person: keys and ratchet are stored before anything is sent.
+    """Join the invitation of another person. Keys and ratchet are stored before anything is sent.
 
     Args:
         requested: The link came in a request to our address.
-        plain: It is the link of a member of a group: see `Connection`.
+        plain: The link is from a member of a group: see `Connection`.
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: It was joined before.
-        IncompatibleVersion: A layer's versions do not overlap.
+        IncompatibleVersion: We and the link have no version of a protocol layer in common.
     """
     if connections.find_receive_queue_by_sender_id(tx, link.queues[0].sender_id):
         raise OwnLinkError("This is your own invitation.")
@@ -119,8 +120,8 @@ def join(
     terms = Terms(link.sender_securable, link.reply_key is not None, requested)
     state, effects = handshake.join(terms, send_early=linking.may_send_early(link))
     connection_id = _insert(tx, context, state, text, plain=plain)
-    # All keys before the network is asked for anything: were the sender key lost after SKEY, the link would be
-    # used up, and by nobody (agent-wire trap 18).
+    # All keys are stored before anything is sent: if the sender key were lost after SKEY, the link would be used up for
+    # nothing (agent-wire trap 18).
     linking.take_up(tx, context, connection_id, link, Ed25519PrivateKey.generate(context.entropy))
     if not requested:
         consents.add(tx, connection_id, link.queues[0].server)
@@ -129,14 +130,14 @@ def join(
 
 
 def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, *, held: bool = False) -> int:
-    """A new connection through the short link of an invitation: the key that reads it is stored first.
+    """Join an invitation through its short link. The key that reads the link is stored first.
 
     Args:
         held: Our profile is not sent before `JoinReleased`.
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: It was joined before.
-        LinkError: It leaves out the address of a relay that this program does not know.
+        LinkError: The link is shortened, and this program does not know its relay.
     """
     link = resolve(link)
     known = links.find(tx, link)
@@ -163,7 +164,7 @@ def _insert(
     reply_key: Ed25519PrivateKey | None = None,
     plain: bool = False,
 ) -> int:
-    """It has our highest versions, until others are agreed."""
+    """Insert a connection, with our highest versions until others are agreed."""
     return connections.insert(
         tx,
         state=state,
@@ -184,7 +185,7 @@ def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answ
     event, link = linking.read_link(tx, context, connection_id, answer)
     if link is not None:
         other = connections.find_by_link(tx, link)
-        if other is not None:  # joined by its full form too, which our key has shut out by now
+        if other is not None:  # also joined through the full link, whose key the queue now refuses
             connections.save_link(tx, other.id, None)
             if isinstance(other.state, states.Joining):
                 apply(tx, context, other.id, SendQueueRefused())
@@ -199,7 +200,7 @@ def receive_queue_created(
     """IDS arrived: store the queue; an invitation now has its full link."""
     connection = connections.load(tx, queue.connection_id)
     connections.save_receive_queue(tx, queue)
-    if isinstance(connection.state, states.Failed | states.Deleted):  # all that is left to do there is to delete it
+    if isinstance(connection.state, states.Failed | states.Deleted):  # the queue only has to be deleted
         connections.forget_reading_keys(tx, connection.id)
     if isinstance(connection.state, states.Inviting):
         connections.save_link(tx, connection.id, linking.full_link(connection, queue))
@@ -216,7 +217,7 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
     if state != before:
         connections.save_state(tx, connection_id, state, context.now())
     if type(state) is not type(before):
-        # What was to be asked once more belongs to the state that is left.
+        # A repetition that is still planned belongs to the state before.
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
             case states.Failed():
@@ -234,13 +235,13 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
                 if asked is not None and asked.reference is not None:
                     context.application.message_sent(tx, asked.reference)
             case _ if isinstance(before, states.Requesting | states.Requested):
-                outgoing.drop_request(tx, connection_id)  # an answer tells as much as OK
+                outgoing.drop_request(tx, connection_id)  # the peer's answer shows that the request arrived
                 text = sent_requests.take_reference(tx, connection_id)
-                if text is not None:  # no receipt comes for it: who accepts a request has been shown it
+                if text is not None:  # no receipt follows: the person who accepted has seen the text
                     context.application.message_delivered(tx, text)
     perform(tx, context, connection_id, effects)
-    # Behind what the step itself has sealed: a text that is sealed before confirmation or hello
-    # would be number 1 of the chain in its place.
+    # Only after the step has sealed its own messages: a text that is sealed before the confirmation or hello would take
+    # number 1 in the chain.
     release(tx, context, connection_id)
     if state != before:
         context.application.state_changed(tx, connections.load(tx, connection_id))
@@ -251,7 +252,7 @@ def _drop_outgoing(
 ) -> None:
     in_request = sent_requests.take_reference(tx, connection_id)
     if isinstance(before, states.Requested):
-        in_request = None  # it has left, whatever becomes of the connection
+        in_request = None  # the request was sent, even if the connection ends now
     for reference in [*outgoing.clear(tx, connection_id), *([] if in_request is None else [in_request])]:
         context.application.message_failed(tx, reference, reason)
 
@@ -259,7 +260,8 @@ def _drop_outgoing(
 def perform(tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[Effect, ...]) -> None:
     """Put the effects of a step into the outbox, sealed where necessary."""
     for effect in effects:
-        # Loaded anew for each: the effect before it may have sealed something, and so moved the chain of what is sent.
+        # Loaded again for each effect: the one before may have sealed something, and so changed the chain of sent
+        # messages.
         _queue_effect(tx, context, connections.load(tx, connection_id), effect)
 
 
@@ -276,8 +278,8 @@ def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connecti
         case SendRequest():
             _send_request(tx, context, connection)
         case SecureReceiveQueue(choice, before_sending):
-            # In the lane of what is sent to the peer, that waits for KEY's
-            # answer; in the other one both leave together.
+            # In the lane SEND, messages to the peer wait for KEY's answer. In the lane RECEIVE, KEY is sent at the same
+            # time as they are.
             lane = Lane.SEND if before_sending else Lane.RECEIVE
             key = _receive_key(tx, connection, choice)
             outgoing.enqueue(tx, connection.id, lane, Kind.SECURE_RECEIVE, Priority.SECURE, body=key)
@@ -344,15 +346,15 @@ def _send_confirmation(
     reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.link_key.public(), own.mode)
     message: ConnInfoSecured | ConnInfoReply
     if answer is Answer.SECURED:
-        # The queue's key is named, and not only implied: an initiator that finds another one in our S knows that its
-        # link was changed on the way (handshake.md 3.3).
-        # One queue: apps use the first and no other (agent-wire 3.4, trap 35).
+        # The reply key is in the message although the initiator knows it: if it finds another key in our S, it knows
+        # that its link was changed on the way (handshake.md 3.3). Only one queue, because apps use only the first
+        # (agent-wire 3.4, trap 35).
         message = ConnInfoSecured(reply_key_of(connection), (reply,), info)
     else:
         message = ConnInfoReply((reply,), info)
-    # Sealed once and kept. A second one would take ratchet number 2, and its message id too, which
-    # the peer reports as a gap (agent-wire 3.6 and 5.4); and it names the reply queue, which is
-    # never replaced from here on (handshake.md 5).
+    # Sealed once and kept. A second confirmation would take another ratchet number and message id, which the peer
+    # reports as a gap (agent-wire 3.6 and 5.4). It also names the reply queue, which is never replaced from here on
+    # (handshake.md 5).
     params = _confirmation_params(tx, context, connection)
     body = sealing.seal_first_message(
         tx, context.entropy, connection, send_queue, message, params=params, signed=signed
@@ -364,7 +366,7 @@ def _send_confirmation(
 def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: Connection) -> E2EParams:
     """Our X3DH keys, with a KEM key if the link did not contain one that we could answer.
 
-    The KEM key is not made before the first network request, so that a spare one can be made meanwhile.
+    The KEM key is chosen only now, so that a spare one could be made while we waited for the relays.
     """
     ratchet = ratchets.load(tx, connection.id)
     if ratchet.kem_enabled and ratchet.kem is None and context.has_kem:
@@ -399,7 +401,7 @@ def _send_first(tx: sqlite3.Connection, connection_id: int, kind: Kind, *, signe
 def resync(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
     """The user re-synchronises the ratchets of a connection, whether or not a message failed to open.
 
-    This is also the answer to keys that the peer sent without being asked.
+    This also accepts keys that the peer has sent without being asked.
 
     Raises:
         AgentError: The connection is not complete, or has ended, or the peer was already asked.
@@ -448,7 +450,7 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
     before = connections.load(tx, connection_id)
     writable = states.reached_peer(before.state) and may_send(tx, before)
     apply(tx, context, connection_id, DeleteRequested())
-    # After the step, which has dropped all that waited: who deletes a contact wants no more of it sent.
+    # After the step, which has dropped all waiting messages: a user who deletes a contact does not want them sent.
     if farewell is not None and writable:
         connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
         body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))

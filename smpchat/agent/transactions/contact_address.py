@@ -1,7 +1,7 @@
 """A contact address of our own, and the requests that come through it (agent-wire 5.5).
 
-The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted as any
-other. Its queue is never secured and has no fixed secret, as each request contains a key. Accepting a request is
+The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted like any
+other. The queue is never secured and has no fixed secret, as each request contains a key. Accepting a request is
 joining the invitation in it. The link of a group of ours is such an address, too, marked by its client data.
 """
 
@@ -81,12 +81,13 @@ def publish(
     auto_accept: bool,
     client_data: str | None = None,
 ) -> int:
-    """A new address's connection record: its queue is in the outbox, and the links exist once the queue does.
+    """Make an address: insert its record, and put NEW for its queue into the outbox. The links exist once the queue
+    does.
 
     Args:
-        user_data: What people see of the short link's data before they ask.
+        user_data: The part of the short link's data that people see before they send a request.
         relay: The relay of its queue; None: the online process chooses one.
-        auto_accept: Accept every request at once.
+        auto_accept: Accept requests automatically.
         client_data: For the link of a group: what marks it.
     """
     state, effects = handshake.publish()
@@ -116,7 +117,7 @@ def update(tx: sqlite3.Connection, context: Context, user_data: bytes) -> None:
 
 
 def update_at(tx: sqlite3.Connection, context: Context, address: Address | None, user_data: bytes) -> None:
-    """The same for one address, which may be a group's."""
+    """Change the user data of one address, which may be a group's."""
     if address is not None and address.user_data != user_data:
         addresses.save_user_data(tx, address.connection_id, user_data)
         if address.short_link is not None:
@@ -161,7 +162,7 @@ def _seal(
     try:
         link = _full_link(server, sender_id, dh_key, QueueMode.CONTACT, address.client_data)
         return seal_link(address.root_key, link, address.user_data, entropy)
-    except LinkDataError:  # a relay with a great many hosts: the full link has to do
+    except LinkDataError:  # the relay has too many hosts: there is only a full link
         return None
 
 
@@ -182,12 +183,12 @@ def queue_created(
     if publication.sealed is None:
         return
     if (ids.snd_id, ids.link_id) != (sender_id_for(publication.corr_id), publication.sealed.link_id):
-        return  # it leads elsewhere: only the full link can be given away
+        return  # the relay's ids do not match the short link, so only the full link works
     kind = ContactType.CONTACT if client_data is None else ContactType.GROUP
     short = published(ShortContact(queue.server, publication.sealed.link_key, kind))
     addresses.save_short_link(tx, queue.connection_id, short, publication.sealed.fixed)
     address = addresses.load(tx, queue.connection_id)
-    if address is not None and address.user_data != publication.user_data:  # changed while NEW was under way
+    if address is not None and address.user_data != publication.user_data:  # changed while NEW was on its way
         _enqueue_update(tx, context.entropy, address)
 
 
@@ -221,12 +222,12 @@ def _link_key(address: Address) -> bytes:
 def request_received(
     tx: sqlite3.Connection, context: Context, connection_id: int, envelope: InvitationEnvelope, received_at: float
 ) -> None:
-    """Keep a request, or accept it at once if the address says so.
+    """Keep a request, or accept it if the address accepts requests automatically.
 
     A request that is sent again replaces the first one; one that was already accepted is recognised by its queue.
 
     Raises:
-        EnvelopeRefused: It is not a request, or not one that could be accepted.
+        EnvelopeRefused: The message is not a request, or not one that could be accepted.
     """
     address = addresses.load(tx, connection_id)
     if address is None:
@@ -236,10 +237,10 @@ def request_received(
     link = _invitation(envelope.link)
     request_id = context.application.request_id(envelope.conn_info)
     snd_id = link.queues[0].sender_id
-    # Whoever sends us our own invitation would have us connect to ourselves.
+    # A request with our own invitation would make us connect to ourselves.
     if connections.find_receive_queue_by_sender_id(tx, snd_id):
         raise EnvelopeRefused("the request offers a queue of ours")
-    # A copy: the requester sends the same bytes until it hears of us, and our OK to the relay may have been lost.
+    # A copy of an accepted request: a requester that did not get the relay's OK sends the same bytes again.
     if _is_joined(tx, link):
         return
     server = link.queues[0].server
@@ -273,7 +274,7 @@ def request_received(
             sentence = TOO_MANY_JOIN if address.group else TOO_MANY_REQUESTS
             context.application.notice(tx, connection_id, sentence, NoticeKind.REQUESTS_FULL)
     if not by_itself:
-        if address.group:  # nobody is asked about members
+        if address.group:  # the user is not asked about members
             addresses.delete_request(tx, request.id)
         elif not request.shown:
             context.application.request_received(tx, request)
@@ -307,7 +308,7 @@ def accept_next(tx: sqlite3.Connection, context: Context) -> None:
     """Accept the next request in turn, if there is room for it.
 
     Raises:
-        AgentError: It cannot be accepted. Roll back, and drop it with `drop_next`.
+        AgentError: The request cannot be accepted. Roll back, and drop it with `drop_next`.
     """
     request = addresses.next_in_turn(tx)
     if request is None or not _has_room(tx, context):
@@ -320,11 +321,11 @@ def accept_next(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def next_look(tx: sqlite3.Connection, now: float) -> float | None:
-    """When there is something to do: a request comes to its turn, or a contact is given up. Changes nothing."""
+    """When the next request gets its turn or the next contact is given up, in POSIX seconds. Changes nothing."""
     given_up, turn = admitting.next_given_up(tx), next_turn(tx, now)
     due = None if given_up is None else given_up[0]
     if due is not None and due <= now and clock.is_held(tx, now):
-        due = now + clock.HOLD  # not after a leap of the clock, in which a week may be a moment
+        due = now + clock.HOLD  # after a leap of the clock, a moment may look like a week
     return min((moment for moment in (due, turn) if moment is not None), default=None)
 
 
@@ -365,7 +366,7 @@ def _is_joined(tx: sqlite3.Connection, link: InvitationLink) -> bool:
 
 
 def reason_against(tx: sqlite3.Connection, request: ReceivedRequest) -> str | None:
-    """Why a request is not accepted unless the user agrees to its relay; None if it is."""
+    """Why a request is not accepted unless the user agrees to its relay; None if it can be accepted."""
     link = parse_link(request.link)
     assert isinstance(link, InvitationLink)
     return strangers.reason_against_request(tx, link.queues[0].server, request.connection_id)
@@ -378,7 +379,7 @@ def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest, *
         any_relay: The user agrees to any relay that the new contact names, now or later.
     Raises:
         RelayNotPublic: The request names a relay that needs the user's agreement.
-        AgentError: Its invitation cannot be joined; nothing changed if the transaction is rolled back.
+        AgentError: The request's invitation cannot be joined. Roll the transaction back.
     """
     link = parse_link(request.link)
     if not isinstance(link, InvitationLink):

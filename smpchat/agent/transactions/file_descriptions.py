@@ -1,4 +1,4 @@
-"""Descriptions of files, as recipients get them: read, and written once a file is at its relays."""
+"""Reads and writes the descriptions with which recipients download files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def read(text: str) -> FileDescription:
     """A recipient's description of a file. Raises `FileRefused`."""
-    from smpchat.xftp.description import read_description  # YAML: only who sends or fetches a file needs it
+    from smpchat.xftp.description import read_description  # loads YAML, needed only for files
 
     try:
         described = read_description(text)
@@ -31,7 +31,7 @@ def read(text: str) -> FileDescription:
 
 
 def describe(tx: sqlite3.Connection, file: StoredFile) -> Iterator[str]:
-    """What each recipient gets."""
+    """The description for each recipient, in order of the slots."""
     from smpchat.xftp.description import DescribedChunk, DescribedReplica, FileDescription, write_description
 
     chunks = file_chunks.chunks(tx, file.id)

@@ -38,21 +38,22 @@ if TYPE_CHECKING:
     from smpchat.xftp.description import FileDescription
 
 SLOTS = 4
-"""Recipients for whom a file is registered. The number is fixed, so that relays do not learn how many there are
+"""For how many recipients a file is registered. The number is fixed, so that relays do not learn how many there are
 (xftp-wire 5)."""
 MAX_PADDING = 4 * 1024 * 1024 + 64 * 1024
-"""By so many bytes a ciphertext may be longer than its file: less than one chunk, plus the smallest chunk for names."""
+"""By how many bytes a ciphertext may be longer than its file: less than one chunk, plus the smallest chunk for
+names."""
 MIN_OVERHEAD = 24
-"""By so many bytes it is longer at least: a length, and the authentication tag."""
+"""By how many bytes a ciphertext is longer than its file, at least: a length, and the authentication tag."""
 MAX_FILES = 1_000
-"""Files that may be sent and received at the same time in one profile."""
+"""How many files may be sent and received at the same time in one profile."""
 
 
 class Transfer(Record):
     """The progress of a file.
 
     Attributes:
-        done: Bytes of ``total``, which counts the transferred bytes: encrypted and padded.
+        done: How many of the ``total`` bytes have been transferred. Both numbers are of the encrypted and padded file.
         started, expires: POSIX seconds; the transfer is given up at ``expires``.
         problem: Why it does not continue, or why it failed.
     """
@@ -90,8 +91,8 @@ def submit_file(
     """Send a file: it is uploaded to relays, and then `Application.file_uploaded` gets the descriptions for recipients.
 
     Args:
-        name: For people.
-        slots: Recipients; each gets a description of its own.
+        name: The file's name, as people see it.
+        slots: The number of recipients; each gets a description of its own.
     Returns:
         Number of the file.
     Raises:
@@ -113,7 +114,7 @@ def submit_file(
         chunks=encrypted.chunks,
         now=context.now(),
     )
-    # Last, and under the write lock that whoever sweeps takes: it is never without its row.
+    # Last, and under the write lock that `sweep` takes, too: `sweep` never finds this ciphertext without its row.
     encrypted.settle()
     return file_id
 
@@ -130,7 +131,7 @@ def relays_to_approve(description_text: str, known: Callable[[FileServer], bool]
 
 
 def unknown_relays(described: FileDescription, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
-    """Hosts of the relays of chunks that no known relay has."""
+    """Hosts of the relays of those chunks that are at no known relay."""
     found: dict[str, None] = {}
     for chunk in described.chunks:
         if not any(known(replica.server) for replica in chunk.replicas):
@@ -201,8 +202,8 @@ def _fits_size(encrypted: int, plain: int) -> bool:
 
 
 def cancel_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
-    """Stop a transfer, and have its chunks deleted at the relays; its state is then *cancelled*. A transfer that is
-    over does not change."""
+    """Stop a transfer, and have its chunks deleted at the relays; its state is then *cancelled*. A transfer that has
+    ended does not change."""
     file = files.find(tx, file_id)
     if file is None:
         return
@@ -220,7 +221,8 @@ def delete_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
 
 
 def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
-    # Whoever decrypts it at this moment finds nothing to publish. Were this rolled back, it would be decrypted again.
+    # A process that is decrypting the file at this moment finds nothing to publish. If this is rolled back, it is
+    # decrypted again.
     file_folder.remove_part(file.target, file.local)
     file_chunks.take_places(tx, file.id, context.now())
     file_chunks.forget(tx, file.id)
@@ -229,7 +231,7 @@ def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
 
 
 def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
-    """The profile was imported from another place. No file is saved at the paths in it, which need not be ours."""
+    """The profile was imported from another place. Give up its downloads, because their paths may not be the user's."""
     for stage in (Stage.MOVING, Stage.OPENING):
         for file in files.in_stage(tx, stage):
             if not file.sending:
@@ -255,7 +257,7 @@ def sweep(database: Database) -> None:
 
 
 def spent(database: Database) -> list[Path]:
-    """Ciphertext of files that are over, but not files that are being encrypted just now. Changes nothing."""
+    """Ciphertext of files that have ended, without files that are just being encrypted. Changes nothing."""
     found = file_folder.candidates(database.path.parent, files.locals_in_use(database.connection))
     return [path for path in found if not file_folder.is_new(path)]
 
@@ -377,7 +379,7 @@ def opened(tx: sqlite3.Connection, context: Context, file_id: int, path: Path) -
 
 
 def hold(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
-    """The whole file waits for the disk of this computer."""
+    """The whole file waits, because of a problem with this computer's disk."""
     file = files.find(tx, file_id)
     if file is not None and file.stage in (Stage.MOVING, Stage.OPENING):
         files.set_problem(tx, file_id, problem)
@@ -397,7 +399,8 @@ def fail(tx: sqlite3.Connection, context: Context, file_id: int, problem: Proble
 def _uploaded(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
     descriptions = tuple(file_descriptions.describe(tx, file))
     files.set_stage(tx, file.id, Stage.DONE)
-    # Whoever is to fetch it gets the keys now, and nobody else will: what is kept is what deletes the chunks.
+    # The recipients' descriptions now contain the keys, and nobody else gets them. We keep only the keys that delete
+    # the chunks.
     files.forget_keys(tx, file.id)
     erasure.empty_log(tx)
     context.application.file_uploaded(tx, file.id, descriptions)
@@ -446,7 +449,7 @@ def _fits(chunk: Chunk, event: Event) -> bool:
 
 
 def asked(tx: sqlite3.Connection, chunk: Chunk) -> Replica:
-    """The place where a wanted chunk is asked for."""
+    """The place from which a wanted chunk is to be downloaded."""
     places = file_chunks.replicas(tx, chunk.file_id, chunk.number)
     assert isinstance(chunk.state, machine.Wanted)
     return places[chunk.state.replica % len(places)]
@@ -467,8 +470,8 @@ def is_any_old(tx: sqlite3.Connection, now: float) -> bool:
 
 
 def give_up_old(tx: sqlite3.Connection, context: Context) -> None:
-    """Give up files and deletions whose time is over, but not after a leap of the clock, which could turn a moment into
-    two days."""
+    """Give up files and deletions whose time is over, but not after a leap of the clock, after which a moment may look
+    like two days."""
     now = context.now()
     if clock.is_held(tx, now):
         return

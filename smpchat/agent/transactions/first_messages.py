@@ -1,6 +1,6 @@
 """The first message of a queue, confirmation or hello, and its copies (agent-wire 5.1 to 5.4, handshake.md 5).
 
-The ratchet, queue secret, profile and handshake state are stored together, in the transaction that opened it.
+The ratchet, queue secret, profile and handshake state are stored together, in the transaction that opened the message.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def receive_first(
     message, inner = open_layers(secret, envelope)
     if not isinstance(inner, Confirmation):
         raise EnvelopeRefused("the first message of a queue is not a confirmation")
-    # Not lowered to ours as a range would be: the joiner has chosen, and whoever names a version above the link's
-    # cannot be followed (agent-wire 1.5, trap 20).
+    # Not lowered to our highest version, as a range would be: the joiner has chosen this version, and we cannot follow
+    # a choice above the link's range (agent-wire 1.5, trap 20).
     if not AGENT_VERSIONS.contains(inner.agent_version):
         raise VersionRefused("agent protocol", inner.agent_version, AGENT_VERSIONS)
     sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
@@ -91,14 +91,14 @@ def _receive_confirmation(
         raise EnvelopeRefused("no confirmation is awaited")
     if not E2E_VERSIONS.contains(params.version):
         raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)
-    # Without a key only where the sender could secure the queue by itself (agent-wire 3.2, trap 16).
+    # The key may be missing only if the sender could secure the queue itself (agent-wire 3.2, trap 16).
     if sender_key is None and queue.mode is not QueueMode.MESSAGING:
         raise EnvelopeRefused("the confirmation lacks the key for its queue")
     offered = links.kem(tx, connection.id)
     if isinstance(params.kem, KEMAccepted) and offered is None:
         raise EnvelopeRefused("the confirmation answers a KEM key, but the link has none")
     with refusing("the confirmation does not open"):
-        # The joiner shows its wish for post-quantum keys: it proposes one, or leaves room for it in its header.
+        # The joiner shows that it wants post-quantum keys: it proposes one, or its header has room for one.
         wished = params.kem is not None or has_large_header(envelope.ratchet_message)
         pq = wished and context.wants_pq_in(connection, params.version, envelope.agent_version)
         kem = None
@@ -106,8 +106,8 @@ def _receive_confirmation(
             kem = offered.accepted(params.kem, context.kem_in(tx))
         kem_secret = kem.answer.secret if kem and kem.answer else b""
         secret = agree_initiator(keys, params.key1, params.key2, kem_secret)
-        # Now, and not when the user allows it: texts may be behind the confirmation already (agent-wire 1.1, trap 19).
-        # The second key of the link is the first of the ratchet (trap 6).
+        # The ratchet is made now, not when the user allows it, because texts may already follow the confirmation
+        # (agent-wire 1.1, trap 19). The link's second key is the ratchet's first (trap 6).
         fresh = Ratchet.initiator(secret, keys.key2, params.version, kem_enabled=pq, kem=kem)
         # Nothing was opened with this ratchet before, so no key can have been set aside.
         opened = ratchet.decrypt(
@@ -116,10 +116,10 @@ def _receive_confirmation(
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, ConnInfoReply | ConnInfoSecured):
         raise EnvelopeRefused("the confirmation holds another message")
-    # All have been decoded, one is used (agent-wire 3.4, trap 35).
+    # All queues were decoded, but only the first is used (agent-wire 3.4, trap 35).
     reply = message.queues[0]
-    # For a D a new key, never the one of our link: whoever has seen the link could tell by it whose queue this is
-    # (handshake.md 3.1).
+    # For a D message, our key is new, never the link's: anyone who has seen the link could tell by the link's key whose
+    # queue this is (handshake.md 3.1).
     auth_key, reply_key_ours = Ed25519PrivateKey.generate(context.entropy), None
     if isinstance(message, ConnInfoSecured):
         if connection.reply_key is None:
@@ -131,12 +131,12 @@ def _receive_confirmation(
     with refusing("the reply queue's key is bad"):
         send_queue = sending.new_send_queue(connection.id, context.entropy, reply, auth_key)
     _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
-    # Secret, ratchet, versions and handshake state in one transaction: after a crash between any two of them the
-    # confirmation, which the relay brings again, could not be opened any more.
+    # Secret, ratchet, versions and handshake state are saved in one transaction: after a crash in between, we could not
+    # open the confirmation when the relay delivers it again.
     connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)
-    # Who answers a link of ours, or whose link we asked through, was chosen by the user.
+    # The user agrees to the peer's relay by making the link that was answered, or by using the peer's address.
     consents.add(tx, connection.id, send_queue.server)
     erasure.after_agreement(tx, connection.id)
     unsuitable = context.application.peer_info_received(tx, connection.id, message.conn_info)
@@ -195,8 +195,9 @@ def _save_first(
     sent_at: int,
 ) -> None:
     """The queue's secret is stored together with the ratchet that opened its first message, never before."""
-    # A queue that its reader secures took what anybody sent before that: a second person who had the link is told by
-    # its key (see `receive_repeated`). Behind the peer's first signed message there is nothing of the kind.
+    # If the queue's reader secures it, the queue has accepted messages from anybody until then. Only with the link's
+    # key can we detect a second person who had the link (see `receive_repeated`), so it is kept. After the peer's first
+    # signed message, no such message can follow.
     shared = states.role(connection.state) is states.Role.INITIATOR and queue.mode is not QueueMode.MESSAGING
     connections.save_receive_queue(tx, queue if shared else replace(queue, e2e_key=None))
     save_opened(tx, connection.id, ratchet_message, opened, sent_at)
@@ -216,8 +217,8 @@ def receive_repeated(
         with refusing("the sender's key is bad"):
             secret = queue.e2e_key.exchange(envelope.sender_key)
         _, inner = open_layers(secret, envelope)
-        # It opens with the link's keys but not with the queue's: from somebody else
-        # who has the link (handshake.md 5 and 7).
+        # It opens with the link's keys but not with the queue's, so it is from another person who has the link
+        # (handshake.md 5 and 7).
         if isinstance(inner, Confirmation) and inner.e2e_params is not None:
             context.application.notice(tx, connection.id, SECOND_PERSON, NoticeKind.SECOND_PERSON)
             return

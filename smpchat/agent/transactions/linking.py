@@ -1,4 +1,4 @@
-"""Links made, and links used: from an invitation's keys to its links, from a link to the joiner's ratchet and queue."""
+"""Makes links from an invitation's keys, and makes a joiner's ratchet and send queue from a link."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _request(
     mode: QueueMode | None,
     kem: KEMParams | None = None,
 ) -> InvitationLink:
-    """The data that both links lead to; the KEM key is only for short links (agent-wire 2.9)."""
+    """The data that both the full and the short link lead to; the KEM key is only for short links (agent-wire 2.9)."""
     # only a queue that may be secured has its mode in the link: never q=c in an invitation (handshake.md 4)
     shown = mode if mode is QueueMode.MESSAGING else None
     uri = QueueURI(CLIENT_VERSIONS, server, sender_id, e2e_key, shown)
@@ -71,7 +71,7 @@ class Publication(Record):
 
     Attributes:
         corr_id: Correlation id of the command, from which the sender id of a queue with a short link follows.
-        queue: Mode and link data, as far as the relay knows them.
+        queue: Mode and link data, if the relay supports them.
         sealed: The sealed data of the short link; None if there is none.
         user_data: The part of the data that may change.
     """
@@ -102,7 +102,7 @@ def prepare(
     sender_id, user_data = sender_id_for(corr_id), context.application.link_info(tx, connection.id)
     request = _request(connection, server, sender_id, e2e_key, QueueMode.MESSAGING, proposed)
     try:
-        # The root key signs here and is forgotten: what is behind an invitation never changes.
+        # The root key signs here and is then forgotten, because an invitation's data never changes.
         sealed = seal_link(Ed25519PrivateKey.generate(context.entropy), request, user_data, context.entropy)
     except LinkDataError as error:  # many or long host names; the full link has room for them
         log.warning("no short link: %s", error)
@@ -122,8 +122,8 @@ def queue_created(tx: sqlite3.Connection, queue: ReceiveQueue, publication: Publ
 
 
 def _leads_here(publication: Publication, ids: Ids) -> bool:
-    # What IDS says, and not what was asked for: the sealed request names this sender id, which must be SHA3-384 of the
-    # corrId (smp-wire 5.1, trap 22). At another one the short link would lead to nothing.
+    # What IDS says counts, not what we asked for: the sealed request names the sender id that follows from the
+    # correlation id (smp-wire 5.1, trap 22). If the relay gave another one, the short link would lead to nothing.
     known = ids.link_id is not None and len(ids.link_id) == LINK_ID_SIZE
     return known and ids.snd_id == sender_id_for(publication.corr_id) and ids.queue_mode is QueueMode.MESSAGING
 
@@ -143,23 +143,23 @@ def may_send_early(link: InvitationLink) -> bool:
 def take_up(
     tx: sqlite3.Connection, context: Context, connection_id: int, link: InvitationLink, auth_key: Ed25519PrivateKey
 ) -> None:
-    """The joiner's side of the agreement: versions, ratchet and send queue are stored.
+    """The joiner's side of the key agreement: versions, ratchet and send queue are stored.
 
     Raises:
         IncompatibleVersion: A layer's versions do not overlap.
-        CryptoError: A key in the link is bad. In both cases the connection is as it was.
+        CryptoError: A key in the link is bad. In both cases the connection does not change.
     """
     connection, entropy, queue = connections.load(tx, connection_id), context.entropy, link.queues[0]
     versions = agree_versions(link)
-    # never on after texts were taken that would not fit then
+    # never turned on here: texts may have been accepted that would then not fit
     pq = connection.pq_support and context.wants_pq_in(connection, versions.e2e, versions.agent)
     offered = link.e2e.kem if pq else None
-    # A full link has no KEM key where a short one had it (agent-wire 2.9, trap 24): that is no refusal, so
-    # our own is proposed in the confirmation.
+    # A full link has no KEM key, even if the short one has (agent-wire 2.9, trap 24). So a missing key is not a
+    # refusal, and we propose our own in the confirmation.
     kem = KEMState.accept(offered.key, context.kem_in(tx)) if isinstance(offered, KEMProposed) else None
     kem_secret = kem.answer.secret if kem and kem.answer else b""
-    # Made and used here, and never stored: with them, whoever steals the profile later and has recorded the
-    # confirmation could open it, and the texts behind it.
+    # These keys are made and used here, and never stored: a thief who later steals the profile and has recorded the
+    # confirmation could decrypt it with them, and the texts after it.
     keys = X3DHKeys.generate(entropy)
     secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2, kem_secret)
     first_key = X448PrivateKey.generate(entropy)
@@ -183,8 +183,8 @@ def read_link(
         request = opened.request
         assert isinstance(request, InvitationLink)  # `open_link` checks that it is of the link's kind
         _check_queue(tx, request)
-        # With the key that LKEY carried: it has secured the queue, and another
-        # would get AUTH (agent-wire 2.8, trap 12).
+        # Use the key that LKEY carried: it has secured the queue, and any other would get AUTH (agent-wire 2.8, trap
+        # 12).
         take_up(tx, context, connection_id, request, stored.auth_key)
     except LinkDataError as error:
         return LinkUnusable(Failure.LINK_DATA, str(error)), None
@@ -203,8 +203,8 @@ def _check_queue(tx: sqlite3.Connection, request: InvitationLink) -> None:
     if moves.uses_id(tx, queue.server, queue.sender_id):
         raise LinkDataError("This is your own link.")
     used = connections.find_send_queue(tx, queue.server, queue.sender_id)
-    # One that is still joining by the full form of this link is shut out by the key that LKEY gave the queue. No other
-    # has secured its queue with a key, after which an honest relay refuses LKEY.
+    # A connection that is still joining through the full form of this link is shut out: LKEY gave the queue another
+    # key. Any other connection has already secured its queue with a key, so an honest relay would have refused LKEY.
     if used is not None and not isinstance(connections.load(tx, used.connection_id).state, states.Joining):
         raise LinkDataError("The link leads to a contact that you already have.")
 
@@ -215,7 +215,7 @@ def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused
     relay = links.joined(tx, connection_id).link.server.key_hash
     short = links.texts(tx)
     in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))
-    # A short link and a full one to the same queue have nothing in common that could be compared before it is read.
+    # Before a short link is read, nothing in it can be compared with a full link to the same queue.
     if any(_is_at(relay, link) for link in in_full if link is not None):
         return LinkUnusable(Failure.LINK_USED_OR_JOINED)
     return SendQueueRefused()
@@ -231,7 +231,7 @@ def _is_at(relay: bytes, text: str) -> bool:
     """Whether a full link leads to a relay, and may have a short form."""
     try:
         link = parse_link(text)
-    except LinkError:  # of an earlier version, which took more hosts and ports
+    except LinkError:  # stored by an earlier version, which accepted more hosts and ports
         return False
     return isinstance(link, InvitationLink) and link.sender_securable and link.queues[0].server.key_hash == relay
 

@@ -1,11 +1,11 @@
-"""Our own queue moves to another relay: what `smpchat.agent.machines.moving` decides, done in the store.
+"""Moves our own queue to another relay: carries out in the store what `smpchat.agent.machines.moving` decides.
 
-Each step is one transaction with its cause: the state, the new queue, and the entries for the outbox. After a process
-was killed, the next one continues where it stopped.
+Each step stores everything in one transaction, with the event that caused it: the state, the new queue, and the entries
+for the outbox. After a process was killed, the next one continues where it stopped.
 
-An abandoned queue is read until its relay says that nothing waits there, and only then deleted. Most moves are made
-because a relay is gone or will be. So if this cannot be done, only the deletion itself waits, and it is given up when
-everything that might have waited there has expired.
+An abandoned queue is read until it is empty, and only then deleted. Most moves are made because a relay is gone or soon
+will be, so nothing else waits for this deletion. It is given up when all messages that could wait in the queue have
+expired.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LOST = "Moving to the relay {host} failed: it did not accept the new queue. You 
 NOT_FOLLOWED = "{{alias}}'s app cannot use the new relay: {why}. You still receive at the old relay."
 
 REFUSALS = Allowance("refusal", 10, HOUR)
-"""Unusable QKEYs that the user is told of. The user began one move, but the peer may answer any number of times."""
+"""How many unusable QKEYs the user is told about: the peer may answer one move any number of times."""
 LEAVE_AFTER = 10.0
 """Seconds to wait, after the peer's first message through the new queue, before the old queue is emptied and deleted.
 The peer sends to both relays at the same time, so messages to the old one may still be on their way."""
@@ -73,13 +73,12 @@ def begin(tx: sqlite3.Connection, context: Context, connection_id: int, relay: S
         _step(tx, context, connection_id, moving.Requested())
     except UnexpectedEvent as error:
         raise MoveRefused(Refusal.IN_USE) from error
-    # also where the state is the one of before: another relay may be asked for, and for people it began now
+    # saved even if the state did not change: the relay may be another one, and people see this as a new beginning
     moves.save(tx, connection_id, Move(moving.Creating(), context.now(), relay))
 
 
 def cancel(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Stay where the queue is. Raises `MoveRefused` if there is no move, or if the peer may already use the new
-    queue."""
+    """Cancel the move. Raises `MoveRefused` if there is none, or if the peer may already use the new queue."""
     move = moves.load(tx, connection_id)
     if move is None:
         raise MoveRefused(Refusal.NONE)
@@ -90,7 +89,7 @@ def cancel(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
 
 
 def end(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The connection is deleted, and with it all its queues, whether they were read or not."""
+    """The connection is deleted, so delete all its other queues, too, whether they were emptied or not."""
     moves.save(tx, connection_id, Move(Settled(), context.now()))
     for other in moves.other_queues(tx, connection_id):
         _delete_queue(tx, context, other)
@@ -150,7 +149,8 @@ def left_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
 
 
 def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
-    """The relay of an abandoned queue cannot be reached; try again later, after the others. True: never again."""
+    """The relay of an abandoned queue cannot be reached; try again later, after the other items. Returns True if it is
+    given up for good."""
     other, now = moves.queue(tx, _number(item)), context.now()
     if other is not None and now - (other.left_at or now) > LEAVE_FOR and not clock.is_held(tx, now):
         moves.delete_queue(tx, other.id)
@@ -179,7 +179,7 @@ def keys_received(tx: sqlite3.Connection, context: Context, connection: Connecti
         log.info("keys came for a queue that no move leads to")
         return
     info, key = found
-    # Once: the relay may have the first key by now, and takes no other (smp-wire 7.2).
+    # Only once: the relay may have the first key by now, and accepts no other (smp-wire 7.2).
     if new.queue.e2e_secret is None:
         if not CLIENT_VERSIONS.contains(info.version):
             _not_followed(tx, context, connection.id, f"it answers in version {info.version}")
@@ -268,7 +268,7 @@ def _adopt(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
 
 
 def _delete_queue(tx: sqlite3.Connection, context: Context, other: OtherQueue) -> None:
-    """Without reading it: nothing is expected there."""
+    """Delete a queue without reading it, because no message is expected there."""
     moves.leave_queue(tx, other.id, context.now())
     number = str(other.id).encode()
     outgoing.drop_item(tx, other.queue.connection_id, Kind.EMPTY, number)

@@ -34,14 +34,14 @@ def refusing(what: str) -> Iterator[None]:
     """Turn the errors of decoding and opening into `EnvelopeRefused`."""
     try:
         yield
-    except KEMUnavailable:  # no fault of the message's: it stays at the relay until there is a KEM here
+    except KEMUnavailable:  # not the message's fault: it stays at the relay until a KEM is installed here
         raise
     except (DecodeError, CryptoError) as error:
         raise EnvelopeRefused(f"{what}: {error}") from error
 
 
 def open_layers(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessage, AgentEnvelope]:
-    """The box of the queue and the agent envelope inside. Raises `EnvelopeRefused`."""
+    """Open the box of the queue, and decode the agent envelope inside. Raises `EnvelopeRefused`."""
     with refusing("the message does not open"):
         message = open_client_message(secret, envelope)
         return message, agent_envelope.decode(message.body)
@@ -58,8 +58,8 @@ def save_opened(
 ) -> None:
     """Save the ratchet after a message, the keys that it set aside or used, and the message's hash, by which copies are
     recognised."""
-    # Together, and only for what was opened: the reference saves the steps of a message that failed as well, which must
-    # not be mixed with this (agent-wire trap 41).
+    # Saved together, and only for a message that was opened. The reference also saves the steps of a message that
+    # failed; the two methods must not be mixed (agent-wire trap 41).
     ratchets.save(tx, connection_id, opened.ratchet)
     ratchets.apply_skipped(tx, connection_id, opened.diff)
     ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest(), sent_at)

@@ -44,7 +44,7 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 PIPELINE = 16
-"""SENDs of one lane that may be on their way at the same time."""
+"""How many SENDs of one lane may be on their way at the same time."""
 
 
 PEER_GONE = (
@@ -58,7 +58,7 @@ PEER_BLOCKED = (
 
 
 class Verdict(Enum):
-    """The meaning of an answer for its lane."""
+    """What a relay's answer means for the item's lane."""
 
     DONE = auto()
     RETRY = auto()
@@ -68,7 +68,8 @@ class Verdict(Enum):
 
 
 def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
-    """The relay that an item goes to; `CREATE` items have none of their own. Raises `MissingRecord`."""
+    """The relay to which an item is sent. Not for `CREATE` items, whose relay is chosen later. Raises
+    `MissingRecord`."""
     if item.kind in TO_PEER:
         return sending.required_send_queue(tx, item.connection_id).server
     if item.kind is Kind.READ_LINK:
@@ -129,21 +130,21 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
     queue = sending.required_send_queue(tx, item.connection_id)
     if item.kind is Kind.SECURE_SEND:
         return Request(SKey(queue.auth_key.public()), queue.snd_id, queue.auth_key)
-    # The stored bytes in every try: never sealed anew, which would be another ratchet step (handshake.md 5).
+    # Every try sends the stored bytes: sealing them again would be another ratchet step (handshake.md 5).
     body = item.body if item.kind in NUMBERED else outgoing.first_message(tx, item.connection_id)
     return Request(Send(item.notify, body), queue.snd_id, queue.auth_key if item.signed else None)
 
 
 def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem]:
-    """How many of a lane's next items may be on their way at the same time: one, or several SENDs in a row
+    """Those of a lane's next items that may be on their way at the same time: one item, or several SENDs in a row
     (handshake.md 4)."""
     first = items[0]
-    # SKEY or KEY and what needs it are never under way together: the reference checks the authorisation on arrival,
-    # before an earlier command has run (handshake.md 4, smp-wire 7.3).
+    # SKEY or KEY is never on its way together with a command that needs it: the reference relay checks authorisation on
+    # arrival, before earlier commands have run (handshake.md 4, smp-wire 7.3).
     if first.kind not in SENDS:
         return items[:1]
-    # Behind a confirmation or hello only where its queue is secured already; else
-    # their OK decides whether the rest may go.
+    # Other items may follow a confirmation or hello only if its queue is already secured; else the relay's OK decides
+    # whether they may be sent.
     if first.kind not in NUMBERED and not states.pipelines(connections.load(tx, first.connection_id).state):
         return items[:1]
     run = []
@@ -192,13 +193,14 @@ def wanted_relay(tx: sqlite3.Connection, item: OutboxItem) -> SMPServerAddress |
 
 
 def left_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
-    """The relay from which our queue moves away with a `CREATE` item; preferably, the new queue is at another relay."""
+    """The relay that our queue leaves, if the `CREATE` item belongs to a move. The new queue should be at another
+    relay."""
     queue = connections.receive_queue(tx, item.connection_id) if item.lane is Lane.MOVE else None
     return queue.server if queue else None
 
 
 def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
-    """The relay of the peer's queue, if there is a peer; preferably, our queue is at another relay."""
+    """The relay of the peer's queue, if there is a peer. Our queue should be at another relay."""
     queue = connections.send_queue(tx, item.connection_id)
     if queue is not None:
         return queue.server
@@ -216,7 +218,7 @@ def prepare_creation(
     connection = connections.load(tx, item.connection_id)
     e2e_key = X25519PrivateKey.generate(entropy)
     publication = None
-    if item.lane is not Lane.MOVE:  # a queue that takes another's place is nobody's link
+    if item.lane is not Lane.MOVE:  # a queue that replaces another has no link
         publication = contact_address.prepare(tx, entropy, item.connection_id, server, version, e2e_key.public())
     if publication is None and item.lane is not Lane.MOVE:
         publication = linking.prepare(tx, context, connection, server, version, e2e_key.public())
@@ -224,8 +226,8 @@ def prepare_creation(
         connection_id=item.connection_id,
         messaging=messaging,
         reply_key=connection_steps.reply_key_of(connection) if keyed else None,
-        # A signature, as apps have on both sides; the X25519 authenticators of the reference's
-        # texts are not in use (agent-wire trap 31).
+        # A key for signatures, as apps use on both sides. The X25519 authenticators in the reference's documents are
+        # not in use (agent-wire trap 31).
         auth_key=Ed25519PrivateKey.generate(entropy),
         dh_key=X25519PrivateKey.generate(entropy),
         e2e_key=e2e_key,
@@ -244,10 +246,10 @@ def created(
     *,
     keyed: bool,
 ) -> None:
-    """Commit the answer to NEW.
+    """Store the answer to NEW.
 
     Raises:
-        UnknownConnection: The connection was deleted meanwhile, or the move that the queue was made for given up.
+        UnknownConnection: The connection was deleted meanwhile, or the move for which the queue was made was given up.
         IdInUse: The relay gave the new queue the id of another queue or link of ours.
     """
     connection = connections.load(tx, item.connection_id)
@@ -273,7 +275,7 @@ def created(
     elif creation.publication is not None and isinstance(connection.state, states.Publishing):
         contact_address.queue_created(tx, context, queue, creation.publication, ids)
     event = ReceiveQueueCreated(
-        # KEY may travel beside the confirmation (handshake.md 3.2): `machines.handshake` says what follows from it.
+        # ``key_beside``: KEY may be sent at the same time as the confirmation (handshake.md 3.2).
         messaging=ids.queue_mode is QueueMode.MESSAGING,
         keyed=keyed,
         key_beside=version >= SND_AUTH_KEY,
@@ -312,7 +314,7 @@ def accepted(
 ) -> None:
     """The relay executed the item's command on the queue ``sent_to``. If the item is already done, nothing happens."""
     if item.kind in NUMBERED:
-        # Before the look whether the item is done: a copy's OK says all the same that this queue takes our messages.
+        # Even if the item is already done: OK to a repeated SEND also shows that this queue accepts our messages.
         rotation.sent(tx, context, item.connection_id, sent_to)
     if not outgoing.done(tx, item.id):
         return
@@ -358,13 +360,13 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
     """The relay answered with an error, which is final for the item, or a reason to repeat it."""
     if code == ErrorCode.QUOTA:
         return Verdict.FULL
-    unread = item.kind is Kind.READ_ADDRESS and code.words[0] == "CMD"  # a relay from before short links
-    if code != ErrorCode.AUTH and not code.is_blocked and not unread:  # what is blocked says AUTH before SMP 12
+    unread = item.kind is Kind.READ_ADDRESS and code.words[0] == "CMD"  # the relay is too old for short links
+    if code != ErrorCode.AUTH and not code.is_blocked and not unread:  # before SMP 12, a blocked queue says AUTH
         if item.kind is Kind.MESSAGE and code == ErrorCode.LARGE_MSG:
             return _message_failed(tx, context, item, "The relay refuses messages of this size.")
         return Verdict.RETRY
-    # AUTH is final: the queue is gone or has another key, and no time changes that (agent-wire 5.4). Unless it was
-    # asked of a queue that the contact is moving from or to.
+    # AUTH is final, because the queue is gone or has another key (agent-wire 5.4). The exception is a queue that the
+    # contact is moving from or to.
     if item.kind in NUMBERED and rotation.send_refused(tx, context, item.connection_id, sent_to):
         return Verdict.RETRY
     if item.kind is Kind.MESSAGE:
@@ -386,7 +388,7 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
     elif item.kind is Kind.READ_LINK:
         connection_steps.apply(tx, context, item.connection_id, linking.link_refused(tx, item.connection_id))
     elif item.kind is Kind.UPDATE_ADDRESS:
-        pass  # the queue is gone, which its subscription tells too
+        pass  # the queue is gone; its subscription reports that, too
     else:
         connection_steps.apply(tx, context, item.connection_id, _REFUSED[item.kind])
     return Verdict.DONE
@@ -412,8 +414,8 @@ def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int
 
 
 def give_up_left(tx: sqlite3.Connection, server: str) -> int:
-    """Stop trying to delete queues at a relay from which they have moved away, with the messages that may wait there.
-    Returns how many."""
+    """Stop trying to delete queues that we moved away from a relay, and lose the messages that may wait there. Returns
+    how many."""
     left = [other for other in moves.queues_at(tx, server) if other.left_at is not None]
     for other in left:
         moving.forget_left(tx, other)
@@ -422,10 +424,10 @@ def give_up_left(tx: sqlite3.Connection, server: str) -> int:
 
 
 def waits_on(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
-    """Whether the deletion of a queue waits, because the farewell still has time to be sent: the clock leapt. Changes
+    """Whether the deletion of a queue must wait after a leap of the clock, because the farewell is not sent. Changes
     nothing.
 
-    Work that `clock.note` postpones may become due before `clock.note` looks at the clock.
+    After a leap, the deletion may seem due before `clock.note` has postponed it.
     """
     if item.kind is not Kind.DELETE or not outgoing.awaits_farewell(tx, item.connection_id):
         return False
@@ -433,7 +435,7 @@ def waits_on(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool
 
 
 def wait_on(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """Not before tomorrow."""
+    """Postpone the item for a day."""
     outgoing.postpone_item(tx, item.id, context.now() + clock.HOLD)
 
 

@@ -64,8 +64,8 @@ log = logging.getLogger("smpchat.agent")
 RECEIPTS_SINCE = 4
 """The first agent version that supports delivery receipts."""
 MESSAGES = Allowance("message", 20_000, DAY)
-"""Messages for the application that a contact may send in a day: one every four seconds, and at most 1.3 GB. Further
-ones stay at the relay, whose limit for a queue then stops the sender."""
+"""How many messages for the application a contact may send in a day: one every four seconds on average, and at most 1.3
+GB. Further ones stay at the relay, whose limit for a queue then stops the sender."""
 BROKEN_CHAIN = "Messages from {alias} were lost, or arrived out of order."
 LAST_MOMENT = 32_503_680_000
 """The year 3000 in POSIX seconds: the last year that every platform can show as a date."""
@@ -130,7 +130,7 @@ def _receive(
         raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
     if other is not None and (queue.e2e_secret is None or envelope.sender_key is not None):
         raise EnvelopeRefused("a handshake in a queue that takes the place of another")
-    # The four rows of agent-wire 3.2: by whether the queue has a secret and whether the message brings a key.
+    # The four cases of agent-wire 3.2: does the queue have a secret, and does the message bring a key?
     if queue.e2e_secret is None:
         receive_first(tx, context, connection, queue, envelope, sent_at)
         return Received(connection.id)
@@ -175,8 +175,8 @@ def _receive_message(
     tx: sqlite3.Connection, context: Context, connection: Connection, envelope: MessageEnvelope, sent_at: int
 ) -> Received:
     copy_of = hashlib.sha256(envelope.ratchet_message).digest()
-    # Before the ratchet, for which a copy of an old message is one that it cannot open, and so a reason to ask for new
-    # keys (agent-wire 5.4). It is acknowledged, or the relay would bring it for ever.
+    # Checked before the ratchet, which cannot open a copy of an old message and would take this as a reason for new
+    # keys (agent-wire 5.4). A copy is acknowledged, or the relay would deliver it for ever.
     if ratchets.was_seen(tx, connection.id, copy_of):
         return Received(connection.id)
     before = load_ratchet(tx, context, connection.id)
@@ -204,11 +204,11 @@ def _receive_message(
     if message.message_id > MAX_MESSAGE_ID:
         raise NumberRefused(message.message_id)
     save_opened(tx, connection.id, envelope.ratchet_message, opened, sent_at)
-    # Over the agent message, without padding and envelopes (agent-wire 3.6,
-    # trap 14). The verdict is told and blocks nothing.
+    # The hash is over the agent message, without padding and envelopes (agent-wire 3.6, trap 14). The user is told the
+    # result, but nothing is blocked.
     chain, integrity = delivery.receive(connection.received, message, opened.plaintext)
     if integrity is Integrity.SKIPPED and isinstance(resyncs.load(tx, connection.id), resync_states.Asked):
-        # Keys that the user has not accepted took an id all the same, if they are the peer's.
+        # If the new keys are from the peer, they took a message id, even though the user has not accepted them.
         renegotiated = delivery.renegotiated(connection.received)
         if delivery.receive(renegotiated, message, opened.plaintext)[1] is Integrity.OK:
             integrity = Integrity.OK
@@ -216,7 +216,7 @@ def _receive_message(
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
     connections.save_pq_support(tx, connection.id, opened.ratchet.large_headers)
     if integrity is not Integrity.OK and not isinstance(message.message, UserMessage):
-        # a text brings its own verdict
+        # the notice about a user message is shown with it
         context.application.notice(tx, connection.id, BROKEN_CHAIN, NoticeKind.MESSAGES_LOST)
     renegotiation.message_opened(tx, context, connection, sent_at, late=opened.ratchet is before)
     renegotiation.kem_changed(tx, context, connection.id, before, opened.ratchet)
@@ -231,8 +231,8 @@ def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: i
     means nothing.
 
     A queue delivers its messages in the order of their times, so a new message is later than all that were opened. With
-    wrong times a relay can hide only what it could also withhold. If its clock was ahead for a while, its times are not
-    believed until then.
+    wrong times a relay can hide only what it could also withhold. If the relay's clock was ahead for a while, its times
+    are not trusted until our clock has reached them.
     """
     until = ratchets.forgotten_until(tx, connection_id)
     return until is not None and sent_at <= until <= context.now()
@@ -242,8 +242,8 @@ def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection
     """The peer leaves room for a KEM, so we do the same, as soon as the waiting messages fit (agent-wire 3.5: this only
     goes from off to on).
 
-    This also holds if it was turned off here for a while because no KEM was available: the next turn offers a key
-    again.
+    This also turns the KEM on again after it was not available here for a while: the next turn of the ratchet offers a
+    key.
     """
     fits = before.large_headers or outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     wanted = context.wants_pq_in(connection, E2E_VERSIONS.maximum)
@@ -278,7 +278,7 @@ def _dispatch(
         case Hello():
             connection_steps.apply(tx, context, connection.id, PeerReady())
         case QueueContinue(address):
-            # only for the queue in use: the other one of a move says nothing about it
+            # only for the queue in use: during a move, the other queue's room does not matter
             current = sending.required_send_queue(tx, connection.id)
             return Received(connection.id, resume=rotation.same_address(address, current))
         case QueueAdd():
@@ -287,7 +287,7 @@ def _dispatch(
             return Received(connection.id, resume=rotation.queues_to_use(tx, context, connection, message))
         case QueueKey():
             moving.keys_received(tx, context, connection, message)
-        case _:  # QTEST says by the queue that it came through all that it has to say
+        case _:  # for QTEST, only the queue through which it came matters
             log.debug("%s", type(message).__name__)
     return Received(connection.id)
 
@@ -297,8 +297,8 @@ def _receive_receipt(tx: sqlite3.Connection, context: Context, connection_id: in
     if sent is None:
         return  # a repeated receipt, or one for something that was no user message
     message_hash, reference = sent
-    # A receipt names the hash of the whole message: whoever confirms something else
-    # has read something else (agent-wire 5.6).
+    # A receipt contains the hash of the whole message: if it is another hash, the contact has read another message
+    # (agent-wire 5.6).
     if message_hash == receipt.message_hash:
         context.application.message_delivered(tx, reference)
     else:

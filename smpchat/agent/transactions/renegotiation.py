@@ -1,6 +1,7 @@
-"""Re-synchronising the ratchets of a connection: what `smpchat.agent.machines.resync` decides, done in the store.
+"""Re-synchronises the ratchets of a connection: carries out in the store what `smpchat.agent.machines.resync` decides.
 
-Everything is one transaction with its cause: state, keys, new ratchet, skipped keys, and the entries for the outbox.
+Each step stores everything in one transaction, with the event that caused it: state, keys, new ratchet, skipped keys,
+and the entries for the outbox.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def at(sentence: str, sent_at: int) -> str:
 
 
 def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user asks for it, or agrees to the peer's request.
+    """The user asks to re-synchronise, or agrees to the peer's request.
 
     Raises:
         AgentError: The connection is not complete, the peer was already asked, or its keys cannot be used.
@@ -120,12 +121,12 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
             " shows connected."
         )
     theirs, before = resyncs.asked(tx, connection_id), resyncs.load(tx, connection_id)
-    # At the version that the peer sent, which is 3 even where the connection had 2 (agent-wire 5.8, trap 33).
+    # Use the version that the peer sent, which is 3 even if the connection had 2 (agent-wire 5.8, trap 33).
     version = theirs.version if theirs is not None else E2E_VERSIONS.maximum
     keys = _fresh_keys(tx, context, connection, version)
     if isinstance(before, resync_states.Asked) and not before.proven:
-        # The R took an id at its sender: counted, the message after it shows no gap. One that was shown to be followed
-        # by others was counted with them.
+        # The peer's R envelope took a message id. It is counted here, so that the next message shows no gap. If newer
+        # messages have come since (`proven`), it was counted with them.
         connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
         connection = connections.load(tx, connection_id)
     try:
@@ -178,13 +179,13 @@ def keys_received(
                 resyncs.mark_seen(tx, connection.id, theirs, now)
             return
     else:
-        # the R took an id at its sender; counted here, the message after it shows no gap
+        # the peer's R envelope took a message id; count it, so that the next message shows no gap
         connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
     try:
         _step(tx, context, connection, resync.KeysReceived(theirs, sent_at), keys, params.version, params)
     except UnexpectedEvent as error:
         raise EnvelopeRefused("the new ratchet keys are our own") from error
-    # So that a relay that brings an old R again does not start the ratchet anew (agent-wire 5.8).
+    # So that an old R envelope that a relay delivers again does not restart the ratchet (agent-wire 5.8).
     resyncs.mark_seen(tx, connection.id, theirs, now)
 
 
@@ -199,17 +200,17 @@ def message_failed(
     log.warning("a message does not open: %s", error)
     if copy:
         number = ratchets.count_copy(tx, connection.id)
-        if number == 10 ** (len(str(number)) - 1):  # told at 1, 10, 100: whoever repeats them fills no screen
+        if number == 10 ** (len(str(number)) - 1):  # the user is told at 1, 10, 100, so repetitions fill no screen
             many = "An old message" if number == 1 else f"{number} old messages"
             said = at(REPEATED, sent_at).replace("{number}", many)
             context.application.notice(tx, connection.id, said, NoticeKind.REPEATED)
         return
     if isinstance(error, RatchetEarlier | RatchetFinished):
-        # It says nothing about those that follow: new keys would not help.
+        # This says nothing about later messages, so new keys would not help.
         context.application.notice(tx, connection.id, at(EARLIER, sent_at), NoticeKind.MESSAGES_LOST)
         return
-    # RatchetDuplicate: another message has spent its key. The peer's data was used twice, from an old copy or on two
-    # machines, and one of the two texts is lost; the reference drops it without a word.
+    # RatchetDuplicate: another message has used the same key. So the peer's data was used twice, from an old copy or on
+    # two computers, and one of two messages is lost. The reference drops it silently.
     required = not isinstance(error, RatchetBodyError | RatchetDuplicate)
     _step(tx, context, connection, resync.MessageFailed(required), sent_at=sent_at)
 
@@ -228,7 +229,7 @@ def kem_changed(tx: sqlite3.Connection, context: Context, connection_id: int, be
         if not (before.kem_sending and before.kem_receiving):
             context.application.mended(tx, connection_id, NoticeKind.NOT_POST_QUANTUM)
         return
-    # Not while the first turns of a new ratchet make them: a key that is offered will be answered.
+    # No notice during the first turns of a new ratchet: a key that was offered will be answered.
     if (before.kem_sending or before.kem_receiving) and not (after.kem_sending or after.kem_receiving):
         context.application.notice(tx, connection_id, NOT_POST_QUANTUM, NoticeKind.NOT_POST_QUANTUM)
 
@@ -239,8 +240,8 @@ def ready_received(tx: sqlite3.Connection, context: Context, connection: Connect
 
 
 def keys_hash(key1: X448PublicKey, key2: X448PublicKey) -> bytes:
-    """The name of a pair of keys, which also orders two pairs."""
-    # Of the raw keys, as in the associated data, and not of their DER (agent-wire 5.8, trap 5).
+    """The hash of a pair of keys. It identifies the pair, and two hashes can be compared."""
+    # The hash is over the raw keys, as in the associated data, not over their DER (agent-wire 5.8, trap 5).
     return hashlib.sha256(key1.raw + key2.raw).digest()
 
 
@@ -318,14 +319,14 @@ def _start_ratchet(
     sends: bool,
 ) -> None:
     version, before = theirs.version, ratchets.load(tx, connection.id)
-    # Sealed with the ratchet that goes: whoever reads with the new one could not open it.
+    # These messages are sealed with the old ratchet, and the peer could not open them with the new one.
     outgoing.take_back(tx, connection.id)
     pq = connection.pq_support or (
         theirs.kem is not None
         and context.wants_pq_in(connection, version)
         and outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     )
-    # At a version without a KEM there is none for now: it comes with the first turn at one that has it.
+    # At a version without a KEM, none is used for now: it comes with the first turn at a version that has one.
     enabled = pq and context.wants_pq_in(connection, E2E_VERSIONS.maximum)
     kem = keys.kem if enabled and version >= E2E_VERSION_KEM else None
     try:
@@ -339,7 +340,7 @@ def _start_ratchet(
     except CryptoError as error:
         raise EnvelopeRefused(f"the new ratchet keys cannot be used: {error}") from error
     ratchets.replace(tx, connection.id, ratchet if enabled else ratchet.with_kem(False))
-    erasure.empty_log(tx)  # of the old ratchet, and of our keys for the new one
+    erasure.empty_log(tx)  # erases the old ratchet, and our keys for the new one
     connections.save_pq_support(tx, connection.id, pq)
-    if kem is None or theirs.kem is None:  # else the first turns bring them back, before anybody could miss them
+    if kem is None or theirs.kem is None:  # else the first turns bring post-quantum keys back at once
         kem_changed(tx, context, connection.id, before, ratchet)

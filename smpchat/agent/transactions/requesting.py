@@ -1,8 +1,8 @@
 """Requests for a connection through the contact address of another person (agent-wire 5.5).
 
 The request contains an invitation made for this purpose, with a reply key like our other invitations, and our
-connection info. Until the owner answers, the connection's send queue is the address; its answer, a confirmation like
-any other, replaces that queue by the owner's own. If the OK to a request is lost, the same bytes are sent again; the
+connection info. Until the owner answers, the connection's send queue is the address; the owner's answer, a confirmation
+like any other, replaces it by the owner's own queue. If the OK to a request is lost, the same bytes are sent again; the
 owner recognises copies by the queue that they offer.
 """
 
@@ -48,18 +48,19 @@ ContactAddress = ContactLink | ShortContact
 def begin(
     tx: sqlite3.Connection, context: Context, address: ContactAddress, *, held: bool = False, plain: bool = False
 ) -> int:
-    """A new connection through the address of another person: keys are stored before anything is sent.
+    """Make a connection through the address of another person. Keys are stored before anything is sent.
 
     `introduce` must follow in the same transaction.
 
     Args:
         held: The request is not sent before `JoinReleased`.
-        plain: It is the link of a group, and the connection will be that to its host: see `Connection`.
+        plain: The address is the link of a group, and the connection is to the group's host: see `Connection`.
     Raises:
         OwnLinkError: The address is ours.
-        LinkJoinedError: It was used before.
-        LinkError: It leads to a group, and not to one with ``plain``; or to a channel; or its relay is not known.
-        IncompatibleVersion: A layer's versions do not overlap.
+        LinkJoinedError: The address was used before.
+        LinkError: The address leads to a group (or with ``plain`` not to a group) or to a channel, or its relay is not
+            known.
+        IncompatibleVersion: We and the address have no version of a protocol layer in common.
     """
     _check(tx, address, plain=plain)
     terms = Terms(sender_securable=True, reply_key=True)
@@ -90,9 +91,9 @@ def begin(
 
 
 def find(tx: sqlite3.Connection, address: ContactAddress) -> int | None:
-    """The connection that was asked for through this address. Raises `LinkError`."""
+    """The connection that we requested through this address. Raises `LinkError`."""
     text = _text(address)
-    if isinstance(address, ShortContact):  # tables of known relays change, and with them the hosts that are written out
+    if isinstance(address, ShortContact):  # the table of known relays may change, and with it the hosts in the text
         by_text = connections.find_by_link_start(tx, text.partition("?")[0])
     else:
         by_text = connections.find_by_link(tx, text)
@@ -140,7 +141,7 @@ def _is_short_link_of(own: addresses.Address, link: ShortContact) -> bool:
 
 
 def _is_group(address: ContactLink) -> bool:
-    """Apps mark the links of groups in their client data, current ones by the group's id alone (agent-wire 2.1).
+    """Whether the client data marks the link as a group's; current apps write only the group's id (agent-wire 2.1).
 
     Software that takes such a link for a link to a person would send profile and texts to everyone in the group.
     """
@@ -152,14 +153,14 @@ def _is_group(address: ContactLink) -> bool:
 
 
 def _text(address: ContactAddress) -> str:
-    """One spelling of an address, whatever scheme it came with. Raises `LinkError` for an unknown relay."""
+    """The address in one spelling, whatever scheme it came with. Raises `LinkError` for an unknown relay."""
     if isinstance(address, ContactLink):
         return format_link(address)
     return format_short_link(replace(resolve(address), web=False))
 
 
 def _save_queue(tx: sqlite3.Connection, context: Context, connection_id: int, address: ContactLink) -> None:
-    """The address's queue is where we send. Raises `IncompatibleVersion`, or `CryptoError` for a bad key."""
+    """Save the address's queue as our send queue. Raises `IncompatibleVersion`, or `CryptoError` for a bad key."""
     agent, client = agree_address_versions(address)
     queue = address.queues[0]
     unused = Ed25519PrivateKey.generate(context.entropy)  # nothing that goes to an address is signed
@@ -196,7 +197,7 @@ def reading(tx: sqlite3.Connection, connection_id: int) -> Request:
 
 
 def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
-    """The data of the short link arrived, which may be anything; that of an address says who made it."""
+    """The data of the short link arrived. It may be anything; the data of an address says who made it."""
     link = _short_link(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):
@@ -214,7 +215,7 @@ def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, a
 
 
 def _opened(link: ShortContact, answer: Lnk, *, group: bool) -> tuple[ContactLink, bytes]:
-    """The address, and what its owner says about themselves, or about the ``group``."""
+    """The address, and what its owner says about themselves or, with ``group``, about the group."""
     opened = open_link(link, answer)
     if not isinstance(opened.request, ContactLink) or not isinstance(opened.data, ContactLinkData):
         raise LinkDataError("The link does not lead to an address.")

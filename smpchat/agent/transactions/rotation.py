@@ -14,8 +14,8 @@ QUSE comes later, the peer gets `DRAIN_TIME` to fetch the messages that were sen
 new queue.
 
 Until the new queue has accepted a message, the old one is kept: if the new one refuses, everything goes to the old one
-again. Addresses are the same if their hosts, port and id are, letter by letter. Each step is one transaction with its
-cause, so after a process was killed, the next one continues where it stopped.
+again. Addresses are the same if their hosts, port and id are, letter by letter. Each step is stored in one transaction
+with the event that caused it, so after a process was killed, the next one continues where it stopped.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SWITCHES = Allowance("switch", 20, HOUR)
 """Limit for QUSE: a peer repeats it if the answer does not come."""
 ANSWER_TIME = 10.0
 """Seconds to wait for the answer (QUSE). A peer that is online answers within one round trip through three relays;
-`send` waits 20 seconds."""
+the command `send` waits 20 seconds for it."""
 DRAIN_TIME = 10.0
 """Seconds in which a peer that is online can fetch a full queue: 128 messages, at 15 to 70 a second."""
 
@@ -87,7 +87,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
         return
     under_way = rotations.load(tx, connection.id)
     if under_way is not None and under_way.stage is Stage.TESTING:
-        rotations.delete(tx, connection.id)  # a QADD that replaces the new queue: it is in use on the other side too
+        rotations.delete(tx, connection.id)  # the peer replaces the queue that we test, so it uses it already
     why = _unusable(uri, current) or strangers.reason_against_move(tx, connection.id, uri.server)
     version = uri.versions.agree(CLIENT_VERSIONS)
     if why is None and version is None:
@@ -100,8 +100,8 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
         queue = sending.new_send_queue(connection.id, context.entropy, uri.at(version), auth_key)
     except CryptoError as error:
         raise EnvelopeRefused(f"the key of the new queue is invalid: {error}") from error
-    # First a look whether its relay is there: who agreed to a move that cannot
-    # be made would be cut off (agent-wire 5.7).
+    # First find out whether its relay can be reached: if we agreed to a move that cannot be made, we would be cut off
+    # (agent-wire 5.7).
     rotations.save(tx, Rotation(Stage.REACHING, queue))
     outgoing.hold_numbered(tx, connection.id, 0)
     outgoing.drop(tx, connection.id, Lane.ROTATE)
@@ -124,9 +124,9 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
     if rotation is None or rotation.stage is not Stage.REACHING:
         return
     queue = rotation.queue
-    # the queue's own address, with our key for the per-queue box in place of the recipient's
-    # By QKEY and the peer's KEY, and no SKEY: the fast way stands in the reference's documents,
-    # not in its code (agent-wire 5.7, trap 29).
+    # the queue's own address, with our key for the per-queue box in place of the recipient's. The peer secures the
+    # queue with KEY after our QKEY; there is no SKEY. The faster way is in the reference's documents, but not in its
+    # code (agent-wire 5.7, trap 29).
     info = QueueInfo(queue.client_version, queue.server, queue.snd_id, queue.e2e_public, queue.mode)
     key = QueueKey(((info, queue.auth_key.public()),))
     sending.submit(tx, context, connection_id, key)
@@ -143,7 +143,7 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
         if rotation is not None and rotation.stage is Stage.KEYED and same_address(address, rotation.queue):
             _switch(tx, context, current, rotation.queue)
             now = context.now()
-            # A QUSE within `ANSWER_TIME` found nothing sent behind QKEY: there is nothing to drain.
+            # If QUSE comes within `ANSWER_TIME`, nothing was sent after QKEY, so there is nothing to drain.
             until = 0 if now < rotation.hold_until else now + DRAIN_TIME
             rotations.save(tx, Rotation(Stage.TESTING, current, until))
             outgoing.hold_numbered(tx, connection.id, until)
@@ -178,7 +178,7 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
     if current is None:  # the connection is over
         return False
     if snd_id != current.snd_id:
-        return True  # it went out before the move
+        return True  # it was sent before the move
     if rotation is None or rotation.stage is not Stage.TESTING:
         return False
     _switch(tx, context, current, rotation.queue)
@@ -200,8 +200,7 @@ def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQ
 
 
 def _test(tx: sqlite3.Connection, context: Context, connection_id: int, queue: SendQueue) -> None:
-    """QTEST. If too many messages wait already, no extra one is needed: the peer deletes its old queue at the first
-    message."""
+    """Send QTEST, unless too many messages wait already: any first message makes the peer delete its old queue."""
     if owed.may_answer(tx, connection_id):
         sending.submit(tx, context, connection_id, QueueTest((_address(queue),)))
 

@@ -47,13 +47,13 @@ def seal_first_message(
     params: E2EParams | None,
     signed: bool,
 ) -> bytes:
-    """Body of the confirmation (with X3DH parameters) or hello; the ratchet and chain that made it are saved.
+    """Body of the confirmation (with X3DH parameters) or hello. The ratchet and the chain after it are saved.
 
     If it is not signed, it contains the key with which the peer must secure its queue.
     """
     plaintext = agent_message.encode(message)
     ciphertext = _encrypt(tx, connection.id, plaintext, first=True)
-    # It counts as message 1, and its hash is what the first text names (agent-wire 3.6, trap 13).
+    # It counts as message 1, and the first text contains its hash (agent-wire 3.6, trap 13).
     connections.save_sent(tx, connection.id, Chain().confirmed(plaintext))
     # C and I carry the version agreed on, M and R below our highest (agent-wire 1.5, trap 21).
     envelope = Confirmation(connection.agent_version, params, ciphertext)
@@ -104,7 +104,7 @@ def seal_ratchet_keys(
 def seal_again(entropy: Entropy, body: bytes, old: SendQueue, new: SendQueue) -> bytes:
     """Put a body made for one queue of the peer into the box of another queue; the ratchet message inside stays the
     same."""
-    # Both ends of a queue have one secret (agent-wire 3.2), so a box of our own opens with it.
+    # Both ends of a queue share one secret (agent-wire 3.2), so we can open a box of our own with it.
     message = open_client_message(old.e2e_secret, client_msg_envelope.decode(body))
     return _seal_client_message(entropy, new, message)
 
@@ -122,7 +122,7 @@ def _seal_client_message(entropy: Entropy, queue: SendQueue, message: ClientMess
 
 def _encrypt(tx: sqlite3.Connection, connection_id: int, plaintext: bytes, *, first: bool) -> bytes:
     before = ratchets.load(tx, connection_id)
-    # by what the ratchet's headers take, so that a body always fits its SEND whatever the connection's flag says
+    # The size of the ratchet's headers decides, not the connection's flag, so that a body always fits its SEND.
     lengths = sizes(before.large_headers)
     padded_length = lengths.confirmation if first else lengths.message
     advanced, ciphertext = ratchet.encrypt(before, plaintext, padded_length)

@@ -46,14 +46,14 @@ def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_
 def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
     """Longest chat message of a connection in bytes, as apps count (agent-wire 6.5): of JSON, or compressed.
 
-    It becomes smaller once at most, when the connection begins to leave room for a KEM.
+    It becomes smaller at most once, when the connection begins to leave room for a KEM.
     """
     return sizes(connections.load(tx, connection_id).pq_support).chat_body
 
 
 def may_send(tx: sqlite3.Connection, connection: Connection) -> bool:
-    """Whether the handshake and the ratchet allow messages to be sent; `holds_texts` says whether those of the user
-    wait even then."""
+    """Whether the handshake and the ratchet allow messages to be sent. Messages of the user may still have to wait: see
+    `holds_texts`."""
     return states.may_send(connection.state) and not resync_states.holds_all(resyncs.load(tx, connection.id))
 
 
@@ -95,7 +95,8 @@ def submit(
     """
     connection = connections.load(tx, connection_id)
     limit = sizes(connection.pq_support).user_message
-    # Before it is taken: what waits for a handshake is sealed later, when nobody is there to hear that it does not fit.
+    # Checked before the message is accepted: one that waits for the handshake is sealed later, when nobody could be
+    # told that it does not fit.
     if isinstance(message, UserMessage) and len(message.body) > limit:
         raise MessageTooLarge(len(message.body), limit)
     if isinstance(connection.state, states.Failed):
@@ -109,7 +110,7 @@ def submit(
 
 
 def release(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Seal everything that waits and may go, in order."""
+    """Seal all waiting messages that may be sent now, in order."""
     if not may_send(tx, connections.load(tx, connection_id)):
         return
     held = USER_MESSAGE if holds_texts(tx, connection_id) else None
@@ -161,18 +162,18 @@ def send(
     notify: bool = False,
     reference: int | None = None,
 ) -> None:
-    """Seal a message now, before what waits, and put it into the outbox."""
+    """Seal a message now, before those that wait, and put it into the outbox."""
     connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
     body, chain = sealing.seal_message(tx, context.entropy, connection, queue, message)
     if reference is not None:
         outgoing.record_sent(tx, connection_id, chain.last_id, chain.last_hash, reference)
-    # EREADY is of its ratchet: under another one it would say something else.
+    # EREADY belongs to its ratchet, so it is never sealed again with another one.
     again = None if isinstance(message, RatchetReady) else a_message.encode(message)
     _enqueue(tx, connection_id, kind, body, notify=notify, reference=reference, message=again)
 
 
 def send_ratchet_keys(tx: sqlite3.Connection, context: Context, connection_id: int, params: E2EParams) -> None:
-    """Put an R envelope into the outbox, behind what is sealed already."""
+    """Put an R envelope into the outbox, after all messages that are already sealed."""
     connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
     body = sealing.seal_ratchet_keys(tx, context.entropy, connection, queue, params)
     _enqueue(tx, connection_id, Kind.MESSAGE, body, notify=True, reference=None)

@@ -1,9 +1,8 @@
 """Relays that other people name: in requests to our address, in a contact's move, or in the data of a link.
 
 A person who names a relay makes us connect to it. So such a relay may only be on the internet, unless our own relay is
-in a network of the same kind; the user may agree to any other (`smpchat.agent.store.consents`). A link that the user
-made or used is such an agreement, for the relay in it. For contacts from before this was stored, their relays are not
-asked about.
+in a network of the same kind; the user may agree to any other (`smpchat.agent.store.consents`). By making or using a
+link, the user agrees to the relay in it. The relays of contacts from before agreements were stored count as agreed to.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from smpchat.transport.scope import Fence
 
 
 def fence_for(tx: sqlite3.Connection, server: SMPServer) -> Fence | None:
-    """Where a relay may be before we connect to it; None: anywhere, because the user agreed to it."""
+    """At which network addresses we may connect to a relay; None: at any, because the user agreed to the relay."""
     if _is_agreed(tx, server):
         return None
     hosts: set[str] = set()
@@ -33,7 +32,7 @@ def _is_agreed(tx: sqlite3.Connection, server: SMPServer) -> bool:
 
 
 def is_unknown(tx: sqlite3.Connection, server: SMPServer) -> bool:
-    """Whether the relay was named only by people to whom no message was ever sent there."""
+    """Whether only other people named this relay, and we have never sent a message to them there."""
     if consents.covers(tx, server):
         return False
     return not any(_was_reached(tx, connection_id, server) for connection_id in _used_by(tx, server))
@@ -59,7 +58,8 @@ def _own_hosts(tx: sqlite3.Connection, connection_id: int) -> set[str]:
     hosts = set(queue.server.hosts) if queue else set()
     terms = connections.load(tx, connection_id).state.terms
     if terms is not None and terms.requested:
-        # It came by our own address, or, where the connection is a member's, by the link of a group.
+        # The request came through our own address or, if the connection is a group member's, through the link of a
+        # group.
         plain = connections.load(tx, connection_id).plain
         for address in addresses.in_use(tx):
             hosts |= _address_hosts(tx, address.connection_id) if address.group is plain else set()
@@ -72,10 +72,10 @@ def _address_hosts(tx: sqlite3.Connection, address_id: int) -> set[str]:
 
 
 def reason_against_request(tx: sqlite3.Connection, server: SMPServer, address_id: int) -> str | None:
-    """Why a request to an address of ours is not answered at this relay, as far as that one's address tells.
+    """Why we do not answer a request at the relay that it names, judged only by the relay's network address.
 
     Args:
-        address_id: Connection record of the address.
+        address_id: Connection record of our contact address.
     Returns:
         None if it may be answered.
     """
@@ -85,7 +85,7 @@ def reason_against_request(tx: sqlite3.Connection, server: SMPServer, address_id
 
 
 def reason_against_move(tx: sqlite3.Connection, connection_id: int, server: SMPServer) -> str | None:
-    """Why a contact is not followed to this relay, as far as its address tells; None if it may be."""
+    """Why we do not follow a contact to this relay, judged only by its network address; None if we may."""
     if _is_agreed(tx, server):
         return None
     return _reason(Fence.around(_own_hosts(tx, connection_id)), server)
