@@ -150,3 +150,25 @@ def test_the_python_bot_remembers_after_a_restart(home: Home, variables: dict[st
             assert ask("what?") == "Write: add THING, done THING, or list."
         with running(bot, variables):
             assert ask("done milk") == "bread"
+
+
+def test_the_group_bot_counts_the_last_vote_of_each_member(home: Home, variables: dict[str, str]) -> None:
+    bot = [sys.executable, str(DOCS / "examples" / "votes.py")]
+    with home.running("alice", "listen") as alice, home.running("bob", "listen") as bob:
+
+        def vote(who: str, text: str, answer: str) -> None:
+            assert home.run(who, "send", "lunch", text).code == 0
+            for member in (alice, bob):
+                member.until("message", content="text", sender="votes", text=answer)
+
+        with running(bot, variables) as lines:
+            link = lines.get(timeout=PATIENCE)
+            for who, member in (("alice", alice), ("bob", bob)):
+                assert home.run(who, "connect", link, "--alias", "lunch", "--wait").code == 0
+                member.until("message", content="text", sender="votes", text="Write: vote THING.")
+            vote("alice", "vote pizza", "pizza: 1")
+            vote("bob", "vote soup", "pizza: 1\nsoup: 1")
+        with running(bot, variables) as lines:
+            assert lines.get(timeout=PATIENCE) == link
+            assert home.run("alice", "send", "lunch", "I do not mind").code == 0
+            vote("alice", "vote soup", "soup: 2")
