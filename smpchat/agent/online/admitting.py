@@ -1,4 +1,5 @@
-"""Accepts the requests that wait for their turn, when there is room: see `smpchat.agent.transactions.admitting`."""
+"""Accepts the requests that wait for their turn, when the limits allow it: see
+`smpchat.agent.transactions.admitting`."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from smpchat.agent.transactions import contact_address
 log = logging.getLogger("smpchat.agent")
 
 LOOK_AGAIN = 60.0
-"""The longest time in seconds between two looks, as someone may set the clock."""
+"""The longest time in seconds between two checks of the store, because someone may set the clock."""
 
 
 class Admitting:
@@ -25,7 +26,7 @@ class Admitting:
         self._changed = asyncio.Event()
 
     def look(self) -> None:
-        """Something was committed, so there may be room, or a new request."""
+        """Check the requests again, because something was committed."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -36,7 +37,7 @@ class Admitting:
             left = None if due is None else min(due - self._context.now(), LOOK_AGAIN)
             if left is not None and left <= 0:
                 self._accept()
-                await asyncio.sleep(0)  # what else there is to do comes between two of them
+                await asyncio.sleep(0)  # other tasks run between two requests
                 continue
             try:
                 async with asyncio.timeout(left):
@@ -45,12 +46,12 @@ class Admitting:
                 pass
 
     def _accept(self) -> None:
-        """The next in turn; before, there may be room to be made."""
+        """Give up a contact that was not reached for too long; if there is none, accept the next request."""
         try:
             with self._database.transaction() as tx:
                 if not contact_address.give_up_next(tx, self._context):
                     contact_address.accept_next(tx, self._context)
-        except AgentError as error:  # whatever is wrong with it, the next one must not wait for it
+        except AgentError as error:  # whatever is wrong with this request, the next one must not wait for it
             log.warning("request not accepted: %s", error)
             with self._database.transaction() as tx:
                 contact_address.drop_next(tx)

@@ -1,6 +1,6 @@
-"""Waiting until the store changes, whichever process changes it, instead of looking again and again.
+"""Waiting until the store changes, whichever process changes it, instead of reading it again and again.
 
-Commits of this process wake those who wait at once; commits of other processes do so by a signal
+A commit of this process wakes waiting tasks at once; other processes send a signal
 (`smpchat.agent.store.signals`). Signals can get lost, so the store is also checked from time to time.
 """
 
@@ -15,18 +15,18 @@ from smpchat.agent.store.database import Database
 from smpchat.agent.store.signals import POLL_WITHOUT_SIGNALS
 
 POLL = 1.0
-"""Seconds between two looks for changes that no signal announced; a look takes microseconds."""
+"""Seconds between two checks for changes that no signal announced; a check takes microseconds."""
 PAUSE = 0.03
-"""The shortest time in seconds between two looks at the store: many quick changes need only a few looks."""
+"""The shortest time in seconds between two reads of the store: many quick changes need only a few reads."""
 _BURST = 0.005
 """Signals of other processes within this many seconds count as one."""
 
 
 class ForeignChanges:
-    """Wakes those who watch a database when other processes commit. One of these is enough for a process.
+    """Calls the watchers of a database when other processes commit. A process needs only one such object.
 
-    Once `run` runs, it notices everything that was committed after this object was made. So make it before the first
-    look, or a change could be missed.
+    Once `run` runs, it notices everything that was committed after this object was made. So make it before you first
+    read the store, or a change could be missed.
     """
 
     def __init__(self, database: Database) -> None:
@@ -48,11 +48,12 @@ class ForeignChanges:
             self.close()
 
     def close(self) -> None:
-        """Notice nothing any more."""
+        """Stop noticing changes."""
         self._database.signals.stop()
 
     async def _signal(self) -> bool:
-        """Whether a signal came before it was time for a look; several signals count as one."""
+        """Wait for a signal, at most until the next check. Returns whether a signal came; several signals count as
+        one."""
         if self._socket is None:
             await asyncio.sleep(POLL_WITHOUT_SIGNALS)
             return False
@@ -66,12 +67,14 @@ class ForeignChanges:
 
 
 class Changes:
-    """For one task that waits: enter it before the first look, then look, wait for `next`, and look again.
+    """Lets one task wait for changes. Enter it before you first read the store; then read, wait for `next`, and read
+    again.
 
-    A change during a look ends the next wait at once. Changes of other processes arrive while a `ForeignChanges` runs.
+    A change during a read ends the next wait at once. Changes of other processes are noticed while a `ForeignChanges`
+    runs.
 
     Args:
-        pause: The shortest time in seconds between two looks.
+        pause: The shortest time in seconds between two reads.
     """
 
     def __init__(self, database: Database, pause: float = PAUSE) -> None:
@@ -98,4 +101,4 @@ class Changes:
                 await self._changed.wait()
                 await asyncio.sleep(max(0.0, self._last_look + self._pause - loop.time()))
         self._last_look = loop.time()
-        self._changed.clear()  # before the look: what comes from now on may be after it
+        self._changed.clear()  # before the caller reads: later changes may come after that read

@@ -18,21 +18,21 @@ from smpchat.agent.store import file_folder
 T = TypeVar("T")
 
 PIECE = 256 * 1024
-"""Bytes that are written at once, at least."""
+"""The smallest number of bytes that are written at once."""
 READ_PIECE = 1024 * 1024
-"""Bytes that are read at once; a change of threads takes as long as a quarter of it."""
+"""Bytes that are read at once. A change of threads takes as long as reading a quarter of them."""
 
 
 class Offload(Protocol):
     """Runs blocking work in another thread, as `asyncio.to_thread` does; tests run it directly."""
 
     def __call__(self, function: Callable[..., T], /, *arguments: Any) -> Awaitable[T]:
-        """What the function returns or raises."""
+        """Returns or raises what ``function`` does."""
         ...
 
 
 async def to_thread(function: Callable[..., T], /, *arguments: Any) -> T:
-    """In a thread."""
+    """Runs the function in a thread."""
     return await asyncio.to_thread(function, *arguments)
 
 
@@ -42,11 +42,11 @@ async def in_place(function: Callable[..., T], /, *arguments: Any) -> T:
 
 
 class _Disk:
-    """A file that threads work on. A thread cannot be stopped: what it works on is closed behind it, never under it,
-    where the descriptor might be another file's by then.
+    """A file that threads read or write. A thread cannot be stopped, so the file is closed only after its work has
+    ended. If it were closed before, the descriptor might belong to another file by then.
 
     Args:
-        open_file: Opens it, in a thread, when it is first used.
+        open_file: Opens the file, in a thread, when it is first used.
     """
 
     def __init__(self, open_file: Callable[[], FileIO]) -> None:
@@ -56,11 +56,11 @@ class _Disk:
         self._closed = False
 
     def read(self, begin: int, view: memoryview) -> int:
-        """In a thread: fill ``view`` with what is there; how much that is. Raises `OSError`."""
+        """For a thread: fill ``view`` from the file, and return the number of bytes read. Raises `OSError`."""
         return self._use(lambda file: (file.seek(begin), file.readinto(view) or 0)[1])
 
     def write(self, begin: int, view: memoryview) -> None:
-        """In a thread: all of ``view`` to its place. Raises `OSError`."""
+        """For a thread: write all of ``view`` to the file. Raises `OSError`."""
 
         def work(file: FileIO) -> None:
             file.seek(begin)
@@ -71,7 +71,7 @@ class _Disk:
         self._use(work)
 
     def forget(self, begin: int, size: int) -> None:
-        """In a thread: nobody is expected to read this part again, the memory that keeps it is free for others."""
+        """For a thread: tell the system that this part will not be read again, so that it need not stay in memory."""
         if hasattr(os, "posix_fadvise"):
             self._use(lambda file: os.posix_fadvise(file.fileno(), begin, size, os.POSIX_FADV_DONTNEED))
 
@@ -88,7 +88,7 @@ class _Disk:
                 self.close()
 
     def close(self) -> None:
-        """Nobody uses it any more, but perhaps a thread that nobody waits for. May be repeated."""
+        """Close the file. If a thread is still using it, the thread closes it at the end. May be called again."""
         self._closed = True
         if self._used.acquire(blocking=False):  # else `_use` does it
             try:
@@ -99,7 +99,8 @@ class _Disk:
 
 
 async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
-    """Bytes of a file; each piece holds until the next but one. Raises `OSError`, and `EOFError` if it is shorter."""
+    """Bytes of a file. A piece is valid until the next but one. Raises `OSError`, and `EOFError` if the file is
+    shorter."""
     disk = _Disk(lambda: FileIO(path, "rb"))
     try:
         done = 0
@@ -117,8 +118,8 @@ async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGe
 
 
 class Writer:
-    """Writes one chunk of a ciphertext into its place; the file is made if there is none. Every call raises `OSError`,
-    also if the disk has no room for the chunk.
+    """Writes one chunk of a ciphertext into its place in a file, which is created if it does not exist. All methods
+    raise `OSError`, also if the disk has no room for the chunk.
 
     Args:
         size: Bytes of the chunk.
@@ -130,11 +131,11 @@ class Writer:
         self._waiting = bytearray()
 
     async def open(self) -> None:
-        """Make the file, and look for room."""
+        """Create the file, and check that the disk has room."""
         await self._write(memoryview(b""))
 
     async def add(self, piece: memoryview) -> None:
-        """The next bytes."""
+        """Add the next bytes of the chunk."""
         if not self._waiting and len(piece) >= PIECE:
             await self._write(piece)
             return
@@ -164,7 +165,7 @@ def _open(path: Path, size: int) -> FileIO:
 
 
 def digest_of(path: Path, begin: int, size: int) -> bytes:
-    """SHA-256 of a part of a file; of what is there if it is shorter. Raises `OSError`."""
+    """SHA-256 of a part of a file, or of what there is if the file is shorter. Raises `OSError`."""
     found = hashlib.sha256()
     with open(path, "rb") as file:
         file.seek(begin)

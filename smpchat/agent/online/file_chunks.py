@@ -71,7 +71,8 @@ class FileChunks:
         """Register some chunks (FNEW), with one commit for all of them.
 
         Raises:
-            RegistrationFailed: Contains the chunk that was not registered; those before it were.
+            RegistrationFailed: One chunk was not registered; the error has its number. The chunks before it were
+                registered.
         """
         answers: list[Answer] = []
         try:
@@ -92,18 +93,18 @@ class FileChunks:
                 except Exception as error:
                     raise RegistrationFailed(number) from error
                 answers.append(Answer(one, address.server, sender_id, recipient_ids))
-        finally:  # what was answered counts, whatever ended the rest
+        finally:  # registrations that were answered are stored, even if a later one failed
             if answers:
                 with self._database.transaction() as tx:
                     transactions.registered(tx, self._context, answers)
 
     async def move(self, session: FileRelaySession, file: StoredFile, chunk: Chunk) -> None:
-        """FPUT or FGET of a chunk; the caller commits what it changes.
+        """Upload (FPUT) or download (FGET) a chunk; the caller commits the outcome.
 
         Raises:
             LocalFault: The disk has failed.
             NotWanted: The file was cancelled meanwhile.
-            TransportError, ProtocolError: The relay is.
+            TransportError, ProtocolError: The relay has failed or refused.
         """
         path = file_folder.local_path(self._database.path.parent, file.local)
         begin = file_chunks.offset(self._tx, file.id, chunk.number)
@@ -136,7 +137,7 @@ class FileChunks:
         try:
             await session.put(chunk.sender_id, Ed25519PrivateKey(chunk.sender_key), chunk.size, source)
         except Exception as error:
-            if stopped:  # whatever the session makes of it
+            if stopped:  # the session may have turned it into another error
                 raise stopped[0] from error
             raise
         finally:
@@ -164,7 +165,7 @@ class FileChunks:
             raise NotWanted
 
     async def delete(self, session: FileRelaySession, deletion: Deletion) -> None:
-        """FDEL; the caller commits what it changes."""
+        """Delete a chunk (FDEL); the caller commits the outcome."""
         await session.delete(deletion.sender_id, Ed25519PrivateKey(deletion.sender_key))
 
     async def is_intact(self, file: StoredFile, chunk: Chunk) -> bool:
@@ -178,7 +179,7 @@ class FileChunks:
 
 
 class RegistrationFailed(Exception):
-    """A relay did not register a chunk; the cause is the error."""
+    """A relay did not register a chunk; ``__cause__`` is the relay's error."""
 
     def __init__(self, number: int) -> None:
         self.number = number

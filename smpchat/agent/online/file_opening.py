@@ -1,4 +1,5 @@
-"""The last step of receiving a file: it is checked as a whole, decrypted beside its place, and moved there."""
+"""The last step of receiving a file: it is checked as a whole, decrypted to a temporary file beside its place, and
+moved there."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from smpchat.encoding.reader import DecodeError
 log = logging.getLogger("smpchat.agent")
 
 NEXT_TRY_AFTER = 60.0
-"""Seconds to wait before a file is tried again that did not fit on this computer's disk."""
+"""Seconds to wait before the next try, if a file did not fit on this computer's disk."""
 
 
 class _Stopped(BaseException):
@@ -36,11 +37,12 @@ class FileOpening:
         self._stop = False
 
     def stop(self) -> None:
-        """Threads that are at work end soon, and leave nothing of importance."""
+        """Make running threads end soon. Their unfinished files are removed."""
         self._stop = True
 
     async def open(self, file: StoredFile) -> None:
-        """Move the file to its place. Otherwise download damaged chunks again, wait for the disk, or fail."""
+        """Move the file to its place. If that is impossible, have damaged chunks downloaded again, wait for the disk,
+        or fail."""
         profile = self._database.path.parent
         source = file_folder.local_path(profile, file.local)
         assert file.target is not None
@@ -60,7 +62,7 @@ class FileOpening:
             return
         with self._database.transaction() as tx:
             wanted = transactions.opened(tx, self._context, file.id, path)
-        # Not in a thread: whoever waited for the file may end this process at the next moment.
+        # Not in a thread: a command that waited for the file may end this process at the next moment.
         if not wanted:
             file_folder.retract(path, known)
         file_folder.unpublished(part)
@@ -68,7 +70,7 @@ class FileOpening:
 
     def _decrypted(self, file: StoredFile, source: Path, part: Path, target: Path) -> tuple[Path, tuple[int, int]]:
         """Runs in a thread. Returns where the file is now, and its identity there."""
-        published = file_folder.find_published(part, target)  # by a process that died before its commit
+        published = file_folder.find_published(part, target)  # a process published it, but died before its commit
         if published is not None:
             return published, file_folder.identity(published)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +89,7 @@ class FileOpening:
             raise _Stopped
 
     async def _damaged(self, file: StoredFile, source: Path, error: Exception) -> None:
-        """Something does not match the description. If it is some of the chunks, they are downloaded again."""
+        """The file does not match its description. If some chunks are damaged, they are downloaded again."""
         log.info("file %d cannot be opened: %s", file.id, error)
         bad = await self._offload(
             self._damaged_chunks, file, source, file_chunks.chunks(self._database.connection, file.id)

@@ -23,7 +23,7 @@ class FileProgress:
         fault: Called with a file whose progress cannot be committed, and the reason.
 
     Attributes:
-        claimed: All these chunks; no other worker may begin with one of them.
+        claimed: The keys of all these chunks. No other worker may begin with one of them.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FileProgress:
         self._committed_at = 0.0
 
     def moving(self, key: ChunkKey, done: int) -> None:
-        """So many bytes of a chunk have been transferred."""
+        """``done`` bytes of a chunk have been transferred so far."""
         self._under_way[key] = done
         self._commit_soon()
 
@@ -74,7 +74,7 @@ class FileProgress:
     def _commit_in_turn(self) -> None:
         try:
             self.commit()
-        except Exception as error:  # nobody would be told: this is called by a timer
+        except Exception as error:  # a timer calls this, so nobody would see the error
             self._tasks.fail(error)
 
     def commit(self) -> None:
@@ -105,7 +105,7 @@ class FileProgress:
             self.claimed.difference_update(done)
 
     def _commit_apart(self, done: Sequence[ChunkKey]) -> None:
-        """One of them cannot be committed; the others must not wait for it."""
+        """Commit each file by itself: one of them cannot be committed, and the others must not wait for it."""
         for file_id in dict.fromkeys(number for number, _ in done):
             try:
                 with self._database.transaction() as tx:

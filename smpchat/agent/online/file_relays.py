@@ -30,7 +30,8 @@ KEPT_IDLE = 30.0
 
 
 class FileRelaySession(Protocol):
-    """A session with a file relay; it handles one request at a time. All raise `TransportError` and `ProtocolError`."""
+    """A session with a file relay; it handles one request at a time. All methods raise `TransportError` and
+    `ProtocolError`."""
 
     @property
     def closed(self) -> asyncio.Event:
@@ -116,7 +117,7 @@ def _trouble_of_answer(error: XFTPError, *, registering: bool) -> Trouble:
 
 
 class Lane:
-    """A session with a relay, in which requests are done one after the other. See `FileRelays`.
+    """A session with a file relay, in which requests are made one after the other (not a lane of the outbox).
 
     Attributes:
         first: Whether it is the relay's first lane, which every relay has. The second lane only transfers chunks.
@@ -177,7 +178,7 @@ class FileRelays:
         return relay is not None and any(lane.session and not lane.session.closed.is_set() for lane in relay.lanes)
 
     def dials(self) -> int:
-        """Relays that a worker is using, but that were not reached yet."""
+        """How many relays a worker is trying to reach."""
         return sum(relay.lane.busy and not self.is_reached(server) for server, relay in self._relays.items())
 
     def attempts(self, server: FileServer) -> int:
@@ -186,7 +187,7 @@ class FileRelays:
         return relay.attempts if relay is not None else 0
 
     def forget_but(self, needed: Collection[FileServer]) -> None:
-        """Forget all other relays."""
+        """Forget all other relays, except those that are in use or not used for a while after a failure."""
         for server, relay in list(self._relays.items()):
             used = any(lane.busy or lane.session for lane in relay.lanes)
             if server not in needed and not used and relay.resting is None:

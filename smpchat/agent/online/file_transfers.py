@@ -2,7 +2,7 @@
 
 Each relay has a worker, which makes one request at a time, and a second one if there are many chunks. All workers run
 at the same time, and take turns among the files. A chunk that no relay knows yet goes to the first free worker. So a
-dead or slow relay delays only the chunks that are already there. Progress is committed a few times a second; it does no
+dead or slow relay delays only the chunks that it has registered. Progress is committed a few times a second; it does no
 harm if a chunk is transferred twice. Messages have their own tasks and sessions, so they never wait for files.
 """
 
@@ -48,13 +48,14 @@ from smpchat.transport.base import TransportError
 log = logging.getLogger("smpchat.agent")
 
 LOOK_AGAIN = 300.0
-"""The longest time in seconds between two looks while there are files, as someone may set the clock."""
+"""The longest time in seconds between two checks of the store while there are files, because someone may set the
+clock."""
 BATCH = 8
-"""Chunks that are registered in one commit."""
+"""How many chunks are registered in one commit."""
 MAX_WORKERS = 16
-"""Relays that are used at the same time: a description may name a different relay for each chunk."""
+"""How many workers may run at the same time: a description may name a different relay for each chunk."""
 MAX_DIALS = 8
-"""Of these, how many may be relays that were not reached yet. So a description that names dead relays leaves room for
+"""How many of these workers may be trying to reach a relay. So a description that names dead relays leaves room for
 other files."""
 MANY = 4
 """A relay gets a second session if at least this many chunks are to be moved there."""
@@ -111,7 +112,7 @@ class FileTransfers:
         return self._database.connection
 
     def look(self) -> None:
-        """Something was committed, or a relay may be tried again."""
+        """Check what is to be done: something was committed, or a relay may be tried again."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -119,7 +120,7 @@ class FileTransfers:
         if file_traces.are_there_any(self._tx):
             with self._database.transaction() as tx:
                 transactions.begin_anew(tx)
-        transactions.sweep(self._database)  # also what a process left that was killed while it encrypted
+        transactions.sweep(self._database)  # also leftovers of a process that was killed while it encrypted
         while True:
             self._changed.clear()
             self._start_all()
@@ -135,7 +136,7 @@ class FileTransfers:
         try:
             self._progress.commit()
             self._remove_spent()
-        except (StoreError, sqlite3.Error) as error:  # it must not take the place of what the process ends with
+        except (StoreError, sqlite3.Error) as error:  # it must not replace the error with which the process ends
             log.info("what was moved last was not stored: %s", type(error).__name__)
         self._progress.cancel()
         await self._relays.close()
@@ -170,7 +171,7 @@ class FileTransfers:
             self._tasks.spawn(self._start_registering(now))
 
     def _remove_spent(self) -> None:
-        """Ciphertext of files that are over. If it cannot be removed, this is not tried again and again."""
+        """Remove the ciphertext of files that have ended. What cannot be removed is not tried again."""
         spent = set(transactions.spent(self._database)) - self._stuck
         if spent:
             self._stuck |= spent
@@ -212,7 +213,7 @@ class FileTransfers:
 
     def _widen(self, server: FileServer) -> None:
         """Start a second worker beside the first, which has just got its own work."""
-        # Half of the workers stay for relays that have none yet.
+        # Half of the workers are kept for relays that have none yet.
         if self._workers < MAX_WORKERS // 2 and self._relays.has_second(server) and self._has_much(server):
             self._workers += 1
             self._tasks.spawn(self._work(server, self._relays.begin(server, second=True)))
@@ -236,9 +237,10 @@ class FileTransfers:
         try:
             waiting = self._next(None, MAX_WORKERS, now)
             if waiting is not None and await self._choose(waiting):
-                # Those that failed last come last, also when they have rested: one chunk is not to wait for them.
+                # Relays that have failed come last, even after their pause, so that a single chunk does not wait for
+                # them.
                 free = sorted(filter(self._relays.is_free, self._registrable), key=self._relays.attempts)
-                for server in free[: len(waiting[1])]:  # no more of them than chunks
+                for server in free[: len(waiting[1])]:  # no more relays than chunks
                     self._begin_work(server)
         finally:
             self._chooses = False
@@ -246,7 +248,7 @@ class FileTransfers:
     async def _choose(self, waiting: tuple[int, list[int]]) -> bool:
         """Choose the relays for a file's chunks; False if there is no relay."""
         moment = asyncio.get_running_loop().time()
-        # Not at each look, of which there is one for each commit; for each file anew, as they come in another order.
+        # Relays are not chosen again after each commit, but for each file, because their order is different each time.
         if self._chosen[0] == waiting[0] and moment <= self._chosen[1] + CHOSEN_FOR:
             return True
         try:
@@ -293,7 +295,7 @@ class FileTransfers:
         except Exception as error:
             if is_of_store(error):
                 raise
-            # A fault of one file or relay must not cost the others theirs.
+            # An error with one file or relay must not stop the others.
             log.error("work with a relay of files stopped", exc_info=error)
             self._relays.rest(server)
         finally:
@@ -319,13 +321,13 @@ class FileTransfers:
         if address is None or found is None:
             return False
         file_id, numbers = found
-        # A share for each relay that is not in trouble: those that begin a moment later find something, too.
+        # Only a share of the chunks, so that relays whose workers begin a moment later find some, too.
         left = len(file_chunks.numbers_at(self._tx, None, file_id, now, 2 * BATCH * MAX_WORKERS))
         others = sum(other not in self._in_trouble() for other in self._registrable)
         return await self._register(server, lane, address, file_id, numbers[: max(1, left // (2 * max(1, others)))])
 
     def _connect_timeout(self, server: FileServer) -> float:
-        """Seconds for a session with a relay that chunks are to be put at."""
+        """Seconds to wait for a session with a relay to which chunks are uploaded."""
         others = any(self._relays.is_free(other) for other in self._registrable if other != server)
         return NEXT_RELAY_AFTER if others else CONNECT_TIMEOUT
 
@@ -341,8 +343,8 @@ class FileTransfers:
             if not isinstance(error, XFTPError):
                 await self._failed(server, lane, error)
                 return False
-            # Gone: it has expired, or was deleted by the request whose answer was lost. Whatever else the relay says of
-            # this chunk, the others at it are not to wait.
+            # GONE: the chunk has expired, or was deleted by a request whose answer was lost. Whatever else the relay
+            # says about this chunk, other chunks at the relay must not wait.
             if failure_of(server, error).kind not in (Trouble.GONE, Trouble.BLOCKED):
                 with self._database.transaction() as tx:
                     file_deletions.postpone(tx, deletion.id, self._context.now() + machine.RESTS.longest)
@@ -350,7 +352,7 @@ class FileTransfers:
         except Exception as error:
             if is_of_store(error):
                 raise
-            log.error("a chunk cannot be deleted", exc_info=error)  # nor ever: those behind it are not to wait
+            log.error("a chunk cannot be deleted", exc_info=error)  # it never can, and the next must not wait
         with self._database.transaction() as tx:
             transactions.forgotten(tx, deletion.id)
         return True
@@ -420,17 +422,19 @@ class FileTransfers:
         failure = failure_of(server, error)
         kind = failure.kind
         if job.file.sending:
-            # The connection's window is lost with a body that the relay did not read (xftp-wire trap 12).
+            # A body that the relay did not read uses up the connection's flow-control window, so the session is ended
+            # (xftp-wire trap 12).
             await self._relays.drop(lane)
             if kind is Trouble.DAMAGED and not await self._chunks.is_intact(job.file, job.chunk):
                 kind = Trouble.FILE_LOST
-        # Of a chunk that a contact has described, a relay may say anything: what else is there goes on.
+        # What a relay answers about a chunk that a contact has described says nothing about other chunks at the relay:
+        # those continue.
         answered = isinstance(error, XFTPError) and not job.file.sending
         if not answered and kind not in machine.OF_THE_FILE:
             await self._failed(server, lane, error, job.file.id, job.chunk.number)
             return False
         key, now = (job.file.id, job.chunk.number), self._context.now()
-        if len(self._refused) >= _REFUSED_KEPT:  # of files that failed; counting begins anew
+        if len(self._refused) >= _REFUSED_KEPT:  # it has entries of failed files; counting begins again
             self._refused.clear()
         attempts = self._refused[key] = self._refused.get(key, 0) + 1
         next_try_at = None if kind in machine.DECIDED else now + machine.RESTS.after(attempts)
@@ -452,7 +456,7 @@ class FileTransfers:
         """The relay cannot be used now. It is left alone for a while, and the reason is stored with the chunk."""
         log.info("relay of files not used: %s", error)
         await self._relays.drop(lane)
-        if not lane.first:  # the first one goes on, or finds out for itself
+        if not lane.first:  # the first lane continues, or finds out by itself
             self._relays.keep_to_one(server)
             return
         now = self._context.now()
@@ -487,5 +491,5 @@ class FileTransfers:
 def _server(text: str) -> FileServer | None:
     try:
         return parse_file_server(text).server
-    except DecodeError:  # of a profile that somebody else made
+    except DecodeError:  # the profile may come from somebody else
         return None

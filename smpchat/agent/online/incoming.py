@@ -1,7 +1,8 @@
 """Messages that relays have pushed, and that wait until `smpchat.agent.online.receiver` processes them one by one.
 
-A relay sends the next message of a queue only after the last one was acknowledged. So no more can wait here than there
-are queues. The waiting messages of one session are limited as well, as a relay could name queues that are not ours.
+A relay sends the next message of a queue only after the last one was acknowledged. So at most one message of each queue
+can wait here. The waiting messages of one session are limited as well, because a relay could name queues that are not
+ours.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from smpchat.protocol.errors import RemoteProtocolError
 log = logging.getLogger("smpchat.agent")
 
 MAX_WAITING = 64
-"""Messages of one session, 16 kB each, that may wait before the session's next block is read."""
+"""How many messages of one session, 16 kB each, may wait. If there are more, the session's next block is not read."""
 MAX_STRAY = 100
-"""Messages of one session that may arrive for queues that are not ours. A few can: their queues were just deleted."""
+"""How many messages of one session may arrive for queues that are not ours. A few are normal, if queues were just
+deleted."""
 
 
 class Pushed(Record):
@@ -68,7 +70,7 @@ class Incoming:
             last = self._of(session).unacknowledged.get(entity_id, message.msg_id)
             if last != message.msg_id:
                 raise RemoteProtocolError("it sent another message of a queue before the last one was acknowledged")
-        # The same message again is no fault: a SUB that is repeated brings it (smp-wire 7.3).
+        # The same message again is not an error: relays send it after a repeated SUB (smp-wire 7.3).
         self.answered(session, entity_id, message)
 
     def answered(self, session: ServerSession, entity_id: bytes, message: BrokerMessage) -> None:

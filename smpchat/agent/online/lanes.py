@@ -61,11 +61,11 @@ class Lanes:
 
     def kick(self) -> None:
         """Start every lane that has work and is not running, pausing or waiting for its relay."""
-        if not self._tasks.running:  # called for a commit, or by a lane, while the run ended
+        if not self._tasks.running:  # called for a commit, or by a lane, while the run is ending
             return
         try:
             self._start()
-        except Exception as error:  # nobody would be told: most calls come from timers
+        except Exception as error:  # most calls come from timers, so nobody would see the error
             self._tasks.fail(error)
 
     def cancel(self) -> None:
@@ -104,7 +104,7 @@ class Lanes:
         self._spares.plan()
 
     def _go_on_elsewhere(self) -> None:
-        """A move paused because of its relay, and was restarted with another one, so it need not pause any longer."""
+        """End the pause of each move that was restarted with another relay."""
         for key, item_id in list(self._rested_with.items()):
             if key not in self._resting:
                 del self._rested_with[key]
@@ -141,13 +141,13 @@ class Lanes:
                 self._leave_later(key)
             else:
                 self._relay_lost(key, server)
-        except Exception as error:  # a fault of one connection must not cost the others theirs
+        except Exception as error:  # an error of one connection must not stop the others
             if is_of_store(error):
                 raise
             log.log(severity(error), "a lane of connection %d stopped", key[0], exc_info=error)
             self._rest(key, Verdict.RETRY)
         finally:
-            # Before the look below: what was committed for this lane while it ran started nothing, as the lane was
+            # Before `kick` below: work for this lane that was committed while it ran could not start it, because it was
             # busy.
             self._busy.discard(key)
         self.kick()

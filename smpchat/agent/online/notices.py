@@ -9,7 +9,7 @@ from smpchat.agent.store.database import Database
 
 
 class Notices:
-    """Tells a person what a connection fails on, but not again with every try."""
+    """Tells the user why a connection fails, but not again with every try."""
 
     def __init__(self, database: Database, context: Context) -> None:
         self._database = database
@@ -17,7 +17,7 @@ class Notices:
         self._told: set[tuple[int, str]] = set()
 
     def tell(self, connection_id: int, sentence: str, kind: NoticeKind = NoticeKind.INFORMATION) -> None:
-        """A notice, once in the life of this process."""
+        """Give a notice, unless this process has given it before."""
         if (connection_id, sentence) not in self._told:
             self._told.add((connection_id, sentence))
             with self._database.transaction() as tx:

@@ -80,16 +80,16 @@ class Receiver:
             except HeldBack as error:
                 log.warning("message left at the relay: %s", error)
                 self._notices.tell(queue.connection_id, HELD_BACK, NoticeKind.TOO_MUCH)
-                # The relay says no more of this queue by itself: ask again now and then.
+                # The relay sends nothing more from this queue by itself, so subscribe to it again now and then.
                 self._subscriptions.failed(pushed.session, queue.server, pushed.rcv_id)
                 continue
-            except Exception as error:  # a fault that one message brings out must not stop the other connections
+            except Exception as error:  # an error with one message must not stop the other connections
                 if is_of_store(error):
                     raise
                 log.error("message not processed", exc_info=error)
                 self._notices.tell(queue.connection_id, NOT_PROCESSED, NoticeKind.NOT_PROCESSED)
                 continue
-            self._acknowledge(pushed, queue)  # in one flight with what the commit put into the outbox
+            self._acknowledge(pushed, queue)  # is sent together with what the commit put into the outbox
             if resume:
                 self._resume(queue.connection_id)
 
@@ -100,8 +100,7 @@ class Receiver:
                 received = receiving.receive(
                     tx, self._context, pushed.session.server, pushed.rcv_id, message.msg_id, message.body
                 )
-        # Acknowledged all the same: else the relay would bring it again for ever, and nothing behind it (agent-wire
-        # 5.4).
+        # Acknowledged anyway: else the relay would deliver it again for ever, and nothing after it (agent-wire 5.4).
         except EnvelopeRefused as error:
             log.warning("message refused: %s", error)
             if error.notice is not None:
@@ -126,5 +125,5 @@ class Receiver:
         if error is None:
             self._subscriptions.succeeded(server, pushed.rcv_id)
             self._incoming.answered(pushed.session, pushed.rcv_id, answer.result())
-        elif not (isinstance(error, SMPError) and error.code == ErrorCode.NO_MSG):  # which follows a repeated SUB
+        elif not (isinstance(error, SMPError) and error.code == ErrorCode.NO_MSG):  # normal after a repeated SUB
             self._subscriptions.failed(pushed.session, server, pushed.rcv_id)

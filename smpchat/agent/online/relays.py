@@ -26,8 +26,8 @@ DELETION_PATIENCE = 3 * 86_400.0
 
 
 MAX_IDLE = 32
-"""Relays to which sessions are kept open although only contacts' queues are there and nothing is to be sent. Each
-session takes a file descriptor."""
+"""With how many relays sessions are kept open although they only have queues of contacts, and nothing is to be sent.
+Each session takes a file descriptor."""
 
 
 class Relays:
@@ -54,7 +54,7 @@ class Relays:
             self._pool.watch(queue.server)
 
     def queues_at(self, server: SMPServer) -> list[ReceiveQueue]:
-        """Our queues there that may still get messages."""
+        """Our queues at a relay that may still get messages."""
         return [queue for queue in self._live_queues() if queue.server == server]
 
     def _live_queues(self) -> list[ReceiveQueue]:
@@ -68,7 +68,7 @@ class Relays:
             outgoing.clear_relay_trouble(tx, str(server))
 
     def listening(self, server: SMPServer) -> None:
-        """Our queues there were subscribed, in a session that had none before."""
+        """Our first queues in a session with this relay were subscribed."""
         with self._database.transaction() as tx:
             visits.arrived(tx, str(server), self._context.now())
 
@@ -86,11 +86,12 @@ class Relays:
             log.info("the end of being online was not stored: %s", type(error).__name__)
 
     def not_reached(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
-        """A try failed; ``next_try_at`` is the loop's time. A relay that is not needed any more is not noted."""
+        """A try to reach a relay failed. ``next_try_at``: the event loop's time. Nothing is noted of a relay that is
+        not needed."""
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
             visits.left(tx, str(server), self._context.now())
-            # Not after a leap of the clock, in which three days may be a moment.
+            # Not after a leap of the clock, when a moment may look like three days.
             if not clock.is_held(tx, self._context.now()):
                 outbox.give_up_deletions(tx, str(server), self._context.now() - DELETION_PATIENCE)
             if not self._is_needed(server):

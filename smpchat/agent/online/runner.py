@@ -106,7 +106,7 @@ class AgentRunner:
             self._admitting.look()
             if self._files is not None:
                 self._files.look()
-            # Not from inside the commit, which belongs to whoever is at work and has its own next line to run.
+            # Not from inside the commit: the code that commits must first run on.
             loop.call_soon(self._lanes.kick)
 
         self._database.watch(look_for_work)
@@ -121,7 +121,7 @@ class AgentRunner:
         except sqlite3.Error as error:
             raise StoreError(f"The profile's database {self._database.path} cannot be read: {error}.") from error
         finally:
-            # First: what fails because all is being ended is then no failure.
+            # First of all: errors that come from ending the run do not count as failures.
             self._tasks.running = False
             self._database.unwatch(look_for_work)
             self._spares.cancel()
@@ -133,7 +133,8 @@ class AgentRunner:
             self._relays.leave_all()
 
     async def _move_files(self, network: Callable[[], FileNetwork]) -> None:
-        """Handle files from the first one on. Importing the code takes 4 ms, and most processes have no files."""
+        """Wait for the first file, then handle files. Importing the code takes 4 ms, and most processes have no
+        files."""
         database = self._database
         with Changes(database) as changes:
             while not (

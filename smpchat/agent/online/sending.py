@@ -35,7 +35,8 @@ log = logging.getLogger("smpchat.agent")
 CONNECT_TIMEOUT = 20.0
 """Seconds that a lane waits for a session; after that, the session pool alone goes on trying to reach the relay."""
 NEXT_RELAY_AFTER = 4.0
-"""Seconds after which a new queue is made at another relay, if there is one. Commands wait for 20 seconds."""
+"""Seconds after which a new queue is made at another relay, if there is one. The user's commands wait for only 20
+seconds."""
 
 ChooseServers = Callable[[SMPServer | None, frozenset[str]], Awaitable[Sequence[SMPServerAddress]]]
 """Returns the relays where a new queue may be made, the best one first; see `AgentRunner`."""
@@ -47,7 +48,7 @@ LaneKey = tuple[int, Lane]
 
 
 class Sender:
-    """Does the items at the head of a lane.
+    """Handles the items at the head of a lane.
 
     Args:
         choose_servers: See `AgentRunner`.
@@ -82,18 +83,18 @@ class Sender:
         """Send the next items at once and commit each outcome in order; the first that is not done ends the run.
 
         Args:
-            one_by_one: The first was refused before. If it were refused again, those behind it might be accepted, and
-                overtake it.
+            one_by_one: The first item was refused before, so it is sent alone. If it were refused again, items after it
+                might be accepted, and overtake it.
         """
         session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)
-        items = self.head(key)  # anew: while the session was made, the peer's queue may have moved
+        items = self.head(key)  # again: while the session was made, the peer's queue may have moved
         if not items or items[0].kind is Kind.CREATE:
             return Verdict.DONE
         if outbox.target(self._database.connection, items[0]) != session.server:
             return Verdict.DONE
         self._seal_receipts(key, 1 if one_by_one else outbox.PIPELINE)
         items = self.head(key)
-        if not items:  # nobody wants those receipts any more
+        if not items:  # the user does not want those receipts any more
             return Verdict.DONE
         if items[0].kind is Kind.REACH:
             with self._database.transaction() as tx:
@@ -115,7 +116,8 @@ class Sender:
         return await self._post(session, outbox.together(self._database.connection, items))
 
     def _seal_receipts(self, key: LaneKey, most: int) -> None:
-        """The items to be sent, now that there is a session. The others can still be changed or left out."""
+        """Seal the receipts that are sent next, now that there is a session. Others can still be changed or left
+        out."""
         while due := [item for item in self.head(key)[:most] if item.kind is Kind.RECEIPT]:
             with self._database.transaction() as tx:
                 for item in due:
@@ -123,8 +125,9 @@ class Sender:
 
     async def _post(self, session: ServerSession, items: list[OutboxItem]) -> Verdict:
         requests = [outbox.request(self._database.connection, item) for item in items]
-        # A block for each, on one connection, in order (handshake.md 4). Outcomes are committed in that order too; what
-        # follows one that failed counts as unsent, and the receiver drops the copies.
+        # Each command is a block of its own, sent in order on one connection (handshake.md 4). Outcomes are committed
+        # in the same order. Commands after one that failed count as unsent and are sent again; the receiver drops the
+        # copies.
         answers = session.post(requests)
         self._spares.commands_sent()
         for item, request, answer in zip(items, requests, answers, strict=True):
@@ -139,8 +142,8 @@ class Sender:
                         trouble = trouble_of_command(request.command, error)
                         self._hold(tx, item, trouble, f"relay {session.server.hosts[0]}: {error.code}")
                 log.info("relay refused %s: %s", item.kind, error.code)
-                # A text that is refused for good changes nothing for the next. What the handshake sends may: the lane
-                # looks anew.
+                # A text that is refused for good does not affect the next. A message of the handshake may, so the lane
+                # reads its items again.
                 if verdict is Verdict.DONE and item.kind is Kind.MESSAGE:
                     continue
                 return verdict
@@ -180,7 +183,7 @@ class Sender:
         """Make a queue (NEW) at the first relay that accepts it, so that a relay in trouble does not prevent people
         from connecting.
 
-        If a person named a relay, only that one is tried.
+        If the user named a relay, only that one is tried.
         """
         wanted = outbox.wanted_relay(self._database.connection, item)
         try:
@@ -211,13 +214,13 @@ class Sender:
     async def _candidates(self, item: OutboxItem) -> Sequence[SMPServerAddress]:
         peer, left = (look(self._database.connection, item) for look in (outbox.peer_server, outbox.left_server))
         found = await self._choose_servers(peer, self._relays.in_trouble())
-        return sorted(found, key=lambda address: address.server == left)  # a queue that moves goes elsewhere if it can
+        return sorted(found, key=lambda address: address.server == left)  # a queue that moves should get another relay
 
     async def _create_at(self, item: OutboxItem, address: SMPServerAddress, patience: float) -> None:
         """Send NEW to this relay, and commit its answer. Raises `TransportError` or `ProtocolError`."""
         server = address.server
         session = await self._pool.get(server, timeout=patience)
-        self._pool.watch(server)  # only now: one that is not reached is not to be tried for ever
+        self._pool.watch(server)  # only now: a relay that is not reached must not be tried for ever
         try:
             creation = outbox.prepare_creation(self._database.connection, self._context, item, server, session.version)
         except UnknownConnection:  # deleted while the session was made
@@ -230,7 +233,7 @@ class Sender:
             ids = await answer
         except SMPError as error:
             if keyed and error.code in (ErrorCode.cmd("SYNTAX"), ErrorCode.cmd("UNKNOWN")):
-                self._plain_new.add(server)  # it does not do what it advertised: plain NEW and KEY from now on
+                self._plain_new.add(server)  # the relay cannot do what it advertised: plain NEW and KEY from now on
                 await self._create_at(item, address, patience)
                 return
             raise

@@ -50,7 +50,7 @@ class SpareKeys:
             self._urgent = asyncio.get_running_loop().call_later(ON_ITS_WAY, self._make, self._kem)
 
     def cancel(self) -> None:
-        """Make none."""
+        """Make no more key pairs."""
         for timer in (self._quiet, self._urgent):
             if timer is not None:
                 timer.cancel()
@@ -59,7 +59,7 @@ class SpareKeys:
         """Make one pair. If the pair cannot be stored, it is made later by the code that needs it, so this is only
         logged."""
         self._urgent = None
-        if not kem.available():  # asked here: whoever opens the store would wait 13 ms for the answer
+        if not kem.available():  # asked only here, because the answer takes 13 ms
             self._kem = None
             return
         pair = kem.generate()

@@ -1,4 +1,5 @@
-"""Subscribes queues, and again when a push may have been missed: see `smpchat.agent.machines.subscriptions`."""
+"""Subscribes queues, and subscribes again when a push may have been missed: see
+`smpchat.agent.machines.subscriptions`."""
 
 from __future__ import annotations
 
@@ -149,7 +150,7 @@ class Subscriptions:
             if other is not None:
                 if other.left_at is None:
                     moving.queue_lost(tx, self._context, connection_id)
-                return  # one that was left is not missed
+                return  # an abandoned queue is not missed
             address, lost = addresses.load(tx, connection_id), LOST_QUEUE
             if address is not None:
                 lost = LOST_GROUP_LINK if address.group else LOST_ADDRESS

@@ -34,7 +34,7 @@ class Tasks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run this at the same time as the others."""
+        """Run ``work`` at the same time as the other tasks."""
         task = asyncio.ensure_future(work)
         # Kept here: asyncio itself holds tasks weakly, and one that nobody holds may vanish in the middle.
         self._tasks.add(task)
@@ -46,10 +46,10 @@ class Tasks:
             self.fail(error)
 
     def fail(self, error: BaseException) -> None:
-        """End the run with the first error. Errors that come while it ends are its consequences."""
+        """End the run with the first error. Errors that come while it ends are only logged."""
         if self.running and self._failure is not None and not self._failure.done():
             self._failure.set_exception(error)
-            self._failure.exception()  # asking marks it as seen, where the run is cancelled in the same moment
+            self._failure.exception()  # marks it as seen, in case the run is cancelled at the same moment
         else:
             log.info("while the agent ended: %s", type(error).__name__, exc_info=error)
 
@@ -66,7 +66,7 @@ def is_of_store(error: BaseException) -> bool:
     """Whether the database itself has failed, rather than the work for one connection or message."""
     if isinstance(error, StoreError | sqlite3.OperationalError | sqlite3.InternalError):
         return True
-    return type(error) is sqlite3.DatabaseError  # of a file that is damaged
+    return type(error) is sqlite3.DatabaseError  # the file is damaged
 
 
 def severity(error: BaseException) -> int:
