@@ -1,4 +1,5 @@
-"""Addresses of relays: of messages, binary and as ``smp://`` text (smp-wire 1.1 and 1.4), and of files, ``xftp://``."""
+"""Addresses of relays: of SMP relays in binary and as ``smp://`` text (smp-wire 1.1 and 1.4), and of file relays as
+``xftp://`` text."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ DEFAULT_FILE_PORT = 443
 FINGERPRINT_SIZE = 32
 """Size in bytes of the SHA-256 of the identity certificate."""
 MAX_HOSTS = 4
-"""Hosts that one relay may have: every try to connect may go to each of them in turn, and every address contains
-all."""
+"""Most hosts of one relay. The limit matters because each attempt to connect may try all of them, and every address
+contains all of them."""
 
 _HOST = late(r"[^:#?,;/@%&=\[\]\s]+")
-# A bracket can be read in one way only. Where it could be an address or a letter, 24 pairs of them in a text that is no
-# address took six seconds, and each pair more doubles that.
+# In this pattern, a bracket can match in only one way, so that matching takes linear time. With two ways, a text of 24
+# pairs of brackets that is not an address took six seconds, and each further pair doubled the time.
 _ADDRESS = late(
     r"(?P<scheme>smp|xftp)://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]{0,255}\]|[^\[\]/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
@@ -44,30 +45,30 @@ class Server(Record):
     @property
     def port_number(self) -> int:
         """The port to connect to."""
-        # The text is kept beside the number: "" and "5223" are two addresses for the reference, which compares
-        # them when queues move (agent-wire trap 27).
+        # The text is kept because, to the reference, "" and "5223" are different addresses; it compares them when
+        # queues move (agent-wire trap 27).
         return int(self.port) if self.port else self.DEFAULT_PORT
 
     @property
     def host(self) -> str:
-        """The first host in the form used in sentences: an IPv6 address is in brackets."""
+        """The first host, as sentences show it: an IPv6 address is in brackets."""
         return bracketed(self.hosts[0])
 
     @property
     def authority(self) -> str:
-        """``HOST:PORT``, in the form used in sentences."""
+        """``HOST:PORT`` with the first host, as sentences show it."""
         return f"{self.host}:{self.port_number}"
 
     @property
     def is_on_loopback(self) -> bool:
-        """Whether only the computer it runs on reaches it."""
+        """Whether only the computer that the relay runs on can reach it."""
         return all(map(is_loopback, self.hosts))
 
     def is_within(self, known: Self) -> bool:
-        """Whether it is the relay ``known``, and names no other host. The fingerprint alone is not enough, because it
-        is not a secret."""
-        # The hosts too: a contact who knows the fingerprint of our relay could else name a host of its own beside it,
-        # and be taken for our relay, which is reached without the proxy.
+        """Whether this is the relay ``known``, with no other hosts. The fingerprint alone is not enough, because it is
+        not a secret."""
+        # Compare the hosts too. Otherwise a contact who knows our relay's fingerprint could add a host of their own,
+        # and smpchat would connect to it as if it were our relay: without the proxy.
         return self.key_hash == known.key_hash and set(self.hosts) <= set(known.hosts)
 
     def __str__(self) -> str:
@@ -75,28 +76,28 @@ class Server(Record):
 
 
 class SMPServer(Server):
-    """A relay of messages."""
+    """An SMP relay, for messages."""
 
     SCHEME = "smp"
     DEFAULT_PORT = DEFAULT_PORT
 
 
 class FileServer(Server):
-    """A file relay, which speaks XFTP."""
+    """A file relay, with the protocol XFTP."""
 
     SCHEME = "xftp"
     DEFAULT_PORT = DEFAULT_FILE_PORT  # xftp-wire trap 18
 
 
 class SMPServerAddress(Record):
-    """A relay, and the password for making queues there, if it needs one."""
+    """A relay, and the password for creating queues on it, if it needs one."""
 
     server: SMPServer
     password: str | None = field(default=None, repr=False)
 
 
 class FileServerAddress(Record):
-    """A file relay, and the password for uploading files there, if it needs one.
+    """A file relay, and the password for uploading files to it, if it needs one.
 
     The password stays in the configuration: it must never be part of a file's description (xftp-wire trap 19).
     """
@@ -128,21 +129,21 @@ def _written(server: Server, password: str | None) -> str:
 
 
 def masked(address: str) -> str:
-    """A relay's address without its password, so that other people may see it, for example in a log."""
+    """A relay's address without its password, so that it can be shown to other people, for example in a log."""
     return _SECRET().sub(r"\1:****@", address)
 
 
 def parse_server(text: str) -> SMPServerAddress:
-    """Reads a relay's address as smpchat stored it, or as it is in a link. Raises `DecodeError`.
+    """Read a relay's address that smpchat stored, or that is in a link. Raises `DecodeError`.
 
-    An address that a person gives is read by `smpchat.protocol.server_text`, which names the wrong part.
+    For addresses that the user types, use `smpchat.protocol.server_text`: its errors name the wrong part.
     """
     parts, password = _parts(text, SMPServer.SCHEME)
     return SMPServerAddress(SMPServer(*parts), password)
 
 
 def parse_file_server(text: str) -> FileServerAddress:
-    """The same for a file relay, as smpchat stored it, or as it is in a description."""
+    """Read a file relay's address that smpchat stored, or that is in a file's description. Raises `DecodeError`."""
     parts, password = _parts(text, FileServer.SCHEME)
     return FileServerAddress(FileServer(*parts), password)
 
@@ -157,7 +158,7 @@ def _parts(text: str, scheme: str) -> tuple[tuple[tuple[str, ...], str, bytes], 
 
 
 def checked_file_server(text: str) -> FileServer:
-    """A file relay that another person names in a description. Raises `DecodeError`."""
+    """Read a file relay's address in a description from another person. Raises `DecodeError`."""
     address = parse_file_server(text)
     server = address.server
     if address.password is not None:
@@ -168,7 +169,7 @@ def checked_file_server(text: str) -> FileServer:
 
 
 def checked_server(hosts: Iterable[str], port: str, key_hash: bytes) -> SMPServer:
-    """A relay from texts of other people; IPv6 hosts may be in brackets. Raises `DecodeError`."""
+    """Make a relay from texts of other people. IPv6 hosts may be in brackets. Raises `DecodeError`."""
     return SMPServer(_hosts(tuple(hosts)), checked_port(port), key_hash)
 
 
@@ -181,7 +182,7 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def checked_host(text: str) -> str:
-    """A name or an address. An IPv6 address may be in brackets, which are removed. Raises `DecodeError`."""
+    """Check a host: a name or an address. Brackets around an IPv6 address are removed. Raises `DecodeError`."""
     if _HOST().fullmatch(text) and text.isprintable():
         return text
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -189,21 +190,21 @@ def checked_host(text: str) -> str:
         IPv6Address(bare)
     except ValueError:
         raise DecodeError("host name expected") from None
-    # fe80::1%eth0: the zone is a name of this computer's, in an address that is given to others.
+    # In fe80::1%eth0, the zone is the name of a network interface of one computer; others cannot use it.
     if "%" in bare:
         raise DecodeError("an address with a zone means nothing to others")
     return bare
 
 
 def checked_port(text: str) -> str:
-    """A port from 1 to 65535, or "" for the default one. Raises `DecodeError`."""
+    """Check a port: 1 to 65535, or "" for the default port. Raises `DecodeError`."""
     if text.startswith("0"):
         raise DecodeError("port number from 1 to 65535 expected")
     return _any_port(text)
 
 
 def _any_port(text: str) -> str:
-    """Port 0 and leading zeros were once accepted, and occur in old profiles."""
+    """Check a port, but accept port 0 and leading zeros: earlier versions did, so old profiles may contain them."""
     if text and (not text.isdecimal() or not text.isascii() or len(text) > 5 or int(text) > 65535):
         raise DecodeError("port number expected")
     return text

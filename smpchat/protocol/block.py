@@ -15,21 +15,22 @@ BLOCK_SIZE = 16384
 PLAIN_CONTENT = BLOCK_SIZE - 2
 ENCRYPTED_CONTENT = BLOCK_SIZE - 16 - 2
 BATCH_CONTENT = 16366
-"""Longest content of a batch of several transmissions, plain or encrypted: the count, and 16,365 bytes."""
+"""Longest content of a block with several transmissions, plain or encrypted: their number (1 byte), and 16,365
+bytes."""
 MAX_BATCH = 255
 
 _batch = non_empty(large_bytes)
 
 
 def pad_block(content: bytes) -> bytes:
-    """A plain block. Raises `EncodeError` over 16,382 bytes of content."""
+    """Pad content to a plain block. Raises `EncodeError` for more than 16,382 bytes."""
     if len(content) > PLAIN_CONTENT:
         raise EncodeError(f"{len(content)} bytes do not fit a block")
     return pad(content, BLOCK_SIZE)
 
 
 def unpad_block(block: bytes) -> bytes:
-    """Content of a plain block. Raises `BlockError`."""
+    """The content of a plain block. Raises `BlockError`."""
     if len(block) != BLOCK_SIZE:
         raise BlockError("a block has a wrong size")
     try:
@@ -39,12 +40,12 @@ def unpad_block(block: bytes) -> bytes:
 
 
 def largest_transmission(*, encrypted: bool) -> int:
-    """Bytes of the longest transmission that fits a block, alone."""
+    """Length in bytes of the longest transmission that fits into a block of its own."""
     return (ENCRYPTED_CONTENT if encrypted else PLAIN_CONTENT) - 3
 
 
 def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) -> list[bytes]:
-    """The contents of the blocks that carry the transmissions, in order; as few blocks as possible.
+    """Put transmissions into as few blocks as possible, in order. Returns the contents of the blocks.
 
     Raises:
         EncodeError: One transmission is too long for a block.
@@ -57,8 +58,8 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
         if len(transmission) > largest:
             raise EncodeError(f"a transmission of {len(transmission)} bytes does not fit a block")
         added = len(transmission) + 2
-        # The limit of encrypted blocks for plain ones too, as the reference's sender counts (smp-wire 4.1). Only a
-        # transmission that travels alone may use the two blocks' difference.
+        # Several transmissions in a plain block have the limit of encrypted blocks, as in the reference (smp-wire 4.1).
+        # Only a single transmission may use all of a plain block.
         if batch and (size + added > BATCH_CONTENT or len(batch) == MAX_BATCH):
             contents.append(_batch.encode(tuple(batch)))
             batch, size = [], 1
@@ -70,8 +71,9 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
 
 
 def decode_batch(content: bytes) -> tuple[bytes, ...]:
-    """The transmissions of a block's content, 1 to 255. Raises `DecodeError`."""
-    # Written out like `decode_transmission`; what a count or a length may say is checked against what is there.
+    """The transmissions in a block's content, 1 to 255. Raises `DecodeError`."""
+    # Without the codecs, for speed, like `decode_transmission`. Every count and length is checked against the bytes
+    # that exist.
     size = len(content)
     if not size or not content[0]:
         raise DecodeError("block: at least one transmission expected", 0)
@@ -83,7 +85,7 @@ def decode_batch(content: bytes) -> tuple[bytes, ...]:
         if begin > size or offset > size:
             raise DecodeError("block: a transmission is cut off", begin)
         transmissions.append(content[begin:offset])
-    # The reference takes nothing behind the last transmission: such a block gets ERR BLOCK (smp-wire 4.1 and 5.3).
+    # The reference answers ERR BLOCK if bytes follow the last transmission (smp-wire 4.1 and 5.3).
     if offset != size:
         raise DecodeError(f"block: {size - offset} unexpected bytes at the end", offset)
     return tuple(transmissions)

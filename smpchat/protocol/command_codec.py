@@ -1,7 +1,7 @@
-"""The bytes of commands and of relays' messages, at every SMP version (smp-wire 5.1 and 5.2).
+"""Encodes and decodes commands and relays' messages, at every SMP version (smp-wire 5.1 and 5.2).
 
-A command is a tag, then, if it has parameters, one blank and the parameters without separators. Trailing bytes are
-errors. Only NEW, IDS, SOK, DELD and BLOCKED differ between versions.
+A command is a tag. If it has parameters, a blank and the parameters follow, without separators. Bytes after them are an
+error. Only NEW, IDS, SOK, DELD and BLOCKED differ between versions.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ from smpchat.protocol.version import (
 
 
 class CommandDecodeError(DecodeError):
-    """The bytes are not a command; ``code`` is what a relay answers."""
+    """The bytes are not a command; ``code`` is the error that a relay answers."""
 
     def __init__(self, name: str) -> None:
         self.code = ErrorCode.cmd(name)
@@ -100,14 +100,14 @@ class CommandDecodeError(DecodeError):
 
 
 class _Context(Record):
-    """The values on which the form of a command depends."""
+    """The values that the form of a command depends on."""
 
     version: int
     keyed_new: bool = False
 
 
 _Fields = Callable[[_Context], Codec[Any] | None]
-"""The parameters that belong to a tag in a context; None if there are none, and then no blank either."""
+"""Gives the codec of a tag's parameters in a context. None if the tag has no parameters, and so no blank after it."""
 
 
 def _same(codec: Codec[Any] | None) -> _Fields:
@@ -158,7 +158,8 @@ def _write_old_password(password: bytes | None) -> bytes:
 
 
 def _read_old_password(reader: Reader) -> bytes | None:
-    # Up to SMP 8 the password has no mark of its own: A cannot be a subscribe mode, which comes next (smp-wire 5.1).
+    # Up to SMP 8, an optional password begins with A. Next comes the subscribe mode, which never begins with A
+    # (smp-wire 5.1).
     if not reader.starts_with(b"A"):
         return None
     reader.take(1)
@@ -189,8 +190,8 @@ def _new_fields(context: _Context) -> Codec[New]:
         "subscribe": _subscribe,
     }
     if version >= SHORT_LINKS:
-        # From here on a mode may be missing; from 9 to 14 a boolean has to stand
-        # there, and below 9 nothing may (smp-wire 5.1).
+        # From this version on, the queue's mode is optional. From 9 to 14, there is a boolean instead, and below 9
+        # nothing (smp-wire 5.1).
         fields["queue"] = maybe(_queue_request)
     elif version >= SND_AUTH_KEY:
         fields["queue"] = _boolean_request
@@ -202,9 +203,9 @@ def _new_fields(context: _Context) -> Codec[New]:
 
 
 def _read_notification(reader: Reader) -> bool:
-    """Flags: the first says whether to notify, up to seven more are reserved."""
+    """Read a message's flags: the first says whether to notify; up to seven more are reserved."""
     notification = boolean.read(reader)
-    # Reserved flags may stand before the blank (smp-wire 1.1); without an end to them a body would be read for one.
+    # Reserved flags may come before the blank (smp-wire 1.1). Without a limit, we would search the body for the blank.
     for _ in range(8):
         if reader.take(1, "message flags") == b" ":
             return notification
@@ -214,8 +215,8 @@ def _read_notification(reader: Reader) -> bool:
 _notification: Codec[bool] = Codec(lambda notify: boolean.write(notify) + b" ", _read_notification)
 _msg = record(Msg, msg_id=short_bytes, body=tail)
 
-# At every version, newer tags in older sessions too: the reference does not ask whether a version had the
-# command, only how it was written (smp-wire 3.5).
+# Newer commands are accepted in sessions of older versions too, as in the reference: the version only decides how a
+# command is encoded (smp-wire 3.5).
 _COMMANDS: dict[bytes, tuple[type[Any], _Fields]] = {
     b"NEW": (New, _new_fields),
     b"SUB": (Sub, _same(None)),
@@ -274,7 +275,7 @@ _BROKER: dict[bytes, tuple[type[Any], _Fields]] = {
     b"SOKS": (Soks, _same(record(Soks, count=int64))),
     b"MSG": (Msg, _same(_msg)),
     b"NID": (Nid, _same(record(Nid, notifier_id=short_bytes, server_dh_key=x25519_key))),
-    # A nonce has no length in front, unlike all other strings (smp-wire trap 17).
+    # Unlike all other strings, a nonce has no length before it (smp-wire trap 17).
     b"NMSG": (NMsg, _same(record(NMsg, nonce=fixed(24, "nonce"), meta=short_bytes))),
     b"PKEY": (PKey, _same(_pkey)),
     b"RRES": (RRes, _same(record(RRes, body=tail))),
@@ -309,21 +310,21 @@ def _decode(entry: tuple[type[Any], _Fields], parameters: bytes | None, context:
 
 
 def _split(data: bytes) -> tuple[bytes, bytes | None]:
-    # The longest tag has five letters: never search a whole body for the blank. All before it is the tag: `SUB=` is
-    # unknown, `SUB ` a known command with bad parameters (smp-wire 5.3).
+    # The longest tag has five letters, so do not search the whole body for the blank. Everything before the blank is
+    # the tag: `SUB=` is an unknown tag, and `SUB ` a known command with wrong parameters (smp-wire 5.3).
     blank = data.find(b" ", 0, 7)
     return (data, None) if blank < 0 else (data[:blank], data[blank + 1 :])
 
 
 def encode_command(command: Command, version: int, *, keyed_new: bool = False) -> bytes:
-    """A command's bytes at an SMP version. Raises `EncodeError` if a field does not fit."""
+    """Encode a command for an SMP version. Raises `EncodeError` if a field does not fit."""
     if isinstance(command, New) and command.sender_key is not None and not keyed_new:
         raise EncodeError("keyed NEW was not negotiated")
     return _encode(_COMMAND_TAGS, command, _Context(version, keyed_new))
 
 
 def decode_command(data: bytes, version: int, *, keyed_new: bool = False) -> Command:
-    """The command in ``data``. Raises `CommandDecodeError` with what to answer: UNKNOWN or SYNTAX."""
+    """The command in ``data``. Raises `CommandDecodeError` with the error to answer: UNKNOWN or SYNTAX."""
     tag, parameters = _split(data)
     entry = _COMMANDS.get(tag)
     if entry is None:
@@ -336,8 +337,10 @@ def decode_command(data: bytes, version: int, *, keyed_new: bool = False) -> Com
 
 
 def encode_broker(message: BrokerMessage, version: int) -> bytes:
-    """A relay's message at an SMP version: newer ones become what older clients know."""
-    # A client below these versions would take the newer word for a broken session (smp-wire 3.5 and 5.2, trap 24).
+    """Encode a relay's message for an SMP version. For old versions, a newer message becomes one that old clients
+    know."""
+    # To a client below these versions, an unknown message would mean that the session is broken (smp-wire 3.5 and 5.2,
+    # trap 24).
     if isinstance(message, Sok) and version < SERVICE_CERTS:
         message = Ok()
     elif isinstance(message, Deld) and version < DELETED_EVENT:

@@ -1,7 +1,7 @@
-"""The commands of clients and the messages of relays: the vocabulary of SMP (smp-wire 5.1 and 5.2).
+"""The commands of clients and the messages of relays in SMP (smp-wire 5.1 and 5.2).
 
-Their bytes, at every version: `smpchat.protocol.command_codec`. Who may ask what: smp-wire 4.4, and
-`smpchat.relay.authorisation`; what the relay then does: `smpchat.relay.commands`.
+`smpchat.protocol.command_codec` encodes them. Who may use which command: smp-wire 4.4 and
+`smpchat.relay.authorisation`. How the relay executes them: `smpchat.relay.commands`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from smpchat.protocol.version import VersionRange
 
 
 class LinkData(Record):
-    """Short-link data stored with a queue; ``link_id`` is chosen by the client for contact queues only."""
+    """Short-link data stored with a queue. The client chooses ``link_id`` only for contact queues."""
 
     sender_id: bytes
     fixed: bytes
@@ -31,14 +31,14 @@ class QueueRequest(Record):
 
 
 class NtfRequest(Record):
-    """Notifier keys given with NEW."""
+    """The notifier's keys in NEW."""
 
     auth_key: AuthPublicKey
     dh_key: X25519PublicKey
 
 
 class NtfIds(Record):
-    """Notifier id and relay's key in IDS."""
+    """The notifier's id and the relay's key in IDS."""
 
     notifier_id: bytes
     server_dh_key: X25519PublicKey
@@ -48,8 +48,8 @@ class NtfIds(Record):
 
 
 class New(Record):
-    """Create a queue. ``sender_key`` is our negotiated extension (handshake.md 3.6): the queue is secured from the
-    beginning."""
+    """Create a queue. ``sender_key`` is an extension of ours that client and relay negotiate (handshake.md 3.6): it
+    secures the queue at once."""
 
     rcv_auth_key: AuthPublicKey
     rcv_dh_key: X25519PublicKey
@@ -157,7 +157,7 @@ class NSubs(Record):
 
 
 class Ping(Record):
-    """Ask for a sign of life."""
+    """Check that the relay still answers."""
 
 
 class Prxy(Record):
@@ -223,14 +223,14 @@ class Soks(Record):
 
 
 class Msg(Record):
-    """A message, sealed for the recipient."""
+    """A message, encrypted for the recipient."""
 
     msg_id: bytes
     body: bytes = field(repr=False)
 
 
 class Nid(Record):
-    """A notifier was made."""
+    """A notifier was created."""
 
     notifier_id: bytes
     server_dh_key: X25519PublicKey

@@ -1,4 +1,4 @@
-"""The per-queue box around the content of SEND (smp-wire 6, agent-wire 3.2)."""
+"""The encryption of SEND's content, with a key for each queue (smp-wire 6, agent-wire 3.2)."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey, auth_key, x25519
 from smpchat.encoding.codec import Codec, fixed, maybe, record, tagged, tail, word16
 from smpchat.encoding.record import Record, field
 
-# Shorter by more than the key that goes with it takes, as both have to fit SEND's 16,048 bytes (smp-wire 4.6;
-# agent-wire trap 17). The prose of the reference has older sizes (smp-wire trap 21); what comes is taken at any.
+# A confirmation contains a key too, and must fit into SEND's 16,048 bytes, so it is padded to less than other messages
+# (smp-wire 4.6; agent-wire trap 17). The reference's documents give older sizes (smp-wire trap 21). We accept messages
+# of any size.
 CONFIRMATION_PADDING = 15904
-"""Padded length of messages that contain the sender's key: confirmations, hellos, contact requests."""
+"""Padded length, in bytes, of messages that contain the sender's key: confirmations, hellos, contact requests."""
 MESSAGE_PADDING = 16000
 
 
 class PHEmpty(Record):
-    """The queue needs no key: its sender has secured it, or it will never be secured."""
+    """Header without a key: the sender has secured the queue already, or the queue is never secured."""
 
 
 class PHConfirmation(Record):
-    """The key with which the recipient must secure the queue."""
+    """Header with the sender's key, with which the recipient must secure the queue."""
 
     sender_key: AuthPublicKey
 
 
 class ClientMessage(Record):
-    """What the box holds: a header and an agent envelope."""
+    """The encrypted content: a header and an agent envelope."""
 
     header: PHEmpty | PHConfirmation
     body: bytes = field(repr=False)
@@ -35,9 +36,9 @@ class ClientMsgEnvelope(Record):
     """Body of SEND.
 
     Attributes:
-        version: SMP client version of the queue.
-        sender_key: The sender's half of the per-queue key, in its first message only.
-        sealed: Box around a `ClientMessage`.
+        version: The SMP client version of the queue.
+        sender_key: The sender's public key for the encryption; only in the queue's first message.
+        sealed: The encrypted `ClientMessage`.
     """
 
     version: int
@@ -64,11 +65,12 @@ def seal_client_message(
     message: ClientMessage,
     padded_length: int,
 ) -> bytes:
-    """Body of SEND: 15,992 bytes with a key, 16,043 without. Raises `PaddingError` for a message that is too long."""
+    """Make the body of SEND: 15,992 bytes with a key, 16,043 without. Raises `PaddingError` if the message is too
+    long."""
     sealed = cb_encrypt(secret, nonce, client_message.encode(message), padded_length)
     return client_msg_envelope.encode(ClientMsgEnvelope(version, sender_key, nonce, sealed))
 
 
 def open_client_message(secret: bytes, envelope: ClientMsgEnvelope) -> ClientMessage:
-    """Opens the box. Raises `CryptoError` or `DecodeError`."""
+    """Decrypt the message. Raises `CryptoError` or `DecodeError`."""
     return client_message.decode(cb_decrypt(secret, envelope.nonce, envelope.sealed), "client message")

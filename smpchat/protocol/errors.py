@@ -1,4 +1,4 @@
-"""Errors that relays send (smp-wire 5.3), and the exceptions of this layer (tree: package docstring)."""
+"""Errors that relays send (smp-wire 5.3), and the exceptions of this layer; the package docstring shows their tree."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NETWORK_PLAIN = frozenset("UNKNOWNCA FAILED TIMEOUT".split())
 _NETWORK_TEXT = frozenset("CONNECT TLS SUBSCRIBE".split())
 _BLOCKING = frozenset("spam content".split())
 _MAX_NESTING = 4
-"""Proxies wrap a relay's error once; errors that are wrapped more often are refused."""
+"""Most levels of errors inside errors. A proxy wraps a relay's error once."""
 
 
 class ErrorCode(Record):
-    """One error of the wire: its words, and the free text that some end with.
+    """An error that a relay sends: its words, and the free text after them in some errors.
 
     ``words`` are the words before any text, for example ``("PROXY", "BROKER", "TIMEOUT")``.
     """
@@ -75,7 +75,8 @@ def _word(reader: Reader) -> str:
 
 def _next_word(reader: Reader) -> str:
     if reader.take(1, "blank") != b" ":
-        # Between all words, also behind PROXY, where the reference's grammar has none (smp-wire trap 28).
+        # There is a blank between all words, also after PROXY, where the reference's grammar has none (smp-wire trap
+        # 28).
         raise DecodeError("blank expected", reader.offset - 1)
     return _word(reader)
 
@@ -109,7 +110,7 @@ def _read_error(reader: Reader, depth: int = 0) -> ErrorCode:
 
 
 def read_blocked(reader: Reader) -> ErrorCode:
-    """The words after ``BLOCKED``: a reason, and with newer relays a notice. Raises `DecodeError`."""
+    """Read the words after ``BLOCKED``: a reason, and from newer relays a notice. Raises `DecodeError`."""
     text = reader.rest()
     reason, comma, notice = text.removeprefix(b" reason=").partition(b",notice=")
     if not text.startswith(b" reason=") or reason.decode("ascii", "replace") not in _BLOCKING:
@@ -143,8 +144,8 @@ def _read_broker(reader: Reader) -> ErrorCode:
         case "RESPONSE" | "UNEXPECTED":
             reader.take(1, "blank")
             return broker(word, text=short_bytes.read(reader))
-        # Bare from all relays of today; newer ones say more behind it, and must not
-        # become unreadable by that (smp-wire 5.3).
+        # Today's relays send only this word. Newer ones may send more words after it, which we must accept (smp-wire
+        # 5.3).
         case "NETWORK":
             if not reader.remaining:
                 return broker(word)
@@ -173,7 +174,7 @@ error_code: Codec[ErrorCode] = Codec(_write_error, _read_error)
 
 
 class ProtocolError(Exception):
-    """Root of the protocol layer."""
+    """Base class of the protocol layer's errors."""
 
     temporary = False
 
@@ -183,11 +184,11 @@ class LocalProtocolError(ProtocolError):
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer broke the protocol; the session cannot go on."""
+    """The peer broke the protocol; the session cannot continue."""
 
 
 class IdInUse(RemoteProtocolError):
-    """A relay gave a new queue the id of another queue there, so it would get messages for that one."""
+    """A relay gave a new queue the id of one of our other queues, so the new one would get messages for the other."""
 
 
 class HandshakeError(RemoteProtocolError):
@@ -207,14 +208,14 @@ class VersionError(HandshakeError):
 
 
 class BlockError(RemoteProtocolError):
-    """A block that does not decrypt or decode."""
+    """A block cannot be decrypted or decoded."""
 
 
 class SMPError(ProtocolError):
     """A relay answered ERR.
 
     Attributes:
-        code: What it said.
+        code: The error in the answer.
         temporary: Whether the same command may succeed later.
     """
 

@@ -1,5 +1,5 @@
-"""The content that a relay seals for the recipient: messages and quota markers in MSG, and notifications (smp-wire 5.4
-and 5.5)."""
+"""The content that a relay encrypts for the recipient: messages, quota markers and notifications (smp-wire 5.4 and
+5.5)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record, field
 
 RCV_PADDING = 16106
-"""The content is padded to so many bytes before it is sealed."""
+"""The content of MSG is padded to this many bytes before it is encrypted."""
 NTF_PADDING = 128
-"""A notification is padded to so many bytes before it is sealed."""
+"""A notification is padded to this many bytes before it is encrypted."""
 MAX_FLAGS = 8
 
 _QUOTA = b"QUOTA"
 
 
 class RcvMessage(Record):
-    """A message as it was sent. ``timestamp``: when the relay received it, in POSIX seconds."""
+    """A message as it was sent. ``timestamp`` is when the relay received it, in POSIX seconds."""
 
     timestamp: int
     notification: bool
@@ -26,22 +26,23 @@ class RcvMessage(Record):
 
 
 class QuotaMarker(Record):
-    """The queue was full from here on."""
+    """Says that the relay refused later messages, because the queue was full."""
 
     timestamp: int
 
 
 def encode_rcv_message(message: RcvMessage | QuotaMarker) -> bytes:
-    """Content of MSG before it is sealed."""
+    """Encode the content of MSG, before it is encrypted."""
     if isinstance(message, QuotaMarker):
         return _QUOTA + b" " + int64.write(message.timestamp)
     return int64.write(message.timestamp) + boolean.write(message.notification) + b" " + message.body
 
 
 def decode_rcv_message(data: bytes) -> RcvMessage | QuotaMarker:
-    """Content of MSG. Raises `DecodeError`."""
+    """Decode the decrypted content of MSG. Raises `DecodeError`."""
     reader = Reader(data)
-    # First: a message begins with 8 bytes of its time, and Q as the first of them lies 185 billion years ahead.
+    # No message begins with Q: it begins with its time in 8 bytes, and with Q as the first, this is billions of years
+    # ahead.
     if reader.starts_with(_QUOTA + b" "):
         reader.take(len(_QUOTA) + 1)
         marker = QuotaMarker(int64.read(reader))
@@ -55,24 +56,25 @@ def decode_rcv_message(data: bytes) -> RcvMessage | QuotaMarker:
 
 
 def seal_message(dh_secret: bytes, msg_id: bytes, message: RcvMessage | QuotaMarker) -> bytes:
-    """Body of MSG, 16,122 bytes; the message's id is the nonce, so repeats are the same bytes."""
+    """Encrypt the body of MSG, 16,122 bytes. The message's id is the nonce, so repeating a message gives the same
+    bytes."""
     return cb_encrypt(dh_secret, msg_id, encode_rcv_message(message), RCV_PADDING)
 
 
 def open_message(dh_secret: bytes, msg_id: bytes, sealed: bytes) -> RcvMessage | QuotaMarker:
-    """Opens the body of MSG. Raises `CryptoError` or `DecodeError`."""
+    """Decrypt the body of MSG. Raises `CryptoError` or `DecodeError`."""
     if len(msg_id) != 24:
         raise DecodeError("message id of a wrong length")
     return decode_rcv_message(cb_decrypt(dh_secret, msg_id, sealed))
 
 
 def seal_notification(dh_secret: bytes, nonce: bytes, msg_id: bytes, timestamp: int) -> bytes:
-    """The content of NMSG for a message, 144 bytes: its id, and when the relay received it, in POSIX seconds."""
+    """Encrypt the content of NMSG, 144 bytes: a message's id, and when the relay received it, in POSIX seconds."""
     return cb_encrypt(dh_secret, nonce, short_bytes.write(msg_id) + int64.write(timestamp), NTF_PADDING)
 
 
 def open_notification(dh_secret: bytes, nonce: bytes, sealed: bytes) -> tuple[bytes, int]:
-    """Id and time of the message that NMSG concerns; further bytes are ignored. Raises `CryptoError` or
+    """Decrypt the content of NMSG: the message's id and time; further bytes are ignored. Raises `CryptoError` or
     `DecodeError`."""
     reader = Reader(cb_decrypt(dh_secret, nonce, sealed))
     return short_bytes.read(reader), int64.read(reader)

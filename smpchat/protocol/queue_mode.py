@@ -1,4 +1,4 @@
-"""The mode of a queue: in commands, in links, and in stored data about queues (smp-wire 5.1)."""
+"""The mode of a queue, as used in commands, links and stored data (smp-wire 5.1)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class QueueMode(Enum):
-    """What a queue is for: one sender who may secure it, or requests from many."""
+    """What a queue is for: messages from one sender, who may secure it; or contact requests from many senders."""
 
     MESSAGING = b"M"
     CONTACT = b"C"

@@ -1,6 +1,6 @@
-"""A relay's address as a person gives it: each part is checked, and the error says which one is wrong and why.
+"""Reads relay addresses that the user typed: checks each part, and the error says which part is wrong and why.
 
-An address that can never work is refused, because it would be stored, and every later command would fail.
+An address that can never work is refused: otherwise it would be stored, and every later command would fail.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from smpchat.protocol.address import (
 )
 
 MAX_ADDRESS_LENGTH = 2_048
-"""Longest text that is read, in characters; an address with four host names and a password is shorter."""
+"""Longest text that is accepted, in characters; even an address with four host names and a password is shorter."""
 FINGERPRINT_LENGTH = 43
-"""Length in characters of base64url, without padding."""
+"""Length of a fingerprint: characters of base64url, without padding."""
 _MAX_PASSWORD, _MAX_NAME, _MAX_LABEL = 255, 253, 63
 _ONION_LENGTH, _OLD_ONION_LENGTH = 56, 16
 
@@ -33,29 +33,29 @@ _STARTS = {scheme: late(rf"{scheme}://", re.IGNORECASE) for scheme in (SMPServer
 _KINDS = {"smp": "message relay", "xftp": "file relay", "ntf": "notification server"}
 _LINK = "it is a link to a person, for `smpchat connect`"
 _SHOWN = 40
-"""Characters of a wrong part that an error quotes."""
+"""An error quotes at most this many characters of a wrong part."""
 
 
 def read_server(text: str) -> SMPServerAddress:
-    """The relay that a person names: ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``, scheme in any case.
+    """Read an address: ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``, with the scheme in upper or lower case.
 
-    Quotes, brackets and a full stop around it are dropped, invisible marks anywhere.
+    Quotes, brackets and a full stop around the address are dropped, and invisible marks anywhere in it.
 
     Raises:
-        DecodeError: Names the wrong part; ``what`` continues a sentence.
+        DecodeError: The address is wrong; ``what`` names the wrong part, as the rest of a sentence.
     """
     (hosts, port, key_hash), password = _read(text, SMPServer.SCHEME)
     return SMPServerAddress(SMPServer(hosts, port, key_hash), password)
 
 
 def read_file_server(text: str) -> FileServerAddress:
-    """The file relay that a person names: the same with ``xftp://``. Raises `DecodeError`."""
+    """Read a file relay's address, the same with ``xftp://``. Raises `DecodeError`."""
     (hosts, port, key_hash), password = _read(text, FileServer.SCHEME)
     return FileServerAddress(FileServer(hosts, port, key_hash), password)
 
 
 def names_file_server(text: str) -> bool:
-    """Whether a text should be read as a file relay, even if something is wrong with it."""
+    """Whether a text is meant to be the address of a file relay, even if something in it is wrong."""
     return _STARTS[FileServer.SCHEME]().match(unwrapped(visible(text[:MAX_ADDRESS_LENGTH]))) is not None
 
 
@@ -122,7 +122,7 @@ def _fingerprint(text: str, scheme: str) -> bytes:
         raise DecodeError("its fingerprint ends in more than one =")
     key_hash = from_base64url(body, "fingerprint")
     if len(key_hash) != FINGERPRINT_SIZE or to_base64url(key_hash, padding=False) != body:
-        # two bits of the last character are always zero
+        # 43 characters have two bits more than 32 bytes, so the last two bits must be zero
         raise DecodeError(f"its fingerprint cannot end in {body[-1]!r}: a character is wrong or missing")
     return key_hash
 
@@ -162,7 +162,7 @@ def _place(text: str, scheme: str) -> tuple[tuple[str, ...], str]:
 
 
 def _split_port(text: str) -> tuple[str, str | None]:
-    """A host, and the text after its colon."""
+    """Split into the host, and the text after the colon."""
     if text.startswith("["):
         inside, bracket, rest = text.partition("]")
         if not bracket or (rest and not rest.startswith(":")):

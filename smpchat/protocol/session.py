@@ -1,7 +1,7 @@
-"""The hello exchange and the blocks after it, bytes in and bytes out, for both sides (smp-wire 3).
+"""The exchange of hellos, and the encryption of the blocks after it, for client and relay (smp-wire 3).
 
-Both hellos may end with our extension tail (handshake.md 3.6), which other software ignores: the relay's
-``short("smpchat") ‖ min ‖ max``, and, only to a relay that sent it, the client's ``short("smpchat") ‖ version``.
+At its end, a hello may contain our extension (handshake.md 3.6), which other software ignores. A relay offers it with
+``short("smpchat") ‖ min ‖ max``. Only if the relay did, the client answers ``short("smpchat") ‖ version``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ T = TypeVar("T")
 
 _EXTENSION_NAME = b"smpchat"
 _chain = non_empty(large_bytes)
-# SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }: lengths up to the signature, by algorithm
+# The DER is SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }. For each algorithm, these are
+# the fixed bytes around key and signature.
 _SPKI_SEQUENCE = b"\x30\x2c"
 _SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
     (bytes.fromhex("3078"), bytes.fromhex("300506032b6570034100"), 64),
@@ -52,9 +53,10 @@ _SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
 
 
 def encode_signed_key(key: X25519PublicKey, sign: Callable[[bytes], bytes]) -> bytes:
-    """DER of a session key signed by the certificate's key; ``sign`` makes an Ed25519 or Ed448 signature."""
-    # One SEQUENCE more than a certificate has around a key, and it is what is signed: only this form
-    # verifies at the official server (smp-wire 3.1).
+    """The DER of a session key with a signature by the certificate's key. ``sign`` makes an Ed25519 or Ed448
+    signature."""
+    # Around the key there is one SEQUENCE more than in a certificate, and the signature covers it: only this form
+    # verifies with the official software (smp-wire 3.1).
     content = _SPKI_SEQUENCE + key.der
     signature = sign(content)
     for head, algorithm, length in _SIGNED_KEY_FORMS:
@@ -64,7 +66,7 @@ def encode_signed_key(key: X25519PublicKey, sign: Callable[[bytes], bytes]) -> b
 
 
 def open_signed_key(der: bytes, signer: SignaturePublicKey) -> X25519PublicKey:
-    """The session key, after its signature was verified. Raises `VerificationError`."""
+    """Verify the signature of a session key, and return the key. Raises `VerificationError`."""
     for head, algorithm, length in _SIGNED_KEY_FORMS:
         content = der[len(head) : len(head) + 46]
         if der == head + content + algorithm + der[-length:] and len(content) == 46:
@@ -77,7 +79,7 @@ def open_signed_key(der: bytes, signer: SignaturePublicKey) -> X25519PublicKey:
 
 
 def _certificate_key(der: bytes) -> SignaturePublicKey:
-    from cryptography import x509  # costs 15 ms: only who connects pays for it
+    from cryptography import x509  # takes 15 ms, so only when connecting
     from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 
     try:
@@ -96,7 +98,7 @@ def _certificate_key(der: bytes) -> SignaturePublicKey:
 
 
 class ServerHello(Record):
-    """A relay's hello. From relays below version 7, it has no chain and no key."""
+    """A relay's hello. Below version 7, it has no certificate chain and no key."""
 
     versions: VersionRange
     session_id: bytes
@@ -105,7 +107,7 @@ class ServerHello(Record):
     extensions: VersionRange | None = None
 
     def encode(self) -> bytes:
-        """Content of the block."""
+        """The content of the hello's block."""
         content = version_range.write(self.versions) + short_bytes.write(self.session_id)
         if self.signed_key is not None:
             content += _chain.write(self.chain) + large_bytes.write(self.signed_key)
@@ -115,10 +117,10 @@ class ServerHello(Record):
 
     @staticmethod
     def decode(content: bytes) -> ServerHello:
-        """Reads a hello; an unknown tail is ignored. Raises `DecodeError`."""
+        """Read a hello; unknown bytes at its end are ignored. Raises `DecodeError`."""
         reader = Reader(content)
         versions, session_id = version_range.read(reader), short_bytes.read(reader)
-        # To a client without ALPN a relay shows itself as version 6, without certificates (smp-wire trap 7).
+        # To a client that does not use ALPN, a relay offers only version 6, without certificates (smp-wire trap 7).
         if versions.maximum < AUTH_CMDS or not reader.remaining:
             return ServerHello(versions, session_id)
         chain, signed_key = _chain.read(reader), large_bytes.read(reader)
@@ -126,7 +128,7 @@ class ServerHello(Record):
 
 
 class ClientHello(Record):
-    """A client's hello. ``extension``: the version of our extensions, if the relay offered them."""
+    """A client's hello. ``extension`` is the version of our extensions, if the relay offered them."""
 
     version: int
     key_hash: bytes
@@ -136,12 +138,12 @@ class ClientHello(Record):
     extension: int | None = None
 
     def encode(self) -> bytes:
-        """Content of the block; this program never presents itself as a service."""
+        """The content of the hello's block. This program never presents itself as a service."""
         content = word16.write(self.version) + short_bytes.write(self.key_hash)
-        # The three fields that the reference's prose lacks (smp-wire traps 3 to 5). A missing one is no
-        # error that anybody reports: the relay closes.
+        # The reference's documents lack these three fields (smp-wire traps 3 to 5). If one is missing, the relay closes
+        # the connection without an error.
         if self.version >= AUTH_CMDS and self.key is not None:
-            content += x25519_key.write(self.key)  # an absent key is nothing at all, not "0"
+            content += x25519_key.write(self.key)  # a missing key is encoded as no bytes, not as "0"
         if self.version >= PROXY_HANDSHAKE:
             content += boolean.write(self.proxy)
         if self.version >= SERVICE_CERTS:
@@ -152,11 +154,11 @@ class ClientHello(Record):
 
     @staticmethod
     def decode(content: bytes) -> ClientHello:
-        """Reads a hello; an unknown tail is ignored. Raises `DecodeError`."""
+        """Read a hello; unknown bytes at its end are ignored. Raises `DecodeError`."""
         reader = Reader(content)
         version, key_hash = word16.read(reader), short_bytes.read(reader)
         key, proxy, service = None, False, False
-        # the key is optional without a mark: its length byte tells it from what may follow
+        # no byte says whether there is a key: its length and DER prefix do
         if version >= AUTH_CMDS and reader.starts_with(b"\x2c" + X25519PublicKey.DER_PREFIX):
             key = x25519_key.read(reader)
         if version >= PROXY_HANDSHAKE:
@@ -168,16 +170,16 @@ class ClientHello(Record):
                 raise DecodeError("service expected", offset)
             service = mark == b"1"
             if service:
-                reader.rest()  # role, chain and key of the service, which the caller refuses
+                reader.rest()  # the service's role, chain and key; the caller refuses services
         return ClientHello(version, key_hash, key, proxy, service, _read_extension(reader, word16.read))
 
 
 def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
-    """Our extension at the end of a hello, if it is complete; other bytes there belong to other software."""
+    """Read our extension at the end of a hello, if it is there and complete. Other bytes belong to other software."""
     tail = reader.rest()
     name = short_bytes.write(_EXTENSION_NAME)
-    # Whatever stands behind a hello is read past by all (smp-wire 1.1, last line), so we may write there, and so
-    # may others: what is not ours is no fault.
+    # All software ignores bytes after a hello (smp-wire 1.1, last line), so we may write our extension there. Others
+    # may do the same, so unknown bytes are not an error.
     if not tail.startswith(name):
         return None
     try:
@@ -190,19 +192,20 @@ def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
 
 
 class SMPSession:
-    """An agreed session: version, keys, and the sealing of blocks.
+    """A session after the exchange of hellos: its version, its keys, and the encryption of blocks.
 
-    Both chain keys change with every block, so blocks must be sealed and opened in the order in which they are sent.
+    The chain keys change with every block, so blocks must be encrypted and decrypted in the order in which they are
+    sent.
 
     Attributes:
-        version: SMP version of every encoding.
+        version: The SMP version for encoding and decoding.
         session_id: The TLS connection's unique id, part of every signature.
-        keyed_new: Keyed NEW was negotiated.
-        own_session_key: This side's X25519 key; None if it gave none.
-        peer_session_key: The other side's; None if it gave none.
-        chain: Certificates that the relay showed, leaf first, DER.
-        signed_key: The relay's session key as its hello had it, DER; None if there was none.
-        versions: All versions that both sides speak.
+        keyed_new: Whether both sides support NEW with a sender key, our extension.
+        own_session_key: Our X25519 key; None if our hello had none.
+        peer_session_key: The peer's X25519 key; None if its hello had none.
+        chain: The certificates in the relay's hello, leaf first, DER.
+        signed_key: The signed session key in the relay's hello, DER; None if there was none.
+        versions: All versions that both sides support.
     """
 
     def __init__(
@@ -229,8 +232,8 @@ class SMPSession:
         self.versions = versions or VersionRange(version, version)
         self._send: ChainKey | None = None
         self._receive: ChainKey | None = None
-        # Encryption is decided by what stood in the hellos, not by a field: a client without a key, or one that is a
-        # proxy, gets plain blocks at any version (smp-wire 3.6, trap 14).
+        # No field says whether blocks are encrypted; the hellos decide it. A client without a key, and a client that is
+        # a proxy, get plain blocks at any version (smp-wire 3.6, trap 14).
         if encrypts and own_key is not None and peer_key is not None:
             to_client, to_server = block_chains(own_key.exchange(peer_key), session_id)
             self._send, self._receive = (to_client, to_server) if is_server else (to_server, to_client)
@@ -241,24 +244,25 @@ class SMPSession:
         return self._send is not None
 
     def seal_block(self, content: bytes) -> bytes:
-        """A block to send. Raises `EncodeError` for content that is too long; then the chain has not changed."""
+        """Make a block to send. Raises `EncodeError` if the content is too long; the chain key has not changed then."""
         if self._send is None:
             return pad_block(content)
-        # Before the chain moves: the reference looks afterwards, and a block that is then not sent would leave the two
-        # ends one step apart for good (smp-wire trap 45).
+        # Check the length before the chain key changes. The reference checks it afterwards: then the block is not sent,
+        # and the chain keys of the two sides never match again (smp-wire trap 45).
         if len(content) > ENCRYPTED_CONTENT:
             raise EncodeError(f"{len(content)} bytes do not fit a block")
         self._send, key, nonce = self._send.step()
         return cb_encrypt(key, nonce, content, BLOCK_SIZE - 16)
 
     def open_block(self, block: bytes) -> bytes:
-        """Content of a block. Raises `BlockError`; even then the chain has advanced, as at the peer."""
+        """The content of a received block. Raises `BlockError`; even then the chain key has changed, as it did at the
+        peer."""
         if self._receive is None:
             return unpad_block(block)
         if len(block) != BLOCK_SIZE:
             raise BlockError("a block has a wrong size")
-        # Also where it then does not open: the sender's chain has moved, and the
-        # session goes on (smp-wire 3.6, trap 32).
+        # Change the chain key even if the block then cannot be decrypted: the sender's has changed too, and the session
+        # continues (smp-wire 3.6, trap 32).
         self._receive, key, nonce = self._receive.step()
         try:
             return cb_decrypt(key, nonce, block)
@@ -271,11 +275,11 @@ class ClientHandshake:
 
     Args:
         server_key_hash: Fingerprint from the relay's address.
-        tls_session_id: ``tls-unique`` of the connection.
-        tls_leaf: DER of the certificate that TLS verified; None where the transport cannot tell.
+        tls_session_id: The ``tls-unique`` value of the connection.
+        tls_leaf: DER of the relay's certificate in TLS; None if the transport does not know it.
         extensions: Whether to use our extensions with a relay that offers them.
-        proxy: Act as a relay that forwards its clients' transmissions (smp-wire 3.4 and 3.6). Then blocks are not
-            encrypted inside TLS, because their important content already is, and extensions are not used.
+        proxy: Whether we are a relay that forwards its clients' transmissions (smp-wire 3.4 and 3.6). If so, blocks are
+            not encrypted inside TLS, because the transmissions in them already are; and extensions are not used.
     """
 
     def __init__(
@@ -298,13 +302,13 @@ class ClientHandshake:
         self._proxy = proxy
 
     def receive_hello(self, block: bytes) -> tuple[bytes, SMPSession]:
-        """Check the relay's hello; the block to answer with, and the session.
+        """Check the relay's hello. Returns our hello's block, and the session.
 
-        Before it sends the block, the caller must check the dates, and the path from the first certificate to the
-        identity (`SMPSession.chain`).
+        Before it sends the block, the caller must check the certificates in `SMPSession.chain`: their dates, and that
+        they lead from the first to the identity.
 
         Raises:
-            IdentityError: It is not the relay in the address, or the hello belongs to another TLS connection.
+            IdentityError: The relay is not the one in the address, or the hello belongs to another TLS connection.
             VersionError: No common version.
             HandshakeError: The hello is malformed.
         """
@@ -322,7 +326,8 @@ class ClientHandshake:
         if peer_key is None and version >= AUTH_CMDS:
             raise IdentityError("The relay sent no certificates, although its version requires them.")
         own_key = X25519PrivateKey.generate(self._entropy) if version >= AUTH_CMDS else None
-        # Never to a relay that did not offer: it has to look like any other client to it (handshake.md 3.6).
+        # Only if the relay offered our extension: to other relays, we must look like any other client (handshake.md
+        # 3.6).
         extension = EXTENSION_VERSIONS.agree(hello.extensions) if self._extensions and hello.extensions else None
         answer = ClientHello(
             version, self._key_hash, own_key.public() if own_key else None, self._proxy, extension=extension
@@ -343,8 +348,8 @@ class ClientHandshake:
 
     def _common_versions(self, offered: VersionRange) -> VersionRange:
         common = offered.common(self._versions)
-        # Such a relay has no field for "I am a proxy", and would encrypt its blocks from version 11 on, which
-        # proxies do without (smp-wire 3.4 and 3.6).
+        # In the hello for such a relay, no field says that we are a proxy. From version 11 on, the relay would encrypt
+        # its blocks, which proxies do not expect (smp-wire 3.4 and 3.6).
         if self._proxy and common is not None and offered.maximum < PROXY_HANDSHAKE:
             common = common.common(UNENCRYPTED_PROXY_VERSIONS)
         if common is None:
@@ -357,35 +362,35 @@ class ClientHandshake:
     def _check_identity(self, hello: ServerHello) -> X25519PublicKey:
         assert hello.signed_key is not None
         session_key = verify_session_key(hello.chain, hello.signed_key, self._key_hash)
-        # TLS checked nothing but that its peer holds this key: the fingerprint is compared with the hello's chain, so
-        # the hello has to be of this very connection.
+        # TLS only proved that the relay has the key of its certificate. We check the fingerprint of the certificates in
+        # the hello, so the hello must contain the certificate of this connection.
         if self._leaf is not None and not hmac.compare_digest(hello.chain[0], self._leaf):
             raise IdentityError("The relay's hello and its TLS connection show different certificates.")
         return session_key
 
 
 _ANY_KEY = X25519PrivateKey(bytes([1]) * 32)
-"""With a key of low order, every other key gives the same secret, and so an error; this key finds that out."""
+"""Any valid private key, to detect public keys of low order: agreement with such a key fails for every private key."""
 
 
 def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: bytes) -> X25519PublicKey:
-    """The session key of the relay with fingerprint ``key_hash``, from its hello or from a proxy's PKEY.
+    """Verify the session key in a relay's hello, or in a proxy's PKEY, for the relay with fingerprint ``key_hash``.
 
-    The caller must check the dates, and the path from the first certificate to the identity.
+    The caller must check the certificates' dates, and that they lead from the first to the identity.
 
     Raises:
-        IdentityError: The chain does not belong to that relay, its first certificate did not sign the key, or the key
-            does not give a shared secret.
+        IdentityError: The certificates do not belong to that relay, the first of them did not sign the key, or the key
+            has low order.
     """
     if not 2 <= len(chain) <= 4:
         raise IdentityError(f"The relay sent {len(chain)} certificates; 2 to 4 are allowed.")
-    # The second certificate is the identity, however long the chain, and the whole of it is hashed,
-    # not its key (smp-wire 2.3, traps 1 and 2).
+    # The second certificate is the identity, even in a longer chain. The fingerprint is the hash of the whole
+    # certificate, not of its key (smp-wire 2.3, traps 1 and 2).
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
         raise IdentityError("This relay is not the one the address names (its fingerprint differs).")
     try:
         key = open_signed_key(signed_key, _certificate_key(chain[0]))
-        # Before anything is sent: a relay with such a key would make every secret of the session known to all.
+        # Check this before anything is sent: with a key of low order, everyone would know the secrets of the session.
         _ANY_KEY.exchange(key)
     except VerificationError as error:
         raise IdentityError("The relay's session key is not signed by its certificate.") from error
@@ -398,7 +403,7 @@ class ServerHandshake:
     """The relay's side of the hello exchange.
 
     Args:
-        chain: The relay's certificates, leaf first, DER; the second is its identity.
+        chain: The relay's certificates, leaf first, DER. The second is its identity.
         sign: Signs with the leaf's key.
         extensions: Whether to offer our extensions.
     """
@@ -433,8 +438,8 @@ class ServerHandshake:
 
         Raises:
             IdentityError: The client expects another relay.
-            VersionError: A version that was not offered.
-            HandshakeError: Malformed, or a service, which this relay does not serve.
+            VersionError: The client chose a version that was not offered.
+            HandshakeError: The hello is malformed, or the client is a service, which this relay does not support.
         """
         try:
             hello = ClientHello.decode(unpad_block(block))
@@ -442,8 +447,8 @@ class ServerHandshake:
             raise HandshakeError("The client's hello is malformed.") from error
         if not hmac.compare_digest(hello.key_hash, hashlib.sha256(self._chain[1]).digest()):
             raise IdentityError("The client expects another relay.")
-        # No other is offered in its place, and no error block sent: the client has seen our
-        # range, and we close (smp-wire 2.6 and 3.4).
+        # We send no error and offer no other version: the client knows our range, so we just close the connection
+        # (smp-wire 2.6 and 3.4).
         if not self._versions.contains(hello.version):
             raise VersionError(f"The client chose SMP version {hello.version}; {self._versions} were offered.")
         if hello.service:

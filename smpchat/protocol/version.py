@@ -1,4 +1,4 @@
-"""Version numbers and ranges (smp-wire 3.5; agent-wire 1): one type for the ranges of every layer."""
+"""Version numbers of SMP (smp-wire 3.5), and version ranges, used for every protocol (agent-wire 1)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record
 
 AUTH_CMDS = 7
-"""Hello with certificates and keys; the session id is not sent; X25519 authenticators."""
+"""From this version on: hellos contain certificates and keys, transmissions lack the session id, and there are X25519
+authenticators."""
 SENDING_PROXY = 8
 SND_AUTH_KEY = 9
-"""SKEY; NEW and IDS contain the queue mode."""
+"""From this version on: SKEY exists, and NEW and IDS contain the queue mode."""
 DELETED_EVENT = 10
 ENCRYPTED_BLOCK = 11
 BLOCKED_ENTITY = 12
@@ -35,12 +36,12 @@ class VersionRange(Record):
             raise DecodeError(f"{self.minimum}-{self.maximum} is not a version range")
 
     def agree(self, other: VersionRange) -> int | None:
-        """The highest version of both, or None if they have none in common."""
+        """The highest version that both ranges contain, or None."""
         common = self.common(other)
         return None if common is None else common.maximum
 
     def common(self, other: VersionRange) -> VersionRange | None:
-        """The versions that both have, or None if there are none."""
+        """The versions that both ranges contain, or None."""
         lowest, highest = max(self.minimum, other.minimum), min(self.maximum, other.maximum)
         return VersionRange(lowest, highest) if lowest <= highest else None
 
@@ -66,14 +67,15 @@ def _read(reader: Reader) -> VersionRange:
 
 version_range: Codec[VersionRange] = Codec(lambda v: word16.write(v.minimum) + word16.write(v.maximum), _read)
 
-# 19 and 20 are for services and for names: nothing of ours needs them, and who offers more agrees on 18 (deltas 2).
+# Versions 19 and 20 are about services and names, which we do not use. Software that offers them agrees with us on 18
+# (deltas 2).
 SMP_VERSIONS = VersionRange(6, 18)
 SMP_CLIENT_VERSIONS = VersionRange(7, 18)
-"""Versions that our client offers. Version 6 is not among them, as it has no signed session key to check."""
+"""Versions that our client offers. Version 6 is not one of them: it has no signed session key that we could check."""
 PROXIED_VERSIONS = VersionRange(SENDING_PROXY, NEW_NTF_CREDS)
 """Versions that may be used through a proxy (smp-wire 3.5)."""
 UNENCRYPTED_PROXY_VERSIONS = VersionRange(6, 10)
-"""Versions that a proxy offers to a relay that cannot be told that it talks to a proxy, so that the relay expects plain
-blocks (smp-wire 3.4)."""
+"""Versions that a proxy offers to a relay whose version has no way to say "I am a proxy". At these versions, blocks are
+never encrypted inside TLS, as proxies need (smp-wire 3.4)."""
 EXTENSION_VERSIONS = VersionRange(1, 1)
 """Versions of our own extensions (handshake.md 3.6): version 1 is NEW with a key."""

@@ -1,11 +1,12 @@
-"""XFTP, versions 1 to 3, as bytes in and values out, for both sides (xftp-wire 1.3 and 2): no sockets, no clock.
+"""The XFTP protocol, versions 1 to 3, for client and relay: encodes and decodes bytes, without sockets or clock
+(xftp-wire 1.3 and 2).
 
-A request or answer is an HTTP/2 body: one block of 16,384 bytes with exactly one transmission, followed by the bytes of
-a chunk for FPUT and FILE. Errors are those of `smpchat.protocol`, and::
+Commands and answers are the bodies of HTTP/2 requests and responses. A body is one block of 16,384 bytes with exactly
+one transmission; in FPUT and FILE, the bytes of a chunk follow. Errors are those of `smpchat.protocol`, and::
 
     ProtocolError
-    └── XFTPError           a relay of files answered ERR; ``code`` says what
+    └── XFTPError           a file relay answered ERR; ``code`` is the error
     DecodeError
-    ├── CommandDecodeError  bytes that are no command; ``code`` is what the relay answers
-    └── SessionMismatch     a transmission names another session
+    ├── CommandDecodeError  bytes are not a command; ``code`` is the error that the relay answers
+    └── SessionMismatch     a transmission contains the id of another session
 """

@@ -1,5 +1,4 @@
-"""The bytes of commands and answers, which are the same in versions 1 to 3 except for BLOCKED (xftp-wire 1.4 and
-2.2)."""
+"""Encodes and decodes commands and answers; only BLOCKED differs between versions 1 to 3 (xftp-wire 1.4 and 2.2)."""
 
 from __future__ import annotations
 
@@ -31,11 +30,12 @@ from smpchat.protocol.xftp.errors import AUTH, file_error
 DIGEST_SIZE = 32
 MAX_PASSWORD = 255
 BLOCKED_REASONS = 3
-"""From this version on, a relay says that a chunk is blocked; older clients are told AUTH (xftp-wire 1.4)."""
+"""From this version on, a relay answers BLOCKED for a blocked chunk; older clients get AUTH (xftp-wire 1.4)."""
 
 
 class CommandDecodeError(DecodeError):
-    """The bytes are not a command, or not one with these credentials; ``code`` is what a relay answers."""
+    """The bytes are not a command, or the command came with the wrong credentials; ``code`` is the error that a relay
+    answers."""
 
     def __init__(self, name: str) -> None:
         self.code = ErrorCode.cmd(name)
@@ -55,7 +55,7 @@ _Tags = dict[bytes, tuple[type[Any], Codec[Any] | None]]
 _COMMANDS: _Tags = {
     b"FNEW": (
         FNew,
-        # The mark of the password stands at every version (xftp-wire 1.4), and there is none of a version behind it.
+        # At every version, a byte says whether there is a password (xftp-wire 1.4). No version adds anything after it.
         record(
             FNew,
             sender_key=auth_key,
@@ -75,7 +75,7 @@ _COMMANDS: _Tags = {
 _ANSWERS: _Tags = {
     b"SIDS": (SIds, record(SIds, sender_id=short_bytes, recipient_ids=non_empty(short_bytes))),
     b"RIDS": (RIds, record(RIds, recipient_ids=non_empty(short_bytes))),
-    # A nonce has no length in front (xftp-wire 2.2).
+    # A nonce has no length before it (xftp-wire 2.2).
     b"FILE": (File, record(File, key=x25519_key, nonce=fixed(24, "nonce"))),
     b"OK": (Ok, None),
     b"PONG": (Pong, None),
@@ -97,18 +97,18 @@ def _fields(entry: tuple[type[Any], Codec[Any] | None], blank: bytes, parameters
 
 
 def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
-    # The longest tag has four letters: never search a whole block for the blank.
+    # The longest tag has four letters, so do not search the whole block for the blank.
     at = data.find(b" ", 0, 6)
     return (data, b"", b"") if at < 0 else (data[:at], b" ", data[at + 1 :])
 
 
 def encode_command(command: FileCommand) -> bytes:
-    """A command's bytes. Raises `EncodeError` if a field does not fit."""
+    """Encode a command. Raises `EncodeError` if a field does not fit."""
     return _encode(command)
 
 
 def decode_command(data: bytes) -> FileCommand:
-    """The command in ``data``. Raises `CommandDecodeError` with what to answer: UNKNOWN or SYNTAX."""
+    """The command in ``data``. Raises `CommandDecodeError` with the error to answer: UNKNOWN or SYNTAX."""
     tag, blank, parameters = _split(data)
     entry = _COMMANDS.get(tag)
     if entry is None:
@@ -121,7 +121,7 @@ def decode_command(data: bytes) -> FileCommand:
 
 
 def check_credentials(command: FileCommand, auth: bytes, entity_id: bytes) -> None:
-    """Whether a command came with the credentials that it needs, and no others. Raises `CommandDecodeError`: NO_AUTH or
+    """Check that a command has the credentials that it needs, and no others. Raises `CommandDecodeError`: NO_AUTH or
     HAS_AUTH."""
     match command:
         case Ping():
@@ -138,7 +138,7 @@ def check_credentials(command: FileCommand, auth: bytes, entity_id: bytes) -> No
 
 
 def encode_answer(answer: FileAnswer, version: int) -> bytes:
-    """An answer's bytes at a version."""
+    """Encode an answer for a version."""
     if isinstance(answer, Err) and answer.error.is_blocked and version < BLOCKED_REASONS:
         answer = Err(AUTH)
     return _encode(answer)
@@ -155,7 +155,7 @@ def decode_answer(data: bytes) -> FileAnswer:
 
 
 def password_bytes(password: str | None) -> bytes | None:
-    """A relay's password, as in FNEW. Raises `EncodeError`."""
+    """A relay's password in the form of FNEW. Raises `EncodeError`."""
     if password is None:
         return None
     data = password.encode()

@@ -9,7 +9,7 @@ from smpchat.protocol.errors import ErrorCode
 CHUNK_SIZES = (64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024)
 """Sizes in bytes that a chunk may have; any other size is answered with ERR SIZE."""
 MAX_KEYS = 255
-"""At most so many recipients in one command: their count is one byte."""
+"""Most recipients in one command: their number is one byte."""
 
 
 class FNew(Record):
@@ -29,7 +29,7 @@ class FAdd(Record):
 
 
 class FPut(Record):
-    """Put a chunk's bytes, which follow the block."""
+    """Upload a chunk; its bytes follow the block."""
 
 
 class FDel(Record):
@@ -37,17 +37,17 @@ class FDel(Record):
 
 
 class FGet(Record):
-    """Get a chunk's bytes, encrypted for this key."""
+    """Download a chunk, encrypted for this key."""
 
     key: X25519PublicKey
 
 
 class FAck(Record):
-    """Give up one recipient's access."""
+    """Acknowledge a download: this recipient cannot download the chunk again."""
 
 
 class Ping(Record):
-    """Ask for a sign of life."""
+    """Check that the relay still answers."""
 
 
 FileCommand = FNew | FAdd | FPut | FDel | FGet | FAck | Ping

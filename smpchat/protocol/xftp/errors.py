@@ -7,8 +7,8 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.protocol.errors import COMMAND_ERRORS, ErrorCode, ProtocolError, read_blocked
 
 AUTH = ErrorCode(("AUTH",))
-"""For a download: the chunk does not exist, or has another key. For FNEW: the password is missing, or nothing new is
-accepted."""
+"""For a download: the chunk does not exist, or has another key. For FNEW: the password is missing or wrong, or the
+relay accepts no new files."""
 BLOCK = ErrorCode(("BLOCK",))
 """The request does not begin with a block that contains one transmission."""
 CRYPTO = ErrorCode(("CRYPTO",))
@@ -74,7 +74,7 @@ class XFTPError(ProtocolError):
     """A file relay answered ERR.
 
     Attributes:
-        code: What it said.
+        code: The error in the answer.
         temporary: Whether the same command may succeed later.
     """
 

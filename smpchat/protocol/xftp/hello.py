@@ -1,4 +1,4 @@
-"""The hello exchange of a connection, for both sides (xftp-wire 1.3)."""
+"""The exchange of hellos on a connection, for client and relay (xftp-wire 1.3)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from smpchat.protocol.version import VersionRange, version_range
 from smpchat.protocol.xftp.errors import XFTPError, file_error
 
 XFTP_VERSIONS = VersionRange(1, 3)
-"""Version 4 is not among them: its fields in hello, FNEW and SIDS have fixed positions (xftp-wire trap 25)."""
+"""The versions that we support. Version 4 is not one of them: in its hello, FNEW and SIDS, new fields have fixed
+positions (xftp-wire trap 25)."""
 _CHAIN_LENGTH = 2
 
 _chain = non_empty(large_bytes)
 
 
 class FileServerHello(Record):
-    """A relay's hello. ``proof``: what it signs for browsers; empty for others."""
+    """A relay's hello. ``proof`` is a signature for browsers; empty for other clients."""
 
     versions: VersionRange
     session_id: bytes
@@ -33,7 +34,7 @@ class FileServerHello(Record):
     proof: bytes = b""
 
     def encode(self) -> bytes:
-        """Content of the block."""
+        """The content of the hello's block."""
         return (
             version_range.write(self.versions)
             + short_bytes.write(self.session_id)
@@ -44,7 +45,7 @@ class FileServerHello(Record):
 
     @staticmethod
     def decode(content: bytes) -> FileServerHello:
-        """Reads a hello; an unknown tail is ignored. Raises `DecodeError`."""
+        """Read a hello; unknown bytes at its end are ignored. Raises `DecodeError`."""
         reader = Reader(content)
         versions, session_id = version_range.read(reader), short_bytes.read(reader)
         chain, signed_key = _chain.read(reader), large_bytes.read(reader)
@@ -58,12 +59,12 @@ class FileClientHello(Record):
     key_hash: bytes
 
     def encode(self) -> bytes:
-        """Content of the block."""
+        """The content of the hello's block."""
         return word16.write(self.version) + short_bytes.write(self.key_hash)
 
     @staticmethod
     def decode(content: bytes) -> FileClientHello:
-        """Reads a hello; an unknown tail is ignored. Raises `DecodeError`."""
+        """Read a hello; unknown bytes at its end are ignored. Raises `DecodeError`."""
         reader = Reader(content)
         return FileClientHello(word16.read(reader), short_bytes.read(reader))
 
@@ -72,9 +73,10 @@ class Agreed(Record):
     """What a client learned from the relay's hello.
 
     Attributes:
-        answer: The block to send.
+        answer: Our hello's block, to be sent.
         version: XFTP version of the session.
-        chain: The relay's certificates. The caller must check their path and dates before it sends ``answer``.
+        chain: The relay's certificates. Before it sends ``answer``, the caller must check their dates, and that each is
+            signed by the next.
     """
 
     answer: bytes
@@ -93,10 +95,10 @@ def receive_server_hello(
 
     Args:
         key_hash: Fingerprint from the relay's address.
-        session_id: ``tls-unique`` of the connection.
-        leaf: DER of the certificate of TLS; None where the transport cannot tell.
+        session_id: The ``tls-unique`` value of the connection.
+        leaf: DER of the relay's certificate in TLS; None if the transport does not know it.
     Raises:
-        IdentityError: It is not the relay in the address, or the hello belongs to another connection.
+        IdentityError: The relay is not the one in the address, or the hello belongs to another connection.
         VersionError: No common version.
         XFTPError: The relay refuses the connection with an error.
         HandshakeError: The hello is malformed.
@@ -111,7 +113,8 @@ def receive_server_hello(
         raise IdentityError(
             "The file relay's hello belongs to another TLS session: someone may be intercepting the connection."
         )
-    # Before the version, as what another relay speaks is nobody's fault. SMP takes up to four (xftp-wire trap 13).
+    # Check the identity before the version: the versions of a wrong relay would be a misleading error. SMP allows up to
+    # four certificates (xftp-wire trap 13).
     if len(hello.chain) != _CHAIN_LENGTH:
         raise IdentityError(f"The file relay sent {len(hello.chain)} certificates; exactly two are allowed.")
     verify_session_key(hello.chain, hello.signed_key, key_hash)
@@ -127,11 +130,11 @@ def receive_server_hello(
 
 
 def check_acceptance(body: bytes) -> None:
-    """A relay's answer to a client's hello: it is empty if the relay accepts it.
+    """Check a relay's answer to a client's hello: it is empty if the relay accepts the hello.
 
     Raises:
-        XFTPError: It refuses.
-        HandshakeError: It says something else.
+        XFTPError: The relay refuses the connection.
+        HandshakeError: The answer is malformed.
     """
     if not body:
         return
@@ -147,7 +150,7 @@ def _content(block: bytes) -> bytes:
 
 
 def _raise_refusal(content: bytes) -> None:
-    # Bare, in no transmission, unlike the errors of commands (xftp-wire trap 4).
+    # Unlike errors of commands, this error is not inside a transmission (xftp-wire trap 4).
     try:
         code = file_error.decode(content)
     except DecodeError:
@@ -162,10 +165,10 @@ def server_hello(
     entropy: Entropy,
     versions: VersionRange = XFTP_VERSIONS,
 ) -> tuple[bytes, X25519PrivateKey]:
-    """A relay's hello block, and the session's key in it.
+    """Make a relay's hello block. Returns it, and the private key of the session key in it.
 
     Args:
-        chain: Leaf and identity, DER.
+        chain: The relay's leaf and identity certificates, DER.
         sign: Signs with the leaf's key.
     """
     key = X25519PrivateKey.generate(entropy)
@@ -179,7 +182,8 @@ def receive_client_hello(block: bytes, key_hash: bytes, versions: VersionRange =
     Args:
         key_hash: Fingerprint of the relay's identity.
     Raises:
-        HandshakeError: It is malformed, for another relay, or has a version that was not offered: answer `HANDSHAKE`.
+        HandshakeError: The hello is malformed, for another relay, or chooses a version that was not offered. Answer
+            `HANDSHAKE`.
     """
     try:
         hello = FileClientHello.decode(unpad_block(block))
@@ -193,5 +197,5 @@ def receive_client_hello(block: bytes, key_hash: bytes, versions: VersionRange =
 
 
 def refusal_block(error: XFTPError) -> bytes:
-    """A relay's answer to a hello that it refuses."""
+    """The block that a relay answers to a hello that it refuses."""
     return pad_block(file_error.encode(error.code))

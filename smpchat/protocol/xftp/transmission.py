@@ -1,4 +1,4 @@
-"""The one block that begins every body: a single transmission, with the session's id in it (xftp-wire 2.1)."""
+"""The block at the beginning of every body: a single transmission, which contains the session id (xftp-wire 2.1)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ _ONE = b"\x01"
 
 
 def encode_block(transmission: Transmission, session_id: bytes) -> bytes:
-    """The block of a transmission. Raises `EncodeError` if it does not fit."""
+    """Encode a transmission as a block. Raises `EncodeError` if it does not fit."""
     signed = signed_bytes(session_id, transmission.corr_id, transmission.entity_id, transmission.body)
-    # Unlike SMP from version 7 on, the id is sent too, at all versions and both ways (xftp-wire trap 2).
+    # Unlike in SMP from version 7 on, the session id is sent too: at all versions, in both directions (xftp-wire trap
+    # 2).
     return pad_block(_ONE + large_bytes.write(bytes([len(transmission.auth)]) + transmission.auth + signed))
 
 
 def decode_block(block: bytes, session_id: bytes) -> tuple[Transmission, bytes]:
-    """The transmission of a block, and the bytes that its authorisation signs.
+    """Decode a block. Returns its transmission, and the bytes that its authorisation signs.
 
     Raises:
-        SessionMismatch: It names another session.
-        BlockError: This is not a block of one transmission.
+        SessionMismatch: The transmission contains the id of another session.
+        BlockError: The bytes are not a block with one transmission.
     """
     reader = Reader(unpad_block(block))
     try:
@@ -52,15 +53,15 @@ def _short(reader: Reader) -> bytes:
 
 
 def signed_block(key: AuthPrivateKey | None, session_id: bytes, entity_id: bytes, body: bytes) -> bytes:
-    """A client's block, with its command authorised by ``key``.
+    """Make a client's block, with a command signed by ``key``.
 
     Raises:
-        LocalProtocolError: A key that cannot sign.
-        EncodeError: It does not fit a block.
+        LocalProtocolError: The key cannot sign.
+        EncodeError: The command does not fit into a block.
     """
     if isinstance(key, X25519PrivateKey):
-        # Its authenticator takes the correlation id for nonce, which the app leaves empty: every one would have the
-        # same nonce (xftp-wire trap 3).
+        # An X25519 authenticator uses the correlation id as its nonce. In XFTP the correlation id is empty, so all
+        # authenticators would have the same nonce (xftp-wire trap 3).
         raise LocalProtocolError("commands for file relays are signed")
     auth = b"" if key is None else key.sign(signed_bytes(session_id, b"", entity_id, body))
     return encode_block(Transmission(b"", entity_id, body, auth), session_id)
