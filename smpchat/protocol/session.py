@@ -305,7 +305,7 @@ class ClientHandshake:
         """Check the relay's hello. Returns our hello's block, and the session.
 
         Before it sends the block, the caller must check the certificates in `SMPSession.chain`: their dates, and that
-        they lead from the first to the identity.
+        each is issued by the next.
 
         Raises:
             IdentityError: The relay is not the one in the address, or the hello belongs to another TLS connection.
@@ -376,7 +376,7 @@ _ANY_KEY = X25519PrivateKey(bytes([1]) * 32)
 def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: bytes) -> X25519PublicKey:
     """Verify the session key in a relay's hello, or in a proxy's PKEY, for the relay with fingerprint ``key_hash``.
 
-    The caller must check the certificates' dates, and that they lead from the first to the identity.
+    The caller must check the certificates' dates, and that each is issued by the next.
 
     Raises:
         IdentityError: The certificates do not belong to that relay, the first of them did not sign the key, or the key

@@ -1,1 +1,1 @@
-"""Shipped helpers for tests of smpchat and of programs that use it."""
+"""Helpers for tests of smpchat, and of programs that use it. They are installed with smpchat."""

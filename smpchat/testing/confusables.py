@@ -1,7 +1,7 @@
-"""The table of letters that look alike: ``python -m smpchat.testing.confusables confusables.txt LICENCE``.
+"""Makes the table of letters that look alike: ``python -m smpchat.testing.confusables confusables.txt LICENCE``.
 
-Source: https://www.unicode.org/Public/security/latest/confusables.txt (UTS #39). It contains the letters that a name
-can have after compatibility forms are resolved; those need no table.
+Source: https://www.unicode.org/Public/security/latest/confusables.txt (UTS #39). Names are normalised before they are
+compared. So letters that the normalisation (NFKD) changes are left out of the table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HEADER = """\
 
 
 def pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Which letters look alike, according to Unicode's file."""
+    """The pairs of letters that look alike, from Unicode's file."""
     for line in lines:
         source, _, rest = line.partition("#")[0].partition(";")
         if rest:
@@ -28,7 +28,7 @@ def pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def table(lines: list[str], licence: str) -> str:
-    """The table, with its licence."""
+    """The text of the table, with its licence."""
     version = next(line.split()[-1] for line in lines if line.startswith("# Version:"))
     alike: dict[str, list[str]] = {}
     for source, target in pairs(lines):

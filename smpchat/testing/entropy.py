@@ -1,4 +1,4 @@
-"""Seeded randomness: the same seed gives the same keys, nonces and ids."""
+"""Random bytes from a seed: the same seed gives the same keys, nonces and ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A file relay inside the test's own process and loop: its chunks are in memory, and its sessions can fail."""
+"""A file relay inside a test's process and event loop. Its chunks are in memory, and tests can make its sessions
+fail."""
 
 from __future__ import annotations
 
@@ -17,31 +18,31 @@ from smpchat.protocol.xftp.errors import AUTH, DIGEST, NO_FILE, QUOTA, SIZE, XFT
 from smpchat.transport.base import ConnectFailed
 
 PIECE = 16 * 1024
-"""Bytes that a download hands over in one step."""
+"""Bytes that a download yields in one step."""
 
 
 class FileFaultKind(Enum):
-    """The fault at one request."""
+    """What goes wrong at one request."""
 
     REQUEST_LOST = auto()
     """The session ends before the relay executes the command."""
     ANSWER_LOST = auto()
     """The session ends after the relay has executed the command, or in the middle of a download."""
     STALLED = auto()
-    """Nothing moves for longer than anyone waits."""
+    """Nothing is sent or received for longer than a client waits."""
     CHANGED = auto()
-    """One bit of the bytes has changed on arrival."""
+    """One bit of a downloaded chunk is changed."""
 
 
 class FileFault(Record):
-    """A fault that happens once, at request number ``at``, counted from 1 over all sessions."""
+    """A fault that happens once, at request number ``at``. Requests of all sessions are counted together, from 1."""
 
     at: int
     kind: FileFaultKind
 
 
 STALL = 120.0
-"""Seconds, longer than a client waits for an answer."""
+"""Seconds of a `FileFaultKind.STALLED`: longer than a client waits for an answer."""
 
 
 class _Stored:
@@ -52,17 +53,17 @@ class _Stored:
 
 
 class MemoryFileRelay:
-    """It behaves like an XFTP relay, as far as a client can tell.
+    """A file relay for tests. To a client, it behaves like a real XFTP relay.
 
     Attributes:
-        up: Whether it can be reached.
-        refuses: Its answers to commands with these names, instead of executing them.
-        refuses_id: Its answer to a download of this chunk.
-        commands: The names of all commands it has got.
+        up: Whether clients can connect.
+        refuses: Commands that the relay does not execute, by name, and the error that it answers.
+        refuses_id: The id of a chunk that cannot be downloaded, and the error that the relay answers.
+        commands: The names of all commands received so far.
         on_command: Called with each name before the command is executed.
         delay: Seconds that each request takes.
-        sessions: How many it accepts at the same time; None: any number.
-        turned_away: How many more were asked for.
+        sessions: Most sessions at the same time; None for no limit.
+        turned_away: How many sessions were refused because of this limit.
     """
 
     def __init__(self, server: FileServer, entropy: Entropy) -> None:
@@ -90,27 +91,27 @@ class MemoryFileRelay:
 
     @property
     def registered(self) -> int:
-        """Chunks it knows, with bytes or without."""
+        """Number of registered chunks, uploaded or not."""
         return len(self._chunks)
 
     def forget_all(self) -> None:
-        """Everything has expired."""
+        """Forget all chunks, as if they had expired."""
         self._chunks.clear()
 
     def damage(self) -> None:
-        """Changes the first byte of every chunk."""
+        """Change the first byte of every chunk."""
         for chunk in self._chunks.values():
             if chunk.data:
                 chunk.data = bytes([chunk.data[0] ^ 1]) + chunk.data[1:]
 
     def stop(self) -> None:
-        """It cannot be reached any more, and sessions end."""
+        """End all sessions, and refuse new ones."""
         self.up = False
         for session in self._sessions:
             session.closed.set()
 
     async def connect(self, seconds: float) -> MemoryFileSession:
-        """A session. Raises `ConnectFailed`."""
+        """Open a session. Raises `ConnectFailed`."""
         if not self.up:
             raise ConnectFailed(f"cannot reach relay {self.server.authority}: it is down")
         self._sessions = {other for other in self._sessions if not other.closed.is_set()}
@@ -144,7 +145,7 @@ class MemoryFileRelay:
         return sender_id, tuple(chunk.recipients)
 
     def check_put(self, sender_id: bytes, key: Ed25519PrivateKey) -> None:
-        """Before the body is read."""
+        """Check an upload before its body is read."""
         self._refuse("FPUT")
         chunk = self._of_sender(sender_id, key)
         if self.quota is not None and chunk.data is None and self.used + chunk.size > self.quota:
@@ -186,7 +187,7 @@ class MemoryFileRelay:
 
 
 class MemoryFileSession:
-    """One session with it, which refuses a second request before the first is answered."""
+    """One session with a `MemoryFileRelay`. It refuses a second request while the first is unanswered."""
 
     def __init__(self, relay: MemoryFileRelay) -> None:
         self._relay = relay
@@ -248,7 +249,7 @@ class MemoryFileSession:
                 data[0] ^= 1
             self._relay.put(sender_id, sender_key, bytes(data))
         except BaseException:
-            self.closed.set()  # what was not read of the body is in the way of the next request
+            self.closed.set()  # the rest of the body would be read as the next request
             raise
         finally:
             self._end(fault)
@@ -284,5 +285,5 @@ class MemoryFileSession:
             self._end(fault)
 
     async def close(self) -> None:
-        """End it."""
+        """End the session."""
         self.closed.set()

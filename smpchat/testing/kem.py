@@ -1,4 +1,4 @@
-"""A KEM for tests: the sizes of sntrup761, made of hashes in microseconds. It is not secure."""
+"""A KEM for tests. It uses hashes, takes microseconds, and has the sizes of sntrup761. It is not secure."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from smpchat.testing.entropy import SeededEntropy
 
 
 class HashKEM:
-    """Public and private key hold one number; a ciphertext holds another; the secret is the hash of both."""
+    """Public and private key contain the same number; a ciphertext contains another. The secret is the hash of both
+    numbers."""
 
     def __init__(self, seed: str = "kem") -> None:
         self._entropy = SeededEntropy(seed)
         self.generated = 0
 
     def available(self) -> bool:
-        """It does work."""
+        """Always True."""
         return True
 
     def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:
-        """A new pair."""
+        """A new key pair."""
         self.generated += 1
         number = self._entropy.random(32)
         return KEMPublicKey(number.ljust(PUBLIC_SIZE, b"p")), KEMPrivateKey(number.ljust(PRIVATE_SIZE, b"s"))
 
     def encapsulate(self, public: KEMPublicKey) -> tuple[KEMCiphertext, bytes]:
-        """A new number, and its hash with the key's."""
+        """A ciphertext with a new number, and the hash of this number and the key's."""
         number = self._entropy.random(32)
         return KEMCiphertext(number.ljust(CIPHERTEXT_SIZE, b"c")), _secret(public.raw, number)
 

@@ -1,4 +1,4 @@
-"""An event loop with simulated time: it never sleeps, and a minute of waiting takes no longer than its callbacks."""
+"""An event loop with simulated time: it never sleeps, so a simulated minute takes only the time of its callbacks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """`time` advances only if nothing is left to do at the current moment, and then to the next timer.
+    """When nothing is left to do at the current time, `time` jumps to the next timer.
 
-    It is for programs without sockets and threads, as waiting for these would count as nothing to do.
+    Only for code without sockets and threads: the loop would not wait for them, because it sees nothing to do.
     """
 
     def __init__(self) -> None:

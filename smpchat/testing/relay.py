@@ -1,4 +1,4 @@
-"""A relay inside the test's own process and loop: the real queue service with in-memory connections and faults."""
+"""A relay inside a test's process and event loop: the real queue service, with connections in memory, and faults."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ from smpchat.transport.memory import MemoryConnection, memory_pair
 
 
 class FaultKind(Enum):
-    """The fault at one command."""
+    """What goes wrong at one command."""
 
     COMMAND_LOST = auto()
     """The connection ends before the relay executes the command."""
     ANSWER_LOST = auto()
-    """The connection ends after the relay executed the command: only the answer is lost."""
+    """The connection ends after the relay has executed the command, so only the answer is lost."""
     STALLED = auto()
-    """Nothing moves on the connection for longer than anyone waits for an answer."""
+    """Nothing is sent or received on the connection for longer than a client waits for an answer."""
     ANSWER_LATE = auto()
-    """Only the answer to this command is late: it arrives after those to later commands."""
+    """The answer to this command is late: it arrives after the answers to later commands."""
     REPEATED = auto()
     """The command is executed twice, as if it had been sent twice."""
     SUBSCRIPTION_MISSED = auto()
-    """The subscription that the command made is forgotten, so that the next message is not pushed (smp-wire 7.3)."""
+    """The relay forgets the subscription that the command made, so the next message is not pushed (smp-wire 7.3)."""
 
 
 class Fault(Record):
-    """A fault that happens once, at command number ``at``, counted from 1 over all connections."""
+    """A fault that happens once, at command number ``at``. Commands of all connections are counted together, from 1."""
 
     at: int
     kind: FaultKind
 
 
 STALL = 20.0
-"""Seconds, longer than a client waits for an answer."""
+"""Seconds of a `FaultKind.STALLED`: longer than a client waits for an answer."""
 LATE = 0.5
-"""Seconds by which a late answer is late."""
+"""Seconds by which `FaultKind.ANSWER_LATE` delays an answer."""
 
 
 class _Served(Record):
@@ -68,17 +68,17 @@ class MemoryRelay:
     """A relay for tests. Its queues survive `stop` and `start`; connections and subscriptions do not.
 
     Args:
-        versions: SMP versions that it offers.
-        extensions: Whether it offers our extensions.
+        versions: The SMP versions that the relay offers.
+        extensions: Whether the relay offers our extensions.
         delay: Seconds that every block takes, in each direction.
-        quota: Messages that a queue holds.
+        quota: Most messages in a queue.
     Attributes:
-        commands: Every command executed, in order.
-        arrivals: When each of them arrived, in the loop's time.
-        faults: The faults; each is removed after it happened.
-        rewrite: Changes each answer and push, for tests with a dishonest relay.
-        running: Whether it accepts connections.
-        refused: Number of connections that it refused.
+        commands: Every executed command, in order.
+        arrivals: When each command arrived, in the loop's time.
+        faults: The faults that have not happened yet.
+        rewrite: Called with each answer and push, and may change it, for tests with a dishonest relay.
+        running: Whether the relay accepts connections.
+        refused: Number of refused connections.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class MemoryRelay:
         self._delay = delay
         self._identity = create_identity(entropy, datetime.fromtimestamp(now(), UTC), [host])
         self._store = SQLiteStore(":memory:")
-        # Nobody closes a relay of a test, and from 3.13 on Python warns of a connection that is left open.
+        # Tests do not close their relays, and from 3.13 on Python warns about a database that is not closed.
         weakref.finalize(self, self._store.close)
         self._queues = QueueService(self._store, entropy=entropy, clock=now, quota=quota)
         self._served: dict[Client, _Served] = {}
@@ -116,11 +116,11 @@ class MemoryRelay:
         self.refused = 0
 
     def restrict(self, versions: VersionRange) -> None:
-        """Offer these SMP versions to new connections from now on."""
+        """From now on, offer these SMP versions to new connections."""
         self._versions = versions
 
     def connect(self) -> MemoryConnection:
-        """A new connection's client end. Raises `ConnectFailed` while the relay is stopped."""
+        """Make a new connection, and return the client's end. Raises `ConnectFailed` while the relay is stopped."""
         if not self.running:
             self.refused += 1
             raise ConnectFailed(f"cannot reach relay {self.server.host}: connection refused")
@@ -148,7 +148,7 @@ class MemoryRelay:
         return len(self._served)
 
     def start(self) -> None:
-        """Take connections again."""
+        """Accept connections again."""
         self.running = True
 
     async def _serve(self, connection: MemoryConnection) -> None:
@@ -185,7 +185,7 @@ class MemoryRelay:
             await connection.close()
 
     def points(self, kind: FaultKind) -> Sequence[int]:
-        """Numbers of the commands so far at which such a fault would have changed something."""
+        """Numbers of the executed commands at which a fault of this kind would have had an effect."""
         return self._subscribing if kind is FaultKind.SUBSCRIPTION_MISSED else range(1, self._received + 1)
 
     async def _execute(self, client: Client, transmission: Transmission) -> None:
@@ -220,7 +220,7 @@ class MemoryRelay:
         self.commands.append(decode_command(transmission.body, client.version, keyed_new=client.keyed_new))
         self.arrivals.append(asyncio.get_running_loop().time())
         answers = self._queues.execute(client, transmission)
-        # Before any answer leaves, as in the real one.
+        # Commit before any answer is sent, like the real relay.
         self._store.commit()
         return answers
 
@@ -241,8 +241,9 @@ class MemoryRelay:
         transmission = Transmission(outgoing.corr_id, outgoing.entity_id, body)
         data = encode_transmission(transmission, session.version, session.session_id)
         [content] = encode_batches([data], encrypted=session.encrypts)
-        with contextlib.suppress(ConnectionClosed):  # a push to somebody who left; not the fault of who sent
+        with contextlib.suppress(ConnectionClosed):  # a push that fails must not end the sender's connection
             await served.connection.send([session.seal_block(content)])
-        # As a connection of the real relay does it: else no more than `MAX_UNSENT_PUSHES` would ever be pushed.
+        # Report sent pushes, like the connections of the real relay. Otherwise pushing would stop after
+        # `MAX_UNSENT_PUSHES`.
         if not outgoing.corr_id and isinstance(outgoing.message, Msg):
             outgoing.client.unsent -= 1

@@ -1,4 +1,4 @@
-"""The handshake machine explored by itself: every state that can be reached, and its transitions as a table.
+"""Explores the handshake machine: finds every state that can be reached, and writes its transitions as tables.
 
 ``python -m smpchat.testing.transitions`` prints ``docs/handshake.md``; a test checks that the file is current.
 """
@@ -48,7 +48,8 @@ VARIANTS = tuple(Terms(securable, key) for securable in _BOTH for key in _BOTH)
 
 
 def beginnings(terms: Terms) -> list[Step]:
-    """Every role's first steps; an initiator's agent below version 7 makes the joiner wait."""
+    """The first steps of every role. With ``send_early=False``, the initiator's agent version is below 7, so the joiner
+    must wait."""
     return [
         hs.invite(terms),
         hs.request(terms, address_known=True),
@@ -109,7 +110,7 @@ def transitions(terms: Iterable[Terms] = VARIANTS) -> Iterator[tuple[State, Even
 
 
 def reachable() -> set[State]:
-    """Every state that some order of events leads to."""
+    """Every state that can be reached by some order of events."""
     return {state for before, _, after, _ in transitions() for state in (before, after)}
 
 
@@ -117,9 +118,9 @@ def reachable() -> set[State]:
 
 _HEADER = """# The states of a connection
 
-A connection has an *initiator*, who made the link, and a *joiner*, who used it. Each side stores the
-state it is in. The picture shows the usual way (*instant*), in which nobody waits for the other; the tables have every
-way and every failure.
+A connection has an *initiator*, who made the link, and a *joiner*, who used it. Each side stores its own state. The
+picture shows the usual handshake, called *instant*, in which neither side has to wait for the other. The tables below
+contain every variant and every failure.
 
 ```text
  step            initiator                       relays          joiner
@@ -139,13 +140,13 @@ way and every failure.
                                                                  Connected        "connected"
 ```
 
-Other ways through the states:
+Other sequences of states:
 
-- **Contact address**: the owner goes from *Publishing* to *Published*. Then the roles are the other way round: the
-  person who asks sends a new link with the request, and so is the *initiator* of the new connection (*Preparing*,
+- **Contact address**: the owner goes from *Publishing* to *Published*. A new connection then has the roles the other
+  way round. The person who asks sends a new link with the request, and so is its *initiator* (*Preparing*,
   *Requesting*, *Requested*, then *Answering*, as above). The owner, who accepts, is the *joiner*.
-- **Older programs and relays**: where the reply queue is not secured by its sender, the joiner secures it when the
-  hello asks for that (*SecuringReply*), and each side waits for a last message of the other (*AwaitingReady*).
+- **Older programs and relays**: if the reply queue's sender cannot secure it, the joiner does so when the hello asks
+  for it (*SecuringReply*). Each side then waits for a last message from the other (*AwaitingReady*).
 - **Failure and deletion**: a connection that can never be made ends in *Failed*, with the reason; one that the user
   deletes ends in *Deleted*.
 
@@ -154,30 +155,30 @@ Other ways through the states:
 | word | meaning |
 |---|---|
 | event | something that happened: a relay answered, a message of the peer arrived, or the user decided |
-| effect | what the machine asks for: a command to a relay, or a message to send |
-| variants | the kinds of link for which the row holds |
-| instant | the joiner secures both queues; this is what smpchat makes if the relay can do it |
+| effect | what smpchat does next: send a command to a relay, or a message to the peer |
+| variants | the variants of the handshake in which this row occurs; they are the next four words |
+| instant | the joiner secures both queues; smpchat makes such links if the relay allows it |
 | three-step | the link has a reply key, but the relay does not let a sender secure the queue |
 | sender-secured | the relay lets a sender secure the queue, but the link has no reply key, as with SimpleX apps |
-| standard | neither: the handshake of old apps and relays |
-| short link | a link whose content is at the relay: until it is read, what the link allows is not known |
-| S, D | the tag of the confirmation: the reply queue is secured with the link's reply key (S), or it is not (D) |
-| signed, unsigned | whether the relay was told the sender's key, so that its answer shows whose key the queue has |
+| standard | neither is possible: the handshake of old apps and relays |
+| short link | a link whose content is stored at the relay; the variant is not known until the joiner has read it |
+| S, D | the tag of the confirmation: S if the reply queue is secured with the link's reply key, D if it is not |
+| signed, unsigned | whether a message is signed with the sender's key: the relay's answer then shows if the queue has this key |
 | securable | the queue's sender may secure it (SKEY) |
 | keyed | the queue was made with the reply key |
-| KEY beside the confirmation | the relay lets KEY and the confirmation travel at the same time (SMP 9 or later) |
+| KEY beside the confirmation | the relay allows KEY and the confirmation at the same time (SMP 9 or later) |
 | messaging | the queue was made for messages, so that its sender may secure it |
-| own queue made | the relay has created the queue at which the person who asks receives |
-| reply queue | queue B in the picture, at which the joiner receives |
+| own queue made | the relay has created the queue with which the person who asks receives messages |
+| reply queue | queue B in the picture, with which the joiner receives messages |
 | reply queue made | the relay has created the reply queue |
-| KEY not awaited | the confirmation need not wait until the reply queue is secured |
-| held | the user is asked something first: the confirmation or request is kept back until JoinReleased |
-| texts wait | the initiator's program does not read texts before its answer |
+| KEY not awaited | the confirmation may be sent before the reply queue is secured |
+| held | the user must decide something first: the confirmation or request is sent only after JoinReleased |
+| texts wait | the joiner's text messages wait: the initiator's program does not read any before it has answered |
 | peer | the contact's program |
 
 An event that is not listed for a state is an error and changes nothing. Events that change nothing, because an answer
-or a flight was repeated, are listed below each table. Deleting is possible in every state and removes the queue from
-the relay. A *held* state goes on like the same state without that word; its rows are left out.
+or a message was repeated, are listed below each table. Deleting is possible in every state and removes the queue from
+the relay. A *held* state continues like the same state without *held*, so its rows are left out.
 
 This page is printed by `python -m smpchat.testing.transitions` from the machine in
 `smpchat/agent/machines/handshake.py`; a test checks that it is current.
@@ -272,7 +273,7 @@ _WORDS = {
 
 
 def _describe(value: Record) -> str:
-    """A state, event or effect: its name, and what is true of it."""
+    """Describe a state, event or effect: its name, and those of its fields that are set."""
     said = []
     for name in fields(type(value)):
         field = getattr(value, name)
@@ -288,4 +289,4 @@ def _describe(value: Record) -> str:
 
 
 if __name__ == "__main__":
-    print(markdown(), end="")  # noqa: T201 - this is what it is for
+    print(markdown(), end="")  # noqa: T201 - printing is the purpose of this program

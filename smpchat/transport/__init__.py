@@ -1,19 +1,20 @@
-"""Moving blocks: TLS, an in-memory pair for tests, and the certificates that are a relay's identity.
+"""Transports: send and receive blocks over TLS, WebSocket, or in memory for tests; and the certificates of a relay's
+identity.
 
-A transport carries blocks of exactly 16,384 bytes and knows nothing of what is in them; `smpchat.client` and
-`smpchat.relay` join it with `smpchat.protocol`.
+A transport sends and receives blocks of exactly 16,384 bytes, and does not know what they contain. `smpchat.client` and
+`smpchat.relay` connect it with `smpchat.protocol`.
 
 Errors::
 
-    TransportError              root of the layer; ``temporary`` tells whether trying again later can help
-    ├── ConnectFailed           no connection came about; nothing was sent
-    │   ├── NameNotFound        no host name leads to an address
-    │   ├── ProxyFailed         the SOCKS proxy is not there, or does not connect
-    │   └── AddressUnusable     the address leads nowhere by any way there is
-    ├── ConnectionClosed        the connection has ended; what was sent last may or may not have arrived
+    TransportError              base class; ``temporary`` says whether trying again later can help
+    ├── ConnectFailed           no connection was made; nothing was sent
+    │   ├── NameNotFound        no host name could be resolved
+    │   ├── ProxyFailed         the SOCKS proxy cannot be reached, or does not connect
+    │   └── AddressUnusable     the address cannot be used at all
+    ├── ConnectionClosed        the connection has ended; the last blocks sent may or may not have arrived
     ├── ListenFailed            the address cannot be listened on
-    └── IdentityError           certificate files that are missing, unsafe or do not belong together
-        ├── IdentityMissing     the folder holds no identity yet
-        └── ChainRefused        a certificate chain that is not the expected relay's
-            └── CertificateNotCurrent  it is the relay's, but not valid yet or any more
+    └── IdentityError           certificate files are missing, unsafe, or do not belong together
+        ├── IdentityMissing     the folder contains no identity yet
+        └── ChainRefused        a certificate chain does not belong to the expected relay
+            └── CertificateNotCurrent  the chain belongs to the relay, but has expired or is not valid yet
 """

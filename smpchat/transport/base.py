@@ -1,4 +1,4 @@
-"""What every transport offers: connections that carry blocks, listeners that accept them, and the errors of both."""
+"""The interface of every transport: connections for blocks, listeners that accept connections, and their errors."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 BLOCK_SIZE = 16384
-"""Size of every block in bytes, hellos included (smp-wire 2.6)."""
+"""Size of every block in bytes, including hellos (smp-wire 2.6)."""
 
 
 class TransportError(Exception):
-    """Blocks cannot be moved.
+    """Blocks cannot be sent or received.
 
     Attributes:
-        temporary: Whether the same attempt may succeed later although nothing was changed.
+        temporary: Whether the same attempt may succeed later although nobody changes anything.
     """
 
     def __init__(self, message: str, *, temporary: bool = True) -> None:
@@ -26,19 +26,20 @@ class ConnectFailed(TransportError):
 
 
 class NameNotFound(ConnectFailed):
-    """No host name of the relay leads to an address: a typing error, or this computer is offline."""
+    """No host name of the relay could be resolved: a typing error, or this computer is offline."""
 
 
 class ProxyFailed(ConnectFailed):
-    """The SOCKS proxy is not running, or does not connect. The relay was not reached."""
+    """The SOCKS proxy is not running, or does not connect to the relay. The relay was not reached."""
 
 
 class AddressUnusable(ConnectFailed):
-    """The relay's address cannot be used in any way: its port does not exist, or it is an onion host without Tor."""
+    """The relay's address cannot be used: its port does not exist, or its host is an onion address and there is no
+    Tor."""
 
 
 class OwnRelayStopped(ConnectFailed):
-    """The relay of this computer was stopped on purpose, so nothing starts it on demand."""
+    """The user has stopped the relay of this computer, so smpchat does not start it on demand."""
 
 
 class OwnRelayFailed(ConnectFailed):
@@ -46,65 +47,67 @@ class OwnRelayFailed(ConnectFailed):
 
 
 class OwnRelayFolderRefused(OwnRelayFailed):
-    """Its folder cannot be used. This is not the fault of a relay, and waiting does not help."""
+    """The folder of this computer's relay cannot be used. Waiting does not help."""
 
 
 class AddressRefused(ConnectFailed):
-    """Another person named this relay, and its addresses are not allowed then. No connection was tried."""
+    """Another person named this relay, and its address is not allowed for such relays. smpchat did not connect."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, temporary=False)
 
 
 class ConnectionClosed(TransportError):
-    """The connection has ended. Blocks sent last may or may not have arrived."""
+    """The connection has ended. The last blocks sent may or may not have arrived."""
 
 
 class ListenFailed(TransportError):
-    """The address cannot be listened on: choose another port, or stop the program that uses it."""
+    """Listening on this address is not possible: choose another port, or stop the program that uses it."""
 
 
 class IdentityError(TransportError):
-    """Certificate files that are missing, unsafe or do not belong together. The message says what to do."""
+    """Certificate files are missing, unsafe, or do not belong together. The message says what to do."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, temporary=False)
 
 
 class ChainRefused(IdentityError):
-    """A certificate chain that is not the expected relay's, or has expired."""
+    """A certificate chain does not belong to the expected relay, or has expired."""
 
 
 class CertificateNotCurrent(ChainRefused):
-    """A certificate that is not valid yet, or has expired. Often the reason is that this computer's clock is wrong."""
+    """A certificate has expired or is not valid yet. Often the reason is that this computer's clock is wrong."""
 
 
 class BlockConnection(Protocol):
-    """Both directions of one connection. One task may receive at a time; any number may send."""
+    """A connection that sends and receives blocks. Only one task may receive at a time; any number may send."""
 
     @property
     def session_id(self) -> bytes:
-        """The same at both ends and never twice: the ``tls-unique`` channel binding (smp-wire 2.4)."""
+        """The ``tls-unique`` channel binding: the same at both ends, and different for every connection (smp-wire
+        2.4)."""
         ...
 
     @property
     def peer_leaf(self) -> bytes | None:
-        """DER of the certificate whose key the peer proved to hold; None if the peer did not show one."""
+        """DER of the certificate whose private key the peer has proved to have; None if the peer sent no
+        certificate."""
         ...
 
     async def receive(self) -> bytes:
         """The next block, `BLOCK_SIZE` bytes. A cancelled call loses nothing.
 
         Raises:
-            ConnectionClosed: After the last whole block, at either side's end of the connection.
+            ConnectionClosed: Either side has ended the connection, and all complete blocks were received.
         """
         ...
 
     async def send(self, blocks: Sequence[bytes]) -> None:
-        """Send all ``blocks`` in one write, then wait as long as more is on its way than the peer accepts.
+        """Send all ``blocks`` in one write, then wait until there is room for more.
 
-        The blocks are sent before the first suspension, so that calls keep their order, and a cancelled call has sent
-        all of them.
+        The blocks are handed over before the call first waits. So calls keep their order, and even a cancelled call
+        sends all of its blocks.
 
         Raises:
             ValueError: A block is not `BLOCK_SIZE` bytes; none was sent.
@@ -113,7 +116,7 @@ class BlockConnection(Protocol):
         ...
 
     async def close(self) -> None:
-        """Send the remaining data, as far as the peer accepts it within two seconds, and end the connection.
+        """Send the remaining data, if the peer accepts it within two seconds, and end the connection.
 
         May be repeated. A waiting `receive` raises `ConnectionClosed`.
         """
@@ -125,18 +128,19 @@ OnConnection = Callable[[BlockConnection], Awaitable[None]]
 
 
 class Gate(Protocol):
-    """Decides who may connect, before the handshake."""
+    """Decides before the TLS handshake who may connect."""
 
     def enter(self, host: str | None) -> bool:
-        """Counts a connection from an IP address; False refuses it, and it is closed at once."""
+        """Count a connection from an IP address. If this returns False, the connection is closed at once."""
         ...
 
     def leave(self, host: str | None) -> None:
-        """A connection that was let in has ended."""
+        """Called when a connection that was let in has ended."""
         ...
 
     def failed(self, error: Exception) -> None:
-        """A connection that was let in failed: TLS, or the protocol inside it, did not begin."""
+        """Called when a connection that was let in failed before the exchange of blocks began: in TLS, or in the
+        protocol inside it."""
         ...
 
 
@@ -145,7 +149,7 @@ class Listener(Protocol):
 
     @property
     def port(self) -> int:
-        """The TCP port in use, also if port 0 was asked for."""
+        """The TCP port in use. If port 0 was asked for, this is the port that the system chose."""
         ...
 
     async def close(self) -> None:

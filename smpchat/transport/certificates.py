@@ -1,4 +1,4 @@
-"""The certificates of a relay's identity, with the names and extensions that ``smp-server init`` gives them."""
+"""Makes the certificates of a relay's identity, with the same names and extensions as ``smp-server init``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import Ed25519PrivateKey, SignaturePrivateKey
 
-# As `smp-server init` has it (smp-wire 2.3). The year is beyond 4000: dates have to be read as GeneralizedTime.
+# As in `smp-server init` (smp-wire 2.3). They expire after the year 4000, so their dates are encoded as
+# GeneralizedTime.
 _LIFETIME = timedelta(days=999_999)
-_BACKDATED = timedelta(days=1)  # a client whose clock is behind must accept a relay made a minute ago
+_BACKDATED = timedelta(days=1)  # so that a client whose clock is behind accepts a new relay
 _CA_NAME = x509.Name(
     [
         x509.NameAttribute(NameOID.COMMON_NAME, "SMP server CA"),
@@ -34,7 +35,7 @@ def ca_certificate(entropy: Entropy, now: datetime, key: SignaturePrivateKey) ->
         .add_extension(subject_key, critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject_key), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        # None: EdDSA takes no hash of ours (RFC 8410).
+        # None, because EdDSA needs no separate hash function (RFC 8410).
         .sign(signing_key(key), None)
     )
 

@@ -1,7 +1,7 @@
 """Checks whether a certificate chain belongs to the relay whose fingerprint is in an address (smp-wire 2.3).
 
-Imported by whoever is going to be shown one, no earlier: `cryptography.x509` takes 12 ms or more, which a client
-spends while its relay is at work (`smpchat.transport.tls.client_stream`).
+Import this module only when a chain is about to arrive: `cryptography.x509` takes 12 ms or more to import. A client
+imports it while it waits for its relay (`smpchat.transport.tls.client_stream`).
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _KNOWN_EXTENSIONS = (
 
 
 def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) -> None:
-    """Check that the first certificate was issued by the identity with fingerprint ``key_hash``.
+    """Check that the identity with fingerprint ``key_hash`` issued the first certificate.
 
-    The identity is always the second certificate; the last is the only trust anchor. Host names are not checked.
+    The identity is always the second certificate. The last one is the only trust anchor. Host names are not checked.
 
     Args:
         chain: DER, leaf first: 2 to 4 certificates.
         key_hash: SHA-256 of the identity certificate's DER, 32 bytes.
-        now: Aware time at which all of them must be valid; None leaves the dates unchecked.
+        now: Aware time at which all certificates must be valid; if None, dates are not checked.
     Raises:
-        ChainRefused: Something is not as it should be.
+        ChainRefused: A check failed; the message says which.
     """
     if not 2 <= len(chain) <= 4:
         raise ChainRefused(f"the relay sent {len(chain)} certificates; 2 to 4 are allowed")
-    # The certificate at index 1, whatever the length of the chain: the last one is only the anchor
-    # of its path (smp-wire 2.3, traps 1 and 2).
+    # The identity is the certificate at index 1, even in a longer chain, where the last one is only the trust anchor
+    # (smp-wire 2.3, traps 1 and 2).
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
         raise ChainRefused("this relay is not the one the address names (its fingerprint differs)")
     try:
@@ -59,7 +59,7 @@ def _check(chain: Sequence[bytes], now: datetime | None) -> None:
     certificates = [x509.load_der_x509_certificate(der) for der in chain]
     _check_leaf(certificates[0])
     for depth, certificate in enumerate(certificates):
-        # The last one is trusted as it is: its own signature says nothing that the fingerprint has not said.
+        # The last certificate is the trust anchor: its own signature is not checked.
         issuer = certificates[min(depth + 1, len(certificates) - 1)]
         _check_dates(certificate, now)
         _check_critical(certificate)
@@ -72,7 +72,8 @@ def _check(chain: Sequence[bytes], now: datetime | None) -> None:
 def _check_leaf(leaf: x509.Certificate) -> None:
     if leaf.version != x509.Version.v3:
         raise ChainRefused("the relay's certificate is not X.509 version 3")
-    # The leaf's key signs the session key of the hello, so it has to be of a kind that SMP can verify (smp-wire 2.3).
+    # The leaf's key signs the session key in the hello, so its algorithm must be one that SMP can verify (smp-wire
+    # 2.3).
     if not isinstance(leaf.public_key(), ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         raise ChainRefused("the relay's certificate has neither an Ed25519 nor an Ed448 key")
     usage = _key_usage(leaf)
@@ -92,13 +93,13 @@ def _check_dates(certificate: x509.Certificate, now: datetime | None) -> None:
 
 def _check_critical(certificate: x509.Certificate) -> None:
     for extension in certificate.extensions:
-        # Who issued it says that it means nothing to somebody who does not understand this (RFC 5280, section 4.2).
+        # A certificate must be refused if we do not know one of its critical extensions (RFC 5280, section 4.2).
         if extension.critical and not isinstance(extension.value, _KNOWN_EXTENSIONS):
             raise ChainRefused(f"unknown critical extension {extension.oid.dotted_string} in the relay's certificate")
 
 
 def _check_authority(certificate: x509.Certificate, below: int) -> None:
-    """``certificate`` may issue others, with ``below`` authorities between it and the leaf."""
+    """Check that ``certificate`` may issue certificates, with ``below`` authorities between it and the leaf."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:

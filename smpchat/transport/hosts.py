@@ -1,4 +1,4 @@
-"""Which host of a relay to connect to, and how: each host is tried in turn, with its share of the time."""
+"""Connects to one of a relay's hosts: tries them in turn, and gives each a share of the time."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Dialer(Protocol):
 
     @property
     def reaches_onions(self) -> bool:
-        """Whether ``.onion`` hosts can be reached this way; if so they are tried first."""
+        """Whether this dialer can reach ``.onion`` hosts; if so, they are tried first."""
         ...
 
     async def open_socket(self, host: str, port: int) -> socket.socket:
-        """A connected socket. Raises `OSError`, `UnicodeError` or `TransportError`."""
+        """Open a connected socket. Raises `OSError`, `UnicodeError` or `TransportError`."""
         ...
 
 
 class DirectDialer(Record):
-    """Connects without a proxy. Names are resolved by this computer, and addresses behind ``fence`` are not used."""
+    """Connects without a proxy. This computer resolves names; addresses that ``fence`` does not allow are not used."""
 
     fence: Fence | None = None
     reaches_onions = False
@@ -55,7 +55,7 @@ DIRECT = DirectDialer()
 
 
 def refuse(fence: Fence, host: str, port: int) -> None:
-    """Raises `AddressRefused` for a host whose text shows that it is behind the fence."""
+    """Raise `AddressRefused` if the text of ``host`` shows that ``fence`` does not allow it."""
     reason = fence.reason_against(host, port)
     if reason is not None:
         raise AddressRefused(reason)
@@ -75,15 +75,17 @@ async def first_answering(
     Args:
         hosts: Names or addresses of one relay, tried in this order; onion hosts first if they can be reached.
         port: TCP port.
-        begin: Given the host and a connected socket, which it owns, also when it fails.
-        timeout: Seconds for all of it; a host that does not answer leaves the others their share.
-        scheme: Stands before each host in the message, such as ``wss://``.
+        begin: Called with the host and a connected socket. It must close the socket if it fails.
+        timeout: Seconds for everything together. Each host gets a share, so that one that does not answer leaves time
+            for the others.
+        scheme: Written before each host in error messages, such as ``wss://``.
     Raises:
-        ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``. If the
-            reason is the same for all, it is the subclass for this reason.
-        ChainRefused: A host showed another relay's certificates. This is reported before the errors of the other hosts.
+        ConnectFailed: ``begin`` succeeded with no host. The message gives the reason for each host: ``cannot reach
+            relay HOST:PORT: …``. If all have the same reason, the subclass for it is raised.
+        ChainRefused: A host sent the certificates of another relay. This error takes precedence over those of other
+            hosts.
     """
-    # Never given to the system's resolver, which would tell a name server what is looked for (RFC 7686, section 2).
+    # Onion names must never reach the system's resolver: it would send them to a name server (RFC 7686, section 2).
     onions = [host for host in hosts if host.endswith(".onion")]
     candidates = [host for host in hosts if host not in onions]
     if dialer.reaches_onions:
@@ -102,7 +104,8 @@ async def first_answering(
     for index, host in enumerate(candidates):
         name = f"{scheme}{bracketed(host)}:{port}"
         now = loop.time()
-        # What is left, shared among those that are left: a host that drops packets must not take the time of the next.
+        # The remaining time is divided among the remaining hosts: one that drops packets must not use up the time of
+        # the next.
         share = now + max(0.0, deadline - now) / (len(candidates) - index)
         try:
             async with asyncio.timeout_at(share):

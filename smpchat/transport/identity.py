@@ -1,8 +1,8 @@
-"""A relay's identity: an offline CA certificate, whose SHA-256 is in every address, and the *online certificate*, which
-the relay shows in TLS.
+"""A relay's identity: the CA certificate, whose SHA-256 is in every address, and the *online certificate*, which the
+relay sends in TLS.
 
-Certificates have the names and extensions that ``smp-server init`` gives them (smp-wire 2.3), and the folder the same
-file names, so that a reference relay's files can be used here.
+The certificates have the same names and extensions as those of ``smp-server init`` (smp-wire 2.3), and the folder has
+the same file names. So the files of a reference relay can be used here.
 """
 
 from __future__ import annotations
@@ -39,21 +39,22 @@ FILES = (*NEEDED_FILES, CA_KEY, FINGERPRINT)
 
 _MAX_FILE = 64 * 1024
 _NEW = ".new"
-"""Names of new files that are about to replace others end with this."""
+"""Ending of the name of a new file that will replace another one."""
 
 
 class IdentityMissing(IdentityError):
-    """The folder holds no identity yet: create one."""
+    """The folder contains no identity yet: create one."""
 
 
 class Identity(Record):
-    """Certificates and online key of a relay.
+    """The certificates and the online key of a relay.
 
     Attributes:
         ca_certificate: DER; its SHA-256 is the relay's fingerprint.
         certificate: DER of the online certificate, signed by the CA.
-        key: Key of the online certificate.
-        ca_key: Of the CA. Needed only to sign another online certificate; `load` leaves it on the disk.
+        key: Private key of the online certificate.
+        ca_key: Private key of the CA. It is needed only to sign another online certificate; `load_identity` does not
+            read it.
     """
 
     ca_certificate: bytes
@@ -63,7 +64,7 @@ class Identity(Record):
 
     @property
     def chain(self) -> tuple[bytes, ...]:
-        """DER certificates as in TLS and the relay's hello: online certificate first."""
+        """The certificates as in TLS and in the relay's hello: DER, online certificate first."""
         return (self.certificate, self.ca_certificate)
 
     @property
@@ -73,11 +74,11 @@ class Identity(Record):
 
     @property
     def expires(self) -> datetime:
-        """Until when the online certificate is valid, in UTC."""
+        """The end of the online certificate's validity, in UTC."""
         return x509.load_der_x509_certificate(self.certificate).not_valid_after_utc
 
     def sign(self, message: bytes) -> bytes:
-        """Signature by the online key: 64 bytes (Ed25519) or 114 (Ed448)."""
+        """Sign with the online key: 64 bytes (Ed25519) or 114 (Ed448)."""
         return self.key.sign(message)
 
     def chain_pem(self) -> bytes:
@@ -90,13 +91,13 @@ class Identity(Record):
 
 
 def create_identity(entropy: Entropy, now: datetime, host_names: Sequence[str]) -> Identity:
-    """A new CA with an online certificate, both Ed25519.
+    """Create a CA and an online certificate, both with Ed25519 keys.
 
     Args:
         entropy: For keys and serial numbers.
-        now: Aware time; the certificates hold from a day earlier for 999,999 days.
-        host_names: Names or addresses of the relay. The first is the online certificate's common name, as with
-            ``smp-server init``; with several, all are listed as alternative names. SMP clients check neither.
+        now: Aware time. The certificates are valid for 999,999 days, beginning a day before this time.
+        host_names: Names or addresses of the relay. The first is the online certificate's common name, as in
+            ``smp-server init``. If there are several, all are listed as alternative names. SMP clients check neither.
     Raises:
         IdentityError: There is no host name, or one does not fit into a certificate.
     """
@@ -114,7 +115,7 @@ def create_identity(entropy: Entropy, now: datetime, host_names: Sequence[str]) 
 def save_identity(identity: Identity, folder: Path) -> None:
     """Write ``identity`` as a new folder, readable by its owner only.
 
-    All files appear at once or not at all: they are written beside the folder, which is then renamed.
+    All files appear at once or not at all: they are written into a temporary folder beside it, which is then renamed.
 
     Raises:
         IdentityError: The folder exists and is not empty, or cannot be written. Nothing has changed.
@@ -134,7 +135,7 @@ def save_identity(identity: Identity, folder: Path) -> None:
         temporary.mkdir(mode=0o700)
         for name, content in files.items():
             _write(temporary / name, content)
-        if sys.platform == "win32" and folder.is_dir():  # there a rename does not replace even an empty folder
+        if sys.platform == "win32" and folder.is_dir():  # on Windows, a rename cannot replace even an empty folder
             folder.rmdir()
         temporary.rename(folder)
         _sync_folder(folder.parent)
@@ -146,11 +147,11 @@ def save_identity(identity: Identity, folder: Path) -> None:
 
 
 def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
-    """The identity in ``folder``, without the CA's key.
+    """Read the identity in ``folder``, without the CA's key.
 
     Args:
-        folder: Holds ``ca.crt``, ``server.crt`` and ``server.key``, and ``fingerprint`` if it was ever saved.
-        now: Checks also that the certificates are valid at this aware time.
+        folder: Contains ``ca.crt``, ``server.crt`` and ``server.key``, and perhaps ``fingerprint``.
+        now: If given, an aware time at which the certificates must be valid.
     Raises:
         IdentityMissing: There is no such folder, or it contains no files of an identity.
         IdentityError: A file is missing, malformed or readable by others, or they do not belong together.
@@ -163,7 +164,7 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
     ca = _load_certificate(folder / CA_CERTIFICATE)
     certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
     if not _belong_together(certificate, key):
-        # Somebody replaces them at this moment, or was interrupted between the two.
+        # Another process is replacing both files just now, or was interrupted after the first.
         _finish_rotation(folder)
         certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
     identity = Identity(ca, certificate, key)
@@ -180,7 +181,7 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
 def load_or_create_identity(
     folder: Path, entropy: Entropy, now: datetime, host_names: Sequence[str]
 ) -> tuple[Identity, bool]:
-    """The identity in ``folder``, and whether it was created just now. Raises `IdentityError`."""
+    """Returns the identity in ``folder``, and whether it was created just now. Raises `IdentityError`."""
     try:
         return load_identity(folder, now=now), False
     except IdentityMissing:
@@ -190,13 +191,13 @@ def load_or_create_identity(
 
 
 def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identity:
-    """Replaces the online certificate in ``folder`` by a new one with a new key, for the same names.
+    """Replace the online certificate in ``folder`` with a new one, with a new key and the same host names.
 
-    The CA stays, and with it the fingerprint. However this ends, the folder holds a certificate with its key: either
-    the old ones or the new ones.
+    The CA and the fingerprint stay the same. Even if this fails, the folder contains a certificate with its key: either
+    the old pair or the new one.
 
     Args:
-        now: Aware time; the certificate holds from a day earlier for 999,999 days.
+        now: Aware time. The certificate is valid for 999,999 days, beginning a day before this time.
     Raises:
         IdentityMissing: There is no identity.
         IdentityError: The CA's key is missing or belongs to another CA, the CA has expired, or nothing can be written.
@@ -227,7 +228,7 @@ def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identit
             (folder / (name + _NEW)).unlink(missing_ok=True)
             _write(folder / (name + _NEW), content)
         _sync_folder(folder)
-        (folder / (KEY + _NEW)).replace(folder / KEY)  # from here on `load_identity` takes the new certificate
+        (folder / (KEY + _NEW)).replace(folder / KEY)  # from here on, `load_identity` uses the new certificate
         (folder / (CERTIFICATE + _NEW)).replace(folder / CERTIFICATE)
         _sync_folder(folder)
     except OSError as error:
@@ -236,19 +237,19 @@ def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identit
 
 
 def _finish_rotation(folder: Path) -> None:
-    """Uses the certificate that was written together with the new key, if the new key is already in its place."""
+    """Finish an interrupted replacement: if the new key is already in place, put the new certificate in place too."""
     new = folder / (CERTIFICATE + _NEW)
     try:
         if _belong_together(_load_certificate(new), _load_key(folder / KEY)):
             new.replace(folder / CERTIFICATE)
             _sync_folder(folder)
     except (IdentityError, OSError) as error:
-        if new.exists():  # else whoever replaces them has just done it
+        if new.exists():  # otherwise, the process that replaces them has just done it
             raise IdentityError(f"the new certificate in {folder} cannot take its place: {error}") from error
 
 
 def _host_names(certificate: x509.Certificate) -> list[str]:
-    """What `create_identity` was given."""
+    """The host names with which `create_identity` made the certificate."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         return [str(name.value) for name in names]
@@ -257,7 +258,7 @@ def _host_names(certificate: x509.Certificate) -> list[str]:
 
 
 def identity_files(folder: Path) -> dict[str, bytes]:
-    """The content of all files of the identity in ``folder``, for a copy. Raises `IdentityError`."""
+    """The contents of all files of the identity in ``folder``, for making a copy. Raises `IdentityError`."""
     identity = load_identity(folder)
     files = {name: _read(folder / name) for name in FILES if (folder / name).exists()}
     files[CERTIFICATE], files[KEY] = _certificate_pem(identity.certificate), identity.key_pem()
@@ -326,7 +327,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check_private(path: Path) -> None:
-    """Refuse a key that other users can read. Windows has no such mode bits."""
+    """Refuse a key that other users can read. Not checked on Windows, which has no such mode bits."""
     if sys.platform == "win32" or not path.exists():
         return
     if path.stat().st_mode & 0o077:
@@ -334,8 +335,8 @@ def _check_private(path: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a new file, readable by its owner only, and make sure that it is on the disk."""
-    # O_EXCL: neither a link that somebody put there is followed, nor a file with other rights filled.
+    """Write a new file that only its owner can read, and wait until it is on the disk."""
+    # O_EXCL: do not follow a link that another user placed there, and do not write into a file with other permissions.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
         file.flush()

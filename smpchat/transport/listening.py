@@ -1,4 +1,4 @@
-"""Listening on several addresses at one port: a link has room for one port only."""
+"""Listens on several addresses at the same port, because a link contains only one port."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from smpchat.transport.base import ListenFailed
 from smpchat.transport.tcp import describe
 
 Hosts = str | Sequence[str] | None
-"""An address or name, or several of them; None or empty stands for every address of this computer."""
+"""An address or name, or several of them. None or empty means every address of this computer."""
 WILDCARDS = ("::", "0.0.0.0")
-"""Names for every address of a family. The first one stands for both families, as in other servers."""
+"""The address that means every address of a family. The first one means both families, as in other servers."""
 BACKLOG = 1024
-"""Connections that may wait in the kernel: after a restart, all clients of a relay come at once."""
+"""Most connections that may wait in the kernel: after a restart, all clients of a relay connect at once."""
 _TRIES = 16
-"""Ports chosen by the system that are tried, in case a port is free for the first address but used for another."""
+"""How often we ask the system for a free port. A port may be free for the first address, but in use for another."""
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""The computer does not have this address, or no address of its family."""
+"""Errors that mean: this computer does not have this address, or no address of its family."""
 
 
 async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, port: int) -> list[asyncio.Server]:
-    """Servers at one port of every address; with 0 the system chooses it.
+    """Listen at one port of every address. If ``port`` is 0, the system chooses it.
 
     Raises:
-        ListenFailed: One of the addresses cannot be listened on. Nothing listens.
+        ListenFailed: Listening on one of the addresses failed. Then we listen on none.
     """
     wanted = [hosts] if isinstance(hosts, str) else list(hosts or WILDCARDS)
     groups = [(host, await _addresses(host or WILDCARDS[0], port)) for host in wanted]
@@ -51,8 +51,8 @@ async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, 
 
 
 def _is_within(address: str, every: Collection[str]) -> bool:
-    """Whether connections to an address already go to another of these servers, so that the system does not allow
-    listening there."""
+    """Whether one of these servers already gets the connections to an address. The system then does not allow us to
+    listen on it."""
     wildcard = WILDCARDS[":" not in address]
     return address != wildcard and wildcard in every
 
@@ -64,14 +64,14 @@ async def _listen_on_one(
     servers: list[asyncio.Server],
     port: int,
 ) -> None:
-    """Listen on all addresses of one host that this computer has. At least one must succeed, if there are any."""
+    """Listen on all addresses of one host that this computer has. At least one of them must succeed."""
     found = 0
     for address in addresses:
         at = servers[0].sockets[0].getsockname()[1] if servers else port
         try:
             if not any(address == own.getsockname()[0] for server in servers for own in server.sockets):
                 server = await asyncio.get_running_loop().create_server(protocol, address, at, backlog=BACKLOG)
-                if not server.sockets:  # asyncio passes over a family that the system does not have
+                if not server.sockets:  # asyncio skips a family that the system does not support
                     raise OSError(errno.EAFNOSUPPORT, "no such family")
                 servers.append(server)
             found += 1
@@ -98,6 +98,6 @@ async def _addresses(host: str, port: int) -> list[str]:
 
 
 def _with_zone(address: tuple[object, ...]) -> str:
-    """``fe80::1%2``: without this part, a link-local address cannot be used."""
+    """An address with its zone, as in ``fe80::1%2``: without the zone, a link-local address cannot be used."""
     zone = address[3] if len(address) == 4 else 0
     return f"{address[0]}%{zone}" if zone and "%" not in str(address[0]) else str(address[0])

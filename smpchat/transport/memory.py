@@ -1,4 +1,4 @@
-"""Two connected ends inside one process, for tests: bounded like a socket, closed like TLS."""
+"""A connection inside one process, for tests: its buffer is limited like a socket's, and it closes like TLS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from smpchat.transport.base import ConnectionClosed, check_blocks
 
 CAPACITY = 8
-"""Blocks that may be on their way in one direction before `MemoryConnection.send` waits."""
+"""If more blocks than this are on their way in one direction, `MemoryConnection.send` waits."""
 
 
 class MemoryConnection:
@@ -20,7 +20,7 @@ class MemoryConnection:
         self._peer_leaf = peer_leaf
         self._capacity = capacity
         self._delay = delay
-        self._under_way: deque[bytes | None] = deque()  # to the peer; None is the end
+        self._under_way: deque[bytes | None] = deque()  # blocks on their way to the peer; None is the end
         self._peer: MemoryConnection = self
         self._arrived: deque[bytes] = deque()
         self._end: str | None = None
@@ -29,12 +29,12 @@ class MemoryConnection:
 
     @property
     def session_id(self) -> bytes:
-        """The same at both ends."""
+        """The session id given to `memory_pair`, the same at both ends."""
         return self._session_id
 
     @property
     def peer_leaf(self) -> bytes | None:
-        """As given to `memory_pair`."""
+        """The certificate given to `memory_pair`."""
         return self._peer_leaf
 
     @property
@@ -90,8 +90,8 @@ class MemoryConnection:
             self._land()
 
     def _land(self) -> None:
-        """Make sure that blocks arrive in the order in which they were sent, because timers for the same moment have no
-        fixed order."""
+        """Deliver the oldest block on its way. Timers for the same moment have no fixed order, so a timer is not tied
+        to a block."""
         block = self._under_way.popleft()
         if block is None:
             self._peer.end("the peer closed the connection")
@@ -101,13 +101,13 @@ class MemoryConnection:
         self.wake()
 
     def end(self, reason: str) -> None:
-        """Nothing more can be sent; what arrived can still be received."""
+        """End sending. Blocks that have arrived can still be received."""
         if self._end is None:
             self._end = reason
         self.wake()
 
     def wake(self) -> None:
-        """Let the waiting calls of this end look again."""
+        """Wake the waiting calls of this end, so that they check their condition again."""
         for waiter in (self._reader, *self._writers):
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
@@ -116,13 +116,13 @@ class MemoryConnection:
 def memory_pair(
     session_id: bytes = bytes(range(32)), *, leaf: bytes | None = None, capacity: int = CAPACITY, delay: float = 0.0
 ) -> tuple[MemoryConnection, MemoryConnection]:
-    """The client's and the relay's end of one connection.
+    """Make a connection. Returns the client's end and the relay's end.
 
     Args:
-        session_id: Of both ends.
-        leaf: Certificate of the relay's end that the client's end sees.
-        capacity: Blocks that may wait in one direction, each `BLOCK_SIZE` bytes, before sending waits.
-        delay: Seconds that every block takes, in each direction.
+        session_id: The session id of both ends.
+        leaf: The relay's certificate, as the client's end sees it.
+        capacity: If more blocks than this are on their way in one direction, sending waits.
+        delay: Seconds that every block takes to arrive, in each direction.
     """
     client = MemoryConnection(session_id, leaf, capacity, delay)
     relay = MemoryConnection(session_id, None, capacity, delay)

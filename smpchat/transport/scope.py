@@ -1,8 +1,9 @@
-"""Where a host is: on the internet, in a network of the user, on this computer, or nowhere; and a *fence*, which limits
-this.
+"""Tells where a host is: on the internet, in a private network, on this computer, or nowhere. A *fence* says which of
+these are allowed.
 
-A person who names a relay makes others connect to it. With a fence, a name counts as the address to which it resolves,
-and the connection goes to exactly that address, because the name may lead to another one a moment later.
+A person who names a relay makes other people's programs connect to it. So there is a fence for such relays: it checks
+the IP address that a host name resolves to. We then connect to exactly this address, because the name may resolve to
+another one a moment later.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from smpchat.transport.base import AddressRefused
 
 
 class Scope(StrEnum):
-    """Where a host is; the value says it in words."""
+    """Where a host is; the value is a text for people."""
 
     PUBLIC = "a public address"
     LOCAL = "an address of a private network"
@@ -37,18 +38,19 @@ _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
 _RESERVED = ipaddress.IPv4Network("240.0.0.0/4")
 _OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 _LOCAL_ENDINGS = (".local", ".localdomain", ".internal", ".home.arpa", ".lan", ".home", ".corp", ".intranet")
-"""Names that no name server of the internet knows (RFC 6762, RFC 8375, and names that routers and companies use)."""
+"""Endings of names that exist only in private networks (RFC 6762, RFC 8375, and endings that routers and companies
+use)."""
 USUAL_PORT = 443
-"""The only port below `FIRST_FREE_PORT` at which relays exist."""
+"""The only port below `FIRST_FREE_PORT` that relays use."""
 FIRST_FREE_PORT = 1024
-"""Lower ports belong to mail, files, databases and remote shells. A stranger must not make us send anything there."""
+"""Lower ports belong to services such as mail, files and remote shells. A stranger must not make us connect to them."""
 
 
 def scope_of(address: str) -> Scope:
-    """Where an IP address is, also an IPv4 address inside an IPv6 one."""
+    """Where an IP address is. If an IPv6 address contains an IPv4 address, the IPv4 address counts."""
     try:
         ip = ipaddress.ip_address(address)
-    except ValueError:  # with a zone, so of a local network
+    except ValueError:  # it has a zone, so it is in a local network
         return Scope.LINK
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.is_loopback:
@@ -59,7 +61,8 @@ def scope_of(address: str) -> Scope:
 
 
 def _inside(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that packets end at: mapped, compatible, translated (NAT64), 6to4 or Teredo."""
+    """The IPv4 address inside an IPv6 address, to which packets finally go: mapped, compatible, translated (NAT64),
+    6to4 or Teredo."""
     if ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
         return ipaddress.IPv4Address(ip.packed[-4:])
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
@@ -86,8 +89,8 @@ def _scope_of_6(ip: ipaddress.IPv6Address) -> Scope:
 
 
 def scope_as_written(host: str) -> Scope | None:
-    """Where a host is, as far as its text tells; None for a name that must be resolved."""
-    # NFKC as resolvers do it: full-width digits, too, make an address.
+    """Where a host is, judging by its text; None for a name that must be resolved first."""
+    # NFKC, as in resolvers: to them, full-width digits form an address too.
     name = unicodedata.normalize("NFKC", host).strip("[]").rstrip(".").lower()
     try:
         ipaddress.ip_address(name)
@@ -95,7 +98,7 @@ def scope_as_written(host: str) -> Scope | None:
         pass
     else:
         return scope_of(name)
-    try:  # 127.1, 0x7f000001 and 2130706433 are 127.0.0.1 to resolvers and proxies
+    try:  # resolvers and proxies read 127.1, 0x7f000001 and 2130706433 as 127.0.0.1
         return scope_of(socket.inet_ntoa(socket.inet_aton(name)))
     except (OSError, UnicodeError, ValueError):
         pass
@@ -107,10 +110,10 @@ def scope_as_written(host: str) -> Scope | None:
 
 
 class Fence(Record):
-    """Where a relay that another person named may be.
+    """Decides which addresses are allowed for a relay that another person named.
 
     Attributes:
-        beside: Scopes in which it may be, besides the internet: those of our own relay, whose users are in the same
+        beside: Scopes that are allowed besides the internet: those of our own relay, because its users share our
             network.
     """
 
@@ -118,32 +121,33 @@ class Fence(Record):
 
     @staticmethod
     def around(own_hosts: Iterable[str]) -> Fence:
-        """The fence of a user whose own relays have these hosts."""
+        """The fence of a user whose own relays have the hosts ``own_hosts``."""
         scopes = {scope_as_written(host) for host in own_hosts}
         beside = {scope for scope in scopes if scope not in (None, Scope.PUBLIC, Scope.NOWHERE)}
-        if Scope.LOOPBACK in beside:  # whoever reaches us is on this computer, and can reach all that it can
+        if Scope.LOOPBACK in beside:  # only this computer reaches our relay, and it reaches these anyway
             beside |= {Scope.LOCAL, Scope.LINK}
         return Fence(frozenset(scope for scope in beside if scope is not None))
 
     def admits(self, address: str) -> bool:
-        """Whether an IP address may be connected to."""
+        """Whether an IP address is allowed."""
         return self._admits(scope_of(address))
 
     def _admits(self, scope: Scope) -> bool:
         return scope is Scope.PUBLIC or scope in self.beside
 
     def reason_against(self, host: str, port: int) -> str | None:
-        """Why a host is not even resolved, according to its text and the port."""
+        """Why a host is refused before its name is resolved, judging by its text and the port; None if it is not."""
         scope = scope_as_written(host)
         if scope is not None and not self._admits(scope):
             return f"{scope}, and someone else named it"
-        # Not where our own relay is private too: such relays are at any port, and their users near.
+        # Not checked if our own relay is in a private network: relays there may use any port, and only people near us
+        # name them.
         if not self.beside and port < FIRST_FREE_PORT and port != USUAL_PORT:
             return f"port {port} belongs to other services, and someone else named it"
         return None
 
     def check(self, hosts: Iterable[str], port: int) -> None:
-        """Raises `AddressRefused` unless at least one of a relay's hosts may be used, according to their text."""
+        """Raise `AddressRefused` if none of a relay's hosts is allowed, judging by their text."""
         reasons = []
         for host in hosts:
             reason = self.reason_against(host, port)

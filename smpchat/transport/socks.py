@@ -1,4 +1,4 @@
-"""TCP connections through a SOCKS5 proxy such as Tor's. Names go to the proxy as they are: nothing is resolved here."""
+"""TCP connections through a SOCKS5 proxy such as Tor's. The proxy resolves host names, not this computer."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from smpchat.transport.socks_address import SocksProxy
 from smpchat.transport.tcp import describe
 
 _PATIENCE = 300.0
-"""Seconds; much more than callers wait, as each has its own limit."""
+"""Time limit in seconds. It is longer than any caller waits, because callers have their own time limits."""
 
 
 class SocksDialer(Record):
-    """A `smpchat.transport.hosts.Dialer` through a proxy.
+    """A `smpchat.transport.hosts.Dialer` that connects through a proxy.
 
     Args:
-        user, password: Offered to the proxy. Tor puts streams with different values on different circuits, so that
-            relays cannot notice that they have a client in common (tor(1), ``IsolateSOCKSAuth``); other proxies ignore
+        user, password: Sent to the proxy. Tor uses different circuits for connections with different values, so that
+            relays cannot notice that they have the same client (tor(1), ``IsolateSOCKSAuth``). Other proxies ignore
             them.
-        fence: Hosts behind it are not used, as far as their text shows; names are resolved by the proxy.
+        fence: Hosts that it does not allow are refused, judging by their text only, because the proxy resolves names.
     """
 
     proxy: SocksProxy
@@ -32,21 +32,20 @@ class SocksDialer(Record):
     reaches_onions = True
 
     async def open_socket(self, host: str, port: int) -> socket.socket:
-        """A socket connected to ``host`` by the proxy.
+        """Let the proxy connect to ``host``, and return the socket.
 
         Raises:
-            AddressRefused: The host is behind the fence.
-            ProxyFailed: The proxy cannot be reached, or refuses; the message names it.
-            UnicodeError: This is not a host name.
+            AddressRefused: The fence does not allow the host.
+            ProxyFailed: The proxy cannot be reached, or does not connect. The message names the proxy.
+            UnicodeError: ``host`` is not a host name.
         """
         if self.fence is not None:
             refuse(self.fence, host, port)
-        # costs 60 ms: only who uses a proxy pays for it
+        # takes 60 ms, so only when a proxy is used
         from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
         from python_socks.async_.asyncio import Proxy
 
-        # rdns: names go to the proxy. Were they resolved here, whoever sees our
-        # name server's traffic would see the relays.
+        # rdns: the proxy resolves names. If we did, anyone who sees our DNS traffic would learn which relays we use.
         connector = Proxy(
             ProxyType.SOCKS5, self.proxy.host, self.proxy.port, username=self.user, password=self.password, rdns=True
         )

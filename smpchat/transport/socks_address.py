@@ -1,4 +1,4 @@
-"""The address of a SOCKS5 proxy that people give; it is separate from the code that connects through it."""
+"""The address of a SOCKS5 proxy; separate from the code that connects through it, which takes long to import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PROXY = late(r"(?:socks5h?://)?(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s\[\]:
 
 
 class SocksProxy(Record):
-    """Where a SOCKS5 proxy listens."""
+    """The host and port of a SOCKS5 proxy."""
 
     host: str
     port: int
@@ -20,7 +20,7 @@ class SocksProxy(Record):
 
 
 def parse_proxy(text: str) -> SocksProxy:
-    """Reads ``HOST:PORT``, with or without ``socks5://`` before it. Raises `DecodeError`."""
+    """Read ``HOST:PORT``, with or without ``socks5://`` before it. Raises `DecodeError`."""
     match = _PROXY().fullmatch(text.strip())
     if not match or not 0 < int(match["port"]) < 65536:
         raise DecodeError("HOST:PORT of a SOCKS5 proxy expected")

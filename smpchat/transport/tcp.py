@@ -1,4 +1,4 @@
-"""TCP under every transport: opening a socket to one of several addresses, its options, and errors in words."""
+"""TCP for every transport: opens a socket to one of a host's addresses, sets its options, and describes errors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from smpchat.transport.base import AddressRefused
 from smpchat.transport.scope import scope_of
 
 STAGGER = 0.25
-"""Seconds before the next address of a host is tried at the same time as the first (RFC 8305, section 5)."""
+"""Seconds after which a host's next address is tried too, while the first is still being tried (RFC 8305, section
+5)."""
 
 MAX_BEHIND_FENCE = 2
-"""Addresses of one family that are tried for a host that someone else named."""
+"""Most addresses of one family that are tried if another person named the host."""
 
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-"""Seconds of silence before the first probe, seconds between probes, and probes before giving up (smp-wire 7.5)."""
+"""Seconds of silence before the first probe, seconds between probes, and number of probes before giving up (smp-wire
+7.5)."""
 
 Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
 def tune(connected: socket.socket) -> None:
-    """Send small writes at once and find dead peers, as far as the platform supports it.
+    """Set socket options: small writes are sent at once, and dead peers are noticed, if the platform supports it.
 
-    Without TCP_NODELAY a push to an idle client waits about 43 ms for its delayed acknowledgement (smp-wire 2.5).
+    Without TCP_NODELAY, a push to an idle client waits about 43 ms for the client's delayed acknowledgement (smp-wire
+    2.5).
     """
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -38,19 +41,19 @@ def tune(connected: socket.socket) -> None:
 
 
 def acknowledge_now(connected: socket.socket) -> None:
-    """Acknowledge what was read without delay. The kernel forgets this setting, so it is repeated after each read."""
+    """Acknowledge received data without delay. The kernel resets this option, so call this after each read."""
     if hasattr(socket, "TCP_QUICKACK"):
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None = None) -> socket.socket:
-    """A connected socket to the address of ``host`` that answers first.
+    """Connect to the address of ``host`` that answers first, and return the socket.
 
     Args:
-        admits: Says whether an IP address may be used; None: all may.
+        admits: Says whether an IP address is allowed; if None, all are.
     Raises:
-        AddressRefused: ``admits`` allows none of them.
-        OSError: The name does not resolve, or no address answers: then the error of the first address.
+        AddressRefused: ``admits`` allows none of the host's addresses.
+        OSError: The name does not resolve, or no address answers; in that case, this is the error of the first address.
     """
     loop = asyncio.get_running_loop()
     waiting = list(_written_out(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
@@ -73,7 +76,7 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
     finally:
         for attempt in attempts:
             attempt.cancel()
-        # Several may have answered in one moment.
+        # Several may have answered at the same moment.
         for result in await asyncio.gather(*attempts, return_exceptions=True):
             if isinstance(result, socket.socket) and result is not winner:
                 result.close()
@@ -83,16 +86,16 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
 
 
 def _few(addresses: Sequence[Address]) -> list[Address]:
-    """The first few of each family: a name may have any number of addresses, and a computer only one of the
-    families."""
+    """The first few addresses of each family. A name may have any number of addresses, and this computer may have only
+    one of the two families."""
     families = {address[0] for address in addresses}
     few = {family: [a for a in addresses if a[0] == family][:MAX_BEHIND_FENCE] for family in families}
     return [address for address in addresses if address in few[address[0]]]
 
 
 def _written_out(host: str, port: int) -> Sequence[Address]:
-    """The address in ``host``, if it is not a name; it is found without the threads that asyncio uses for names."""
-    try:  # of bytes: Python would import the codec for names in other letters
+    """The address in ``host``, if it is an address and not a name. Unlike asyncio's lookup, this needs no thread."""
+    try:  # bytes: for a str, Python would import the IDNA codec
         return socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):
         return ()
@@ -111,7 +114,7 @@ async def _connect(address: Address) -> socket.socket:
 
 
 def describe(error: BaseException) -> str:
-    """``error`` of the network or TLS in a few lower-case words."""
+    """Describe an error of the network or TLS in a few lower-case words."""
     match error:
         case ConnectionRefusedError():
             return "connection refused"

@@ -1,8 +1,9 @@
 """Blocks over TLS: connecting to a relay and accepting connections (smp-wire 2.1 to 2.6).
 
-A client sends no server name, since a relay that shares its port with a web site would hand the connection to the web
-server. It accepts any certificate here: the handshake of `smpchat.protocol` checks identity before anything is sent.
-Sessions are never resumed, because the channel binding of a resumed one differs between Python and the reference.
+A client sends no server name: with one, a relay that shares its port with a web site would pass the connection to the
+web server. In TLS, a client accepts any certificate; the handshake of `smpchat.protocol` checks the relay's identity
+before anything is sent. Sessions are never resumed, because Python and the reference compute different channel bindings
+for a resumed session.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Without a name here the reference offers SMP 6 only, in a hello that proves no identity (smp-wire 2.2, trap 7).
+# Without an ALPN name, the reference offers only SMP 6, whose hello does not prove the relay's identity (smp-wire 2.2,
+# trap 7).
 CLIENT_ALPN = ("smp/1",)
-SERVER_ALPN = ("smp/1", "http/1.1")  # official clients offer the latter on port 443 (smp-wire trap 9)
+SERVER_ALPN = ("smp/1", "http/1.1")  # at port 443, official clients offer the second (smp-wire trap 9)
 HANDSHAKE_TIMEOUT = 60.0
 """Seconds in which a client must complete the TLS handshake (smp-wire 2.1)."""
 
@@ -50,18 +52,19 @@ class _Closable(Protocol):
 C = TypeVar("C")
 Served = TypeVar("Served", bound=_Closable)
 Begin = Callable[[TLSStream], Awaitable[C]]
-"""Makes a connection from a stream with a completed TLS handshake."""
-_OP_LEGACY_SERVER_CONNECT = 0x4  # `ssl` names it from Python 3.12; the reference at TLS 1.2 needs it (smp-wire 2.5)
+"""Called with a stream whose TLS handshake is complete; makes a connection from it."""
+_OP_LEGACY_SERVER_CONNECT = 0x4  # named in `ssl` from 3.12 on; for the reference with TLS 1.2 (smp-wire 2.5)
 
 
 def client_context(alpn: Sequence[str] = CLIENT_ALPN) -> ssl.SSLContext:
-    """TLS settings of a client: any certificate, TLS 1.2 and 1.3."""
+    """TLS settings of a client: TLS 1.2 and 1.3, any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Relays sign their own certificates, and their names are not what is trusted: the fingerprint in the address is,
-    # which the hello exchange compares before anything is sent (smp-wire 2.3). No authority could add to that.
+    # Relays have self-signed certificates. We trust the fingerprint in the address, which is compared after the relay's
+    # hello, before anything is sent (smp-wire 2.3). Host names and certificate authorities would add nothing to that.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    # The reference allows 1.2 as well, where OpenSSL 3 refuses it unless told otherwise, below (smp-wire 2.5, trap 10).
+    # The reference may use TLS 1.2, but in a way that OpenSSL 3 refuses without the option below (smp-wire 2.5, trap
+    # 10).
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | _OP_LEGACY_SERVER_CONNECT
     context.set_alpn_protocols(list(alpn))
@@ -69,19 +72,20 @@ def client_context(alpn: Sequence[str] = CLIENT_ALPN) -> ssl.SSLContext:
 
 
 def server_context(identity: Identity, alpn: Sequence[str] = SERVER_ALPN) -> ssl.SSLContext:
-    """TLS settings of a relay: its chain, TLS 1.2 and 1.3, no tickets."""
-    import secrets  # with `random`, which clients have no use for
+    """TLS settings of a relay: TLS 1.2 and 1.3, its certificates, and no session tickets."""
+    import secrets  # imports `random`, which clients do not need
     import tempfile
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")  # of TLS 1.2; those of 1.3 stay as OpenSSL has them
-    # No session may be resumed: Python's channel binding is then the server's Finished, not the client's, and the two
-    # ends would sign different session ids (smp-wire 2.4, trap 42).
+    context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")  # for TLS 1.2; for 1.3, OpenSSL's defaults
+    # No session may be resumed: for a resumed session, Python's channel binding is the server's Finished instead of the
+    # client's, so the two ends would sign different session ids (smp-wire 2.4, trap 42).
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(list(alpn))
-    # `ssl` loads certificates from files only. A password known to this call keeps the key itself off the disk.
+    # `ssl` loads certificates and keys only from files. The key is encrypted with a random password, so that it is
+    # never on the disk in the clear.
     password = secrets.token_bytes(16).hex()
     with tempfile.TemporaryDirectory(prefix="smpchat-") as folder:
         chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
@@ -92,15 +96,16 @@ def server_context(identity: Identity, alpn: Sequence[str] = SERVER_ALPN) -> ssl
 
 
 def session_identifier(tls: ssl.SSLObject) -> bytes:
-    """The client's Finished message: 12 bytes with TLS 1.2, 32 or 48 with TLS 1.3 (smp-wire 2.4).
+    """The session identifier is the client's Finished message: 12 bytes with TLS 1.2, 32 or 48 with TLS 1.3 (smp-wire
+    2.4).
 
     Raises:
-        ConnectionClosed: The session was resumed, or OpenSSL does not tell; then both ends may have different values.
+        ConnectionClosed: The session was resumed, so both ends may have different values; or OpenSSL gives no value.
     """
     if tls.session_reused:
         raise ConnectionClosed("the peer resumed a TLS session, which has no session identifier of its own")
-    # The client's Finished at both ends and in both TLS versions, whatever RFC 5929 says of
-    # 1.3: 12, 32 or 48 bytes (smp-wire trap 6).
+    # This is the client's Finished message at both ends, also with TLS 1.3, for which RFC 5929 does not define it
+    # (smp-wire trap 6).
     session_id = tls.get_channel_binding("tls-unique")
     if not session_id:
         raise ConnectionClosed("TLS gives this connection no session identifier")
@@ -128,12 +133,12 @@ class TLSConnection:
 
     @property
     def alpn(self) -> str | None:
-        """The protocol name both sides agreed on; without one the reference offers SMP version 6 only."""
+        """The ALPN name that both sides agreed on. Without one, the reference offers only SMP version 6."""
         return self._stream.ssl_object.selected_alpn_protocol()
 
     @property
     def tls_version(self) -> str:
-        """Such as ``TLSv1.3``."""
+        """The version of TLS, such as ``TLSv1.3``."""
         return self._stream.ssl_object.version() or "unknown"
 
     async def receive(self) -> bytes:
@@ -146,7 +151,7 @@ class TLSConnection:
                 if partial:
                     raise ConnectionClosed(f"{error} in the middle of a block") from None
                 raise
-            if not partial and len(data) == BLOCK_SIZE:  # one record, the usual case
+            if not partial and len(data) == BLOCK_SIZE:  # exactly one block, the usual case
                 return data
             partial += data
             if len(partial) == BLOCK_SIZE:
@@ -166,7 +171,7 @@ class TLSConnection:
 
 
 async def plain_blocks(stream: TLSStream) -> TLSConnection:
-    """Blocks one after the other, without a frame."""
+    """A connection that sends blocks one after the other, without frames."""
     return TLSConnection(stream)
 
 
@@ -183,11 +188,13 @@ async def connect(
     Args:
         hosts: Names or addresses of one relay, tried in this order.
         port: TCP port.
-        timeout: Seconds for all of it; a host that does not answer leaves the others their share.
-        context: In place of `client_context`.
+        timeout: Seconds for everything together. Each host gets a share, so that one that does not answer leaves time
+            for the others.
+        context: Used instead of `client_context`.
         dialer: Opens the TCP connection.
     Raises:
-        ConnectFailed: No host; the message names each with the reason, ``cannot reach relay HOST:PORT: …``.
+        ConnectFailed: No host could be reached. The message gives the reason for each: ``cannot reach relay HOST:PORT:
+            …``.
     """
     context = context or client_context()
 
@@ -200,12 +207,13 @@ async def connect(
 async def client_stream(
     connected: socket.socket, context: ssl.SSLContext, begin: Begin[C], *, read_size: int = READ_SIZE
 ) -> C:
-    """What ``begin`` makes of the TLS stream over ``connected``; a failure closes both.
+    """Make the TLS handshake over ``connected``, and return the result of ``begin``. A failure closes stream and
+    socket.
 
     Args:
-        read_size: Bytes that one read takes at most.
+        read_size: Most bytes of one read.
     Raises:
-        OSError: The handshake failed; it is an `ssl.SSLError` if TLS is the reason.
+        OSError: The handshake failed; if TLS is the reason, an `ssl.SSLError`.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -215,7 +223,8 @@ async def client_stream(
     except BaseException:
         connected.close()
         raise
-    # Now, while the other end is at work on our first message: it takes 12 ms to import what its certificates take.
+    # The import takes 12 ms and is needed for the relay's certificates. Do it now, while the relay works on our first
+    # message.
     importlib.import_module("smpchat.transport.chain")
     try:
         await stream.handshake()
@@ -230,9 +239,9 @@ class TLSListener(Generic[Served]):
 
     Args:
         handshake_timeout: Seconds for the TLS handshake and for ``begin``.
-        begin: Makes a connection of each stream.
-        gate: Asked for each connection before TLS; see `Gate`.
-        read_size: Bytes that one read of a connection takes at most.
+        begin: Makes a connection from each stream.
+        gate: Called for each connection before TLS; see `Gate`.
+        read_size: Most bytes of one read of a connection.
     """
 
     def __init__(
@@ -255,7 +264,7 @@ class TLSListener(Generic[Served]):
         self._servers: list[asyncio.Server] = []
 
     async def start(self, host: Hosts, port: int) -> None:
-        """Listen. Raises `ListenFailed`."""
+        """Start listening. Raises `ListenFailed`."""
         self._servers = await listen_on(self._accept, host, port)
 
     @property
@@ -291,7 +300,7 @@ class TLSListener(Generic[Served]):
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            stream.abort()  # a task that is cancelled before it begins has closed nothing
+            stream.abort()  # if the task was cancelled before it began, it has not closed the stream
             if gate is not None:
                 gate.leave(host)
 
@@ -334,13 +343,13 @@ async def serve(
     """Accept TLS connections and run ``on_connection`` for each in a task of its own.
 
     Args:
-        identity: Certificates and key to show.
+        identity: The relay's certificates and key.
         host: Addresses to listen on, at one port; None or empty for all.
         port: TCP port; 0 for any free one, see `TLSListener.port`.
         on_connection: Serves a connection, which is closed when this returns or raises.
-        handshake_timeout: Seconds a client has for the TLS handshake.
-        context: In place of `server_context`.
-        gate: Decides whom to let in.
+        handshake_timeout: Seconds that a client has for the TLS handshake.
+        context: Used instead of `server_context`.
+        gate: Decides which connections to accept.
     Raises:
         ListenFailed: The address is in use, or does not belong to this computer.
     """

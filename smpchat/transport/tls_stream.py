@@ -1,9 +1,9 @@
-"""TLS over an asyncio transport, as a pump between OpenSSL and the socket; the layer above reads the bytes.
+"""TLS over an asyncio transport: moves bytes between OpenSSL and the socket.
 
-asyncio's own SSL layer holds a 256 KiB buffer for every connection and hides the channel binding and the server's
-tickets. Here ciphertext waits in OpenSSL's memory buffer until it is wanted, and reading from the socket pauses while
-more than `HIGH_WATER` bytes wait, so that a peer cannot make the buffer grow. All connections of a loop read into one
-buffer, because its content is copied before the next one reads.
+asyncio's own SSL layer has a 256 KiB buffer for every connection, and gives no access to the channel binding. Here,
+ciphertext waits in OpenSSL's memory buffer until a caller reads. While more than `HIGH_WATER` bytes wait, we do not
+read from the socket, so that a peer cannot make the buffer grow. All connections of a loop share one read buffer, whose
+content is copied before the next connection reads.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from smpchat.transport.base import ConnectionClosed
 from smpchat.transport.tcp import acknowledge_now, describe, tune
 
 HIGH_WATER = 128 * 1024
-"""Bytes of ciphertext that may wait before reading from the socket pauses; one more read may be added to them."""
+"""If more bytes of ciphertext than this wait, reading from the socket pauses. The last read may exceed it."""
 READ_SIZE = 64 * 1024
-"""Bytes that one read takes at most."""
+"""Most bytes of one read."""
 LARGE_READ = 256 * 1024
-"""The same where few connections carry much: each read costs a turn of the loop."""
+"""Most bytes of one read on connections for files: with larger reads, there are fewer turns of the event loop."""
 CLOSE_GRACE = 2.0
-"""Seconds that `TLSStream.close` waits until the peer has received everything."""
+"""Most seconds that `TLSStream.close` waits until the remaining data was sent."""
 _CLOSED_HERE = "this side closed the connection"
 _CLOSED_THERE = "the peer closed the connection"
 
@@ -36,7 +36,7 @@ _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, memoryview]] = 
 
 
 def _buffer_of(loop: asyncio.AbstractEventLoop, size: int) -> memoryview:
-    """The read buffer of a loop, of that size; loops in several threads do not share one."""
+    """The read buffer of a loop, with ``size`` bytes. Loops in different threads have different buffers."""
     buffers = _buffers.setdefault(loop, {})
     if size not in buffers:
         buffers[size] = memoryview(bytearray(size))
@@ -47,10 +47,10 @@ class TLSStream(asyncio.BufferedProtocol):
     """One TLS connection over a TCP transport.
 
     Args:
-        context: Contains the certificates and limits of this side.
-        server_side: Which side of the handshake this is. A client sends no server name (smp-wire trap 8).
-        on_open: Called when TCP is up; may `abort`.
-        read_size: Bytes that one read takes at most.
+        context: Our TLS settings and certificates.
+        server_side: Whether we are the server. A client sends no server name (smp-wire trap 8).
+        on_open: Called when the TCP connection exists; may `abort`.
+        read_size: Most bytes of one read.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class TLSStream(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         self._buffer = _buffer_of(loop, read_size)
         self._on_open = on_open
-        # No `server_hostname` below: a relay that shares port 443 with a web site tells them apart by the server name
-        # alone, and one would talk to its web server (smp-wire 2.1, traps 8 and 46).
+        # No `server_hostname` below: a relay that shares port 443 with a web site passes connections with a server name
+        # to the web server (smp-wire 2.1, traps 8 and 46).
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
         self._server_side = server_side
@@ -74,8 +74,8 @@ class TLSStream(asyncio.BufferedProtocol):
         self._handshake: asyncio.Future[None] = loop.create_future()
         self._handshake.add_done_callback(_retrieve)
         self._lost: asyncio.Future[None] = loop.create_future()
-        self._end: str | None = None  # why nothing more can be read or written
-        self._loss = _CLOSED_THERE  # why TCP ended; what came before can still be read
+        self._end: str | None = None  # why reading and writing is no longer possible
+        self._loss = _CLOSED_THERE  # why TCP ended; data that arrived before can still be read
         self._reader: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -83,27 +83,28 @@ class TLSStream(asyncio.BufferedProtocol):
 
     @property
     def ssl_object(self) -> ssl.SSLObject:
-        """OpenSSL's view of the connection."""
+        """OpenSSL's object for the connection."""
         return self._ssl
 
     @property
     def peer_host(self) -> str | None:
-        """The other end's IP address; None before TCP is connected, and if there is none."""
+        """The peer's IP address; None before TCP is connected, or if there is none."""
         name = None if self._transport is None else self._transport.get_extra_info("peername")
         return str(name[0]) if isinstance(name, tuple) and name else None
 
     @property
     def is_lost(self) -> bool:
-        """Whether TCP has ended, or this side has closed it."""
+        """Whether TCP has ended, or we have closed it."""
         return self._lost.done() or self._transport is None or self._transport.is_closing()
 
     async def handshake(self) -> None:
-        """Wait for the TLS handshake. Raises `OSError`, of which `ssl.SSLError` is one; then `abort`."""
-        # Shielded: a caller's timeout would cancel the future that asyncio's callbacks are still to settle.
+        """Wait for the TLS handshake. Raises `OSError` (`ssl.SSLError` is a subclass); the caller must then `abort`."""
+        # Shielded, because a caller's timeout would otherwise cancel the future, which asyncio's callbacks will still
+        # set.
         await asyncio.shield(self._handshake)
 
     async def read(self, size: int) -> bytes:
-        """Between 1 and ``size`` bytes. A cancelled call loses nothing. Raises `ConnectionClosed` at the end."""
+        """Read 1 to ``size`` bytes. A cancelled call loses no data. Raises `ConnectionClosed` at the end."""
         while (data := self._decrypt(size)) is None:
             await self._more()
         return bytes(data)
@@ -121,9 +122,10 @@ class TLSStream(asyncio.BufferedProtocol):
             self._reader = None
 
     async def read_into(self, view: memoryview) -> int:
-        """Put what has come into ``view``, of one or more records: how many bytes. Else as `read`.
+        """Read the data that has arrived, from one or more TLS records, into ``view``. Returns the number of bytes.
+        Otherwise like `read`.
 
-        Nothing else runs between the bytes' arrival in ``view`` and the return: several streams may share one.
+        Several streams may share one ``view``: no other task runs between writing into it and returning.
         """
         filled = 0
         while True:
@@ -134,17 +136,17 @@ class TLSStream(asyncio.BufferedProtocol):
             await self._more()
 
     def write(self, parts: Iterable[Buffer]) -> None:
-        """Encrypt ``parts``, each into TLS records of its own, and hand all of it to the socket in one write.
+        """Encrypt each of ``parts`` into TLS records of its own, and give all of them to the socket in one write.
 
         Raises:
-            ConnectionClosed: Nothing was sent.
+            ConnectionClosed: The connection has ended, and nothing was sent.
         """
         transport = self._transport
         if self._end is not None or transport is None or transport.is_closing():
             raise ConnectionClosed(self._end or self._loss)
         try:
-            # A record for each block: a receiver that reads record by record
-            # then never copies (`TLSConnection.receive`).
+            # Each block gets its own TLS record: so a receiver that reads record by record need not copy
+            # (`TLSConnection.receive`).
             for part in parts:
                 self._ssl.write(part)
         except ssl.SSLError as error:
@@ -161,12 +163,13 @@ class TLSStream(asyncio.BufferedProtocol):
                 raise ConnectionClosed(self._end or self._loss)
 
     async def close(self) -> None:
-        """Say goodbye, let the peer receive the remaining data for at most `CLOSE_GRACE`, and close. It may be called
-        again."""
+        """Send TLS's close_notify, wait at most `CLOSE_GRACE` seconds until the remaining data was sent, and close. May
+        be repeated."""
         if self._transport is None:
             return
         if self._handshake.done() and not self._transport.is_closing():
-            # unwrap() writes our close_notify, then wants the peer's, for which nobody waits (smp-wire 2.6).
+            # unwrap() writes our close_notify. It then raises an error because the peer's has not come, but we need not
+            # wait for it (smp-wire 2.6).
             with contextlib.suppress(ssl.SSLError):
                 self._ssl.unwrap()
             self._flush()
@@ -186,8 +189,8 @@ class TLSStream(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio: TCP is up."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+        """Called by asyncio when TCP is connected."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
         self._socket = transport.get_extra_info("socket")
         if self._socket is not None:
             tune(self._socket)
@@ -197,14 +200,14 @@ class TLSStream(asyncio.BufferedProtocol):
             self._on_open(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """asyncio: where to put the bytes that arrive."""
+        """Called by asyncio: returns the buffer for the next bytes."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """asyncio: ciphertext came."""
+        """Called by asyncio when ciphertext has arrived in the buffer."""
         if self._socket is not None and not self._server_side:
-            # The reference never sets TCP_NODELAY: without this its second small record waits for our delayed
-            # acknowledgement, and a cycle of one message took 43 ms in place of 2 (smp-wire 2.5).
+            # The reference never sets TCP_NODELAY, so without this its second small record waits for our delayed
+            # acknowledgement: a message and its answer took 43 ms instead of 2 (smp-wire 2.5).
             acknowledge_now(self._socket)
         self._incoming.write(self._buffer[:nbytes])
         if not self._handshake.done():
@@ -215,11 +218,12 @@ class TLSStream(asyncio.BufferedProtocol):
         self._wake_reader()
 
     def eof_received(self) -> None:
-        """asyncio: the peer sends no more. Half-open connections have no use (smp-wire 2.6): asyncio closes ours."""
+        """Called by asyncio when the peer will send no more. asyncio then closes the connection: we do not use
+        half-open ones (smp-wire 2.6)."""
         self._input_ended()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio: TCP has ended."""
+        """Called by asyncio when TCP has ended."""
         if exc is not None:
             self._loss = describe(exc)
         self._lost.set_result(None)
@@ -229,11 +233,11 @@ class TLSStream(asyncio.BufferedProtocol):
             self._handshake.set_exception(exc or ConnectionResetError(self._loss))
 
     def pause_writing(self) -> None:
-        """asyncio: the socket's buffer is full."""
+        """Called by asyncio when the socket's buffer is full."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """asyncio: the socket's buffer has room again."""
+        """Called by asyncio when the socket's buffer has room again."""
         self._writable.set()
 
     def _continue_handshake(self) -> None:
@@ -242,7 +246,7 @@ class TLSStream(asyncio.BufferedProtocol):
         except ssl.SSLWantReadError:
             self._flush()
         except OSError as error:
-            self._flush()  # the alert that tells the peer why
+            self._flush()  # send the alert that tells the peer why
             self._handshake.set_exception(error)
             if self._transport is not None:
                 self._transport.close()
@@ -251,22 +255,23 @@ class TLSStream(asyncio.BufferedProtocol):
             self._handshake.set_result(None)
 
     def _input_ended(self) -> None:
-        # OpenSSL then tells an end in the middle of a record from one behind close_notify.
+        # With this, OpenSSL can distinguish an end in the middle of a record from a proper end after close_notify.
         self._incoming.write_eof()
         if not self._handshake.done():
             self._continue_handshake()
         self._wake_reader()
 
     def _decrypt(self, size: int, view: memoryview | None = None) -> Any:
-        """Plaintext at hand, at most ``size`` bytes, or how much of it is in ``view`` now.
+        """Decrypt the data that has arrived: returns at most ``size`` bytes, or writes them into ``view`` and returns
+        their number.
 
-        None if more ciphertext is needed, or if reading has ended and ``_end`` says why.
+        Returns None if more ciphertext is needed, or if reading has ended; ``_end`` then says why.
         """
         if self._end is not None:
             return None
         incoming = self._incoming
         if not incoming.pending and not incoming.eof and not self._ssl.pending():
-            return None  # what OpenSSL would say with an exception
+            return None  # OpenSSL would raise an exception instead
         data: bytes | int | None
         try:
             data = self._ssl.read(size, view)
@@ -280,8 +285,8 @@ class TLSStream(asyncio.BufferedProtocol):
         if data is not None and not data:
             self._finish(self._loss)
             return None
-        self._flush()  # answers that TLS itself gives, such as to a key update
-        # At half: where both bounds were one, reading would pause and resume with every record.
+        self._flush()  # send TLS's own answers, such as to a key update
+        # Resume only at half of the limit: otherwise reading would pause and resume with every record.
         if self._reading_paused and self._incoming.pending <= HIGH_WATER // 2 and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()
@@ -303,6 +308,6 @@ class TLSStream(asyncio.BufferedProtocol):
 
 
 def _retrieve(future: asyncio.Future[None]) -> None:
-    """Prevent asyncio from reporting a failure for which no caller waits any more."""
+    """Keep asyncio from reporting a failure that no caller waits for any more."""
     if not future.cancelled():
         future.exception()

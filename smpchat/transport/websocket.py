@@ -1,11 +1,11 @@
 """Blocks over WebSocket inside TLS: each binary message is one block (smp-wire 2.7).
 
-The library ``websockets`` frames and checks; bytes come from the same TLS streams as those of `smpchat.transport.tls`,
-so contexts, session identifier, limits and closing are the same. Bytes are read only while a caller waits for a block,
-so at most one block here and `HIGH_WATER` bytes of ciphertext below can pile up.
+The library ``websockets`` makes and checks frames. The bytes come from the same TLS streams as in
+`smpchat.transport.tls`, so TLS settings, session identifier, limits and closing are the same. Bytes are read only while
+a caller waits for a block. So at most one block waits here, and about `HIGH_WATER` bytes of ciphertext in the stream.
 
-The relay accepts any path, and a request without a host, because the official client's ``Host`` is empty. Pings are
-answered and never sent, since SMP has its own.
+The relay accepts any path and an empty ``Host`` header, because the official client sends an empty one. We answer pings
+but send none, because SMP has its own.
 """
 
 from __future__ import annotations
@@ -49,25 +49,26 @@ from smpchat.transport.tls_stream import TLSStream
 _MESSAGE = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _SWITCHING_PROTOCOLS = 101
 
-# The library logs every connection, and at DEBUG what is in the frames.
+# The library logs every connection, and at level DEBUG the content of frames.
 _library_log = logging.getLogger(f"{__name__}.library")
 _library_log.setLevel(logging.WARNING)
 
 
 class BlockRefused(ConnectionClosed):
-    """The peer sent a message that is not a block, and was told that this ends the connection. Close it."""
+    """The peer sent a message that is not a block. We have told it that the connection ends; the caller must close
+    it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the peer sent {reason}", temporary=False)
 
 
 class WebSocketConnection:
-    """A `BlockConnection` over a stream whose upgrade is complete.
+    """A `BlockConnection` over a stream on which the WebSocket upgrade is complete.
 
     Args:
-        stream: Closed with the connection.
-        protocol: It is open, and its pending bytes were sent.
-        early: The bytes that arrived together with the upgrade.
+        stream: The TLS stream; it is closed with the connection.
+        protocol: The library's protocol object: open, with no bytes left to send.
+        early: Events from bytes that arrived together with the upgrade.
     """
 
     def __init__(self, stream: TLSStream, protocol: Protocol, early: Iterable[Event] = ()) -> None:
@@ -99,9 +100,9 @@ class WebSocketConnection:
         """
         while not self._blocks:
             if self._end is not None:
-                # Without a traceback: one error is raised by every call from here on, and would grow with each.
+                # Every call from now on raises this same error; without this, its traceback would grow with each call.
                 raise self._end.with_traceback(None)
-            if self._must_drain:  # or a peer could make us hoard answers to its pings
+            if self._must_drain:  # otherwise a peer could fill our memory with answers to its pings
                 await self._stream.drain()
                 self._must_drain = False
             self._protocol.receive_data(await self._stream.read(BLOCK_SIZE))
@@ -128,7 +129,7 @@ class WebSocketConnection:
         await self._stream.close()
 
     def _take(self, events: Iterable[Event]) -> None:
-        """Assemble messages; `receive` will raise the first error that ends the connection."""
+        """Assemble messages from frames. The first error that ends the connection is kept for `receive` to raise."""
         for event in events:
             if isinstance(event, Frame) and self._end is None:
                 if event.opcode in _MESSAGE:
@@ -158,9 +159,9 @@ class WebSocketConnection:
 
 
 def _flush(protocol: Protocol, stream: TLSStream) -> bool:
-    """Send the pending bytes of the protocol. Returns whether there were any. If the stream has ended, this is noticed
-    when it is read."""
-    parts = [part for part in protocol.data_to_send() if part]  # an empty one asks to close, which others do
+    """Send the protocol's pending bytes. Returns whether there were any. If the stream has ended, only the next read
+    will raise an error."""
+    parts = [part for part in protocol.data_to_send() if part]  # an empty part asks us to close TCP, which `close` does
     if not parts:
         return False
     try:
@@ -183,16 +184,18 @@ async def connect(
     Args:
         hosts: Names or addresses of one relay, tried in this order.
         port: TCP port.
-        timeout: Seconds for all of it; a host that does not answer leaves the others their share.
-        context: In place of `smpchat.transport.tls.client_context`.
+        timeout: Seconds for everything together. Each host gets a share, so that one that does not answer leaves time
+            for the others.
+        context: Used instead of `smpchat.transport.tls.client_context`.
         dialer: Opens the TCP connection.
     Raises:
-        ConnectFailed: No host; the message names each with the reason, ``cannot reach relay wss://HOST:PORT: …``.
+        ConnectFailed: No host could be reached. The message gives the reason for each: ``cannot reach relay
+            wss://HOST:PORT: …``.
     """
     context = context or client_context()
 
     async def begin(host: str, connected: socket.socket) -> WebSocketConnection:
-        # The path that the official client asks for; relays take any (smp-wire 2.7).
+        # The path that the official client requests; relays accept any path (smp-wire 2.7).
         return await client_stream(
             connected, context, lambda stream: _ask(stream, WebSocketURI(True, host, port, "/", ""))
         )
@@ -201,7 +204,7 @@ async def connect(
 
 
 async def _ask(stream: TLSStream, uri: WebSocketURI) -> WebSocketConnection:
-    # One message is one block, so nothing longer is even put together (smp-wire 2.7).
+    # A message is exactly one block, so longer messages are refused early (smp-wire 2.7).
     protocol = ClientProtocol(uri, max_size=BLOCK_SIZE, logger=_library_log)
     protocol.send_request(protocol.connect())
     _flush(protocol, stream)
@@ -214,7 +217,7 @@ async def _ask(stream: TLSStream, uri: WebSocketURI) -> WebSocketConnection:
 
 
 async def _first_event(stream: TLSStream, protocol: Protocol) -> list[Event]:
-    """The request or answer, with the bytes that arrived together with it. The library limits its size."""
+    """Read the upgrade's request or answer, and what arrived together with it. The library limits its size."""
     while not (events := protocol.events_received()):
         if protocol.handshake_exc is not None:
             _flush(protocol, stream)
@@ -235,7 +238,7 @@ async def serve(
 ) -> TLSListener[BlockConnection]:
     """Accept WebSocket connections inside TLS. Arguments and errors are those of `smpchat.transport.tls.serve`.
 
-    ``handshake_timeout`` counts for TLS and the upgrade together.
+    ``handshake_timeout`` is for TLS and the upgrade together.
     """
     listener = TLSListener(context or server_context(identity), on_connection, handshake_timeout, _answer, gate)
     await listener.start(host, port)
@@ -251,6 +254,6 @@ async def _answer(stream: TLSStream) -> BlockConnection:
     protocol.send_response(response)
     _flush(protocol, stream)
     if response.status_code != _SWITCHING_PROTOCOLS:
-        await stream.close()  # so that the refusal arrives
+        await stream.close()  # close properly, so that the refusal is sent
         raise ConnectionClosed(f"the client's request was refused with HTTP status {response.status_code}")
     return WebSocketConnection(stream, protocol, early)

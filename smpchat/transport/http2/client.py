@@ -1,4 +1,4 @@
-"""The client's side: one request at a time, and its answer."""
+"""The client's side of HTTP/2: sends one request at a time, and reads its answer."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from smpchat.transport.http2.link import Body, Link, Outlet, Parts, StreamEnded
 from smpchat.transport.tls import client_context, client_stream
 from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 
-# Any other name, and `h2` beside it, gets empty answers from the official server (xftp-wire traps 1, section 10).
+# With any other name, or with `h2` in addition, the official server sends empty answers (xftp-wire trap 1, section 10).
 ALPN = ("xftp/1",)
 WINDOW = 4 * 1024 * 1024
-"""Bytes of an answer that may wait until they are read: one chunk, so that the network does not stand still when the
-relay is far away."""
+"""Most bytes of an answer that may arrive before they are read: one chunk, so that even a relay far away can send
+without pauses."""
 
 
 class Answer:
-    """A relay's answer, from its first byte on."""
+    """A relay's answer, whose body may still be arriving."""
 
     def __init__(self, body: Body, status: int, complete: bool) -> None:
         self.body = body
         self.status = status
         self.request_was_taken = complete
-        """Whether the relay accepted the whole request. If not, the connection cannot be used any more (xftp-wire trap
+        """Whether the relay received the whole request. If not, this connection cannot be used any more (xftp-wire trap
         12)."""
 
 
@@ -46,22 +46,23 @@ class HTTP2Client(Link):
         self.flush()
 
     async def request(self, parts: Parts) -> Answer:
-        """Send a body, and begin to read the answer.
+        """Send a request, and return when its answer begins.
 
         Args:
-            parts: Parts of the body, each of which is sent when the relay has room for it; none for an empty body.
+            parts: The parts of the body; empty for an empty body. Each part is sent when the relay has room for it.
         Raises:
             ConnectionClosed: The connection ended before the answer began; the relay may have executed the request.
         """
         if self._body is not None:
-            self._body.drop()  # of an answer whose rest nobody wanted
+            self._body.drop()  # drop the rest of the previous answer, which the caller did not read
         self.check()
         stream_id = self.h2.get_next_available_stream_id()
         self._status = None
         self._body = body = Body(self, stream_id)
-        # An answer before the end of what was asked is a refusal: its sender has stopped to read.
+        # If an answer comes before the whole request was sent, the relay refuses the request and no longer reads it. So
+        # stop sending then.
         self._outlet = outlet = Outlet(self, stream_id, lambda: self._status is not None)
-        # These four and no others: `te` and `connection` are errors (xftp-wire 1.2).
+        # Only these four headers: the relay refuses `te` and `connection` (xftp-wire 1.2).
         headers = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", self._authority), (b":path", b"/")]
         sent = await outlet.send_all(headers, parts)
         await self._until(lambda: self._status is not None)
@@ -69,7 +70,7 @@ class HTTP2Client(Link):
         return Answer(body, self._status, sent)
 
     async def wait(self, news: asyncio.Event) -> None:
-        """See `Link.wait`: the caller that waits also reads."""
+        """See `Link.wait`. In a client, the waiting caller also reads from the connection."""
         while not news.is_set():
             await self._pump()
 

@@ -1,5 +1,5 @@
-"""One HTTP/2 connection, for both sides: it sends and receives bodies piece by piece, handles windows, and limits what
-a peer may do."""
+"""One HTTP/2 connection, used by client and server: sends and receives bodies piece by piece, respects the peer's
+windows, and limits what the peer may do."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from smpchat.transport.tls import session_identifier
 from smpchat.transport.tls_stream import TLSStream
 
 MAX_STREAMS = 16
-"""Requests of one client that may be open at the same time; the app has one."""
+"""Most requests of one client at the same time; the app has only one."""
 MAX_FRAME = 64 * 1024
-"""Longest frame that is accepted, in bytes; frames of the app are shorter."""
+"""Longest frame that we accept, in bytes; the app's frames are shorter."""
 MAX_HEADERS = 8 * 1024
 FLOOD = 256
-"""The connection ends after so many frames in one second that contain nothing, or almost nothing."""
+"""The connection ends if this many frames with little or no content arrive within one second."""
 _NEXT_TO_NOTHING = 1024
 _READ = 256 * 1024
 _LOOKED_AT = 16 * 1024
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEAD = 9
-"""Bytes before each frame; the first three are its length."""
+"""Bytes of a frame's header; the first three are the length of its content."""
 _WRITE = 128 * 1024
 _RECORD = 16 * 1024
 """Bytes that TLS encrypts in one step."""
@@ -44,7 +44,7 @@ _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDict
 
 
 def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
-    """The read buffer of all connections of a loop; its content is copied before another connection reads."""
+    """The read buffer that all connections of a loop share. Its content is copied before another connection reads."""
     buffer = _buffers.get(loop)
     if buffer is None:
         buffer = _buffers[loop] = memoryview(bytearray(_READ))
@@ -55,7 +55,8 @@ def _length(frame: Any) -> str:
     return f"{len(frame.data)} bytes"
 
 
-# h2 writes out every frame that comes, in hex, for a log that it then does not keep: a third of what a download takes.
+# h2 formats every received frame in hex for a log message, even if nothing is logged. This took a third of the time of
+# a download.
 DataFrame._body_repr = _length  # type: ignore[assignment]
 
 Headers = list[tuple[bytes, bytes]]
@@ -63,7 +64,8 @@ Parts = Iterable[Buffer] | AsyncIterator[Buffer]
 
 
 class HTTP2Refused(ConnectionClosed):
-    """The peer broke HTTP/2, or floods us with empty frames, and was told that this ends the connection. Close it."""
+    """The peer broke HTTP/2, or floods us with empty frames. We have told it that the connection ends; the caller must
+    close it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the peer sent {reason}", temporary=False)
@@ -74,21 +76,21 @@ class StreamEnded(ConnectionClosed):
 
 
 class Body:
-    """The bytes of one request or answer as they arrive; each can be read once."""
+    """The body of one request or answer, while it arrives. Each byte can be read only once."""
 
     def __init__(self, link: Link, stream_id: int) -> None:
         self._link = link
         self._stream_id = stream_id
-        self._pieces: deque[tuple[memoryview, int]] = deque()  # with the bytes of the window that go with them
+        self._pieces: deque[tuple[memoryview, int]] = deque()  # each piece, and how many bytes of the window it used
         self._ended = False
         self._failure: str | None = None
         self._news = asyncio.Event()
 
     async def next(self) -> memoryview | None:
-        """The next bytes, as many as arrived together; None after the last ones.
+        """The next piece, with as many bytes as arrived together; None after the last one.
 
         Raises:
-            ConnectionClosed: There will be no more bytes, although there should be.
+            ConnectionClosed: The body ended before it was complete.
         """
         while not self._pieces:
             if self._failure is not None:
@@ -102,7 +104,7 @@ class Body:
         return piece
 
     async def take(self, size: int) -> bytes:
-        """Exactly ``size`` bytes, or fewer if the body ends before."""
+        """Read exactly ``size`` bytes, or fewer if the body ends earlier."""
         parts, missing = [], size
         while missing and (piece := await self.next()) is not None:
             if len(piece) > missing:
@@ -117,7 +119,7 @@ class Body:
             yield piece
 
     def add(self, data: bytes, credit: int) -> None:
-        """Add bytes that arrived; ``credit``: how much of the window they used."""
+        """Add bytes that arrived; ``credit`` is how many bytes of the window they used."""
         if self._failure is None and data:
             self._pieces.append((memoryview(data), credit))
             self._news.set()
@@ -125,22 +127,22 @@ class Body:
             self._link.taken(self._stream_id, credit)
 
     def end(self) -> None:
-        """No more will come."""
+        """Called when the body is complete."""
         self._ended = True
         self._news.set()
 
     def fail(self, reason: str) -> None:
-        """No more bytes will arrive, and the body is not complete."""
+        """Called when no more bytes will arrive although the body is incomplete."""
         if not self._ended and self._failure is None:
             self._failure = reason
         self._news.set()
 
     def drop(self) -> int:
-        """No one reads the bytes that arrived or will arrive. They are returned to the window, for the other requests
-        of the connection.
+        """Discard the bytes that arrived and those that will arrive. They are given back to the window, so that other
+        requests of the connection can use it.
 
         Returns:
-            How many had come.
+            The number of discarded bytes that had already arrived.
         """
         dropped = 0
         while self._pieces:
@@ -153,16 +155,16 @@ class Body:
 
 
 class Outlet:
-    """One direction of one stream, in which sending waits for the peer's window."""
+    """Sends on one stream, and waits when the peer's window is full."""
 
     def __init__(self, link: Link, stream_id: int, stop: Callable[[], bool] = lambda: False) -> None:
         self._link = link
         self._stream_id = stream_id
         self.room = asyncio.Event()
         self.closed: str | None = None
-        """Why nothing more can be sent."""
+        """Why no more can be sent; None while sending is possible."""
         self.finished = False
-        """Whether all was sent."""
+        """Whether everything was sent."""
         self._stop = stop
 
     def close(self, reason: str) -> None:
@@ -170,16 +172,16 @@ class Outlet:
         self.room.set()
 
     async def send_all(self, headers: Headers, parts: Parts) -> bool:
-        """Headers and a body of ``parts``; False if ``stop`` told to leave the rest.
+        """Send headers and the parts of a body. Returns False if ``stop`` said so before everything was sent.
 
         Raises:
-            ConnectionClosed: The peer accepts no more.
+            ConnectionClosed: The peer accepts no more data.
         """
         try:
             self.finished = await self._send_all(headers, parts)
         except h2.exceptions.StreamClosedError:
             raise StreamEnded("the peer has ended this request") from None
-        except h2.exceptions.H2Error as error:  # such as that it allows no request at all
+        except h2.exceptions.H2Error as error:  # for example, the peer allows no requests
             raise self._link.refuse(f"what nobody can answer: {_words(error)}") from error
         return self.finished
 
@@ -217,7 +219,8 @@ class Outlet:
                 self.room.clear()
                 await link.wait(self.room)
                 continue
-            # The end goes with the last bytes: an empty frame counts as a flood (xftp-wire 1.2).
+            # The last bytes and the end of the stream are sent in one frame, because the relay may take an empty frame
+            # for a flood (xftp-wire 1.2).
             link.h2.send_data(self._stream_id, view[at : at + size], end_stream=end and size == left)
             link.sent += size
             at, unwritten = at + size, unwritten + size
@@ -238,7 +241,7 @@ async def _each(parts: Parts) -> AsyncIterator[Buffer]:
 
 
 async def _one_ahead(parts: Parts) -> AsyncGenerator[tuple[Buffer, bool]]:
-    """Each part that is not empty, and whether it is the last one; one empty part if there is none."""
+    """Yields each part that is not empty, and whether it is the last. If there is none, yields one empty part."""
     before: Buffer = b""
     async for part in _each(parts):
         if len(part):
@@ -249,18 +252,20 @@ async def _one_ahead(parts: Parts) -> AsyncGenerator[tuple[Buffer, bool]]:
 
 
 class _Cutter:
-    """Cuts what comes where frames end, without a copy: h2 looks at the head of a frame again with every part of it."""
+    """Cuts received data at the ends of frames, without a copy: for each part of a frame that h2 gets, it parses the
+    frame's header again."""
 
     def __init__(self) -> None:
-        self._head = b""  # of a frame whose length did not come whole
-        self._left = 0  # of the frame that is coming
+        self._head = b""  # beginning of a frame whose length has not arrived completely
+        self._left = 0  # bytes of the current frame that have not arrived
 
     def skip(self, size: int) -> None:
-        """So many bytes come before the first frame."""
+        """Expect ``size`` bytes before the first frame."""
         self._left = size
 
     def parts(self, data: memoryview) -> Iterator[memoryview]:
-        """``data`` in parts of at least `_LOOKED_AT` bytes but the last, that end where a frame does."""
+        """Split ``data`` into parts that end where a frame ends. Each has at least `_LOOKED_AT` bytes, except the
+        last."""
         begin = at = 0
         while at < len(data):
             if self._left:
@@ -281,7 +286,7 @@ class _Cutter:
 
 
 class _Second:
-    """The frames that arrived within one second, by kind."""
+    """Counts the frames that arrived within one second, by kind."""
 
     def __init__(self, since: float, sent_before: int) -> None:
         self.since = since
@@ -289,15 +294,15 @@ class _Second:
         self.windows = self.small = self.others = self.received = 0
 
     def excess(self, sent: int) -> int:
-        """Frames beyond those that carry data, as some software sends a small frame, or a window, with every large
-        one."""
+        """The number of suspicious frames: frames beyond those with data. Some software sends a small frame, or a
+        window update, with every large one."""
         windows = max(0, self.windows - (sent - self._sent_before) // _NEXT_TO_NOTHING)
         small = max(0, self.small - self.received // _NEXT_TO_NOTHING)
         return windows + small + self.others
 
 
 class Link:
-    """An HTTP/2 connection over a TLS stream, of either side."""
+    """An HTTP/2 connection over a TLS stream; base class of client and server."""
 
     def __init__(self, stream: TLSStream, *, client: bool, window: int) -> None:
         self._stream = stream
@@ -338,22 +343,22 @@ class Link:
 
     @property
     def peer_host(self) -> str | None:
-        """The other end's IP address."""
+        """The peer's IP address."""
         return self._stream.peer_host
 
     @property
     def alpn(self) -> str | None:
-        """The protocol name both sides agreed on."""
+        """The ALPN name that both sides agreed on."""
         return self._stream.ssl_object.selected_alpn_protocol()
 
     @property
     def tls_version(self) -> str:
-        """Such as ``TLSv1.3``."""
+        """The version of TLS, such as ``TLSv1.3``."""
         return self._stream.ssl_object.version() or "unknown"
 
     @property
     def is_lost(self) -> bool:
-        """Whether the connection is known to have ended, without looking at the last bytes."""
+        """Whether the connection is known to have ended; the last bytes may not have been read yet."""
         return self._end is not None or self._stream.is_lost
 
     def flush(self) -> bool:
@@ -376,26 +381,26 @@ class Link:
         await self._stream.drain()
 
     def check(self) -> None:
-        """Raises `ConnectionClosed` if the connection has ended."""
+        """Raise `ConnectionClosed` if the connection has ended."""
         if self._end is not None:
             raise self._end.with_traceback(None)
 
     def taken(self, stream_id: int, credit: int) -> None:
-        """Bytes of the window that can be used again."""
+        """Give bytes of the window back to the peer, because they were read."""
         if credit and self._end is None:
             self.h2.acknowledge_received_data(credit, stream_id)
             self.flush()
 
     async def wait(self, news: asyncio.Event) -> None:
-        """Until ``news`` is set, or the connection has ended, which raises `ConnectionClosed`."""
+        """Wait until ``news`` is set. Raises `ConnectionClosed` if the connection ends first."""
         raise NotImplementedError
 
     async def receive(self) -> list[h2.events.Event]:
-        """Handle what arrived next, and send the answers to it.
+        """Handle the data that arrives next, and send the frames that HTTP/2 requires in answer.
 
         Raises:
-            HTTP2Refused: It is not as it should be.
-            ConnectionClosed: Nothing more comes.
+            HTTP2Refused: The data is not valid HTTP/2, or there are too many empty frames.
+            ConnectionClosed: The connection has ended.
         """
         self.check()
         try:
@@ -405,19 +410,20 @@ class Link:
             raise
         events: list[h2.events.Event] = []
         try:
-            # In parts: a flood is noticed after a few milliseconds, in which nobody else is served.
+            # In parts, so that a flood is noticed after a few milliseconds; no other connection is served during that
+            # time.
             for part in self._cutter.parts(data):
                 found = self.h2.receive_data(part)
                 self._count(found)
                 events += found
         except h2.exceptions.H2Error as error:
             raise self.refuse(f"what is not HTTP/2: {_words(error)}") from error
-        except (ValueError, LookupError) as error:  # what its decoder of headers did not foresee
+        except (ValueError, LookupError) as error:  # its header decoder does not catch these
             raise self.refuse("what is not HTTP/2") from error
         return events
 
     def _count(self, events: Sequence[h2.events.Event]) -> None:
-        """Count frames that cost us something, but cost the peer nothing."""
+        """Count frames that are cheap for the peer but costly for us."""
         now = asyncio.get_running_loop().time()
         if now - self._second.since >= 1:
             self._second = _Second(now, self.sent)
@@ -438,10 +444,10 @@ class Link:
             raise self.refuse("a flood of frames that carry nothing")
 
     def refuse(self, reason: str) -> HTTP2Refused:
-        """End the connection, and return the error to raise."""
+        """End the connection, and return the error that the caller must raise."""
         refused = HTTP2Refused(reason)
         self._end = refused
-        self.flush()  # the frame that tells the peer why
+        self.flush()  # send the frame that tells the peer why
         return refused
 
     def _ended(self, error: ConnectionClosed) -> None:
@@ -454,7 +460,7 @@ class Link:
         self._stream.abort()
 
     async def close(self) -> None:
-        """Send the remaining data, as far as the peer accepts it within two seconds, and end the connection."""
+        """Send the remaining data, if the peer accepts it within two seconds, and end the connection."""
         if self._end is None:
             self.h2.close_connection()
             self.flush()

@@ -1,4 +1,4 @@
-"""The relay's side: requests of one client, several at once."""
+"""The relay's side of HTTP/2: answers the requests of a client, several at the same time."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 _log = logging.getLogger(__name__)
 
 WINDOW = 1024 * 1024
-"""Bytes of all requests of one client that may wait until they are read: so much memory a connection can take."""
+"""Most bytes of all requests of one client that may arrive before they are read: a connection takes no more memory."""
 PATIENCE = 120.0
-"""Seconds that a server waits for the next bytes of a request, or for a client to read some of an answer."""
+"""Seconds that a server waits until the next bytes of a request arrive, or until the client reads more of an answer."""
 MAX_DROPPED = 64 * 1024 * 1024
-"""The connection ends after so many bytes of requests that were answered before their bytes arrived."""
+"""The connection ends after this many bytes that arrived for requests that were already answered."""
 
 
 class Request:
-    """A request of a client, which is answered once.
+    """A request of a client; it must be answered only once.
 
     Attributes:
         headers: Names and values, including pseudo headers.
-        body: As it comes.
+        body: The body, while it arrives.
     """
 
     def __init__(self, server: HTTP2Server, stream_id: int, headers: Headers) -> None:
@@ -42,17 +42,17 @@ class Request:
         self.outlet = Outlet(server, stream_id)
 
     async def answer(self, parts: Parts) -> None:
-        """Send an answer with status 200 and these parts as its body, each of them when the client has room for it.
+        """Send an answer with status 200 and a body. Each part is sent when the client has room for it.
 
         Raises:
-            ConnectionClosed: The client does not accept it: it has disconnected, or given up this request.
+            ConnectionClosed: The client has disconnected, or cancelled this request.
         """
         await self.outlet.send_all([(b":status", b"200")], parts)
 
 
 OnRequest = Callable[[Request], Awaitable[None]]
-"""Answers one request. The rest of the body that it has not read is dropped; if it gives no answer, the client is told
-so."""
+"""Answers one request. If it did not read all of the body, the rest is dropped. If it does not answer, the client gets
+an error."""
 
 
 class HTTP2Server(Link):
@@ -65,21 +65,21 @@ class HTTP2Server(Link):
         self._requests: dict[int, Request] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.last_request = asyncio.get_running_loop().time()
-        """When the last request began or ended, by the loop's clock."""
+        """When a request last began or ended, by the loop's clock."""
         self.flush()
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is not answered yet."""
+        """Whether a request waits for its answer."""
         return bool(self._requests)
 
     async def serve(self, on_request: OnRequest) -> None:
-        """Answer requests until the client closes the connection, which raises `ConnectionClosed`."""
+        """Answer requests until the client closes the connection. Always ends with `ConnectionClosed`."""
         try:
             while True:
                 for event in await self.receive():
                     self._take(event, on_request)
-                # Or a peer could make us hoard what answers it.
+                # Send the answers before reading on: otherwise a peer that does not read them could fill our memory.
                 if self.flush():
                     await self._stream.drain()
         finally:
@@ -92,7 +92,7 @@ class HTTP2Server(Link):
                 await asyncio.wait(self._tasks)
 
     async def wait(self, news: asyncio.Event) -> None:
-        """See `Link.wait`: `serve` reads."""
+        """See `Link.wait`. In a server, `serve` reads from the connection."""
         self.check()
         try:
             async with asyncio.timeout(self._patience):
@@ -128,8 +128,8 @@ class HTTP2Server(Link):
                 raise ConnectionClosed("the client closed the connection")
 
     def _drop(self, event: h2.events.DataReceived) -> None:
-        # Taken all the same, so that the connection goes on, as the app takes it: a request that was refused is no
-        # fault of the next one.
+        # Bytes for an answered request are dropped, and count against a limit. The connection continues, as the app
+        # expects: other requests must not fail because one was refused.
         self._count_dropped(event.flow_controlled_length)
         self.check()
         self.taken(event.stream_id, event.flow_controlled_length)
@@ -172,7 +172,8 @@ async def serve(
 ) -> TLSListener[HTTP2Server]:
     """Accept connections of clients. Arguments and errors are those of `smpchat.transport.tls.serve`.
 
-    ``on_connection`` calls `HTTP2Server.serve`; ``patience``: how long a client may do nothing within a request.
+    ``on_connection`` must call `HTTP2Server.serve`. ``patience``: after this many seconds without progress of any
+    request, the connection ends.
     """
 
     async def begin(stream: TLSStream) -> HTTP2Server:
