@@ -163,7 +163,7 @@ Other sequences of states:
 | standard | neither is possible: the handshake of old apps and relays |
 | short link | a link whose content is stored at the relay; the variant is not known until the joiner has read it |
 | S, D | the tag of the confirmation: S if the reply queue is secured with the link's reply key, D if it is not |
-| signed, unsigned | whether a message is signed with the sender's key: the relay's answer then shows if the queue has this key |
+| signed, unsigned | whether a message is signed with the sender's key; the answer then shows if the queue has it |
 | securable | the queue's sender may secure it (SKEY) |
 | keyed | the queue was made with the reply key |
 | KEY beside the confirmation | the relay allows KEY and the confirmation at the same time (SMP 9 or later) |
