@@ -147,7 +147,7 @@ def test_what_a_host_can_cause_is_bounded_and_told(tmp_path: Path) -> None:
                     bob.context.application.message_received(inside, to_host, body, int(START), Integrity.OK)
             assert len(bob.group("team").members) == MAX_MEMBERS
             assert count_connections(bob) == before + LINKS_PER_MINUTE
-            assert "more members than smpchat keeps" in bob.history("team")[-1].text
+            assert "more members than smpchat can keep" in bob.history("team")[-1].text
             assert bob.tend_groups() is not None
             await asyncio.sleep(61)
             bob.tend_groups()

@@ -1,4 +1,5 @@
-"""One operation of the chat layer each, inside one transaction: what a person does, and what arrives from contacts.
+"""The operations of the chat layer, each inside one transaction: actions of the user, and events from contacts.
 
-Nothing here waits; the agent's outbox carries what is to be sent. What a person can call is in `smpchat.chat.service`.
+Nothing here waits for the network: what must be sent is put into the agent's outbox. The functions for users are in
+`smpchat.chat.service`.
 """

@@ -1,6 +1,6 @@
-"""Edits, deletions and reactions of either side, in the store.
+"""Stores edits, deletions and reactions, those of the user and those of contacts.
 
-A change of ours is itself something to send, with a status. The agent knows messages and changes by one number, the
+A change of ours must be sent too, so it has a status, like a message. The agent refers to both by a number, the
 reference: positive for a message, negative for a change.
 """
 
@@ -16,16 +16,16 @@ from smpchat.chat.wire.content import PLAIN, Content
 from smpchat.encoding.record import Record
 
 KEPT = 1000
-"""Changes of ours whose outcome can be looked up. Only the command that made the change waits for it."""
+"""How many changes of ours are kept with their outcome. Only the command that made a change asks for its outcome."""
 
 
 class SentChange(Record):
-    """A change of ours on its way to the contact.
+    """A change of ours that is sent to the contact.
 
     Attributes:
         status: Pending, sent or failed.
         reason: Why it failed.
-        message: The message as the change left it, for whoever has made it just now; it may be gone since.
+        message: The message directly after the change, for the caller who made it; None if the change was loaded later.
     """
 
     id: int
@@ -36,25 +36,25 @@ class SentChange(Record):
 
     @property
     def reference(self) -> int:
-        """The number under which the agent sends it."""
+        """The number by which the agent refers to the change."""
         return -self.id
 
 
 def edit(
     tx: sqlite3.Connection, message_id: int, text: str, *, edited: bool, live: bool, content: Content = PLAIN
 ) -> None:
-    """Give a message another text."""
+    """Replaces the text of a message."""
     searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET text = ?, content = ?, note = ?, preview = ?, edited = max(edited, ?), live = ?"
         " WHERE id = ?",
         (text, content.kind, content.note, content.preview_json, edited, live, message_id),
     )
-    searching.forget(tx, message_id)  # once more: it may have been one that was still being written
+    searching.forget(tx, message_id)  # once more: if the message was live before, only now it belongs in the index
 
 
 def delete(tx: sqlite3.Connection, message_id: int) -> None:
-    """Mark a message as deleted; its text is removed."""
+    """Marks a message as deleted, and removes its text."""
     searching.forget(tx, message_id)
     files.drop(tx, message_id)
     tx.execute(
@@ -67,10 +67,10 @@ def delete(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def erase(tx: sqlite3.Connection, message: Message) -> None:
-    """Delete a message without a trace: neither its text, nor a mark, nor a quote of it stays.
+    """Deletes a message without a trace: its text, the mark of the deletion, and quotes of it in replies.
 
-    One that the contact has taken back after somebody was shown it is told of once more, as deleted, before its row
-    goes as well.
+    If the contact deletes a message that the user has seen, the user is first told that it was deleted. Then its row is
+    deleted as well.
     """
     if message.direction is Direction.SENT or not message.shown:
         expiry.remove(tx, message.id)
@@ -80,7 +80,7 @@ def erase(tx: sqlite3.Connection, message: Message) -> None:
 
 
 def react(tx: sqlite3.Connection, message_id: int, direction: Direction, emoji: str, *, add: bool) -> bool:
-    """Add or remove a reaction; False if that changes nothing."""
+    """Adds or removes a reaction. Returns False if that changes nothing."""
     if add:
         cursor = tx.execute(
             "INSERT OR IGNORE INTO reactions (message_id, direction, emoji) VALUES (?, ?, ?)",
@@ -94,36 +94,36 @@ def react(tx: sqlite3.Connection, message_id: int, direction: Direction, emoji: 
 
 
 def set_reactions(tx: sqlite3.Connection, message_id: int, counted: Mapping[tuple[Direction, str], int]) -> None:
-    """All reactions to a message of a group: how many members put each."""
+    """Replaces all reactions to a message of a group. ``counted``: how many members reacted with each emoji."""
     tx.execute("DELETE FROM reactions WHERE message_id = ?", (message_id,))
     rows = [(message_id, direction, emoji, people) for (direction, emoji), people in counted.items()]
     tx.executemany("INSERT INTO reactions VALUES (?, ?, ?, ?)", rows)
 
 
 def count(tx: sqlite3.Connection, message_id: int) -> None:
-    """The contact changed a message: it is to be shown again."""
+    """Counts a change that the contact made to a message, so that the message is shown again."""
     tx.execute("UPDATE messages SET changes = changes + 1 WHERE id = ?", (message_id,))
 
 
 def insert_sent(tx: sqlite3.Connection, message_id: int, contact_id: int) -> SentChange:
-    """A new change of ours, pending. Of those before the last `KEPT` only what is pending is kept."""
+    """Adds a pending change of ours. Old changes, except the last `KEPT` and pending ones, are deleted."""
     cursor = tx.execute(
         "INSERT INTO changes (message_id, contact_id, status) VALUES (?, ?, ?)",
         (message_id, contact_id, MessageStatus.PENDING),
     )
     assert cursor.lastrowid is not None
-    # Not those that are pending: their outcome is still to be written.
+    # Pending changes stay, because their outcome is not known yet.
     query = "DELETE FROM changes WHERE id <= ? AND status <> ?"
     tx.execute(query, (cursor.lastrowid - KEPT, MessageStatus.PENDING))
     return SentChange(cursor.lastrowid, message_id, MessageStatus.PENDING, None)
 
 
 def sent(tx: sqlite3.Connection, change_id: int) -> SentChange | None:
-    """A change of ours; None once its contact was deleted."""
+    """A change of ours; None if it is no longer kept, or its contact was deleted."""
     row = tx.execute("SELECT * FROM changes WHERE id = ?", (change_id,)).fetchone()
     return SentChange(row["id"], row["message_id"], MessageStatus(row["status"]), row["reason"]) if row else None
 
 
 def set_status(tx: sqlite3.Connection, change_id: int, status: MessageStatus, reason: str | None = None) -> None:
-    """Save what became of a change of ours."""
+    """Saves the status of a change of ours."""
     tx.execute("UPDATE changes SET status = ?, reason = ? WHERE id = ?", (status, reason, change_id))

@@ -1,6 +1,7 @@
-"""What we say to a contact: texts, replies, edits, deletions, reactions and the farewell, inside one transaction each.
+"""What we send to a contact: texts, replies, edits, deletions, reactions and the farewell, each inside one transaction.
 
-An edit, a deletion or a reaction changes our own store at once and goes to the contact behind everything before it.
+An edit, a deletion or a reaction changes our own store at once. It is sent to the contact after everything that was
+sent before.
 """
 
 from __future__ import annotations
@@ -55,12 +56,12 @@ def send_text(
     *,
     forwarded: bool = False,
 ) -> Message:
-    """A new message of ours, pending.
+    """Stores a new message of ours as pending, and gives it to the agent.
 
     Args:
-        forwarded: The text is somebody else's.
+        forwarded: The text was written by somebody else.
     Raises:
-        InputError: The text is empty or too long, the contact is gone, or the message answered cannot be named.
+        InputError: The text is empty or too long, the contact removed us, or ``reply_to`` cannot be answered.
     """
     text = whole(text)
     if contact.is_group:
@@ -75,14 +76,14 @@ def send_text(
     message_id = records.insert_message(
         tx, contact.id, Direction.SENT, text, context.now(), shared_id, reply_to=quoted, ttl=ttl, forwarded=forwarded
     )
-    # The flag that lets the relay wake the contact's phone: for texts, not for changes or receipts (agent-wire 6.2).
+    # ``notify`` lets the relay wake the contact's phone: for texts, not for changes or receipts (agent-wire 6.2).
     submit(tx, context, contact, body, message_id, notify=True)
     publish(tx, events.MessageAdded(message_id))
     return message(tx, message_id)
 
 
 def check_joined(tx: sqlite3.Connection, contact: Contact) -> None:
-    """Raises `InputError` for a group that has not let us in: only its host would read what we write."""
+    """Raises `InputError` for a group that has not let us in yet, because only its host would get what we write."""
     if connections.is_plain(tx, contact.connection_id):
         raise InputError(
             f"You are not in the group {contact.alias} yet.",
@@ -93,11 +94,11 @@ def check_joined(tx: sqlite3.Connection, contact: Contact) -> None:
 def send_welcome(
     tx: sqlite3.Connection, context: Context, contact: Contact, text: str, welcome_id: str | None
 ) -> Message:
-    """The welcome text of our address, as our first message to an accepted contact.
+    """Sends the welcome text of our address as our first message to an accepted contact.
 
     Args:
-        welcome_id: The id under which the contact's app keeps it since it opened our link: then it is sent as that
-            message's text, so that nobody reads it twice. None if it opened no link with it.
+        welcome_id: The id that the contact's app gave the text when it read it in our link. Then the text is sent as an
+            edit of that message, so that the contact does not see it twice. None if the app has not read it there.
     """
     if welcome_id is None:
         return send_text(tx, context, contact, text)
@@ -110,10 +111,10 @@ def send_welcome(
 
 
 def forward(tx: sqlite3.Connection, context: Context, message_id: int, contact: Contact) -> Message:
-    """Pass a message of any conversation on to a contact: a new message of ours, marked as forwarded.
+    """Forwards a message of any conversation to a contact, as a new message of ours that is marked as forwarded.
 
     Raises:
-        InputError: It is no text, or nothing is left of it; or as in `send_text`.
+        InputError: The message is not a text, was deleted, or is still being written; or as in `send_text`.
     """
     original = message(tx, message_id)
     if original.deleted:
@@ -129,7 +130,7 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
     """Edit a message of ours.
 
     Raises:
-        InputError: It is no message of ours that can be changed, or the text is empty or too long.
+        InputError: The message is not ours, or cannot be changed; or the text is empty or too long.
     """
     text = whole(text)
     original, contact, shared_id = _own(tx, message_id)
@@ -155,9 +156,10 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
 
 
 def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentChange:
-    """Delete a message of ours for both sides. Raises `InputError` if it is not ours, or was deleted before.
+    """Deletes a message of ours, here and in the contact's app. Raises `InputError` if it is not ours, or was deleted
+    before.
 
-    Where the contact allows full deletion nothing of it stays here either, not even that there was a message.
+    If the contact allows full deletion, not even a mark of the message stays here.
     """
     original, contact, shared_id = _named(tx, message_id)
     if contact.is_group:
@@ -174,19 +176,19 @@ def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentCh
 
 
 def retract_all(tx: sqlite3.Connection, context: Context, message_ids: Sequence[int]) -> list[SentChange]:
-    """Delete several messages of ours, of any conversations: all of them or, if one cannot be deleted, none. Raises
+    """Deletes several messages of ours, from any conversations. If one cannot be deleted, none is. Raises
     `InputError`."""
     return [retract(tx, context, message_id) for message_id in dict.fromkeys(message_ids)]
 
 
 def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str, *, add: bool) -> SentChange:
-    """Put a reaction on a message of either side, or take it away.
+    """Adds a reaction to a message, our own or the contact's, or removes it.
 
     Raises:
         InputError: Apps do not know this emoji as a reaction, the contact does not allow reactions, or the message
             cannot be reacted to.
     """
-    emoji = emoji.strip().removesuffix(_VARIATION_SELECTOR)  # the heart of most keyboards has one; apps take none
+    emoji = emoji.strip().removesuffix(_VARIATION_SELECTOR)  # keyboards add it to the heart; apps do not accept it
     if emoji not in REACTIONS:
         raise InputError("SimpleX apps do not accept this reaction.", f"Use one of {' '.join(REACTIONS)}")
     original, contact, shared_id = _named(tx, message_id)
@@ -202,10 +204,10 @@ def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str,
 
 
 def farewell(context: Context, contact: Contact) -> bytes | None:
-    """What a contact is told when it is deleted; None if it deleted us first."""
+    """The message that tells a contact that we delete it; None if it deleted us first."""
     if contact.gone:
         return None
-    # to the app of a business its customer is the member of a group, and stays one until it leaves
+    # in the app of a business, we are the member of a group, and must leave that group
     return (encode_group_left if contact.business else encode_contact_deleted)(new_id(context))
 
 
@@ -218,7 +220,7 @@ def message(tx: sqlite3.Connection, message_id: int) -> Message:
 
 
 def _no_reactions(tx: sqlite3.Connection, contact: Contact) -> InputError:
-    """The error for a reaction that one side does not allow: apps neither send nor show it."""
+    """The error for a reaction that we or the contact do not allow; apps neither send nor show such reactions."""
     if allowed(preferences.agreement(tx, contact).theirs, Feature.REACTIONS).allow is Allow.NO:
         said = f"Nothing was sent: {contact.alias} does not allow reactions."
         return InputError(said, "Reply with a text instead.")
@@ -239,14 +241,14 @@ def _was_deleted(message_id: int) -> InputError:
 
 
 def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, str]:
-    """A message that the contact knows by its id."""
+    """A message that can be named to the contact by its id. Raises `InputError` for others."""
     found = message(tx, message_id)
     if found.deleted:
         raise _was_deleted(message_id)
     if found.status is MessageStatus.FAILED:
         raise InputError(f"Message {message_id} never reached {found.contact!r}.", "Send the text again instead.")
     if found.shared_id is None:
-        why = "The sender's app gave it no id that their app could recognise."
+        why = "It has no id, so the other app could not tell which message is meant."
         if found.content == GROUP_EVENT:
             why = "It only says what happened in the group."
         raise InputError(f"You cannot reply or react to message {message_id}.", why)
@@ -265,13 +267,13 @@ def _check_own(message: Message) -> None:
 
 
 def _talk(tx: sqlite3.Connection, context: Context, contact: Contact) -> GroupTalk:
-    from smpchat.chat.transactions.group_talk import GroupTalk  # whoever writes to one person does not wait for groups
+    from smpchat.chat.transactions.group_talk import GroupTalk  # imported only for groups
 
     return GroupTalk(tx, context, contact)
 
 
 def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callable[[str], bytes]) -> bytes:
-    """The text as ``encode`` writes it, as a body for this contact. Raises `InputError`."""
+    """The body of a message to this contact with this text; ``encode`` writes its JSON. Raises `InputError`."""
     if is_blank(text):
         raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
     room, data = room_of(tx, contact), encode(text)

@@ -1,7 +1,8 @@
-"""What becomes of what we sent: messages, changes of them, copies for the members of a group.
+"""Saves the status of what we have sent: messages, changes of messages, and copies of messages for the members of a
+group.
 
-The agent names each by its reference: a message's number, that of a change below 0, or that of one member's copy from
-`memberships.COPIES` on.
+The agent refers to each by a number, the reference: that of a message is positive, that of a change is negative, that
+of a member's copy starts at `memberships.COPIES`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from smpchat.chat.transactions.changes import SentChange
 def progress(
     tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None = None
 ) -> None:
-    """Save the progress of what has this reference; anything deleted meanwhile is ignored."""
+    """Saves the new status of what has this reference. If it was deleted meanwhile, nothing happens."""
     if reference >= memberships.COPIES:
         _progress_copy(tx, reference, status, now, reason)
         return
@@ -34,7 +35,8 @@ def progress(
 
 
 def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageStatus) -> bool:
-    """Whether the message was sent, but its file cannot be fetched yet: then its status stays."""
+    """Whether the message was sent, but its file cannot be fetched yet. Then the status of the message does not
+    change."""
     file = message_files.find(tx, message.id) if message.file is not None else None
     if file is None:
         return False
@@ -47,8 +49,8 @@ def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageSta
 def _progress_copy(
     tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None
 ) -> None:
-    """Save the progress of one member's copy of a group message: the message is sent when its first copy is, and so
-    on."""
+    """Saves the status of one member's copy of a message. The message itself is sent or delivered as soon as one copy
+    is."""
     message_id = memberships.copy_went_on(tx, reference, status)
     message = None if message_id is None else records.message(tx, message_id)
     if message is None:
@@ -62,7 +64,7 @@ def _progress_copy(
     if _waits_for_file(tx, message, status):
         return
     have = (left.get(MessageStatus.DELIVERED, 0), sum(left.values()))
-    if status is MessageStatus.DELIVERED and message.status is status:  # one more member has it
+    if status is MessageStatus.DELIVERED and message.status is status:  # one more member has received it
         publish(tx, events.StatusChanged(message.id, message.contact, message.status, None, *have))
         return
     _set_status(tx, message, status, now, copies=have)
@@ -79,7 +81,8 @@ def _set_status(
 ) -> None:
     if message.status is status:
         return
-    # It never goes back: the relay's OK may come after the receipt, or be that of a copy.
+    # The status never goes back from delivered to sent: the relay's OK may come after the receipt, or belong to another
+    # copy.
     if status is MessageStatus.SENT and message.status is not MessageStatus.PENDING:
         return
     records.set_status(tx, message.id, status, reason)

@@ -1,4 +1,5 @@
-"""Bodies of messages with files of ours: the form that fits, the file's description, and edits of its caption."""
+"""Makes the messages about files of ours: the one that announces the file, its description, and edits of its
+caption."""
 
 from __future__ import annotations
 
@@ -30,15 +31,15 @@ from smpchat.chat.wire.files import (
 )
 from smpchat.chat.wire.preferences import Feature
 
-if TYPE_CHECKING:  # only who sends a file needs it
+if TYPE_CHECKING:  # imported only if a file is sent
     from smpchat.chat.wire.media import Media
 
 _PARTS = (PART, PART * 2 // 3, PART // 3, PART // 8)
-"""Sizes of the parts of a description: the largest one that fits into a message is taken."""
+"""Possible sizes of the parts of a description; the largest that fits into a message is used."""
 
 
 def check_size(size: int) -> None:
-    """Raises `InputError` if apps would not take a file so large."""
+    """Raises `InputError` if apps would not accept a file of this size."""
     if size > MAX_FILE:
         raise InputError(
             f"The file has {size:,} bytes; SimpleX apps accept at most {MAX_FILE:,}.",
@@ -49,7 +50,8 @@ def check_size(size: int) -> None:
 def check(
     tx: sqlite3.Connection, contact: Contact, media: Media, name: str, size: int, text: str, *, forwarded: bool = False
 ) -> dict[str, Any]:
-    """``content`` of the message with a file of ours, in the best form for which it has room. Raises `InputError`."""
+    """The ``content`` of a message with a file of ours, in the best form that fits into the message. Raises
+    `InputError`."""
     check_size(size)
     room, invitation = room_of(tx, contact), FileInvitation(name, size)
     data = b""
@@ -62,7 +64,8 @@ def check(
 
 
 def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) -> Iterator[dict[str, Any]]:
-    """The forms of the content that may be sent; if one side does not allow voice messages, the file form stays."""
+    """The forms of the content that may be sent. If we or the contact do not allow voice messages, that form is left
+    out."""
     voice = preferences.agreement(tx, contact).on(Feature.VOICE).by_us
     return (content for content in media.contents(text) if content["type"] != "voice" or voice)
 
@@ -70,7 +73,8 @@ def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) 
 def describe(
     tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
 ) -> SentChange:
-    """Tell a contact where a file is; the change is the last part. Raises `InputError`, `AgentError`."""
+    """Sends a contact the description of a file. The returned change stands for its last part. Raises `InputError`,
+    `AgentError`."""
     room, shared_id = room_of(tx, contact), message.shared_id or ""
     bodies: list[bytes | None] = [None]
     for size in _PARTS:
@@ -91,7 +95,8 @@ def describe(
 def new_caption(
     tx: sqlite3.Connection, contact: Contact, file: MessageFile, text: str, shared_id: str, own_id: str, ttl: int | None
 ) -> tuple[bytes, str, Any]:
-    """A new caption for a file of ours: the body, the text as it is shown, and its content. Raises `TextTooLong`."""
+    """Changes the caption of a file of ours. Returns the body to send, the text to show, and its content. Raises
+    `TextTooLong`."""
     content = (file.content or {"type": "file"}) | {"text": text}
     data, room = encode_caption(content, shared_id, own_id, ttl), room_of(tx, contact)
     body = room.pack(data)
@@ -105,7 +110,7 @@ def new_caption(
 
 
 def withdraw(tx: sqlite3.Connection, context: Context, contact: Contact, message: Message) -> None:
-    """Tell a contact that a file of ours is no longer available."""
+    """Tells a contact that a file of ours is no longer available."""
     change = changes.insert_sent(tx, message.id, contact.id)
     body = encode_file_cancel(message.shared_id or "", new_id(context))
     submit(tx, context, contact, body, change.reference, notify=False)

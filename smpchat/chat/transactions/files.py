@@ -1,11 +1,12 @@
-"""Files of messages, inside one transaction each: sent, offered, asked for, withdrawn; and what the agent says of them.
+"""Operations on files of messages, each inside one transaction: sending, offering, receiving and cancelling, and the
+agent's reports.
 
-Sending: the file is encrypted first, outside; then its message and the upload are stored together. The description
-follows when the agent says that the file is at its relays. Only when its last part has left does the message count as
-sent: before that, the contact could not fetch it.
+Sending: the file is encrypted before the transaction; then its message and the upload are stored together. The
+description is sent when the agent reports that the file was uploaded. The message counts as sent only when the last
+part of the description was sent, because before that the contact cannot fetch the file.
 
-Receiving: a file is offered with its message. It is fetched once somebody has asked for it, or the settings have, and
-its description is here, in whatever order.
+Receiving: a message offers a file. The file is fetched as soon as its description has arrived and the user, or the
+settings, ask for it; the order does not matter.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ log = logging.getLogger("smpchat.chat")
 
 Known = Callable[["FileServer"], bool]
 Describing = Callable[[sqlite3.Connection, Context, Contact, MessageFile, Message], SentChange]
-"""Tells a contact, or a group, where a file is; the change is the last part."""
+"""Sends a contact, or a group, the description of a file. The returned change stands for its last part."""
 Withdrawing = Callable[[sqlite3.Connection, Context, Contact, Message], None]
 """Tells a contact, or a group, that a file is no longer available."""
 CANCELLED_BY_US = "You cancelled the file."
@@ -75,7 +76,8 @@ def send(
     *,
     forwarded: bool = False,
 ) -> Message:
-    """A new message of ours with a file, pending. Raises `InputError`, `AgentError`: nothing is stored."""
+    """Stores a new message of ours with a file as pending. If it raises `InputError` or `AgentError`, nothing is
+    stored."""
     from smpchat.agent.transactions.files import submit_file
     from smpchat.chat.transactions import file_bodies
 
@@ -106,7 +108,7 @@ def send(
 
 
 def uploaded(tx: sqlite3.Connection, transfer: int, descriptions: tuple[str, ...], expires_at: float) -> None:
-    """The file is at its relays: its description is for the contact, or each of them for a member."""
+    """Saves the description of a file that was uploaded, for the contact; for a group, several descriptions."""
     file, message, contact = _of_transfer(tx, transfer)
     if file is None or message is None or contact is None:
         return
@@ -119,7 +121,7 @@ def uploaded(tx: sqlite3.Connection, transfer: int, descriptions: tuple[str, ...
 
 
 def describe(tx: sqlite3.Connection, context: Context, to_contact: Describing) -> None:
-    """Send the descriptions of files that are at their relays: ``to_contact`` does it for one."""
+    """Sends the descriptions of files that were uploaded. ``to_contact`` sends one description."""
     for file in files.to_describe(tx):
         message = records.message(tx, file.message_id)
         if message is not None:
@@ -133,7 +135,7 @@ def _describe(
     files.forget_description(tx, message.id)
     try:
         change = to_contact(tx, context, contact, file, message)
-    except (AgentError, InputError) as error:  # the contact is gone, or so much waits for it that nothing more is taken
+    except (AgentError, InputError) as error:  # the contact removed us, or too many messages are waiting for it
         files.leave(tx, message.id)
         _end_sending(tx, file, message, FileState.FAILED, str(error), None)
         return
@@ -142,14 +144,16 @@ def _describe(
 
 
 def invited(tx: sqlite3.Connection, file: MessageFile, status: MessageStatus) -> MessageStatus | None:
-    """The status of a message with a file of ours, text and file together; None if it does not change yet."""
+    """Saves that the message with a file of ours was sent or delivered. Returns the new status of message and file
+    together; None if it does not change yet."""
     if file.invited != MessageStatus.DELIVERED:
         files.set_invited(tx, file.message_id, status)
     return status if file.is_described else None
 
 
 def described(tx: sqlite3.Connection, file: MessageFile) -> MessageStatus:
-    """The last part of a description has left: the contact can fetch the file. What becomes of its message."""
+    """The last part of a description was sent, so the contact can fetch the file. Returns the new status of the
+    message."""
     files.is_described(tx, file.message_id)
     if file.state is FileState.SENDING:
         files.set_state(tx, file.message_id, FileState.SENT)
@@ -160,7 +164,7 @@ def described(tx: sqlite3.Connection, file: MessageFile) -> MessageStatus:
 
 
 def not_invited(tx: sqlite3.Connection, message_id: int) -> None:
-    """The message with a file of ours will never arrive, and so neither will the file."""
+    """The message with a file of ours will never arrive, so the file fails too."""
     message = records.message(tx, message_id)
     if message is not None and message.file is not None and message.file.state is FileState.SENDING:
         files.set_state(tx, message_id, FileState.FAILED, NOT_SENT)
@@ -187,12 +191,12 @@ def _end_sending(
 
 
 def part_came(tx: sqlite3.Connection, contact: Contact, part: DescriptionPart, sender: str | None) -> None:
-    """The next part of a file's description."""
+    """Stores the next part of a file's description, which a contact has sent."""
     part_of(tx, contact, lines.find_said(tx, contact.id, part.shared_id, sender), part)
 
 
 def part_of(tx: sqlite3.Connection, contact: Contact, message: Message | None, part: DescriptionPart) -> None:
-    """The next part of what describes the file of a message; any other is of no use (xftp-wire 7.1)."""
+    """Stores the next part of the description of a message's file. Parts must arrive in order (xftp-wire 7.1)."""
     file = None if message is None else files.find(tx, message.id)
     if message is None or file is None or file.state not in (FileState.OFFERED, FileState.RECEIVING):
         log.info("a description of a file of %r was ignored", contact.alias)
@@ -209,7 +213,7 @@ def part_of(tx: sqlite3.Connection, contact: Contact, message: Message | None, p
 
 
 def cancelled(tx: sqlite3.Connection, message: Message, contact: Contact) -> None:
-    """The contact has withdrawn a file. What was received stays."""
+    """The contact has withdrawn a file. If it was already received, it stays."""
     file = files.find(tx, message.id)
     if file is None or file.state is FileState.RECEIVED:
         return
@@ -232,17 +236,17 @@ def receive(
     known: Known,
     agreed: bool = False,
 ) -> None:
-    """Fetch a file, as soon as its description is here.
+    """Asks for a file. It is fetched as soon as its description has arrived.
 
     Args:
-        target: A folder, or where the file is to be.
-        approved: Its relays may be ones that the sender chose: they see this computer's address, or that of a proxy.
-        agreed: The user was told which they are: they may be anywhere, also in the user's own network.
-        known: Whether the user's own settings name a relay.
+        target: A folder, or the path of the new file.
+        approved: Relays that the sender chose may be used. They see this computer's address, or the address of a proxy.
+        agreed: The user was shown the relays and agreed, so they may even be in the user's own network.
+        known: Tells whether a relay is one that the user has chosen or already uses.
     Raises:
-        InputError: There is no such file, or it is here or on its way already.
-        FileUnavailable: It cannot be had any more.
-        RelaysNotApproved: The user has to be asked first. Nothing has changed.
+        InputError: There is no such file, or it was already received.
+        FileUnavailable: The file is no longer available.
+        RelaysNotApproved: The user must be asked first. Nothing has changed.
     """
     file = required(tx, message)
     if message.direction is Direction.SENT:
@@ -282,13 +286,14 @@ def _agree(tx: sqlite3.Connection, message: Message, description: str) -> None:
     try:
         relays = {replica.server for chunk in read_description(description).chunks for replica in chunk.replicas}
     except DecodeError:
-        return  # `start` says what is wrong with it
+        return  # `start` reports what is wrong with it
     for server in relays:
         consents.add(tx, connection, server)
 
 
 def start(tx: sqlite3.Connection, context: Context, file: MessageFile, *, approved: bool, known: Known) -> None:
-    """Have the agent fetch what was asked for. Raises `AgentError`: it cannot, or the user has to be asked first."""
+    """Lets the agent fetch a file that was asked for. Raises `AgentError` if it cannot, or if the user must be asked
+    first."""
     from smpchat.agent.transactions.files import receive_file
 
     assert file.target is not None
@@ -299,7 +304,7 @@ def start(tx: sqlite3.Connection, context: Context, file: MessageFile, *, approv
 
 
 def start_waiting(tx: sqlite3.Connection, context: Context, *, approved: bool, known: Known) -> None:
-    """Have the agent fetch every file that was asked for before its description came."""
+    """Lets the agent fetch the files that were asked for before their descriptions arrived."""
     for file in files.to_start(tx):
         message = records.message(tx, file.message_id)
         if message is None:
@@ -312,7 +317,7 @@ def start_waiting(tx: sqlite3.Connection, context: Context, *, approved: bool, k
             _changed(tx, message, FileState.OFFERED)
         except FileRefused as error:
             _lose(tx, message, str(error), Trouble.DAMAGED)
-        except AgentError as error:  # too many files are under way: one can ask again
+        except AgentError as error:  # too many files are being received: the user can ask again later
             files.offer_again(tx, file.message_id, str(error))
             _changed(tx, message, FileState.OFFERED)
 
@@ -326,7 +331,7 @@ def receive_automatically(
     approved: bool,
     known: Known,
 ) -> None:
-    """Fetch what is ``wanted`` of the files that were offered since the last call, and ask about none of them."""
+    """Fetches those files offered since the last call that are ``wanted``. The user is not asked about any of them."""
     for file in files.to_judge(tx):
         message = records.message(tx, file.message_id)
         files.judged(tx, file.message_id)
@@ -335,7 +340,7 @@ def receive_automatically(
         try:
             receive(tx, context, message, folder, approved=approved, known=known)
         except (AgentError, InputError) as error:
-            log.info("a file was not received by itself: %s", type(error).__name__)
+            log.info("a file was not received automatically: %s", type(error).__name__)
             files.offer_again(tx, file.message_id)
 
 
@@ -347,7 +352,7 @@ def _ask_again(message: Message, error: RelaysNotApproved) -> str:
 
 
 def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
-    """A file has arrived, complete and checked."""
+    """A file was received completely, and checked."""
     file, message, _ = _of_transfer(tx, transfer)
     if file is None or message is None:
         return
@@ -360,7 +365,7 @@ def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
 
 
 def failed(tx: sqlite3.Connection, transfer: int, trouble: Trouble) -> None:
-    """A file will never arrive. If only its relay did not answer, the user may ask for it again."""
+    """The transfer of a file has failed. If its relay only did not answer, the user can ask for the file again."""
     file, message, contact = _of_transfer(tx, transfer)
     if file is None or message is None or contact is None:
         return
@@ -375,7 +380,7 @@ def failed(tx: sqlite3.Connection, transfer: int, trouble: Trouble) -> None:
 
 
 def _lose(tx: sqlite3.Connection, message: Message, reason: str, trouble: Trouble) -> None:
-    """A contact's file is no longer available."""
+    """Saves that a contact's file is no longer available."""
     state = FileState.EXPIRED if trouble is Trouble.GONE else FileState.FAILED
     files.set_state(tx, message.id, state, reason, trouble=trouble)
     files.forget_description(tx, message.id)
@@ -383,10 +388,10 @@ def _lose(tx: sqlite3.Connection, message: Message, reason: str, trouble: Troubl
 
 
 def cancel(tx: sqlite3.Connection, context: Context, message: Message, to_contact: Withdrawing) -> None:
-    """Stop a file of either side. One of ours is deleted at its relays, and ``to_contact`` says so.
+    """Cancels the transfer of a file. A file of ours is deleted at its relays, and ``to_contact`` tells the contact.
 
     Raises:
-        InputError: There is nothing to stop.
+        InputError: There is nothing to cancel.
     """
     file = required(tx, message)
     if message.direction is Direction.RECEIVED:
@@ -406,7 +411,7 @@ def cancel(tx: sqlite3.Connection, context: Context, message: Message, to_contac
 
 
 def leave_dropped(tx: sqlite3.Connection, context: Context) -> None:
-    """Have the agent forget the files of messages that are gone, and delete them at their relays."""
+    """Lets the agent stop the transfers of deleted messages, and delete our own files at their relays."""
     gone = files.dropped(tx)
     if not gone:
         return
@@ -418,7 +423,7 @@ def leave_dropped(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def expire(tx: sqlite3.Connection, now: float) -> None:
-    """Offered files that no relay has any more cannot be asked for."""
+    """Marks offered files as expired when relays have deleted them."""
     for message_id in files.due(tx, now):
         message = records.message(tx, message_id)
         if message is not None:
@@ -436,7 +441,7 @@ def required(tx: sqlite3.Connection, message: Message) -> MessageFile:
 def _of_transfer(
     tx: sqlite3.Connection, transfer: int
 ) -> tuple[MessageFile, Message, Contact] | tuple[None, None, None]:
-    """The file that the agent speaks of; it may be dropped since."""
+    """The file, message and contact of one of the agent's transfers; None if they were deleted meanwhile."""
     file = files.of_transfer(tx, transfer)
     message = None if file is None else records.message(tx, file.message_id)
     if file is None or message is None:
@@ -445,7 +450,8 @@ def _of_transfer(
 
 
 def _connection(tx: sqlite3.Connection, message: Message) -> int:
-    """The connection by which a message came; of a member who is not connected, that of somebody in the group."""
+    """The connection over which a message came. In a group, this may be the connection to the member who passed it
+    on."""
     contact = records.contact(tx, message.contact)
     if not contact.is_group:
         return contact.connection_id

@@ -1,7 +1,7 @@
-"""What people see of a group, inside the transactions of `chat.transactions.groups`: a conversation like others.
+"""The conversation of a group, as users see it, inside the transactions of `chat.transactions.groups`.
 
-Its contact has the number of the group, below 0, in place of a connection (`smpchat.chat.store.memberships`). What the
-members say are messages, each with its sender; what happens to the group are lines between them.
+The contact of a group has the group's negative number instead of a connection (`smpchat.chat.store.memberships`).
+Messages of members are stored with their sender. Events of the group become lines between the messages.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ from smpchat.chat.wire.message import MessageUpdate, TextMessage
 from smpchat.chat.wire.profile import Profile
 
 MAX_LINES = 60
-"""Lines in an hour about what happens in one group: each is shown, and any admin can cause them."""
-_TOO_MUCH = "more happens in this group than is shown: `smpchat group members` lists who is in it"
-"""The line shown in place of the rest."""
+"""How many lines about events one group may get in an hour. Limited, because each is shown, and any admin can cause
+them."""
+_TOO_MUCH = "too much happens in this group to show all of it: `smpchat group members` lists the members"
+"""The line that is shown instead of any further ones."""
 
 
 class GroupConversation:
@@ -59,7 +60,8 @@ class GroupConversation:
         return self._own_profile(tx) if made is None else Profile(made)
 
     def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
-        """A contact made for a group's link becomes the group's conversation; an invitation gets a new one."""
+        """Gives a group its conversation: the contact that was made for the group's link, or a new one for an
+        invitation."""
         group = groups.load(tx, group_id)
         assert group is not None
         contact = records.contact_of(tx, connection_id)
@@ -74,12 +76,13 @@ class GroupConversation:
         if group.business is not None:
             records.mark_business(tx, contact.id)
             self._line(tx, contact, "several people there may read your messages and answer you")
-        for message_id, shared_id in lines.own_ids(tx, contact.id):  # written to a business before it answered
+        for message_id, shared_id in lines.own_ids(tx, contact.id):  # sent to a business before it answered
             groups.add_message(tx, group_id, message_id, group.own.id, shared_id)
         self._attach(tx, group_id, contact, group.profile)
 
     def founded(self, tx: sqlite3.Connection, group_id: int, alias: str | None = None) -> str:
-        """A group of ours gets its conversation; the alias, made from the group's name unless one is given."""
+        """Gives a new group of ours its conversation. Returns the alias: the one given, otherwise one made from the
+        group's name."""
         group = groups.load(tx, group_id)
         assert group is not None
         contact = self._new_contact(tx, group_id, alias or naming.free_alias(tx, group.profile.name))
@@ -92,14 +95,14 @@ class GroupConversation:
         return records.contact(tx, alias)
 
     def _attach(self, tx: sqlite3.Connection, group_id: int, contact: Contact, profile: GroupProfile) -> None:
-        """The contact is the group's; what the members are told of us is noted, and whoever follows is told."""
+        """Connects the contact with the group, notes which profile the members see, and publishes the event."""
         groups.attach(tx, group_id, contact.id)
         self._save_profile(tx, contact.id, profile)
         profiles.save_told(tx, contact.id, digest(self.profile(tx, group_id)))
         publish(tx, events.ContactChanged(self._contact(tx, group_id).alias))
 
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
-        """One of them, in the store."""
+        """Carries out an effect of the group's machine in the store."""
         match effect:
             case effects.SaveProfile(member, who):
                 groups.save_profile(tx, group_id, member, who)
@@ -108,7 +111,7 @@ class GroupConversation:
                 groups.keep_deletion(tx, group_id, author, shared_id, by)
                 return
             case effects.Forget():
-                return  # its record went with the step; what it wrote stays
+                return  # the step has deleted the member's record; its messages stay
         contact = self._contact(tx, group_id)
         match effect:
             case effects.Show():
@@ -143,9 +146,9 @@ class GroupConversation:
             return
         own = groups.own_id(tx, group_id)
         if show.scope is not None and show.scope != own:
-            # What members write to moderators must not stand among what all can read.
+            # Messages to moderators must not appear among messages that all members can read.
             who = short_name(member_names.name(tx, group_id, show.author))
-            self._line(tx, contact, f"{who} wrote to the moderators: smpchat does not show that yet")
+            self._line(tx, contact, f"{who} wrote to the moderators: smpchat cannot show such messages yet")
             return
         message = said(show.post, show.shared_id)
         if message is None:
@@ -168,7 +171,7 @@ class GroupConversation:
             sender=None if show.author == own else sender,
             forwarded=message.forwarded,
         )
-        if show.author == own:  # of a time when we were in the group before
+        if show.author == own:  # a message of ours from the history, from an earlier time in the group
             records.set_status(tx, message_id, records.MessageStatus.SENT)
         if show.shared_id is not None:
             groups.add_message(tx, group_id, message_id, show.author, show.shared_id, show.scope, show.forwarder)
@@ -184,7 +187,7 @@ class GroupConversation:
     def _quoted(
         self, tx: sqlite3.Connection, group_id: int, quote: GroupQuote | None, message: TextMessage
     ) -> Quoted | None:
-        """The message that a reply names; our own copy is shown, whatever the reply quotes."""
+        """The message that a reply quotes. If we have it, our copy is shown, not the quoted text."""
         if quote is None or message.quote is None:
             return None
         if quote.author is None:
@@ -205,7 +208,7 @@ class GroupConversation:
             return
         groups.proven(tx, message.id)
         own = said(post, shared_id)
-        # An edit may have come since, which is later than both copies.
+        # An edit may have arrived meanwhile; it is newer than both copies.
         if own is None or message.edited or message.deleted or own.text == message.text:
             return
         changes.edit(tx, message.id, own.text, edited=False, live=message.live, content=own.content)
@@ -285,14 +288,14 @@ class GroupConversation:
 
 
 def groups_of(context: Context) -> GroupTransactions:
-    """The groups of the profile that an agent works for: its application is a `ChatApplication`, which keeps them."""
+    """The group transactions of the agent's application, which is a `ChatApplication`."""
     application: Any = context.application
     found: GroupTransactions = application.groups
     return found
 
 
 def digest(profile: Profile) -> bytes:
-    """What of our profile a group is told when it changes (group-wire 12, fact 4)."""
+    """A digest of the parts of our profile that are sent to a group when they change (group-wire 12, fact 4)."""
     import hashlib
 
     told = (profile.display_name, profile.full_name, profile.picture or "")
@@ -300,7 +303,7 @@ def digest(profile: Profile) -> bytes:
 
 
 def count_reactions(tx: sqlite3.Connection, group_id: int, message_id: int, author: MemberId, shared_id: str) -> None:
-    """Show with a message how many members have put which reaction on it."""
+    """Updates the number of members who have reacted to a message with each emoji."""
     own = groups.own_id(tx, group_id)
     counted: dict[tuple[Direction, str], int] = {}
     for by, emoji in groups.reactions(tx, group_id, author, shared_id):
@@ -319,9 +322,9 @@ def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None
         case News.ACCEPTED:
             return "you were let into the group"
         case News.PENDING:
-            return "you wait to be let into the group: until then, only those who decide can read your messages"
+            return "you are waiting to be let into the group: until then, only its host can read your messages"
         case News.REVIEW:
-            return "you wait to be let into the group: until then, only its moderators can read your messages"
+            return "you are waiting to be let into the group: until then, only its moderators can read your messages"
         case News.MEMBER_JOINED:
             return f"{who} joined"
         case News.MEMBER_REVIEWED:
@@ -349,7 +352,7 @@ def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None
         case News.DELETED:
             return f"{by} deleted the group" if by else "the group was deleted"
         case News.CROWDED:
-            return "this group has more members than smpchat keeps: some are left out"
+            return "this group has more members than smpchat can keep, so some are missing here"
 
 
 def _role(role: Role | None) -> str:

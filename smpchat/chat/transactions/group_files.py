@@ -1,7 +1,6 @@
 """Files of ours in a group: encrypted and uploaded once, and described to each member separately.
 
-Each member gets chunks under ids of its own, so that relays cannot tell who fetches the same (xftp-wire 7); members to
-whom we have no connection use the host's ids.
+Each member gets its own ids for the chunks, so that relays cannot tell which members fetch the same file (xftp-wire 7).
 """
 
 from __future__ import annotations
@@ -29,20 +28,21 @@ from smpchat.chat.wire.group_encoding import encode_group_event
 from smpchat.chat.wire.group_events import Edit, FileDescribed, FileWithdrawn, Post
 from smpchat.chat.wire.group_values import Feature
 
-if TYPE_CHECKING:  # only who sends a file needs it
+if TYPE_CHECKING:  # imported only if a file is sent
     from smpchat.agent.store.encrypted_files import EncryptedFile
     from smpchat.chat.wire.media import Media
 
 MAX_SLOTS = 64
-"""Members who get chunks under ids of their own; in a larger group some share them. Each costs 32 bytes of a chunk's
-registration at the relay."""
+"""How many members get ids of their own; in a larger group some members share ids. Each id needs 32 bytes when a chunk
+is registered at the relay."""
 _SLOTS = 4
-"""Least number of recipients to register: apps register this many, and fewer would tell the relay something."""
+"""The smallest number of recipients that is registered. Apps register this many, so fewer would reveal something to the
+relay."""
 _ID = "A" * 16
 
 
 def check(talk: GroupTalk, media: Media, name: str, size: int, text: str, *, forwarded: bool = False) -> dict[str, Any]:
-    """``content`` of the message with a file, in the best form for which it has room. Raises `InputError`."""
+    """The ``content`` of a message with a file, in the best form that fits into the message. Raises `InputError`."""
     check_size(size)
     group = talk.group
     if not group.profile.allows(Feature.FILES, group.own.role):
@@ -73,7 +73,8 @@ def send(
     *,
     forwarded: bool = False,
 ) -> Message:
-    """A new message of ours with a file, pending. Raises `InputError`, `AgentError`: nothing is stored."""
+    """Stores a new message of ours with a file as pending. If it raises `InputError` or `AgentError`, nothing is
+    stored."""
     from smpchat.agent.transactions.files import submit_file
 
     talk = GroupTalk(tx, context, contact)
@@ -93,10 +94,11 @@ def send(
 def describe(
     tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
 ) -> SentChange:
-    """Tell each member where the file is; the change is the last part. Raises `InputError`, `AgentError`."""
+    """Sends each member the description of a file. The returned change stands for the last part. Raises `InputError`,
+    `AgentError`."""
     talk, texts = GroupTalk(tx, context, contact), json.loads(file.description)
     shared_id, change = message.shared_id or "", changes.insert_sent(tx, message.id, contact.id)
-    # First those who are connected: the change is done when one of them can fetch the file, if there is one.
+    # Connected members come first: the change counts as sent as soon as one of them can fetch the file.
     members = sorted(recipients(talk.group, talk.scope), key=lambda member: member.link is not Link.CONNECTED)
     for number, member in enumerate(members):
         *parts, last = _parts(shared_id, texts[number % len(texts)])
@@ -116,13 +118,13 @@ def _parts(shared_id: str, text: str) -> list[FileDescribed]:
 
 
 def withdraw(tx: sqlite3.Connection, context: Context, contact: Contact, message: Message) -> None:
-    """Tell the members that a file of ours is no longer available."""
+    """Tells the members that a file of ours is no longer available."""
     change = changes.insert_sent(tx, message.id, contact.id)
     GroupTalk(tx, context, contact).say(FileWithdrawn(message.shared_id or ""), change.reference)
 
 
 def new_caption(talk: GroupTalk, file: MessageFile, original: Message, text: str) -> SentChange:
-    """A new caption for a file of ours."""
+    """Changes the caption of a file of ours."""
     content = (file.content or {"type": "file"}) | {"text": text}
     read = read_content(content, invitation_params(FileInvitation(file.name, file.size)))
     assert read is not None

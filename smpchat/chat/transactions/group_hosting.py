@@ -1,7 +1,7 @@
-"""Our duties as the host of newcomers, each in the transaction in which it is due: announcing, introducing and history,
-and passing messages on until two members are connected (`smpchat.chat.machines.group_hosting`).
+"""Carries out our duties as the host of newcomers: announcing and introducing them, sending them the history, and
+passing messages on until two members are connected (`smpchat.chat.machines.group_hosting`).
 
-None of it raises: if one member cannot be written to, the others are still served.
+It never raises if one member cannot be written to, so that the others are still served.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ log = logging.getLogger("smpchat.chat")
 HISTORY = 100
 """How many earlier messages a newcomer gets."""
 _BATCHES_SINCE = 5
-"""First chat version that reads several messages in one body, and with that history."""
+"""Since this chat version, apps can read several messages in one body, which the history needs."""
 _WELCOME_SINCE = 6
-"""First chat version that waits for the welcome text behind the history, and does not write it itself."""
+"""Since this chat version, apps expect the welcome text after the history. Older ones add it themselves."""
 _NAME = 16
-"""Characters of an author's name beside what is passed on (group-wire 12, fact 1)."""
+"""How many characters of the author's name are sent with a passed-on message (group-wire 12, fact 1)."""
 
 
 class Host(Record):
     """Carries out what `smpchat.chat.machines.group_hosting` decides.
 
     Attributes:
-        profile: Who we are in a group.
+        profile: Returns the profile that we use in a group.
     """
 
     context: Context
@@ -70,13 +70,13 @@ class Host(Record):
     # -- who comes in -------------------------------------------------------------------------------------------------
 
     def invite(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId) -> None:
-        """``x.grp.inv`` to a contact: the same link each time (group-wire 12, fact 10)."""
+        """Sends ``x.grp.inv`` to a contact, with the same link each time (group-wire 12, fact 10)."""
         invitee, contact_connection = group.members[id], group_hosting.contact_of(tx, group_id, id)
         contact = None if contact_connection is None else records.contact_of(tx, contact_connection)
         connection_id = groups.connection_of(tx, group_id, id)
         link = None if connection_id is None else connections.load(tx, connection_id).link
         if contact is None or link is None:
-            log.info("an invitation has nobody to go to any more")
+            log.info("an invitation was not sent: its contact or its link is gone")
             return
         room, own_id = room_of(tx, contact), self.new_id()
         for profile in _smaller(group.profile):
@@ -91,7 +91,7 @@ class Host(Record):
             if body is not None:
                 _submit(tx, self.context, contact.connection_id, body, notify=True)
                 return
-        log.warning("an invitation does not fit a message")
+        log.warning("an invitation does not fit into a message")
 
     def connection_info(self, tx: sqlite3.Connection, group_id: int, group: Group, newcomer: Member) -> bytes:
         """Our connection info for a newcomer: ``x.ok``, or the answer to a request through our link."""
@@ -105,7 +105,7 @@ class Host(Record):
                     self.profile(tx, group_id).display_name,
                     MemberIdRole(newcomer.id, newcomer.role),
                     profile,
-                    # says so even where moderators are to decide (group-wire 12, fact 13)
+                    # even if moderators still have to decide (group-wire 12, fact 13)
                     Acceptance.ACCEPTED,
                     size=group.size if profile.reviews else group.size + 1,
                 )
@@ -116,7 +116,7 @@ class Host(Record):
         return info
 
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
-        """What the group's machine has us do as a host."""
+        """Carries out an effect of the group's machine that concerns us as a host."""
         group = groups.load(tx, group_id)
         if group is None:
             return
@@ -178,7 +178,7 @@ class Host(Record):
     # -- what was said before -----------------------------------------------------------------------------------------
 
     def _tell_past(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId) -> None:
-        """Send the history, if the group has that turned on, and then the welcome text (group-wire 6)."""
+        """Sends the history, if the group has it turned on, and then the welcome text (group-wire 6)."""
         newcomer = group.members[id]
         if newcomer.speaks < _BATCHES_SINCE or not group.profile.allows(Feature.HISTORY, newcomer.role):
             return
@@ -193,7 +193,7 @@ class Host(Record):
         self._to_newcomer(tx, group_id, id, events)
 
     def _to_newcomer(self, tx: sqlite3.Connection, group_id: int, id: MemberId, events: list[GroupEvent]) -> None:
-        """Send events to one member, as many together as fit, and wake its app (group-wire 12, fact 5)."""
+        """Sends events to a newcomer, as many in one message as fit, and wakes its app (group-wire 12, fact 5)."""
         group = groups.load(tx, group_id)
         if group is None or not events:
             return
@@ -207,15 +207,15 @@ class Host(Record):
     def pass_on(
         self, tx: sqlite3.Connection, group_id: int, by: MemberId, said: GroupMessage, known: Known, heard: Heard
     ) -> None:
-        """Pass on what a member said directly to us, to the members it cannot reach yet.
+        """Passes on an event that a member sent us directly, to the members that it cannot reach yet.
 
         Args:
-            known: What was known about it before it arrived.
+            known: What was known about the event before it arrived.
         """
         event = said.event
         if heard.envelope is None or said.shared_id is None or not isinstance(event, _FORWARDED):
             return
-        if known.seen is not None and known.seen.forwarder is None:  # once more the same
+        if known.seen is not None and known.seen.forwarder is None:  # the same event again
             return
         if heard.found and all(isinstance(effect, Refused) for effect in heard.found):
             return
@@ -239,10 +239,10 @@ class Host(Record):
         envelope: Envelope | None,
         at: float,
     ) -> dict[MemberId, bytes]:
-        """What we tell a member about its own removal, in case the one who removes it cannot reach it (group-wire 12,
+        """The message that tells a member of its own removal, if the one who removes it cannot reach it (group-wire 12,
         fact 3).
 
-        To be said before its connection goes, and so before anything comes of it here.
+        Called before the removal is carried out, because that ends the connection to the member.
         """
         event = said.event
         if envelope is None or not isinstance(event, MemberRemoved):
@@ -256,19 +256,20 @@ class Host(Record):
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def send(self, tx: sqlite3.Connection, group_id: int, send: effects.Send) -> None:
-        """Send one event to all of them, with one id."""
+        """Sends one event to all its recipients, with the same id."""
         body = encode_group_event(send.event, self.new_id())
         passed_on = isinstance(send.event, Forward)
         for member in (*send.now, *send.later):
             if passed_on and not _takes_more(tx, groups.connection_of(tx, group_id, member)):
-                log.info("a member that does not read gets no more from us of what others say")
+                log.info("nothing more is passed on to a member for whom too much is waiting")
                 continue
             self._tell(tx, group_id, member, body, notify=not passed_on)
 
     def send_last(
         self, tx: sqlite3.Connection, group_id: int, send: effects.Send, leaving: frozenset[MemberId]
     ) -> dict[MemberId, bytes]:
-        """The same, but to those whose connections go it is the last that they hear; returned for that, by member."""
+        """Does the same for an event that ends connections. For members whose connection ends, the message is returned,
+        to be sent as the last one."""
         own_id = self.new_id()
         body = encode_group_event(send.event, own_id)
         for member in (*send.now, *send.later):
@@ -283,7 +284,7 @@ class Host(Record):
 
     def _tell(self, tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes, *, notify: bool) -> None:
         connection_id = groups.connection_of(tx, group_id, member)
-        if connection_id is None:  # nobody else says it: it goes once somebody has brought us together
+        if connection_id is None:  # no host tells this member, so we keep it until we are connected
             groups.leave_to_host(tx, group_id, member, body)
         else:
             _submit(tx, self.context, connection_id, body, notify=notify)
@@ -295,7 +296,7 @@ class Host(Record):
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def forget(self, tx: sqlite3.Connection, group_id: int, before: Group, done: tuple[Effect, ...]) -> None:
-        """Members who have left are served no longer."""
+        """Ends our duties towards members who have left."""
         if not any(isinstance(effect, effects.Disconnect | effects.Forget | effects.Tell) for effect in done):
             return
         group = groups.load(tx, group_id)
@@ -305,7 +306,7 @@ class Host(Record):
                 group_hosting.forget(tx, group_id, id)
 
     def over(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """We have left: nobody is let in any more, and nothing is passed on."""
+        """Ends all our duties after we have left: we let nobody in any more, and pass nothing on."""
         group_hosting.forget_all(tx, group_id)
         self.remove_link(tx, group_id)
 
@@ -320,7 +321,7 @@ class Host(Record):
             contact_address.delete(tx, self.context, address)
 
     def show(self, tx: sqlite3.Connection, group_id: int, profile: GroupProfile) -> None:
-        """Publish the group's current profile in the data of our link."""
+        """Puts the group's current profile into the data of our link."""
         link = group_hosting.link_of(tx, group_id)
         if link is not None:
             address = addresses.load(tx, link.connection)
@@ -328,13 +329,13 @@ class Host(Record):
 
 
 class Heard(Record):
-    """How an event arrived that may be passed on.
+    """An event that may be passed on, and how it arrived.
 
     Attributes:
-        envelope: All that its sender said.
-        at: When the relay took it; POSIX seconds.
-        before: The group as it was: whoever leaves says so as a member.
-        found: What came of it here; what was refused is passed on to nobody.
+        envelope: The complete message of its sender.
+        at: When the relay received it; POSIX seconds.
+        before: The group before the event, in which a member who leaves is still a member.
+        found: The effects of the event here. An event that was refused is not passed on.
     """
 
     envelope: Envelope | None
@@ -344,16 +345,15 @@ class Heard(Record):
 
 
 def packed_group_link(profile: GroupProfile) -> bytes:
-    """What stands behind the short link of a group; without the picture, and the welcome text, where they do not fit.
-
-    What does not fit would leave the link without its short form (agent-wire 2.9).
+    """The data of a group's short link. The picture and the welcome text are left out if they do not fit, because with
+    too much data there would be no short link (agent-wire 2.9).
     """
     found = (write_user_json({"groupProfile": shown.value}) for shown in _smaller(profile))
     return next((info for info in found if len(info) <= MAX_LINK_INFO), b"")
 
 
 def _takes_more(tx: sqlite3.Connection, connection_id: int | None) -> bool:
-    """Whether more messages from others may wait for a member; others could write any number."""
+    """Whether more messages of others may be queued for a member. Limited, because others can write any number."""
     return connection_id is None or owed.has_room(tx, connection_id)
 
 
@@ -375,11 +375,12 @@ def _name(group: Group, id: MemberId) -> str:
 
 
 def _smaller(profile: GroupProfile) -> Iterable[GroupProfile]:
-    """A profile whole, and without what can be left out where it does not fit: the group is the same without it."""
+    """The complete profile, then ever smaller versions of it. The caller takes the first one that fits."""
     yield profile
     for left_out in ({"image"}, {"image", "description"}):
         yield GroupProfile({name: value for name, value in profile.value.items() if name not in left_out})
-    # Other owners may have made the rest as long as they like. Apps do not read a profile without a full name.
+    # Other owners may have made any part too long, so the last version has only the name. Apps do not accept a profile
+    # without a full name.
     yield GroupProfile({"displayName": profile.name, "fullName": ""})
 
 

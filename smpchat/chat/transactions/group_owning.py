@@ -1,5 +1,4 @@
-"""What the user does to a group with the rights of their role, in one transaction each: create it, invite, change
-roles, remove.
+"""The user's actions in groups that need rights, each in one transaction: create a group, invite, change roles, remove.
 
 Rights are checked before anything is sent; an action that is not allowed changes nothing and raises `InputError`.
 """
@@ -44,43 +43,44 @@ from smpchat.protocol.address import SMPServerAddress
 from smpchat.protocol.version import VersionRange
 
 JOINS_SINCE = 3
-"""First chat version that joins by a link of a group (group-wire, versions)."""
+"""Since this chat version, apps can join by a link of a group (group-wire, versions)."""
 MAX_GROUP_NAME = 100
-"""Characters of the name of a group of ours."""
+"""The longest name of a group of ours, in characters."""
 MAX_PROFILE = 12_000
-"""Bytes of JSON of a group's profile, picture and texts together: with it goes a link, in a message of 13,380 bytes."""
+"""The largest profile of a group of ours, as JSON with picture and texts, in bytes. An invitation of 13,380 bytes must
+have room for it and a link."""
 
 
 class GroupOwner(Record):
-    """Decisions about groups."""
+    """The actions of an owner, admin or moderator."""
 
     groups: GroupTransactions
 
     # -- a group of ours ----------------------------------------------------------------------------------------------
 
     def create(self, tx: sqlite3.Connection, profile: GroupProfile) -> int:
-        """A new group with nobody but us, its owner; its number. Nothing is sent. Raises `InputError`.
+        """Creates a group with nobody else in it, and returns its number. Nothing is sent. Raises `InputError`.
 
-        It has no connection, so `Conversation.begun` is not told of it.
+        `Conversation.begun` is not called, because the group has no connection to a host.
         """
         _check(profile)
         return groups.insert(tx, found(self._new_member(), profile))
 
     def _new_member(self) -> MemberId:
-        """As apps make them: 16 ASCII bytes."""
+        """A new member id in the form that apps use: 16 ASCII bytes."""
         return MemberId(base64.b64encode(self.groups.context.entropy.random(12)))
 
     # -- who comes in -------------------------------------------------------------------------------------------------
 
     def invite(self, tx: sqlite3.Connection, group_id: int, connection_id: int, role: Role = Role.MEMBER) -> MemberId:
-        """Invite a contact: it hears of it once the queue for it is made.
+        """Invites a contact. The invitation is sent as soon as the queue for it has been made.
 
-        Once more, until it accepts: the same invitation again, with this role.
+        If the contact has not accepted yet, the same invitation is sent again, with this role.
 
         Args:
-            connection_id: The contact's.
+            connection_id: The contact's connection.
         Raises:
-            InputError: We may not, or it cannot be invited.
+            InputError: We do not have the right, or the contact cannot be invited.
         """
         group = self._group(tx, group_id)
         _may(group, Deed.INVITE, role)
@@ -123,14 +123,14 @@ class GroupOwner(Record):
         role: Role = Role.MEMBER,
         relay: SMPServerAddress | None = None,
     ) -> int:
-        """Make a link with which anybody can join, and return its connection record. `link_text` has it once its queue
-        is made.
+        """Makes a link with which anybody can join, and returns its connection. `link_text` returns the link when its
+        queue has been made.
 
         Args:
             role: The role of those who join with it: member or observer.
-            relay: Where its queue is made; None leaves that to whoever is online.
+            relay: The relay for its queue; None: the online process chooses one.
         Raises:
-            InputError: We may not, or there is one.
+            InputError: We do not have the right, or there already is a link.
         """
         group = self._group(tx, group_id)
         _may(group, Deed.INVITE, role)
@@ -153,7 +153,7 @@ class GroupOwner(Record):
         group_hosting.save_link(tx, replace(link, role=role))
 
     def remove_link(self, tx: sqlite3.Connection, group_id: int) -> int:
-        """Delete our link, so that nobody can join with it; members stay. Returns its connection record. Raises
+        """Deletes our link, so that nobody can join with it any more; members stay. Returns its connection. Raises
         `InputError`."""
         link = _link(tx, group_id)
         self.groups.host.remove_link(tx, group_id)
@@ -161,7 +161,7 @@ class GroupOwner(Record):
 
     @staticmethod
     def link_text(tx: sqlite3.Connection, group_id: int) -> GroupLinkText | None:
-        """Our link to a group as it is given away; None if there is none."""
+        """The texts of our link to a group; None if there is none."""
         link = group_hosting.link_of(tx, group_id)
         if link is None:
             return None
@@ -170,7 +170,8 @@ class GroupOwner(Record):
         return GroupLinkText(full, None if address is None else address.short_link, link.role)
 
     def joined(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> bool:
-        """A request through a link of ours became a connection; whether the link is a group's.
+        """A request through a link of ours became a connection. Returns False if the link is not a group's; otherwise
+        the person becomes a member.
 
         Raises:
             EnvelopeRefused: The person who asks cannot become a member.
@@ -180,14 +181,14 @@ class GroupOwner(Record):
             return False
         said = next(iter(decode_group_messages(request.info)), None)
         if said is None or not isinstance(said.event, JoinRequest):
-            raise EnvelopeRefused("the request to join a group holds no profile")
+            raise EnvelopeRefused("the request to join a group contains no profile")
         if said.versions is None or said.versions.maximum < JOINS_SINCE:
-            raise EnvelopeRefused("the app of whoever asks to join a group is too old")
+            raise EnvelopeRefused("the app of the person who asks to join a group is too old")
         id, profile = self._new_member(), said.event.profile
         joiner = Joiner(id, link.role, profile.display_name, said.versions)
         done = self.groups.happened(tx, link.group, joiner)
         if any(isinstance(effect, Refused) for effect in done):
-            raise EnvelopeRefused("a group takes no more members, or none from us")
+            raise EnvelopeRefused("the group is full, or we may not let anybody in")
         groups.connect(tx, link.group, id, connection_id)
         groups.save_profile(tx, link.group, id, profile)
         return True
@@ -200,7 +201,7 @@ class GroupOwner(Record):
     # -- members ------------------------------------------------------------------------------------------------------
 
     def set_role(self, tx: sqlite3.Connection, group_id: int, member: MemberId, role: Role) -> None:
-        """Give a member another role; if it has not accepted its invitation, the role goes with that. Raises
+        """Gives a member another role. If it has not accepted its invitation, the invitation is sent again. Raises
         `InputError`."""
         group = self._group(tx, group_id)
         _may(group, Deed.ROLE, _known(group, member).role, role)
@@ -228,13 +229,14 @@ class GroupOwner(Record):
     # -- the group ----------------------------------------------------------------------------------------------------
 
     def change_profile(self, tx: sqlite3.Connection, group_id: int, changes: Mapping[str, object]) -> None:
-        """Change what the group says about itself: keys of its JSON, None for those that go. All others stay.
+        """Changes the group's profile. ``changes``: new values for keys of its JSON; None deletes a key. All other keys
+        stay.
 
         Raises:
-            InputError: We may not, or it is too long.
+            InputError: We do not have the right, or the profile is too long.
         """
         group = self._group(tx, group_id)
-        # The stored object is changed, with what only newer apps know in it (group-wire 11, trap 27).
+        # The stored object is changed, so that keys that only newer apps know are kept (group-wire 11, trap 27).
         value = {key: kept for key, kept in group.profile.value.items() if changes.get(key, kept) is not None}
         profile = GroupProfile(value | {key: new for key, new in changes.items() if new is not None})
         _may(group, Deed.CHANGE)
@@ -251,8 +253,8 @@ class GroupOwner(Record):
         role: Role | None = None,
         ttl: int | None = None,
     ) -> None:
-        """Set a feature of the group: on or off, from which role on, or how many seconds messages stay. Raises as
-        above."""
+        """Sets a feature of the group: on or off, the lowest role that may use it, or how many seconds messages stay.
+        Raises as `change_profile`."""
         preferences = self._group(tx, group_id).profile.preferences
         known = preferences.get(feature)
         said: JsonObject = (known if isinstance(known, dict) else {}) | {"enable": "on" if on else "off"}
@@ -263,7 +265,7 @@ class GroupOwner(Record):
         self.change_profile(tx, group_id, {"groupPreferences": preferences | {str(feature): said}})
 
     def delete(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """End the group for everybody; everybody keeps the messages. Raises `InputError`."""
+        """Deletes the group for everybody. Everybody keeps the messages. Raises `InputError`."""
         _may(self._group(tx, group_id), Deed.DELETE)
         self._decide(tx, group_id, Dissolve())
 
@@ -289,7 +291,7 @@ def new_group_profile(name: str, description: str = "", welcome: str = "") -> Gr
     if description:
         value["shortDescr"] = description
     if welcome:
-        value["description"] = welcome  # JSON calls it so (group-wire 11, trap 19)
+        value["description"] = welcome  # the JSON key of the welcome text (group-wire 11, trap 19)
     profile = GroupProfile(value | {"groupPreferences": {str(Feature.HISTORY): {"enable": "on"}}})
     _check(profile)
     return profile
@@ -298,11 +300,13 @@ def new_group_profile(name: str, description: str = "", welcome: str = "") -> Gr
 def _check(profile: GroupProfile) -> None:
     name = profile.value.get("displayName")
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > MAX_GROUP_NAME:
-        raise InputError(f"The name of a group has 1 to {MAX_GROUP_NAME} printable characters.", "Choose another name.")
+        raise InputError(
+            f"The name of a group must have 1 to {MAX_GROUP_NAME} printable characters.", "Choose another name."
+        )
     size = len(json.dumps(profile.value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
     if size > MAX_PROFILE:
         raise InputError(
-            f"The name, texts and picture of a group have at most {MAX_PROFILE:,} bytes together; these have {size:,}.",
+            f"The name, texts and picture of a group can have {MAX_PROFILE:,} bytes together, not {size:,}.",
             "Shorten the texts, or use a smaller picture.",
         )
 
@@ -311,8 +315,8 @@ class GroupLinkText(Record):
     """A link of ours to a group.
 
     Attributes:
-        full: None until its queue exists.
-        short: The same, and where the relay keeps no link data.
+        full: The full link; None until its queue exists.
+        short: The short link; None until its queue exists, or if the relay keeps no link data.
         role: The role of those who join with it.
     """
 

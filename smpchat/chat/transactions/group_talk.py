@@ -1,4 +1,4 @@
-"""What we say to a group: texts, replies, edits, deletions, reactions; each goes to all members, with one id.
+"""What we send to a group: texts, replies, edits, deletions and reactions. All members get them with the same id.
 
 `smpchat.chat.transactions.conversation` calls this for contacts that are groups.
 """
@@ -32,12 +32,12 @@ from smpchat.encoding.patterns import late
 from smpchat.encoding.record import replace
 
 MAX_MENTIONS = 3
-"""Members that one text names; apps send no more (group-wire 5)."""
+"""How many members one text can mention; apps send no more (group-wire 5)."""
 _MENTION = late(r"(?<!\w)@(\w[\w.-]*)")
 
 
 class GroupTalk:
-    """What we say to one group, inside one transaction."""
+    """Sends messages to one group, inside one transaction."""
 
     def __init__(self, tx: sqlite3.Connection, context: Context, contact: Contact) -> None:
         group_id = memberships.group_number(contact.connection_id)
@@ -47,7 +47,7 @@ class GroupTalk:
         self.group: Group = self._groups.load(tx, group_id)
 
     def send_text(self, text: str, reply_to: Message | None = None, *, forwarded: bool = False) -> Message:
-        """A new message of ours. Raises `InputError`."""
+        """Stores and sends a new text of ours. Raises `InputError`."""
         if is_blank(text):
             raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
         self._check_links(text)
@@ -73,11 +73,12 @@ class GroupTalk:
         reply_to: Quoted | None = None,
         before: Callable[[int], None] = lambda _: None,
     ) -> Message:
-        """A message of ours, with the time after which it disappears here. Raises `InputError`.
+        """Stores and sends a message of ours, with the group's time after which messages disappear. Raises
+        `InputError`.
 
         Args:
-            text: As it is shown.
-            before: Called with its number before it leaves.
+            text: The text as it is shown here.
+            before: Called with the number of the message before it is sent.
         """
         shared_id = new_id(self._context)
         ttl = self.group.profile.disappear_after
@@ -106,7 +107,7 @@ class GroupTalk:
             refer=lambda member: memberships.add_copy(self.tx, message_id, member),
         )
         if not memberships.copies(self.tx, message_id):
-            # Nobody is connected yet, or a host passes it on to all: there is nobody to wait for.
+            # We are not connected to any member, so no relay or receipt will confirm the message.
             records.set_status(self.tx, message_id, records.MessageStatus.SENT)
         publish(self.tx, events.MessageAdded(message_id))
         found = records.message(self.tx, message_id)
@@ -114,11 +115,11 @@ class GroupTalk:
         return found
 
     def say(self, event: GroupEvent, reference: int) -> None:
-        """Send something to everybody, each copy under the same reference. Raises `InputError`."""
+        """Sends an event to everybody, with the same reference for each copy. Raises `InputError`."""
         self._groups.say(self.tx, self.group_id, event, self.scope, refer=lambda _: reference)
 
     def tell(self, member: MemberId, event: GroupEvent, reference: int | None = None) -> None:
-        """Send something to one member, once we are connected."""
+        """Sends an event to one member, at once or when we are connected."""
         self._groups.tell(self.tx, self.group_id, member, event, reference)
 
     def edit(self, original: Message, text: str) -> SentChange:
@@ -134,7 +135,7 @@ class GroupTalk:
         return self.change(original, edit, events.Change.EDITED)
 
     def retract(self, original: Message) -> SentChange:
-        """Delete a message: one of ours or, if our role allows, somebody else's."""
+        """Deletes a message of ours or, if our role allows it, of somebody else."""
         author, shared_id = self._author(original)
         mine = author == self.group.own.id
         if not mine and not may(Deed.MODERATE, self.group.own.role, self._role_of(author)):
@@ -152,7 +153,7 @@ class GroupTalk:
         return replace(sent, message=left)
 
     def react(self, original: Message, emoji: str, *, add: bool) -> SentChange:
-        """Put or remove a reaction of ours."""
+        """Adds or removes a reaction of ours."""
         if not self.group.profile.allows(Feature.REACTIONS, self.group.own.role):
             raise InputError("Nothing was sent: this group does not allow reactions.", "Reply with a text instead.")
         author, shared_id = self._author(original)
@@ -194,13 +195,14 @@ class GroupTalk:
         if not names:
             return ()
         by_name = {fold(name): member for member, name in member_names.all_of(self.tx, self.group_id).items()}
-        # A point or a hyphen may end the sentence instead of the name.
+        # A full stop or hyphen at the end may belong to the sentence, not to the name.
         spelled = [name if fold(name) in by_name else name.rstrip(".-") for name in names]
         found = {name: by_name[fold(name)] for name in spelled if fold(name) in by_name}
         return tuple(Mention(name, MemberId(member)) for name, member in list(found.items())[:MAX_MENTIONS])
 
     def _check_links(self, text: str) -> None:
-        """Refuse to send what every receiver would leave out."""
+        """Raises `InputError` for a link that the group does not allow, because the members' apps would not show the
+        message."""
         from smpchat.chat.machines.group_content import holds_link
 
         if holds_link(text) and not self.group.profile.allows(Feature.SIMPLEX_LINKS, self.group.own.role):
@@ -215,7 +217,7 @@ class GroupTalk:
             raise TextTooLong(size - MAX_JSON, max(0, len(text.encode()) - (size - MAX_JSON)))
 
     def _present(self) -> None:
-        """Send our current profile if the members know an older one; not while only a host reads what we say."""
+        """Sends our current profile if the members know an older one, but not before we are in the group."""
         if self.group.own.pending or groups.incognito(self.tx, self.group_id) is not None:
             return
         conversation = self._groups.conversation

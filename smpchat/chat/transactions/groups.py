@@ -1,7 +1,7 @@
-"""What happens in a group, in one transaction each: load, step, save, and do what comes out of it.
+"""Events of a group, each in one transaction: load the group, step its machine, save it, and carry out the effects.
 
-This module handles a group's connections and what is sent through them. What people see of it, and how they are called
-there, is a `Conversation`'s.
+This module handles a group's connections and what is sent through them. A `Conversation` handles what users see, and
+the names of the members.
 """
 
 from __future__ import annotations
@@ -72,29 +72,29 @@ log = logging.getLogger("smpchat.chat")
 
 _INSTANT = Terms(sender_securable=True, reply_key=True)
 NOBODY: Mapping[MemberId, bytes] = MappingProxyType({})
-"""Nobody has to be told anything before their connection ends."""
+"""No member gets a last message before its connection ends."""
 Refer = Callable[[MemberId], int]
-"""The agent's reference of one member's copy."""
+"""Returns the reference with which the agent sends a member's copy."""
 
 
 class Conversation(Protocol):
-    """What people see of groups, inside the same transactions."""
+    """The conversations of groups, as users see them; called inside the same transactions."""
 
     def profile(self, tx: sqlite3.Connection, group_id: int | None) -> Profile:
-        """Our profile in a group; None: in one that we ask to join."""
+        """Our profile in a group. ``group_id`` None: in a group that we ask to join."""
         ...
 
     def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
-        """A group was stored; the connection leads to its host."""
+        """A new group was stored, and this connection leads to its host."""
         ...
 
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
-        """A message, a change of one, a line, a profile: what is neither a connection nor sent."""
+        """Carries out an effect that concerns neither connections nor sending: on a message, a line or a profile."""
         ...
 
 
 class GroupTransactions(Record):
-    """All that can happen to groups."""
+    """All events of groups, and all actions on them."""
 
     context: Context
     conversation: Conversation
@@ -114,11 +114,11 @@ class GroupTransactions(Record):
         held: bool = False,
         profile_for: Callable[[int], Profile] | None = None,
     ) -> int:
-        """Ask to join a group, and return the connection. Raises as `requesting.begin`.
+        """Asks to join a group, and returns the connection. Raises as `requesting.begin`.
 
         Args:
-            held: The request does not go out before `JoinReleased`.
-            profile_for: Makes our profile for this connection; our own profile if None.
+            held: The request is not sent before `JoinReleased`.
+            profile_for: Returns our profile for the new connection; None: our own profile is used.
         """
         connection_id = requesting.begin(tx, self.context, link, held=held, plain=True)
         profile = self.conversation.profile(tx, None) if profile_for is None else profile_for(connection_id)
@@ -134,10 +134,11 @@ class GroupTransactions(Record):
         invitation: Invitation,
         versions: VersionRange | None,
     ) -> str | None:
-        """A contact invites us to a group: what its conversation is to say of that; None for a repetition.
+        """A contact invites us to a group. Returns the line for the contact's conversation; None if the invitation is
+        repeated.
 
         Args:
-            inviter: How we call that contact.
+            inviter: Our name for that contact.
         """
         name = in_a_sentence(invitation.profile.name)
         known_as = groups.find(tx, invitation.invited.member, invitation.host.member)
@@ -153,18 +154,19 @@ class GroupTransactions(Record):
             why = "smpchat cannot join channels" if invitation.profile.channel else "it is not valid"
             return f"[invites you to the {what} {name}: {why}]"
         group_id = groups.insert(tx, group, inviter_id)
-        # A contact that knows us by a made-up name must not learn the other one from the group (group-wire 2).
+        # A contact that knows us by a made-up name must not learn our real one from the group (group-wire 2).
         groups.save_incognito(tx, group_id, incognito.name_of_contact(tx, inviter_id))
         groups.forget_old_invitations(tx, inviter_id)
         return f"[invites you to the group {name}: `smpchat group join {group_id}` accepts]"
 
     def accept(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """Take up an invitation. Raises `InputError` if none waits, or `AgentError` for a link that cannot be used."""
+        """Accepts an invitation. Raises `InputError` if it was already answered, `AgentError` if its link cannot be
+        used."""
         if any(isinstance(effect, Refused) for effect in self._happened(tx, group_id, Accept())):
             raise InputError("This invitation was answered already.", "Ask the person who invited you for another.")
 
     def leave(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """Out of a group, or no to an invitation."""
+        """Leaves a group, or declines an invitation."""
         self._happened(tx, group_id, Leave())
 
     def say(
@@ -177,11 +179,11 @@ class GroupTransactions(Record):
         shared_id: str | None = None,
         refer: Refer | None = None,
     ) -> str:
-        """Say something to the group, and return its id. Raises `InputError` if we may not, or it is too long.
+        """Sends an event to the group, and returns its id. Raises `InputError` if we may not, or if it is too long.
 
         Args:
-            shared_id: The id that it is to have; a new one if None.
-            refer: The reference under which the agent is to send a member's copy.
+            shared_id: The id of the event; None: a new one.
+            refer: Returns the reference with which the agent sends a member's copy; None: without one.
         """
         group = self._load(tx, group_id)
         refusal = may_say(group, event)
@@ -196,13 +198,13 @@ class GroupTransactions(Record):
     def tell(
         self, tx: sqlite3.Connection, group_id: int, member: MemberId, event: GroupEvent, reference: int | None = None
     ) -> None:
-        """Say something to one member: now, or once we are connected."""
+        """Sends an event to one member, at once or when we are connected."""
         for send in to_member(self._load(tx, group_id), member, event):
             if isinstance(send, effects.Send):
                 self._send(tx, group_id, send, refer=None if reference is None else lambda _: reference)
 
     def present(self, tx: sqlite3.Connection, group_id: int, profile: Profile) -> None:
-        """Tell the members our current profile."""
+        """Sends the members our current profile."""
         self._send(tx, group_id, deliver_profile(self._load(tx, group_id), profile))
 
     def load(self, tx: sqlite3.Connection, group_id: int) -> Group:
@@ -225,10 +227,10 @@ class GroupTransactions(Record):
         return encode_group_event(MemberProfile(profile) if group.by_link else InvitationAccepted(group.own.id))
 
     def peer_info(self, tx: sqlite3.Connection, connection: Connection, info: bytes) -> str | None:
-        """A member, or the host that answers our request, says who it is.
+        """A peer has said who it is: a member, or the host that answers our request.
 
         Returns:
-            Why no connection comes of it.
+            Why the peer is refused; None if it is accepted.
         """
         place = groups.of_connection(tx, connection.id)
         for said, _ in _decoded(info):
@@ -237,9 +239,9 @@ class GroupTransactions(Record):
             for effect in self._happened(tx, place.group, Confirmed(place.member, said.event)):
                 if isinstance(effect, effects.Turn):
                     groups.connect(tx, place.group, place.member, None)
-                    return "This is not the member of the group that the link was for."
+                    return "This is not the group member for whom the link was made."
             return None
-        return "The member's app says nothing that this program understands."
+        return "The member's app sent nothing that smpchat understands."
 
     def _answered(self, tx: sqlite3.Connection, connection_id: int, said: GroupMessage) -> str | None:
         match said.event:
@@ -254,11 +256,11 @@ class GroupTransactions(Record):
                 return None
             case LinkRejection(profile=profile, reason=reason):
                 because = f" ({in_a_sentence(reason)})" if reason else ""
-                return f"The group {in_a_sentence(profile.name)} does not take you in{because}."
+                return f"The group {in_a_sentence(profile.name)} did not accept you{because}."
         return "The link does not lead to a group."
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> bool:
-        """A connection made progress; whether it is the connection to the host of a group."""
+        """The state of a connection has changed. Returns whether it is the connection to the host of a group."""
         place = groups.of_connection(tx, connection.id)
         if place is None:
             return False
@@ -272,11 +274,12 @@ class GroupTransactions(Record):
         return place.member == groups.host_of(tx, place.group)
 
     def message(self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: float) -> bool | None:
-        """A member says something; whether it is to get a receipt. None if the connection is not a member's."""
+        """A member has sent a message. Returns whether the member should get a receipt; None if the connection is not a
+        member's."""
         place = groups.of_connection(tx, connection_id)
         if place is None:
             return None
-        # a list, and no generator: `any` would stop at the first post
+        # a list, not a generator: `any` would stop at the first post
         return any([self._heard(tx, place, said, envelope, sent_at) for said, envelope in _decoded(body)])
 
     def _heard(
@@ -303,7 +306,7 @@ class GroupTransactions(Record):
         return group
 
     def happened(self, tx: sqlite3.Connection, group_id: int, event: Input) -> tuple[Effect, ...]:
-        """Step the group, save it, and carry out the effects."""
+        """Steps the group's machine, saves the group, and carries out the effects."""
         before = self._load(tx, group_id)
         found = self._happened(tx, group_id, event)
         self.host.forget(tx, group_id, before, found)
@@ -312,12 +315,12 @@ class GroupTransactions(Record):
     def _happened(
         self, tx: sqlite3.Connection, group_id: int, event: Input, last_words: Mapping[MemberId, bytes] = NOBODY
     ) -> tuple[Effect, ...]:
-        """The same. ``last_words``: what a member is told before its connection ends, if it ends."""
+        """Does the same, without `Host.forget`. ``last_words``: the last message to a member whose connection ends."""
         before = self._load(tx, group_id)
         after, found = step(before, event)
         leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)
-        ends = {id: groups.connection_of(tx, group_id, id) for id in leaving}  # whose record may go
-        # Before anything is done: what is done may tell of the next event at once.
+        ends = {id: groups.connection_of(tx, group_id, id) for id in leaving}  # their records may be deleted
+        # Saved before the effects are carried out, because an effect may cause the next event at once.
         groups.save(tx, group_id, before, after)
         farewells = dict(last_words)
         for effect in found:
@@ -364,7 +367,8 @@ class GroupTransactions(Record):
                 self.host.perform(tx, group_id, effect)
             case Refused(name, why):
                 log.info("group event %s changed nothing: %s", name, why)
-            # The agent lets in who was not turned away, and keeps in order what waits for a connection.
+            # Nothing to do: the agent accepts every peer that is not refused, and sends what waits for a connection in
+            # order.
             case effects.Allow() | effects.Turn() | effects.Release():
                 pass
             case _:
@@ -375,7 +379,7 @@ class GroupTransactions(Record):
     def _join(self, tx: sqlite3.Connection, group_id: int, member: MemberId, text: str) -> None:
         link = parse_link(text)
         if not isinstance(link, InvitationLink):
-            raise DecodeError("the link of a member is no invitation")
+            raise DecodeError("the link of a member is not an invitation")
         groups.connect(tx, group_id, member, agent.join(tx, self.context, link, plain=True))
 
     def _disconnect(
@@ -396,7 +400,7 @@ class GroupTransactions(Record):
         shared_id: str | None = None,
         refer: Refer | None = None,
     ) -> str:
-        """Send one event to everybody, with one id."""
+        """Sends one event to all its recipients, with the same id."""
         shared_id = shared_id or self._new_id()
         body = encode_group_event(send.event, shared_id)
         if len(body) > MAX_JSON:
@@ -421,12 +425,12 @@ class GroupTransactions(Record):
         reference: int | None = None,
     ) -> None:
         connection_id = groups.connection_of(tx, group_id, member)
-        if connection_id is None:  # of an app from before forwarding, and nobody has brought us together yet
-            log.info("a member that is not connected and to whom nobody passes on misses a message")
+        if connection_id is None:  # no connection yet, and no host that could pass the message on
+            log.info("a member misses a message: we are not connected, and no host passes it on")
             return
         try:
             sending.submit(tx, self.context, connection_id, UserMessage(body), notify=notify, reference=reference)
-        except AgentError as error:  # one of them must not keep the others from it
+        except AgentError as error:  # if one member cannot be written to, the others still get it
             log.info("a member cannot be written to: %s", type(error).__name__)
 
     def _new_id(self) -> str:

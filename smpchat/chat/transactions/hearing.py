@@ -1,7 +1,7 @@
-"""What a contact says, in the store: its messages, their changes, and other news.
+"""Stores what a contact sends: messages, changes of messages, and other events.
 
-`smpchat.chat.transactions.incoming` calls this for every event of a contact that concerns a conversation. Nobody
-changes what others said: a contact cannot change our messages, nor a member of a group those of another member.
+`smpchat.chat.transactions.incoming` calls this for every event of a contact that concerns a conversation. Nobody can
+change the messages of others: a contact cannot change ours, and a member cannot change those of another member.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ def hear(
     now: float,
     sender: str | None = None,
 ) -> bool:
-    """Store what the contact says itself or, with ``sender``, passes on; whether it is to get a receipt.
+    """Stores an event from a contact or, with ``sender``, one that the contact passes on. Returns whether the contact
+    should get a receipt.
 
     Args:
-        sent_at: By the relay's clock, ``now`` by ours; POSIX seconds.
-        sender: Which member of a group or business says it.
+        sent_at: The time of the event by the relay's clock; ``now`` is by our clock. POSIX seconds.
+        sender: The member of a group or business who said it; None: the contact itself.
     """
     match event:
         case TextMessage() as text:
@@ -81,13 +82,13 @@ def add_message(
     now: float,
     sender: str | None = None,
 ) -> int | None:
-    """A new message's number; None if a copy of it came before.
+    """Stores a new message, and returns its number; None if a copy of it came before.
 
     Args:
-        sender: Which member of a group said it; others may pass on the same.
+        sender: The member of a group who said it; several contacts may pass on the same message.
     """
-    # Only of what is passed on, as each member may do. A copy of the contact's own message was dropped by its hash
-    # (agent-wire 5.4).
+    # Only passed-on messages can come twice here. The agent has dropped copies of the contact's own messages by their
+    # hash (agent-wire 5.4).
     if sender is not None and lines.find_said(tx, contact.id, message.shared_id, sender) is not None:
         return None
     message_id = records.insert_message(
@@ -115,8 +116,7 @@ def add_message(
 def add_line(
     tx: sqlite3.Connection, contact: Contact, line: Happening, sent_at: float, sender: str | None = None
 ) -> None:
-    """Write a line for something that happened, unless there is one already, or it says that we are a member
-    ourselves."""
+    """Adds a line about an event, unless there already is one, or it only says that we are a member."""
     if line.member is not None and line.member_name is not None and sender is None:
         lines.save_member_name(tx, contact.id, line.member, line.member_name)
     if line.occasion is not None and lines.is_known(tx, contact.id, line.occasion):
@@ -138,7 +138,7 @@ def add_line(
 
 
 def _quoted(tx: sqlite3.Connection, contact: Contact, quote: Quote | None) -> Quoted | None:
-    """The message that a reply names; our own copy is shown, whatever the reply quotes."""
+    """The message that a reply quotes. If we have it, our copy is shown, not the quoted text."""
     if quote is None:
         return None
     direction = Direction.RECEIVED if quote.by_sender else Direction.SENT
@@ -157,9 +157,10 @@ def _update_message(
     now: float,
     sender: str | None,
 ) -> None:
-    """A contact edits only its own messages; if we do not have the message, the edit becomes the message (agent-wire
-    6.2)."""
-    # Only among what this contact sent: an id is no secret, and would else let them change our words or somebody's.
+    """Stores an edit. A contact can edit only its own messages. If we do not have the message, the edit becomes the
+    message (agent-wire 6.2)."""
+    # Search only among messages of this contact: ids are not secret, so otherwise a contact could change somebody
+    # else's messages.
     original = lines.find_said(tx, contact.id, update.shared_id, sender)
     if original is not None and not original.deleted:
         ttl = preferences.agreement(tx, contact).ttl_of(update.ttl)
@@ -177,7 +178,7 @@ def _update_message(
 def edit_message(
     tx: sqlite3.Connection, contact: Contact, original: Message, update: MessageUpdate, now: float
 ) -> None:
-    """The author of a message gave it another text."""
+    """Stores a new text for a message, from its author."""
     text, content = _edited(original, update)
     if original.deleted or (original.text, original.live) == (text, update.live):
         return
@@ -186,12 +187,13 @@ def edit_message(
         live.hold(tx, original.id, now)
     elif original.held:
         live.release(tx, original.id)
-    # Where nobody was shown it, or its end is still to come, it is not changed, but written.
+    # An update of a live message that is not finished, or not shown yet, does not count as a change.
     tell_change(tx, contact, original, events.Change.EDITED, now, counts=not (update.live or original.held))
 
 
 def _edited(original: Message, update: MessageUpdate) -> tuple[str, Content]:
-    """The text of an edited message: an edit says nothing of the file, so the note of the original stays."""
+    """The new text of an edited message. An edit does not mention the file, so the original note about the file
+    stays."""
     if not original.note or update.content.kind != original.content:
         return update.text, update.content
     words = update.text.removeprefix(update.content.note).lstrip(" ")
@@ -205,7 +207,7 @@ def _cancel_file(tx: sqlite3.Connection, contact: Contact, shared_id: str, now: 
 
 
 def withdraw_file(tx: sqlite3.Connection, contact: Contact, original: Message, now: float) -> None:
-    """The author of a message has withdrawn its file."""
+    """Stores that the author of a message has withdrawn its file."""
     if not original.note or original.note.endswith(_CANCELLED):
         return
     files.cancelled(tx, original, contact)
@@ -222,7 +224,7 @@ def _delete_message(
     original = lines.find_said(tx, contact.id, shared_id, sender)
     if original is None or original.deleted:
         return
-    # Both by the relay's clock: a sender's own could be set back, and take away what was read long ago.
+    # Both times are by the relay's clock. If the sender's clock counted, it could be set back to delete old messages.
     if sent_at - original.sent_at > DELETABLE:
         log.info("a message was too old to be deleted")
         return
@@ -230,18 +232,18 @@ def _delete_message(
 
 
 def take_back(tx: sqlite3.Connection, contact: Contact, original: Message, *, whole: bool) -> None:
-    """Delete a message for somebody who may; ``whole``: nothing of it stays, not even a mark."""
+    """Deletes a message for somebody who has the right. ``whole``: nothing of it stays, not even a mark."""
     if whole:
         changes.erase(tx, original)
     else:
         changes.delete(tx, original.id)
-    # Once for each message, and so never put off.
+    # A message is deleted only once, so this change is never put off.
     changes.count(tx, original.id)
     publish(tx, events.MessageChanged(original.id, contact.alias, events.Change.DELETED, Direction.RECEIVED))
 
 
 def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange, now: float) -> None:
-    # Of either side, unlike edits: one reacts to what the other said.
+    # Unlike an edit, a reaction may concern a message of either side.
     original = records.find_message(tx, contact.id, reaction.shared_id)
     if original is None or original.deleted:
         return
@@ -261,7 +263,8 @@ def tell_change(
     *,
     counts: bool = True,
 ) -> None:
-    """Report a change, later if there were too many; ``counts``: show the message again to those who have seen it."""
+    """Reports a change, or puts that off if there were too many. ``counts``: the message is shown again if it was shown
+    before."""
     if not untold.may_tell(tx, contact.id, now):
         untold.put_off(tx, message.id, now)
         return
@@ -276,7 +279,7 @@ def _tell(tx: sqlite3.Connection, message_id: int, alias: str, change: events.Ch
 
 
 def tell_put_off(tx: sqlite3.Connection, now: float) -> None:
-    """Report the changes that were too many, in their current form."""
+    """Reports the changes that were put off: each message once, in its current form."""
     for message_id in untold.due(tx, now):
         untold.told(tx, message_id)
         message = records.message(tx, message_id)

@@ -1,7 +1,7 @@
-"""Texts that wait for the user's own decision, because keys of their contact have changed: why, and until when.
+"""Held messages: they wait for a decision of the user, because the contact's keys have changed.
 
-The agent holds them, whichever process sends: `smpchat.agent.transactions.sending.holds_texts`. Here is what people see
-of it: each waiting message and change with its reason; and how these are sent on.
+The agent holds them back, in whichever process it runs (`smpchat.agent.transactions.sending.holds_texts`). This module
+gives each held message and change a reason that users can see, and sends them when the user has decided.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HELD = (
     " you compare the new code, over a call or face to face: `smpchat verify {who}`. To send them anyway:"
     " `smpchat send {who} --anyway`."
 )
-"""The code was compared before, so the user trusts it."""
+"""Used if the user had compared the old code, and so relies on it."""
 WRITTEN_ANYWAY = (
     "You sent messages to {alias} without comparing the new security code, so {alias} is no longer verified."
 )
@@ -36,7 +36,7 @@ RENEWING = "Waiting: the encryption is being renewed."
 
 
 def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
-    """Why what is written to a contact waits, as far as keys are the reason; None if it does not."""
+    """Why messages to a contact are held because of keys; None if they are not."""
     if outgoing.holds_texts(tx, connection_id):
         return CODE
     match resyncs.load(tx, connection_id):
@@ -50,18 +50,20 @@ def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
 
 
 def hold(tx: sqlite3.Connection, contact: Contact, now: float) -> bool:
-    """The security code has changed: hold texts if the old one had been compared; whether they are held."""
-    # Also where it is held already, and a wrong code was compared since: that is no reason to let anything go.
+    """The security code has changed. Holds messages if the user had compared the old code. Returns whether they are
+    held."""
+    # Messages that are already held stay held, even if the user has entered a wrong code since, which clears the
+    # verified one.
     if contact.verified_code is None and not outgoing.holds_texts(tx, contact.connection_id):
         return False
-    from smpchat.agent.transactions import sending  # with the ratchet, for which commands that read do not wait
+    from smpchat.agent.transactions import sending  # imports the ratchet, which commands that only read do not need
 
     sending.hold_texts(tx, contact.connection_id, now)
     return True
 
 
 def let_go(tx: sqlite3.Connection, context: Context, contact: Contact) -> bool:
-    """Send what was held for a new security code; whether anything was."""
+    """Sends the messages that were held because of a new security code. Returns whether they were held."""
     from smpchat.agent.transactions import sending
 
     held = outgoing.holds_texts(tx, contact.connection_id)
@@ -74,7 +76,7 @@ def let_go(tx: sqlite3.Connection, context: Context, contact: Contact) -> bool:
 
 
 def overrule(tx: sqlite3.Connection, context: Context, contact: Contact) -> None:
-    """Send everything that is held with the keys in use, as the user decided."""
+    """Sends all held messages with the present keys, because the user decided so."""
     why = reason(tx, contact.connection_id)
     if outgoing.holds_texts(tx, contact.connection_id):
         records.save_verified_code(tx, contact.id, None)
@@ -82,14 +84,14 @@ def overrule(tx: sqlite3.Connection, context: Context, contact: Contact) -> None
         context.application.notice(tx, contact.connection_id, WRITTEN_ANYWAY)
         why = reason(tx, contact.connection_id)
     if why == KEYS:
-        from smpchat.agent.transactions.connection import overrule_keys  # whoever sends has no need of the machine
+        from smpchat.agent.transactions.connection import overrule_keys  # rarely needed for sending
 
         overrule_keys(tx, context, contact.connection_id)
     refresh(tx, contact)
 
 
 def refresh(tx: sqlite3.Connection, contact: Contact) -> None:
-    """Save for every message and change whether it waits, and why."""
+    """Saves for each pending message and change of a contact why it is held, if it is."""
     why = reason(tx, contact.connection_id)
     changed = "contact_id = ? AND status = 'pending' AND reason IS NOT ?"
     rows = tx.execute(f"SELECT id FROM messages WHERE {changed} ORDER BY id", (contact.id, why)).fetchall()

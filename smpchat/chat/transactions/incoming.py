@@ -1,4 +1,4 @@
-"""What the agent's events mean for contacts and messages, inside the agent's own transactions."""
+"""Turns the agent's events into changes of contacts and messages, inside the agent's own transactions."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ _ENDED_BY_A_MESSAGE = (
     NoticeKind.VERSIONS,
 )
 MAX_TOLD = 10
-"""Lines in one hour about a contact's new name, or what the contact allows; each is shown, and rings. The same limit
-holds for lines about parts of a message that were left out."""
+"""How many lines in one hour report that a contact changed its name or preferences. Limited, because each is shown and
+may ring the bell. The same limit is used for lines about parts of a message that were left out."""
 TOO_MANY_AT_ONCE = f"{{alias}} sent more than {MAX_MESSAGES} messages in one; the rest were left out."
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
@@ -114,12 +114,12 @@ class ChatApplication:
         self._groups: GroupTransactions | None = None
 
     def joins(self, context: Context) -> None:
-        """The agent's tools, which contain this application."""
+        """Saves the agent's context, which contains this application."""
         self._context = context
 
     @property
     def groups(self) -> GroupTransactions:
-        """The transactions of groups; their modules are imported only if the profile is in a group, or asked to join
+        """The transactions of groups. Their modules are imported only if the profile is in a group, or asks to join
         one."""
         if self._groups is None:
             from smpchat.chat.transactions.groups import GroupTransactions
@@ -130,13 +130,14 @@ class ChatApplication:
 
     @property
     def group_conversation(self) -> GroupConversation:
-        """What people see of groups."""
+        """The conversations of groups."""
         from smpchat.chat.transactions.group_conversation import GroupConversation
 
         return GroupConversation(self._own_profile, self._now)
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """Our profile as ``x.info``, as the contact is to see it; to a member of a group, who we are there."""
+        """Our profile for the contact of this connection, as ``x.info``. For a member of a group, the connection info
+        for that group."""
         if memberships.is_members(tx, connection_id):
             info = self.groups.connection_info(tx, connection_id)
             assert info is not None
@@ -152,11 +153,11 @@ class ChatApplication:
         return incognito.profile_for(tx, self._own_profile(tx), connection_id)
 
     def link_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """Our profile, for a short link."""
+        """Our profile, as data for a short link."""
         return packed_link_info(self._profile_for(tx, connection_id))
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
-        """The name in the link becomes the alias, if nobody has chosen one."""
+        """Makes the name in a link the alias of the contact, unless the user has chosen one."""
         contact, said = records.contact_of(tx, connection_id), decode_link_info(info)
         if contact is None:
             return
@@ -189,7 +190,7 @@ class ChatApplication:
             publish(tx, events.ContactChanged(alias))
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
-        """Publish the step of the handshake, but not for an address."""
+        """Publishes the new state of a handshake, but not for an address."""
         if states.role(connection.state) is Role.OWNER:
             return
         if memberships.is_members(tx, connection.id):
@@ -197,19 +198,20 @@ class ChatApplication:
                 publish(tx, describe_state(connection, records.addressee(tx, connection.id), self._now()))
             return
         contact = records.contact_of(tx, connection.id)
-        if contact is None and connection.plain:  # of a member who is out
+        if contact is None and connection.plain:  # a connection to a member who is no longer in the group
             return
         publish(tx, describe_state(connection, contact, self._now()))
 
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
-        """The peer's profile; on the initiator's side the invitation becomes a contact.
+        """Stores the peer's profile. On the initiator's side, the invitation becomes a contact.
 
-        A business answers as the host of a group does, whatever the link said: what we wrote is for all who work there.
+        A business answers like the host of a group, even if the link did not say so, because several people there read
+        our messages.
         """
         said = _decoded(info)
         if connections.is_plain(tx, connection_id) or any(_is_business(message.event) for message in said):
             return self.groups.peer_info(tx, connections.load(tx, connection_id), info)
-        # All are looked at before anything is stored: whoever is unsuitable leaves no contact behind.
+        # All messages are checked before anything is stored, so that an unsuitable peer leaves no contact behind.
         for message in said:
             unsuitable = _is_unsuitable(message.event)
             if unsuitable is not None:
@@ -219,7 +221,7 @@ class ChatApplication:
         contact = records.contact_of(tx, connection_id)
         if contact is None:
             note = invitations.notes(tx).get(connection_id)
-            # The note is the user's own word; a name that people give themselves proves nothing.
+            # The user has chosen the note; the name in the peer's profile proves nothing.
             name = note or (profile.display_name if profile else "contact")
             alias = naming.free_alias(tx, name, invited=note is not None)
             records.insert_contact(tx, connection_id, alias, confirmed=note is not None)
@@ -236,7 +238,8 @@ class ChatApplication:
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
     ) -> bool:
-        """Store what the message says. Only texts ask for a receipt, which the user may not want to give."""
+        """Stores what a message contains. Returns whether to send a receipt: only for texts, and only if the user
+        allows it."""
         if integrity is not Integrity.OK:
             self.notice(tx, connection_id, _INTEGRITY_NOTICES[integrity], NoticeKind.MESSAGES_LOST)
         self.mended(tx, connection_id, *_ENDED_BY_A_MESSAGE)
@@ -246,8 +249,7 @@ class ChatApplication:
         contact = records.contact_of(tx, connection_id)
         if contact is None:
             return False
-        # A list, and no generator: `any` would stop at the first text, and what stands behind it in the body would be
-        # lost.
+        # A list, not a generator: `any` would stop at the first text, and the rest of the body would be lost.
         said = _without_repeats(_decoded(body))
         asked = any([self._receive(tx, contact, message, sent_at) for message in said])
         if any(isinstance(m.event, Happening) and m.event.kind == GROUP_INVITATION for m in said):
@@ -255,7 +257,8 @@ class ChatApplication:
         return asked and contact_settings.receipts(tx, contact.id)
 
     def _invited(self, tx: sqlite3.Connection, contact: Contact, body: bytes) -> None:
-        """The invitations to groups in a message, once more as groups have them."""
+        """Handles the invitations to groups in a message. For that, the message is decoded once more, in the form for
+        groups."""
         from smpchat.chat.wire.group_events import Invitation
         from smpchat.chat.wire.groups import decode_group_messages
 
@@ -267,7 +270,7 @@ class ChatApplication:
                     publish(tx, events.ContactChanged(contact.alias))
 
     def _receive(self, tx: sqlite3.Connection, contact: Contact, message: ChatMessage, sent_at: int) -> bool:
-        """Store one event; whether its sender is to get a receipt."""
+        """Stores one event. Returns whether its sender should get a receipt."""
         _note_version(tx, contact, message.versions)
         match message.event:
             case ProfileInfo(Profile() as profile):
@@ -277,14 +280,14 @@ class ChatApplication:
                     self.notice(tx, contact.connection_id, "{alias} removed you.")
                     publish(tx, events.ContactChanged(contact.alias))
             case Happening(kind="group-invitation") as line:
-                return line.receipt  # `_invited` says what comes of it
+                return line.receipt  # `_invited` handles it
             case LeftOut():
                 if notices.lately(tx, contact.id, TOO_MANY_AT_ONCE, self._now() - HOUR) < MAX_TOLD:
                     self.notice(tx, contact.connection_id, TOO_MANY_AT_ONCE)
             case Relayed(author, event, said_at, member):
                 author = (member and lines.member_name(tx, contact.id, member)) or author
-                # The time is the host's word. None of it was said after it came, and a time to come would stand last
-                # for ever.
+                # The host may have made the time up. It is limited to the time of arrival: a time in the future would
+                # keep the message at the end of the conversation.
                 moment = sent_at if said_at is None else min(said_at, sent_at)
                 hearing.hear(tx, contact, event, moment, self._now(), author)
             case event:
@@ -292,32 +295,32 @@ class ChatApplication:
         return False
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
-        """The current setting, which may come from the config file or be for this contact alone."""
+        """Whether a contact gets receipts: by the setting of this contact, of the profile, or of the config file."""
         contact_id = memberships.contact_number(tx, connection_id)
         return contact_id is not None and contact_settings.receipts(tx, contact_id)
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
-        """The relay has the message; a receipt may have come before its answer."""
+        """Notes that the relay has accepted a message. A receipt may have arrived before the relay's answer."""
         fates.progress(tx, reference, MessageStatus.SENT, self._now())
 
     def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
-        """The receipt came."""
+        """Notes that the receipt for a message has arrived."""
         fates.progress(tx, reference, MessageStatus.DELIVERED, self._now())
 
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
-        """The message will never arrive."""
+        """Notes that a message will never arrive."""
         fates.progress(tx, reference, MessageStatus.FAILED, self._now(), reason)
 
     def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
-        """The contact is to be told where the file is."""
+        """Saves the descriptions of a file that was uploaded, to be sent to the contact."""
         files.uploaded(tx, file_id, descriptions, self._now() + message_files.KEPT)
 
     def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
-        """The file is in its place."""
+        """Notes that a file was received and saved."""
         files.received(tx, file_id, path)
 
     def file_failed(self, tx: sqlite3.Connection, file_id: int, trouble: Trouble) -> None:
-        """The file will never arrive."""
+        """Notes that the transfer of a file has failed."""
         files.failed(tx, file_id, trouble)
 
     def notice(
@@ -327,15 +330,15 @@ class ChatApplication:
         sentence: str,
         kind: NoticeKind = NoticeKind.INFORMATION,
     ) -> None:
-        """Save a notice, and publish it."""
+        """Saves and publishes a notice."""
         telling.tell(tx, connection_id, sentence, self._now(), kind)
 
     def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-        """Save that earlier conditions have ended; nothing is reported."""
+        """Ends earlier conditions, without a notice."""
         telling.mended(tx, connection_id, *kinds)
 
     def request_id(self, info: bytes) -> str | None:
-        """The id that apps give a request."""
+        """The id that the sender's app gave a request."""
         try:
             request, _ = decode_contact_request(info)
         except DecodeError as error:
@@ -343,13 +346,14 @@ class ChatApplication:
         return request.request_id
 
     def request_received(self, tx: sqlite3.Connection, request: ReceivedRequest) -> None:
-        """Publish an event."""
+        """Publishes an event for a new request."""
         publish(tx, events.RequestReceived(request.id))
 
     def request_accepted(
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
-        """The contact takes its name from the request; who used a link to a group of ours becomes a member."""
+        """Makes the sender of an accepted request a contact or, if they used a link to a group of ours, a member of the
+        group."""
         if memberships.is_link(tx, request.connection_id):
             from smpchat.chat.transactions.group_owning import GroupOwner  # few profiles have such a link
 
@@ -361,10 +365,11 @@ class ChatApplication:
 def contact_from_request(
     tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest, alias: str | None = None
 ) -> Contact:
-    """The contact of a request that was accepted; the text in it is its first message, ours are what our address says.
+    """Creates the contact of an accepted request. The text of the request is its first message; ours are the texts of
+    our address.
 
     Args:
-        alias: Made from the name in the request if None.
+        alias: The contact's alias; None: made from the name in the request.
     """
     asked, versions = decode_contact_request(request.info)
     assert asked.profile is not None
@@ -393,7 +398,7 @@ def _is_business(event: ChatEvent) -> bool:
 def _is_unsuitable(event: ChatEvent) -> str | None:
     """Why a peer with this profile cannot be a contact of ours; None if it can.
 
-    What we wrote was for one person: where the link did not say that it is a group's, no group is to read it.
+    If the link did not say that it leads to a group, our messages were meant for one person, so no group may get them.
     """
     match event:
         case GroupJoined(profile):
@@ -411,12 +416,12 @@ def _decoded(body: bytes) -> list[ChatMessage]:
         log.warning("chat message ignored: %s", error)
         return []
     if not said:
-        log.info("chat message ignored: it holds chunks or signed copies only")
+        log.info("chat message ignored: it contains only chunks or signed copies")
     return said
 
 
 def _without_repeats(said: list[ChatMessage]) -> list[ChatMessage]:
-    """Keep only the last version of each text in one body: the others would be overwritten at once."""
+    """Keeps only the last edit of each message in one body: earlier ones would be overwritten at once."""
     last = {m.event.shared_id: number for number, m in enumerate(said) if isinstance(m.event, MessageUpdate)}
     return [
         message
@@ -429,12 +434,14 @@ def _without_repeats(said: list[ChatMessage]) -> list[ChatMessage]:
 
 
 def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, now: float) -> None:
-    """A contact sends its profile; a change of what we knew becomes a line of the conversation."""
+    """Saves the profile that a contact has sent. Changes of its name and preferences become lines of the
+    conversation."""
     before = preferences.agreement(tx, contact)
     if not profiles.save(tx, contact.id, profile):
         return
     ttl = allowed(profile.preferences, Feature.TIMED_MESSAGES).ttl
-    if contact.profile is not None or ttl is not None:  # the first profile may have left before it saw what we ask for
+    # The contact may have sent its first profile before it knew our preferences.
+    if contact.profile is not None or ttl is not None:
         preferences.save_ttl(tx, contact.id, ttl)
     naming.watch(tx, contact, profile.display_name, now)
     publish(tx, events.ContactChanged(contact.alias))
@@ -451,7 +458,8 @@ def _add_news(tx: sqlite3.Connection, contact: Contact, line: Happening, now: fl
 
 
 def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRange | None) -> None:
-    """Save the versions that a message names; a message without them is from an app older than versions."""
+    """Saves the chat version agreed with the contact's app. A message without versions is from an app older than
+    versions."""
     agreed = CHAT_VERSIONS.agree(versions or VersionRange(1, 1))
     if agreed is not None:
         records.raise_chat_version(tx, contact.id, agreed)

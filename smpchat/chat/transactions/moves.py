@@ -1,4 +1,4 @@
-"""Moves of our own queues, and why there can be none, as people read of them."""
+"""Sentences for the user that say why a move of our own queue is not possible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smpchat.chat.store.records import Contact
 
 @contextmanager
 def move_errors(tx: sqlite3.Connection, contact: Contact) -> Iterator[None]:
-    """Say of which contact it is that a queue cannot be moved. Raises `InputError`."""
+    """Turns `MoveRefused` into an `InputError` that names the contact."""
     try:
         yield
     except MoveRefused as refused:

@@ -1,4 +1,5 @@
-"""The alias of a contact: unused, unlike every other one, and marked while it is only the contact's own name."""
+"""Chooses aliases for contacts: unused, and not similar to another alias. Warns if a contact's own name looks like
+another contact's alias."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ def free_alias(tx: sqlite3.Connection, name: str, contact_id: int | None = None,
     """An alias for a contact that calls itself ``name``: unused, and unlike every other alias.
 
     Args:
-        contact_id: The contact that gets it, where there is one.
-        invited: The name is the user's own note on the invitation: other notes take nothing from it.
+        contact_id: The contact that gets the alias; None if it does not exist yet.
+        invited: The name is the user's own note on the invitation, so the notes of other invitations do not matter.
     """
     folded: set[str] = set()
     looked: set[str] = set()
@@ -36,13 +37,13 @@ def free_alias(tx: sqlite3.Connection, name: str, contact_id: int | None = None,
     for note in () if invited else filter(None, invitations.notes(tx).values()):
         folded.add(fold(note))
         looked |= looks(note)
-    if invited:  # two contacts of the user's own choice may look alike
+    if invited:  # aliases that the user chose may look alike
         return alias_from_name(name, lambda alias: fold(alias) in folded)
     return alias_from_name(name, lambda alias: fold(alias) in folded or not looked.isdisjoint(looks(alias)))
 
 
 def check_unlike(tx: sqlite3.Connection, alias: str, but: Iterable[int] = ()) -> None:
-    """Raises `AliasInUse` if an alias that the user chose looks like that of a contact other than ``but``."""
+    """Raises `AliasInUse` if an alias that the user chose looks like the alias of a contact that is not in ``but``."""
     shown = looks(alias)
     for number, other, alike in _others(tx, None):
         if number not in but and not alike.isdisjoint(shown) and fold(other) != fold(alias):
@@ -50,7 +51,7 @@ def check_unlike(tx: sqlite3.Connection, alias: str, but: Iterable[int] = ()) ->
 
 
 def watch(tx: sqlite3.Connection, contact: Contact, name: str, now: float) -> None:
-    """Warn if a contact whose alias is only its own name has a name like another contact's alias."""
+    """Warns if a contact's name looks like another contact's alias, unless the user has confirmed the contact."""
     if contact.confirmed:
         return
     alike = _like(tx, name, contact.id)
@@ -68,14 +69,14 @@ def like(tx: sqlite3.Connection, name: str) -> str | None:
 
 def _like(tx: sqlite3.Connection, name: str, contact_id: int | None) -> tuple[int, str, frozenset[str]] | None:
     base = base_alias(name)
-    shown = looks(base) | looks(_ENDS().sub("", base))  # bob is not told from bob! or from ~bob~
+    shown = looks(base) | looks(_ENDS().sub("", base))  # bob, bob! and ~bob~ look the same
     return next((other for other in _others(tx, contact_id) if not other[2].isdisjoint(shown)), None)
 
 
 def settle(tx: sqlite3.Connection, now: float) -> None:
-    """Contacts of a profile from before names were looked at: see which alias is only their own name.
+    """Updates contacts of old profiles: finds out whether the user chose an alias, or it is the contact's own name.
 
-    Whoever has the alias *you* gets another one, and that is told.
+    A contact with a reserved alias, such as *you*, gets another one, and the user is told.
     """
     for contact in names.unsettled(tx):
         own = [name for name in (contact.profile and contact.profile.display_name, contact.link_name) if name]
@@ -101,5 +102,5 @@ def _others(tx: sqlite3.Connection, contact_id: int | None) -> list[tuple[int, s
 
 
 def _quoted(alias: str) -> str:
-    """An alias, written so that it is safe in a sentence with placeholders and commands in backticks."""
+    """An alias in a form that is safe in a sentence with placeholders and with commands in backticks."""
     return "".join("…" if character in "{}`" else character for character in alias)

@@ -1,4 +1,4 @@
-"""What a contact has changed about itself, as lines of the conversation: its name, and what it allows."""
+"""Lines of the conversation about changes of a contact's profile: its name and its preferences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def about_name(before: Profile, after: Profile) -> list[Happening]:
 
 
 def about_preferences(before: Agreement, after: Agreement) -> list[Happening]:
-    """What follows for the conversation from what the contact allows now, where that is something new."""
+    """Lines about what the contact's new preferences change in the conversation."""
     found = [*_about_time(before, after), *_about_deletion(before, after), *_about_reactions(before, after)]
     return [_line(text) for text in found]
 

@@ -1,8 +1,8 @@
-"""What each side of a conversation allows, from the store; and our profile, told to whom it changes for.
+"""The preferences of both sides of a conversation, and sending our profile to the contacts for whom it has changed.
 
-Our profile differs from contact to contact by what the user has set for each. A contact is told it in the handshake,
-and again whenever it is another one than it was told last; a digest of what it was told decides that, so that nothing
-is told twice and nobody is left out, whichever way our profile has changed.
+Our profile differs between contacts, because the user can set preferences for each. It is sent to a contact in the
+handshake, and again whenever it has changed since. A digest of the profile that was sent last shows this, so that no
+contact is left out, and none gets the same profile twice.
 """
 
 from __future__ import annotations
@@ -38,37 +38,38 @@ from smpchat.encoding.record import Record, replace
 
 
 class Agreement(Record):
-    """What we and a contact say, and what follows.
+    """Our preferences and those of a contact, and what follows from both.
 
     Attributes:
-        ours: All that we say to this contact.
-        theirs: What its profile says; nothing before that arrived.
+        ours: All preferences that we send to this contact.
+        theirs: The preferences in the contact's profile; empty until it has arrived.
     """
 
     ours: Preferences
     theirs: Preferences
 
     def on(self, feature: Feature) -> Enabled:
-        """Who may use a feature."""
+        """Which of the two sides may use a feature."""
         return enabled(feature, self.ours, self.theirs)
 
     @property
     def ttl(self) -> int | None:
-        """Seconds after which what we write disappears; None if it stays."""
+        """Seconds after which our messages disappear; None if they stay."""
         return disappear_after(self.ours, self.theirs)
 
     def ttl_of(self, said: int | None) -> int | None:
-        """When a contact's message is to disappear, if the message says so and both sides allow it."""
+        """Seconds after which a contact's message disappears: the time in the message, if both sides allow it."""
         return said if self.on(Feature.TIMED_MESSAGES).by_them else None
 
 
 def agreement(tx: sqlite3.Connection, contact: Contact) -> Agreement:
-    """What we and a contact say at this moment."""
+    """The present preferences of ourselves and a contact."""
     return Agreement(ours(tx, contact.id), contact.profile.preferences if contact.profile else {})
 
 
 def ours(tx: sqlite3.Connection, contact_id: int) -> Preferences:
-    """All that we say to a contact: what is set for it, else what is set for all, else the defaults."""
+    """All preferences for a contact: those set for this contact, otherwise those set for all, otherwise the
+    defaults."""
     said = {**OWN_DEFAULTS, **profiles.own_preferences(tx)}
     found = contact_settings.all_of(tx, contact_id)
     for feature in Feature:
@@ -81,7 +82,7 @@ def ours(tx: sqlite3.Connection, contact_id: int) -> Preferences:
 
 
 def save_ttl(tx: sqlite3.Connection, contact_id: int, ttl: int | None) -> None:
-    """Messages disappear after another time: the one that either side has set last holds for both, as in apps."""
+    """Saves the time after which messages disappear. As in apps, the time set last by either side is used for both."""
     contact_settings.save(tx, contact_id, Setting.TTL, None if ttl is None else str(ttl))
 
 
@@ -89,21 +90,22 @@ def save_ttl(tx: sqlite3.Connection, contact_id: int, ttl: int | None) -> None:
 
 
 def profile_for(tx: sqlite3.Connection, own: Profile, contact_id: int) -> Profile:
-    """Our profile as one contact is told it."""
+    """Our profile in the form for one contact."""
     return replace(own, preferences=ours(tx, contact_id))
 
 
 def note_told(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None:
-    """The contact is told our profile by the handshake."""
+    """Notes that the contact gets our profile in the handshake."""
     profiles.save_told(tx, contact_id, _digest(profile))
 
 
 def announce(tx: sqlite3.Connection, context: Context, own: Profile, contact: Contact) -> bool:
-    """Tell a contact our profile if it is another one than it was told; whether it is on its way.
+    """Sends a contact our profile if it has changed since the contact last got it. Returns whether it is sent.
 
-    During a handshake it goes with that; contacts that deleted us or cannot be reached are not told.
+    During a handshake, the handshake itself sends the profile. Contacts that deleted us or cannot be reached do not get
+    it.
     """
-    if contact.is_group:  # its members are told before the next message
+    if contact.is_group:  # its members get the profile before our next message
         return False
     state = connections.load(tx, contact.connection_id).state
     if contact.gone or not states.has_introduced(state):
@@ -116,13 +118,14 @@ def announce(tx: sqlite3.Connection, context: Context, own: Profile, contact: Co
     shared_id = new_shared_id(context.entropy.random(12))
     body = fitting(profile, lambda profile: pack(encode_profile(profile, shared_id)))
     sending.submit(tx, context, contact.connection_id, UserMessage(body))
-    # In the transaction that takes the message over: after a crash in between it would be told twice, or never.
+    # Saved in the transaction that queues the message: otherwise, after a crash, the profile might be sent twice, or
+    # never.
     profiles.save_told(tx, contact.id, digest)
     return True
 
 
 def fitting(profile: Profile, encode: Callable[[Profile], bytes | None]) -> bytes:
-    """A profile as ``encode`` makes it; without its picture where there is no room for that."""
+    """A profile, encoded by ``encode``; without its picture if there is no room for it."""
     body = encode(profile)
     if body is None:
         body = encode(replace(profile, picture=None))

@@ -1,4 +1,4 @@
-"""Requests to our contact address as people see them; and our own requests to the addresses of others."""
+"""Requests to our contact address, in the form for users; and our own requests to the addresses of others."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from smpchat.encoding.text import to_base64url
 
 
 def view(tx: sqlite3.Connection, request: ReceivedRequest) -> RequestView:
-    """A request; it was looked at before it was kept, so that it says who asks."""
-    from smpchat.agent.transactions import contact_address  # a handshake's imports: only who shows requests needs it
+    """A request in the form for users. Requests were checked before they were stored, so each has a profile."""
+    from smpchat.agent.transactions import contact_address  # imports the handshake; few commands show requests
 
     asked, _ = decode_contact_request(request.info)
     assert asked.profile is not None
@@ -46,9 +46,9 @@ def _name(request: ReceivedRequest) -> str:
 
 
 def find(tx: sqlite3.Connection, who: str) -> ReceivedRequest:
-    """The request with this number, or of the only person with this name. Raises `UnknownRequest`."""
+    """The request with this number, or with this name if it is the only one. Raises `UnknownRequest`."""
     waiting = addresses.requests(tx)
-    # By number first: whoever asks may call themselves 3.
+    # The number comes first, because a person may call themselves "3".
     by_number = [request for request in waiting if str(request.id) == who]
     found = by_number or [request for request in waiting if _name(request) == who]
     if len(found) != 1:
@@ -62,12 +62,12 @@ def find(tx: sqlite3.Connection, who: str) -> ReceivedRequest:
 def introduce(
     tx: sqlite3.Connection, context: Context, contact: Contact, profile: Profile, texts: Sequence[str]
 ) -> Sequence[str]:
-    """What our request to an address says about us.
+    """Prepares our request to an address, with our profile.
 
-    The first text travels with the request, if it fits there: the address's owner reads it before deciding.
+    The first text is sent with the request, if it fits, so that the owner of the address reads it before deciding.
 
     Returns:
-        The texts that are to wait.
+        The texts that must wait until the request is accepted.
     """
     profile = incognito.profile_for(tx, profile, contact.connection_id)
     bare = ContactRequest(profile, to_base64url(context.entropy.random(16)))
@@ -84,7 +84,7 @@ def introduce(
 
 
 def reintroduce(tx: sqlite3.Connection, contact: Contact, profile: Profile) -> None:
-    """Put our current profile into a request that has not been sent yet."""
+    """Puts our current profile into a request that has not been sent yet."""
     profile = incognito.profile_for(tx, profile, contact.connection_id)
     if connections.is_plain(tx, contact.connection_id):
         _reintroduce_to_group(tx, contact, profile)
@@ -104,9 +104,9 @@ def _reintroduce_to_group(tx: sqlite3.Connection, contact: Contact, profile: Pro
 
 
 def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> None:
-    """Say in a request that has not been sent yet that we have read the welcome text, and its id here.
+    """Adds to a request that has not been sent yet that we have read the welcome text, and its id here.
 
-    Then the owner's app does not send the text again, but says that it is the message of this id.
+    The owner's app then refers to the message with this id, instead of sending the text again.
     """
     _rewrite(tx, contact, lambda asked: replace(asked, welcome_id=welcome_id))
 
@@ -114,7 +114,7 @@ def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> N
 def _rewrite(tx: sqlite3.Connection, contact: Contact, change: Callable[[ContactRequest], ContactRequest]) -> None:
     saved = sent_requests.load(tx, contact.connection_id)
     if saved is None or not saved.info or connections.is_plain(tx, contact.connection_id):
-        return  # there is no request, or it is sealed or to a group: it goes out as it is
+        return  # there is no request, or it cannot be changed any more: it is encrypted already, or goes to a group
     asked, _ = decode_contact_request(saved.info)
     info = _packed(change(asked))
     if info is not None:

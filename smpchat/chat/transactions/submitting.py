@@ -1,4 +1,4 @@
-"""Hands what we say to the agent, with the number by which the agent reports its fate."""
+"""Gives messages to the agent, with the number by which the agent later reports their status."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from smpchat.chat.wire.bodies import new_shared_id
 
 
 def new_id(context: Context) -> str:
-    """An id of a message, between the two clients."""
+    """A new shared id, by which both apps know a message."""
     return new_shared_id(context.entropy.random(12))
 
 
 def submit(
     tx: sqlite3.Connection, context: Context, contact: Contact, body: bytes, reference: int | None, *, notify: bool
 ) -> None:
-    """Send a body to a contact, behind everything before it.
+    """Sends a body to a contact, after everything that was sent before.
 
     Args:
-        reference: A message's number, or a change's below 0; None: nobody asks what has become of it.
+        reference: The number of a message, or the negative number of a change; None: no status is needed.
         notify: The relay may wake the contact's phone.
     Raises:
         ContactGone, AgentError: Nothing is sent.

@@ -1,4 +1,4 @@
-"""Notices about a connection: kept in the conversation's history and, while they apply, as conditions."""
+"""Adds notices about a connection: to the conversation's history and, while the problem lasts, as conditions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from smpchat.chat.transactions import holding
 from smpchat.chat.wire.content import short_name
 
 _HOLDS = frozenset({NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED, NoticeKind.OUT_OF_STEP})
-"""Kinds of notices that decide whether texts wait."""
+"""Kinds of notices that decide whether messages are held."""
 PERHAPS_LOST = "May be lost: the encryption was renewed before your contact confirmed this message."
 
 
 MEMBER_GONE = "{alias} no longer gets your messages: their app has ended the connection with you."
 _LOOKED_AT = 200
-"""Unconfirmed messages are looked for among so many; a full queue at the relay holds 128."""
+"""How many of the last messages are searched for unconfirmed ones. It is enough, because a queue at the relay holds
+128."""
 
 
 def tell(
@@ -28,15 +29,16 @@ def tell(
     now: float,
     kind: NoticeKind = NoticeKind.INFORMATION,
 ) -> None:
-    """Keep a notice, and the condition that it means.
+    """Stores a notice and, if it reports a lasting problem, a condition.
 
-    The same condition is told once while it stands: a contact out of step fails with every message. A new security code
-    is a condition only where the old one had been compared, for nobody else had a reason to trust it; then what is
-    written waits for the user, and every change is told.
+    While a condition lasts, its notice is shown only once, because some problems come up with every message. A new
+    security code is a condition only if the user had compared the old one. Then messages are held until the user
+    decides, and each further change of the code is shown.
     """
     contact = records.addressee(tx, connection_id)
     if contact is not None and contact.is_group:
-        if kind is NoticeKind.PEER_QUEUE_GONE:  # nothing to do about it: most have left, and the others are told that
+        # The user can do nothing about it: most of these members have left, which has its own line.
+        if kind is NoticeKind.PEER_QUEUE_GONE:
             kind, sentence = NoticeKind.INFORMATION, MEMBER_GONE
         sentence = _of_member(tx, connection_id, sentence)
     stands = kind in CONDITIONS
@@ -57,7 +59,7 @@ def tell(
 
 
 def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-    """Delete conditions that are over."""
+    """Deletes conditions that have ended."""
     over = [kind for kind in kinds if conditions.end(tx, connection_id, kind)]
     contact = records.addressee(tx, connection_id)
     if contact is not None and not _HOLDS.isdisjoint(kinds):
@@ -67,21 +69,21 @@ def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> No
 
 
 def _of_member(tx: sqlite3.Connection, connection_id: int, sentence: str) -> str:
-    """A sentence about the connection of one member says whose it is."""
+    """A sentence about the connection to a member, with the member's name added."""
     row = tx.execute("SELECT group_id, member FROM group_members WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None:
         return sentence
-    from smpchat.chat.store import member_names  # few connections are a member's
+    from smpchat.chat.store import member_names  # few connections lead to members
 
     name = "".join("…" if c in "{}`" else c for c in short_name(member_names.name(tx, row["group_id"], row["member"])))
     return sentence.replace("{alias}", f"{name} in {{alias}}")
 
 
 def _mark_unconfirmed(tx: sqlite3.Connection, contact_id: int) -> None:
-    """Texts that the relay has and no receipt confirmed: the contact may have lost the keys that open them."""
+    """Marks sent messages that no receipt has confirmed: the contact may have lost the keys to decrypt them."""
     last = searching.find(tx, searching.Selection(contact_id=contact_id), _LOOKED_AT)
     for message in records.load(tx, last):
-        # Receipts come in the order of messages: what was lost is behind the last one that was confirmed.
+        # Receipts come in the order of messages, so only messages after the last confirmed one can be lost.
         if message.status is MessageStatus.DELIVERED:
             break
         if message.status is not MessageStatus.SENT:

@@ -328,7 +328,7 @@ def test_what_we_may_not_do_is_said_and_changes_nothing(tmp_path: Path) -> None:
         lambda tx, c: ann.owner.remove_member(tx, 1, host),
         lambda tx, c: ann.owner.block(tx, 1, host),
     ):
-        with pytest.raises(InputError, match="nobody with a higher role"):
+        with pytest.raises(InputError, match="a member with a higher role"):
             ann.do(act)
     for act in (
         lambda tx, c: owner.owner.change_profile(tx, 1, {"displayName": " "}),

@@ -442,7 +442,7 @@ def test_what_a_stranger_answers_is_no_group(tmp_path: Path) -> None:
     host, low = MemberIdRole(HOST, Role.OWNER), MemberIdRole(HOST, Role.MEMBER)
     own = MemberIdRole(MemberId(b"ann"), Role.MEMBER)
     for event, expected in (
-        (LinkRejection(host, own, TEAM, "blocked_name"), "The group 'team' does not take you in ('blocked_name')."),
+        (LinkRejection(host, own, TEAM, "blocked_name"), "The group 'team' did not accept you ('blocked_name')."),
         (LinkInvitation(low, "host", own, TEAM), "The host of this group is not allowed to let you in."),
         (Agreed(), "The link does not lead to a group."),
     ):
