@@ -91,7 +91,7 @@ class Application(Protocol):
         ...
 
     def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-        """Conditions of the connection have ended."""
+        """Conditions of these kinds have ended for the connection."""
         ...
 
     def request_id(self, info: bytes) -> str | None:

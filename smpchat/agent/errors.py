@@ -15,7 +15,7 @@ class AgentError(Exception):
     """Root of the agent layer.
 
     Attributes:
-        hint: One sentence saying what to do about it, for the person who meets it.
+        hint: One sentence for the user, saying what to do about the error.
     """
 
     hint = "Run the command again with -v to see details."
@@ -48,7 +48,7 @@ class LinkDataError(AgentError):
 
 
 class OwnLinkError(AgentError):
-    """The link was made by this very profile."""
+    """This profile made the link itself."""
 
     hint = "Send it to the other person. To try smpchat on your own, open the link with another profile: -p NAME."
 
@@ -217,7 +217,7 @@ class EnvelopeRefused(AgentError):
 
 
 class VersionRefused(EnvelopeRefused):
-    """A message in a version of a layer that this program does not support."""
+    """A message in a version of a protocol layer that this program does not support."""
 
     def __init__(self, layer: str, theirs: int, ours: VersionRange) -> None:
         older = "you" if theirs > ours.maximum else "they"

@@ -9,7 +9,7 @@ from smpchat.agent.wire.envelope import AMessage, NumberedMessage, RatchetInfo, 
 
 
 class Integrity(StrEnum):
-    """What the hash chain says about a message. No value blocks delivery, but the user is told."""
+    """What the hash chain says about a message. The message is delivered in any case, and the user is told."""
 
     OK = "ok"
     SKIPPED = "skipped"
@@ -21,8 +21,8 @@ class Integrity(StrEnum):
 def renegotiated(chain: Chain) -> Chain:
     """The chain after an R envelope, which takes an id although it is not sent through the ratchet (agent-wire 3.6)."""
     # A receiver that runs the reference (simplexmq) does not count it, and so shows a gap of one after each
-    # renegotiation (agent-wire trap 34). An earlier version of smpchat accepted any id that SQLite can store, so the
-    # last one may be above the limit.
+    # renegotiation (agent-wire trap 34). An earlier version of smpchat accepted any id that SQLite can store, so
+    # ``last_id`` may be above the limit.
     return chain.ending(min(chain.last_id, MAX_MESSAGE_ID) + 1, agent_message.encode(RatchetInfo()))
 
 

@@ -21,8 +21,8 @@ FAILURE_SENTENCES = {
         " request."
     ),
     Failure.NOT_REACHED: (
-        "The relay of this person's request could not be reached for a week. Delete the contact; they can send a"
-        " new request."
+        "The relay that this person's request names could not be reached for a week. Delete the contact; they can"
+        " send a new request."
     ),
     Failure.REPLY_REFUSED: (
         "You cannot write to this contact: the queue for your messages does not accept your key. The link was changed"
@@ -40,7 +40,7 @@ FAILURE_SENTENCES = {
         " know its kind or version. Ask its owner for a one-time invitation instead."
     ),
     Failure.ADDRESS_USED: (
-        "You have already used this address with its full link. Write to that contact, or delete the contact to"
+        "You have already used the full link of this address. Write to that contact, or delete the contact to"
         " send a new request."
     ),
     Failure.NOT_A_CONTACT: "Your messages were not sent, and smpchat will send nothing more.",

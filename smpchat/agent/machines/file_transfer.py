@@ -68,7 +68,8 @@ class Wanted(Record):
     """The chunk is to be downloaded.
 
     Attributes:
-        replica: Which of the remaining places in the description is asked, counted from 0.
+        replica: Which place is asked, counted from 0. The places are the relays that the description names, without
+            those that were dropped.
         failures: How often the download from this place has failed.
         spoilt: The chunk was downloaded before, and later found to be damaged.
     """
@@ -126,7 +127,7 @@ Event = Registered | Moved | NotMoved | Spoilt
 
 
 class ForgetPlace(Record):
-    """The relay must delete what it registered."""
+    """The relay must delete the chunk that it registered."""
 
 
 class DropReplica(Record):

@@ -136,7 +136,7 @@ def step(state: State, event: Event) -> Step:
     """The next state and what to do about it.
 
     Raises:
-        UnexpectedEvent: This cannot happen here; nothing changed.
+        UnexpectedEvent: This event cannot happen in this state; nothing changed.
     """
     match state, event:
         # -- failed or deleted: nothing that happens later changes this --

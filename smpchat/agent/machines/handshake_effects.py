@@ -33,7 +33,7 @@ class CreateAddressQueue(Record):
 
 
 class ReadAddress(Record):
-    """LGET: what is behind the short link of an address."""
+    """LGET: read the data behind the short link of an address."""
 
 
 class SendRequest(Record):

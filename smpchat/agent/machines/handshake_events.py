@@ -68,7 +68,7 @@ class ConfirmationRefused(Record):
 
 
 class ConfirmationReceived(Record):
-    """The joiner's confirmation opened with the keys of our link.
+    """The joiner's confirmation arrived, and was opened with the keys of our link.
 
     Attributes:
         sender_key: Its header holds a key with which our queue must be secured.

@@ -1,8 +1,8 @@
-"""The states of the connection handshake, and what they mean to others: what is stored, and shown to people.
+"""The states of the connection handshake, and what each of them means: what may be sent, and what people see.
 
-`smpchat.agent.machines.handshake` is the machine that goes from one to the next, and says which side is the *initiator*
-and which the *joiner*. They are in a module of their own, because a process that only reads a store, or writes to a
-contact, does not need the transitions.
+`smpchat.agent.machines.handshake` is the machine that goes from one state to the next; its docstring says which side is
+the *initiator* and which the *joiner*. The states are in a module of their own, because a process that only reads a
+store, or writes to a contact, does not need the transitions.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The two ratchets of a connection may no longer match, for example after one side restored an old copy of its data. Then
 either side sends new X3DH keys outside the ratchet, the other answers with its own, and both start a new ratchet from
 these keys. Comparing the keys decides which side starts the new ratchet as its receiver, so it also works if both begin
-at the same time. If the peer asks for it, our user decides whether we answer.
+at the same time. If the peer sends keys first, our user decides whether we answer.
 
 Source: agent-wire 5.8. Two things go further than the reference: keys that arrive after an agreement are not refused,
 which repairs a connection whose peer lost our answer; and keys that equal our own are refused.

@@ -1,6 +1,6 @@
 """The states of ratchet re-synchronisation; `smpchat.agent.machines.resync` goes from one to the next.
 
-They are in a module of their own, because sending a text only needs to know whether it must wait.
+The states are in a module of their own, because sending a text only needs to know whether it must wait.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record
 
 
 class InSync(Record):
-    """Nothing is wrong that we know of."""
+    """As far as we know, the two ratchets match."""
 
 
 class Allowed(Record):
@@ -35,7 +35,7 @@ class Agreed(Record):
 
 
 class Asked(Record):
-    """The peer's keys have come although we did not ask for any: the user decides. What the user writes waits.
+    """The peer's keys have come although we did not ask for any: the user decides. The user's texts wait.
 
     Attributes:
         theirs: Hash of the peer's keys.

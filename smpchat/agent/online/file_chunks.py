@@ -89,7 +89,7 @@ class FileChunks:
                         address.password,
                     )
                     if len(recipient_ids) != len(one.recipient_keys):
-                        raise TransportError(f"relay {address.server.host} registered a chunk for other recipients")
+                        raise TransportError(f"relay {address.server.host} registered too few or too many recipients")
                 except Exception as error:
                     raise RegistrationFailed(number) from error
                 answers.append(Answer(one, address.server, sender_id, recipient_ids))

@@ -198,7 +198,7 @@ class FileRelays:
         return frozenset(str(server) for server, relay in self._relays.items() if relay.resting is not None)
 
     def begin(self, server: FileServer, *, second: bool = False) -> Lane:
-        """A worker uses the relay now, and no other one may use this lane."""
+        """A worker uses the relay now, and no other worker may use this lane."""
         relay = self._relay(server)
         lane = relay.second if second else relay.lane
         lane.busy = True
@@ -214,7 +214,7 @@ class FileRelays:
             lane.idle = asyncio.get_running_loop().call_later(KEPT_IDLE, self._let_go, lane)
 
     def keep_to_one(self, server: FileServer) -> None:
-        """The relay does not accept a second session, or has ended it, which does not affect the first."""
+        """Use only one session with the relay from now on, because it did not accept a second one, or has ended it."""
         self._relay(server).takes_two = False
 
     def rest(self, server: FileServer) -> float:

@@ -72,7 +72,7 @@ class _Job(Record):
 
 
 class FileTransfers:
-    """All files of a profile.
+    """Transfers all files of a profile.
 
     Args:
         offload: Runs blocking work in a thread.

@@ -60,7 +60,7 @@ class Incoming:
         self.counts: Counter[tuple[SMPServer, bytes]] = Counter()
 
     def pushed(self, session: ServerSession, entity_id: bytes, message: BrokerMessage) -> None:
-        """A relay sent this unasked.
+        """A relay sent ``message`` without being asked.
 
         Raises:
             RemoteProtocolError: The relay sent a message although the one before it in that queue is not acknowledged.
@@ -74,7 +74,7 @@ class Incoming:
         self.answered(session, entity_id, message)
 
     def answered(self, session: ServerSession, entity_id: bytes, message: BrokerMessage) -> None:
-        """A relay sent this in answer to SUB or ACK."""
+        """A relay sent ``message`` in answer to SUB or ACK."""
         match message:
             case Msg():
                 self.counts[session.server, entity_id] += 1

@@ -26,7 +26,7 @@ DELETION_PATIENCE = 3 * 86_400.0
 
 
 MAX_IDLE = 32
-"""With how many relays sessions are kept open although they only have queues of contacts, and nothing is to be sent.
+"""How many sessions are kept open with relays that only have queues of contacts, while nothing is to be sent there.
 Each session takes a file descriptor."""
 
 
@@ -86,8 +86,8 @@ class Relays:
             log.info("the end of being online was not stored: %s", type(error).__name__)
 
     def not_reached(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
-        """A try to reach a relay failed. ``next_try_at``: the event loop's time. Nothing is noted of a relay that is
-        not needed."""
+        """A try to reach a relay failed. ``next_try_at``: the event loop's time. Nothing is stored about a relay that
+        is not needed any more."""
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
             visits.left(tx, str(server), self._context.now())
@@ -141,8 +141,8 @@ class Relays:
         self.leave_if_unused(before)
 
     def leave_if_unused(self, server: SMPServer) -> None:
-        """Something ended at ``server``. If nothing is left there, end the session with it, and with relays that were
-        left before."""
+        """Work at ``server`` has ended. If nothing is left to do there, end the session with it, and with relays that
+        were left before."""
         self._left.add(server)
         for left in [left for left in self._left if not self._is_needed(left)]:
             self._left.remove(left)

@@ -1,10 +1,10 @@
-"""The async part of the agent: the online process's tasks around the store.
+"""Runs the agent in an online process: starts its tasks, and connects them to the store and to each other.
 
 Load, step, commit, then perform: every change is committed by a transaction before anything is sent or acknowledged
 because of it. Other processes put work into the store, and this one does it as soon as
-`smpchat.agent.online.changes.ForeignChanges` notices. On the way in: `incoming`, `receiver`; on the way out: `lanes`,
-`sending`; files both ways: `file_transfers`. `relays` and `subscriptions` decide which relays are connected and which
-queues are subscribed.
+`smpchat.agent.online.changes.ForeignChanges` notices it. On the way in: `incoming`, `receiver`; on the way out:
+`lanes`, `sending`; files both ways: `file_transfers`. `relays` and `subscriptions` decide which relays are connected
+and which queues are subscribed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class AgentRunner:
             arguments are the relay of the peer's queue, if there is one, and the addresses of relays in trouble, so
             that it can prefer others. It may start the embedded relay, and raises `TransportError` if there is no
             relay.
-        files: Says how files are transferred, once there are any; None: they are not transferred.
+        files: Called once there are files; says how they are transferred. None: files are not transferred.
         offload: Runs blocking work; None: in a thread.
     """
 
@@ -106,7 +106,7 @@ class AgentRunner:
             self._admitting.look()
             if self._files is not None:
                 self._files.look()
-            # Not from inside the commit: the code that commits must first run on.
+            # Called later, not from inside the commit: the code that commits runs on first.
             loop.call_soon(self._lanes.kick)
 
         self._database.watch(look_for_work)

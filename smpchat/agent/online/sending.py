@@ -80,7 +80,7 @@ class Sender:
         return outgoing.head(self._database.connection, *key, outbox.PIPELINE, self._context.now())
 
     async def perform(self, key: LaneKey, server: SMPServer, *, one_by_one: bool) -> Verdict:
-        """Send the next items at once and commit each outcome in order; the first that is not done ends the run.
+        """Send the next items at once and commit each outcome in order, until one item is not done.
 
         Args:
             one_by_one: The first item was refused before, so it is sent alone. If it were refused again, items after it
@@ -153,15 +153,15 @@ class Sender:
         return Verdict.DONE
 
     def _hold(self, tx: sqlite3.Connection, item: OutboxItem, kind: Trouble, error: str) -> None:
-        """Store why an item cannot be done, for those who wait for it, unless it was deleted meanwhile."""
+        """Store why an item cannot be done, so that people can be told, unless the item was deleted meanwhile."""
         if outgoing.exists(tx, item.id):
             now = self._context.now()
             held.hold(tx, item.connection_id, item.lane, Held(kind, error, now, now))
 
     async def _empty(self, session: ServerSession, item: OutboxItem) -> Verdict:
-        """Subscribe an abandoned queue (SUB). It is done when nothing comes from the queue any more.
+        """Subscribe an abandoned queue (SUB). The item is done when nothing comes from the queue any more.
 
-        The answer does not tell this: relays answer SOK first, and push waiting messages after it.
+        The relay's answer does not show this: relays first answer SOK, and push waiting messages after it.
         """
         request = outbox.request(self._database.connection, item)
         queue, [answer] = (session.server, request.entity_id), session.post([request])

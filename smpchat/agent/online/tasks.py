@@ -36,7 +36,7 @@ class Tasks:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` at the same time as the other tasks."""
         task = asyncio.ensure_future(work)
-        # Kept here: asyncio itself holds tasks weakly, and one that nobody holds may vanish in the middle.
+        # Kept here because asyncio holds only weak references: a task that nobody else holds may vanish before its end.
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

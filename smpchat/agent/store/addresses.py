@@ -23,7 +23,7 @@ class Address(Record):
         user_data: The part of the short link's data that people see before they send a request.
         short_link: None if the relay does not keep link data, and until the queue exists.
         fixed_data: The part of the short link's data that never changes, as the relay has it.
-        client_data: What marks the link of a group (agent-wire 2.1); None in the user's own address.
+        client_data: The data that marks the link of a group (agent-wire 2.1); None for the user's own address.
     """
 
     connection_id: int

@@ -30,7 +30,7 @@ while it shows messages page by page. The log can be emptied later."""
 _WAL_TRIES = 1000
 
 Scripts = Sequence[str]
-"""Either `Migrations`, or the first few of them."""
+"""The migrations of a component: `Migrations`, or only the first few of them."""
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
@@ -46,7 +46,8 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def encrypted_path(path: Path) -> Path:
-    """The path of the encrypted file that replaces the plain one at ``path``. If it exists, only it counts."""
+    """The path of the encrypted file that replaces the plain one at ``path``. If it exists, the plain one is
+    ignored."""
     return path.with_name(f"{path.name}.encrypted")
 
 
@@ -120,7 +121,8 @@ class Database:
             raise
 
     def _readable(self, error: sqlite3.OperationalError) -> sqlite3.Connection:
-        """Open the file if it cannot be written. Raises ``error`` if nothing can be read either."""
+        """Open the file only for reading, because it cannot be written. Raises ``error`` if nothing can be read
+        either."""
         self.read_only = True
         for options in ways_to_read(self.path):
             with suppress(sqlite3.OperationalError):
@@ -135,7 +137,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         """Open the file; transactions begin only with BEGIN. Raises `sqlite3.Error`."""
-        # None: else Python's sqlite3 begins a transaction by itself before a write, and leaves it open.
+        # isolation_level=None: else Python's sqlite3 begins a transaction by itself before a write, and leaves it open.
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
         connection.row_factory = sqlite3.Row
         return connection

@@ -18,7 +18,7 @@ Progress = Callable[[int, int], object]
 """Called with the number of encrypted bytes and the number of all bytes; it may raise an exception to stop the work."""
 
 _SYNCED = 64 * 1024 * 1024
-"""After this many bytes, they are flushed to the disk."""
+"""After this many new bytes, the file is flushed to the disk."""
 
 
 class EncryptedFile:

@@ -1,4 +1,4 @@
-"""A profile's database encrypted with a passphrase; how it is encrypted and decrypted.
+"""Encrypts a profile's database with a passphrase, opens an encrypted one, and decrypts it.
 
 The format is that of SQLCipher 4, which other tools read: each page is encrypted with AES-256-CBC and authenticated
 with HMAC-SHA-512; PBKDF2-HMAC-SHA-512 with 256,000 rounds derives the key from the passphrase and the file's salt.

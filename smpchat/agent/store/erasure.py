@@ -12,7 +12,7 @@ import sqlite3
 from smpchat.agent.store import addresses, connections, links, ratchets
 
 EMPTY_LOG = "empty_log_after_commit"
-"""The SQL function with which a transaction asks for erasure; `smpchat.agent.store.database` defines it."""
+"""The SQL function with which a transaction asks for an empty log; `smpchat.agent.store.database` defines it."""
 
 
 def empty_log(tx: sqlite3.Connection) -> None:

@@ -140,7 +140,7 @@ def take_places(tx: sqlite3.Connection, file_id: int, now: float) -> None:
 
 
 def forget(tx: sqlite3.Connection, file_id: int) -> None:
-    """Forget the chunks of a file that has ended, of which no relay must delete any."""
+    """Forget the chunks of a file that has ended. No relay has to delete any of them."""
     tx.execute("DELETE FROM file_chunks WHERE file_id = ?", (file_id,))
 
 

@@ -148,7 +148,7 @@ def _is_ours(name: str) -> bool:
 
 
 def is_new(path: Path) -> bool:
-    """Whether the file does not belong to anything that is stored."""
+    """Whether nothing in the store refers to the file yet."""
     return path.suffix == _NEW
 
 
@@ -184,7 +184,7 @@ def publish(part: Path, target: Path) -> Path:
     """Give a complete file its name, or the first free one of `numbered`. The part keeps its own name, too, until
     `unpublished`.
 
-    It may be repeated after a crash at any point: a published file is found again, and not published twice.
+    The call may be repeated after a crash at any point: a published file is found again, and not published twice.
 
     Raises:
         FileExistsError: Thousands of such names are taken.

@@ -1,6 +1,6 @@
 """Whether a profile has anything to do with files. Every online process asks this, and most find nothing.
 
-It is separate from the code for files, which is imported only when there are some.
+This module is separate from the code for files, which is imported only when there are files.
 """
 
 from __future__ import annotations

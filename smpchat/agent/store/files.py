@@ -50,11 +50,11 @@ class StoredFile(Record):
 
     Attributes:
         sending: It is sent; otherwise it is received.
-        name: Its name, for people.
+        name: The file's name, as people see it.
         target: Where a received file is to be saved, if nothing exists there.
         local: Name of its ciphertext in the profile's folder of files.
         size: Bytes of the ciphertext, which is the sum of the chunks.
-        plain_size: Size of the file itself in bytes, if it is known. A file of another size is a different file.
+        plain_size: Size of the file itself in bytes, if it is known. A file of another size is not accepted.
         slots: For how many recipients each chunk is registered.
         started: POSIX seconds.
         problem: Why the whole file, not only one chunk, does not continue.
@@ -94,7 +94,7 @@ def add(
     chunks: Iterable[tuple[int, bytes]],
     now: float,
 ) -> int:
-    """Keep a new file; ``chunks``: size and digest of each, in order. Returns its number."""
+    """Insert a new file; ``chunks``: size and digest of each, in order. Returns its number."""
     parts = list(chunks)
     row = tx.execute(
         "INSERT INTO files (sending, stage, name, target, local, size, plain_size, slots, digest, key, nonce,"

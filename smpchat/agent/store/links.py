@@ -20,7 +20,7 @@ class JoinedLink(Record):
 
     Attributes:
         link: The link, with the complete address of its relay.
-        auth_key: The key with which reading the link secures the initiator's queue.
+        auth_key: Our key for the initiator's queue, which is secured with it when the link is read (LKEY).
     """
 
     link: ShortInvitation

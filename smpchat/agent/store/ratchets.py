@@ -28,7 +28,7 @@ def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
     """The connection's ratchet. Raises `MissingRecord` if there is none."""
     ratchet = find(tx, connection_id)
     if ratchet is None:
-        raise MissingRecord("The connection has no keys yet, or no longer.")
+        raise MissingRecord("The connection's keys were not made yet, or are erased.")
     return ratchet
 
 

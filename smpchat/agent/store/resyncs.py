@@ -25,7 +25,7 @@ KEPT_SEEN = 64
 """How many keys of one peer are remembered, to recognise copies. If even older keys come again, the user is only asked
 once more."""
 MAX_ASKED = 16
-"""About how many new keys of one peer the user is asked in a day, at most; further keys are dropped."""
+"""The highest number of new keys of one peer that the user is asked about in a day; further keys are dropped."""
 DAY = 86_400.0
 
 

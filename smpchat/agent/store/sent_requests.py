@@ -15,7 +15,7 @@ class SentRequest(Record):
 
     Attributes:
         address_id: Sender id of the address's queue; None while only its short link is known.
-        info: Connection info that goes with it; empty once the request is sealed.
+        info: Our connection info in the request; empty once the request is sealed.
         reference: The application's number for the text in it, if it has one; None once we know whether the request
             arrived.
     """
@@ -41,7 +41,7 @@ def load(tx: sqlite3.Connection, connection_id: int) -> SentRequest | None:
 
 
 def find_by_address(tx: sqlite3.Connection, address_id: bytes) -> int | None:
-    """The connection that was asked for at this address."""
+    """The connection that we requested through this address."""
     row = tx.execute("SELECT connection_id FROM sent_requests WHERE address_id = ?", (address_id,)).fetchone()
     return row["connection_id"] if row else None
 

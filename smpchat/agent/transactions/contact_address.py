@@ -88,7 +88,7 @@ def publish(
         user_data: The part of the short link's data that people see before they send a request.
         relay: The relay of its queue; None: the online process chooses one.
         auto_accept: Accept requests automatically.
-        client_data: For the link of a group: what marks it.
+        client_data: The data that marks the link of a group; None for the user's own address.
     """
     state, effects = handshake.publish()
     connection_id = connections.insert(
@@ -305,7 +305,7 @@ def next_turn(tx: sqlite3.Connection, now: float) -> float | None:
 
 
 def accept_next(tx: sqlite3.Connection, context: Context) -> None:
-    """Accept the next request in turn, if there is room for it.
+    """Accept the next request in turn, if the limits allow it.
 
     Raises:
         AgentError: The request cannot be accepted. Roll back, and drop it with `drop_next`.

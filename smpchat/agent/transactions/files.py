@@ -470,8 +470,8 @@ def is_any_old(tx: sqlite3.Connection, now: float) -> bool:
 
 
 def give_up_old(tx: sqlite3.Connection, context: Context) -> None:
-    """Give up files and deletions whose time is over, but not after a leap of the clock, after which a moment may look
-    like two days."""
+    """Give up files and deletions whose time is over, but not after a leap of the clock, when a moment may look like
+    two days."""
     now = context.now()
     if clock.is_held(tx, now):
         return

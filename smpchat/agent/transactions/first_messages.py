@@ -195,9 +195,9 @@ def _save_first(
     sent_at: int,
 ) -> None:
     """The queue's secret is stored together with the ratchet that opened its first message, never before."""
-    # If the queue's reader secures it, the queue has accepted messages from anybody until then. Only with the link's
-    # key can we detect a second person who had the link (see `receive_repeated`), so it is kept. After the peer's first
-    # signed message, no such message can follow.
+    # If we secure the queue, not its sender, it has accepted messages from anybody until then. Only with the link's key
+    # can we detect a second person who had the link (see `receive_repeated`), so the key is kept. After the peer's
+    # first signed message, no such message can follow.
     shared = states.role(connection.state) is states.Role.INITIATOR and queue.mode is not QueueMode.MESSAGING
     connections.save_receive_queue(tx, queue if shared else replace(queue, e2e_key=None))
     save_opened(tx, connection.id, ratchet_message, opened, sent_at)

@@ -146,7 +146,7 @@ def take_up(
     """The joiner's side of the key agreement: versions, ratchet and send queue are stored.
 
     Raises:
-        IncompatibleVersion: A layer's versions do not overlap.
+        IncompatibleVersion: We and the link have no version of a protocol layer in common.
         CryptoError: A key in the link is bad. In both cases the connection does not change.
     """
     connection, entropy, queue = connections.load(tx, connection_id), context.entropy, link.queues[0]

@@ -401,7 +401,7 @@ def _message_failed(tx: sqlite3.Connection, context: Context, item: OutboxItem, 
 
 
 def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int:
-    """Stop trying to delete queues at a relay that is not reached, of connections that ended before the given time, in
+    """Stop trying to delete queues at a relay that is not reached, if their connections ended before the given time, in
     POSIX seconds.
 
     If the relay ever comes back, it removes unread queues by itself. Returns how many.

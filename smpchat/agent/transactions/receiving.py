@@ -129,7 +129,7 @@ def _receive(
     if not CLIENT_VERSIONS.contains(envelope.version):
         raise VersionRefused("SMP client", envelope.version, CLIENT_VERSIONS)
     if other is not None and (queue.e2e_secret is None or envelope.sender_key is not None):
-        raise EnvelopeRefused("a handshake in a queue that takes the place of another")
+        raise EnvelopeRefused("a message of the handshake came through the new queue of a move")
     # The four cases of agent-wire 3.2: does the queue have a secret, and does the message bring a key?
     if queue.e2e_secret is None:
         receive_first(tx, context, connection, queue, envelope, sent_at)
@@ -192,7 +192,7 @@ def _receive_message(
         )
     except RatchetError as error:
         if _may_be_forgotten(tx, context, connection.id, sent_at):
-            log.info("a message from before those that are remembered does not open: %s", error)
+            log.info("an old message, whose hash may be forgotten, does not open: %s", error)
             return Received(connection.id)
         copy = ratchets.was_opened(tx, connection.id, copy_of)
         renegotiation.message_failed(tx, context, connection, error, sent_at, copy)
@@ -216,7 +216,7 @@ def _receive_message(
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
     connections.save_pq_support(tx, connection.id, opened.ratchet.large_headers)
     if integrity is not Integrity.OK and not isinstance(message.message, UserMessage):
-        # the notice about a user message is shown with it
+        # the application shows the result of a user message itself
         context.application.notice(tx, connection.id, BROKEN_CHAIN, NoticeKind.MESSAGES_LOST)
     renegotiation.message_opened(tx, context, connection, sent_at, late=opened.ratchet is before)
     renegotiation.kem_changed(tx, context, connection.id, before, opened.ratchet)

@@ -147,7 +147,9 @@ def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
     try:
         _step(tx, context, connection, resync.Refused())
     except UnexpectedEvent:
-        raise NotNow("No new encryption keys are waiting for your answer. `smpchat status` shows what is.") from None
+        raise NotNow(
+            "No new encryption keys are waiting for your answer. `smpchat status` shows what is waiting."
+        ) from None
 
 
 def overrule(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:

@@ -57,14 +57,16 @@ SWITCHES = Allowance("switch", 20, HOUR)
 """Limit for QUSE: a peer repeats it if the answer does not come."""
 ANSWER_TIME = 10.0
 """Seconds to wait for the answer (QUSE). A peer that is online answers within one round trip through three relays;
-the command `send` waits 20 seconds for it."""
+the command `send` waits for 20 seconds."""
 DRAIN_TIME = 10.0
 """Seconds in which a peer that is online can fetch a full queue: 128 messages, at 15 to 70 a second."""
 
 
 def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool:
-    """Whether both name the same queue: exact hosts, port text and id; the fingerprint does not count."""
-    # As the reference compares (agent-wire trap 27): "" and "5223" are two ports, and one host more is another relay.
+    """Whether both name the same queue. Hosts, port and id must be equal letter by letter; the fingerprint does not
+    count."""
+    # The reference compares in the same way (agent-wire trap 27): "" and "5223" are two ports, and a relay with one
+    # more host is another relay.
     return (address.server.hosts, address.server.port, address.sender_id) == (
         queue.server.hosts,
         queue.server.port,
@@ -136,7 +138,7 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
 def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueUse) -> bool:
     """QUSE. True if messages go to another queue from now on."""
     if allowances.use(tx, connection.id, SWITCHES, context.now()) is not Use.ALLOWED:
-        log.warning("a contact's word to use a queue is ignored: there were too many")
+        log.warning("a contact's QUSE is ignored: there were too many")
         return False
     current, rotation = sending.required_send_queue(tx, connection.id), rotations.load(tx, connection.id)
     for address, _ in message.queues:

@@ -85,7 +85,7 @@ def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, l
 def seal_message(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, message: AMessage
 ) -> tuple[bytes, Chain]:
-    """Body of the next numbered message and the chain that ends with it; both, and the ratchet, are saved."""
+    """Body of the next numbered message, and the chain that ends with it. The chain and the ratchet are saved."""
     chain, plaintext = delivery.append(connection.sent, message)
     ciphertext = _encrypt(tx, connection.id, plaintext, first=False)
     connections.save_sent(tx, connection.id, chain)

@@ -2,7 +2,8 @@
 
 A person who names a relay makes us connect to it. So such a relay may only be on the internet, unless our own relay is
 in a network of the same kind; the user may agree to any other (`smpchat.agent.store.consents`). By making or using a
-link, the user agrees to the relay in it. The relays of contacts from before agreements were stored count as agreed to.
+link, the user agrees to the relay in it. If a contact was made before such agreements were stored, its relays count as
+agreed to.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def reason_against_request(tx: sqlite3.Connection, server: SMPServer, address_id
     Args:
         address_id: Connection record of our contact address.
     Returns:
-        None if it may be answered.
+        None if we may answer the request.
     """
     if _is_agreed(tx, server):
         return None

@@ -204,7 +204,7 @@ def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
 def published(link: ShortLink) -> str:
     """Our own short link in the form that is given to people: shortened if apps know the relay.
 
-    Only then it begins with ``https:``, because only such relays have a web page for it.
+    Only then does it begin with ``https:``, because only such relays have a web page for it.
     """
     link = shorten(link)
     return format_short_link(replace(link, web=is_shortened(link)))

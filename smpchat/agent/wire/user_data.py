@@ -14,7 +14,7 @@ COMPRESS_ABOVE = 10_240
 
 
 def write_user_json(value: dict[str, Any]) -> bytes:
-    """User data as apps write it: JSON, and above 10,240 bytes ``X`` and a zstd frame.
+    """User data as apps write it: JSON, or, above 10,240 bytes, ``X`` and a zstd frame.
 
     Raises:
         EncodeError: The JSON is longer than peers accept.
