@@ -65,7 +65,7 @@ class Stored(Record):
 
 
 class Wanted(Record):
-    """The chunk is to be downloaded.
+    """The chunk must still be downloaded.
 
     Attributes:
         replica: Which place is asked, counted from 0. The places are the relays that the description names, without

@@ -33,7 +33,7 @@ class CreateAddressQueue(Record):
 
 
 class ReadAddress(Record):
-    """LGET: read the data behind the short link of an address."""
+    """LGET: read the data of an address's short link."""
 
 
 class SendRequest(Record):

@@ -324,8 +324,8 @@ def is_held(state: State) -> bool:
 
 
 def has_introduced(state: State) -> bool:
-    """Whether our confirmation or hello, which contains our profile, is sealed. Later changes of the profile need a
-    message."""
+    """Whether our confirmation or hello, which contains our profile, is sealed. After that, a change of the profile
+    needs a message of its own."""
     return isinstance(state, Confirming | AwaitingHello | SecuringReply | AwaitingReady | Answering | Connected)
 
 
@@ -335,7 +335,7 @@ def reads_link(state: State) -> bool:
 
 
 def may_send(state: State) -> bool:
-    """Whether texts may be sealed and queued behind the messages of the handshake."""
+    """Whether texts may be sealed and queued after the messages of the handshake."""
     match state:
         case Connected():
             return True

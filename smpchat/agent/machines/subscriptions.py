@@ -22,7 +22,7 @@ Queue = TypeVar("Queue", bound=Hashable)
 
 
 class SubscriptionPlan(Generic[Queue]):
-    """When each queue is to be subscribed again, in seconds of a monotonic clock."""
+    """When to subscribe each queue again, in seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._due: dict[Queue, _Due] = {}
@@ -49,7 +49,7 @@ class SubscriptionPlan(Generic[Queue]):
         self._failures.pop(queue, None)
 
     def take_due(self, now: float) -> list[Queue]:
-        """Queues that are to be subscribed again now."""
+        """Queues that must be subscribed again now."""
         return [queue for queue, due in self._due.items() if due.at <= now]
 
     def repeated(self, queue: Queue, now: float, *, awaits_first_message: bool) -> None:

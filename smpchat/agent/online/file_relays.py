@@ -46,7 +46,7 @@ class FileRelaySession(Protocol):
         recipient_keys: Sequence[Ed25519PublicKey],
         password: str | None,
     ) -> tuple[bytes, tuple[bytes, ...]]:
-        """Register a chunk: the sender's id, and one for each recipient."""
+        """Register a chunk. Returns the sender's id, and an id for each recipient."""
         ...
 
     async def put(

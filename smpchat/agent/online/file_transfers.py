@@ -58,7 +58,7 @@ MAX_DIALS = 8
 """How many of these workers may be trying to reach a relay. So a description that names dead relays leaves room for
 other files."""
 MANY = 4
-"""A relay gets a second session if at least this many chunks are to be moved there."""
+"""A relay gets a second session if at least this many chunks must be transferred there."""
 CHOSEN_FOR = 10.0
 """Seconds for which smpchat remembers which relays were chosen for a file."""
 _REFUSED_KEPT = 4_096
@@ -112,11 +112,11 @@ class FileTransfers:
         return self._database.connection
 
     def look(self) -> None:
-        """Check what is to be done: something was committed, or a relay may be tried again."""
+        """Check for work: something was committed, or a relay may be tried again."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Do everything that is to be done, without end."""
+        """Do all work, without end."""
         if file_traces.are_there_any(self._tx):
             with self._database.transaction() as tx:
                 transactions.begin_anew(tx)
@@ -273,7 +273,7 @@ class FileTransfers:
             transactions.not_moved(tx, self._context, file_id, numbers[0], problem)
 
     def _next(self, server: str | None, count: int, now: float) -> tuple[int, list[int]] | None:
-        """The next chunks of a file that are to be transferred at a relay; without a relay, chunks that need one. Files
+        """The next chunks of a file to be transferred at a relay; without a relay, chunks that need one. Files
         take turns."""
         found = file_chunks.files_at(self._tx, server, now)
         for file_id in sorted(found, key=lambda number: self._turns.get(number, 0)):

@@ -147,8 +147,7 @@ class Lanes:
             log.log(severity(error), "a lane of connection %d stopped", key[0], exc_info=error)
             self._rest(key, Verdict.RETRY)
         finally:
-            # Before `kick` below: work for this lane that was committed while it ran could not start it, because it was
-            # busy.
+            # Before `kick` below: while the lane was busy, newly committed work could not start it.
             self._busy.discard(key)
         self.kick()
 

@@ -26,7 +26,7 @@ DELETION_PATIENCE = 3 * 86_400.0
 
 
 MAX_IDLE = 32
-"""How many sessions are kept open with relays that only have queues of contacts, while nothing is to be sent there.
+"""How many sessions are kept open with relays that only have queues of contacts, while there is nothing to send there.
 Each session takes a file descriptor."""
 
 

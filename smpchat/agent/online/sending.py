@@ -33,7 +33,7 @@ from smpchat.transport.base import TransportError
 log = logging.getLogger("smpchat.agent")
 
 CONNECT_TIMEOUT = 20.0
-"""Seconds that a lane waits for a session; after that, the session pool alone goes on trying to reach the relay."""
+"""Seconds that a lane waits for a session; after that, only the session pool still tries to reach the relay."""
 NEXT_RELAY_AFTER = 4.0
 """Seconds after which a new queue is made at another relay, if there is one. The user's commands wait for only 20
 seconds."""

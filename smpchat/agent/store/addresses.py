@@ -282,7 +282,7 @@ def mark_request_shown(tx: sqlite3.Connection, number: int) -> None:
 
 
 def delete_request(tx: sqlite3.Connection, number: int) -> None:
-    """Delete a request that was answered, or is to be forgotten."""
+    """Delete a request that does not wait any more."""
     tx.execute("DELETE FROM received_requests WHERE id = ?", (number,))
 
 

@@ -156,7 +156,7 @@ _TO_MOVE = "state IN ('unplaced', 'placed', 'wanted') AND not_before <= :now"  #
 
 
 def servers(tx: sqlite3.Connection, now: float) -> list[str]:
-    """Addresses of the relays at which something is to be uploaded, downloaded or deleted."""
+    """Addresses of the relays where there is something to upload, download or delete."""
     rows = tx.execute(
         f"SELECT DISTINCT server FROM file_chunks WHERE server IS NOT NULL AND {_TO_MOVE}"
         " UNION SELECT server FROM file_deletions WHERE not_before <= :now",
@@ -176,7 +176,7 @@ def files_at(tx: sqlite3.Connection, server: str | None, now: float) -> list[int
 
 
 def numbers_at(tx: sqlite3.Connection, server: str | None, file_id: int, now: float, limit: int) -> list[int]:
-    """The next chunks of a file that are to be transferred at this relay, in order."""
+    """The next chunks of a file to be transferred at this relay, in order."""
     rows = tx.execute(
         f"SELECT number FROM file_chunks WHERE server IS :server AND file_id = :id AND {_TO_MOVE}"
         " ORDER BY number LIMIT :limit",

@@ -51,7 +51,7 @@ class StoredFile(Record):
     Attributes:
         sending: It is sent; otherwise it is received.
         name: The file's name, as people see it.
-        target: Where a received file is to be saved, if nothing exists there.
+        target: Where to save a received file, if nothing exists there.
         local: Name of its ciphertext in the profile's folder of files.
         size: Bytes of the ciphertext, which is the sum of the chunks.
         plain_size: Size of the file itself in bytes, if it is known. A file of another size is not accepted.
@@ -172,7 +172,7 @@ def with_parts(tx: sqlite3.Connection) -> list[StoredFile]:
 
 
 def forget_target(tx: sqlite3.Connection, file_id: int) -> None:
-    """Forget where a received file is to be saved: nothing is left to do there."""
+    """Forget where to save a received file: nothing is left to do there."""
     tx.execute("UPDATE files SET target = NULL WHERE id = ?", (file_id,))
 
 

@@ -84,7 +84,7 @@ def save_made(tx: sqlite3.Connection, connection_id: int, text: str, link_id: by
 def save_joined(
     tx: sqlite3.Connection, connection_id: int, text: str, link_id: bytes, auth_key: Ed25519PrivateKey
 ) -> None:
-    """Save a short link that is to be read, with the key for it."""
+    """Save a short link that must still be read, with the key for it."""
     tx.execute(
         "INSERT INTO short_links (connection_id, link, link_id, auth_key) VALUES (?, ?, ?, ?)",
         (connection_id, text, link_id, auth_key.raw),

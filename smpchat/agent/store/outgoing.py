@@ -283,7 +283,7 @@ def drop_request(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def clear(tx: sqlite3.Connection, connection_id: int) -> list[int]:
-    """Drop everything that is to be sent, and return the application's numbers of the dropped messages."""
+    """Drop everything that was to be sent, and return the application's numbers of the dropped messages."""
     rows = tx.execute(
         "SELECT reference FROM outbox WHERE connection_id = :id AND reference IS NOT NULL"
         " UNION SELECT reference FROM waiting_messages WHERE connection_id = :id AND reference IS NOT NULL",
@@ -325,7 +325,7 @@ def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | Non
 
 def park(tx: sqlite3.Connection, connection_id: int, beginning: bytes) -> None:
     """Sealed messages that begin with these bytes are held, and all others overtake them."""
-    # They are not sealed anew, as in `take_back`: one may be on its way at this moment, and would arrive twice.
+    # They are not sealed again, as in `take_back`: one may be on its way at this moment, and would arrive twice.
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind = ? AND substr(message, 1, ?) = ?",
         (PARKED, connection_id, Kind.MESSAGE, len(beginning), beginning),
@@ -339,7 +339,7 @@ def unpark(tx: sqlite3.Connection, connection_id: int, not_before: float) -> Non
 
 
 def take_back(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Sealed messages that no relay has accepted wait again, before all others, to be sealed anew."""
+    """Sealed messages that no relay has accepted wait again, before all others, to be sealed once more."""
     rows = tx.execute(
         "DELETE FROM outbox WHERE connection_id = ? AND kind = ? AND message IS NOT NULL"
         " RETURNING id, message, notify, reference",

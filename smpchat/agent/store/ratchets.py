@@ -16,7 +16,7 @@ KEPT_SEEN = 1000
 delivers the last message again. A sender that did not get answers repeats up to 16 messages (this program) or one (an
 app); if a queue is moved, it repeats what the old queue holds, usually up to 128 messages. Older messages come again
 only from two kinds of relays: one that was restored from a backup, which `forgotten_until` reveals, or one that repeats
-messages at will with a new time, which `was_opened` reveals."""
+messages on purpose with a new time, which `was_opened` reveals."""
 KEPT_OLD = 100_000
 """For how many messages that were opened earlier the beginning of the hash is kept: about 2 MB."""
 _BEGINNING = 8

@@ -68,5 +68,6 @@ def connect(path: Path, passphrase: str | None, timeout: float, options: str = "
 
 
 def change_key(connection: sqlite3.Connection, passphrase: str) -> None:
-    """Encrypt every page anew, in one transaction; ``connection`` comes from `connect`. Raises `sqlite3.Error`."""
+    """Encrypt every page with a new key, in one transaction; ``connection`` comes from `connect`. Raises
+    `sqlite3.Error`."""
     cast(_Connection, connection).reset_key(passphrase)

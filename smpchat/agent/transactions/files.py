@@ -449,7 +449,7 @@ def _fits(chunk: Chunk, event: Event) -> bool:
 
 
 def asked(tx: sqlite3.Connection, chunk: Chunk) -> Replica:
-    """The place from which a wanted chunk is to be downloaded."""
+    """The place from which to download a wanted chunk."""
     places = file_chunks.replicas(tx, chunk.file_id, chunk.number)
     assert isinstance(chunk.state, machine.Wanted)
     return places[chunk.state.replica % len(places)]

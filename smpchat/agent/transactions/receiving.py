@@ -267,7 +267,7 @@ def _dispatch(
                 # another day.
                 raise HeldBack("more messages came than are taken in a day")
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
-            # Loaded anew: this very message may have raised the version.
+            # Loaded again, because this message may have raised the version.
             knows_receipts = connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE
             if wants_receipt and knows_receipts and owed.has_room(tx, connection.id):
                 receipt = Receipts((Receipt(message_id, chain.last_hash),))

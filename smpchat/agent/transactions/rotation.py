@@ -175,7 +175,7 @@ def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: b
 
 
 def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> bool:
-    """A relay answered AUTH for the queue ``snd_id``. True if the message is to be sent again, to another queue."""
+    """A relay answered AUTH for the queue ``snd_id``. True if the message must be sent again, to another queue."""
     current, rotation = connections.send_queue(tx, connection_id), rotations.load(tx, connection_id)
     if current is None:  # the connection is over
         return False
@@ -194,8 +194,8 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
 
 def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQueue) -> None:
     """Everything that is sealed but not sent goes to another queue: the same ratchet messages in a new box."""
-    # Only the box is new. Sealing anew would be another ratchet step, and the peer would show the text twice if the old
-    # queue had it (handshake.md 5).
+    # Only the box is new. Sealing again would be another ratchet step, and the peer would show the text twice if the
+    # old queue had it (handshake.md 5).
     for item in outgoing.numbered(tx, old.connection_id):
         outgoing.replace_body(tx, item.id, sealing.seal_again(context.entropy, item.body, old, new))
     connections.save_send_queue(tx, new)

@@ -1,4 +1,4 @@
-"""What a relay keeps behind a short link: two signed and sealed blobs (agent-wire 2.6 to 2.9).
+"""The data that a relay keeps for a short link: two signed and sealed blobs (agent-wire 2.6 to 2.9).
 
 The fixed blob holds the connection request; its hash is the link's key, so nobody can change it. The user blob holds
 what people see before they connect. Only the owner of the root key can replace it. Our reply key is at the end of the
@@ -54,7 +54,7 @@ FIXED_PADDING, USER_PADDING = 2008, 13784
 
 _REPLY_KEY_NAME = short_bytes.write(b"rk")
 _LONG = 0xFF
-"""First byte of user data whose length takes two more bytes; a shorter length, up to 254, is the first byte itself."""
+"""First byte of user data whose length takes two more bytes; a length up to 254 is the first byte itself."""
 
 
 # -- connection request -----------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def link_key_of(fixed_data: bytes) -> bytes:
 
 
 def invitation_box_key(link_key: bytes) -> bytes:
-    """Key of both boxes behind an invitation."""
+    """Key of both boxes of an invitation's link data."""
     return hkdf_sha512(b"", link_key, b"SimpleXInvLink", KEY_SIZE)
 
 
