@@ -8,7 +8,7 @@ HELP = "Write: add THING, done THING, or list."
 
 
 def shopping(said: list[Message]) -> list[str]:
-    """What is left to buy. It follows from the messages, so the bot has nothing of its own to lose."""
+    """What is left to buy. It is computed from the messages, so the bot stores nothing of its own."""
     things: dict[str, None] = {}
     for message in said:
         verb, _, thing = message.text.partition(" ")
@@ -33,7 +33,7 @@ async def main() -> None:
         async for message in client.messages():
             try:
                 await client.send(message.contact, answer(client, message), reply_to=message.id, wait="none")
-            except Exception as error:  # whatever it is: else this message would end every later run as well
+            except Exception as error:  # of any kind: otherwise this message would also end every later run
                 print(f"no answer to message {message.id}: {error!r}", flush=True)
 
 

@@ -2,9 +2,9 @@
 # A bot for FRIENDS, by contact_id of `--json contacts`: FRIENDS="1 4" smpchat listen --skip-after 3 --exec ./bot.sh
 case " $FRIENDS " in
     *" $SMPCHAT_CONTACT_ID "*) ;;
-    *) exit 0 ;; # someone else: anyone can choose any name, and the alias may come from it
+    *) exit 0 ;; # someone else; not decided by the alias, because contacts can choose it
 esac
-[ "$SMPCHAT_CONTENT" = text ] || exit 0 # a picture, a call, and the like
+[ "$SMPCHAT_CONTENT" = text ] || exit 0 # a picture, a call and so on
 
 answer() {
     case $SMPCHAT_TEXT in
@@ -15,6 +15,6 @@ answer() {
     esac
 }
 
-# the text goes through a pipe: as an argument, one that begins with - would be read as an option
+# the answer goes through a pipe: if it were an argument and began with -, it would be read as an option
 answer | smpchat -q reply "$SMPCHAT_ID" - --wait none >/dev/null || echo "no answer to $SMPCHAT_ID" >&2
-exit 0 # or the bot would stop here, and get this message again
+exit 0 # otherwise the bot would stop here, and get this message again at its next start

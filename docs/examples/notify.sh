@@ -11,5 +11,5 @@ printf '%s failed with %s:\n%s\n' "$1" "$code" "$output" |
     tail -n 20 | tail -c 8000 | iconv -c -f UTF-8 -t UTF-8 |
     smpchat -q send "$who" - >/dev/null
 told=$?
-[ "$told" -eq 0 ] || [ "$told" -eq 3 ] || exit "$told" # 3: it is kept, and sent by the next command that goes online
+[ "$told" -eq 0 ] || [ "$told" -eq 3 ] || exit "$told" # 3: saved; the next smpchat online sends it
 exit "$code"
