@@ -1,6 +1,7 @@
 """Files of ours in a group: encrypted and uploaded once, and described to each member separately.
 
 Each member gets its own ids for the chunks, so that relays cannot tell which members fetch the same file (xftp-wire 7).
+Members to whom we are not connected get the description from a host, and use the host's ids.
 """
 
 from __future__ import annotations

@@ -306,7 +306,7 @@ def _check(profile: GroupProfile) -> None:
     size = len(json.dumps(profile.value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
     if size > MAX_PROFILE:
         raise InputError(
-            f"The name, texts and picture of a group can have {MAX_PROFILE:,} bytes together, not {size:,}.",
+            f"Name, texts and picture of a group can have at most {MAX_PROFILE:,} bytes together; these have {size:,}.",
             "Shorten the texts, or use a smaller picture.",
         )
 

@@ -1,8 +1,8 @@
-"""Aliases: how a contact is addressed. An alias never changes by itself, whatever name the peer sends (cli.md).
+"""Aliases: the user's names for contacts. An alias never changes by itself, whatever name the contact sends (cli.md).
 
-Names are chosen by others and prove nothing. So a name never becomes an alias that reads like a word of ours, or looks
-like the alias of another contact: `fold` says which spellings are the same alias, and `looks` which ones a person takes
-for the same.
+Names are chosen by others and prove nothing. So a name never becomes an alias that looks like a reserved word or like
+the alias of another contact. Two spellings with the same `fold` are the same alias; two names that share one of their
+`looks` look alike.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from smpchat.encoding.patterns import late
 MAX_ALIAS = 40
 """Longest alias, in characters."""
 _MAX_NAME = 400
-"""Characters of a name that are looked at, marks and blanks included."""
+"""How many characters of a name are used, marks and blanks included."""
 _FORBIDDEN_START = "-@/"
 _MARK = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 _STACKED_MARKS = late(f"(?<={_MARK}{{2}}){_MARK}+")
@@ -33,38 +33,39 @@ RESERVED = frozenset(
     " somebody to from default off on help relay smpchat alias invitation request message notice error unknown"
     " system".split()
 )
-"""Words that stand in the place of a name in our own lines, or that a command accepts there."""
+"""Words that smpchat prints where a name could be, or that a command accepts instead of a name."""
 
 
 def fold(alias: str) -> str:
-    """What two spellings of one alias have in common: capitals, and how letters with marks are stored."""
-    # NFD first (Unicode, D145): folding alone keeps letters with marks apart by how they were typed.
+    """An alias without differences that do not count: capitals, and the encoding of letters with marks."""
+    # NFD first (Unicode, D145): without it, case folding keeps differently encoded letters with marks apart.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", alias).casefold())
 
 
 def looks(text: str) -> frozenset[str]:
-    """How a person sees a name, in two readings. Names that share one reading are easily confused.
+    """What a name looks like to a person, in two readings. Two names that share a reading are easily confused.
 
-    Source: UTS #39, 4; capitals are read both as they are written and as small letters, because I looks like l, but is
-    i.
+    Source: UTS #39, 4; one reading keeps capitals and one uses small letters, because a capital I looks like l, but its
+    small letter is i.
     """
     seen = _without_invisible(unicodedata.normalize("NFKC", text))
     return frozenset(_prototypes(_prototypes(form).casefold()) for form in (seen, seen.casefold()))
 
 
 def is_reserved(alias: str) -> bool:
-    """Whether it reads like a word of ours, or like a number, which commands also accept."""
+    """Whether a text looks like a reserved word or like a number, which commands accept instead of an alias."""
     shown = looks(alias)
     return unicodedata.normalize("NFKC", alias).isdecimal() or not shown.isdisjoint(_reserved_looks()) or not all(shown)
 
 
 def check_alias(text: str) -> str:
-    """An alias as given by the user, blanks replaced, with or without the @ of chat. Raises `InputError`."""
+    """An alias from a text that the user typed, with or without the @ of `chat`; blanks are replaced. Raises
+    `InputError`."""
     alias = _without_invisible(unicodedata.normalize("NFC", "_".join(text.removeprefix("@").split())))
     if not alias or not alias.isprintable() or len(alias) > MAX_ALIAS or alias[0] in _FORBIDDEN_START:
         raise InputError(
             f"{text[:MAX_ALIAS]!r} cannot be an alias.",
-            f"An alias has 1 to {MAX_ALIAS} printable characters and does not begin with -, @ or /.",
+            f"An alias must have 1 to {MAX_ALIAS} printable characters, and not begin with -, @ or /.",
         )
     if is_reserved(alias):
         raise InputError(
@@ -75,8 +76,8 @@ def check_alias(text: str) -> str:
 
 
 def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: False) -> str:
-    """An alias made from a name that the peer chose: harmless, not a word of ours, and unique by adding ``_2`` and so
-    on."""
+    """An alias made from a name that the contact chose: harmless, not a reserved word, and made unique by adding ``_2``
+    and so on."""
     base = base_alias(name)
     alias, number = base, 1
     while is_reserved(alias) or taken(alias):
@@ -88,17 +89,17 @@ def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: Fals
 
 def base_alias(name: str) -> str:
     """A name with harmless characters only, in the form of an alias."""
-    # Cut before it is normalised: NFC of 16,000 marks on one letter took 0.56 s, inside the transaction.
+    # The name is cut before it is normalised: NFC of 16,000 marks on one letter took 0.56 s, inside the transaction.
     visible = "".join(c if c.isprintable() and _without_invisible(c) else " " for c in name[:_MAX_NAME])
     visible = unicodedata.normalize("NFC", visible)
     if not visible.isascii():
         visible = _STACKED_MARKS().sub("", visible)
-    # An alias is typed, after @ and as an argument: it must not begin like an option, and holds no blank.
+    # Users type aliases after @ and as arguments, so an alias has no blanks, and does not begin like an option.
     return "_".join(visible.split()).lstrip(_FORBIDDEN_START)[:MAX_ALIAS] or "contact"
 
 
 def nearest(typed: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Aliases that may have been meant by a person who typed something else, the likeliest first."""
+    """Known aliases that the user may have meant by a mistyped one, likeliest first."""
     from difflib import SequenceMatcher
 
     begun, shown = fold(typed[:MAX_ALIAS]), looks(typed[:MAX_ALIAS])
@@ -125,7 +126,7 @@ def _without_invisible(text: str) -> str:
 
 
 _ASCII = str.maketrans({"`": "'", '"': "''", "0": "O", "1": "l", "I": "l", "|": "l", "m": "rn", "%": "º/₀"})
-"""The ASCII part of `_table`. Most names consist of it, and need not wait until the table is read."""
+"""The ASCII part of `_table`. For most names it is enough, so that the table need not be read."""
 
 
 def _prototypes(text: str) -> str:
@@ -137,7 +138,7 @@ def _prototypes(text: str) -> str:
 
 @cache
 def _table() -> dict[int, str]:
-    """The table has 30 kB, and is read for the first name that is not ASCII."""
+    """The table of letters that look alike. It has 30 kB, and is read only for a name that is not ASCII."""
     table: dict[int, str] = {}
     for line in Path(__file__).with_name("confusables.txt").read_text(encoding="utf-8").splitlines():
         target, found, sources = line.partition("\t")

@@ -20,33 +20,36 @@ from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import to_base64url
 from smpchat.protocol.version import VersionRange
 
-# Never 18 or more: apps would count on what relays and channels need (deltas 2
-# and 3). Higher ones may be read of peers.
+# Never declare 18 or more: apps would then expect support for channels and their relays (deltas 2 and 3). Peers may
+# declare higher versions.
 CHAT_VERSIONS = VersionRange(1, 16)
 """From version 8 on, a peer compresses messages and uses a post-quantum ratchet; from 9 on, it sends arrays (agent-wire
 6.7)."""
-# Who declares it gets a post-quantum ratchet from apps by that alone (agent-wire trap 40).
+# Declaring it is enough for apps to start a post-quantum ratchet (agent-wire trap 40).
 COMPRESSION_SINCE = 8
 MAX_JSON = 15_602
 """Longest JSON of one message, in bytes."""
 MAX_COMPRESSED = 13_380
-"""Longest compressed message, and longest JSON that stays plain where a longer one is compressed."""
+"""Longest compressed message in bytes. Also the longest JSON that is sent uncompressed if the peer supports
+compression."""
 MAX_COMPRESSED_INFO = 10_968
-"""Longest compressed connection info, and longest connection info that stays plain where a longer one is compressed."""
+"""Longest compressed connection info in bytes. Also the longest connection info that is sent uncompressed if the peer
+supports compression."""
 MAX_INFO = 10_200
 """Longest connection info that we send, plain or compressed, in bytes. The same envelope contains the reply queue,
 whose relay may have many hosts."""
 MAX_EXPANDED = zstd.MAX_DECOMPRESSED
-"""The size, in bytes, that all compressed parts of one body may have together when they are expanded."""
+"""The largest size of all compressed parts of one body together after expansion, in bytes."""
 MAX_MESSAGES = 200
-"""Messages of one body that are read. Apps put at most 15,602 bytes of them into one, which are some 160 of the
-shortest; but 900 of them fit into 89 compressed bytes."""
+"""How many messages of one body are read. Apps put at most 15,602 bytes into a body, enough for about 160 of the
+shortest messages; but an attacker can fit 900 of these into 89 compressed bytes."""
 MAX_SHARED_ID = 255
 """Longest id of a message that is kept, in characters; ids of apps have 24."""
 
 
 class Envelope(Record):
-    """One JSON message. ``shared_id``: its id between the two clients; ``versions``: what its sender's app speaks."""
+    """One JSON message. ``shared_id``: the id that both apps know; ``versions``: the chat versions of its sender's
+    app."""
 
     event: str
     params: dict[str, Any] = field(repr=False)
@@ -55,13 +58,13 @@ class Envelope(Record):
 
 
 class Unreadable(Record):
-    """A malformed part of a body; the other parts are read all the same."""
+    """A malformed part of a body. The other parts are read all the same."""
 
     what: str
 
 
 class LeftOut(Record):
-    """The body has more messages than `MAX_MESSAGES`; the rest is left out."""
+    """Stands for the messages of a body after the first `MAX_MESSAGES`, which are not read."""
 
     what: str = "more messages than are read"
 
@@ -70,7 +73,7 @@ Part = Envelope | Unreadable | LeftOut
 
 
 def new_shared_id(random12: bytes) -> str:
-    """A message's id between the two chat clients: 12 random bytes."""
+    """A new id of a message, by which both apps know it: 12 random bytes."""
     return to_base64url(random12)
 
 
@@ -94,7 +97,7 @@ def encode_envelope(envelope: Envelope) -> bytes:
     if envelope.shared_id is not None:
         message["msgId"] = envelope.shared_id
     message |= {"event": envelope.event, "params": _sorted(envelope.params)}
-    # "replace": half a surrogate pair, should one get here, has no UTF-8.
+    # "replace", because half of a surrogate pair cannot be encoded in UTF-8.
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
@@ -106,12 +109,12 @@ def _sorted(value: Any) -> Any:
 
 def compress_body(data: bytes) -> bytes:
     """``X``: a list of one frame."""
-    # A list around the frame, which link data of the same letter do not have (agent-wire 6.6, trap 39).
+    # The frame is in a list, unlike in link data, which begins with the same letter (agent-wire 6.6, trap 39).
     return b"X" + _items.write(((_FRAME, zstd.compress(data)),))
 
 
 def pack_info(data: bytes, limit: int = MAX_INFO, *, compresses: bool = True) -> bytes | None:
-    """JSON as connection info, compressed if necessary; None if there is no room for it.
+    """JSON as connection info, compressed if necessary; None if it does not fit.
 
     Every peer that knows post-quantum ratchets reads compressed info, whatever chat version it speaks (agent-wire 6.6).
     """
@@ -122,17 +125,18 @@ def pack_info(data: bytes, limit: int = MAX_INFO, *, compresses: bool = True) ->
 
 
 class Room(Record):
-    """What one message of a connection holds: the longest JSON, and the longest compressed body (0: no compression), in
-    bytes."""
+    """The room in one message of a connection, in bytes: the longest JSON, and the longest compressed body (0: no
+    compression)."""
 
     plain: int
     compressed: int
 
     @staticmethod
     def of(max_body: int, peer_version: int) -> Room:
-        """The room of a connection that carries bodies of ``max_body`` bytes to a peer of that chat version.
+        """The room in messages of a connection with bodies of at most ``max_body`` bytes, to a peer with this chat
+        version.
 
-        Apps compress only where the post-quantum ratchet leaves less room (agent-wire 6.6).
+        Apps compress only if the post-quantum ratchet leaves less room (agent-wire 6.6).
         """
         if max_body >= MAX_JSON:
             return Room(MAX_JSON, 0)
@@ -141,7 +145,7 @@ class Room(Record):
         return Room(min(max_body, MAX_COMPRESSED), min(max_body, MAX_COMPRESSED))
 
     def pack(self, data: bytes) -> bytes | None:
-        """JSON as a body, compressed if necessary; None if there is no room for it."""
+        """JSON as a body, compressed if necessary; None if it does not fit."""
         if len(data) <= self.plain:
             return data
         if not self.compressed or len(data) > MAX_JSON:
@@ -150,7 +154,7 @@ class Room(Record):
         return body if len(body) <= self.compressed else None
 
     def limit(self, data: bytes) -> int:
-        """How long JSON like this may be, in bytes, if it did not fit.
+        """How long this JSON could be, in bytes; used if it did not fit.
 
         How much compression saves depends on the text. If its beginning would fit when compressed, the limit is the
         length that the wire allows; otherwise it is the room for compressed bodies.
@@ -171,7 +175,7 @@ def decode_body(body: bytes) -> list[Part]:
     Raises:
         DecodeError: The body has none of these forms, or consists of one malformed message.
     """
-    # One more, to tell that there are more. What is behind that is neither expanded nor read.
+    # One part more than the limit shows that there are too many. Further parts are neither expanded nor read.
     parts = list(islice(_parts(body, may_expand=True), MAX_MESSAGES + 1))
     return parts if len(parts) <= MAX_MESSAGES else [*parts[:MAX_MESSAGES], LeftOut()]
 
@@ -186,7 +190,7 @@ def _parts(body: bytes, *, may_expand: bool) -> Iterator[Part]:
             yield from _each(_elements.decode(body[1:], "batch"), _element)
         case b"F":
             return
-        # Not inside another: each level would multiply what a few bytes cost.
+        # Not inside another compressed part: each level would multiply the work that a few bytes cause.
         case b"X" if may_expand:
             yield from _each(_expanded(body), partial(_parts, may_expand=False))
         case _:
@@ -258,7 +262,7 @@ def _expanded(body: bytes) -> Iterator[bytes]:
     room = MAX_EXPANDED
     for tag, data in _items.decode(body[1:], "compressed message"):
         content = data if tag == _PLAIN else zstd.decompress(data)
-        # Counted over all items: 255 frames of the most that one may hold would be 16 MiB of one message.
+        # Counted over all items, because 255 frames of the largest size would make 16 MiB of one message.
         room -= len(content)
         if room < 0:
             raise DecodeError(f"compressed message expands to more than {MAX_EXPANDED} bytes")
@@ -278,7 +282,7 @@ def _element(data: bytes) -> Iterator[Part]:
         case b"/":  # signatures matter in groups; here the connection says who speaks
             _, (_, text) = _signed.decode(data, "signed message")
             yield read_envelope(_json(text))
-        case b">" | b"F":  # somebody else's words must not pass for the contact's
+        case b">" | b"F":  # forwarded messages must not look like the contact's own
             return
         case _:
             raise DecodeError("element of a batch of an unknown form")

@@ -16,9 +16,9 @@ from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record, field
 
 MAX_COMMANDS = 100
-"""Commands of one profile that are kept."""
+"""How many commands of one profile are kept."""
 _MAX_DEPTH = 4
-"""How deep menus inside menus are read."""
+"""How many levels of nested menus are read."""
 _MAX_TEXT = 100
 """Longest keyword, label and parameter, in characters."""
 _CALL = late(r"/(?:'([^'\n]+)'|([^\s/'][^\s]*))(?:\s+|$)", re.ASCII)
@@ -28,8 +28,8 @@ class BotCommand(Record):
     """One command of a bot.
 
     Attributes:
-        keyword: What follows the slash.
-        label: What a menu shows.
+        keyword: The word after the slash.
+        label: The text in the menu.
         params: What the writer must add after the keyword, such as ``<text>``; empty if nothing.
     """
 
@@ -46,16 +46,16 @@ class Call(Record):
 
 
 def own_commands(commands: Iterable[BotCommand]) -> tuple[BotCommand, ...]:
-    """Commands of ours, as peers can show them. Raises `InputError`."""
+    """Checks that apps can show these commands of ours, and returns them. Raises `InputError`."""
     kept = tuple(commands)
     if len(kept) > MAX_COMMANDS:
-        raise InputError(f"A bot has at most {MAX_COMMANDS} commands.", "Offer fewer.")
+        raise InputError(f"A bot can have at most {MAX_COMMANDS} commands.", "Offer fewer.")
     for command in kept:
         texts = (command.keyword, command.label, command.params)
         if not all(text.isprintable() and len(text) <= _MAX_TEXT for text in texts) or not command.label:
             raise InputError(
                 f"The command {command.keyword[:_MAX_TEXT]!r} is invalid.",
-                f"Keyword, label and parameters have at most {_MAX_TEXT} printable characters each.",
+                f"Keyword, label and parameters can have at most {_MAX_TEXT} printable characters each.",
             )
         if read_call(_written(command.keyword)) != Call(command.keyword, ""):
             raise InputError(f"{command.keyword!r} cannot be a keyword.", "Use letters and digits, such as help.")
@@ -94,7 +94,7 @@ def _command_json(command: BotCommand) -> dict[str, Any]:
 
 
 def read_commands(value: object) -> tuple[BotCommand, ...]:
-    """The commands of a peer, including those in its menus; malformed ones are left out."""
+    """The commands in a peer's profile, including those in menus; malformed ones are left out."""
     found: list[BotCommand] = []
     for command in _commands(value, _MAX_DEPTH):
         found.append(command)

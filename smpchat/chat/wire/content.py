@@ -1,7 +1,7 @@
-"""The content of a message as text: content of every type is reduced to its text and a note (agent-wire 6.2, deltas 6).
+"""Turns the content of a message, of any type, into a text that begins with a note (agent-wire 6.2, deltas 6).
 
-For a picture a person reads, for example, ``[image photo.jpg, 117 KiB] on the beach``; `Content` says which part is the
-note, so that no one can fake a note in a text. Text of a peer is kept as it is; the code that prints it escapes it.
+For a picture, the user reads for example ``[image photo.jpg, 117 KiB] on the beach``. `Content` says which part is the
+note, so that nobody can fake a note in a text. A peer's text is kept as it is; the code that prints it escapes it.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ _NOTES = {
 _CARDS = {"contact": "contact link", "invitation": "one-time link", "group": "group link"}
 _TYPES = {*_NOTES, "text", "link", "chat"}
 CALL, GROUP_INVITATION, GROUP_EVENT, PROFILE_CHANGE = "call", "group-invitation", "group-event", "profile-change"
-"""Kinds of lines that are events; a message of a peer cannot have one of them."""
+"""Kinds of lines that report events. A peer's message cannot have one of these kinds."""
 UNKNOWN = "unknown"
 _MAX_NAME = 100
-"""Characters of a file's name, or of an unknown type, that are shown in a note."""
+"""How many characters of a file's name, or of an unknown type, are shown in a note."""
 _MAX_TYPE = 40
-"""Characters of an unknown type that are kept as the kind of a message."""
+"""How many characters of an unknown type are kept as the kind of a message."""
 _MAX_LINK = 4_000
-"""Characters of a link in a card; invitations with keys have some 1,600."""
+"""Longest link in a card, in characters; invitations with post-quantum keys have about 1,600."""
 _NO_BRACKETS = str.maketrans("[]", "()")
 _MAX_PREVIEW = 300
 """Longest title, description and address of a preview, in characters."""
 
 
 class Preview(Record):
-    """What the sender's app found at a link; smpchat never opens links itself."""
+    """The preview of a link, made by the sender's app; smpchat never opens links itself."""
 
     uri: str = field(repr=False)
     title: str = field(repr=False)
     description: str = field(repr=False)
 
     def to_json(self) -> str:
-        """For the store."""
+        """The preview as JSON, for the store."""
         return json.dumps(as_dict(self))
 
     @staticmethod
     def from_json(text: str | None) -> Preview | None:
-        """What `to_json` wrote."""
+        """The preview that `to_json` wrote."""
         return Preview(**json.loads(text)) if text else None
 
 
@@ -57,7 +57,7 @@ class Content(Record):
     """The kind of a message.
 
     Attributes:
-        kind: The type, as JSON names it: ``text``, ``image``, ``call``, or a type that only its sender knows.
+        kind: The type in the JSON: ``text``, ``image``, ``call`` and so on, or a type that smpchat does not know.
         note: The beginning of the message's text that describes content other than text; empty if there is none.
         preview: The description of a link.
     """
@@ -68,7 +68,7 @@ class Content(Record):
 
     @property
     def preview_json(self) -> str | None:
-        """The preview, for the store."""
+        """The preview as JSON, for the store; None if there is none."""
         return None if self.preview is None else self.preview.to_json()
 
 
@@ -81,7 +81,7 @@ def text_content(text: str) -> dict[str, Any]:
 
 
 def describe(content: object, file: object = None) -> str | None:
-    """The text of ``content`` after a note about what is not shown; None if it is not valid content."""
+    """The text of ``content``, after a note about what cannot be shown; None if it is not valid content."""
     read = read_content(content, file)
     return read[0] if read else None
 
@@ -111,7 +111,7 @@ def _kind(wire_type: str, file: object) -> str:
     if wire_type in _TYPES:
         return "file" if wire_type in ("text", "link") and isinstance(file, dict) else wire_type
     if wire_type in (CALL, GROUP_INVITATION, GROUP_EVENT, PROFILE_CHANGE):
-        return UNKNOWN  # what only an event of its own may say
+        return UNKNOWN  # these kinds are only for events
     return _short(wire_type, _MAX_TYPE) or UNKNOWN
 
 
@@ -138,7 +138,7 @@ def _file(file: object) -> list[str]:
     name, size = file.get("fileName"), file.get("fileSize")
     return [
         *([_short(name)] if isinstance(name, str) and name else []),
-        # Not `isinstance`: for Python true is an int, too.
+        # Not `isinstance`, because in Python True is an int too.
         *([size_text(size)] if type(size) is int and size >= 0 else []),
     ]
 
@@ -153,8 +153,7 @@ def _duration(seconds: object) -> list[str]:
 
 
 def _card(card: object, words: str) -> str:
-    """``[contact link ann: https://…]``; the link is left out if the words contain it, and is never opened without
-    being asked for."""
+    """``[contact link ann: https://…]``; without the link if the text contains it. smpchat never opens it by itself."""
     if not isinstance(card, dict):
         return "[contact link]"
     kind = card.get("type")
@@ -176,7 +175,7 @@ def _names(card: dict[str, Any]) -> Iterator[str]:
 
 
 def _links(card: dict[str, Any]) -> Iterator[str]:
-    """Links of a card that can be used as they are, the short form of each first."""
+    """The usable links of a card, the short form of each first."""
     for field_name in ("connLink", "invLink"):
         value = card.get(field_name)
         forms = [value.get("connShortLink"), value.get("connFullLink")] if isinstance(value, dict) else [value]
@@ -201,28 +200,28 @@ def _line(value: object) -> str:
 
 
 def short_name(value: object) -> str:
-    """A name that a peer gave to something, on one line; empty if it is not valid."""
+    """A name from a peer, on one line; empty if it is not a text."""
     return _short(value) if isinstance(value, str) else ""
 
 
 def _short(text: str, limit: int = _MAX_NAME) -> str:
-    """A name on one line, cut if it is long. It cannot contain the end of a note in brackets."""
+    """A name on one line, cut if it is long, and without square brackets, which would end a note."""
     return _cut(text, limit).translate(_NO_BRACKETS)
 
 
 def _cut(text: str, limit: int) -> str:
-    # Cut before it is looked at letter by letter, as it may be as long as a message; one letter more tells that there
-    # are more.
+    # Cut first, because the text may be as long as a message. One character more than the limit is kept, to see that it
+    # was longer.
     line = "".join(c if c.isprintable() else " " for c in whole(text[: limit + 1]))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def in_a_sentence(name: str) -> str:
-    """A peer's word in quotes, on one line and cut if it is long, for a sentence of ours."""
+    """A text from a peer for a sentence of ours: in quotes, on one line, and cut if it is long."""
     return f"'{_cut(name, _MAX_NAME)}'"
 
 
 def whole(text: str) -> str:
-    """The text with every half of a surrogate pair, which JSON can write but nothing can store, replaced."""
-    # JSON may write half of a surrogate pair. Python reads it, and SQLite, the terminal and UTF-8 all refuse it later.
+    """The text with each half of a surrogate pair replaced."""
+    # JSON can contain half of a surrogate pair. Python reads it, but SQLite, the terminal and UTF-8 refuse it later.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

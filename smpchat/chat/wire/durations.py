@@ -1,4 +1,4 @@
-"""Lengths of time as people write and read them: ``30s``, ``5m``, ``1h``, ``1d``, ``2w``; *1 day 2 hours*."""
+"""Time spans in the form that users type (``30s``, ``5m``, ``1h``, ``1d``, ``2w``) and read (*1 day 2 hours*)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60), (
 
 
 def parse_duration(text: str) -> int:
-    """Seconds in a length of time that a person gave. Raises `InputError`."""
+    """The seconds of a time span that the user typed. Raises `InputError`."""
     match = _WRITTEN().fullmatch(text.strip().lower())
     if match is None or int(match[1]) == 0:
         raise InputError(f"{text!r} is not a time span.", "Write 30s, 5m, 1h, 1d or 2w.")

@@ -1,8 +1,7 @@
-"""Makes the names of files that peers send harmless: never a path, never a device, always a name that every system
-accepts.
+"""Makes the file names that peers send harmless: never a path or a device, always a name that every system accepts.
 
-The name that a peer gives a file only affects its name here (xftp-wire 6). ``..\\..\\x``, ``CON.txt``, a name of 300
-bytes and one that is written backwards by a bidi mark all become plain names.
+The name that a peer gives a file must not decide where the file is saved (xftp-wire 6). ``..\\..\\x``, ``CON.txt``, a
+name of 300 bytes and one that a bidi mark shows backwards all become plain names.
 """
 
 from __future__ import annotations
@@ -16,23 +15,24 @@ from smpchat.encoding.characters import BLANK_LETTERS, composed
 MAX_BYTES = 255
 """Longest name of a file on most systems, in bytes."""
 MAX_TRIES = 10_000
-"""Names that are tried before smpchat gives up, up to ``name_9999.ext``."""
+"""How many names are tried before smpchat gives up, up to ``name_9999.ext``."""
 NAMELESS = "file"
 _ROOM = len("_9999")
 _MAX_EXTENSION = 32
 """Longest extension, in bytes, that is kept when a name is shortened."""
 _REFUSED = re.compile(r'[<>:"|?*]')
-"""Characters that Windows does not allow in names; a ``:`` would name another stream of a file there."""
+"""Characters that Windows does not allow in names. For example, the part after a ``:`` would be a hidden stream of the
+file."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
 
 
 def safe_name(name: str) -> str:
     """The last part of the name that a peer gave a file, as a safe name for our file."""
     last = re.split(r"[/\\]", composed(name[:1_000]))[-1]
-    # Control, format, bidi, private and unassigned characters: what cannot be seen must not be in a name.
+    # Removes invisible characters: control, format, bidi, private and unassigned ones.
     seen = "".join(c for c in last if c == " " or (c.isprintable() and c not in BLANK_LETTERS))
     seen = " ".join(_REFUSED.sub("_", unicodedata.normalize("NFC", seen)).split(" "))
-    # No hidden file, no option of a command, and no end that Windows drops.
+    # The name must not be that of a hidden file, look like an option, or end with characters that Windows drops.
     kept = seen.strip(" .").lstrip("-~ .") or NAMELESS
     if _DEVICES.fullmatch(kept.split(".", 1)[0].rstrip(" ")):
         kept = f"_{kept}"

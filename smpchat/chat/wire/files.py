@@ -1,7 +1,7 @@
 """Files in chat messages: the invitation in ``x.msg.new``, the description that follows it, and its withdrawal.
 
-The message comes before the upload, with a placeholder for the description (part 0). The description follows in parts
-1, 2, 3 … each a message of its own; it holds the keys of the file (xftp-wire 7).
+The message is sent before the upload, with a placeholder for the description (part 0). The description, which contains
+the keys of the file, follows in parts 1, 2, 3 …, each in a message of its own (xftp-wire 7).
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from smpchat.chat.wire.picture import received_uri
 from smpchat.encoding.record import Record, field
 
 PART = 14_000
-"""Characters of one part of a description; apps split it in the same way (xftp-wire 7.1)."""
+"""Length of one part of a description, in characters; apps split it in the same way (xftp-wire 7.1)."""
 MAX_PARTS = 32
-"""Parts of one description that are kept: one file of 1 GiB in chunks of 4 MiB needs three."""
+"""How many parts of one description are kept. A file of 1 GiB in chunks of 4 MiB needs three."""
 MAX_DESCRIPTION = MAX_PARTS * PART
-"""Characters of one description that are kept."""
+"""Longest description that is kept, in characters."""
 MAX_FILE = 1 << 30
-"""Largest file, in bytes, that apps send, and that they receive without a proof that we do not have (xftp-wire 3.1)."""
+"""Largest file in bytes. Apps send none that is larger, and would receive one only with a proof that we cannot give
+(xftp-wire 3.1)."""
 MAX_STATED_SIZE = 1 << 50
-"""Largest size in bytes that is believed; a larger number in an invitation does not count as a size."""
+"""Largest size in bytes that an invitation may state; one with a larger size is ignored."""
 _MAX_NAME = 1_000
-"""Characters of a file's name that are kept; file systems allow at most 255 bytes."""
+"""How many characters of a file's name are kept; file systems allow at most 255 bytes."""
 
 
 class FileDescription(Record):
-    """``fileDescr``: one part of the text that says where a file is and how it is decrypted. It holds keys.
+    """``fileDescr``: one part of the text that says where a file is and how it is decrypted. It contains keys.
 
     Attributes:
         number: 0 in the invitation, from 1 on in messages of their own.
@@ -42,10 +43,10 @@ class FileDescription(Record):
 
 
 class FileInvitation(Record):
-    """``file`` of ``x.msg.new``: a file that can be received once its description is here.
+    """``file`` of ``x.msg.new``: a file that can be received when its description has arrived.
 
     Attributes:
-        name: The name as the sender wrote it, which may be a path or anything else; see `smpchat.chat.wire.file_names`.
+        name: The name that the sender gave, which may be a path or anything else; see `smpchat.chat.wire.file_names`.
         size: Size in bytes, as the sender says.
         begun: The part of the description that the placeholder contains; apps leave it empty.
         preview: The small picture of a picture or video, as a data URI.
@@ -68,24 +69,24 @@ class DescriptionPart(Record):
 
 
 def read_invitation(value: object, content: dict[str, Any]) -> FileInvitation | None:
-    """A file that can be received; None if there is none, or it is sent in an old way (no ``fileDescr``).
+    """The file of a message; None if there is none, or it is sent in the old way (without ``fileDescr``).
 
     Args:
-        content: That of its message.
+        content: The ``content`` of the message.
     """
     if not isinstance(value, dict):
         return None
     name, size, begun = value.get("fileName"), value.get("fileSize"), read_description(value.get("fileDescr"))
-    # Not `isinstance`: for Python true is an int, too.
+    # Not `isinstance`, because in Python True is an int too.
     if not isinstance(name, str) or type(size) is not int or not 0 <= size <= MAX_STATED_SIZE:
         return None
-    if begun is None or begun.number != 0:  # an app takes no other (xftp-wire 7.1)
+    if begun is None or begun.number != 0:  # apps do not accept others (xftp-wire 7.1)
         return None
     return FileInvitation(whole(name[:_MAX_NAME]), size, begun, received_uri(content.get("image")))
 
 
 def read_description(value: object) -> FileDescription | None:
-    """One part; None if it is malformed."""
+    """One part of a description; None if it is malformed."""
     if not isinstance(value, dict):
         return None
     text, number, complete = (value.get(f"fileDescr{name}") for name in ("Text", "PartNo", "Complete"))
@@ -127,7 +128,7 @@ def description_params(description: FileDescription) -> dict[str, Any]:
 
 
 def parts_of(text: str, size: int = PART) -> Iterator[FileDescription]:
-    """The parts that a description is sent in."""
+    """The parts in which a description is sent."""
     count = max(1, -(-len(text) // size))
     for number in range(1, count + 1):
         yield FileDescription(text[(number - 1) * size : number * size], number, number == count)
@@ -141,7 +142,7 @@ def encode_file(
     *,
     forwarded: bool = False,
 ) -> bytes:
-    """``x.msg.new`` with a file. ``content``: as `smpchat.chat.wire.media` makes it."""
+    """``x.msg.new`` with a file. ``content``: made by `smpchat.chat.wire.media`."""
     params: dict[str, Any] = {"content": content, "file": invitation_params(invitation)}
     if ttl is not None:
         params["ttl"] = ttl
@@ -162,7 +163,7 @@ def encode_file_cancel(original: str, own_id: str) -> bytes:
 
 
 def encode_caption(content: dict[str, Any], original: str, own_id: str, ttl: int | None = None) -> bytes:
-    """``x.msg.update`` of a message with a file: its content with another text."""
+    """``x.msg.update`` for a message with a file: the same content with another text."""
     params: dict[str, Any] = {"msgId": original, "content": content}
     if ttl is not None:
         params["ttl"] = ttl

@@ -1,8 +1,7 @@
-"""What counts as the same in a search: capitals and small letters, letters with and without accents, forms of one
-letter.
+"""Folds texts for a search, so that capitals, accents and variant forms of a letter make no difference.
 
-Words and texts are folded in the same way, so the result need not be real words; but words that a person would call
-different must stay different.
+Search words and texts are folded in the same way, so the results need not be real words. But words that a reader would
+call different must stay different.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ _DROPPED = late(
     "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]"
 )
 """Accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and Arabic, and invisible characters. Marks of
-other scripts are kept: in those of India, Thailand and Japan they make a different word."""
+other scripts are kept: in the scripts of India, Thailand and Japan, they make a different word."""
 _UNDIVIDED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "\0": " "})
 """Letters that Unicode does not decompose. NUL is one of them because it ends a text for SQLite's tokenizer."""
 
 
 def folded(text: str) -> str:
-    """A text in the form in which it is compared."""
+    """A text in the form that is used for comparisons."""
     if text.isascii():  # most are, and this is ten times quicker
         return text.lower().replace("\0", " ")
     bare = _DROPPED().sub("", unicodedata.normalize("NFKD", text).casefold())
@@ -30,7 +29,7 @@ def folded(text: str) -> str:
 
 
 def words_of(query: str) -> tuple[str, ...]:
-    """The words to look for, each once."""
+    """The folded words of a query, each once."""
     return tuple(dict.fromkeys(folded(query).split()))
 
 

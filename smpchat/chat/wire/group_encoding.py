@@ -53,16 +53,17 @@ from smpchat.encoding.record import replace
 
 
 def encode_group_event(event: GroupEvent, own_id: str | None = None) -> bytes:
-    """One event as JSON; ``own_id`` is the message's, None in connection info."""
+    """One event as JSON. ``own_id``: the id of the message; None in connection info."""
     return encode_envelope(replace(group_envelope(event), shared_id=own_id, versions=CHAT_VERSIONS))
 
 
 def batches(messages: list[bytes], room: int) -> list[list[bytes]]:
-    """Put whole messages together in order, as many as fit into one body of ``room`` bytes (group-wire 5)."""
+    """Divides messages into batches, in order, each with as many as fit into one body of ``room`` bytes (group-wire
+    5)."""
     found: list[list[bytes]] = []
     length = 0
     for message in messages:
-        # a bracket before and behind, a comma between; one message stays without
+        # 2 bytes for the brackets, 1 for each comma
         if found and length + len(message) + 1 <= room:
             found[-1].append(message)
             length += len(message) + 1

@@ -1,8 +1,8 @@
-"""What the members of a group say to each other, as values (group-wire 2 to 7); `smpchat.chat.wire.groups` reads and
-writes them.
+"""The events that members of a group send to each other, as values (group-wire 2 to 7). `smpchat.chat.wire.groups`
+reads them, `smpchat.chat.wire.group_encoding` writes them.
 
-Content that a person reads stays the JSON object that it was, so that passing it on changes nothing; `said` is how a
-person reads it.
+The content of a message stays the JSON object that arrived, so that passing it on changes nothing. `said` turns it into
+readable text.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Invitation(Record):
     """``x.grp.inv``: a contact invites us.
 
     Attributes:
-        link: The connection to the host; the same in a repetition, which may give another role (group-wire 12).
-        link_id: Of the group link that we used before, in an old way of joining.
-        size: Members, without us.
+        link: The link to the host. A repeated invitation has the same link, but may offer another role (group-wire 12).
+        link_id: The id of the group link that we used before, in an old way of joining.
+        size: Number of members, without us.
     """
 
     host: MemberIdRole
@@ -50,7 +50,7 @@ class Invitation(Record):
 
 
 class InvitationAccepted(Record):
-    """``x.grp.acpt``: connection info of a contact that accepts an invitation. ``member``: its own id."""
+    """``x.grp.acpt``: connection info of a contact that accepts an invitation. ``member``: the contact's member id."""
 
     member: MemberId
 
@@ -67,7 +67,7 @@ class JoinRequest(Record):
 
 
 class LinkInvitation(Record):
-    """``x.grp.link.inv``: the host's answer to a request through a group link. ``size``: Members, with us."""
+    """``x.grp.link.inv``: the host's answer to a request through a group link. ``size``: number of members, with us."""
 
     host: MemberIdRole
     host_name: str
@@ -79,7 +79,7 @@ class LinkInvitation(Record):
 
 
 class LinkRejection(Record):
-    """``x.grp.link.reject``: the host's refusal of such a request. ``reason``: a word of the host's app."""
+    """``x.grp.link.reject``: the host refuses a request through a group link. ``reason``: a word of the host's app."""
 
     host: MemberIdRole
     invited: MemberIdRole
@@ -88,13 +88,13 @@ class LinkRejection(Record):
 
 
 class HostProfile(Record):
-    """``x.grp.link.mem``: the host's profile; its answer had only a name."""
+    """``x.grp.link.mem``: the host's profile, because its answer to our request had only a name."""
 
     profile: Profile
 
 
 class LinkAccepted(Record):
-    """``x.grp.link.acpt``: how far the admission of a newcomer from a link is."""
+    """``x.grp.link.acpt``: how far the admission of a newcomer who used a link is."""
 
     acceptance: Acceptance
     role: Role
@@ -105,22 +105,23 @@ class LinkAccepted(Record):
 
 
 class MemberAnnounced(Record):
-    """``x.grp.mem.new``: announces a newcomer to all. ``scope``: it is under review, and only moderators are told."""
+    """``x.grp.mem.new``: announces a newcomer. ``scope``: the newcomer's id if it is under review, so that only
+    moderators are told."""
 
     info: MemberInfo
     scope: MemberId | None = None
 
 
 class MemberIntroduced(Record):
-    """``x.grp.mem.intro``: introduces everybody else to the newcomer."""
+    """``x.grp.mem.intro``: introduces an older member to the newcomer."""
 
     info: MemberInfo
     restriction: Restriction | None = None
 
 
 class LinkForMember(Record):
-    """``x.grp.mem.inv``: from the newcomer to its host, a link for ``member``. ``direct``: a second link, in an old
-    version."""
+    """``x.grp.mem.inv``: a newcomer sends its host a link for ``member``. ``direct``: a second link, used by old
+    versions."""
 
     member: MemberId
     link: str = field(repr=False)
@@ -128,7 +129,7 @@ class LinkForMember(Record):
 
 
 class LinkOfMember(Record):
-    """``x.grp.mem.fwd``: the same, from the host to that member."""
+    """``x.grp.mem.fwd``: the host sends the newcomer's link to that member."""
 
     info: MemberInfo
     link: str = field(repr=False)
@@ -143,7 +144,7 @@ class MemberPresents(Record):
 
 
 class MembersConnected(Record):
-    """``x.grp.mem.con``: the sender and ``member`` are connected and need nobody between them any more."""
+    """``x.grp.mem.con``: the sender and ``member`` are connected, so no host needs to pass messages on between them."""
 
     member: MemberId
 
@@ -163,7 +164,7 @@ class MemberRestricted(Record):
 
 
 class MemberRemoved(Record):
-    """``x.grp.mem.del``. ``messages``: its messages are deleted, too."""
+    """``x.grp.mem.del``. ``messages``: the member's messages are deleted too."""
 
     member: MemberId
     messages: bool = False
@@ -174,7 +175,7 @@ class MemberLeft(Record):
 
 
 class MemberProfile(Record):
-    """``x.info``: who the sender is now."""
+    """``x.info``: the sender's current profile."""
 
     profile: Profile
 
@@ -188,7 +189,8 @@ class DirectInvitation(Record):
 
 
 class Probe(Record):
-    """``x.info.probe`` and what answers it: whether a member is one of our contacts. ``kind``: "", check or ok."""
+    """``x.info.probe`` and its answers, by which apps find out whether a member is one of their contacts. ``kind``: "",
+    check or ok."""
 
     kind: str
     value: str = field(repr=False)
@@ -208,7 +210,7 @@ class GroupChanged(Record):
 
 
 class PreferencesChanged(Record):
-    """``x.grp.prefs``: the whole preferences, of a business chat."""
+    """``x.grp.prefs``: all preferences of a business chat."""
 
     preferences: JsonObject
 
@@ -220,9 +222,9 @@ class Post(Record):
     """``x.msg.new``.
 
     Attributes:
-        content: What `said` reads.
-        file: The same.
-        scope: Whose support chat it belongs to; None if it is for all (group-wire 7.1).
+        content: The JSON of the content; `said` makes it readable.
+        file: The JSON of the file; None if there is none.
+        scope: The member whose support chat it belongs to; None if it is for all (group-wire 7.1).
     """
 
     content: JsonObject = field(repr=False)
@@ -241,7 +243,7 @@ class Post(Record):
 
     @property
     def text(self) -> str:
-        """The words of its content, without any note of ours."""
+        """The text of its content, without any note of ours."""
         words = self.content.get("text")
         return words if isinstance(words, str) else ""
 
@@ -258,7 +260,7 @@ class Edit(Record):
 
 
 class Deletion(Record):
-    """``x.msg.del``: the sender deletes its own message, or a moderator deletes that of ``author``."""
+    """``x.msg.del``: the sender deletes its own message, or, as a moderator, a message of ``author``."""
 
     original: str
     author: MemberId | None = None
@@ -276,7 +278,7 @@ class Reaction(Record):
 
 
 class FileDescribed(Record):
-    """``x.msg.file.descr``: a part of the description of the file in ``original``, as it came."""
+    """``x.msg.file.descr``: a part of the description of the file in ``original``, as it arrived."""
 
     original: str
     part: JsonObject = field(repr=False)
@@ -289,13 +291,13 @@ class FileWithdrawn(Record):
 
 
 class Forward(Record):
-    """``x.grp.msg.forward``: what another member said, passed on by its host.
+    """``x.grp.msg.forward``: an event of another member, passed on by a host.
 
     Attributes:
-        author: None in a channel, which speaks for itself.
-        message: All of it, as the host wrote it; never to be compared with the direct copy byte by byte.
-        said_at: When the relay took it, by the host's word; ISO 8601 text.
-        name: What the host calls the author, cut; nothing proves it.
+        author: The member who sent it; None in a channel, where messages come from the channel itself.
+        message: The whole message, as the host wrote it. Its bytes may differ from those of the author's own copy.
+        said_at: When the host's relay received it, according to the host; ISO 8601 text.
+        name: The host's name for the author, cut if it is long; nothing proves it.
     """
 
     author: MemberId | None
@@ -306,7 +308,7 @@ class Forward(Record):
 
     @property
     def moment(self) -> float | None:
-        """`said_at` in POSIX seconds; None if it is no time."""
+        """`said_at` in POSIX seconds; None if it is not a time."""
         return moment_of(self.said_at)
 
 
@@ -355,7 +357,7 @@ GroupEvent = (
 
 
 def said(post: Post, shared_id: str | None = None) -> TextMessage | None:
-    """What a person reads of a post; None if its content says nothing."""
+    """A post as a readable message; None if its content cannot be shown."""
     params: JsonObject = {"content": post.content, "live": post.live, "forward": post.forwarded}
     if post.file is not None:
         params["file"] = post.file
@@ -368,5 +370,5 @@ def said(post: Post, shared_id: str | None = None) -> TextMessage | None:
 
 
 def is_unsupported(event: object) -> bool:
-    """Whether an event has no effect."""
+    """Whether an event is ignored."""
     return isinstance(event, Unusable | UnsupportedEvent | LeftOut)

@@ -1,7 +1,7 @@
 """The parts of group events: roles, member ids, profiles, invitations (group-wire 1).
 
-Everything is read from a peer's JSON; if a necessary part is malformed, the whole event is unusable (`Malformed`); any
-other malformed part counts as missing.
+Everything is read from a peer's JSON. If a necessary part is malformed, the whole event cannot be used (`Malformed`).
+Any other malformed part counts as missing.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from smpchat.encoding.text import from_base64url, to_base64url
 from smpchat.protocol.version import VersionRange
 
 JsonObject = dict[str, Any]
-"""A JSON value that is kept as it came, so that it still contains what only newer apps understand. It is never changed
+"""A JSON value that is kept as it arrived, so that nothing is lost that only newer apps understand. It is never changed
 in place."""
 MemberId = NewType("MemberId", bytes)
 """The id of a member within its group, the same for all members; the person who adds the member chooses it. Apps accept
 16 ASCII bytes."""
 
 MAX_MEMBER_ID = 255
-"""Longest member id, in bytes: in signed data its length takes one byte (group-wire 10)."""
+"""Longest member id, in bytes. In signed data, its length is written in one byte (group-wire 10)."""
 MAX_LINK = 4_000
-"""Longest link of a member's connection, in characters; without post-quantum keys it has some 700."""
+"""Longest link of a member's connection, in characters; without post-quantum keys, links have about 700."""
 MAX_GROUP_SIZE = 1_000_000
-"""The largest number of members that is believed of a group."""
+"""The largest number of members that a group may state; larger ones are ignored."""
 MAX_REASON = 100
-"""Characters of the reason why a group did not admit someone."""
+"""How many characters are kept of the reason why a group did not admit someone."""
 MAX_MENTIONS = 5
-"""Mentions of one message that are read; apps send at most 3 (group-wire 5)."""
+"""How many mentions of one message are read; apps send at most 3 (group-wire 5)."""
 MAX_NAME = 255
-"""Characters of the name in a mention, or of a member whose message is passed on."""
+"""Longest name in characters: of a group, in a mention, or of a member whose message is passed on."""
 MAX_TIME = 40
 """Longest time, in characters; apps write 30."""
 TTL_DEFAULT = 86_400
@@ -44,7 +44,7 @@ TTL_DEFAULT = 86_400
 
 
 class Malformed(DecodeError):
-    """An event lacks what its meaning depends on."""
+    """Raised if a necessary part of an event is missing or malformed."""
 
 
 class Role(IntEnum):
@@ -59,7 +59,7 @@ class Role(IntEnum):
 
     @property
     def word(self) -> str:
-        """As JSON and people write it."""
+        """The name of the role, in JSON and for users."""
         return self.name.lower()
 
 
@@ -73,17 +73,17 @@ class Restriction(StrEnum):
 
 
 class Acceptance(StrEnum):
-    """How far the admission of a newcomer from a link is."""
+    """How far the admission of a newcomer who used a link is."""
 
     ACCEPTED = "accepted"
     PENDING = "pending"
-    """The host decides, or a program of the host."""
+    """The host must decide, or a program of the host."""
     REVIEW = "pending_review"
-    """The moderators decide."""
+    """The moderators must decide."""
 
 
 class ChatType(StrEnum):
-    """On which side of a business chat we are."""
+    """Which side of a business chat we are on."""
 
     BUSINESS = "business"
     """We are the customer."""
@@ -106,7 +106,7 @@ class Feature(StrEnum):
 
 
 _ON = frozenset({Feature.REACTIONS, Feature.VOICE, Feature.FILES, Feature.SIMPLEX_LINKS, Feature.REPORTS})
-"""What a group allows if its profile does not mention it; the rest is not allowed (group-wire 1)."""
+"""Features that a group allows if its profile does not mention them; all others are not allowed then (group-wire 1)."""
 
 
 class MemberIdRole(Record):
@@ -120,7 +120,7 @@ class MemberInfo(Record):
     """A member as others introduce it.
 
     Attributes:
-        versions: What its app speaks; None where the introduction leaves it out.
+        versions: The chat versions of its app; None if the introduction does not say.
     """
 
     member: MemberId
@@ -138,10 +138,10 @@ class Business(Record):
 
 
 class GroupProfile(Record):
-    """What a group says about itself: the JSON object as its owners sent it.
+    """A group's profile: the JSON object that its owners sent.
 
-    A change changes that object: leaving out what smpchat does not know would switch it off for everybody (group-wire
-    11, trap 27).
+    Changes keep all other keys of the object, because leaving out a setting that smpchat does not know would switch it
+    off for everybody (group-wire 11, trap 27).
     """
 
     value: JsonObject = field(repr=False)
@@ -174,7 +174,8 @@ class GroupProfile(Record):
 
     @property
     def channel(self) -> bool:
-        """Whether it is carried by relays, and we have no connections to its members (group-wire 10)."""
+        """Whether it is a channel, which sends through relays instead of connections between members (group-wire
+        10)."""
         return isinstance(self.value.get("publicGroup"), dict)
 
     def allows(self, feature: Feature, role: Role) -> bool:
@@ -199,7 +200,7 @@ class GroupProfile(Record):
 
     @property
     def preferences(self) -> JsonObject:
-        """The preferences as they arrived."""
+        """The preferences, as they arrived."""
         found = self.value.get("groupPreferences")
         return found if isinstance(found, dict) else {}
 
@@ -219,10 +220,10 @@ class GroupQuote(Record):
     """The message that a post answers.
 
     Attributes:
-        author: Who wrote it; only this says whose the message is: history reverses ``by_sender`` (group-wire 12).
-        sent_at: ISO 8601, as it came.
-        by_sender: As it came.
-        content: As it came.
+        author: Who wrote the quoted message. Use only this: in the history, ``by_sender`` is reversed (group-wire 12).
+        sent_at: ISO 8601 text, as it arrived.
+        by_sender: Whether the author of the post wrote it, as it arrived.
+        content: The JSON of the quoted content, as it arrived.
     """
 
     author: MemberId | None
@@ -244,8 +245,8 @@ def read_member(value: object) -> MemberId:
 
 
 def maybe_member(value: object) -> MemberId | None:
-    """The same, but None if it is not a member id."""
-    # bytes, never the text: one id has several spellings (group-wire 11, trap 2)
+    """A member id like that of `read_member`; None if it is not one."""
+    # bytes, not the text, because one id has several spellings (group-wire 11, trap 2)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_MEMBER_ID * 4 // 3 + 4:
         return None
     try:
@@ -278,7 +279,7 @@ def read_object(value: object, name: str) -> JsonObject:
 
 
 def kept(value: JsonObject) -> JsonObject:
-    """An object as it arrived, without halves of surrogate pairs, which cannot be stored or passed on."""
+    """An object as it arrived, but without halves of surrogate pairs, which cannot be stored or passed on."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -299,8 +300,8 @@ def _whole(value: Any) -> Any:
 
 
 def read_link(value: object) -> str:
-    """The text of a link, which its reader parses. Raises `Malformed`."""
-    # Before anything parses it: what is too long or has blanks is no link of an app's.
+    """The text of a link, not parsed yet. Raises `Malformed`."""
+    # Checked before the link is parsed: links from apps are not this long, and have no blanks.
     if not isinstance(value, str) or not 0 < len(value) <= MAX_LINK or " " in value:
         raise Malformed("not a link")
     if not value.isascii() or not value.isprintable():
@@ -342,7 +343,7 @@ def read_member_info(params: JsonObject) -> MemberInfo:
 
 
 def read_versions(value: object) -> VersionRange | None:
-    """``v``; None if it is none."""
+    """``v``; None if it is not a range of versions."""
     try:
         return VersionRange.parse(value) if isinstance(value, str) else None
     except DecodeError:
@@ -361,8 +362,8 @@ def read_business(value: object) -> Business | None:
 
 
 def read_size(value: object) -> int | None:
-    """``groupSize``; None if it is no number of members."""
-    # Not `isinstance`: for Python true is an int, too.
+    """``groupSize``; None if it is not a possible number of members."""
+    # Not `isinstance`, because in Python True is an int too.
     return value if type(value) is int and 0 <= value <= MAX_GROUP_SIZE else None
 
 
@@ -375,10 +376,11 @@ def read_restriction(value: object) -> Restriction:
 
 
 def read_scope(params: JsonObject) -> MemberId | None:
-    """Whose support chat an event belongs to; None if it is for all.
+    """The member whose support chat an event belongs to; None if it is for all.
 
     Raises:
-        Malformed: It is for some members but does not say for whom, so nobody may see it (group-wire 7.1).
+        Malformed: The event is only for some members, but does not say for whom, so it must not be shown (group-wire
+            7.1).
     """
     value = params.get("scope")
     if value is None:
@@ -389,7 +391,7 @@ def read_scope(params: JsonObject) -> MemberId | None:
 
 
 def read_mentions(value: object) -> tuple[Mention, ...]:
-    """``mentions``; anything else in the list is left out."""
+    """``mentions``; malformed ones are left out."""
     if not isinstance(value, dict):
         return ()
     found = []
@@ -415,7 +417,7 @@ def _text(value: object, limit: int | None) -> str:
 
 
 def member_text(member: MemberId) -> str:
-    """A member id as JSON has it."""
+    """A member id in the form for JSON."""
     return to_base64url(member)
 
 

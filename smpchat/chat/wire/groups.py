@@ -1,8 +1,8 @@
-"""Events of groups, from the envelopes of `smpchat.chat.wire.bodies` (group-wire 2 to 7 and 12).
+"""Reads the events of groups from the envelopes of `smpchat.chat.wire.bodies` (group-wire 2 to 7 and 12).
 
-The same envelope means one thing between two contacts and another between two members, so bodies of the connections of
-a group are read here, and `smpchat.chat.wire.message` reads those of contacts; `smpchat.chat.wire.group_encoding`
-writes. Events that only channels have (group-wire 10) are unusable.
+The same envelope has different meanings between contacts and between members. So this module reads the messages of
+members, and `smpchat.chat.wire.message` those of contacts; `smpchat.chat.wire.group_encoding` writes. Events that only
+channels have (group-wire 10) cannot be used.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ from smpchat.encoding.record import Record, replace
 from smpchat.protocol.version import VersionRange
 
 _MAX_EVENT = 100
-"""Characters of the name of an ignored event that are kept for the log."""
+"""How many characters of an ignored event's name are kept for the log."""
 _MAX_PROBE = 255
 """Longest probe, in characters; apps send 44 and 60."""
 
@@ -99,9 +99,9 @@ class GroupMessage(Record):
     """One event of a body.
 
     Attributes:
-        shared_id: The same for all members, and in forwarded copies; an event without one cannot be told from its
-            repetition (group-wire 11, traps 5 and 7).
-        versions: What its sender's app speaks, where it said so.
+        shared_id: The id of the event, the same for all members and in forwarded copies. Without an id, a repetition
+            cannot be recognised (group-wire 11, traps 5 and 7).
+        versions: The chat versions of its sender's app; None if it does not say.
     """
 
     event: GroupEvent
@@ -113,21 +113,22 @@ class GroupMessage(Record):
 
 
 def decode_group_messages(body: bytes) -> list[GroupMessage]:
-    """The events in a message body or connection info of a member, in order; a malformed one does not spoil the others.
+    """The events in a member's message body or connection info, in order. A malformed event does not affect the others.
 
     Raises:
-        DecodeError: The body has none of the forms of `bodies`, or is one message and that is malformed.
+        DecodeError: The body has none of the forms of `bodies`, or it is a single message, which is malformed.
     """
     return [said for said, _ in decode_with_envelopes(body)]
 
 
 def decode_with_envelopes(body: bytes) -> list[tuple[GroupMessage, Envelope | None]]:
-    """The same, each with everything that its sender sent, so that it can be passed on whole. Raises as above."""
+    """The same events, each with its complete envelope, so that it can be passed on unchanged. Raises as
+    `decode_group_messages`."""
     return [(_message(part), part if isinstance(part, Envelope) else None) for part in decode_body(body)]
 
 
 def read_group_event(envelope: Envelope) -> GroupEvent:
-    """What one message means in a group."""
+    """The event in one message of a group."""
     read = _READERS.get(envelope.event)
     name = whole(envelope.event[:_MAX_EVENT])
     if read is None:
@@ -139,7 +140,7 @@ def read_group_event(envelope: Envelope) -> GroupEvent:
 
 
 def read_group_link(user_data: bytes) -> GroupProfile | None:
-    """What the data of a group's short link says; None if it is not a group's."""
+    """The group's profile in the data of a short link; None if the link is not a group's."""
     value = read_user_json(user_data)
     try:
         return read_group_profile(value) if value is not None else None
@@ -184,7 +185,7 @@ def _link_invitation(params: JsonObject) -> GroupEvent:
 
 
 def _read_acceptance(value: object) -> Acceptance:
-    # A word that only newer apps know: not in yet, or others would see what only the host should.
+    # An unknown word, from a newer app, counts as pending, so that messages go only to the host.
     if not isinstance(value, str):
         raise Malformed("not an acceptance")
     return Acceptance(value) if value in list(Acceptance) else Acceptance.PENDING
@@ -252,7 +253,7 @@ def _content(params: JsonObject) -> JsonObject:
 def _original(params: JsonObject) -> str:
     original = shared_id(params.get("msgId"))
     if original is None:
-        raise Malformed("not said of which message")
+        raise Malformed("without the id of a message")
     return original
 
 
@@ -271,7 +272,7 @@ def _post(params: JsonObject) -> GroupEvent:
 
 
 def _read_quote(value: object) -> GroupQuote | None:
-    """A reply whose quote cannot be read is still a message."""
+    """The quote of a reply; None if it cannot be read, because the reply is still a message."""
     if not isinstance(value, dict) or not isinstance(value.get("content"), dict):
         return None
     reference = value.get("msgRef")
@@ -305,14 +306,14 @@ def _deletion(params: JsonObject) -> GroupEvent:
 def _reaction(params: JsonObject) -> GroupEvent:
     author, reaction, add = params.get("memberId"), params.get("reaction"), params.get("add")
     emoji = reaction.get("emoji") if isinstance(reaction, dict) else None
-    # Eight and no other, as in apps: else one peer could hang thousands on a message, or a text.
+    # Only the eight that apps accept: otherwise one peer could add thousands of reactions, or texts, to a message.
     if emoji not in REACTIONS or not isinstance(add, bool):
         raise Malformed("not a reaction")
     return Reaction(_original(params), None if author is None else read_member(author), emoji, add, read_scope(params))
 
 
 def _forward(params: JsonObject) -> GroupEvent:
-    """Never one in another (group-wire 6)."""
+    """A passed-on event; one inside another is not accepted (group-wire 6)."""
     author, name = params.get("memberId"), params.get("memberName")
     try:
         message = read_envelope(params.get("msg"))
@@ -365,4 +366,4 @@ _READERS: dict[str, Callable[[JsonObject], GroupEvent]] = {
     "x.file.cancel": lambda params: FileWithdrawn(_original(params)),
 }
 KNOWN_EVENTS = frozenset(_READERS)
-"""Events whose names begin with x and are not listed here are ignored, and nothing is sent back."""
+"""The events that are understood. Others whose names begin with x are ignored, and nothing is sent back."""

@@ -1,5 +1,5 @@
-"""Events that are not messages, but that a person should know of: calls, invitations to groups, old files, events of
-groups.
+"""Events that are not messages, but that the user should know of: calls, invitations to groups, old files, group
+events.
 
 Each becomes a line of the conversation (deltas 5): its text says what happened and, if so, that smpchat does not
 support it. Everything here is read from a peer's JSON; anything malformed is ignored.
@@ -19,14 +19,14 @@ _MEDIA = {"video": "video call", "audio": "voice call"}
 
 
 class Happening(Record):
-    """Something that happened, as a line of the conversation.
+    """An event that becomes a line of the conversation.
 
     Attributes:
-        text: All of it is a note, so that no message of a peer looks the same.
-        occasion: The same for a repetition, so that it does not get a line of its own.
-        member: Id of the member that it tells of.
-        member_name: How that member is introduced, if it is.
-        receipt: Apps ask for a receipt, and show it as undelivered until they get one (agent-wire 6.2).
+        text: The text of the line. All of it is a note in brackets, so that no message of a peer looks the same.
+        occasion: Identifies the event: a repetition has the same value, and gets no line of its own.
+        member: Id of the member that the event is about.
+        member_name: The name of that member, if the event introduces it.
+        receipt: Whether to send a receipt: apps show the event as undelivered until they get one (agent-wire 6.2).
     """
 
     text: str = field(repr=False)
@@ -39,7 +39,7 @@ class Happening(Record):
 
     @property
     def content(self) -> Content:
-        """What it is."""
+        """The kind and the note of the line."""
         return Content(self.kind, self.text)
 
 
@@ -53,7 +53,7 @@ class FileCancelled(Record):
 
 
 def read_call(envelope: Envelope) -> Happening | None:
-    """``x.call.inv``: one line for each call, however often it is offered; we never answer."""
+    """``x.call.inv``: one line for each call, even if it is offered several times. smpchat never answers."""
     call, invitation = shared_id(envelope.params.get("callId")), envelope.params.get("invitation")
     if call is None or not isinstance(invitation, dict):
         return None
@@ -65,7 +65,7 @@ def read_call(envelope: Envelope) -> Happening | None:
 
 
 def read_old_file(envelope: Envelope) -> Happening | None:
-    """``x.file``: a file without content, as in old versions; it cannot be received any more."""
+    """``x.file``: a file in the form of old versions, which cannot be received."""
     file = envelope.params.get("file")
     if not isinstance(file, dict):
         return None
@@ -79,7 +79,7 @@ def read_file_cancel(envelope: Envelope) -> FileCancelled | None:
 
 
 def read_group_invitation(envelope: Envelope) -> Happening | None:
-    """``x.grp.inv``: a repetition has the same id for us (group-wire 12, fact 10)."""
+    """``x.grp.inv``: a repeated invitation gives us the same member id (group-wire 12, fact 10)."""
     invitation = _object(envelope.params, "groupInvitation")
     name = _name(invitation, "groupProfile")
     if not name:
@@ -132,7 +132,7 @@ _GROUP_EVENTS: dict[str, Callable[[dict[str, Any]], str | None]] = {
     "x.grp.direct.inv": lambda _: "[offers a private conversation: not supported yet]",
 }
 GROUP_EVENTS = frozenset(_GROUP_EVENTS)
-"""Names of group events that people see; the others only serve the protocol."""
+"""Names of group events that users see; the others only serve the protocol."""
 
 
 def read_group_event(envelope: Envelope) -> Happening | None:
@@ -140,7 +140,7 @@ def read_group_event(envelope: Envelope) -> Happening | None:
     text, info = _GROUP_EVENTS[envelope.event](envelope.params), _object(envelope.params, "memberInfo")
     member = shared_id(info.get("memberId"))
     name = _name(info, "profile") if member else None
-    occasion = f"member {member}" if member else None  # introduced once, by whatever event
+    occasion = f"member {member}" if member else None  # each member gets only one line, whichever event introduces it
     if not text:
         return None
     return Happening(text, GROUP_EVENT, envelope.shared_id, occasion, member=member, member_name=name or None)

@@ -1,4 +1,4 @@
-"""Made-up names for people who do not want to show their own: an adjective and a noun, as in apps."""
+"""Made-up names for users who do not want to show their own: an adjective and a noun, as in apps."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ NOUNS = (
     " Pond Quartz Raven Reef Ridge River Robin Shore Sparrow Spruce Stone Summit Thistle Valley Willow Wren"
 ).split()
 _CHOICES = 64
-"""How many words of each kind there are: a power of two, so that all are equally likely. This gives 4,096 names."""
+"""How many adjectives, and how many nouns, there are: a power of two, so that all are equally likely. This gives 4,096
+names."""
 
 
 def made_up_name(random: Callable[[int], bytes]) -> str:
-    """``QuietHarbor``. ``random`` gives so many random bytes."""
+    """A name such as ``QuietHarbor``. ``random``: returns the given number of random bytes."""
     first, second = random(2)
     return ADJECTIVES[first % _CHOICES] + NOUNS[second % _CHOICES]

@@ -1,8 +1,8 @@
-"""Bold, italic and the like in texts, as SimpleX apps read them.
+"""Reads bold, italic and other styles in texts in the same way as SimpleX apps.
 
 Source: the reference app's markdown (its parser and its help): ``*bold*``, ``_italic_``, ``~strike~``, code between
 backticks, ``#secret#``, ``!1 red!`` and links. A mark counts only at the beginning of a word, and the text between two
-marks must not begin or end with a blank; anything else is plain text. Nothing nests.
+marks must not begin or end with a blank; anything else is plain text. Styles cannot be nested.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ _LONGEST_COLOUR = 8
 
 
 def parts_of(text: str) -> list[Part]:
-    """A text in pieces, each with its style; one piece for a text without marks. Linear in the text's length."""
+    """Splits a text into pieces, each with its style; a text without marks is one piece. The time is linear in the
+    length."""
     parts: list[Part] = []
     for number, line in enumerate(text.split("\n")):
         if number:
@@ -60,7 +61,7 @@ def parts_of(text: str) -> list[Part]:
 
 
 def _read_line(line: str, parts: list[Part]) -> None:
-    # Where each mark stands last: without it, a line of 16,000 stars would be searched to its end 16,000 times.
+    # The last place of each mark. Without it, a line of 16,000 stars would be searched to its end 16,000 times.
     last = {mark: line.rfind(mark) for mark in (*_MARKS, "!")}
     place = 0
     while place < len(line):
@@ -73,7 +74,7 @@ def _read_line(line: str, parts: list[Part]) -> None:
 
 
 def _read_word(line: str, place: int, last: dict[str, int], parts: list[Part]) -> int:
-    """Read the piece that begins at ``place``, which is not a blank. Returns where the next one begins."""
+    """Reads the piece that begins at ``place``, which is not a blank. Returns where the next piece begins."""
     mark = line[place]
     begin, style = place + 1, _MARKS.get(mark)
     if mark == "!":
@@ -91,7 +92,7 @@ def _read_word(line: str, place: int, last: dict[str, int], parts: list[Part]) -
 
 
 def _colour(line: str, place: int) -> tuple[Style | None, int]:
-    """The colour that ``!1 `` or ``!red `` names, and where the coloured words begin."""
+    """The colour after ``!``, as in ``!1 `` or ``!red ``, and the place where the coloured words begin."""
     blank = line.find(" ", place, place + _LONGEST_COLOUR + 1)
     style = _COLOUR_NAMES.get(line[place + 1 : blank]) if blank > 0 else None
     return style, blank + 1
@@ -109,7 +110,7 @@ def _read_links(word: str, parts: list[Part]) -> None:
 
 
 def _joined(parts: list[Part]) -> list[Part]:
-    """Join neighbouring pieces of the same style."""
+    """Joins neighbouring plain pieces, and removes empty ones."""
     joined: list[tuple[list[str], Style]] = []
     for part in parts:
         if not part.text:

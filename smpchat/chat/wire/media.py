@@ -1,9 +1,8 @@
-"""The kind of a file according to its content: a picture, a video, a voice message, or another file. Also makes
-previews.
+"""Finds out from its content whether a file is a picture, a video, a voice message or another file, and makes previews.
 
-An app at once shows the preview in the message, and does not accept a picture without one. Previews are made with
-Pillow, if it is installed (``pip install smpchat[images]``); without it a picture is sent as a plain file. Only the
-user's own files are read, when they are sent; files of a peer are never decoded here.
+Apps show the preview in the message at once, and do not accept a picture without one. Previews are made with Pillow, if
+it is installed (``pip install smpchat[images]``); otherwise, pictures are sent as plain files. Only files that the user
+sends are read here, never files of a peer.
 """
 
 from __future__ import annotations
@@ -19,26 +18,27 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PREVIEW = 14_000
-"""Longest preview, in characters: a data URI that fits into one message beside a short text (xftp-wire 7.2)."""
+"""Longest preview, in characters: a data URI that fits into one message together with a short text (xftp-wire 7.2)."""
 PREVIEWS = (MAX_PREVIEW, 8_000, 3_500)
-"""The same for messages that have less room."""
+"""Preview lengths to try, longest first; the smaller ones are for messages with less room."""
 MAX_VOICE = 522_240
 """Largest voice message, in bytes, that apps download automatically."""
 AUTOMATIC = {"image": MAX_VOICE, "voice": MAX_VOICE, "video": 1_047_552}
-"""Bytes up to which what comes is received without asking, by its kind; apps have the same bounds (xftp-wire 7.2)."""
+"""Largest file of each kind, in bytes, that is received automatically; apps have the same limits (xftp-wire 7.2)."""
 MAX_VOICE_SECONDS = 300
-"""Seconds of the longest voice message of apps; anything longer is music, or a recording."""
+"""Length of the longest voice message of apps, in seconds; a longer sound file is sent as a plain file."""
 MAX_PIXELS = 200_000_000
-"""Pixels of the largest picture that is decoded for a preview."""
+"""Largest picture that is decoded for a preview, in pixels."""
 _SIDES = (480, 360, 256, 192, 128, 96, 64, 48)
 _QUALITIES = (75, 50, 30)
 _MAX_BOXES = 4_000
-"""Boxes of an MP4 file that are read."""
+"""How many boxes of an MP4 file are read."""
 _MAX_DEPTH = 6
 _MAX_DURATION = 360_000
 """Seconds."""
 
-# A dark frame, 16 by 9: apps take no video without a preview, and nothing here decodes video.
+# A dark picture, 16 by 9, as the preview of videos: apps accept no video without a preview, and smpchat cannot decode
+# video.
 _FRAME = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAJCAAAAAAeQfPuAAAAEUlEQVR42mPUYEAFTAyDQwAAHboAOlQEUUEAAAAASUVO"
     "RK5CYII="
@@ -46,11 +46,11 @@ _FRAME = (
 
 
 class Media(Record):
-    """What a file is sent as.
+    """The form in which a file is sent.
 
     Attributes:
         kind: ``file``, ``image``, ``video`` or ``voice``, as in ``content`` of a message.
-        previews: Data URIs, the best first; the first one that fits the message is sent.
+        previews: Data URIs, the best first; the first one that fits into the message is sent.
         duration: Seconds.
     """
 
@@ -59,7 +59,7 @@ class Media(Record):
     duration: int | None = None
 
     def contents(self, text: str) -> Iterator[dict[str, Any]]:
-        """``content`` of the message, the best form first; the last one is that of a plain file."""
+        """The possible forms of the message's ``content``, the best first; the last one is that of a plain file."""
         if self.kind == "voice":
             yield {"type": "voice", "text": text, "duration": self.duration or 0}
         for preview in self.previews:
@@ -72,10 +72,10 @@ PLAIN_FILE = Media()
 
 
 def look_at(file: IO[bytes], size: int) -> Media:
-    """The kind of the file, according to its first bytes and what they say about the rest; its name does not count.
+    """The kind of a file, by its first bytes and its structure; its name does not count.
 
     Args:
-        size: Its length in bytes.
+        size: Length of the file in bytes.
     """
     file.seek(0)
     begin = file.read(16)
@@ -99,9 +99,9 @@ def _is_picture(begin: bytes) -> bool:
 
 
 def previews_of(file: IO[bytes]) -> Iterator[str]:
-    """Previews of a picture of the user, the largest first; none without Pillow, or if the picture cannot be decoded.
+    """Previews of a picture of the user, largest first; none without Pillow, or if the picture cannot be decoded.
 
-    They are drawn anew, so they do not contain what a camera adds to a picture, such as the place.
+    They are drawn anew, so they do not contain data that a camera adds to a picture, such as the location.
     """
     try:
         from PIL import Image, ImageOps
@@ -115,7 +115,7 @@ def previews_of(file: IO[bytes]) -> Iterator[str]:
             opened.draft("RGB", (2 * _SIDES[0], 2 * _SIDES[0]))
             drawn = _flat(ImageOps.exif_transpose(opened))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return  # not the picture that its first bytes promise: it goes as a file
+        return  # it cannot be decoded as a picture, so it is sent as a plain file
     for limit in PREVIEWS:
         found = _preview(drawn, limit)
         if found is not None:
@@ -152,7 +152,7 @@ def _preview(image: Image, limit: int) -> str | None:
 
 
 def _look_at_mp4(file: IO[bytes], size: int) -> Media:
-    """A video, a voice message, or a file, by its tracks and its length (ISO/IEC 14496-12)."""
+    """Whether an MP4 file is a video, a voice message or another file, by its tracks and length (ISO/IEC 14496-12)."""
     tracks: set[bytes] = set()
     seconds = 0
     boxes = 0
@@ -186,7 +186,7 @@ def _look_at_mp4(file: IO[bytes], size: int) -> Media:
 
 
 def _seconds(header: bytes) -> int:
-    """The duration in a ``mvhd`` box, rounded up; 0 if it does not say one."""
+    """The duration in a ``mvhd`` box in seconds, rounded up; 0 if there is none."""
     at, width = (20, 8) if header[:1] == b"\x01" else (12, 4)
     scale, duration = int.from_bytes(header[at : at + 4], "big"), int.from_bytes(header[at + 4 : at + 4 + width], "big")
     return min(-(-duration // scale), _MAX_DURATION) if scale else 0

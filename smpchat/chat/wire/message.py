@@ -37,20 +37,20 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, field, replace
 from smpchat.protocol.version import VersionRange
 
-# The heart is the one code point U+2764: with the selector that most keyboards add apps show an
-# unknown reaction (agent-wire 6.2, trap 37).
+# The heart is the one code point U+2764: with the variation selector that most keyboards add, apps show an unknown
+# reaction (agent-wire 6.2, trap 37).
 REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622", "\u2764", "\U0001f680", "\u2705")
 """Emoji that apps accept as reactions: one code point each, the heart without a variation selector."""
 MAX_WELCOME = 5_000
 """Longest welcome text, in characters."""
 MAX_LINK_INFO = 13_000
-"""Longest user data of a link of ours, in bytes: with the rest of the link's data they are sealed into 13,784."""
+"""Longest user data of a link of ours, in bytes. The encrypted link data, which contains it, has 13,784 bytes."""
 _MAX_QUOTE = 500
-"""Characters of the original that a reply quotes; the app finds the original by its id."""
+"""How many characters of the original a reply quotes; apps find the original by its id."""
 _UNKNOWN_NAME = 7
-"""Characters of a member's id that are shown as the name of a member whose name nobody has told us (group-wire 6)."""
+"""How many characters of a member's id are shown if the member's name is not known (group-wire 6)."""
 _MAX_EVENT = 100
-"""Characters of the name of an ignored event that are kept for the log."""
+"""How many characters of an ignored event's name are kept for the log."""
 _MAX_TIME = 40
 """Longest time, in characters; apps write 30."""
 
@@ -78,8 +78,8 @@ class ProfileInfo(Record):
 class ContactRequest(Record):
     """``x.contact``: the profile of a person who used a contact address, and perhaps a text.
 
-    ``request_id`` is the same each time the request is sent; ``shared_id`` is the text's; ``welcome_id`` is the id
-    under which its sender keeps the welcome text that it read behind our link.
+    ``request_id`` is the same each time the request is sent; ``shared_id`` is the id of the text; ``welcome_id`` is the
+    id that the sender's app gave the welcome text that it read in our link.
     """
 
     profile: Profile | None
@@ -127,7 +127,7 @@ class MessageDeletion(Record):
 
 
 class ReactionChange(Record):
-    """``x.msg.react``: the sender adds a reaction to a message of either side, or removes it."""
+    """``x.msg.react``: the sender adds or removes a reaction, to its own message or to the other side's."""
 
     shared_id: str
     emoji: str = field(repr=False)
@@ -149,7 +149,7 @@ class GroupJoined(Record):
 
 
 class JoinRejected(Record):
-    """``x.grp.link.reject``: the host of a group does not admit us. ``reason``: a word of its app."""
+    """``x.grp.link.reject``: the host of a group does not admit us. ``reason``: a word of the host's app."""
 
     profile: Profile
     reason: str
@@ -160,12 +160,13 @@ class ContactDeleted(Record):
 
 
 class Relayed(Record):
-    """``x.grp.msg.forward``: what another member of a group or business says, passed on by our contact.
+    """``x.grp.msg.forward``: an event of another member of a group or business, passed on by our contact.
 
     Attributes:
-        author: The name that the contact gives that member, or the beginning of its id; it proves nothing.
+        author: The member's name according to the contact, or the beginning of the member's id; it proves nothing.
         said_at: When it was said, according to the contact; POSIX seconds.
-        member: That member's id, if the contact gives no name: apps before 6.5 introduce each member once.
+        member: The member's id if the contact gives no name: apps before 6.5 name each member once, when it is
+            introduced.
     """
 
     author: str
@@ -181,7 +182,7 @@ class UnsupportedEvent(Record):
 
 
 class LinkInfo(Record):
-    """What the person who made a short link says in its data.
+    """The content of a short link's data, from the person who made the link.
 
     Attributes:
         welcome: A text for people who open it; may be empty.
@@ -213,7 +214,7 @@ ChatEvent = (
 
 
 class ChatMessage(Record):
-    """An event, and the chat versions that its sender supports, if it says so."""
+    """An event, and the chat versions of its sender's app; None if it does not say."""
 
     event: ChatEvent
     versions: VersionRange | None = None
@@ -223,12 +224,12 @@ class ChatMessage(Record):
 
 
 def encode_profile(profile: Profile, shared_id: str | None = None) -> bytes:
-    """``x.info``: connection info of a handshake; with an id of its own, a message that says who we are now."""
+    """``x.info``: our profile, as connection info of a handshake or, with an id, as a message."""
     return _encode("x.info", {"profile": profile.to_wire()}, shared_id)
 
 
 def encode_contact_request(request: ContactRequest) -> bytes:
-    """``x.contact``: connection info of a contact request; its owner reads the text before deciding."""
+    """``x.contact``: connection info of a contact request; the owner of the address reads the text before deciding."""
     assert request.profile is not None
     params: dict[str, Any] = {"contactReqId": request.request_id, "profile": request.profile.to_wire()}
     if request.text is not None:
@@ -239,7 +240,7 @@ def encode_contact_request(request: ContactRequest) -> bytes:
 
 
 def encode_link_info(profile: Profile, welcome: str = "") -> bytes:
-    """What people see in the data of our short links (agent-wire 2.9); they read a welcome text before they ask."""
+    """The user data of our short links (agent-wire 2.9): people see the profile and welcome text before they ask."""
     value: dict[str, Any] = {"profile": profile.to_wire()}
     if welcome:
         value["message"] = text_content(welcome)
@@ -247,8 +248,8 @@ def encode_link_info(profile: Profile, welcome: str = "") -> bytes:
 
 
 def packed_link_info(profile: Profile, welcome: str = "") -> bytes:
-    """The same, without the profile's picture if there is no room for it. Raises `InputError` if a welcome text is too
-    long.
+    """The user data of a short link, without the picture if it does not fit. Raises `InputError` if the welcome text is
+    too long.
 
     If the data did not fit, the address would not get a short link (agent-wire 2.9).
     """
@@ -320,7 +321,7 @@ def encode_reaction(change: ReactionChange, shared_id: str) -> bytes:
 
 
 def encode_group_left(shared_id: str) -> bytes:
-    """``x.grp.leave``: how a business is told that its customer has deleted the chat."""
+    """``x.grp.leave``: tells a business that its customer has deleted the chat."""
     return _encode("x.grp.leave", {}, shared_id)
 
 
@@ -346,10 +347,10 @@ def decode_messages(body: bytes) -> list[ChatMessage]:
 
 
 def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | None]:
-    """The person who wants to connect, and the versions of their app. Apps may ask with ``x.info`` alone.
+    """A contact request, and the versions of its sender's app. Apps may send only ``x.info`` as a request.
 
     Raises:
-        DecodeError: It is not a request, or has no name.
+        DecodeError: It is not a request, or it contains no name.
     """
     for message in decode_messages(info):
         match message.event:
@@ -424,7 +425,7 @@ def _read_reaction(envelope: Envelope) -> ChatEvent | None:
     params = envelope.params
     original, reaction, add = shared_id(params.get("msgId")), params.get("reaction"), params.get("add")
     emoji = reaction.get("emoji") if isinstance(reaction, dict) else None
-    # Eight and no other, as in apps: else one peer could hang thousands on a message, or a text.
+    # Only the eight that apps accept: otherwise one peer could add thousands of reactions, or texts, to a message.
     if original is None or emoji not in REACTIONS or not isinstance(add, bool):
         return None
     return ReactionChange(original, emoji, add)
@@ -449,7 +450,7 @@ def _read_join_rejected(envelope: Envelope) -> ChatEvent | None:
 
 
 def _read_relayed(envelope: Envelope) -> ChatEvent | None:
-    """Never nested (group-wire 6)."""
+    """A passed-on event; one inside another is not accepted (group-wire 6)."""
     params = envelope.params
     try:
         inner = read_envelope(params.get("msg"))
@@ -479,7 +480,7 @@ def moment_of(value: object) -> float | None:
         return None
 
 
-# What is not here and begins with x is ignored, and nothing is sent back (agent-wire 6.1); all there are: deltas 5.
+# Other events whose names begin with x are ignored, and nothing is sent back (agent-wire 6.1). Full list: deltas 5.
 _EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
     "x.info": _read_profile,
     "x.contact": _read_contact_request,

@@ -15,21 +15,22 @@ into one message."""
 MAX_FILE = (MAX_PICTURE - len("data:image/jpg;base64,")) // 4 * 3
 """Largest picture of our own, in bytes."""
 MAX_RECEIVED = 65_536
-"""Longest data URI of a peer's picture that is kept; no message expands to more."""
+"""Longest data URI of a peer's picture that is kept, in characters; no message expands to more."""
 
 _MAGIC = {"jpg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
 _DATA_URI = late(r"data:image/(jpg|jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")
 
 
 class Picture(Record):
-    """A picture, as in a file. ``kind``: ``jpg`` or ``png``, by its first bytes."""
+    """The content of a picture file. ``kind``: ``jpg`` or ``png``, by its first bytes."""
 
     kind: str
     data: bytes = field(repr=False)
 
 
 def picture_uri(data: bytes) -> str:
-    """The content of a file as a profile's picture. Raises `InputError` if it is not a picture, or too large."""
+    """Turns the content of a picture file into a profile's picture. Raises `InputError` if it is not a picture, or too
+    large."""
     kind = _kind(data)
     if kind is None:
         raise InputError("This is not a JPEG or PNG picture.", "Give a picture file, for example me.jpg.")
@@ -39,7 +40,7 @@ def picture_uri(data: bytes) -> str:
 
 
 def too_large(size: int) -> InputError:
-    """A picture of so many bytes does not fit a profile."""
+    """The error for a picture of this size in bytes, which does not fit into a profile."""
     return InputError(
         f"The picture has {size:,} bytes; at most {MAX_FILE:,} fit in a profile.",
         "Make it smaller, for example a JPEG of 192 by 192 pixels.",
@@ -47,14 +48,14 @@ def too_large(size: int) -> InputError:
 
 
 def received_uri(value: object) -> str | None:
-    """The picture in a peer's profile, if there is one that can be kept."""
+    """The picture in a peer's profile; None if there is none, or it cannot be kept."""
     fits = isinstance(value, str) and len(value) <= MAX_RECEIVED and _DATA_URI().fullmatch(value) is not None
     return value if isinstance(value, str) and fits else None
 
 
 def picture_of(uri: str) -> Picture:
-    """The picture in a data URI. Raises `InputError` if its content does not match its type; then no program should
-    open it."""
+    """The picture in a data URI. Raises `InputError` if it is neither a JPEG nor a PNG; then no program should open
+    it."""
     match = _DATA_URI().fullmatch(uri)
     try:
         data = base64.b64decode(match[2], validate=True) if match else b""

@@ -1,7 +1,7 @@
-"""Preferences: what each side of a conversation allows, as its profile says, and what follows (agent-wire 6.3).
+"""Preferences: which features each side of a conversation allows in its profile, and who may use them (agent-wire 6.3).
 
-Each side says *always*, *yes* or *no* to a feature. *yes* means: if you allow it too; *always* means: you may, whatever
-you allow me. `enabled` is that rule, and nothing else in this program decides it.
+Each side says *always*, *yes* or *no* to a feature. *yes* means: both may use it if you allow it too. *always* means:
+you may use it even if you do not allow it to me. This rule is implemented only in `enabled`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from smpchat.encoding.record import Record
 
 MAX_TTL = 100 * 366 * 86_400
-"""Longest time in seconds after which messages may disappear; if a peer names a longer time, this one is used."""
+"""Longest time in seconds after which messages may disappear; if a peer sets a longer time, this one is used."""
 
 
 class Feature(StrEnum):
@@ -51,7 +51,7 @@ class Preference(Record):
 
 
 Preferences = Mapping[Feature, Preference]
-"""What one person allows; for the rest, `APP_DEFAULTS` holds."""
+"""The preferences of one person; for missing features, `APP_DEFAULTS` is used."""
 
 APP_DEFAULTS: Preferences = {
     Feature.TIMED_MESSAGES: Preference(Allow.YES),
@@ -62,14 +62,14 @@ APP_DEFAULTS: Preferences = {
     Feature.CALLS: Preference(Allow.YES),
     Feature.SESSIONS: Preference(Allow.NO),
 }
-"""What apps assume if a profile does not mention it."""
+"""What apps assume for features that a profile does not mention."""
 
 OWN_DEFAULTS: Preferences = {
     **APP_DEFAULTS,
-    # apps then hide what we could not take part in
+    # apps then hide the button for calls, which smpchat does not support
     Feature.CALLS: Preference(Allow.NO),
 }
-"""What we allow if the user has not chosen anything."""
+"""Our own preferences if the user has not chosen any."""
 
 
 class Enabled(Record):
@@ -80,15 +80,15 @@ class Enabled(Record):
 
 
 def allowed(preferences: Preferences, feature: Feature) -> Preference:
-    """What a side allows for a feature, given or by default."""
+    """The preference of one side for a feature, given or by default."""
     return preferences.get(feature, APP_DEFAULTS[feature])
 
 
 def enabled(feature: Feature, ours: Preferences, theirs: Preferences) -> Enabled:
     """Who may use a feature.
 
-    If one side says *always*, the other may use the feature even if it says *no* itself: *no* only forbids the feature
-    to the first side. Messages disappear on both sides, or on neither.
+    If one side says *always* and the other *no*, only the other side may use the feature. Disappearing messages are an
+    exception: they are on for both sides or for neither.
     """
     we, they = allowed(ours, feature).allow, allowed(theirs, feature).allow
     if Allow.NO not in (we, they):
@@ -110,7 +110,7 @@ def disappear_after(ours: Preferences, theirs: Preferences) -> int | None:
 
 
 def preferences_json(preferences: Preferences) -> dict[str, Any]:
-    """As profiles write them."""
+    """Preferences in the JSON form of profiles."""
     return {str(feature): _preference_json(preference) for feature, preference in preferences.items()}
 
 
@@ -135,7 +135,7 @@ def read_preferences(value: object) -> Preferences:
 
 def read_ttl(value: object) -> int | None:
     """Seconds in JSON, between 0 and `MAX_TTL`; None if it is not a whole number."""
-    # `value // 1` refuses nan and the infinities as well; true would count as 1.
+    # `value != value // 1` also excludes nan and the infinities. Booleans are excluded because True would count as 1.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return None
     return int(min(max(value, 0), MAX_TTL))

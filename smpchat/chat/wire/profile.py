@@ -1,4 +1,4 @@
-"""Profiles: what we tell contacts about ourselves, and what they tell us (agent-wire 6.3)."""
+"""Profiles: what users of SimpleX tell their contacts about themselves (agent-wire 6.3)."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from smpchat.encoding.record import Record, field, replace
 MAX_NAME = 100
 """Longest display name that we send, in characters."""
 MAX_RECEIVED_NAME = 255
-"""Characters of each of a peer's names that are kept; no view shows more than 60."""
+"""How many characters of a peer's display name and full name are kept; smpchat never shows more than 60."""
 _BOT = "bot"
 MAX_DESCRIPTION = 160
 """Longest description, in characters; apps cut off the rest."""
 
 
 class Profile(Record):
-    """A name to show, and more that its owner chose. None of it is ever used to identify a contact.
+    """A display name, and other things that its owner chose. Nothing in a profile is ever used to identify a contact.
 
     Attributes:
         full_name: A longer name; may be empty.
         description: A line about its owner; may be empty.
         picture: A data URI (`smpchat.chat.wire.picture`).
-        preferences: What its owner allows.
-        bot: A program writes here, as its owner says.
-        commands: The commands that such a program offers.
+        preferences: The features that its owner allows.
+        bot: Its owner says that it is a bot, a program that answers messages.
+        commands: The commands that the bot offers.
     """
 
     display_name: str
@@ -47,17 +47,17 @@ class Profile(Record):
         name = display_name.strip()
         if not name or not name.isprintable() or len(name) > MAX_NAME:
             raise InputError(
-                "The name of a profile has 1 to 100 printable characters.",
+                "The name of a profile must have 1 to 100 printable characters.",
                 "Choose another name: `smpchat profile set NAME`.",
             )
         return Profile(name, full_name)
 
     def described(self, description: str) -> Profile:
-        """The same with another description; an empty one removes it. Raises `InputError` if it is too long."""
+        """A copy with another description; an empty one removes it. Raises `InputError` if it is too long."""
         text = " ".join(description.split())
         if not text.isprintable() or len(text) > MAX_DESCRIPTION:
             raise InputError(
-                f"A description has at most {MAX_DESCRIPTION} printable characters; yours has {len(text):,}.",
+                f"A description can have at most {MAX_DESCRIPTION} printable characters; yours has {len(text):,}.",
                 "Shorten it.",
             )
         return replace(self, description=text)
@@ -68,17 +68,17 @@ class Profile(Record):
         return value if self.picture is None else value | {"image": self.picture}
 
     def to_members(self) -> dict[str, Any]:
-        """Our profile for the members of a group: who we are, but never what we allow our contacts (group-wire 11, trap
+        """The profile for members of a group, without the preferences, which are only for contacts (group-wire 11, trap
         4)."""
         return self._named() if self.picture is None else self._named() | {"image": self.picture}
 
     def _named(self) -> dict[str, Any]:
-        # fullName even if it is empty, and never a peerType: without the one, or with an unknown other, apps refuse the
-        # whole profile, and the connection hangs (agent-wire 6.3, trap 38).
+        # fullName is written even if it is empty. Without it, or with an unknown peerType, apps refuse the whole
+        # profile, and the connection hangs (agent-wire 6.3, trap 38).
         value: dict[str, Any] = {"displayName": self.display_name, "fullName": self.full_name}
         if self.description:
             value["shortDescr"] = self.description
-        return value | {"peerType": _BOT} if self.bot else value  # any word but two fails the whole profile in apps
+        return value | {"peerType": _BOT} if self.bot else value  # the only peerType that we send
 
     def _preferences_json(self) -> dict[str, Any]:
         said = preferences_json(self.preferences)
@@ -103,13 +103,13 @@ class Profile(Record):
         )
 
     def to_json(self) -> str:
-        """For the store, which keeps pictures apart."""
+        """The profile as JSON for the store, which keeps pictures in another table."""
         said = self._preferences_json()
         return json.dumps(self._named() | ({"preferences": said} if said else {}))
 
     @staticmethod
     def from_json(text: str | None) -> Profile | None:
-        """What `to_json` wrote."""
+        """The profile that `to_json` wrote."""
         return Profile.from_wire(json.loads(text)) if text else None
 
 
