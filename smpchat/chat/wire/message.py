@@ -165,8 +165,7 @@ class Relayed(Record):
     Attributes:
         author: The member's name according to the contact, or the beginning of the member's id; it proves nothing.
         said_at: When it was said, according to the contact; POSIX seconds.
-        member: The member's id if the contact gives no name: apps before 6.5 name each member once, when it is
-            introduced.
+        member: The member's id if the contact gives no name: apps before 6.5 give it only once, in an introduction.
     """
 
     author: str
@@ -240,7 +239,7 @@ def encode_contact_request(request: ContactRequest) -> bytes:
 
 
 def encode_link_info(profile: Profile, welcome: str = "") -> bytes:
-    """The user data of our short links (agent-wire 2.9): people see the profile and welcome text before they ask."""
+    """User data of our short links (agent-wire 2.9): people see the profile and welcome text before they ask."""
     value: dict[str, Any] = {"profile": profile.to_wire()}
     if welcome:
         value["message"] = text_content(welcome)
