@@ -224,43 +224,94 @@ def decrypt_file(
         target: Gets the file's bytes, which must not be used before this returns: only then they are authentic.
         digest: SHA-512 of the encrypted file.
         progress: Called with the number of bytes of the encrypted file.
-        named: Told the name that is in it, once all of it is known to be what was sealed; perhaps no UTF-8.
+        named: Called with the name inside the file, once that is authentic. The name may be invalid UTF-8.
     Returns:
         How many bytes the file has.
     Raises:
         VerificationError: It is not the file that was described, or not sealed with this key.
         DecodeError: It does not contain a file.
     """
-    length = source.seek(0, 2)
-    source.seek(0)
-    if not TAG_SIZE + LENGTH_SIZE < length <= MAX_ENCRYPTED:
-        raise DecodeError(f"an encrypted file has {length:,} bytes")
-    opener = Opener(key, nonce)
-    content = _Content(target, length - TAG_SIZE)
-    done = 0
-    tag = bytearray()
-    whole = hashlib.sha512()
-    with _Behind(length, whole.update) as sealed_behind, _Behind(length, content.add) as plain_behind:
-        for size in _pieces([length]):
-            buffer, plain = sealed_behind.space(size), plain_behind.space(size)
-            _read_all(source, buffer)
-            sealed_behind.pass_on(buffer)
-            sealed = buffer[: max(0, min(size, length - TAG_SIZE - done))]
-            tag += buffer[len(sealed) :]
-            opener.update(sealed, plain[: len(sealed)])
-            plain_behind.pass_on(plain[: len(sealed)])
-            done += size
-            progress(done)
-        sealed_behind.wait()
-        plain_behind.wait()
-    # Of what was described first: a damaged download is told from a wrong key.
-    if not hmac.compare_digest(whole.digest(), digest):
-        raise VerificationError("the file does not match its description")
-    opener.finish(bytes(tag))
-    if content.fault is not None:
-        raise content.fault
-    named(content.name)
-    return content.size
+    size = source.seek(0, 2)
+    decryption = FileDecryption(target, size, key, nonce, progress)
+    decryption.read(source, size)
+    length = decryption.finish(digest)
+    named(decryption.name)
+    return length
+
+
+class FileDecryption:
+    """Checks and decrypts an encrypted file while it arrives: first chunk first, as many at a time as there are.
+
+    Args:
+        target: Gets the file's bytes, which must not be used before `finish` returns: only then they are authentic.
+        size: Bytes of the whole encrypted file.
+        progress: Called with the number of bytes of the encrypted file.
+    Attributes:
+        done: Bytes of the encrypted file that were read so far.
+    Raises:
+        DecodeError: No file has this size when it is encrypted.
+    """
+
+    def __init__(
+        self, target: BinaryIO, size: int, key: bytes, nonce: bytes, progress: Progress = lambda done: None
+    ) -> None:
+        if not TAG_SIZE + LENGTH_SIZE < size <= MAX_ENCRYPTED:
+            raise DecodeError(f"an encrypted file has {size:,} bytes")
+        self.done = 0
+        self._size = size
+        self._progress = progress
+        self._opener = Opener(key, nonce)
+        self._content = _Content(target, size - TAG_SIZE)
+        self._whole = hashlib.sha512()
+        self._tag = bytearray()
+
+    def read(self, source: BinaryIO, until: int) -> None:
+        """Decrypt what comes next, up to byte number ``until`` of the encrypted file. After an error, start again with
+        a new `FileDecryption`.
+
+        Args:
+            source: The encrypted file; it is complete up to there.
+        Raises:
+            VerificationError: It is shorter.
+            OSError: It cannot be read, or the target cannot be written.
+        """
+        source.seek(self.done)
+        amount = until - self.done
+        with _Behind(amount, self._whole.update) as sealed_behind, _Behind(amount, self._content.add) as plain_behind:
+            for size in _pieces([amount]):
+                buffer, plain = sealed_behind.space(size), plain_behind.space(size)
+                _read_all(source, buffer)
+                sealed_behind.pass_on(buffer)
+                sealed = buffer[: max(0, min(size, self._size - TAG_SIZE - self.done))]
+                self._tag += buffer[len(sealed) :]
+                self._opener.update(sealed, plain[: len(sealed)])
+                plain_behind.pass_on(plain[: len(sealed)])
+                self.done += size
+                self._progress(self.done)
+            sealed_behind.wait()
+            plain_behind.wait()
+
+    def finish(self, digest: bytes) -> int:
+        """All of the file was read. Returns how many bytes it has when it is decrypted.
+
+        Args:
+            digest: SHA-512 of the encrypted file.
+        Raises:
+            VerificationError: It is not the file that was described, or not sealed with this key.
+            DecodeError: It does not contain a file.
+        """
+        # The digest comes first: it tells a damaged download from a wrong key.
+        if not hmac.compare_digest(self._whole.digest(), digest):
+            raise VerificationError("the file does not match its description")
+        self._opener.finish(bytes(self._tag))
+        if self._content.fault is not None:
+            raise self._content.fault
+        return self._content.size
+
+    @property
+    def name(self) -> bytes:
+        """The name inside the file, authentic after `finish`. It may be invalid UTF-8."""
+        return self._content.name
 
 
 def _read_all(source: Any, view: memoryview) -> None:
@@ -286,7 +337,7 @@ class _Content:
 
     def add(self, piece: memoryview) -> None:
         if self._left is None:
-            # The first piece has all of the header, or is the whole file.
+            # The first piece has all of the header, or is the whole file: no chunk is smaller than a header.
             try:
                 self._left, begin = self._header(bytes(piece[: LENGTH_SIZE + _HEADER_WITHIN]))
             except DecodeError as error:

@@ -6,7 +6,8 @@
 compared with is computed in the same run: the limit is the rate of XSalsa20-Poly1305 twice, SHA-512, SHA-256 and the
 disk once, one after the other on one core. Both commands do all of that: the box of the file, and that of its way (TLS,
 or the download); the digests of the whole and of its chunks; and the ciphertext is written. Not in it: that the relay,
-or `receive`, writes every byte once more, all copies, and HTTP/2.
+or `receive`, writes every byte once more, all copies, and HTTP/2. `receive` decrypts the file while it downloads it, so
+the two cores of a small computer share the work.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ from smpchat.xftp.description import (
     read_description,
     write_description,
 )
-from smpchat.xftp.encryption import decrypt_file, encrypt_file
+from smpchat.xftp.encryption import FileDecryption, decrypt_file, encrypt_file
 from smpchat.xftp.links import FileLink, read_file_link, write_file_link
 from tests.properties import wire
 
@@ -135,6 +135,22 @@ def test_any_file_comes_back(size: int, name: str) -> None:
     key, nonce, digest, chunks = encrypt_file(io.BytesIO(content), sealed, name, size, SeededEntropy("file"))
     assert sum(chunk for chunk, _ in chunks) == len(sealed.getvalue())
     assert decrypt_file(sealed, opened, key, nonce, digest) == size
+    assert opened.getvalue() == content
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2_500_000), st.lists(st.floats(0, 1), max_size=5))
+def test_a_file_that_arrives_in_parts_is_the_same_file(size: int, cuts: list[float]) -> None:
+    content = (b"0123456789abcdef" * (size // 16 + 1))[:size]
+    sealed, opened = io.BytesIO(), io.BytesIO()
+    key, nonce, digest, chunks = encrypt_file(io.BytesIO(content), sealed, "x", size, SeededEntropy("file"))
+    total, first = len(sealed.getvalue()), chunks[0][0]
+    decryption = FileDecryption(opened, total, key, nonce)
+    for until in sorted(first + int(cut * (total - first)) for cut in [*cuts, 1.0]):
+        arrived = io.BytesIO(sealed.getvalue()[:until])  # nothing that comes later is looked at
+        decryption.read(arrived, until)
+        assert decryption.done == until
+    assert decryption.finish(digest) == size
     assert opened.getvalue() == content
 
 

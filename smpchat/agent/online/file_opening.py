@@ -1,11 +1,19 @@
-"""The last step of receiving a file: it is checked as a whole, decrypted to a temporary file beside its place, and
-moved there."""
+"""The last steps of receiving a file: it is decrypted to a temporary file beside its place, checked as a whole, and
+moved to its place.
+
+A file of many chunks is decrypted while it is downloaded, up to the first chunk that is missing, so that both cores of a
+small computer have work. The ciphertext stays complete meanwhile: a process that starts again, or that finds a damaged
+chunk, decrypts from the beginning.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import BinaryIO
 
 from smpchat.agent.context import Context
 from smpchat.agent.online.file_bytes import Offload, digest_of
@@ -21,10 +29,91 @@ log = logging.getLogger("smpchat.agent")
 
 NEXT_TRY_AFTER = 60.0
 """Seconds to wait before the next try, if a file did not fit on this computer's disk."""
+MAX_BEGUN = 8
+"""How many files are decrypted while they are downloaded; any others are decrypted when they are complete."""
+STEP = 64 * 1024 * 1024
+"""Bytes of one file that are decrypted before another file gets its turn."""
 
 
 class _Stopped(BaseException):
     """The process ends. This is not an `Exception`, so that no code in between takes it for a fault of the file."""
+
+
+class _Part:
+    """The beginning of a file, decrypted to a temporary file. Its methods run in threads, one at a time, except
+    `discard`, which may be called at any time. They raise `OSError`.
+
+    Args:
+        path: The temporary file; if an earlier process left one there, it is replaced.
+        is_stopped: Called after each piece; if it returns True, `read` raises `_Stopped`.
+    """
+
+    def __init__(self, file: StoredFile, path: Path, is_stopped: Callable[[], bool]) -> None:
+        from smpchat.xftp.encryption import FileDecryption
+
+        self.path = path
+        self._file = file
+        self._is_stopped = is_stopped
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file_folder.check_room(path.parent, file.size)
+        file_folder.unpublished(path)
+        self._used = threading.Lock()
+        self._discarded = False
+        self._plain: BinaryIO = file_folder.create_part(path)
+        try:
+            self._decryption = FileDecryption(self._plain, file.size, file.key, file.nonce, self._check)
+        except BaseException:
+            self.discard()
+            raise
+
+    @property
+    def done(self) -> int:
+        """Bytes of the ciphertext that have been decrypted."""
+        return self._decryption.done
+
+    def is_there(self) -> bool:
+        """Whether the temporary file still exists: users may remove it, or its folder."""
+        try:
+            return os.path.samestat(os.fstat(self._plain.fileno()), self.path.lstat())
+        except OSError:
+            return False
+
+    def _check(self, done: int) -> None:
+        if self._discarded or self._is_stopped():
+            raise _Stopped
+
+    def read(self, source: Path, until: int) -> None:
+        """Decrypt the bytes of the ciphertext before number ``until``. After an error, call nothing but `discard`."""
+        with self._used:
+            self._check(0)
+            try:
+                with open(source, "rb") as ciphertext:
+                    self._decryption.read(ciphertext, until)
+            finally:
+                if self._discarded:
+                    self._remove()
+
+    def finish(self) -> None:
+        """Check the whole file, and close the temporary file. Raises `CryptoError` and `DecodeError`."""
+        with self._used:
+            self._check(0)
+            size = self._decryption.finish(self._file.digest)
+            if self._file.plain_size not in (None, size):
+                raise DecodeError(f"the file has {size:,} bytes instead of {self._file.plain_size:,}")
+            self._plain.close()
+
+    def discard(self) -> None:
+        """Remove the temporary file; if a thread is using it, that thread removes it."""
+        self._discarded = True
+        if self._used.acquire(blocking=False):
+            try:
+                self._remove()
+            finally:
+                self._used.release()
+
+    def _remove(self) -> None:
+        self._plain.close()
+        file_folder.unpublished(self.path)
 
 
 class FileOpening:
@@ -35,16 +124,64 @@ class FileOpening:
         self._context = context
         self._offload = offload
         self._stop = False
+        self._begun: dict[int, _Part] = {}
+        self._not_ahead: set[int] = set()
 
     def stop(self) -> None:
         """Make running threads end soon. Their unfinished files are removed."""
         self._stop = True
+        self.forget_but(())
+
+    def forget_but(self, moving: Collection[int]) -> None:
+        """Discard the temporary files of files that are no longer being downloaded. ``moving``: numbers of those that
+        are."""
+        for number in self._begun.keys() - set(moving):
+            self._forget(number)
+        self._not_ahead.intersection_update(moving)
+
+    def ahead(self, file_id: int, here: int) -> int:
+        """How many bytes of a file can be decrypted now. ``here``: bytes before the first missing chunk."""
+        part = self._begun.get(file_id)
+        if self._stop or file_id in self._not_ahead or (part is None and len(self._begun) >= MAX_BEGUN):
+            return 0
+        return here - (part.done if part else 0)
+
+    async def decrypt_ahead(self, file: StoredFile, here: int) -> None:
+        """Decrypt some of a file that is being downloaded. If that fails, `open` tries again, and tells the user why."""
+        try:
+            await self._offload(self._read_ahead, file, here)
+        except _Stopped:
+            return
+        except (OSError, CryptoError, DecodeError) as error:
+            log.info("file %d is not decrypted before it is complete: %s", file.id, error)
+            self._not_ahead.add(file.id)
+
+    def _read_ahead(self, file: StoredFile, here: int) -> None:
+        try:
+            part = self._begun.get(file.id) or self._begin(file)
+            part.read(self._source(file), min(here, part.done + STEP))
+        except BaseException:
+            self._forget(file.id)
+            raise
+
+    def _forget(self, file_id: int) -> None:
+        part = self._begun.pop(file_id, None)
+        if part is not None:
+            part.discard()
+
+    def _begin(self, file: StoredFile) -> _Part:
+        assert file.target is not None
+        part = _Part(file, file_folder.part_path(file.target, file.local), lambda: self._stop)
+        self._begun[file.id] = part
+        return part
+
+    def _source(self, file: StoredFile) -> Path:
+        return file_folder.local_path(self._database.path.parent, file.local)
 
     async def open(self, file: StoredFile) -> None:
         """Move the file to its place. If that is impossible, have damaged chunks downloaded again, wait for the disk,
         or fail."""
-        profile = self._database.path.parent
-        source = file_folder.local_path(profile, file.local)
+        source = self._source(file)
         assert file.target is not None
         part = file_folder.part_path(file.target, file.local)
         try:
@@ -73,20 +210,20 @@ class FileOpening:
         published = file_folder.find_published(part, target)  # a process published it, but died before its commit
         if published is not None:
             return published, file_folder.identity(published)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        file_folder.check_room(target.parent, file.size)
-        file_folder.unpublished(part)
+        begun = self._begun.get(file.id)
+        if begun is not None and not begun.is_there():
+            self._forget(file.id)
+            begun = None
+        begun = begun or self._begin(file)
+        del self._begun[file.id]  # from here on, only this thread discards it
         try:
-            decrypt(source, part, file, self._continue)
+            begun.read(source, file.size)
+            begun.finish()
             path = file_folder.publish(part, target)
             return path, file_folder.identity(path)
         except BaseException:
-            file_folder.unpublished(part)
+            begun.discard()
             raise
-
-    def _continue(self, *_: int) -> None:
-        if self._stop:
-            raise _Stopped
 
     async def _damaged(self, file: StoredFile, source: Path, error: Exception) -> None:
         """The file does not match its description. If some chunks are damaged, they are downloaded again."""
@@ -120,13 +257,3 @@ class FileOpening:
         with self._database.transaction() as tx:
             problem = Problem(Trouble.CANNOT_WRITE, reason, now, now + NEXT_TRY_AFTER)
             transactions.hold(tx, file.id, problem)
-
-
-def decrypt(source: Path, part: Path, file: StoredFile, progress: Callable[[int], None]) -> None:
-    """Check and decrypt a whole file. Raises `OSError`, `CryptoError`, `DecodeError`."""
-    from smpchat.xftp.encryption import decrypt_file
-
-    with open(source, "rb") as ciphertext, file_folder.create_part(part) as plain:
-        size = decrypt_file(ciphertext, plain, file.key, file.nonce, file.digest, progress)
-    if file.plain_size not in (None, size):
-        raise DecodeError(f"the file has {size:,} bytes instead of {file.plain_size:,}")

@@ -13,6 +13,8 @@ import errno
 import itertools
 import logging
 import sqlite3
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from smpchat.agent.context import Context
@@ -183,13 +185,27 @@ class FileTransfers:
         for file in files.in_stage(self._tx, Stage.OPENING):
             waits = file.problem.next_try_at if file.problem else None
             if waits is None or waits <= now:
-                self._opens = True
-                self._tasks.spawn(self._open(file))
+                self._begin_opening(file, partial(self._opening.open, file))
                 return
+        self._start_decrypting()
 
-    async def _open(self, file: StoredFile) -> None:
+    def _start_decrypting(self) -> None:
+        """Of the files that are not complete, go on with the one of which most can be decrypted."""
+        here = file_chunks.gapless(self._tx)
+        self._opening.forget_but(here)
+        ahead = {number: self._opening.ahead(number, size) for number, size in here.items()}
+        number = max(ahead, key=ahead.__getitem__, default=0)
+        if ahead.get(number):
+            file = files.load(self._tx, number)
+            self._begin_opening(file, partial(self._opening.decrypt_ahead, file, here[number]))
+
+    def _begin_opening(self, file: StoredFile, step: Callable[[], Awaitable[None]]) -> None:
+        self._opens = True
+        self._tasks.spawn(self._open(file, step))
+
+    async def _open(self, file: StoredFile, step: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._opening.open(file)
+            await step()
         except Exception as error:
             if is_of_store(error):
                 raise

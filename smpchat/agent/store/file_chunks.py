@@ -76,6 +76,21 @@ def offset(tx: sqlite3.Connection, file_id: int, number: int) -> int:
     return int(tx.execute(query, (file_id, number)).fetchone()[0])
 
 
+def gapless(tx: sqlite3.Connection) -> dict[int, int]:
+    """For each file of which the first chunk was downloaded, but not yet all: how many bytes of its ciphertext are here
+    before the first missing chunk."""
+    begun = tx.execute(
+        "SELECT id FROM files JOIN file_chunks ON file_id = id AND number = 1"
+        " WHERE NOT sending AND stage = ? AND state = 'here'",
+        (Stage.MOVING,),
+    )
+    query = (
+        "SELECT sum(size) FROM file_chunks WHERE file_id = :id AND number <"
+        " (SELECT min(number) FROM file_chunks WHERE file_id = :id AND state <> 'here')"
+    )
+    return {row["id"]: int(tx.execute(query, {"id": row["id"]}).fetchone()[0] or 0) for row in begun.fetchall()}
+
+
 def save_state(tx: sqlite3.Connection, file_id: int, number: int, state: State, not_before: float = 0) -> None:
     """A chunk's next state; ``not_before``: POSIX seconds. If the chunk is lost, the whole file fails."""
     assert not isinstance(state, Lost)

@@ -14,6 +14,7 @@ import pytest
 from smpchat.agent.errors import FileRefused, RelaysNotApproved, StoreError
 from smpchat.agent.machines import file_transfer as machine
 from smpchat.agent.online import file_opening, file_transfers
+from smpchat.agent.online.file_opening import FileOpening
 from smpchat.agent.online.file_relays import FileRelaySession
 from smpchat.agent.store import file_chunks, file_deletions, file_folder
 from smpchat.agent.store.files import Stage
@@ -27,12 +28,13 @@ from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.file_relay import FileFault, FileFaultKind
 from smpchat.testing.loop import run_jumping
 from smpchat.xftp.description import DescribedChunk, DescribedReplica, FileDescription, write_description
+from smpchat.xftp.encryption import FileDecryption
 from tests.unit.agent.online.file_world import KIB, FileWorld, Life, server
 
 SMALL = b"twelve bytes"
 LARGE = bytes(range(250)) * 700
-VERY_LARGE = bytes(40_000_000)
 """Three chunks of 64 KiB."""
+VERY_LARGE = bytes(40_000_000)
 HUGE = LARGE * 27
 """A chunk of 4 MiB and one of 1 MiB."""
 
@@ -401,6 +403,136 @@ class TestNotThereAnyMore:
         run(FileWorld(tmp_path, "one.test", "two.test"), scenario)
 
 
+class TestDecryptingAhead:
+    """Large files are decrypted while the rest of them is downloaded."""
+
+    @staticmethod
+    def decrypted(world: FileWorld) -> int:
+        """Bytes of unfinished files beside their places."""
+        return sum(part.stat().st_size for part in world.inbox.glob(".smpchat-*.part"))
+
+    async def halfway(self, world: FileWorld, life: Life, number: int) -> None:
+        await life.until(lambda: self.decrypted(world) > 0)
+        assert world.stage(number) is Stage.MOVING
+
+    def test_some_of_it_is_decrypted_before_all_of_it_is_here(self, tmp_path: Path) -> None:
+        async def scenario(world: FileWorld) -> None:
+            number = world.receive(await sent(world, LARGE))
+            world.relay.delay = 1.0
+            life = Life(world)
+            try:
+                await self.halfway(world, life, number)
+                await life.until(over(world, number))
+            finally:
+                await life.end()
+            assert [path.name for path in world.inbox.iterdir()] == ["picture.jpg"]
+            assert (world.inbox / "picture.jpg").read_bytes() == LARGE
+            assert world.left_over() == []
+
+        run(FileWorld(tmp_path), scenario)
+
+    def test_a_process_that_ends_leaves_no_part_of_it(self, tmp_path: Path) -> None:
+        async def scenario(world: FileWorld) -> None:
+            number = world.receive(await sent(world, LARGE))
+            world.relay.delay = 1.0
+            life = Life(world)
+            await self.halfway(world, life, number)
+            await life.end()
+            assert list(world.inbox.iterdir()) == []
+            await world.run(over(world, number))
+            assert (world.inbox / "picture.jpg").read_bytes() == LARGE
+
+        run(FileWorld(tmp_path), scenario)
+
+    def test_a_part_of_a_killed_process_is_replaced(self, tmp_path: Path) -> None:
+        async def scenario(world: FileWorld) -> None:
+            number = world.receive(await sent(world, LARGE))
+            world.relay.delay = 1.0
+            life = Life(world)
+            await self.halfway(world, life, number)
+            await life.end()
+            [row] = world.agent.tx.execute("SELECT local FROM files WHERE id = ?", (number,)).fetchall()
+            file_folder.part_path(world.inbox / "picture.jpg", row["local"]).write_bytes(b"of the killed one")
+            await world.run(over(world, number))
+            assert [path.name for path in world.inbox.iterdir()] == ["picture.jpg"]
+            assert (world.inbox / "picture.jpg").read_bytes() == LARGE
+
+        run(FileWorld(tmp_path), scenario)
+
+    @pytest.mark.parametrize("replaced", [False, True])
+    def test_a_part_that_the_user_removed_is_made_again(self, tmp_path: Path, replaced: bool) -> None:
+        async def scenario(world: FileWorld) -> None:
+            number = world.receive(await sent(world, LARGE))
+            world.relay.delay = 1.0
+            problems: list[object] = []
+            world.agent.database.watch(lambda: problems.append(world.transfer(number).problem))
+            life = Life(world)
+            try:
+                await self.halfway(world, life, number)
+                [part] = world.inbox.iterdir()
+                part.unlink()
+                if replaced:
+                    part.write_bytes(b"something else")
+                else:
+                    world.inbox.rmdir()
+                await life.until(over(world, number))
+            finally:
+                await life.end()
+            assert [path.name for path in world.inbox.iterdir()] == ["picture.jpg"]
+            assert (world.inbox / "picture.jpg").read_bytes() == LARGE
+            assert problems
+            assert not any(problems)
+
+        run(FileWorld(tmp_path), scenario)
+
+    def test_what_cannot_be_decrypted_ahead_is_decrypted_when_it_is_complete(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def scenario(world: FileWorld) -> None:
+            number = world.receive(await sent(world, LARGE))
+            world.relay.delay = 1.0
+            create, failed = file_folder.create_part, []
+
+            def failing(part: Path) -> Any:
+                if world.stage(number) is Stage.MOVING:
+                    failed.append(part)
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return create(part)
+
+            monkeypatch.setattr(file_folder, "create_part", failing)
+            await world.run(over(world, number))
+            assert len(failed) == 1
+            assert (world.inbox / "picture.jpg").read_bytes() == LARGE
+
+        run(FileWorld(tmp_path), scenario)
+
+    def test_a_file_whose_relay_is_dead_does_not_hold_up_another(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(file_opening, "MAX_BEGUN", 1)
+
+        async def scenario(world: FileWorld) -> None:
+            slow, quick = await sent(world, LARGE), await sent(world, HUGE)
+            stuck, other = world.receive(slow, "slow.jpg"), 0
+            world.relay.delay = 1.0
+            life = Life(world)
+            try:
+                await self.halfway(world, life, stuck)
+                with world.agent.database.transaction() as tx:
+                    [last] = file_chunks.replicas(tx, stuck, 3)
+                    dead = file_chunks.Replica(0, str(server("dead.test")), last.replica_id, last.key)
+                    file_chunks.save_replicas(tx, stuck, 3, [dead])
+                    file_chunks.save_state(tx, stuck, 3, machine.Wanted())
+                other = world.receive(quick, "quick.jpg")
+                await life.until(over(world, other))
+                assert (world.inbox / "quick.jpg").read_bytes() == HUGE
+                assert world.stage(stuck) is Stage.MOVING
+            finally:
+                await life.end()
+
+        run(FileWorld(tmp_path), scenario)
+
+
 class TestDeleting:
     def test_what_is_deleted_here_is_deleted_at_the_relays(self, tmp_path: Path) -> None:
         async def scenario(world: FileWorld) -> None:
@@ -462,27 +594,35 @@ class TestDeleting:
         run(FileWorld(tmp_path), scenario)
 
     @pytest.mark.parametrize("act", [files.cancel_file, files.delete_file])
-    @pytest.mark.parametrize("moment", ["decrypt", "publish"])
+    @pytest.mark.parametrize(
+        ("place", "name"),
+        [(FileOpening, "_read_ahead"), (FileDecryption, "finish"), (file_folder, "publish")],
+        ids=["ahead", "decrypted", "published"],
+    )
     def test_a_file_given_up_while_it_is_put_in_its_place_is_not_there(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[..., None], moment: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[..., None], place: Any, name: str
     ) -> None:
         async def scenario(world: FileWorld) -> None:
             number = world.receive(await sent(world, LARGE))
-            module = file_opening if moment == "decrypt" else file_folder
-            work = getattr(module, moment)
+            world.relay.delay = 1.0
+            work = getattr(place, name)
+            acted: list[bool] = []
 
             def given_up(*arguments: object) -> object:
                 done = work(*arguments)
-                with world.agent.database.transaction() as tx:
-                    act(tx, world.agent.context, number)
+                if not acted:
+                    acted.append(True)
+                    with world.agent.database.transaction() as tx:
+                        act(tx, world.agent.context, number)
                 return done
 
-            monkeypatch.setattr(module, moment, given_up)
+            monkeypatch.setattr(place, name, given_up)
             life = Life(world)
             try:
                 await asyncio.sleep(100)
             finally:
                 await life.end()
+            assert acted
             assert list(world.inbox.iterdir()) == []
             assert world.left_over() == []
             assert world.arrivals() == []
@@ -599,7 +739,7 @@ class TestThisComputer:
             def watch() -> None:
                 if world.stage(number) is Stage.OPENING and next(spoil):
                     [path] = file_folder.folder_of(world.folder).iterdir()
-                    path.write_bytes(b"x" + path.read_bytes()[1:])
+                    path.write_bytes(path.read_bytes()[:-1] + b"x")
 
             world.agent.database.watch(watch)
             before = world.relay.commands.count("FGET")
