@@ -1,9 +1,9 @@
 """The last steps of receiving a file: it is decrypted to a temporary file beside its place, checked as a whole, and
 moved to its place.
 
-A file of many chunks is decrypted while it is downloaded, up to the first chunk that is missing, so that both cores of a
-small computer have work. The ciphertext stays complete meanwhile: a process that starts again, or that finds a damaged
-chunk, decrypts from the beginning.
+A file of many chunks is decrypted while it is downloaded, up to the first missing chunk, so that both cores of a small
+computer have work. The ciphertext stays complete meanwhile: a process that starts again, or that finds a damaged chunk,
+decrypts from the beginning.
 """
 
 from __future__ import annotations
@@ -84,14 +84,13 @@ class _Part:
 
     def read(self, source: Path, until: int) -> None:
         """Decrypt the bytes of the ciphertext before number ``until``. After an error, call nothing but `discard`."""
-        with self._used:
-            self._check(0)
-            try:
-                with open(source, "rb") as ciphertext:
-                    self._decryption.read(ciphertext, until)
-            finally:
-                if self._discarded:
-                    self._remove()
+        try:
+            with self._used, open(source, "rb") as ciphertext:
+                self._check(0)
+                self._decryption.read(ciphertext, until)
+        finally:
+            if self._discarded:  # while this thread held the lock
+                self.discard()
 
     def finish(self) -> None:
         """Check the whole file, and close the temporary file. Raises `CryptoError` and `DecodeError`."""
@@ -147,7 +146,7 @@ class FileOpening:
         return here - (part.done if part else 0)
 
     async def decrypt_ahead(self, file: StoredFile, here: int) -> None:
-        """Decrypt some of a file that is being downloaded. If that fails, `open` tries again, and tells the user why."""
+        """Decrypt some of a file that is being downloaded. If that fails, `open` tries again and reports why."""
         try:
             await self._offload(self._read_ahead, file, here)
         except _Stopped:
