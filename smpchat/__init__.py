@@ -5,7 +5,7 @@ Layers, each importing only from those to its right::
     {cli, api} -> home -> {chat, relay}; chat -> agent -> client -> {transport, protocol} -> crypto -> encoding
     relay -> {transport, protocol}
 
-`Client` is where a program begins; `smpchat.api` has an example.
+A program begins with a `Client`; `smpchat.api` has an example.
 """
 
 from __future__ import annotations

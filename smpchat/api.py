@@ -225,7 +225,7 @@ class Client(GroupCalls):
         return await self._ready(contact, own, timeout)
 
     async def _ready(self, contact: Contact, own: Sequence[int], seconds: float) -> ContactView:
-        """Wait until a new contact can be written to and the messages ``own`` were sent."""
+        """Wait until we can write to a new contact, and the messages ``own`` are sent."""
         service = self._service
         try:
             state = await until_ready(service, contact.connection_id, own, Patience(seconds, chosen=True))
@@ -476,7 +476,7 @@ class Client(GroupCalls):
                 await changes.next()
 
     async def events(self) -> AsyncIterator[Event]:
-        """All events since the client went online; messages count as shown as in `messages`.
+        """All events since the client went online; `messages` says when a message counts as shown.
 
         Requests come in the same way: those not shown yet, then each new one.
         """

@@ -143,7 +143,7 @@ class Home(Record):
         Raises:
             InputError: The profile's name cannot be the name of a folder.
             UnknownProfile: There is no such profile.
-            ProfileLocked: A process is online for it.
+            ProfileLocked: A process is online for the profile.
             StoreError: The folder cannot be removed.
         """
         import shutil

@@ -65,7 +65,7 @@ def import_profile(
 
     Args:
         profile: Its name here; None: the name in the file.
-        approve: Called with its settings of relays and how they are reached, which another person may have chosen.
+        approve: Called with the file's settings for relays, which another person may have chosen.
     Returns:
         The profile's name here.
     Raises:

@@ -159,6 +159,7 @@ class WaitChange(Enum):
 
 
 WHO = typer.Argument(metavar="WHO", help="The contact's alias.", autocompletion=aliases)
+CHAT = typer.Argument(metavar="WHO", help="Alias of a contact or group.", autocompletion=aliases)
 GROUP = typer.Argument(
     metavar="GROUP", help="The group's alias, or an invitation's number in `smpchat groups`.", autocompletion=groups
 )

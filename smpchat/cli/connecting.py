@@ -34,7 +34,7 @@ class Feed:
     def look(self, *, unnamed: bool = False) -> events.StateChanged | None:
         """Show new events, and return the current state; None if nothing is known about the connection yet.
 
-        A contact whose name is still to be read from its short link is not shown, unless ``unnamed`` is given.
+        A contact whose short link was not read yet has no name, and is not shown unless ``unnamed`` is given.
         """
         contact = self._service.contact_of(self._connection)
         if contact is not None and contact.provisional and not unnamed:
@@ -98,7 +98,7 @@ async def start_relay(relay: EmbeddedRelay) -> None:
 
 
 def tell_own_name(environment: Environment, service: ChatService, connection: int) -> None:
-    """Say what name other people will see, if the user has not chosen it: at the first link, or as long as it is the
+    """Say which name other people will see, if the user has not chosen it: at the first link, or as long as it is the
     login name.
 
     Args:

@@ -60,7 +60,7 @@ def allowance(value: str) -> Allow | None:
 
 
 def change_for(setting: Setting, value: str) -> Callable[[IntroducingProfile, str], ContactDetails]:
-    """A function that sets it for a contact. Raises `InputError` for an invalid value."""
+    """A function that changes a setting of a contact to a value. Raises `InputError` if the value is invalid."""
     feature = setting.feature
     if setting is SETTINGS["mute"]:
         quiet = quiet_for(value)

@@ -36,7 +36,7 @@ class Source(Record):
         command: A command line, split as a shell does; the first line that it prints is the passphrase.
         variable: Name of the environment variable.
         question: The question to a person.
-        options: The options with which a script can give it, for the sentence that there is no terminal to ask on.
+        options: The options with which a script can give it; they are named if there is no terminal to ask on.
     """
 
     variable: str

@@ -80,7 +80,11 @@ _FILE_FIELDS = (
     number("bytes", "bytes transferred so far, about"),
     text("path", "its path on this computer", optional=True),
     text("reason", "a sentence: why it is stopped or failed", optional=True),
-    text("trouble", "the same for programs, as in `condition`", optional=True),
+    text(
+        "trouble",
+        "for programs: what is wrong with a relay, such as `unreachable`; missing if it is not a relay's fault",
+        optional=True,
+    ),
     Field("expires_at", Kind.TIME, "when relays delete it, as far as known", optional=True),
 )
 
@@ -94,7 +98,7 @@ TYPES = (
         (
             number("connection", "the number of the connection; `delete` takes it"),
             text("link", "the full link"),
-            text("short_link", "a shorter link to the same", optional=True),
+            text("short_link", "a shorter form of the link", optional=True),
             text("command", "what the other person types"),
             text("note", "the alias for the person who uses the link", optional=True),
             Field("as_of", Kind.TIME, "nobody had used the link at this time", optional=True),
@@ -110,7 +114,8 @@ TYPES = (
             text("alias", "the contact's alias; null until someone uses the invitation", nullable=True),
             text(
                 "role",
-                "`initiator` made the link, `joiner` used it (with an address, the request contains the link)",
+                "`initiator` made the link, `joiner` used it; with an address, the person who sends the request is the"
+                " `initiator`",
                 "initiator",
                 "joiner",
             ),
@@ -244,7 +249,7 @@ TYPES = (
         (
             text("group", "the group's alias"),
             text("link", "the full link"),
-            text("short_link", "a shorter link to the same", optional=True),
+            text("short_link", "a shorter form of the link", optional=True),
             text("command", "what other people type"),
             text("role", "the role of people who join with it", "observer", "member"),
         ),
@@ -255,7 +260,7 @@ TYPES = (
         "`address create`, `address set`, `address show`, `status`",
         (
             text("link", "the full link"),
-            text("short_link", "a shorter link to the same", optional=True),
+            text("short_link", "a shorter form of the link", optional=True),
             text("command", "what other people type"),
             flag("auto_accept", "whether every request is accepted at once"),
             number("requests", "requests waiting for your answer"),
@@ -276,7 +281,7 @@ TYPES = (
             Field("received_at", Kind.TIME, "when the relay got it"),
             text(
                 "relay_refused",
-                "why `accept` needs `--any-relay`: where their relay is",
+                "where their relay is; `accept` then needs `--any-relay`",
                 optional=True,
             ),
             flag("in_turn", "it will be accepted automatically when its turn comes", optional=True),
@@ -649,7 +654,7 @@ TYPES = (
         (
             text("kind", "what is explained", *Explained),
             text("name", "what `explain` takes"),
-            number("code", "of an exit code: the number", optional=True),
+            number("code", "the number of an exit code", optional=True),
             text("meaning", "one line"),
             text("text", "the meaning in sentences"),
             Field(

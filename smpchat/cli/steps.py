@@ -1,4 +1,4 @@
-"""The three steps of a connection as a person sees them: which are done, how long each took, and who is awaited."""
+"""The three steps of a connection as a person sees them: which are done, how long each took, and what it waits for."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Progress:
         self.done: dict[int, int] = {}
 
     def observe(self, state: StateChanged) -> None:
-        """Handle an event of the feed; call this in the order of the feed."""
+        """Handle an event; call this in the order of the events."""
         self.state = state
         match state.state:
             case ConnectionState.INVITED | ConnectionState.JOINING:

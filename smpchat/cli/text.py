@@ -18,7 +18,7 @@ MAX_ESCAPES = 1_000
 """Escapes that one text may contain; after that, one mark stands for each run of such characters. Otherwise a text of
 64 KiB, which compresses to 100 bytes, would take half a megabyte on the terminal."""
 MAX_SHOWN_TEXT = 16_000
-"""Characters of a message that are shown; messages of apps are not longer."""
+"""Characters of a message that are shown; apps do not send longer ones."""
 MAX_SHOWN_LINES = 1_000
 """Lines of a message that are shown."""
 _JOINERS = "\u200c\u200d"

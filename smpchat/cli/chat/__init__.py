@@ -1,5 +1,5 @@
 """The command `chat`: the current contact, the user's lines, what arrives, and the terminal around them.
 
-`transcript` is what was printed, `conversation` the current contact, `slash` the meaning of the user's lines, and
-`arrivals` what happens meanwhile; none of them knows the terminal. `screen` and `completion` do: prompt, keys, toolbar.
+`transcript` keeps what was printed, `conversation` the current contact; `slash` interprets the user's lines, and
+`arrivals` shows what happens meanwhile. Only `screen` and `completion` know the terminal: prompt, keys and toolbar.
 """

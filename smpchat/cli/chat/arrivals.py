@@ -18,7 +18,7 @@ from smpchat.cli.views.links import command_for_them, own_alias
 
 
 class Arrivals:
-    """Brings the feed of the profile into a conversation."""
+    """Shows the profile's events in a conversation."""
 
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
@@ -61,11 +61,11 @@ class Arrivals:
             self._transcript.tell(f"* {shortened(message.contact)}: {told}")
 
     def next_look(self) -> float | None:
-        """Seconds until `follow` may have something to tell although nothing changes; None if not."""
+        """Seconds until `follow` may have something to tell even if the store does not change; None if it will not."""
         return self._relays.next_look(self._talk.environment.now())
 
     def _tell_of_relays(self) -> bool:
-        """A relay with our queues cannot be reached for a while, or is back. So the user knows why no messages
+        """Say if a relay with our queues cannot be reached, or is back, so that the user knows why no messages
         arrive."""
         away, back = self._relays.look(self._talk.environment.now())
         for condition in away:
@@ -90,7 +90,7 @@ class Arrivals:
             if message is not None and message.contact == view.alias:
                 self._show(message)
         waiting = [message for message in self._service.unshown_changes() if message.contact == view.alias]
-        for message in waiting:  # also of a time when nobody looked
+        for message in waiting:  # also changes that came before this conversation was opened
             by = events.MessageChanged(message.id, view.alias, events.Change.EDITED, Direction.RECEIVED)
             changed.setdefault(message.id, by)
         for event in changed.values():
@@ -101,7 +101,7 @@ class Arrivals:
         self._talk.refresh()
 
     def _show(self, message: Message) -> None:
-        if message.held:  # its author is writing it
+        if message.held:  # its author is still writing it
             return
         if not self._transcript.holds(message.id):
             if message.direction is Direction.SENT:
@@ -113,7 +113,7 @@ class Arrivals:
                 if message.file is not None and message.file.state is FileState.OFFERED:
                     self._transcript.tell(f"* /get {message.id} receives the file.")
         if not message.shown:
-            # Printed first: a process that is killed in between shows it once more, and not never.
+            # Printed first: if this process is killed in between, the message is shown twice, but never lost.
             self._service.mark_shown(message.id, message.changes)
 
     def _show_change(self, event: events.MessageChanged, alias: str) -> None:
@@ -148,7 +148,7 @@ class Arrivals:
             case events.StatusChanged():
                 self._status_changed(event)
             case events.Notice(alias) if alias is not None and alias != self._alias():
-                pass  # kept for the conversation that it belongs to; the toolbar says that there is something
+                pass  # shown when its own conversation is opened
             case events.Notice():
                 self._transcript.tell(Text(f"* {self._talk.environment.as_typed(printable(event.sentence))}"))
                 if event.number is not None:
@@ -170,12 +170,12 @@ class Arrivals:
             case events.MessageChanged(number):
                 if number not in self._changed or event.change != events.Change.REACTION:
                     self._changed[number] = event  # an edit says more than a reaction that came with it
-            # Behind the case with an alias: an invitation's own steps have none.
+            # After the case with an alias: the events of an unused invitation have none.
             case events.StateChanged(connection):
                 self._link_made(connection)
 
     def _link_made(self, connection: int) -> None:
-        """An invitation's own step: the link of one that was made here is printed."""
+        """An event of an unused invitation: if it was made here and its link is ready, print the link."""
         invitation = self._service.invitation(connection) if connection in self._talk.invited else None
         if invitation is not None and invitation.link:
             self._talk.invited.discard(connection)
@@ -203,7 +203,7 @@ class Arrivals:
     def _contact_changed(self, alias: str) -> None:
         view = next((view for view in self._talk.contacts() if view.alias == alias), None)
         if view is None or view.contact.profile is None or view.contact.id in self._known:
-            return  # a name that changes later has a line in the conversation
+            return  # if the name changes later, a notice in the conversation says so
         self._known.add(view.contact.id)
         if view.group is not None:
             if view.group.name != alias:
@@ -222,7 +222,7 @@ class Arrivals:
 
 
 def _in_group(event: events.MessageChanged, message: Message) -> str:
-    """The same of a member of a group; who reacts or moderates is not told of."""
+    """What a member changed in a group; it does not name members who react or moderate."""
     match event.change:
         case events.Change.EDITED if message.sender is not None:
             return f"{shortened(message.sender)} edited message {message.id}"

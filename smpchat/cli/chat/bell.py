@@ -32,7 +32,7 @@ class Bell:
         self._service.set_rings(on)
 
     def ring(self, when: bool = True) -> None:
-        """Something arrived for which it rings."""
+        """Ring at the next `take`, if ``when`` is true."""
         self._due |= when
 
     def take(self) -> bool:

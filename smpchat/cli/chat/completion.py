@@ -19,9 +19,9 @@ from smpchat.cli.text import shortened
 class SlashCompleter(Completer):
     """Slash commands at the beginning, and what follows some of them.
 
-    Aliases after ``@``, ``/to`` and ``/invite``, members of a group after ``@`` anywhere, the emoji that apps know
-    after ``/react N``, and after ``/accept`` and ``/reject`` numbers of requests, found by number or name: a name that
-    somebody else chose is not put into the line there.
+    It offers aliases after ``@``, ``/to`` and ``/invite``, members of a group after ``@`` anywhere, and the emoji that
+    apps accept after ``/react N``. After ``/accept`` and ``/reject`` it finds requests by number or name, but offers
+    only their numbers, because strangers chose the names.
     """
 
     def __init__(self, conversation: Conversation) -> None:
@@ -66,7 +66,7 @@ class SlashCompleter(Completer):
                 yield Completion(alias + after, -len(begun))
 
     def _members(self, begun: str, but: Collection[str] = ()) -> Iterable[Completion]:
-        """Members of the group that is written to, to be mentioned."""
+        """Members of the current group, to mention them."""
         view = self._conversation.current
         for member in () if view is None or view.group is None else view.group.current:
             if member.name.casefold().startswith(begun.casefold()) and member.name not in but:

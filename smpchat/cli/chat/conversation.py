@@ -1,4 +1,4 @@
-"""The current contact in `chat`, and what is known of the other contacts.
+"""The current contact in `chat`, and what is known about the other contacts.
 
 An incoming message never changes the current contact. Only `Conversation.go_to` and `Conversation.next_unread` do, when
 the user asks for it. Messages of other contacts are neither shown nor marked as shown: they are counted.
@@ -44,8 +44,8 @@ HISTORY = 20
 _READ = 5
 """Messages shown before the unread ones, so that it is clear what those are about."""
 _SCREENS = 2
-"""Screens that are printed at most when a conversation is opened: more would scroll by unseen, and 20,000 messages take
-half a minute."""
+"""At most this many screens are printed when a conversation is opened: more would scroll by unseen, and 20,000 messages
+take half a minute."""
 
 
 def choose(service: ChatService, who: str | None) -> int | None:
@@ -91,23 +91,23 @@ class Conversation:
         show: Callable[[RenderableType], object],
     ) -> None:
         self.environment, self.service = environment, service
-        self.after = service.last_event()  # before the first look at the contacts, or what comes in between is missed
+        self.after = service.last_event()  # before the contacts are read, so that nothing in between is missed
         self.transcript = Transcript(environment, show)
         self.bell = Bell(service, environment.now, environment.setting("notifications") == "bell")
         self.notifier = Notifier(environment, rings=False)
-        # Its number: an alias may change while one writes.
+        # The number, because the alias may change meanwhile.
         self._contact_id = contact_id
         self._views: dict[int, ContactView] = {}
-        self._ttl: int | None = None  # of what is written to the current contact
-        self._counted: dict[str, int] = {}  # unread messages that were told of
-        self._seen = (0, 0)  # first and last message of what was printed last, for paging
-        self.invited: set[int] = set()  # invitations made here, whose links are still to be printed
-        self.apart: set[int] = set()  # messages to others, of which nothing stands here
+        self._ttl: int | None = None  # seconds after which messages with the current contact disappear
+        self._counted: dict[str, int] = {}  # unread messages that the user was told about
+        self._seen = (0, 0)  # first and last message of the page printed last
+        self.invited: set[int] = set()  # invitations made here whose links are not printed yet
+        self.apart: set[int] = set()  # messages to other contacts, which are not shown here
         self.outgoing = OutgoingFiles(service, self._show_sent, self._not_sent)
         self.owns_files: Callable[[FileServer], bool] = environment.relay().owns_files
         self.refresh()
 
-    # -- who ----------------------------------------------------------------------------------------------------------
+    # -- contacts -----------------------------------------------------------------------------------------------------
 
     @property
     def current(self) -> ContactView | None:
@@ -126,11 +126,11 @@ class Conversation:
         return [] if view is None else self.service.own_texts(view.alias, limit)
 
     def contacts(self) -> Iterable[ContactView]:
-        """Everybody there is."""
+        """All contacts and groups."""
         return self._views.values()
 
     def aliases(self) -> list[str]:
-        """For completion."""
+        """All aliases, for completion."""
         return [view.alias for view in self._views.values()]
 
     def requests(self) -> list[RequestView]:
@@ -168,14 +168,14 @@ class Conversation:
         return details.agreement.ttl if group is None else group.disappear_after
 
     def need_contact(self) -> ContactView:
-        """Who is written to. Raises `InputError` if there is none."""
+        """The current contact. Raises `InputError` if there is none."""
         view = self.current
         if view is None:
             raise InputError("No contact is chosen.", "Choose a contact with /to WHO.")
         return view
 
     def begin(self) -> None:
-        """Show the end of the conversation, and what this contact wrote since."""
+        """Show the end of the current conversation, with its unread messages and problems."""
         view = self.current
         self._seen = (0, 0)
         self.transcript.forget()
@@ -191,7 +191,7 @@ class Conversation:
         self._tell_earlier(view, found)
         unread = next((m.id for m in messages if m.direction is Direction.RECEIVED and not m.shown), None)
         changing = self.transcript.begin(messages, happened, unread)
-        # Printed before: in between, a crash repeats them.
+        # After printing: if this process is killed in between, they are shown twice, but never lost.
         self.service.mark_notices_shown(*(notice.id for notice in happened))
         self.service.mark_all_shown(messages)
         if view.state.state != ConnectionState.CONNECTED:
@@ -220,7 +220,7 @@ class Conversation:
         if earlier:
             which = f", {unread:,} of them unread" if unread > 0 else ""
             self.transcript.tell(f"… {earlier:,} earlier{which}: /history")
-        if unread > 0:  # told before: a crash in between tells it again, and never leaves them unmentioned
+        if unread > 0:  # after telling, for the same reason as in `begin`
             self.service.skip_unread(view.alias, found[0].id)
 
     def last(self, count: int) -> None:
@@ -256,7 +256,7 @@ class Conversation:
         return usable and len(self._views) == 1 and not self.service.invitations()
 
     def go_to(self, view: ContactView) -> None:
-        """Write to another contact from now on."""
+        """Make another contact the current one."""
         self._contact_id = view.contact.id
         self.refresh()
         self.transcript.show(Text(f"Now writing to {shortened(view.alias)}.", "bold"))
@@ -295,7 +295,7 @@ class Conversation:
             self.transcript.sent(message)
             if blocked is not None:
                 what = "/verify CODE" if blocked.kind == NoticeKind.CODE_CHANGED else "/resync or /resync refuse"
-                self.transcript.tell(Text(f"! Held, not sent. First {what}, or send it with /anyway.", "bold red"))
+                self.transcript.tell(Text(f"! Held, not sent. Type {what} first, or send it with /anyway.", "bold red"))
         elif blocked is not None:
             self.transcript.tell(Text(f"to {shortened(message.contact)}: held, not sent", "bold red"))
         else:
@@ -303,7 +303,7 @@ class Conversation:
             how = "forwarded, " if message.forwarded else ""
             self.transcript.tell(f"to {shortened(message.contact)}: {how}{message.status}")
 
-    # -- what is told -------------------------------------------------------------------------------------------------
+    # -- sentences ----------------------------------------------------------------------------------------------------
 
     def describe(self, view: ContactView) -> str:
         """The progress of a connection, in a sentence."""
@@ -336,20 +336,20 @@ class Conversation:
         self.service.mark_requests_shown(request.id)
 
     def tell_invitations(self, alias: str) -> None:
-        """Say how to accept what a contact invites us to."""
+        """Say how to accept a contact's invitations to groups."""
         for group in self.service.groups():
             if group.alias is None and group.inviter == alias:
                 self.transcript.tell(f"* /join {group.id} joins the group {quoted(group.name)}.")
 
     def count_unread(self) -> None:
-        """Say who wrote meanwhile, if there is no toolbar that does."""
+        """Say who wrote meanwhile, if there is no toolbar to show it."""
         unread = self.unread()
         more = any(count > self._counted.get(alias, 0) for alias, count in unread.items())
         if more and not self.environment.redraws:
             self.transcript.tell(f"* unread: {unread_summary(unread)} (/next goes there)")
         self._counted = unread
 
-    # -- around the line to write on ----------------------------------------------------------------------------------
+    # -- prompt and toolbar -------------------------------------------------------------------------------------------
 
     def prompt(self) -> str:
         """The text before the input line."""
@@ -369,11 +369,12 @@ class Conversation:
             parts.append(", ".join(about_group(view.group)))
         elif view.state.state != ConnectionState.CONNECTED:
             parts.append(f"{view.state.state}: {waits_for(view.state)}".rstrip(": "))
-        if unread:  # before what concerns nobody here: another contact's dead relay must not hide it
+        if unread:  # before the problems of other contacts, which must not hide it
             parts.append(f"unread: {unread} (Alt-A)")
         if mine is not None and view is not None:
             mark = TICKS.get(mine.status, "") if self.environment.symbols else ""
-            words = [mark] if mark and mine.copies is not None else [str(mine.status), mark]  # narrow: the count counts
+            # Without the word if there is a count, to save columns.
+            words = [mark] if mark and mine.copies is not None else [str(mine.status), mark]
             parts.append(f"last message {' '.join(filter(None, words))}{to_how_many(mine)}")
         if self._ttl is not None:
             parts.append(f"messages disappear after {duration_text(self._ttl)}")

@@ -1,4 +1,4 @@
-"""A message in the user's editor: it is in a file in memory, if the system has such a place, and deleted afterwards.
+"""Lets the user edit a message in an editor, in a file that is in memory if possible, and deleted afterwards.
 
 An editor works on a file, and puts others beside it (a swap file, a backup). All of them are in a folder of their own,
 which is removed completely. If a process was killed, the next `chat` removes its folder.
@@ -25,7 +25,7 @@ _LOCK, _FILE = "lock", "message.txt"
 
 
 def edited(text: str, *, encrypted: bool) -> str | None:
-    """Let the user edit a text. Returns the new text; None if the editor failed. Waits until the editor is left.
+    """Let the user edit a text. Returns the new text; None if the editor failed. Waits until the editor is closed.
 
     Args:
         encrypted: The profile is encrypted, so its texts must not be on a disk.
@@ -33,7 +33,7 @@ def edited(text: str, *, encrypted: bool) -> str | None:
         InputError: There is no place for the file, or no editor.
     """
     place = _place(encrypted)
-    # Mode 0700 and a name that nobody could guess: others may write in the same place, and put a link there before us.
+    # Mode 0700 and a name that nobody can guess: other users could put a link with a known name into the same place.
     folder = Path(tempfile.mkdtemp(prefix=_BEGINS, dir=place))
     lock = FileLock(folder / _LOCK)
     lock.take()
@@ -43,7 +43,7 @@ def edited(text: str, *, encrypted: bool) -> str | None:
             opened.write(text)
         if not _run(file):
             return None
-        # Editors end a file with a line end, which is no part of the message.
+        # Editors end a file with a line end, which is not part of the message.
         return file.read_text(encoding="utf-8", errors="replace").removesuffix("\n")
     finally:
         lock.release()
@@ -55,14 +55,14 @@ def _place(encrypted: bool) -> Path:
         return IN_MEMORY
     if encrypted:
         raise InputError(
-            "An editor needs a file, and an encrypted profile writes no plain files to disk.",
+            "An editor needs a file, and for an encrypted profile smpchat writes no unencrypted files to the disk.",
             "Write here instead: Alt-Enter starts a new line.",
         )
     return Path(tempfile.gettempdir())
 
 
 def remove_left() -> None:
-    """Remove what killed processes of this user left; every `chat` does this first."""
+    """Remove the folders that killed processes of this user left; every `chat` does this first."""
     for folder in (*IN_MEMORY.glob(f"{_BEGINS}*"), *Path(tempfile.gettempdir()).glob(f"{_BEGINS}*")):
         try:
             lock = FileLock(folder / _LOCK)

@@ -15,7 +15,7 @@ from smpchat.cli.views.files import percent
 from smpchat.encoding.text import size_text
 
 _SAMPLES = 20
-"""The rate of a file is computed from so many looks: a few seconds."""
+"""The rate of a file is computed from this many samples, which cover a few seconds."""
 
 
 class Pace:
@@ -25,13 +25,13 @@ class Pace:
         self._samples: dict[int, deque[tuple[float, int]]] = {}
 
     def note(self, number: int, done: int, now: float) -> None:
-        """At this time, so many bytes had been transferred."""
+        """Record how many bytes of a file have been transferred at this time."""
         samples = self._samples.setdefault(number, deque(maxlen=_SAMPLES))
         if not samples or samples[-1][1] != done:
             samples.append((now, done))
 
     def of(self, number: int) -> float | None:
-        """Bytes a second; None as long as this is not known."""
+        """Bytes per second; None while this is not known."""
         samples = self._samples.get(number)
         if not samples or samples[-1][0] - samples[0][0] < 0.5:
             return None
@@ -50,7 +50,7 @@ def moving_line(message: Message, rate: float | None) -> Text:
 
 def _pace(file: FileView, rate: float | None) -> str:
     if file.reason is not None:
-        return f", waits: {printable(file.reason)}"
+        return f", waiting: {printable(file.reason)}"
     if not rate or rate < 1:
         return ""
     return f", {size_text(int(rate))}/s, {counting((file.size - file.bytes) / rate)} left"

@@ -27,7 +27,7 @@ class _Left(Exception):
 
 
 class OutgoingFiles:
-    """Files on their way into the store.
+    """Files that are being encrypted and are not stored yet.
 
     Args:
         sent: Called with each message when it is stored.
@@ -61,7 +61,7 @@ class OutgoingFiles:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _send(self, file: OutgoingFile) -> None:
-        def progress(done: int, _: int) -> None:  # in the thread
+        def progress(done: int, _: int) -> None:  # called in the thread
             self._done[id(file)] = done
             if self._left:
                 raise _Left

@@ -39,7 +39,7 @@ _LINK = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
 
 
 _WHILE_ENCRYPTING = 0.25
-"""Seconds between two looks at a file that is being encrypted, as no change of the store announces its progress."""
+"""Seconds between two updates while a file is being encrypted, because the store does not change then."""
 
 
 class Screen:
@@ -75,9 +75,9 @@ class Screen:
             output=sink,
         )
         self._title = Title(environment, self._to_terminal)
-        self._drafts: dict[int | None, Document] = {}  # of other contacts: what is typed belongs to one
+        self._drafts: dict[int | None, Document] = {}  # texts to other contacts that were not sent
         if hasattr(signal, "SIGWINCH") and threading.current_thread() is threading.main_thread():
-            self._session.app.terminal_size_polling_interval = None  # the signal tells: nothing to look for
+            self._session.app.terminal_size_polling_interval = None  # SIGWINCH tells of a new size
 
     @property
     def text(self) -> str:
@@ -88,8 +88,8 @@ class Screen:
         """Talk until the user leaves."""
         remove_left()
         self._conversation.begin()
-        # raw: else prompt_toolkit writes ? in place of every escape, those of our own colours too. Peers' texts have
-        # none left by then (`printable`).
+        # raw: otherwise prompt_toolkit replaces every escape character with ?, even those of our own colours. Peers'
+        # texts no longer contain any (`printable`).
         with self._ended_by_signals(), patch_stdout(raw=True) if self._below is None else nullcontext():
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._follow())
@@ -132,7 +132,7 @@ class Screen:
         for name in ("SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number is not None and threading.current_thread() is threading.main_thread():
-                with suppress(NotImplementedError):  # a loop of Windows
+                with suppress(NotImplementedError):  # event loops on Windows
                     loop.add_signal_handler(number, self._leave)
                     caught.append(number)
         try:
@@ -154,7 +154,7 @@ class Screen:
     async def _edit(self) -> None:
         buffer, encrypted = self._session.default_buffer, self._environment.is_encrypted()
         try:
-            # On a thread: messages go on arriving while the editor is open.
+            # In a thread, so that messages still arrive while the editor is open.
             text = await run_in_terminal(partial(edited, buffer.text, encrypted=encrypted), in_executor=True)
         except InputError as error:
             self._conversation.transcript.tell(f"! {error} {error.hint}")
@@ -190,13 +190,13 @@ class Screen:
         with console.capture() as capture:
             for line in self._conversation.transcript.tail():
                 console.print(line, soft_wrap=True)
-        drawn = _LINK.sub("", capture.get())  # what prompt_toolkit does not know it would print
+        drawn = _LINK.sub("", capture.get())  # prompt_toolkit would print what it does not know
         return [*ANSI(drawn).__pt_formatted_text__(), ("bold", self._conversation.prompt())]
 
     def _toolbar(self) -> str:
         size = self._session.app.output.get_size()
         if self._lines.refused and len(self.text) > (size.rows - _ROOM) * size.columns:
-            # what is typed fills the screen, and has pushed the reason out of it
+            # the typed text fills the screen, and has pushed the reason out of it
             return f"! {self._lines.refused}"[: size.columns]
         return self._conversation.toolbar(size.columns)
 
@@ -210,13 +210,13 @@ class Screen:
 
         @keys.add("c-x", "c-e")
         def edit(event: KeyPressEvent) -> None:
-            self._open_editor()  # not prompt_toolkit's own, which sends what was typed even if the editor is left
+            self._open_editor()  # not prompt_toolkit's own, which sends the text when the editor is closed
 
         @keys.add("escape", "a")
         def next_unread(event: KeyPressEvent) -> None:
             writing_to, draft = self._conversation.contact_id, event.current_buffer.document
             if self._conversation.next_unread():
-                # What is typed, and what Up brings back, is for one contact only: of the other one from now on.
+                # The typed text, and what Up brings back, belong to one contact: use those of the new one.
                 self._drafts[writing_to] = draft
                 event.current_buffer.reset(self._drafts.pop(self._conversation.contact_id, Document()))
             event.app.invalidate()

@@ -15,7 +15,7 @@ from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.chat.slash_files import FileLines
 from smpchat.cli.chat.slash_files import message_number as _number
 from smpchat.cli.chat.slash_groups import GroupLines
-from smpchat.cli.chat.slash_table import COMMANDS, ELSEWHERE
+from smpchat.cli.chat.slash_table import COMMANDS, COMMANDS_OF_SHELL, ELSEWHERE
 from smpchat.cli.emoji import BY_NAME, emoji_of
 from smpchat.cli.features import SETTINGS, change_for, quiet_for, setting_named
 from smpchat.cli.steps import Progress, draw, steps_table
@@ -29,11 +29,11 @@ _HINTS: dict[type[Exception], str] = {
     UnknownContact: "/contacts lists your contacts.",
     UnknownRequest: "/requests shows their numbers.",
 }
-"""What to do about an error, if the hint of the command line would lead out of the conversation."""
+"""Hints for use in `chat`, for errors whose own hint names a command of the shell."""
 
 
 MAX_AT_ONCE = 100
-"""Messages that one `/delete` deletes at most, so that a slip of the finger does not delete everything."""
+"""Messages that one `/delete` deletes at most, so that a typing mistake does not delete everything."""
 
 
 class Leave(Exception):
@@ -70,7 +70,7 @@ class Lines:
         Raises:
             Leave, Edit, Offer: What the terminal must do.
         """
-        self._talk.refresh()  # who was deleted elsewhere is nobody to write to
+        self._talk.refresh()  # another command may have deleted the contact
         try:
             self._enter(line)
         except (ChatError, AgentError) as error:
@@ -94,7 +94,7 @@ class Lines:
         return None if mine is None or mine.note else f"/edit {mine.id} {mine.text}"
 
     def _enter(self, line: str) -> None:
-        line = line.rstrip("\n")  # of what was pasted as a line
+        line = line.rstrip("\n")  # from pasted text
         word, _, argument = line.strip().partition(" ")
         argument = argument.strip()
         if line.startswith("//"):
@@ -109,7 +109,7 @@ class Lines:
             self._talk.send(self._talk.need_contact().alias, line)
 
     def _command(self, word: str, argument: str) -> None:
-        match word:
+        match COMMANDS_OF_SHELL.get(word, word):
             case "/quit" | "/q":
                 raise Leave
             case "/editor":
@@ -208,7 +208,7 @@ class Lines:
                 raise InputError(f"{word!r} is not a message number.", "For example: /delete 3-5 7.")
             if end < begin:
                 raise InputError(f"{word!r} is backwards.", f"Write the smaller number first: {end}-{begin}.")
-            # Before they are listed: 1-999999999999 would fill the memory.
+            # Checked before the numbers are listed: 1-999999999999 would fill the memory.
             if end - begin >= MAX_AT_ONCE - len(found):
                 raise InputError(
                     f"/delete takes at most {MAX_AT_ONCE} messages at once.", "Delete the rest afterwards."
@@ -219,7 +219,7 @@ class Lines:
         return [self._of_this_conversation(number) for number in found]
 
     def _numbered(self, argument: str, usage: str, last: Direction) -> tuple[int, str]:
-        """A message's number and what follows it; without a number, the last message of that side."""
+        """A message's number and what follows it; without a number, that of the last message in direction ``last``."""
         word, _, rest = argument.partition(" ")
         number, rest = _number(word.removeprefix("#")), rest.strip()
         if number is not None and rest:
@@ -229,7 +229,7 @@ class Lines:
         return self._last(last), argument
 
     def _last(self, side: Direction) -> int:
-        """Number of the last message of one side. Raises `InputError`."""
+        """Number of the last message in one direction. Raises `InputError`."""
         view = self._talk.need_contact()
         message = self._service.last_of(view.alias, side)
         if message is None:
@@ -238,7 +238,7 @@ class Lines:
         return message.id
 
     def _edit(self, argument: str) -> None:
-        """With a text, it becomes that of the message; without, the old text is offered for editing."""
+        """Replace the text of a message; without a new text, offer the old one for editing."""
         word, _, text = argument.partition(" ")
         number = _number(word.removeprefix("#"))
         if argument and number is None:
@@ -252,7 +252,7 @@ class Lines:
             self._changed(self._service.edit(number, text))
 
     def _of_this_conversation(self, number: int) -> int:
-        """The number, if it is that of a message here. Raises `InputError`."""
+        """The number, if it is that of a message in this conversation. Raises `InputError`."""
         message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(
@@ -261,7 +261,7 @@ class Lines:
         return message.id
 
     def _changed(self, change: SentChange) -> None:
-        """Show a message of either side as the user has just changed it."""
+        """Show a message that the user has just changed."""
         self._transcript.changed(change.message or self._service.required_message(change.message_id))
 
     def _history(self, argument: str) -> None:
@@ -317,7 +317,7 @@ class Lines:
     def _resync(self, argument: str) -> None:
         who = self._talk.need_contact().alias
         if argument not in ("", "refuse"):
-            raise InputError(f"{argument!r} is not an answer.", "Type /resync, or /resync refuse.")
+            raise InputError(f"/resync does not take {argument!r}.", "Type /resync, or /resync refuse.")
         if argument:
             self._service.refuse_keys(who)
             self._transcript.tell(f"Refused. Your messages with {shortened(who)} still use the old keys.")

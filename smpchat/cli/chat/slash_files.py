@@ -23,9 +23,9 @@ _APPROVE = "anyway"
 
 
 def message_number(word: str) -> int | None:
-    """A number of a message; None for anything else."""
-    # ASCII: "²" is a digit to Python, and int() refuses it. Short: SQLite takes 64 bits, and what is longer is an
-    # OverflowError.
+    """The number of a message; None if the word is something else."""
+    # ASCII: "²" is a digit to Python, and int() refuses it. Short: SQLite takes 64 bits, and raises
+    # OverflowError for more.
     return int(word) if word.isascii() and word.isdigit() and len(word) < 16 else None
 
 
@@ -57,7 +57,7 @@ class FileLines:
         except RelaysNotApproved as error:
             raise InputError(
                 f"The sender put this file at {', '.join(error.relays)}, which you do not use. These relays would"
-                " see your address.",
+                " see your IP address.",
                 f"If you agree: /get {number} {_APPROVE}",
             ) from error
         file = message.file
@@ -107,18 +107,18 @@ class FileLines:
         self._transcript.raw("".join(pieces))
 
     def _here(self, number: int) -> int:
-        """The number, if it is that of a message of this conversation. Raises `InputError`."""
+        """The number, if it is that of a message in this conversation. Raises `InputError`."""
         message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(
-                f"Message {number} is of your conversation with {message.contact!r}.", "Go there with /to."
+                f"Message {number} is in your conversation with {message.contact!r}.", "Go there with /to."
             )
         return number
 
 
 def split_path(argument: str) -> tuple[str, str]:
-    """A path and the text after it. If the whole argument is a file, it is the path; otherwise the first word is, as a
-    shell reads it."""
+    """A path and the text after it: the whole argument is the path if it is a file, otherwise its first word is, which
+    may be in quotes."""
     argument = argument.strip()
     if not argument:
         raise InputError("The file is missing.", "Type /file PATH.")

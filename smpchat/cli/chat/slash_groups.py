@@ -1,4 +1,4 @@
-"""What is typed in `chat` about groups: who is in one, inviting, joining, leaving."""
+"""Slash commands for groups in `chat`: list groups and members, invite, join, leave."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _AT = re.compile(r"@(\S+)")
 
 
 class GroupLines:
-    """The user's lines about groups in one conversation."""
+    """The slash commands about groups in one conversation."""
 
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
 
     def list(self) -> None:
-        """All groups, and how to join those that one is invited to."""
+        """List all groups and invitations, and say how to accept one."""
         found = self._service.groups()
         if not found:
-            self._transcript.tell("No groups yet: a contact can invite you, or /connect opens the link of one.")
+            self._transcript.tell("No groups yet: a contact can invite you, or /connect joins one by its link.")
         for group in found:
             self._transcript.show(Text(group_line(group)))
         invited = [group for group in found if group.alias is None]
         if invited:
-            self._transcript.tell(f"/join {invited[0].id} joins.")
+            self._transcript.tell(f"/join {invited[0].id} accepts the invitation.")
 
     def members(self) -> None:
-        """Who is in the group that is written to."""
+        """List the members of the current group."""
         self._transcript.show(members_table(self._need(), all_of_them=False))
 
     def rules(self, group: GroupView) -> None:
-        """What its owners allow."""
+        """Say what the group's owners allow."""
         self._transcript.tell(f"{about_rules(group)} Owners change that with `smpchat group set`.")
 
     def invite(self, who: str) -> None:
-        """Invite a contact to the group that is written to."""
+        """Invite a contact to the current group."""
         group = self._need()
         if not who:
             raise InputError("The contact is missing.", "Type /invite WHO.")
@@ -59,7 +59,7 @@ class GroupLines:
         self._talk.go_to(self._service.contact(joined.alias or ""))
 
     def leave(self, argument: str) -> None:
-        """Leave the group that is written to, once it was named: a slip of the finger does not do it."""
+        """Leave the current group, but only if its alias was typed, so that this does not happen by mistake."""
         group = self._need()
         alias = group.alias or ""
         if fold(argument.removeprefix("@")) != fold(alias):
@@ -70,7 +70,7 @@ class GroupLines:
         self._transcript.tell(f"* You left {shortened(alias)}. The conversation stays here.")
 
     def is_for_the_group(self, line: str) -> bool:
-        """Whether ``@NAME …`` names a member of the group that is written to, and no contact: then it is said here."""
+        """Whether ``@NAME …`` mentions a member of the current group, and NAME is not a contact's alias."""
         view, named = self._talk.current, _AT.match(line)
         if view is None or view.group is None or named is None:
             return False

@@ -21,18 +21,19 @@ COMMANDS = {
     "/status": Command("/status", "connection progress"),
     "/verify": Command("/verify [CODE]", "show your security code, or check theirs"),
     "/set": Command("/set [NAME VALUE]", "what you allow each other, for example /set disappear 1d"),
-    "/switch": Command("/switch [ADDRESS]", "receive at another relay; /switch cancel undoes it"),
+    "/switch": Command("/switch [ADDRESS]", "receive at another relay (also /rotate); /switch cancel undoes it"),
     "/resync": Command("/resync [refuse]", "renew the encryption, or accept or refuse new keys"),
     "/anyway": Command("/anyway", "send messages held because keys have changed"),
     "/reply": Command("/reply [N] TEXT", "reply to message N, or the last one"),
     "/edit": Command("/edit [N] [TEXT]", "edit your message N, or your last one (Up in an empty line)"),
     "/editor": Command("/editor", "write in $EDITOR (Ctrl-X Ctrl-E)"),
-    "/forward": Command("/forward N WHO", "forward message N to another contact"),
+    "/forward": Command("/forward [N] WHO", "forward message N, or the last one, to another contact"),
     "/delete": Command(
-        "/delete [N...]", "delete your messages for both of you, up to 78 hours after sending: /delete 3-5 7"
+        "/delete [N...]",
+        "delete your messages for both of you, up to 78 hours after sending (also /retract): /delete 3-5 7",
     ),
     "/file": Command("/file PATH", "send a file, with a text if you like: /file a.jpg the beach"),
-    "/get": Command("/get [N] [PATH]", "receive the file of message N, or the last one"),
+    "/get": Command("/get [N] [PATH]", "receive the file of message N, or the last one (also /receive)"),
     "/files": Command("/files", "files of this conversation"),
     "/cancel": Command("/cancel N", "cancel a file; your own is deleted at its relays"),
     "/view": Command("/view N", "show the picture of message N, or the path of its file"),
@@ -52,6 +53,8 @@ COMMANDS = {
     "/help": Command("/help", "this list"),
     "/quit": Command("/quit", "leave chat (Ctrl-D)"),
 }
+COMMANDS_OF_SHELL = {"/receive": "/get", "/retract": "/delete", "/rotate": "/switch"}
+"""Commands that have another name in `chat`. People who know them from the shell may type them there too."""
 ELSEWHERE = (
     Command("@WHO TEXT", "send one message to another contact; in a group, any other @NAME mentions a member"),
     Command("//TEXT", "send a text that begins with /"),

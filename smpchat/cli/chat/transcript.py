@@ -20,15 +20,15 @@ from smpchat.cli.views.messages import being_written, conversation, interleaved,
 from smpchat.encoding.record import Record, field
 
 _TAIL = 3
-"""Own messages that stay next to the prompt until they are delivered, at most."""
+"""At most this many own messages stay next to the prompt until they are delivered."""
 _TOLD_OF = (FileState.RECEIVED, FileState.FAILED, FileState.CANCELLED, FileState.EXPIRED)
-"""States of a file for which no line is printed if its message is still visible above."""
+"""States of a file for which a line is printed, unless its message is still beside the prompt."""
 
 
 class _Face(Record):
-    """What later changes of a message affect, except its status.
+    """What is visible of a message, except its status, to find out whether it has changed.
 
-    For messages of a contact, only real changes count, because a live message may still grow.
+    For a contact's message, the text is left out, because a live message may still grow.
     """
 
     text: str | None = field(repr=False)
@@ -44,7 +44,7 @@ def _face(message: Message) -> _Face:
 
 
 def _is_settled(message: Message) -> bool:
-    """Whether the ticks of one of ours are the last ones: to a group, once every member has it."""
+    """Whether the ticks of one of our messages are final; to a group, once every member has it."""
     if message.status is MessageStatus.DELIVERED and message.copies is not None:
         return message.copies[0] >= message.copies[1]
     return message.status in (MessageStatus.DELIVERED, MessageStatus.FAILED)
@@ -65,11 +65,11 @@ class Transcript:
         self.mine: Message | None = None
         self._last: Message | None = None  # shown last: decides about day separators
         self._tail: list[Message] = []
-        self._open: set[int] = set()  # printed with ticks that were not the last ones
-        self._confirmed: list[int] = []  # of those, delivered since the last look
+        self._open: set[int] = set()  # printed with ticks that were not final
+        self._confirmed: list[int] = []  # those of `_open` that were delivered since the last `settle`
         self._growing: list[Message] = []  # what the contact is writing at this moment
-        self._faces: dict[int, _Face] = {}  # of what stands here, by message
-        self._moving: list[Message] = []  # whose files are on their way
+        self._faces: dict[int, _Face] = {}  # of the messages shown here, by number
+        self._moving: list[Message] = []  # messages whose files are being transferred
         self._encrypting: list[Encrypting] = []
         self._pace = Pace()
 
@@ -86,7 +86,7 @@ class Transcript:
         print(sequence, flush=True)
 
     def tell(self, sentence: str | Text) -> None:
-        """A sentence of ours, in lines that end between words."""
+        """Print a sentence of ours, in lines that end between words."""
         text = Text(sentence, "dim") if isinstance(sentence, str) else sentence
         self.show(in_words(self._environment, text))
 
@@ -117,7 +117,7 @@ class Transcript:
     def begin(
         self, messages: list[Message], notices: Sequence[StoredNotice] = (), unread: int | None = None
     ) -> list[Message]:
-        """Print the end of a conversation, except own messages on their way, which are for `keep_beside`.
+        """Print the end of a conversation; returns own messages whose ticks still change, which are for `keep_beside`.
 
         Args:
             unread: Number of the first unread message.
@@ -172,7 +172,7 @@ class Transcript:
             self.say([message])
 
     def changed(self, message: Message) -> None:
-        """Show a message of either side as the user has just changed it."""
+        """Show a message that the user has just changed."""
         self._note(message)
         if any(own.id == message.id for own in self._tail):
             self._tail = [message if own.id == message.id else own for own in self._tail]
@@ -198,7 +198,7 @@ class Transcript:
             self._confirmed.append(message.id)
 
     def expired(self, message_id: int) -> None:
-        """A message was deleted. Lines that have scrolled by cannot be removed, but the others are."""
+        """A message was deleted. Lines that were printed cannot be removed, but those beside the prompt are."""
         self._tail = [own for own in self._tail if own.id != message_id]
         self._faces.pop(message_id, None)
         self._open.discard(message_id)
@@ -222,7 +222,7 @@ class Transcript:
         Args:
             now: Seconds of any clock, to compute the rate.
         Returns:
-            Returns whether something must be drawn again.
+            Whether something must be drawn again.
         """
         changed = (self._moving, self._encrypting) != (messages, list(encrypting))
         self._moving, self._encrypting = messages, list(encrypting)
@@ -252,7 +252,7 @@ class Transcript:
             self._confirmed = []
 
     def finish(self) -> None:
-        """Leave nothing beside a prompt that disappears."""
+        """Print what is beside the prompt, because the prompt disappears."""
         self._drain(0)
 
     def tail(self) -> list[Text]:

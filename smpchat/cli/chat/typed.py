@@ -1,9 +1,10 @@
 """What the keys Up and Ctrl-R bring back in `chat`: the user's own messages to the current contact, and recent
 commands.
 
-Messages are read from the profile's store when they are needed, so that there is no second copy of them: they are
-encrypted with the store, and deleted with the message or its contact, or when its time is over. Commands are remembered
-only while `chat` runs: what they contain (a link, a searched word, a security code) is never written to a file.
+Messages are read from the profile's store when they are needed, so that there is no second copy of them. They are
+encrypted with the store, and deleted with the message or its contact, or when the message disappears. Commands are
+remembered only while `chat` runs: what they contain (a link, a searched word, a security code) is never written to a
+file.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from smpchat.cli.chat.conversation import Conversation
 from smpchat.encoding.record import Record
 
 KEPT = 100
-"""Messages, and commands, that Up brings back at most; each may be as long as a message."""
+"""Up brings back at most this many messages, and this many commands; each may be as long as a message."""
 
 
 class _Command(Record):
     """A line that is not a message to the current contact.
 
     Attributes:
-        contact: Number of that contact; None if there was none.
+        contact: Number of the current contact; None if there was none.
         after: Number of the user's last message before it.
     """
 
@@ -52,7 +53,7 @@ class Typed(History):
         commands = [command for command in self._commands if command.contact == contact]
         last: str | None = None
         for line in _newest_first(self._conversation.own_texts(KEPT), commands):
-            if line != last:  # sent twice, it is typed once
+            if line != last:  # a text that was sent twice in a row is offered once
                 yield line
             last = line
 
@@ -85,7 +86,7 @@ def as_typed(text: str) -> str | None:
 
 
 def _newest_first(texts: list[tuple[int, str]], commands: list[_Command]) -> Iterator[str]:
-    """Messages with their numbers, the last one first, and after each the lines that were entered after it."""
+    """The user's lines, the last one first: messages, and commands in the order in which they were entered."""
     waiting = list(commands)
     for number, text in texts:
         while waiting and waiting[-1].after >= number:

@@ -1,4 +1,4 @@
-"""One module for each command, or group of commands, named like it: ``app`` declares it, a function with ``_`` does it.
+"""One module for each command or group of commands, with the same name: ``app`` declares it, ``_NAME`` does the work.
 
 A module is imported when its command is run or completed, or its help is printed. Code that several commands need is
 next to this folder.

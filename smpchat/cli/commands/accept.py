@@ -38,7 +38,7 @@ def accept(
 
 
 async def _accept(environment: Environment, who: str, alias: str | None, incognito: bool, any_relay: bool) -> int:
-    """Accept a request, and stay online until its sender can be written to."""
+    """Accept a request, and stay online until you can write to its sender."""
     from smpchat.agent.machines.handshake_states import ConnectionState
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online

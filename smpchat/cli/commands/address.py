@@ -58,7 +58,7 @@ def create(
 
 
 class _Said(NamedTuple):
-    """What a command line says about the address; None: nothing."""
+    """The parts of the address that a command line sets; None: unchanged."""
 
     auto_accept: bool | None
     welcome: str | None

@@ -1,4 +1,4 @@
-"""``cancel``: a transfer is stopped, and a file of ours is deleted at its relays."""
+"""``cancel``: stops receiving a file, or deletes one of ours at its relays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cancel(context: typer.Context, message: int = MESSAGE) -> None:
 
 
 async def _cancel(environment: Environment, number: int) -> int:
-    """Cancel it here, and let the contact and the relays know."""
+    """Cancel a file here, and tell the contact and the relays."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.chat.service.writing import WritingProfile

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = Program()
 _NAMED = 3
-"""Contacts with unsent messages that are named when `chat` ends."""
+"""At most this many contacts with unsent messages are named when `chat` ends."""
 _FIRST_STEPS = """\
 Terminal chat over the SimpleX Messaging Protocol. You have no contacts yet.
 
@@ -36,7 +36,10 @@ Terminal chat over the SimpleX Messaging Protocol. You have no contacts yet.
 def chat(
     context: typer.Context,
     who: str | None = typer.Argument(
-        None, metavar="[WHO]", help="The contact's alias (default: the person who wrote last).", autocompletion=aliases
+        None,
+        metavar="[WHO]",
+        help="Alias of a contact or group (default: the latest conversation).",
+        autocompletion=aliases,
     ),
 ) -> None:
     """Chat in this terminal.
@@ -64,7 +67,7 @@ def _open_chats(environment: Environment) -> int | Coroutine[Any, Any, int]:
 
 async def talk(environment: Environment, who: str | None) -> int:
     """Talk until ``/quit`` or the end of input."""
-    # here, since the terminal toolkit takes longer than all the rest, and help does not need it
+    # imported here: the terminal toolkit takes longest to import, and help does not need it
     from prompt_toolkit.utils import is_dumb_terminal
 
     from smpchat.chat.online.presence import online
@@ -98,4 +101,6 @@ def tell_pending(environment: Environment, service: StoredProfile) -> None:
             f" online sends {goes}."
         )
     if len(waiting) > _NAMED:
-        environment.notice(f"The same goes for {plural(len(waiting) - _NAMED, 'other contact')}: `smpchat status`.")
+        environment.notice(
+            f"Messages to {plural(len(waiting) - _NAMED, 'other contact')} are not sent yet either: `smpchat status`."
+        )

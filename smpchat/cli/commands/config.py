@@ -1,4 +1,4 @@
-"""``config``: settings in a config file, for everything or for one profile."""
+"""``config``: settings in a config file, for all profiles or for one."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def set_(
 
 
 def _set(environment: Environment, name: str, words: list[str], profile_only: bool) -> int:
-    """Write a setting. With --profile-only it also replaces what a command, such as `server use`, set for it."""
+    """Write a setting. With --profile-only, it also replaces a value that a command such as `server use` has set."""
     from smpchat.cli.config_file import known, set_in, typed
 
     value = typed(known(name), words)
@@ -140,7 +140,7 @@ def unset(context: typer.Context, key: str = KEY, profile_only: bool = PROFILE_O
 
 
 def _unset(environment: Environment, name: str, profile_only: bool) -> int:
-    """Remove a setting; for the profile only, also what a command has set."""
+    """Remove a setting; with --profile-only, also the value that a command has set."""
     from smpchat.cli.config_file import known, unset_in
 
     unset_in(_files(environment)[profile_only], known(name))
@@ -160,8 +160,8 @@ def _changed(environment: Environment, name: str, profile_only: bool) -> int:
         if not profile_only and source in ("profile", "stored"):
             by = f"by {key.chosen_by}" if source == "stored" else "in its own config file"
             environment.notice(
-                f"This profile does not change: {name} was set for it {by}. `smpchat config unset {name}"
-                " --profile-only` removes that."
+                f"This profile still uses its own value, because {name} was set for it {by}. `smpchat config unset"
+                f" {name} --profile-only` removes that value."
             )
     return ExitStatus.OK
 
@@ -188,7 +188,7 @@ def _in_force(environment: Environment, keys: tuple[Key, ...], *, ask: bool = Tr
     """The value in use of each setting, and where it comes from: an option, the store, a file, or the default.
 
     Args:
-        ask: Ask for a passphrase if only the store can tell.
+        ask: Ask for a passphrase if it is needed to read the store.
     """
     config = read(_files(environment))
     chosen = _chosen(environment, keys) if ask or not environment.is_encrypted() else {}

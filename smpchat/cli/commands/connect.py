@@ -39,11 +39,11 @@ def connect(
         metavar="LINK", help="A one-time link, an address or a group's link (- reads it from standard input)."
     ),
     alias: str | None = typer.Option(
-        None, "--alias", metavar="ALIAS", help="Your name for them (asked on a terminal if omitted)."
+        None, "--alias", metavar="ALIAS", help="Your name for the contact or group (asked on a terminal if omitted)."
     ),
     incognito: bool = INCOGNITO,
     message: list[str] = typer.Option(
-        [], "-m", metavar="TEXT", help="A message to send at once, not to a group; may be repeated."
+        [], "-m", metavar="TEXT", help="A message to send at once (not possible for groups); may be repeated."
     ),
     wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they answer (no)."),
     timeout: float | None = typer.Option(
@@ -78,10 +78,10 @@ def _connect(
     *,
     incognito: bool,
 ) -> int | Coroutine[Any, Any, int]:
-    """Join a link. It ends when texts may be sent, or with ``wait`` when the other person has answered.
+    """Join a link. The command ends when texts may be sent, or with ``wait`` when the other person has answered.
 
-    On a terminal the alias is asked for if none is given. With a short link this happens after it was read, so that the
-    name in it can be offered, and before our profile is sent. That a link leads to a group is told before, too.
+    On a terminal, smpchat asks for the alias if none is given. It reads a short link first, so that it can offer the
+    name in the link, and asks before it sends our profile. If the link leads to a group, it says so before that, too.
     """
     from smpchat.agent.transactions.requesting import is_group
     from smpchat.agent.wire.links import ContactLink
@@ -159,14 +159,14 @@ def _join_held(
     """Join by a short link, but read it first, and say what it leads to before anything is sent.
 
     Args:
-        asks: The person chooses the alias then.
+        asks: Let the user choose the alias after the link was read.
     """
     from smpchat.cli.connecting import tell_own_name
 
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
         contact = service.connect(link, alias, texts, hold=True, incognito=incognito)
-        # two loops: Ctrl-C could not end a question asked inside of one
+        # two event loops, with the question between them: Ctrl-C could not end a question inside a loop
         running.run_loop(_read(environment, service, contact, patience))
         if not incognito:
             tell_own_name(environment, service, contact.connection_id)
@@ -180,7 +180,7 @@ def _join_held(
 
 
 def _take_name(_: Environment, service: ChatService, contact: Contact) -> Contact:
-    """The alias that was given, or else the name in the link."""
+    """Take the alias that was given, or otherwise the name in the link."""
     return service.name_contact(contact.connection_id, contact.alias)
 
 
@@ -238,7 +238,7 @@ def _introduce(environment: Environment, service: ChatService, contact: Contact)
 
 
 def _welcome(environment: Environment, service: ChatService, contact: Contact) -> None:
-    """The welcome text in the link; it counts as shown."""
+    """Print the welcome text in the link, which then counts as shown."""
     from smpchat.cli.views.messages import show_message
 
     for message in service.unshown_messages():
@@ -257,7 +257,7 @@ class _Joining:
 
         self._environment, self._service, self._contact, self._after = environment, service, contact, after
         ours = [m.id for m in service.history(contact.alias, texts + 1) if m.direction is Direction.SENT]
-        self._unsent = ours[-texts:] if texts else []  # beside them a welcome text may have been read
+        self._unsent = ours[-texts:] if texts else []  # a welcome text may have come too
 
     async def run(self, wait: bool, patience: Patience) -> int:
         from smpchat.agent.machines.handshake_states import ConnectionState
@@ -334,7 +334,7 @@ class _Joining:
         return all(m is None or m.status is not MessageStatus.PENDING for m in map(self._service.message, self._unsent))
 
     def _tell_who(self) -> None:
-        """Unless its relay was not reached, the short link was read. Say who made it, and the alias of that contact."""
+        """After a short link was read, say which alias was made from its name; if the user chose one, say the name."""
         provisional = self._contact.provisional
         self._contact = self._service.contact_of(self._contact.connection_id) or self._contact
         if provisional:
@@ -351,14 +351,14 @@ class _Joining:
 
 
 def _tell_name(environment: Environment, service: ChatService, alias: str) -> None:
-    """Say by what name the contact knows us, if it is a made-up one."""
+    """If the contact sees a made-up name, say which."""
     made_up = service.contact(alias).incognito
     if made_up is not None:
         environment.notice(f"{shortened(alias)} sees you as {made_up}.")
 
 
 def _what_next(environment: Environment, alias: str, state: events.StateChanged, gap: str) -> None:
-    """The sentences after a join: *ready* comes first, then what will happen by itself."""
+    """Print the sentence after a join: what you can do now, and what happens automatically."""
     from smpchat.agent.machines.handshake_states import ConnectionState
 
     name = shortened(alias)
@@ -372,7 +372,7 @@ def _what_next(environment: Environment, alias: str, state: events.StateChanged,
 
 
 def _what_next_in_group(environment: Environment, service: ChatService, alias: str, gap: str) -> None:
-    """The same after a request to be let into a group."""
+    """The same after joining by a group's link."""
     name, chat = shortened(alias), f"Chat: `smpchat chat {shlex.quote(alias)}`"
     if service.contact(alias).group is not None:
         environment.notice(f"{gap}You are in the group {name}. {chat}")

@@ -1,4 +1,4 @@
-"""``contact``: the details of one contact, and what you allow."""
+"""``contact``: the details of one contact, and what you allow them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from smpchat.chat.errors import InputError
-from smpchat.cli.arguments import WHO
+from smpchat.cli.arguments import CHAT
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -27,7 +27,7 @@ app = group("A contact's details, and what you allow them.", "smpchat contact sh
 @app.command("show")
 def show(
     context: typer.Context,
-    who: str = WHO,
+    who: str = CHAT,
     save_picture: Path | None = typer.Option(
         None, "--save-picture", metavar="FILE", help="Save the picture in their profile to a file."
     ),
@@ -66,8 +66,8 @@ def _save(path: Path, picture: Picture) -> None:
 @app.command("set", epilog=examples("smpchat contact set bob disappear 1d", "smpchat contact set bob reactions no"))
 def set_(
     context: typer.Context,
-    who: str = WHO,
-    setting: str = typer.Argument(metavar="SETTING", help=f"One of {', '.join(SETTINGS)}."),
+    who: str = CHAT,
+    setting: str = typer.Argument(metavar="SETTING", help=f"One of {', '.join(SETTINGS)}. Groups: receipts, mute."),
     value: str = typer.Argument(
         metavar="VALUE",
         help=(
@@ -82,7 +82,7 @@ def set_(
     yes      both of you may use the feature, if the contact allows it too
     always   the contact may use it, even if they do not allow you to
     no       the contact may not use it
-    default  as in `profile set --allow`
+    default  your choice for all contacts (`profile set --allow`)
 
     The contact sees these choices, except receipts and mute. Disappearing messages are deleted for both of you after
     the time you set. fulldelete: a deleted message disappears without a trace in the conversation. Receipts tell the
@@ -92,7 +92,7 @@ def set_(
 
 
 async def _set(environment: Environment, who: str, name: str, value: str) -> int:
-    """Store it, and tell the contact, if it can be told now."""
+    """Store the choice, and tell the contact if that is possible now."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.cli.views.details import show_details, told

@@ -25,13 +25,13 @@ def delete(
     context: typer.Context,
     who: str = typer.Argument(
         metavar="WHO",
-        help="Alias of a contact or group, or an invitation's note, number or link.",
+        help="Alias of a contact or group; for a one-time link: its note, its number in `status`, or the link.",
         autocompletion=who_can_go,
     ),
     yes: bool = typer.Option(
         False,
         "--yes",
-        help="Do not ask. (Without a terminal, it is deleted without a question.)",
+        help="Do not ask for confirmation. Without a terminal, smpchat never asks.",
     ),
 ) -> None:
     """Delete a contact or group, or cancel an invitation. Example: smpchat delete bob"""
@@ -39,7 +39,7 @@ def delete(
 
 
 def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
-    """Delete, after a person at the terminal has said yes, because a contact's messages cannot be restored."""
+    """Delete; at a terminal, ask first, because a contact's messages cannot be restored."""
     if not sure and environment.attended and sys.stdin.isatty():
         with closing(environment.open()) as service:
             contact = service.find_contact(who)
@@ -71,7 +71,7 @@ async def _delete(environment: Environment, who: str) -> int:
                 )
             except RelayDown:
                 gone = None
-            if connection < 0:  # a group, whose members are told
+            if connection < 0:  # a group: its members are told
                 await flush(service)
         fields = {"contact": contact.alias if contact else None, "connection": connection, "finished": bool(gone)}
         environment.emit("deleted", fields, None)

@@ -23,7 +23,7 @@ app = Program()
 _TIMEOUT = 30.0
 _FILE_SIZE = 5 << 20
 _LOOKS = 0.003
-"""Seconds between two looks: short, because the demonstration shows how short each step is."""
+"""Seconds between two checks for events: short, because the demonstration shows how little time each step takes."""
 
 
 class _Relay:
@@ -57,7 +57,7 @@ def demo(
 
 
 async def _demo(environment: Environment, *, file: bool = False) -> int:
-    """Run it; everything it makes is in a temporary folder."""
+    """Run the demonstration, with all its data in a temporary folder."""
     import asyncio
 
     from smpchat.relay.daemon import run_relay
@@ -71,12 +71,12 @@ async def _demo(environment: Environment, *, file: bool = False) -> int:
         )
         waiting: set[asyncio.Future[object]] = {relay, ready}  # type: ignore[arg-type]
         try:
-            # Either: a relay that cannot start is never ready.
+            # Not only for `ready`: a relay that cannot start never becomes ready.
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if relay.done():
                 await relay
             address, files_address = await ready, status(Path(folder) / "relay").files_address
-            assert files_address is not None  # at any free port, in a folder of its own
+            assert files_address is not None  # it can use any free port and a new folder
             await _converse(environment, Path(folder), _Relay(address, files_address), file=file)
         finally:
             stopping.set()
@@ -171,7 +171,7 @@ class _Stage:
             print(start + indented(self._environment, what, len(start), len(start)), flush=True)
 
     async def until(self, look: object) -> object:
-        """Prints events until ``look()`` is true; what it returned."""
+        """Print events until ``look()`` is true; returns its result."""
         import asyncio
 
         assert callable(look)

@@ -1,4 +1,4 @@
-"""``doctor``: what this installation, this profile and its relays need, checked one by one.
+"""``doctor``: checks this installation, this profile and its relays, one thing after another.
 
 A check that fails is shown with what it found; only required ones change the exit status. A missing Internet connection
 does not count as a failure.
@@ -52,7 +52,7 @@ _LIBRARIES = ("cryptography", "pynacl", "filelock", "platformdirs", "prompt_tool
 _CLOCK_TOLERANCE = 300.0
 _RELAY_TIMEOUT = 5.0
 _PROBE = 65_536
-"""Bytes that are written to find out whether there is space: about as many as a message and its log take."""
+"""Bytes that are written to find out whether the disk has space: about what a message and its log take."""
 _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d703"
 """SHA-256 of the joiner's first message, "hello" padded to 64 bytes, with the keys of `_ratchet` (agent-wire 4.10)."""
 
@@ -150,7 +150,7 @@ def _crypto(_: Environment) -> Iterator[Check]:
 
 
 def _ratchet() -> Ratchet:
-    """The joiner's first ratchet with keys that are one byte repeated: X448, HKDF and AES-GCM all take part."""
+    """The joiner's first ratchet, from keys of one repeated byte; making it tests X448, HKDF and AES-GCM."""
     from smpchat.crypto.agreement import X3DHKeys, agree_joiner
     from smpchat.crypto.keys import X448PrivateKey
     from smpchat.crypto.ratchet import Ratchet
@@ -195,7 +195,9 @@ def _home(environment: Environment) -> Iterator[Check]:
     yield from _leftovers(home)
     mode = stat.S_IMODE(home.stat().st_mode)
     if os.name == "posix" and mode & 0o077:
-        yield Check("home-mode", False, f"other users can read {home}: chmod 700", required=False)
+        yield Check(
+            "home-mode", False, f"other users can read {home}; `chmod 700` with this path prevents that", required=False
+        )
 
 
 def _leftovers(home: Path) -> Iterator[Check]:
@@ -208,8 +210,8 @@ def _leftovers(home: Path) -> Iterator[Check]:
 
 
 def _writing_problem(folder: Path) -> str | None:
-    """Why no file can be made there. This is found out by making one, because mode bits do not show full or read-only
-    disks."""
+    """Why no file can be made in a folder; None if one can. To find out, one is made: mode bits do not show full or
+    read-only disks."""
     import tempfile
 
     try:
@@ -250,14 +252,18 @@ def _profile(environment: Environment) -> Iterator[Check]:
             yield Check("profile", True, f"{environment.profile}: {people}, {waiting} not used yet")
             yield _schema(service)
             busy = service.is_online()
-            yield Check("online", True, "another smpchat is online for it" if busy else "nothing is online for it")
+            yield Check(
+                "online",
+                True,
+                "another smpchat is online for this profile" if busy else "no smpchat is online for this profile",
+            )
             yield _clock(environment, service)
     except (AgentError, ChatError) as error:
         yield Check("profile", False, str(error))
 
 
 def _schema(service: ChatService) -> Check:
-    """Something that another program put into the file could change or copy what commands read there."""
+    """A trigger that another program added to the database, for example, could change or copy what commands read."""
     from smpchat.chat.service.archive import schema_difference
 
     other = schema_difference(service)
@@ -271,7 +277,12 @@ def _clock(environment: Environment, service: ChatService) -> Check:
     newest = max((m.sent_at for view in service.contacts() for m in service.history(view.alias, 1)), default=0.0)
     ahead = newest - environment.now()
     if ahead > _CLOCK_TOLERANCE:
-        return Check("clock", False, f"a message is {span(ahead * 1000)} ahead of this clock", required=False)
+        return Check(
+            "clock",
+            False,
+            f"a message is dated {span(ahead * 1000)} in the future, so this clock is behind",
+            required=False,
+        )
     return Check("clock", True, "clock is not behind", required=False)
 
 
@@ -292,7 +303,7 @@ async def _relays(environment: Environment) -> list[Check]:
                 waiting = _who_writes_there(service)
                 others = [SMPServerAddress(server) for server in waiting if not embedded.owns(server)]
                 others = [address for address in others if address.server not in {one.server for one in preferred}]
-                # together: each may take five seconds to say nothing
+                # all at once, because each may take five seconds to time out
                 found = await asyncio.gather(
                     *(_reach(service, network, one, waiting.get(one.server, [])) for one in [*preferred, *others])
                 )
@@ -319,9 +330,9 @@ def _embedded(environment: Environment) -> Iterator[Check]:
     yield Check("relay", True, f"the embedded relay is running at {masked(info.address or '')}")
     if info.files_trouble is not None:
         hint = "Run `smpchat relay stop`, then `smpchat relay start` (for another port: `--files-port PORT`)."
-        yield Check("files", False, f"it does not store files. {info.files_trouble} {hint}", False)
+        yield Check("files", False, f"the embedded relay does not store files. {info.files_trouble} {hint}", False)
     elif info.files_address is not None:
-        yield Check("files", True, f"it keeps files at {masked(info.files_address)}")
+        yield Check("files", True, f"the embedded relay stores files at {masked(info.files_address)}")
 
 
 def _who_writes_there(service: ChatService) -> dict[SMPServer, list[str]]:
@@ -339,7 +350,7 @@ def _who_writes_there(service: ChatService) -> dict[SMPServer, list[str]]:
 
 
 async def _reach(service: ChatService, network: Network, address: SMPServerAddress, waiting: list[str]) -> Check:
-    """Connect, exchange hellos, and hang up. ``waiting``: aliases of those whose messages come through it."""
+    """Connect, exchange hellos, and hang up. ``waiting``: aliases of contacts whose messages come through it."""
     import asyncio
 
     from smpchat.client.connect import connect
@@ -354,7 +365,7 @@ async def _reach(service: ChatService, network: Network, address: SMPServerAddre
             address.server, entropy=service.entropy, timeout=_RELAY_TIMEOUT, on_event=ignore, network=network
         )
     except (TransportError, ProtocolError) as error:
-        silent = f"; until then nothing arrives from {_names(waiting)}" if waiting else ""
+        silent = f"; until it answers, nothing arrives from {_names(waiting)}" if waiting else ""
         return Check("relay", False, f"{name}: {error}{silent}", required=False)
     took = loop.time() - start
     version = session.version
@@ -363,6 +374,6 @@ async def _reach(service: ChatService, network: Network, address: SMPServerAddre
 
 
 def _names(aliases: list[str]) -> str:
-    """Three of them at most."""
+    """At most three aliases, and how many others there are."""
     named = ", ".join(shortened(alias) for alias in aliases[:3])
     return named if len(aliases) <= 3 else f"{named} and {len(aliases) - 3} others"

@@ -1,4 +1,4 @@
-"""``explain``: what an exit code or a state means, and whose move is next."""
+"""``explain``: what an exit code or a state means, and who acts next."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def _explain(environment: Environment, code: str | None) -> int:
     lines = _overview(found, width) if code is None else _in_full(found, width)
     environment.emit(_TYPE, {}, "\n".join(lines))
     if code is None and environment.attended:
-        environment.notice("\n`smpchat explain 3` or `smpchat explain ready` says whose move is next.")
+        environment.notice("\n`smpchat explain 3` or `smpchat explain ready` tells you more, and who acts next.")
     return ExitStatus.OK
 
 
 def _as_typed(environment: Environment, topic: Topic) -> Topic:
-    """A topic with commands that run as they stand."""
+    """A topic whose commands run as they are printed."""
     commands = tuple((environment.as_typed(f"`{command}`").strip("`"), what) for command, what in topic.commands)
     return replace(topic, commands=commands)
 

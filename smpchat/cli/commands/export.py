@@ -56,7 +56,7 @@ def _export(environment: Environment, file: Path, passphrase_file: Path | None, 
     environment.emit(
         "export",
         {"profile": environment.profile, "file": str(file), "bytes": size, "moved": move},
-        f"{printable(environment.profile)} is in {printable(str(file))} ({size:,} bytes)",
+        f"{printable(environment.profile)} exported to {printable(str(file))} ({size:,} bytes)",
     )
     if move:
         environment.notice("The profile never goes online here again. Import the file where you want to use it.")

@@ -19,7 +19,10 @@ app = Program()
 def files(
     context: typer.Context,
     who: str | None = typer.Argument(
-        None, metavar="[WHO]", help="The contact's alias (default: files of all contacts).", autocompletion=aliases
+        None,
+        metavar="[WHO]",
+        help="Alias of a contact or group (default: files of all conversations).",
+        autocompletion=aliases,
     ),
     last: int | None = LAST,
 ) -> None:
@@ -28,7 +31,7 @@ def files(
 
 
 def _files(environment: Environment, who: str | None, limit: int) -> int:
-    """Print them, the oldest first."""
+    """Print messages with files, oldest first."""
     from smpchat.chat.service.reading import StoredProfile
     from smpchat.chat.store.files import FileState
     from smpchat.chat.store.records import Direction

@@ -21,7 +21,9 @@ app = Program()
 def forward(
     context: typer.Context,
     message: int = MESSAGE,
-    who: str = typer.Argument(metavar="WHO", help="Alias of the contact who gets the message.", autocompletion=aliases),
+    who: str = typer.Argument(
+        metavar="WHO", help="Alias of the contact or group that gets the message.", autocompletion=aliases
+    ),
     wait: Wait | None = WAIT,
     timeout: float | None = TIMEOUT,
 ) -> None:
@@ -37,7 +39,7 @@ def _forward(
     with closing(environment.open_as(StoredProfile)) as service:
         message = service.message(number)
     if message is not None and message.file is not None and not message.deleted:
-        from smpchat.cli.delivering_files import forward_file  # only who moves a file pays for its import
+        from smpchat.cli.delivering_files import forward_file  # imported only if there is a file to send
 
         return forward_file(environment, number, who, wait, patience)
     from smpchat.cli.delivering import deliver_message

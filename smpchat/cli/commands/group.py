@@ -1,4 +1,4 @@
-"""``group``: one group: making and joining it, who is in it and what they may do, leaving and ending it."""
+"""``group``: commands for one group: make, join, change, leave and end it, and decide about its members."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def join(
 
 
 async def _join(environment: Environment, who: str, alias: str | None) -> int:
-    """Join, and stay online until the host has let us in, or for a while."""
+    """Join a group, and stay online until the host has let us in, or for a while."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush, until
@@ -83,7 +83,7 @@ def leave(context: typer.Context, who: str = GROUP) -> None:
 
 
 async def _leave(environment: Environment, who: str) -> int:
-    """Leave, and stay online until the members are told, or for a moment."""
+    """Leave a group, and stay online until the members are told, or for a moment."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.cli.views.groups import show_group
@@ -111,7 +111,7 @@ def members(
 
 
 def _members(environment: Environment, who: str, everybody: bool) -> int:
-    """Print them."""
+    """Print the members of a group."""
     from smpchat.cli.views.groups import show_group, show_members
 
     with closing(environment.open()) as service:
@@ -128,7 +128,7 @@ def _members(environment: Environment, who: str, everybody: bool) -> int:
     return ExitStatus.OK
 
 
-# -- groups of one's own ----------------------------------------------------------------------------------------------
+# -- your own groups --------------------------------------------------------------------------------------------------
 
 NAME = typer.Argument(metavar="NAME", help="The group's name, which members see.")
 WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="A greeting for people who join (empty: none).")
@@ -154,7 +154,7 @@ def create(
 
 
 def _create(environment: Environment, name: str, alias: str | None, said: Said) -> int:
-    """Store it; nobody is told anything."""
+    """Store a new group; nothing is sent."""
     import shlex
 
     from smpchat.cli.views.groups import show_group
@@ -166,7 +166,9 @@ def _create(environment: Environment, name: str, alias: str | None, said: Said) 
         )
         show_group(environment, made)
         who = shlex.quote(made.alias or "")
-        environment.notice(f"Invite a contact: `smpchat group invite {who} WHO`. A link: `smpchat group link {who}`.")
+        environment.notice(
+            f"To invite a contact: `smpchat group invite {who} WHO`. For a link: `smpchat group link {who}`."
+        )
         return ExitStatus.OK
 
 
@@ -237,7 +239,7 @@ def link(
 
 
 async def _link(environment: Environment, who: str, role: str | None, server: str | None, shown: Shown) -> int:
-    """Make it, unless there is one, and print it."""
+    """Print the group's link; make it first if there is none."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush, until
@@ -280,7 +282,7 @@ def _with_text(link: GroupLinkView | None) -> GroupLinkView | None:
 
 
 async def _delete_link(environment: Environment, who: str) -> int:
-    """Delete it, here and at its relay."""
+    """Delete the group's link, here and at its relay."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import until
@@ -306,9 +308,9 @@ def accept(
     member: str = MEMBER,
     role: str = typer.Option("member", "--role", metavar="ROLE", help=f"What the person may do: {_ROLES}."),
 ) -> None:
-    """Let in a person who waits for the moderators.
+    """Let in a person who is waiting for approval.
 
-    `group members` shows who waits. `group remove` turns them away.
+    `group members` shows who is waiting. `group remove` turns them away.
     """
 
     def change(service: ChatService) -> tuple[MemberView, str]:
@@ -352,7 +354,7 @@ def remove(
 
 @app.command("block", epilog=examples("smpchat group block team bob"))
 def block(context: typer.Context, who: str = JOINED_GROUP, member: str = MEMBER) -> None:
-    """Hide from everybody what a member writes now and later.
+    """Hide a member's new messages from everybody.
 
     The member is not told, and still sees what others write.
     """
@@ -366,7 +368,7 @@ def block(context: typer.Context, who: str = JOINED_GROUP, member: str = MEMBER)
 
 @app.command("unblock", epilog=examples("smpchat group unblock team bob"))
 def unblock(context: typer.Context, who: str = JOINED_GROUP, member: str = MEMBER) -> None:
-    """Let everybody see again what a member writes now and later."""
+    """Show a member's new messages to everybody again."""
 
     def change(service: ChatService) -> tuple[MemberView, str]:
         changed = service.block_member(who, member, blocked=False)
@@ -387,7 +389,7 @@ async def _change(environment: Environment, who: str, change: Callable[[ChatServ
 
 
 async def _tell(environment: Environment, service: ChatService) -> None:
-    """Send what members are to be told; what cannot go now is said to be kept."""
+    """Tell the members about a change; if that is not possible now, say that it happens later."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
 
@@ -412,13 +414,13 @@ def set_(
         [],
         "--allow",
         metavar="WHAT=on|off",
-        help="reactions, voice, files, links, direct, fulldelete or history; may be repeated.",
+        help="What members may use: reactions, voice, files, links, direct, fulldelete or history; may be repeated.",
     ),
     disappear: str | None = typer.Option(
         None, "--disappear", metavar="TIME", help="Messages disappear after this time: 30m, 1d, 2w or off."
     ),
     review: bool | None = typer.Option(
-        None, "--review/--no-review", help="Moderators decide about each person who joins by the link."
+        None, "--review/--no-review", help="Moderators must approve each person who joins with the link."
     ),
 ) -> None:
     """Change a group's name, its texts, and what members may do.
@@ -440,7 +442,7 @@ async def _set(
     disappear: str | None,
     review: bool | None,
 ) -> int:
-    """Change what is given, and tell the members, if they can be told now."""
+    """Change the given parts, and tell the members if that is possible now."""
     from smpchat.chat.wire.durations import parse_duration
     from smpchat.cli.views.groups import about_rules, show_group
 
@@ -461,7 +463,7 @@ def delete(
     yes: bool = typer.Option(
         False,
         "--yes",
-        help="Do not ask. (Without a terminal, it is deleted without a question.)",
+        help="Do not ask for confirmation. Without a terminal, smpchat never asks.",
     ),
 ) -> None:
     """End a group for everybody in it.
@@ -472,7 +474,7 @@ def delete(
 
 
 def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
-    """Delete, once a person who is there has said yes."""
+    """End a group; at a terminal, ask first."""
     if not sure and environment.attended and sys.stdin.isatty():
         with closing(environment.open()) as service:
             group = service.group(who)
@@ -485,7 +487,7 @@ def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | 
 
 
 async def _delete(environment: Environment, who: str) -> int:
-    """End it, and stay online until the members are told, or for a moment."""
+    """End a group, and stay online until the members are told, or for a moment."""
     from smpchat.cli.views.groups import show_group
 
     with closing(environment.open()) as service:

@@ -1,4 +1,4 @@
-"""``groups``: the groups that one is in, and those that one is invited to."""
+"""``groups``: your groups, and invitations to groups."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def groups(context: typer.Context) -> None:
 
 
 def _groups(environment: Environment) -> int:
-    """Print them."""
+    """Print groups and invitations to groups."""
     from smpchat.cli.views.groups import NO_GROUPS, show_groups
 
     if environment.is_used():

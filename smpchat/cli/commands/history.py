@@ -1,4 +1,4 @@
-"""``history``: the messages of a conversation or of all, or those that contain a text."""
+"""``history``: the messages of one or all conversations, or those that contain a text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ app = Program()
 @app.command(epilog=examples("smpchat history bob -n 10", "smpchat history --since yesterday"))
 def history(
     context: typer.Context,
-    who: str | None = typer.Argument(None, metavar="[WHO]", help="The contact's alias.", autocompletion=aliases),
+    who: str | None = typer.Argument(
+        None, metavar="[WHO]", help="Alias of a contact or group (default: all).", autocompletion=aliases
+    ),
     last: int | None = LAST,
     search: str | None = typer.Option(
         None, "--search", metavar="TEXT", help="Only messages with all words of TEXT (see `search`)."

@@ -30,7 +30,7 @@ def import_(
     yes: bool = typer.Option(
         False,
         "--yes",
-        help="Accept the file's settings without asking. (Without a terminal nothing is asked: they are accepted.)",
+        help="Accept the file's settings without asking. Without a terminal, they are always accepted.",
     ),
 ) -> None:
     """Create a profile from an exported file.
@@ -41,7 +41,7 @@ def import_(
     and messages are lost. The passphrase is asked for, or read from --passphrase-file or the variable
     SMPCHAT_PASSPHRASE.
     """
-    # As it was typed. The environment has the chosen profile in place of none, and a file is to bring its own name.
+    # The name as it was typed. If there is none, the environment has the chosen profile, but the file's name is wanted.
     name = context.find_root().params["profile"]
     run(context, lambda environment: _import(environment, file, passphrase_file, name, sure=yes))
 
@@ -84,7 +84,7 @@ def _import(environment: Environment, file: Path, passphrase_file: Path | None, 
 
 
 def _agrees(environment: Environment, choices: OwnChoices) -> bool:
-    """Ask whether the profile may go online in the way that the file says; True if there is no terminal to ask on."""
+    """Ask whether to accept the settings in the file; True if there is no terminal to ask on."""
     from smpchat.cli.views.choices import choice_lines
 
     if not environment.attended or not sys.stdin.isatty():

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 _FOR_EVER = float("inf")
 _LEAST = 5.0
-"""Seconds that a relay gets at least to make the queue of a link."""
+"""The relay always has at least this many seconds to make the queue of a link."""
 app = Program()
 
 
 class Handshake(Enum):
-    """What `invite --handshake` may ask for."""
+    """The values of `invite --handshake`."""
 
     INSTANT = "instant"
     THREE_STEP = "three-step"
@@ -57,8 +57,8 @@ def invite(
         show_default=False,
         help=(
             "How to connect (instant). instant: the person who opens the link can write at once. three-step, standard:"
-            " older ways, for tests; their messages wait until you are online, and standard leaves the key for replies"
-            " out of the link."
+            " older handshakes, for tests; their messages wait until you are online, and with standard the link does"
+            " not contain the key for replies."
         ),
     ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),
@@ -93,7 +93,7 @@ def invite(
 
 
 def _wants_to_talk(environment: Environment) -> bool:
-    """Ask a person who is there. Not in the loop, where Ctrl-C would not end a question."""
+    """Ask whether to open the chat. Call this outside the event loop, where Ctrl-C would not end a question."""
     if not (environment.attended and sys.stdin.isatty()):
         return False
     print("Open the chat now? [Y/n] ", end="", file=sys.stderr, flush=True)
@@ -112,7 +112,7 @@ async def _invite(
     incognito: bool,
     connected: list[str],
 ) -> int:
-    """Make a link, print it, and perhaps wait until it was used. Then the alias is added to ``connected``."""
+    """Make a link, print it, and perhaps wait until it is used. Then add the contact's alias to ``connected``."""
     from smpchat.cli.connecting import start_relay
     from smpchat.cli.qr import check_free
 
@@ -130,7 +130,7 @@ async def _invite(
 
 
 def _until_made(seconds: float | None) -> Patience:
-    """How long to wait for the link itself. A shorter time limit is meant for waiting for the other person."""
+    """How long to wait until the link is made. A limit below `_LEAST` is only for the wait for the other person."""
     from smpchat.chat.online.patience import Patience
 
     return Patience() if seconds is None or seconds < _LEAST else Patience(seconds, chosen=True)
@@ -174,7 +174,7 @@ class _Inviting:
                     down = error
                 await flush(self._service)
         if invitation is None:
-            # Nobody has seen its link: left there, the next process online would make it all the same.
+            # Nobody has seen the link. If it stayed in the store, the next process online would still make it.
             self._service.delete(str(self._connection))
             raise unreachable(down, self._or_another())
         return [self._explain(ended, down)] if wait else []

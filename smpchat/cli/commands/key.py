@@ -37,7 +37,7 @@ def _set(environment: Environment) -> int:
     check_encrypted(folder, False)
     environment.open_as(StoredProfile).close()
     set_passphrase(folder, environment.key.choose())
-    tell_leftovers(environment)  # of an import that was killed, which is as readable as this profile was
+    tell_leftovers(environment)  # an import that was killed may have left a profile that is not encrypted
     _show(environment, "is now encrypted")
     environment.notice(
         "Every command now asks for the passphrase, unless it comes from --key-file, --key-command or"
@@ -72,7 +72,7 @@ def _change(environment: Environment, file: Path | None, command: str | None) ->
     source = passphrases.new_key(environment.profile, file, command)
     folder = _used(environment)
     check_encrypted(folder, True)
-    environment.open_as(StoredProfile).close()  # nobody chooses a new one before the old one was found right
+    environment.open_as(StoredProfile).close()  # checks the old passphrase before asking for a new one
     change_passphrase(folder, environment.key(), passphrases.passphrase(source, new=True))
     _show(environment, "has a new passphrase")
     return ExitStatus.OK

@@ -53,7 +53,7 @@ def listen(
 
     If CMD exits with 0, the message counts as read. If CMD fails, `listen` stops with exit code 1, and the next
     `listen` starts with the same message; with --skip-after N, the Nth failure skips it instead. CMD's output is not
-    sent: to answer, run `smpchat send` in it.
+    sent: to answer, CMD must run `smpchat send`.
     """
     if skip_after is not None and command is None:
         raise typer.BadParameter("--skip-after needs --exec.")
@@ -89,7 +89,7 @@ async def _listen(
             environment.notice(
                 "CMD does not get SMPCHAT_KEY. If it runs smpchat, use --key-file or --key-command instead."
             )
-        # Before the first look: what comes from here on is for this listener, whoever is shown it first.
+        # Before the first look: what comes after this is for this listener, even if another process shows it first.
         after = service.last_event()
         seen = 0
         loop = asyncio.get_running_loop()
@@ -100,7 +100,7 @@ async def _listen(
             listener = Listener(service, after, is_durable=handler is not None)
             await stack.enter_async_context(online(service, environment.relay()))
             changes = stack.enter_context(Changes(service.database))
-            # Of a relay, an earlier process met it: `relays` tells what is so now.
+            # Not the conditions of relays, which an earlier process stored: `relays` knows what is true now.
             show_conditions(environment, (c for c in service.conditions() if c.server is None))
             relays = RelayWatch(service)
             while True:
@@ -112,7 +112,7 @@ async def _listen(
                 seen += await _show_messages(environment, listener, handler, left, skip_after, notifier, service)
                 notifier.tell(_to_terminal)
                 if handler is not None:
-                    _show_people(environment, service, notifier)  # that one was skipped
+                    _show_people(environment, service, notifier)  # such as the notice that a message was skipped
                 away, back = relays.look(loop.time())
                 show_conditions(environment, away)
                 for server in back:
@@ -140,7 +140,7 @@ def _show_people(environment: Environment, service: WritingProfile, notifier: No
     from smpchat.cli.views.links import how_to_answer, show_request
     from smpchat.cli.views.messages import show_stored_notice
 
-    # Marked once for all of a kind: 500 new contacts waited 500 times for the disk, and the messages behind them too.
+    # Marked together: 500 new contacts, marked one by one, would wait 500 times for the disk, and all messages too.
     requests = service.unshown_requests()
     for request in requests:
         show_request(environment, request)
@@ -171,8 +171,8 @@ async def _show_messages(
 ) -> int:
     """Print what must be shown, but at most ``limit`` new messages. Returns how many they were.
 
-    A message counts as shown once its handler is done with it and its line is flushed: after a failure or a crash in
-    between it is repeated, and no message is ever skipped unless its handler failed on it ``skip_after`` times.
+    A message counts as shown once its handler is done with it and its line is flushed. After a failure or a crash
+    before that, it is repeated. A message is skipped only if its handler has failed on it ``skip_after`` times.
     """
     from smpchat.cli.handler import HandlerFailed
     from smpchat.cli.views.messages import show_heard
@@ -220,7 +220,7 @@ def _show_event(environment: Environment, service: WritingProfile, event: events
             if changed is None or changed.file is None or changed.file.state != event.state:
                 return  # overtaken by a later event
             if event.state == "offered" and not (environment.json or changed.file.reason):
-                how_to_receive(environment, changed)  # its message says the rest
+                how_to_receive(environment, changed)  # the message, which is printed too, says the rest
             else:
                 show_file(environment, changed)
         case events.Notice(number=None):
@@ -233,4 +233,4 @@ def _show_event(environment: Environment, service: WritingProfile, event: events
             | events.Notice()
             | events.RequestReceived()
         ):
-            pass  # printed from the store, each as it is then
+            pass  # printed from the store, in their latest state

@@ -45,7 +45,7 @@ _FILES = {
         "The folder for all data, called SMPCHAT_HOME below. `smpchat doctor` prints where it is on this system."
     ),
     "SMPCHAT_HOME/profiles/NAME/smpchat.db": (
-        "One profile: keys, contacts, messages, links, settings. Once it has a passphrase, smpchat.db.encrypted."
+        "One profile: keys, contacts, messages, links, settings. With a passphrase, its name is smpchat.db.encrypted."
     ),
     "SMPCHAT_HOME/profiles/NAME/config.toml": "Settings of this profile.",
     "SMPCHAT_HOME/relay": "The embedded relay: its queues, certificates and relay.log.",
@@ -85,7 +85,8 @@ def _paged(page: str) -> bool:
     with tempfile.TemporaryDirectory(prefix="smpchat-") as folder:
         file = Path(folder) / _PAGE
         file.write_text(page, encoding="utf-8")
-        return subprocess.call([program, str(file)]) == 0  # a path with / in it is a page of its own to every man
+        # Every `man` takes an argument with / in it as the path of a page.
+        return subprocess.call([program, str(file)]) == 0
 
 
 def _install(environment: Environment, page: str) -> None:
@@ -188,7 +189,7 @@ def _options(command: Any) -> list[str]:
 
 
 def _examples(text: str | None) -> list[str]:
-    """An epilog: lines ``Example: …`` as they are typed, and perhaps a paragraph."""
+    """An epilog: the examples as they are typed, and its paragraph if it has one."""
     typed, _, more = (text or "").replace("\b", "").partition("\n\n")
     lines = [line.strip().removeprefix("Example:").strip() for line in typed.splitlines()]
     shown = [".PP", ".nf", *(f".B {_roff(line)}" for line in lines if line), ".fi"] if any(lines) else []

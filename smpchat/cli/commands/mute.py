@@ -6,7 +6,7 @@ from contextlib import closing
 
 import typer
 
-from smpchat.cli.arguments import WHO
+from smpchat.cli.arguments import CHAT
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -19,11 +19,11 @@ app = Program()
 @app.command(epilog=examples("smpchat mute bob", "smpchat mute bob 8h", "smpchat mute bob off"))
 def mute(
     context: typer.Context,
-    who: str = WHO,
+    who: str = CHAT,
     how_long: str = typer.Argument(
         "on",
         metavar="[HOW_LONG]",
-        help="A time such as 8h or 1d; or on, until you turn it off; or off.",
+        help="A time such as 8h or 1d, on (no time limit), or off.",
     ),
 ) -> None:
     """Mute a contact: no bell and no notifications.
@@ -34,7 +34,7 @@ def mute(
 
 
 def _mute(environment: Environment, who: str, how_long: str) -> int:
-    """Store it."""
+    """Store for how long a contact is muted."""
     from smpchat.chat.service.introducing import IntroducingProfile
     from smpchat.cli.views.details import show_details, told
 

@@ -50,7 +50,7 @@ def set_(
     allow: list[str] = typer.Option(
         [], "--allow", metavar="SETTING=VALUE", help="Default for all contacts, as in `contact set`; may be repeated."
     ),
-    bot: bool | None = typer.Option(None, "--bot/--no-bot", help="Say that this profile is a bot, or a person."),
+    bot: bool | None = typer.Option(None, "--bot/--no-bot", help="Mark this profile as a bot, or as a person."),
     receipts: bool | None = typer.Option(
         None, "--receipts/--no-receipts", help="Tell contacts that their messages arrived (default)."
     ),
@@ -59,8 +59,8 @@ def set_(
         "--command",
         metavar="WORD=LABEL",
         help=(
-            "A command that the bot offers: contacts type /WORD, and see LABEL beside it. May be repeated; together"
-            " they replace the commands set before. Implies --bot."
+            "A command that the bot offers: contacts type /WORD, and see LABEL beside it. May be repeated; the new"
+            " commands replace those set before. Implies --bot."
         ),
     ),
 ) -> None:
@@ -68,7 +68,7 @@ def set_(
 
     Your contacts see the change, and so do people who open your address.
     """
-    # Of what was not given typer makes False, or an empty list.
+    # If an option was not given, typer makes it False, or an empty list.
     given = (name, description, picture, no_picture or None, allow or None, bot, command or None, receipts)
     if all(value is None for value in given):
         raise typer.BadParameter(
@@ -96,7 +96,7 @@ class Said(Record):
 
 
 async def _set(environment: Environment, said: Said) -> int:
-    """Change the given parts, and tell contacts, if they can be told."""
+    """Change the given parts, and tell contacts if that is possible now."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.chat.wire.bots import own_commands
@@ -169,7 +169,7 @@ def _show(environment: Environment) -> int:
 
 @app.command("list")
 def list_(context: typer.Context) -> None:
-    """List your profiles. Example: smpchat profile list"""
+    """List your profiles; * marks the one in use. Example: smpchat profile list"""
     run(context, _list)
 
 
@@ -184,7 +184,7 @@ def _list(environment: Environment) -> int:
         if not path.name.startswith(".") and other.is_used():
             try:
                 show_profile(environment, path.name, display_name(other))
-            except StoreError as error:  # the others are not to blame for one that cannot be opened
+            except StoreError as error:  # list the other profiles before reporting one that cannot be opened
                 refused = refused or error
     if refused is not None:
         raise refused
@@ -226,8 +226,8 @@ def delete(
 ) -> None:
     """Delete a profile from this computer.
 
-    This deletes its contacts, messages, keys, settings and files. Your contacts are not told. To tell them, first
-    delete each of them. You can restore the profile only from a file made with `export`.
+    This deletes its contacts, messages, keys, settings and files. Your contacts are not told. To tell them, delete
+    each contact first. You can restore the profile only from a file made with `export`.
     """
     run(context, lambda environment: _delete(environment, name, sure=yes))
 

@@ -1,4 +1,4 @@
-"""``receive``: saves a file that a contact sent on this computer."""
+"""``receive``: saves on this computer a file that a contact sent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def receive(
     context: typer.Context,
     message: str = typer.Argument(
         metavar="MESSAGE",
-        help="The message's number, a contact's alias (for their last file), or a link to a file.",
+        help="The message's number, the alias of a contact or group (for its last file), or a link to a file.",
         autocompletion=aliases,
     ),
     to: Path | None = typer.Option(None, "--to", metavar="PATH", help="Save in this folder, or as this new file."),
@@ -53,7 +53,7 @@ def receive(
 async def _receive(
     environment: Environment, which: str, to: Path | None, patience: float | None, *, approve: bool
 ) -> int:
-    """Ask for the file, and be online until it is here."""
+    """Request a message's file, and stay online until it has arrived."""
     if is_file_link(which):
         return await _fetch(environment, which, to, patience, approve=approve)
     from smpchat.chat.online.presence import online
@@ -77,7 +77,7 @@ async def _receive(
 
 
 async def _fetch(environment: Environment, link: str, to: Path | None, patience: float | None, *, approve: bool) -> int:
-    """Fetch what a link leads to, now and in this process."""
+    """Fetch the file that a link leads to, in this process."""
     from smpchat.chat.online.fetching import LinkFetcher
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.transferring import bar
@@ -112,12 +112,12 @@ async def _fetch(environment: Environment, link: str, to: Path | None, patience:
 
 
 def is_file_link(text: str) -> bool:
-    """Whether a text begins as a link to a file does, and as no alias can."""
+    """Whether a text begins like a link to a file, which no alias can."""
     return re.match(r"\s*(?:simplex:/+file|https://[^/\s]+/file/?#)", text, re.IGNORECASE) is not None
 
 
 def message_number(service: WritingProfile, which: str) -> int:
-    """The message that a number or an alias names. Raises `InputError`."""
+    """The message with this number, or the contact's last file. Raises `InputError`."""
     number = which.removeprefix("#")
     return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else service.offered_by(which)
 

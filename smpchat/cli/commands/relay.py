@@ -61,7 +61,7 @@ FILES_PORT = typer.Option(
     None,
     "--files-port",
     metavar="PORT|off",
-    help="Port for files (the file relay); off: no files. Remembered; the first time, any free port.",
+    help="Port for files, or off (no file relay). Remembered; at the first start, any free port.",
 )
 PASSWORD = _option("password", PASSWORD_VARIABLE)
 PROXY = _option("proxy")
@@ -188,7 +188,7 @@ def _offered(versions: str) -> VersionRange:
     except DecodeError as error:
         raise InputError(f"{versions!r} is not a range of versions: {error.what}.", "Write it as 7-14.") from None
     if not (SMP_VERSIONS.contains(offered.minimum) and SMP_VERSIONS.contains(offered.maximum)):
-        raise InputError(f"This relay supports SMP versions {SMP_VERSIONS}.", "Choose a range within them.")
+        raise InputError(f"This relay supports SMP versions {SMP_VERSIONS}.", "Choose a range within these.")
     return offered
 
 
@@ -220,7 +220,7 @@ def start(
     max_file_connections_per_address: str | None = MAX_FILES_PER_ADDRESS,
     max_new_chunks: str | None = MAX_NEW_CHUNKS,
     metrics_port: str | None = METRICS_PORT,
-    reset: bool = typer.Option(False, "--reset", help="Forget the options kept by earlier starts."),
+    reset: bool = typer.Option(False, "--reset", help="Forget the options of earlier starts."),
 ) -> None:
     """Start the relay in the background.
 
@@ -231,7 +231,7 @@ def start(
 
 
 def _start(environment: Environment, typed: Mapping[str, str | None], ports: Ports, reset: bool) -> int:
-    """Start the relay in the background; the typed options are kept."""
+    """Start the relay in the background; the typed options are remembered."""
     from smpchat.cli.views.relay import show_relay
     from smpchat.relay import background
 
@@ -262,7 +262,7 @@ def _start(environment: Environment, typed: Mapping[str, str | None], ports: Por
 
 
 def _typed_options(context: typer.Context) -> dict[str, str | None]:
-    """The options of the table, by name."""
+    """The relay's options as they were typed, by their names in `smpchat.relay.options`."""
     typed = {name: context.params[name] for name in BY_NAME}
     typed["host"] = ",".join(context.params["host"]) if context.params["host"] else None
     if typed["password"] is None:
@@ -320,7 +320,7 @@ def stop(context: typer.Context) -> None:
 
 
 def _stop(environment: Environment) -> int:
-    """Stop the relay, and do not start it on demand any more."""
+    """Stop the relay, and no longer start it on demand."""
     from smpchat.cli.views.relay import show_relay
     from smpchat.relay import background
 

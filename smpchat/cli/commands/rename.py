@@ -6,7 +6,7 @@ from contextlib import closing
 
 import typer
 
-from smpchat.cli.arguments import WHO
+from smpchat.cli.arguments import CHAT
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -20,7 +20,7 @@ app = Program()
 @app.command()
 def rename(
     context: typer.Context,
-    who: str = WHO,
+    who: str = CHAT,
     alias: str = typer.Argument(metavar="ALIAS", help="The new alias; only you see it."),
 ) -> None:
     """Change a contact's alias. Example: smpchat rename contact_2 bob"""

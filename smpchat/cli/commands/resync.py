@@ -31,7 +31,7 @@ def resync(
 
 
 async def _resync(environment: Environment, who: str, refuse: bool) -> int:
-    """Negotiate the encryption with a contact anew, or keep it."""
+    """Renew the encryption with a contact, or refuse the contact's new keys."""
     from smpchat.agent.machines.notices import NoticeKind
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
@@ -50,6 +50,7 @@ async def _resync(environment: Environment, who: str, refuse: bool) -> int:
             environment.notice(f"Accepted. The encryption with {name} is renewed, and the security code has changed.")
         else:
             environment.notice(
-                "Asked for new keys. Your messages wait until they agree; then the security code changes."
+                f"{name}'s app was asked for new keys. Your messages wait until it agrees; then the security code"
+                " changes."
             )
         return ExitStatus.OK

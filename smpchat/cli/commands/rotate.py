@@ -1,4 +1,4 @@
-"""``rotate``: our own queue moves to another relay, and the contact's app with it."""
+"""``rotate``: moves our queue for a contact to another relay, and tells the contact's app to use it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def _rotate(environment: Environment, who: str, server: str | None, wait: 
 
 
 def _outcome(environment: Environment, service: ChatService, view: ContactView, *, wait: bool) -> int:
-    """The result of the command. Raises `CommandFailed`."""
+    """Print the result of the command; returns its exit status. Raises `CommandFailed`."""
     from smpchat.chat import troubles
     from smpchat.cli.views.contacts import move_sentence
 

@@ -24,7 +24,7 @@ def search(
     context: typer.Context,
     words: list[str] = typer.Argument(metavar="TEXT...", help="Words that the message contains."),
     who: str | None = typer.Option(
-        None, "--who", metavar="WHO", help="Only messages with this contact.", autocompletion=aliases
+        None, "--who", metavar="WHO", help="Only messages with this contact or group.", autocompletion=aliases
     ),
     last: int | None = LAST,
     since: str | None = SINCE,

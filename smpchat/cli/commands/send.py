@@ -1,4 +1,4 @@
-"""``send``: sends a message or files, and waits until they are on their way."""
+"""``send``: sends a message or files, and waits until a relay has them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from smpchat.chat.online.wait import Wait
-from smpchat.cli.arguments import WAIT, WHO, body, seconds
+from smpchat.cli.arguments import CHAT, WAIT, body, seconds
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.running import run
 
@@ -23,7 +23,7 @@ app = Program()
 )
 def send(
     context: typer.Context,
-    who: str = WHO,
+    who: str = CHAT,
     text: list[str] = typer.Argument(None, metavar="TEXT...", help="The text (- reads it from standard input)."),
     file: list[Path] = typer.Option([], "--file", metavar="PATH", help="Send this file; may be given several times."),
     message: str | None = typer.Option(

@@ -57,7 +57,7 @@ def list_(
     context: typer.Context,
     show_passwords: bool = typer.Option(False, "--show-passwords", help="Print addresses with their passwords."),
 ) -> None:
-    """List relays. Example: smpchat server list"""
+    """List relays; * marks those for new invitations. Example: smpchat server list"""
     run(context, lambda environment: _list(environment, whole=show_passwords))
 
 
@@ -166,7 +166,7 @@ def forget(context: typer.Context, address: str = ADDRESS) -> None:
 
 
 def _forget(environment: Environment, address: str) -> int:
-    """Leave queues of deleted contacts to their relay."""
+    """Stop trying to delete the queues of deleted contacts at a relay."""
     with closing(environment.open()) as service:
         left = service.forget_server(address)
     stay, them = ("stays", "it") if left == 1 else ("stay", "them")
@@ -181,10 +181,10 @@ def use(
     context: typer.Context,
     address: str = USED_ADDRESS,
     private_routing: bool | None = typer.Option(
-        None, "--private-routing/--no-private-routing", help="Send to other people's relays through yours."
+        None, "--private-routing/--no-private-routing", help="Send messages to other people's relays through yours."
     ),
 ) -> None:
-    """Use one relay, or simplex, and no other. Example: smpchat server use simplex"""
+    """Use only this relay, or only the public ones. Example: smpchat server use simplex"""
     run(context, lambda environment: _use(environment, address, private_routing))
 
 
@@ -261,7 +261,7 @@ async def _test(environment: Environment, address: str | None, transport: str | 
         service.close()
     if not failed:
         return ExitStatus.OK
-    # first what needs somebody's eye: a relay that is another one than its address says
+    # first the one that needs attention most: a relay that is not the one its address names
     worst, check = min(failed, key=lambda each: status_of(each[1].trouble) is not ExitStatus.VERIFICATION)
     more = f" (and {len(failed) - 1} more relays failed)" if len(failed) > 1 else ""
     raise CommandFailed(
@@ -320,7 +320,7 @@ async def _test_files(environment: Environment, service: WritingProfile, target:
 async def _test_one(
     environment: Environment, service: WritingProfile, network: Network, target: SMPServerAddress
 ) -> Check:
-    """The last step that was tried."""
+    """Test a relay. Returns the last step that was tried."""
     from smpchat.client.probe import probe
 
     checks, report = _reporter(environment, format_server(target.server))  # without the password
@@ -377,9 +377,9 @@ def private_routing(
     context: typer.Context,
     setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off (without it: print the setting)."),
 ) -> None:
-    """Send to other people's relays through yours.
+    """Send messages to other people's relays through yours.
 
-    They then do not see your IP address.
+    Their relays then do not see your IP address.
 
     Example: smpchat server private-routing on
     """
@@ -415,10 +415,10 @@ def strangers(
         None, metavar="[public|any]", help="public or any (without it: print the setting)."
     ),
 ) -> None:
-    """Allow relays of other people: public, or any.
+    """Choose to which relays of other people smpchat connects.
 
-    A contact request, for example, names the sender's relay, and smpchat connects to it. public: only to relays on the
-    public internet. any: also to relays on this computer or in its network.
+    A contact request, for example, names the sender's relay, and smpchat connects to it. public: only relays on the
+    public internet. any: also relays on this computer or in its network.
 
     Example: smpchat server strangers public
     """

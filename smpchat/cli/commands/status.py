@@ -27,7 +27,9 @@ app = Program()
 @app.command()
 def status(
     context: typer.Context,
-    who: str | None = typer.Argument(None, metavar="[WHO]", help="The contact's alias.", autocompletion=aliases),
+    who: str | None = typer.Argument(
+        None, metavar="[WHO]", help="Alias of a contact or group (default: all).", autocompletion=aliases
+    ),
 ) -> None:
     """Show invitations, connections and relays. Example: smpchat status"""
     run(context, lambda environment: _status(environment, who))
@@ -84,8 +86,8 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
 
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
-    # Each view where there is something for it to show: most often there are contacts, and all is well.
-    standing = service.conditions()  # first: what needs somebody's eye or hand
+    # A view is imported only if it has something to show: most often there are only contacts, and all is well.
+    standing = service.conditions()  # first, because the user should act on these
     if standing:
         _show_standing(environment, standing)
     waiting = {invitation.connection for invitation in found.invitations}
@@ -96,7 +98,7 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
 
     for state in found.connections:
         if state.connection < 0 and not environment.json:
-            from smpchat.cli.views.contacts import contact_line  # many are in no group
+            from smpchat.cli.views.contacts import contact_line  # imported here: most people are in no group
 
             environment.show(contact_line(service.contact(state.alias or "")))
         elif environment.json or state.connection not in waiting:
@@ -136,7 +138,7 @@ def _show_standing(environment: Environment, standing: Sequence[Condition]) -> N
 
 
 def _show_links(environment: Environment, service: StoredProfile, found: Status) -> None:
-    """Invitations that are waited for, and the address."""
+    """Print invitations that nobody has used yet, and the address."""
     from smpchat.cli.views.links import not_used, own_alias, show_address, show_invitation
 
     for invitation in found.invitations:
@@ -162,7 +164,7 @@ def _show_moves(environment: Environment, found: Status) -> None:
 
 
 def _show_receipts(environment: Environment, service: StoredProfile, found: Status) -> None:
-    """Whether contacts are told that their messages arrived; people only read about those who are not."""
+    """Print whether contacts get receipts for their messages; for people, only if some get none."""
     usual = service.receipts()
     if environment.json:
         from smpchat.cli.views.profiles import show_profile

@@ -26,7 +26,9 @@ app = Program()
 def verify(
     context: typer.Context,
     who: str = WHO,
-    code: list[str] = typer.Argument(None, metavar="[CODE]", help="The code that they see; only its digits count."),
+    code: list[str] = typer.Argument(
+        None, metavar="[CODE...]", help="The code that your contact sees; only its digits count."
+    ),
     confirm: bool = typer.Option(
         False, "--confirm", help="Mark the contact as verified, after you compared the codes yourself."
     ),
@@ -34,9 +36,9 @@ def verify(
 ) -> None:
     """Show your security code with a contact, or check theirs.
 
-    Your contact sees a security code too. Compare them over a call or face to face: if they are the same, no one reads
-    along. SimpleX apps can scan the QR code. If the code changes after you compared it, your messages are held until
-    you compare the new code.
+    Your contact sees a security code too. Compare the two over a call or face to face: if they are the same, nobody
+    else can read your messages. SimpleX apps can scan the QR code. If the code changes after you compared it, your
+    messages are held until you compare the new code.
     """
     run(context, lambda environment: _verify(environment, who, " ".join(code) if code else None, confirm, qr))
 
@@ -58,7 +60,7 @@ async def _verify(environment: Environment, who: str, code: str | None, confirm:
 
     with closing(environment.open_as(WritingProfile)) as service:
         _show(environment, service.verify(who, code), asked=False)
-        if not service.is_idle():  # what was held is on its way
+        if not service.is_idle():  # send the messages that were held
             async with online(service, environment.relay()):
                 await flush(service)
     return ExitStatus.OK

@@ -32,7 +32,7 @@ def view(
 
 
 def _view(environment: Environment, number: int, *, here: bool, sure: bool) -> int:
-    """Open it, or draw it."""
+    """Open the file of a message, or draw it."""
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.opening import local_file, open_file
     from smpchat.cli.pictures import draw_file
@@ -52,7 +52,7 @@ def _view(environment: Environment, number: int, *, here: bool, sure: bool) -> i
     if not sure and environment.attended and sys.stdin.isatty():
         print(f"Open {printable(str(path))} with its default program? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            environment.notice("It was not opened.")
+            environment.notice("The file was not opened.")
             return ExitStatus.OK
     open_file(path)
     environment.notice(f"Opened {path}.")

@@ -1,4 +1,4 @@
-"""What commands print: objects for scripts (cli.md, JSON types) and lines for people; a module for each kind of thing.
+"""What commands print: objects for scripts (`smpchat.cli.schema`) and lines for people; one module for each kind.
 
 Peer text is always escaped. Colours only repeat what words or symbols say. `rich` is imported where something is drawn:
 scripts do not wait for it.

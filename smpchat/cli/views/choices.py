@@ -1,4 +1,4 @@
-"""A profile's settings of relays, how they are reached, and files."""
+"""A profile's settings for relays, for reaching them, and for files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from smpchat.chat.service.choices import OwnChoices
 from smpchat.cli.text import shortened
 
 _SHOWN = 5
-"""Relays of an imported file that are named; the file may contain any number."""
+"""At most this many relays of an imported file are named; the file may contain any number."""
 _LONGEST = 120
 
 
@@ -40,7 +40,7 @@ def choice_lines(choices: OwnChoices) -> str:
     if choices.strangers_anywhere:
         lines.append("relays that other people name: may be anywhere, even in your own network")
     if choices.file_servers is not None:
-        lines.append(f"relays for files: {_listed(choices.file_servers) or 'the one of this computer'}")
+        lines.append(f"relays for files: {_listed(choices.file_servers) or 'the embedded relay'}")
     if choices.receives_at:
         lines.append(f"relays of your contacts' messages: {_listed(choices.receives_at)}")
     return "\n".join(f"  {line}" for line in lines)

@@ -53,7 +53,7 @@ def show_condition(environment: Environment, condition: Condition) -> None:
 
 
 def show_conditions(environment: Environment, conditions: Iterable[Condition]) -> None:
-    """Each as by `show_condition`; people read each sentence only once if one relay causes several problems."""
+    """Show each condition; for people, the same sentence only once, if one relay causes several problems."""
     said: set[str] = set()
     for condition in conditions:
         if environment.json or condition.text not in said:
@@ -62,13 +62,13 @@ def show_conditions(environment: Environment, conditions: Iterable[Condition]) -
 
 
 def condition_line(environment: Environment, condition: Condition) -> str:
-    """The sentence after a mark, and since when."""
+    """The sentence after a mark, and when the problem began."""
     text = environment.as_typed(printable(condition.text))
     return f"! {text} (since {since(condition.since, environment.now())})"
 
 
 def show_relay_back(environment: Environment, server: str) -> None:
-    """A ``notice`` object, or ``* Relay HOST is reached again.``"""
+    """A ``notice`` object, or ``* Relay HOST is reachable again.``"""
     text = relay_back(server)
     fields = {"kind": "relay-back", "text": text, "at": iso(environment.now())}
     environment.emit("notice", fields, f"* {text}")

@@ -79,7 +79,7 @@ def waits_for(state: StateChanged) -> str:
 
 
 def not_yet(state: StateChanged, alias: str) -> str:
-    """As `waits_for`, as a sentence about a contact that can be written to."""
+    """The same as `waits_for`, as a sentence about a contact to whom you can already write."""
     if is_request(state):
         return f"{alias} has not answered your request yet"
     if state.state == ConnectionState.READY and state.role == "joiner":

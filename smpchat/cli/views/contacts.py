@@ -26,7 +26,7 @@ from smpchat.encoding.record import as_dict
 if TYPE_CHECKING:
     from rich.table import Table
 
-_NAMED = 3  # invitations in a sentence
+_NAMED = 3  # at most this many invitations in a sentence
 FIRST_STEPS = "No contacts yet: make a link with `smpchat invite`, or open one with `smpchat connect LINK`."
 
 
@@ -57,7 +57,7 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
 
 
 def protection(view: ContactView) -> str:
-    """What is known about the keys of a contact, in a line; of a group, who is in it."""
+    """What is known about a contact's keys, in one line; for a group, our role and its members."""
     if view.group is not None:
         return f"Group: {', '.join(about_group(view.group))}."
     code = "compared" if view.verified else "not compared"
@@ -65,7 +65,7 @@ def protection(view: ContactView) -> str:
 
 
 def contact_line(view: ContactView) -> str:
-    """``alice: connected, verified, 2 unread, calls themselves "Alice"``: the name that they chose comes last, in
+    """``alice: connected, 2 unread, verified, profile name "Alice"``: the name that the contact chose comes last, in
     quotes."""
     contact, profile = view.contact, view.contact.profile
     marks = [str(view.state.state), *(text for text, _ in _marks(view))]
@@ -93,7 +93,7 @@ def looks_like(other: str) -> str:
 
 
 def _marks(view: ContactView) -> list[tuple[str, str]]:
-    """What we know of a contact, in a few words each, with their styles."""
+    """What we know about a contact: a few words for each fact, with their style."""
     contact, profile = view.contact, view.contact.profile
     marks = [("verified", "green")] if view.verified else []
     marks += [] if view.group is None else [(", ".join(["group", *about_group(view.group)]), "")]
@@ -178,8 +178,8 @@ def show_contacts(environment: Environment, views: list[ContactView]) -> None:
 
 
 SELF_NAMED = (
-    "(?) They chose this name themselves, and anyone can choose any name. `smpchat verify WHO` compares security"
-    " codes. `smpchat rename WHO ALIAS` sets an alias of your choice; use the same alias if you know who this is."
+    "(?) The contact chose this name, and anyone can choose any name. `smpchat verify WHO` compares security codes."
+    " `smpchat rename WHO ALIAS` sets an alias of your choice; give the same one again if you know who this is."
 )
 _HEADINGS = ("Alias", "State", "Unread", "Pending", "Known", "Their name")
 _BREAKS = ("Known",)
@@ -191,8 +191,8 @@ def recent_first(views: list[ContactView]) -> list[ContactView]:
 
 
 def _natural(alias: str) -> list[tuple[int, str]]:
-    """Digits in an alias count as a number, so that they are in the order that people expect."""
-    parts = re.split(r"([0-9]+)", fold(alias))  # at odd places digits, of which an alias has at most 40
+    """A key to sort aliases by: digits count as a number, so that bob2 comes before bob10."""
+    parts = re.split(r"([0-9]+)", fold(alias))  # the odd parts are digits; an alias has at most 40
     return [(int(part), "") if at % 2 else (0, part) for at, part in enumerate(parts)]
 
 

@@ -93,11 +93,11 @@ def _of_group(group: GroupView) -> list[str]:
     return [*lines, about_rules(group)]
 
 
-_HEADINGS = ("Feature", "You", "They", "So")
+_HEADINGS = ("Feature", "You", "They", "Result")
 
 
 def preferences_table(details: ContactDetails) -> Table:
-    """What you and the contact allow, and what follows, to be drawn among other things."""
+    """What you and the contact allow, and the result, to be drawn among other things."""
     return table(_HEADINGS, _rows(details))
 
 
@@ -110,11 +110,11 @@ def _rows(details: ContactDetails) -> list[list[Cell]]:
 
 
 def _outcome(details: ContactDetails, feature: Feature) -> str:
-    """Who may use it, in a word or two."""
+    """Who may use a feature, in a word or two."""
     who = details.agreement.on(feature)
     if feature is Feature.TIMED_MESSAGES:
         ttl = details.agreement.ttl
-        return "off" if not who.by_us else "on request" if ttl is None else f"after {duration_text(ttl)}"
+        return "off" if not who.by_us else "allowed" if ttl is None else f"after {duration_text(ttl)}"
     match who.by_us, who.by_them:
         case True, True:
             return "on"
@@ -126,7 +126,7 @@ def _outcome(details: ContactDetails, feature: Feature) -> str:
 
 
 def told(environment: Environment, details: ContactDetails, setting: Setting) -> str:
-    """What follows from a setting that was just changed, in a sentence."""
+    """The effect of a setting that was just changed, in a sentence."""
     if setting is SETTINGS["mute"]:
         how = "not muted" if details.view.muted_until is None else _muted(environment, details)
         return f"{shortened(details.view.alias)} is {how}."
@@ -148,9 +148,9 @@ def told(environment: Environment, details: ContactDetails, setting: Setting) ->
         case True, True:
             return f"{label}: on for you and {name}."
         case True, False:
-            return f"{label}: on for you only; you do not allow them to {name}."
+            return f"{label}: only for you, because you do not allow them for {name}."
         case False, True:
-            return f"{label}: on for {name} only; {name} does not allow them to you."
+            return f"{label}: only for {name}, because {name} does not allow them for you."
     because = f"{name} does not allow them" if ours.allow is not Allow.NO else "you do not allow them"
     return f"{label}: off, because {because}."
 

@@ -73,7 +73,7 @@ def state_text(file: FileView, message: Message) -> str:
             return f"offered{until}"
         case FileState.SENDING | FileState.RECEIVING:
             done = "received, being checked" if file.checking else f"{file.state} {percent(file)} %"
-            return f"{done}, waits{why}" if file.reason else done
+            return f"{done}, waiting{why}" if file.reason else done
         case FileState.EXPIRED:
             return "no longer available"
     return f"{file.state}{why}"
@@ -85,11 +85,11 @@ def file_mark(message: Message) -> str:
     if file is None or message.deleted:
         return ""
     if file.state is FileState.SENT or (file.state is FileState.FAILED and message.direction is Direction.SENT):
-        return ""  # its ticks say so, or its reason
+        return ""  # the message's ticks or its reason say so
     return state_text(file, message)
 
 
 def how_to_receive(environment: Environment, message: Message) -> None:
-    """Say how a file that was just offered is received."""
+    """Say how to receive a file that was just offered."""
     if message.file is not None and message.file.state is FileState.OFFERED and environment.attended:
         environment.notice(f"To receive the file: `smpchat receive {message.id}`")

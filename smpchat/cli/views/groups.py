@@ -1,4 +1,4 @@
-"""Groups, those that one is invited to among them, and their members."""
+"""Groups, invitations to groups, and members."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STANDINGS = {
     "deleted": "deleted",
 }
 _HERE = ("current", "pending", "review", "invited")
-"""Standings of those who are in a group, or about to be."""
+"""Standings of members who are in a group, or about to be."""
 _NOT_IN = {
     "invited": "invited",
     "pending": "waiting to be let in",
@@ -99,7 +99,7 @@ def group_line(group: GroupView) -> str:
 
 
 def about_group(group: GroupView) -> list[str]:
-    """Our role, how many are in it and how many we write to straight; or why we are not in it."""
+    """Our role, the number of members, and how many are connected to us; or why we are not in the group."""
     if group.standing != "current":
         return [_STANDINGS[group.standing]]
     connected = sum(member.connected for member in group.current)
@@ -124,7 +124,7 @@ def about_joining(alias: str, group: GroupView | None) -> str:
         case "joining":
             return f"You are in {alias} when the person who invited you comes online."
         case "pending" | "review":
-            return f"You wait to be let into {alias}: only the people who decide that read what you write."
+            return f"You are waiting to be let into {alias}. Until then, only those who decide can read your messages."
         case "deleted":
             return f"The group {alias} was deleted."
         case "removed":
@@ -139,7 +139,7 @@ def show_group(environment: Environment, group: GroupView, line: str | None = No
 
 def about_rules(group: GroupView) -> str:
     """``You may use: reactions, voice, files. Off: history.``"""
-    from smpchat.chat.service.group_views import FEATURES  # lists of contacts do not wait for it
+    from smpchat.chat.service.group_views import FEATURES  # imported here: lists of contacts do not need it
 
     off = [name for name in FEATURES if name not in group.allows]
     on = f"You may use: {', '.join(group.allows)}." if group.allows else "You may send only texts."
@@ -192,13 +192,13 @@ def show_group_link(environment: Environment, group: GroupView, link: GroupLinkV
     article = "an" if link.role[0] in "aeiou" else "a"
     lines = (
         f"{short}{full}\n\nGive people this link, or this command:\n\n  {command}\n\n"
-        f"Everybody who uses it joins {shortened(group.alias or '')} as {article} {link.role}, while you are online.\n"
+        f"People who use it join {shortened(group.alias or '')} as {article} {link.role} while you are online.\n"
     )
     environment.emit("group-link", fields, lines)
 
 
 def show_members(environment: Environment, group: GroupView, *, all_of_them: bool) -> None:
-    """``member`` objects, or a table: who is in it; with ``all_of_them`` also who was."""
+    """``member`` objects, or a table of current members; with ``all_of_them``, also of former ones."""
     shown = _to_show(group, all_of_them=all_of_them)
     if environment.json:
         for member in shown:

@@ -30,7 +30,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Colle
 
     drawn = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_edge=False)
     for heading in headings:
-        outer = heading in (headings[0], headings[-1], *breaks)  # they break, if any does
+        outer = heading in (headings[0], headings[-1], *breaks)  # only in these may lines break
         drawn.add_column(Text(heading, "dim"), no_wrap=not outer, justify="left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text.assemble(*cell) for cell in row))
@@ -65,7 +65,7 @@ def _columns() -> int:
     columns = os.environ.get("COLUMNS", "")
     if columns.isdigit():
         return int(columns) or 80
-    for stream in (0, 1, 2):  # the terminal that another stream of the process goes to
+    for stream in (0, 1, 2):  # one of the process's streams may be a terminal
         try:
             return os.get_terminal_size(stream).columns or 80
         except (ValueError, OSError):
@@ -90,9 +90,9 @@ Part = tuple[bool, str]
 def in_margin(environment: Environment | None, parts: Sequence[Part], start: int, indent: int) -> str:
     """The parts of a message, each on a new line, after ``start`` columns of a heading; further lines are indented.
 
-    Our own text has a bar in front, in columns where an author's text never appears: that text is wrapped before the
-    terminal would continue at its left edge, and a word that is too long for a line, which a terminal breaks there,
-    contains no blank.
+    Our own text has a bar in front, in columns where an author's text never appears. The author's text is wrapped
+    before the terminal would continue it at its left edge. Only a word that is too long for a line continues there, and
+    it contains no blanks.
 
     Args:
         environment: Where it is printed; None: into a pipe.

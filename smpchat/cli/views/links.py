@@ -1,4 +1,4 @@
-"""What users give to others so that they can connect, and who asks: invitations, the address, requests."""
+"""Invitations, the address, and the requests of people who use it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command_for_them(made: Invitation | AddressView, suggested: str) -> str:
     """What the other person types to use a link of ours.
 
     Args:
-        suggested: The alias that it gives us on the other side.
+        suggested: Our alias in the command.
     """
     # Quoted: at the first & of a full link a shell would end the command.
     return f"smpchat connect {shlex.quote(made.short_link or made.link or '')} --alias {shlex.quote(suggested)}"
@@ -40,8 +40,8 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
     """An ``invitation`` object, or the link and the exact command for the other person: the short link if there is one.
 
     Args:
-        suggested: The alias that the command gives us on the other side.
-        in_full: The full link is printed below the short one too.
+        suggested: Our alias in the command.
+        in_full: Also print the full link below the short one.
     """
     full = invitation.link or ""
     link = invitation.short_link or full
@@ -68,7 +68,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
 
 
 def not_used(invitation: Invitation, now: float) -> str:
-    """``not used yet``. What has happened since a process last listened is not known, so nothing is said about it."""
+    """``not used yet``; if nothing is online now, it says when that was last known."""
     if invitation.as_of is None:
         return "not used when you were last online"
     if invitation.as_of >= now:
@@ -77,10 +77,10 @@ def not_used(invitation: Invitation, now: float) -> str:
 
 
 def show_address(environment: Environment, address: AddressView, suggested: str) -> None:
-    """An ``address`` object, or its links, the exact command for the other person, and what waits.
+    """An ``address`` object, or its links, the exact command for the other person, and the number of requests.
 
     Args:
-        suggested: The alias that the command gives us on the other side.
+        suggested: Our alias in the command.
     """
     link = address.short_link or address.link or ""
     command = command_for_them(address, suggested)
@@ -125,7 +125,7 @@ def how_to_answer(environment: Environment, requests: Sequence[RequestView]) -> 
 
 
 def show_request(environment: Environment, request: RequestView) -> None:
-    """A ``request`` object, or ``request 3: Bob asks to be a contact: hello``."""
+    """A ``request`` object, or ``request 3: "Bob" wants to connect: hello``."""
     fields: dict[str, Any] = {
         "id": request.id,
         "name": request.name,

@@ -18,7 +18,7 @@ _STYLES = {
     Style.ITALIC: "italic",
     Style.STRIKE: "strike",
     Style.CODE: "reverse",
-    # Drawn as a bar; whoever selects it reads it, as who taps it does in an app.
+    # Drawn as a bar; selecting it shows the text, as tapping it does in an app.
     Style.SECRET: "reverse conceal",
     Style.RED: "red",
     Style.GREEN: "green",
@@ -59,7 +59,7 @@ def draw(line: Text, begin: int, pieces: Sequence[Part]) -> None:
             found = text.find(letter, place)
             if found < 0:
                 return
-            if run is not None and "\n" in text[place:found]:  # the margin of the next line keeps its own look
+            if run is not None and "\n" in text[place:found]:  # the margin of the next line keeps its own style
                 _paint(line, piece, run, place)
                 run = None
             run = found if run is None else run
@@ -72,7 +72,7 @@ def _paint(line: Text, part: Part, begin: int, end: int) -> None:
     if part.style is Style.LINK:
         from rich.style import Style as Drawn
 
-        # What is shown is where it leads: no text can disguise one address as another.
+        # The shown text is the target, so no text can disguise one address as another.
         line.stylize(Drawn(link=part.text), begin, end)
     elif part.style is not Style.PLAIN:
         line.stylize(_STYLES[part.style], begin, end)

@@ -29,7 +29,7 @@ TICKS = {
 }
 _DELETED = "[deleted]"
 _WRITTEN = 140  # characters of a message that is being written
-_NUMBERED = 13  # columns in front of what is said in a conversation
+_NUMBERED = 13  # columns in front of a text in a conversation
 _STYLES = {
     MessageStatus.PENDING: "dim",
     MessageStatus.SENT: "dim",
@@ -111,7 +111,7 @@ def show_message(environment: Environment, message: Message) -> None:
 
 
 def show_heard(environment: Environment, message: Message) -> None:
-    """As `show_message`; for a person with the number that `reply` takes, and the time."""
+    """As `show_message`, but a person also sees the number that `reply` takes, and the time."""
     if environment.attended:
         environment.show(spoken(environment, message, several=True, now=environment.now()))
     else:
@@ -171,10 +171,10 @@ def _colon(message: Message) -> str:
 
 
 def _parts(message: Message) -> list[Part]:
-    """What is shown of a message: what it answers, its kind, the author's words, and its changes.
+    """What is shown of a message: the quote it answers, its kind, the author's words, and its changes.
 
-    A text can contain the same characters as our marks, but never in the same place: in the heading's line after the
-    star, or after the bar in the margin (`in_margin`).
+    Our marks are only in the heading's line after the star, or after the bar in the margin (`in_margin`). A text can
+    contain the same characters, but never in these places.
     """
     parts = [(True, shown) for shown in (_quote_line(message), _marks(message)) if shown]
     if message.deleted:
@@ -195,7 +195,7 @@ def _marks(message: Message) -> str:
     """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: our words before the author's words; often empty."""
     if message.deleted:
         return ""
-    # in a group it stands in front of the colon
+    # in a group, the heading names the sender
     passed_on = message.sender is not None and not message.group
     sender = f"[from {_unbracketed(shortened(message.sender or ''))}]" if passed_on else ""
     via = f"[via {_unbracketed(shortened(message.via))}]" if message.via is not None else ""
@@ -378,15 +378,14 @@ def spoken(environment: Environment, message: Message, *, several: bool = False,
     from rich.text import Text
 
     who = (_who(message, several=several), "bold" if message.direction is Direction.RECEIVED else "dim")
-    # Among others of its day, a time is enough; alone it needs the day, unless that is today.
+    # In a conversation the time is enough. A message on its own also needs the day, unless that is today.
     when = _when(message) if now is None else f"{message.id:>4}  {since(message.sent_at, now)}"
     heading = Text.assemble((when, "dim"), "  ", who, _colon(message))
     return _append_said(environment, heading, message, _NUMBERED)
 
 
 def being_written(environment: Environment, message: Message) -> Text:
-    """``bob is writing: I am typi``: the end of a live message, in so few lines that there is room for the user's
-    own."""
+    """``bob is typing: I am typi``: the end of a live message, short enough to leave room for the user's own text."""
     from rich.text import Text
 
     words = " ".join(printable(message.text[-2 * _WRITTEN :], lines=True).split())

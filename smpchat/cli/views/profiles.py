@@ -32,9 +32,9 @@ def show_profile(
     """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used.
 
     Args:
-        profile: The rest of what contacts are told, if it must be shown too.
-        receipts: Whether contacts are told that their messages arrived; None: that is not to be shown.
-        brought: The imported profile's settings of relays, how they are reached, and files; for programs.
+        profile: The rest of the profile, if it must be shown too.
+        receipts: Whether contacts are told that their messages arrived; None: not shown.
+        brought: The settings for relays and files that an imported profile brought; for programs only.
     """
     active = name == environment.profile
     fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}

@@ -34,11 +34,11 @@ def relay_fields(info: RelayInfo, *, whole: bool = False) -> dict[str, Any]:
 
 
 def files_lines(info: RelayInfo, *, whole: bool = False) -> list[str]:
-    """Its address for files, or why it does not store files; nothing before its first start."""
+    """The relay's address for files, or why it does not store files; nothing before its first start."""
     if info.files_trouble is not None:
-        return [f"files: not kept. {info.files_trouble}"]
+        return [f"files: not stored. {info.files_trouble}"]
     if info.files_port == OFF:
-        return ["files: not kept (`--files-port off`)"]
+        return ["files: not stored (`--files-port off`)"]
     address = _shown(info.files_address, whole)
     return [] if address is None else [f"files: {address}"]
 

@@ -54,7 +54,7 @@ def test_where_no_file_is_in_memory_an_encrypted_profile_has_no_editor(
 ) -> None:
     memory.rmdir()
     _program(tmp_path, monkeypatch, f'echo "$2" >\'{tmp_path}/seen\'; echo more >>"$2"')
-    with pytest.raises(InputError, match="writes no plain files"):
+    with pytest.raises(InputError, match="writes no unencrypted files"):
         editor.edited("draft", encrypted=True)
     assert not (tmp_path / "seen").exists()
     assert editor.edited("draft", encrypted=False) == "draftmore"

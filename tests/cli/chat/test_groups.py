@@ -132,7 +132,7 @@ def test_invited_joined_and_left_in_chat(smpchat: Terminal, begin: Begin) -> Non
     shown = bob.news()
     assert '* /join 1 joins the group "team".' in shown
     assert offered(bob, "/join ") == ["1", "2"]
-    assert bob.enter("/groups")[-1] == "/join 1 joins."
+    assert bob.enter("/groups")[-1] == "/join 1 accepts the invitation."
     assert bob.enter("/join")[0] == "! The invitation is missing. Type /join N; /groups shows the numbers."
     shown = bob.enter("/join 1 hike")
     assert shown[0] == "Now writing to hike."

@@ -12,7 +12,7 @@ from prompt_toolkit.document import Document
 from smpchat.chat.wire.message import REACTIONS
 from smpchat.cli.chat.completion import SlashCompleter
 from smpchat.cli.chat.slash import Edit, Leave
-from smpchat.cli.chat.slash_table import COMMANDS
+from smpchat.cli.chat.slash_table import COMMANDS, COMMANDS_OF_SHELL
 from tests.cli.chat.talk import Talk, ask, hear
 from tests.cli.terminal import FakeTerminal, Terminal, normal
 
@@ -198,6 +198,13 @@ def test_a_line_that_cannot_be_used_is_given_back(talk: Callable[..., Talk]) -> 
     assert bob.news()[0].startswith("! The text is ")
     assert bob.lines.enter("short enough")
     assert bob.lines.enter("   ")
+
+
+@pytest.mark.parametrize(("known", "here"), COMMANDS_OF_SHELL.items())
+def test_names_of_the_shell_work_too(talk: Callable[..., Talk], known: str, here: str) -> None:
+    bob = talk("alice")
+    assert here in COMMANDS and known not in COMMANDS
+    assert bob.enter(f"{known} 99") == bob.enter(f"{here} 99") != [f"! '{known}' is not a command."]
 
 
 def test_completion(talk: Callable[..., Talk]) -> None:

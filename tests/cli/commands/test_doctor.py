@@ -155,7 +155,7 @@ def test_the_relay_of_a_queue_is_asked_though_it_is_not_configured(
     smpchat.relay.running = False
     found = [check for check in smpchat("--json", "-p", "alice", "doctor").objects("check") if check["name"] == "relay"]
     assert [check["ok"] for check in found][-1:] == [False]
-    assert found[-1]["detail"].endswith("until then nothing arrives from bob")
+    assert found[-1]["detail"].endswith("until it answers, nothing arrives from bob")
     assert not found[-1]["required"]
 
 
@@ -165,7 +165,7 @@ def test_a_process_that_is_online_is_seen(smpchat: Terminal) -> None:
     smpchat("-p", "alice", "profile", "set", "Alice")
     with FileLock(smpchat.home / "profiles" / "alice" / "online.lock"):
         assert "another smpchat" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
-    assert "nothing is online" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
+    assert "no smpchat is online" in checks(smpchat("--json", "-p", "alice", "doctor"))["online"][1]
 
 
 def test_long_details_stay_in_their_column(smpchat: Terminal) -> None:

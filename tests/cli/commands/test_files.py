@@ -133,7 +133,7 @@ def test_what_was_received_has_a_path(offered: Terminal, tmp_path: Path) -> None
     here = offered("-p", "bob", "view", "1", "--here")
     assert here.code == 1 and "shows no pictures" in here.stderr
     asked = offered("-p", "bob", "view", "1", stdin="n\n", tty=True)
-    assert asked.code == 0 and "It was not opened." in asked.stderr
+    assert asked.code == 0 and "The file was not opened." in asked.stderr
     (tmp_path / "here.txt").unlink()
     assert "no longer at" in offered("-p", "bob", "view", "1", "--yes").stderr
 

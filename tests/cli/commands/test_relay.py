@@ -116,7 +116,7 @@ def test_files_are_kept_at_a_port_that_is_told_or_not_at_all(terminal: Terminal)
     terminal.run("relay", "stop")
     [without] = fitting(terminal.run("--json", "relay", "start", "--files-port", "off"))
     assert (without["files_port"], without["files_address"]) == (None, None)
-    assert terminal.run("relay", "status").stdout.splitlines()[1] == "files: not kept (`--files-port off`)"
+    assert terminal.run("relay", "status").stdout.splitlines()[1] == "files: not stored (`--files-port off`)"
 
 
 def test_why_files_are_not_kept_is_told(terminal: Terminal) -> None:
@@ -129,7 +129,7 @@ def test_why_files_are_not_kept_is_told(terminal: Terminal) -> None:
         refused = terminal.run("relay", "start", "--files-port", str(port))
         assert refused.status == 3 and trouble in refused.stderr
         started = terminal.run("relay", "start")
-        assert (started.status, started.stdout.splitlines()[-1]) == (0, f"files: not kept. {trouble}")
+        assert (started.status, started.stdout.splitlines()[-1]) == (0, f"files: not stored. {trouble}")
         assert "relay start --files-port PORT`" in started.stderr
         assert terminal.run("relay", "status").stderr == started.stderr
         [relay] = fitting(terminal.run("--json", "relay", "status"))
@@ -138,7 +138,7 @@ def test_why_files_are_not_kept_is_told(terminal: Terminal) -> None:
         assert (
             not check["ok"]
             and not check["required"]
-            and check["detail"].startswith(f"it does not store files. {trouble}")
+            and check["detail"].startswith(f"the embedded relay does not store files. {trouble}")
         )
         for wanted in (str(port), "0", "off"):
             assert terminal.run("relay", "start", "--files-port", wanted).status == 1  # it goes on as it was
