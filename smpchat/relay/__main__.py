@@ -43,24 +43,23 @@ def _port_or_off(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a relay; returns the exit status: 0, 1 after an error, or one of the statuses in
-    `smpchat.relay.background`."""
+    """Runs a relay. Returns the exit status: 0, 1 after an error, or a status from `smpchat.relay.background`."""
     parser = argparse.ArgumentParser(prog="python -m smpchat.relay", description="Run the smpchat relay.")
     parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues, messages and files")
-    parser.add_argument("--port", type=_port, default=0, help="default: the one used before, or any free one")
+    parser.add_argument("--port", type=_port, default=0, help="default: the port used before, or any free port")
     parser.add_argument(
-        "--ws-port", type=_port_or_off, help="serve WebSocket there too; 0 for any free port, off; default: as before"
+        "--ws-port", type=_port_or_off, help="port for WebSocket, 0 for any free port, or off; default: as before"
     )
     parser.add_argument(
-        "--files-port", type=_port_or_off, help="keep files, there; 0 for any free port, off; default: as before"
+        "--files-port", type=_port_or_off, help="port for files, 0 for any free port, or off; default: as before"
     )
     for option in OPTIONS:
         if option.name != "password":
             parser.add_argument(option.flag, metavar=option.metavar, help=option.help)
-    parser.add_argument("--keep", action="store_true", help="keep these options for every start to come")
+    parser.add_argument("--keep", action="store_true", help="use these options for later starts too")
     parser.add_argument("--reset", action="store_true", help="use the defaults instead of the kept options")
-    parser.add_argument("--unless-stopped", action="store_true", help="not after `smpchat relay stop`")
-    parser.add_argument("--versions", type=_versions, default=SMP_VERSIONS, help="SMP versions offered, such as 7-14")
+    parser.add_argument("--unless-stopped", action="store_true", help="do not start after `smpchat relay stop`")
+    parser.add_argument("--versions", type=_versions, default=SMP_VERSIONS, help="SMP versions to offer, such as 7-14")
     parser.add_argument("--no-extensions", action="store_true", help="offer only standard SMP")
     parser.add_argument("-v", "--verbose", action="store_true", help="log details that help to find a fault")
     arguments_read = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
-"""Checks whether a transmission may do what it asks: whether it has credentials, and whether they are right, at
-constant cost.
+"""Checks the credentials of a transmission: whether it has the right kind, and whether they are valid, in constant
+time.
 
-Source: smp-wire 4.4 (table) and 7.6. Presence is checked before any queue is looked up.
+Source: smp-wire 4.4 (table) and 7.6. Whether there are credentials is checked before any queue is looked up.
 """
 
 from __future__ import annotations
@@ -30,30 +30,31 @@ _SERVICE = (commands.Subs, commands.NSubs)
 
 
 def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode | None:
-    """Why the credentials cannot be right, whatever the queue is; or None."""
+    """The error if a command has credentials of the wrong kind, whatever its queue is; otherwise None."""
     auth, entity = bool(transmission.auth), bool(transmission.entity_id)
     match command:
         case commands.Send():
             error = None if entity else _NO_ENTITY
         case commands.New():
-            # In this order: NEW without a signature but with an entity is NO_AUTH (smp-wire 4.4 and 8.1).
+            # In this order: NEW with an entity id and without a signature gets NO_AUTH (smp-wire 4.4 and 8.1).
             error = _NO_AUTH if not auth else _HAS_AUTH if entity else None
         case _ if isinstance(command, _NOTHING):
             error = _HAS_AUTH if auth or entity else None
         case _ if isinstance(command, _ENTITY_ONLY):
             error = _NO_ENTITY if not entity else _HAS_AUTH if auth else None
-        # The reference answers SUBS with PROHIBITED to a service; no session of ours is one (smp-wire trap 44).
+        # The reference answers PROHIBITED to SUBS from a service, but this relay has no service sessions (smp-wire trap
+        # 44).
         case _ if isinstance(command, _SERVICE):
             error = ErrorCode.SERVICE
         case _:
             error = None if auth and entity else _NO_AUTH
     if error is None and transmission.service_auth is not None:
-        return ErrorCode.SERVICE  # no session of ours is a service session
+        return ErrorCode.SERVICE  # this relay has no service sessions
     return error
 
 
 def _stand_ins() -> dict[int, AuthPublicKey]:
-    # Public and fixed on purpose: nothing is ever accepted because of them, they only take the time of a real key.
+    # Everyone may know these keys: they never make a command accepted, and only take as much time as real keys.
     seed = hashlib.shake_256(b"smpchat relay: key of no queue").digest
     return {
         64: Ed25519PrivateKey(seed(32)).public(),
@@ -67,7 +68,7 @@ _KINDS: dict[int, type[AuthPublicKey]] = {64: Ed25519PublicKey, 114: Ed448Public
 
 
 def authorised(client: Client, transmission: Transmission, keys: tuple[AuthPublicKey, ...]) -> bool:
-    """Whether one of ``keys`` made the transmission's authorisation; see `signed_by_one`."""
+    """Whether one of ``keys`` authorised the transmission; see `signed_by_one`."""
     signed = signed_bytes(client.session_id, transmission.corr_id, transmission.entity_id, transmission.body)
     return signed_by_one(keys, transmission, signed, client.session_key)
 
@@ -77,19 +78,19 @@ def signed_by_one(
 ) -> bool:
     """Whether one of ``keys`` authorised ``signed``; ``session_key`` is the relay's own.
 
-    If there is no key, or none of the kind that the authorisation's length implies, it is verified with a dummy key, so
-    that the time of a refusal does not tell whether the queue exists (smp-wire 7.6).
+    The length of the authorisation shows the kind of key. If ``keys`` contains none of this kind, a dummy key is used.
+    So the time until a refusal does not tell whether the queue exists (smp-wire 7.6).
     """
     length = len(transmission.auth)
     if length not in _KINDS:
-        return False  # empty: no cryptography, and the same for all queues
+        return False  # empty: refused at once, in the same time for all queues
     real = tuple(key for key in keys if isinstance(key, _KINDS[length]))
     verified = False
-    # All of them, also after one that fits: how long it takes says nothing about which it was.
+    # Try all keys, even after one that matches, so that the time does not tell which one it was.
     for key in real or (_STAND_INS[length],):
         try:
             verify_authorisation(key, transmission.auth, signed, transmission.corr_id, session_key)
-        except CryptoError:  # also a stored X25519 key of low order
+        except CryptoError:  # raised for a stored X25519 key of low order, too
             continue
         verified = True
     return verified and bool(real)

@@ -1,15 +1,15 @@
-"""The relay of a folder in a process of its own: starting and stopping it, without importing the relay itself.
+"""Starts and stops the relay of a folder in a background process, without importing the relay itself.
 
-A start and a stop may run at the same time, and each may be killed at any point. The order that decides who wins::
+A start and a stop may run at the same time, and each may be killed at any point. So they work in this order::
 
-    stop                              the process that is to be the relay
-      1 leaves the mark                 1 takes the lock
-      2 looks at the lock               2 looks at the mark
+    stop                              the process that will be the relay
+      1 creates the mark                1 takes the lock
+      2 checks the lock                 2 checks the mark
 
-So one of them notices the other: a process that takes the lock after ``stop`` found it free finds the mark, and ends; a
-process that already had the lock is told to end. ``relay start`` removes the mark before it does anything else. If
-``stop`` finds at its end that the mark was removed, it begins again, so that no relay is stopped without the mark. A
-``start`` that comes later counts.
+The mark is the file ``stopped`` in the folder. One of the two always notices the other: a process that takes the lock
+after ``stop`` has checked it finds the mark, and ends. A process that already had the lock gets a signal to end.
+``relay start`` first removes the mark. If ``stop`` finds at its end that the mark was removed, it begins again, so that
+no relay is stopped without the mark. A ``start`` after the end of ``stop`` starts the relay.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from smpchat.relay.options import LOOPBACK, NO_FILES, NO_WEBSOCKET, NOTHING_CHOS
 from smpchat.relay.surroundings import for_own_process
 
 EXIT_RUNNING = 3
-"""Exit status of ``python -m smpchat.relay`` when another relay has the folder."""
+"""Exit status of ``python -m smpchat.relay`` when another relay is running on the folder."""
 EXIT_TURNED_OFF = 4
 """Exit status of ``python -m smpchat.relay --unless-stopped`` after ``relay stop``."""
 EXIT_NEWER = 5
 """Exit status of ``python -m smpchat.relay`` when a newer smpchat wrote the relay's database."""
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ ")  # time and level of a line in the log
 _POLL = 0.02
-_LOG_LIMIT = 1_000_000  # bytes after which a start puts the log aside
+_LOG_LIMIT = 1_000_000  # a start renames a log with more bytes, and begins a new one
 
 
 def start_background(
@@ -67,19 +67,20 @@ def start_background(
     on_demand: bool = False,
     timeout: float = 20.0,
 ) -> RelayInfo:
-    """Starts the relay of ``folder`` in a process of its own; returns when it accepts connections.
+    """Starts the relay of ``folder`` in a background process. Returns when it accepts connections.
 
-    The process has a session of its own, inherits no descriptors and outlives this one. A relay that runs already is
-    left as it is. Blocks; call it on a thread in asyncio programs.
+    The process has its own session, inherits no file descriptors, and continues when this process ends. A relay that is
+    already running is not changed. This function blocks: call it in a thread in asyncio programs.
 
     Args:
         options, port, ws_port, files_port, keep, reset: See `run_relay`.
-        on_demand: The user has not asked for the relay: use a running one, but do not start one after ``relay stop``.
-        timeout: Seconds until it must accept connections.
+        on_demand: Whether the relay is started because a command needs it, not because the user asked for it. If so, it
+            is not started after ``relay stop``.
+        timeout: Seconds within which the relay must accept connections.
     Raises:
-        RelayTurnedOff: It does not run, because the user stopped it with ``relay stop``.
-        RelayStoreNewer: A newer smpchat wrote what is in the folder.
-        RelayStartFailed: It ended at once, with the reason it gave, or is not ready in time.
+        RelayTurnedOff: The relay is not running, because the user stopped it with ``relay stop``.
+        RelayStoreNewer: A newer smpchat wrote the data in the folder.
+        RelayStartFailed: The relay ended at once (the message gives its reason), or was not ready in time.
         RelayError: The folder cannot be used.
     """
     folder = prepare_folder(folder)
@@ -100,13 +101,13 @@ def start_background(
     deadline = time.monotonic() + timeout
     log_start, process = _spawn(folder, arguments, options.password)
     while time.monotonic() < deadline:
-        ended = process.poll()  # before the look at the mark: where `stop` ended it, that is there already
+        ended = process.poll()  # checked before the mark: if `stop` ended it, the mark exists already
         info = status(folder)
         if info.state == "running" and _accepts(info):
             return info
-        if ended in (0, EXIT_TURNED_OFF) or is_turned_off(folder):  # 0: it ran, and was told to end
+        if ended in (0, EXIT_TURNED_OFF) or is_turned_off(folder):  # 0: it was running, and was stopped
             raise RelayTurnedOff(TURNED_OFF)
-        if ended == EXIT_RUNNING and not is_locked(folder):  # the other one has ended meanwhile
+        if ended == EXIT_RUNNING and not is_locked(folder):  # the other relay has ended meanwhile
             log_start, process = _spawn(folder, arguments, options.password)
         elif ended not in (None, EXIT_RUNNING):
             if ended == EXIT_NEWER:
@@ -117,10 +118,10 @@ def start_background(
 
 
 def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[int, subprocess.Popen[bytes]]:
-    """The process, and where in the log its words begin."""
+    """Starts the process. Returns the position in the log at which its lines begin, and the process."""
     path = folder / LOG
     environment = for_own_process(password)
-    # -P: whatever lies in the current directory must not be imported.
+    # -P: do not import modules from the current directory.
     command = [sys.executable, "-P", "-m", "smpchat.relay", *arguments]
     try:
         if path.exists() and path.stat().st_size > _LOG_LIMIT:
@@ -149,17 +150,17 @@ def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[in
                 )
     except OSError as error:
         raise RelayStartFailed(f"The relay's process cannot be started: {error}.") from error
-    # Waited for, so that it leaves no zombie if this process outlives it.
+    # Wait for its end, so that it does not become a zombie if it ends before this process.
     threading.Thread(target=process.wait, name="relay-process", daemon=True).start()
     return start, process
 
 
 def _accepts(info: RelayInfo) -> bool:
-    """Whether something accepts connections where the relay's address says."""
+    """Whether connections to the relay's address are accepted."""
     if info.address is None or info.port is None:
         return False
     hosts = parse_server(info.address).server.hosts
-    for host in (*hosts, LOOPBACK):  # on a wildcard it is reached either way
+    for host in (*hosts, LOOPBACK):  # a relay that listens on all addresses is reached at any of them
         try:
             with socket.create_connection((host, info.port), timeout=1):
                 return True
@@ -179,18 +180,18 @@ def _last_words(folder: Path, start: int) -> str:
 
 
 def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
-    """Stops the relay of ``folder``, wherever it was started, and turns off starting on demand. Blocks.
+    """Stops the relay of ``folder``, no matter how it was started, and turns off starting on demand. Blocks.
 
     Args:
-        timeout: Seconds after which it is killed; everything that it confirmed is kept even then.
+        timeout: Seconds after which the relay is killed. Even then, everything that it has confirmed is kept.
     Raises:
-        RelayError: It does not stop, or belongs to another user.
+        RelayError: The relay does not stop, or belongs to another user.
     """
     asked: int | None = None
     deadline = time.monotonic() + timeout
     while not _is_stopped(folder):
         late = time.monotonic() > deadline
-        pid = read_state(folder).pid  # a relay that is only starting has written none yet
+        pid = read_state(folder).pid  # None if the relay is just starting
         if pid is not None and (late or pid != asked):
             _signal(pid, kill=late)
             asked = pid
@@ -201,7 +202,7 @@ def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
 
 
 def _is_stopped(folder: Path) -> bool:
-    """Leaves the mark. Returns whether no relay has the folder, and none can get it before ``relay start``."""
+    """Creates the mark. Returns whether no relay is running, and none can start before ``relay start``."""
     turn_off(folder)
     return not is_locked(folder) and is_turned_off(folder)
 
@@ -213,6 +214,6 @@ def _signal(pid: int, *, kill: bool) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        return  # it ended between the look and the signal
+        return  # it ended before it got the signal
     except OSError as error:
         raise RelayError(f"The relay cannot be stopped: {error}.") from error

@@ -1,6 +1,7 @@
-"""A relay in one file: its database at one moment, its identity and its state; and a new folder made from such a file.
+"""Backs up a relay into one file, with its database at one moment, its identity and its state; and restores it.
 
-The file is a plain tar of the folder's content (`smpchat.relay.folder`), without the files of a running process.
+The file is a plain tar of the relay's folder (`smpchat.relay.folder`), without the files that only a running relay
+needs.
 """
 
 from __future__ import annotations
@@ -33,24 +34,23 @@ from smpchat.transport.base import TransportError
 from smpchat.transport.identity import FILES, NEEDED_FILES, identity_files, load_identity
 
 _SMALL = 64 * 1024
-"""Largest size in bytes of each file other than the database."""
+"""Largest size of each file except the database, in bytes."""
 _READ = 1024 * 1024
-"""Bytes that are read from a backup in one step."""
+"""Bytes of a backup that are read in one step."""
 _MAY_STAY = frozenset({LOCK, LOG, f"{LOG}.1", STOPPED})
-"""Files that a folder may contain although it has no relay yet."""
+"""Files that a folder without a relay may contain."""
 _SMALL_MEMBERS = frozenset({STATE, *(f"{IDENTITY}/{name}" for name in FILES)})
 _NEEDED = frozenset({DATABASE, STATE, *(f"{IDENTITY}/{name}" for name in NEEDED_FILES)})
 
 
 def back_up(folder: Path, target: Path) -> int:
-    """Writes a new file, readable by its owner only, with everything that belongs to the relay, which may be running.
-    Blocks.
+    """Writes a backup of the relay, which may be running, into a new file that only its owner can read. Blocks.
 
     Returns:
-        Its size in bytes.
+        The size of the backup in bytes.
     Raises:
-        BackupRefused: There is no relay, or the file exists already.
-        RelayError: Something cannot be read or written. There is no file then.
+        BackupRefused: There is no relay, or the target file already exists.
+        RelayError: Something cannot be read or written. Then no file is left.
     """
     info = read_state(folder)
     if info.port is None:
@@ -89,11 +89,11 @@ def _add(tar: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None
 
 
 def restore(source: Path, folder: Path) -> None:
-    """Makes the folder of a relay from a backup. All of it appears at once, or nothing does. Blocks.
+    """Makes the folder of a relay from a backup. It appears complete, or not at all. Blocks.
 
     Raises:
-        BackupRefused: The folder already has a relay, or the file is not a backup. Nothing changed.
-        RelayRunning: A relay has the folder.
+        BackupRefused: The folder already contains a relay, or the file is not a backup. Nothing was changed.
+        RelayRunning: A relay is running on the folder.
         RelayError: Something cannot be read or written.
     """
     folder = folder.absolute()
@@ -104,7 +104,8 @@ def restore(source: Path, folder: Path) -> None:
             growing.mkdir(mode=0o700)
             (growing / IDENTITY).mkdir(mode=0o700)
             _unpack(source, growing)
-            # Opened as a relay would, before it takes anything's place: a backup that does not work is noticed now.
+            # Open the files like a relay before they are moved to the folder, so that a backup that does not work is
+            # noticed now.
             _check(source, growing)
             _check_empty(folder)
             if folder.exists():
@@ -128,7 +129,7 @@ def _check_empty(folder: Path) -> None:
 
 
 class _Bounded(io.BufferedReader):
-    """A file of which only a part can be read at once: `tarfile` reads whole headers, whatever length they claim."""
+    """A file that limits the size of each read, because `tarfile` reads a header of any length at once."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= _READ:
@@ -139,13 +140,12 @@ class _Bounded(io.BufferedReader):
 def _unpack(source: Path, folder: Path) -> None:
     seen: set[str] = set()
     try:
-        # Names and kinds are compared with a list, and nothing is unpacked by `tarfile`:
-        # no link, no device, no ../ gets anywhere.
-        # "r:": not compressed, or a few bytes could become gigabytes.
+        # We compare names and kinds with a list, and write the files ourselves: so links, devices and ../ in a tar have
+        # no effect. Mode "r:" refuses compressed files, in which a few bytes could become gigabytes.
         with source.open("rb", buffering=0) as file, tarfile.open(fileobj=_Bounded(file), mode="r:") as tar:
             size = source.stat().st_size
             for member in tar:
-                if member.issparse() or member.offset_data + member.size > size:  # 10 kB that become gigabytes
+                if member.issparse() or member.offset_data + member.size > size:  # sparse: 10 kB could become gigabytes
                     raise BackupRefused(
                         f"{source} is not a complete backup of a relay: {member.name[:40]!r} is cut off."
                     )
@@ -155,7 +155,7 @@ def _unpack(source: Path, folder: Path) -> None:
                     raise BackupRefused(f"{source} is not a backup of a relay: it contains {member.name[:40]!r}.")
                 seen.add(member.name)
                 _write(folder / member.name, content)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:  # numbers in headers may be anything
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:  # raised for wrong numbers in headers
         raise BackupRefused(f"{source} is not a complete backup of a relay: {error}.") from error
     if missing := _NEEDED - seen:
         raise BackupRefused(f"{source} is not a complete backup of a relay: {min(missing)} is missing.")
@@ -169,7 +169,7 @@ def _write(path: Path, content: IO[bytes]) -> None:
 
 
 def _check(source: Path, folder: Path) -> None:
-    """Whether a relay could start with the unpacked files. Raises `BackupRefused`."""
+    """Checks that a relay could start with the unpacked files. Raises `BackupRefused`."""
     try:
         info = read_state(folder)
         if info.address is not None:

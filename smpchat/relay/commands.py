@@ -1,8 +1,8 @@
-"""The meaning of each command: a transmission goes in, answers and pushes come out. No sockets, no clock, no SQLite
-here.
+"""Executes each command: takes a transmission, and returns answers and pushes. It does not use sockets, a clock, or
+SQLite.
 
-Source: smp-wire 5.1, 7.2 to 7.4 and 8.1; keyed NEW: handshake.md 3.6. Commands run one after the other in the order
-given, and each sees what the one before it did. Answers must leave only after the store has committed.
+Source: smp-wire 5.1, 7.2 to 7.4 and 8.1; keyed NEW: handshake.md 3.6. Commands are executed one after the other in the
+given order, and each sees the effects of the previous ones. Send answers only after the store has committed.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessa
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 MAX_RECIPIENT_KEYS = 32
-"""Keys that RKEY may give to one queue. Each of them is checked at every command of the recipient, so a few bytes could
-cause much work; the reference has no limit."""
+"""Most keys that RKEY may give to a queue. All of them are tried at every command of the recipient, so without a limit
+a few bytes could cause much work. The reference has no limit."""
 
 _ID_BYTES = 24
 _PROHIBITED = ErrorCode.cmd("PROHIBITED")
@@ -47,11 +47,11 @@ _C = TypeVar("_C", bound=Command)
 
 
 Forward = Callable[[Client, Transmission, commands.Prxy | commands.PFwd], ErrorCode | None]
-"""Begins the work of a proxy. Returns the error to answer at once, or None if the answer comes later in another way."""
+"""Begins to handle a command for the proxy. Returns the error to answer at once, or None if the answer comes later."""
 
 
 def forward_nothing(client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> ErrorCode:
-    """The answers of a relay that is not a proxy (smp-wire 5.6)."""
+    """The answer of a relay that is not a proxy (smp-wire 5.6)."""
     return ErrorCode.proxy("BASIC_AUTH" if isinstance(command, commands.Prxy) else "NO_SESSION")
 
 
@@ -66,7 +66,7 @@ _NEED_ROOM = (commands.New, commands.LSet, commands.NKey, commands.Send)
 
 
 class QueueService:
-    """Runs commands on a store; holds the subscriptions."""
+    """Executes commands on a store, and keeps the subscriptions."""
 
     def __init__(
         self,
@@ -81,12 +81,12 @@ class QueueService:
     ) -> None:
         """
         Args:
-            store: Where queues and messages are; the caller commits.
+            store: The store of queues and messages; the caller commits.
             clock: Unix time in seconds.
             password: The password that NEW must contain, or None if anyone may create queues.
-            new_queues: Whether queues are created at all.
-            quota: Messages a queue holds.
-            forward: How PRXY and PFWD are handled.
+            new_queues: Whether new queues are allowed.
+            quota: Most messages in a queue.
+            forward: Called for PRXY and PFWD.
         """
         self.subscriptions = Subscriptions(attrgetter("subscribed"))
         self._notifications = Notifications(store, entropy)
@@ -123,12 +123,12 @@ class QueueService:
         }
 
     def execute(self, client: Client, transmission: Transmission) -> list[Outgoing]:
-        """Runs one command.
+        """Executes one command.
 
         Returns:
-            The answer first, then pushes to this or other connections. Nothing, if the answer comes later.
+            The answer, then pushes to this or other connections. Empty if the answer comes later.
         Raises:
-            RelayStoreError: The storage failed; the caller rolls back the group and ends the connections.
+            RelayStoreError: The store failed. The caller must roll back the group of commands.
         """
         return self._execute(client, transmission)
 
@@ -144,20 +144,21 @@ class QueueService:
             return [error(client, transmission, code)]
         if allowed is not None and not isinstance(command, allowed):
             return [error(client, transmission, _PROHIBITED)]
-        # Not STORE or INTERNAL, for which the reference gives a message up: after QUOTA every sender tries again later.
+        # Not STORE or INTERNAL: after these, the reference gives the message up. After QUOTA, all senders try again
+        # later.
         if not self._store.has_room and isinstance(command, _NEED_ROOM):
             return [error(client, transmission, ErrorCode.QUOTA)]
         return self._handlers[type(command)](client, transmission, command)
 
     def disconnect(self, client: Client) -> None:
-        """Removes the subscriptions of a connection that ended."""
+        """Removes the subscriptions of a connection that has ended."""
         self.subscriptions.drop(client)
         self._notifications.disconnect(client)
         client.getting.clear()
 
     def resume(self, client: Client) -> list[Outgoing]:
         """Pushes the messages that were held back because too many were unsent. Call this when the connection has room
-        again."""
+        for them."""
         waiting = tuple(islice(client.deferred, max(0, MAX_UNSENT_PUSHES - client.unsent)))
         pushes: list[Outgoing] = []
         for entity_id in waiting:
@@ -172,7 +173,7 @@ class QueueService:
         return self._notifications.due
 
     def notify(self) -> list[Outgoing]:
-        """Pushes the collected notifications. Call this within some seconds after they are due."""
+        """Pushes the collected notifications. Call this a few seconds after the first was collected."""
         return self._notifications.deliver()
 
     # --- authorisation -----------------------------------------------------------------------------------------
@@ -180,37 +181,36 @@ class QueueService:
     def _recipient(
         self, handler: Callable[[Client, Transmission, _C, Queue], list[Outgoing]]
     ) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
-        """A handler that runs only if the client has a recipient key of the queue."""
+        """Wraps a handler, so that it runs only if the client has a recipient key of the queue."""
 
         def run(client: Client, t: Transmission, command: Command) -> list[Outgoing]:
             queue = self._store.by_recipient(t.entity_id)
             allowed = authorised(client, t, () if queue is None else queue.recipient_keys)
             if queue is None or not allowed:
                 return [error(client, t, ErrorCode.AUTH)]
-            return handler(client, t, command, queue)  # type: ignore[arg-type]  # the table pairs them
+            return handler(client, t, command, queue)  # type: ignore[arg-type]  # `_handlers` pairs them
 
         return run
 
     # --- commands ----------------------------------------------------------------------------------------------
 
     def _new(self, client: Client, t: Transmission, command: commands.New) -> list[Outgoing]:
-        # With the key inside the command, and before the password: whoever asks must show that it holds the key
-        # it wants the queue to have (smp-wire 7.2).
+        # NEW is authorised with the key inside it: the client must prove that it has the private key (smp-wire 7.2).
+        # This is checked before the password.
         if not authorised(client, t, (command.rcv_auth_key,)):
             return [error(client, t, ErrorCode.AUTH)]
         if not self._new_queues:
             return [error(client, t, ErrorCode.AUTH)]
-        # AUTH like everything above: that this relay wants a password is nobody's business without one.
+        # The same error as above, so that clients without the password do not learn that there is one.
         if self._password is not None and not hmac.compare_digest(self._password, command.basic_auth or b""):
             return [error(client, t, ErrorCode.AUTH)]
         request = command.queue
         data = None if request is None else request.link
-        # Else a client could take the sender id of a queue that is about to be made, by
-        # asking for it first (smp-wire 5.1, trap 22).
+        # Otherwise a client could take the sender id that another client is about to ask for (smp-wire 5.1, trap 22).
         if data is not None and data.sender_id != derived_sender_id(t.corr_id):
             return [error(client, t, _PROHIBITED)]
-        # No other id is tried in its place: the link names this one. NEW with link
-        # data repeated ends here too (smp-wire 7.2).
+        # The link contains this id, so the relay cannot choose another one. A repeated NEW with link data ends here too
+        # (smp-wire 7.2).
         if data is not None and self._is_taken(data):
             return [error(client, t, ErrorCode.AUTH)]
         server_key = X25519PrivateKey.generate(self._entropy)
@@ -250,7 +250,8 @@ class QueueService:
         return [Outgoing(client, t.corr_id, b"", ids)]
 
     def _is_taken(self, data: commands.LinkData) -> bool:
-        """Whether another queue has an id that the client chose: NEW repeated, or two clients with one link id."""
+        """Whether a queue already has an id that the client chose, because NEW was repeated or two clients chose the
+        same link id."""
         if self._store.by_sender(data.sender_id) is not None:
             return True
         return data.link_id is not None and self._store.by_link(data.link_id) is not None
@@ -264,11 +265,11 @@ class QueueService:
     def _sub(self, client: Client, t: Transmission, command: commands.Sub, queue: Queue) -> list[Outgoing]:
         if queue.rcv_id in client.getting:
             return [error(client, t, _PROHIBITED)]
-        # The answer, then the message as a transmission of its own; the reference's prose has SUB answered with MSG
-        # (smp-wire 7.3, trap 24). A repeated SUB brings the unacknowledged message again.
+        # First the answer, then the message as a separate transmission; in the reference's documents, MSG answers SUB
+        # (smp-wire 7.3, trap 24). A repeated SUB delivers the unacknowledged message again.
         out = [answer(client, t, commands.Sok())]
-        # In the same breath as the answer, where the reference registers a moment later and can miss a SEND in between
-        # (smp-wire 7.3). END comes at once too, and not after up to 15 s (trap 29).
+        # The subscription begins together with the answer. In the reference it begins a moment later, so a SEND in
+        # between may not be pushed (smp-wire 7.3). END is sent at once too; the reference may take 15 s (trap 29).
         previous = self.subscriptions.subscribe(queue.rcv_id, client)
         if previous is not None:
             out.append(Outgoing(previous, b"", queue.rcv_id, commands.End()))
@@ -287,8 +288,8 @@ class QueueService:
 
     def _skey(self, client: Client, t: Transmission, command: commands.SKey) -> list[Outgoing]:
         queue = self._store.by_sender(t.entity_id)
-        # Signed by the key that it brings (smp-wire 4.4, trap 26). Verified whatever the look-up found, so that a queue
-        # that is not there takes the same time (7.6).
+        # SKEY is signed with the key inside it (smp-wire 4.4, trap 26). We verify the signature even if the queue does
+        # not exist, so that the answer takes the same time (7.6).
         allowed = authorised(client, t, (command.sender_key,))
         if not allowed or queue is None or queue.mode is not QueueMode.MESSAGING:
             return [error(client, t, ErrorCode.AUTH)]
@@ -304,9 +305,8 @@ class QueueService:
     def _secure(
         self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, then: BrokerMessage = _OK
     ) -> Outgoing:
-        # KEY, SKEY and LKEY alike, at every version and in every mode (smp-wire 7.2, trap 25): the first key is set;
-        # the same key again is OK, because the answer may have been lost; any other is AUTH. So a second KEY tells its
-        # sender whether the first one was its own.
+        # For KEY, SKEY and LKEY, at every version and in every mode (smp-wire 7.2, trap 25): the first key is stored.
+        # The same key again gets OK, because the first answer may have been lost. Any other key gets AUTH.
         if queue.sender_key is None:
             self._store.secure(queue, key)
         elif not hmac.compare_digest(queue.sender_key.der, key.der):
@@ -329,8 +329,8 @@ class QueueService:
         new = Link(command.link_id, command.fixed, command.user)
         known = self._store.link(queue)
         if known is None:
-            # A link may be given to a queue that has none; one that has keeps its id and its fixed data, which the
-            # link's key is the hash of (smp-wire 7.2).
+            # A queue without a link may get one. If it has a link already, the id and the fixed data must stay the
+            # same: the link's key is a hash of the fixed data (smp-wire 7.2).
             allowed = self._store.by_link(new.link_id) is None
         else:
             allowed = (known.link_id, known.fixed) == (new.link_id, new.fixed)
@@ -347,26 +347,27 @@ class QueueService:
         queue = self._store.by_sender(t.entity_id)
         key = None if queue is None else queue.sender_key
         if t.auth:
-            # An authorisation for an unsecured queue is refused as well: a sender who believes the queue is secured
-            # must hear that it is not (smp-wire 7.2, agent-wire trap 15).
+            # An authorised SEND to an unsecured queue is refused too: its sender believes that the queue is secured,
+            # and must learn that it is not (smp-wire 7.2, agent-wire trap 15).
             allowed = authorised(client, t, () if key is None else (key,))
         else:
             allowed = key is None
         if queue is None or not allowed:
             return [error(client, t, ErrorCode.AUTH)]
-        # By the session's version, or that of a forwarded transmission, and before
-        # the queue's state (smp-wire 7.2, trap 33).
+        # The limit depends on the version of the session, or of the forwarded transmission. It is checked before the
+        # queue's state (smp-wire 7.2, trap 33).
         if len(command.body) > max_body(client.version):
             return [error(client, t, ErrorCode.LARGE_MSG)]
-        # As for a queue that is not there: its sender learns no more than that (smp-wire 7.2).
+        # The same error as for a queue that does not exist, so that the sender learns no more (smp-wire 7.2).
         if not queue.active:
             return [error(client, t, ErrorCode.AUTH)]
         if key is not None and queue.mode is not QueueMode.CONTACT:
-            self._store.delete_link(queue)  # one sender has the queue: its link has served (smp-wire trap 47)
+            self._store.delete_link(queue)  # the sender no longer needs the link (smp-wire trap 47)
         if queue.full:
             return [error(client, t, ErrorCode.QUOTA)]
-        # The message that is one too many becomes a marker in its place: from there on nothing is taken until the
-        # recipient has emptied the queue, marker included, so that it learns that something is missing (smp-wire 7.4).
+        # A full queue gets a quota marker instead of the message, so that the recipient learns that messages are
+        # missing. SEND is then refused until the recipient has acknowledged everything, including the marker (smp-wire
+        # 7.4).
         within = queue.size < self._quota
         message = StoredMessage(
             self._entropy.random(_ID_BYTES),
@@ -380,8 +381,8 @@ class QueueService:
         return [answer(client, t, said), *self.push(queue, message)]
 
     def _get(self, client: Client, t: Transmission, command: commands.Get, queue: Queue) -> list[Outgoing]:
-        # One way or the other: two deliveries of a queue on one connection could
-        # not be told apart by ACK (smp-wire 7.2).
+        # A connection uses either SUB or GET for a queue. With both, ACK would not show which delivery it is for
+        # (smp-wire 7.2).
         if queue.rcv_id in client.subscribed:
             return [error(client, t, _PROHIBITED)]
         message = self._store.head(queue)
@@ -391,12 +392,12 @@ class QueueService:
     def _ack(self, client: Client, t: Transmission, command: commands.Ack, queue: Queue) -> list[Outgoing]:
         held = client.subscribed if queue.rcv_id in client.subscribed else client.getting
         delivered = held.get(queue.rcv_id)
-        # NO_MSG, which the reference's prose calls PROHIBITED (smp-wire trap 27): it also answers the second ACK of a
-        # message that came twice, and is no fault then.
+        # The reference's documents say PROHIBITED, its code answers NO_MSG (smp-wire trap 27). A client that received a
+        # message twice may acknowledge it twice, so this error can be harmless.
         if delivered is None or command.msg_id not in (b"", delivered):
             return [error(client, t, ErrorCode.NO_MSG)]
         held[queue.rcv_id] = None
-        if command.msg_id:  # an empty id removes nothing, as observed at the reference (smp-wire trap 38)
+        if command.msg_id:  # an empty id removes nothing, as in the reference (smp-wire trap 38)
             self._store.delete_head(queue, delivered)
         message = None
         if held is client.subscribed:
@@ -405,13 +406,13 @@ class QueueService:
         return [answer(client, t, _delivery(queue, message))]
 
     def _off(self, client: Client, t: Transmission, command: commands.Off, queue: Queue) -> list[Outgoing]:
-        # For good, over this protocol: only SEND is refused from here on; what the
-        # queue holds can still be read (smp-wire 7.2).
+        # No command undoes this. From now on SEND is refused, but messages in the queue can still be received (smp-wire
+        # 7.2).
         self._store.suspend(queue)
         return [answer(client, t, _OK)]
 
     def _del(self, client: Client, t: Transmission, command: commands.Del, queue: Queue) -> list[Outgoing]:
-        # Before the queue goes, and with it the id by which its subscriber is found.
+        # Before the queue is deleted, because the notifier's subscriber is found by the queue's notifier id.
         notifier_ended = self._notifications.end(client, queue)
         self._store.delete(queue)
         client.getting.pop(queue.rcv_id, None)
@@ -426,7 +427,7 @@ class QueueService:
         return [answer(client, t, queue_information(client, queue, self._store.head(queue)))]
 
     def _ping(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
-        # PONG, not OK, and about no entity (smp-wire trap 23).
+        # The answer is PONG, not OK, and has an empty entity id (smp-wire trap 23).
         return [Outgoing(client, t.corr_id, b"", commands.Pong())]
 
     def _rfwd(self, client: Client, t: Transmission, command: commands.RFwd) -> list[Outgoing]:
@@ -438,7 +439,8 @@ class QueueService:
         if isinstance(inner, ErrorCode):
             said, pushes = Outgoing(request.client, b"", b"", commands.Err(inner)), []
         else:
-            # Without private routing a relay is not reached by the apps, whose default it is (smp-wire 5.6, trap 41).
+            # Apps use private routing by default, so without it they could not reach this relay (smp-wire 5.6, trap
+            # 41).
             said, *pushes = self._execute(request.client, inner, FORWARDABLE)
         try:
             response: BrokerMessage = request.answer(said.corr_id, said.entity_id, said.message)
@@ -453,20 +455,19 @@ class QueueService:
     # --- delivery ----------------------------------------------------------------------------------------------
 
     def push(self, queue: Queue, newest: StoredMessage | None = None) -> Sequence[Outgoing]:
-        """Delivers the oldest message to the subscriber if it has nothing to acknowledge.
+        """Pushes the oldest message to the subscriber, unless the subscriber still has a message to acknowledge.
 
         Args:
-            newest: The message just appended; saves reading it back when it is the only one.
+            newest: The message that was just stored. If it is the only one, it need not be read from the store.
         """
         client = self.subscriptions.subscriber(queue.rcv_id)
-        # At most one message that is not acknowledged per subscription: the
-        # rest comes as answers to ACK (smp-wire 7.3).
+        # A subscriber gets only one message at a time; the answers to ACK contain the next ones (smp-wire 7.3).
         if client is None or not queue.size or client.subscribed[queue.rcv_id] is not None:
             return ()
         if client.unsent >= MAX_UNSENT_PUSHES:
             client.deferred[queue.rcv_id] = None
             return ()
-        # Not read back: that is a query less for most messages there are.
+        # Most messages are pushed at once; not reading them from the store saves a query.
         message = newest if newest is not None and queue.size == 1 else self._store.head(queue)
         if message is None:
             raise RelayStoreError("The relay's database lost a message of a queue.")
@@ -478,7 +479,7 @@ class QueueService:
 def _as(
     kind: type[_C], handler: Callable[[Client, Transmission, _C], list[Outgoing]]
 ) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
-    """The handler as a handler of any command; ``kind`` is only for the type checker."""
+    """Returns ``handler`` with the type of a handler for any command; ``kind`` is only for the type checker."""
     return handler  # type: ignore[return-value]
 
 

@@ -1,4 +1,5 @@
-"""One client's connection: its blocks become commands, and its answers become blocks; both directions are limited."""
+"""One client's connection: decodes blocks to commands, and encodes answers to blocks, within limits in both
+directions."""
 
 from __future__ import annotations
 
@@ -18,11 +19,11 @@ from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client
 from smpchat.transport.base import BlockConnection, TransportError
 
 MAX_UNDER_WAY = 128
-"""Commands of one connection that may wait for their answers before the relay reads its next block."""
+"""If more commands of a connection than this wait for their answers, the relay does not read its next block."""
 MAX_BLOCKS_UNDER_WAY = 8
-"""Blocks in which those commands may have arrived: 128 KiB."""
+"""The same for the blocks with these commands: 128 KiB."""
 _WRITE_AT_ONCE = 32
-"""Transmissions that are sent in one write, for each of which the transport may hold a block."""
+"""Most transmissions that are sent in one write; the transport may keep a block of memory for each."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -31,9 +32,9 @@ class ConnectionLimits(Record):
     """The limits of one connection.
 
     Attributes:
-        new_queues: Queues created in a minute.
-        unsent_bytes: Answers that may wait for a client that does not read before its next block is read. Pushes stop
-            at `MAX_UNSENT_PUSHES` anyway.
+        new_queues: Most queues created in a minute.
+        unsent_bytes: If more bytes of answers than this wait for a client that does not read them, its next block is
+            not read. Pushes have their own limit, `MAX_UNSENT_PUSHES`.
     """
 
     new_queues: int
@@ -41,23 +42,23 @@ class ConnectionLimits(Record):
 
 
 Received = Transmission | ErrorCode
-"""A command, or the answer to one that cannot be read."""
+"""A command; or, if it cannot be decoded, the error to answer."""
 
 
 class Connection:
     """A connection after its handshake.
 
     Args:
-        blocks: Closed by the caller.
+        blocks: The connection of the transport; the caller closes it.
         session: Result of the handshake.
-        limits: What it may have under way.
-        clock: Seconds of the loop.
-        on_room: Called when pushes that were held back can be sent.
+        limits: The limits of this connection.
+        clock: The loop's clock, in seconds.
+        on_room: Called when there is room for pushes that were held back.
     Attributes:
-        client: The connection as the commands see it.
-        largest: Bytes of the longest transmission that `put` takes.
-        active_at: When a block last came or went.
-        sending_since: When the data that is being written was handed over; None if nothing is being written.
+        client: The connection as `smpchat.relay.commands` sees it.
+        largest: Length of the longest transmission that `put` accepts, in bytes.
+        active_at: When a block was last received or sent.
+        sending_since: When the current write began; None if nothing is being written.
     """
 
     def __init__(
@@ -94,14 +95,14 @@ class Connection:
         self._ended = False
 
     def may_create(self) -> bool:
-        """Whether one more queue may be created now; counts it if so."""
-        return self._new_queues.take()  # a queue is about 1 kB of the relay's memory, for good
+        """Whether one more queue may be created now. If so, it is counted."""
+        return self._new_queues.take()  # each queue takes about 1 kB of memory until it is deleted
 
     async def read(self) -> list[Received]:
-        """The commands of the next block; waits first while too much of the connection's earlier work is undone.
+        """Reads the commands of the next block. If too many earlier commands are unanswered, it waits first.
 
         Raises:
-            ConnectionClosed: Nothing more will come.
+            ConnectionClosed: The connection has ended.
         """
         while not self._ended and (
             self._under_way >= MAX_UNDER_WAY
@@ -120,7 +121,7 @@ class Connection:
         try:
             batch = decode_batch(self._session.open_block(block))
         except (BlockError, DecodeError):
-            return [ErrorCode.BLOCK]  # the session goes on (smp-wire trap 32)
+            return [ErrorCode.BLOCK]  # the session continues (smp-wire trap 32)
         return [self._transmission(data) for data in batch]
 
     def _transmission(self, data: bytes) -> Received:
@@ -132,40 +133,41 @@ class Connection:
             return ErrorCode.BLOCK
 
     def hold(self) -> None:
-        """Notes that one of the commands is answered later than its block; call `release` when it was answered."""
+        """Notes that a command will be answered later than the rest of its block. Call `release` when it is
+        answered."""
         self._under_way += 1
 
     def release(self) -> None:
-        """Notes that a command that was held is done."""
+        """Notes that a command for which `hold` was called is answered."""
         self._under_way -= 1
         self._may_read.set()
 
     def answered(self, count: int, *, block: bool) -> None:
-        """Notes that ``count`` commands are done, and with them the whole ``block``."""
+        """Notes that ``count`` commands are answered. ``block``: whether these are all commands of a block."""
         self._under_way -= count
         self._blocks_under_way -= block
         self._may_read.set()
 
     def put(self, data: bytes, *, push: bool) -> None:
-        """Accepts a transmission to write at the next `flush`; ``push``: it is counted by `Client.unsent`."""
+        """Adds a transmission, which the next `flush` sends. ``push``: whether `Client.unsent` counts it."""
         self._outgoing.append((data, push))
         self._outgoing_bytes += len(data)
 
     def flush(self) -> None:
-        """Writes the transmissions that were put."""
+        """Sends the transmissions given to `put`."""
         self._to_write.set()
 
     def finish(self) -> None:
-        """Ends the connection when all transmissions that were put are written."""
+        """Ends the connection after all transmissions given to `put` are sent."""
         self._finishing = True
         self._to_write.set()
 
     async def close(self) -> None:
-        """Ends the connection without waiting for unwritten transmissions."""
+        """Ends the connection without sending the remaining transmissions."""
         await self._blocks.close()
 
     async def write(self) -> None:
-        """Writes the transmissions that are put, until it is cancelled or the connection ends."""
+        """Sends transmissions until it is cancelled or the connection ends."""
         try:
             while not self._finishing or self._outgoing:
                 await self._to_write.wait()
@@ -176,14 +178,14 @@ class Connection:
             _log.debug("a connection ended: %s", error)
         await self._blocks.close()
         self._ended = True
-        self._may_read.set()  # a reader that waits for room has to hear of it
+        self._may_read.set()  # wake a `read` that waits for room
 
     async def _write_some(self) -> None:
         outgoing = self._outgoing
         some = [outgoing.popleft() for _ in range(min(_WRITE_AT_ONCE, len(outgoing)))]
         session = self._session
         contents = encode_batches([data for data, _ in some], encrypted=session.encrypts)
-        # No timer for each write: the server looks now and then at what has been under way for too long.
+        # There is no timer for each write. Instead, the server checks at intervals which writes take too long.
         self.sending_since = self.active_at = self._clock()
         await self._blocks.send([session.seal_block(content) for content in contents])
         self.sending_since = None
@@ -191,6 +193,6 @@ class Connection:
         self._may_read.set()
         client = self.client
         client.unsent -= sum(push for _, push in some)
-        # At half, so that there is one call for 32 pushes and not one for each.
+        # Only at half of the limit, so that there is one call for 32 pushes, not one for each.
         if client.deferred and client.unsent <= MAX_UNSENT_PUSHES // 2:
             self._on_room(self)

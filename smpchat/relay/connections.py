@@ -1,4 +1,4 @@
-"""The open connections, and the messages that are handed to them."""
+"""The open connections, and sending transmissions to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smpchat.relay.subscriptions import Client
 
 
 class Connections:
-    """Connections, by the form in which commands see them. Messages to a connection that has ended are dropped."""
+    """The open connections by their `Client`. Transmissions to a connection that has ended are dropped."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -28,33 +28,33 @@ class Connections:
         return iter(self._open.values())
 
     def add(self, connection: Connection) -> None:
-        """From now on, messages can be sent to it."""
+        """Adds a connection: from now on, `send` reaches it."""
         self._open[connection.client] = connection
 
     def remove(self, connection: Connection) -> None:
-        """It has ended."""
+        """Removes a connection that has ended."""
         del self._open[connection.client]
 
     def get(self, client: Client) -> Connection | None:
-        """The connection of a client, unless it has ended."""
+        """The connection of a client; None if it has ended."""
         return self._open.get(client)
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
-        """Hands everything to its connections, and first wakes those that receive messages: people are waiting for
-        these, while the senders are already done."""
+        """Gives each transmission to its connection. Connections that receive messages send first, because people wait
+        for messages, and nobody waits for the answers to senders."""
         counters = self._counters
         messages: dict[Connection, None] = {}
         others: dict[Connection, None] = {}
         for one in outgoing:
             connection = self._open.get(one.client)
             if connection is None:
-                continue  # it ended meanwhile; messages stay in their queues
+                continue  # the connection has ended; messages stay in their queues
             if type(one.message) is Msg:
                 counters.deliveries += 1
             elif type(one.message) is Err:
                 counters.refused[one.message.error.words[0]] += 1
             data = _encoded(one)
-            if len(data) > connection.largest:  # only with a correlation id much longer than anyone's
+            if len(data) > connection.largest:  # happens only with a very long correlation id
                 data = _encoded(one._replace(message=Err(ErrorCode.BLOCK)))
             connection.put(data, push=one.push)
             (messages if one.push else others)[connection] = None

@@ -1,6 +1,8 @@
-"""How `relay stats` reaches the relay that runs: a port of loopback and a token, in a file that only the owner reads.
+"""How `relay stats` asks the running relay: over a loopback port, with a token. A file that only the owner can read
+contains both.
 
-A UNIX socket would be shorter, but paths of sockets are (108 bytes at most), and Windows has none for asyncio.
+We do not use a UNIX socket: the path of the folder may be longer than the 108 bytes that a socket's path may have, and
+asyncio has none on Windows.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ class _Door(Record):
 
 
 class Control:
-    """The relay's end, open while it runs."""
+    """The relay's end; open while the relay runs."""
 
     def __init__(self, folder: Path, pages: Pages) -> None:
         self._path = folder / CONTROL
@@ -37,11 +39,11 @@ class Control:
         self._http = LocalHTTP(pages, token=self._token)
 
     async def open(self) -> None:
-        """Listens, and writes where. Raises `OSError`."""
+        """Listens, and writes the file with port and token. Raises `OSError`."""
         port = await self._http.start()
         self._path.unlink(missing_ok=True)
         with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            # The token is what protects it: any user of this computer reaches a port of loopback.
+            # The token is necessary because every user of this computer can connect to a loopback port.
             json.dump({"port": port, "token": self._token}, file)
 
     async def close(self) -> None:
@@ -51,13 +53,13 @@ class Control:
 
 
 def ask(folder: Path, path: str) -> dict[str, Any]:
-    """The answer of the relay of ``folder`` for a path. Blocks.
+    """Asks the running relay of ``folder`` for a page, and returns its JSON. Blocks.
 
     Raises:
-        RelayNotRunning: It does not run.
-        RelayError: It does not answer, or says that it cannot.
+        RelayNotRunning: The relay is not running.
+        RelayError: The relay does not answer, or answers with an error.
     """
-    import http.client  # costs 3 MB and 20 ms, and a relay never asks
+    import http.client  # takes 3 MB and 20 ms, and the relay itself does not need it
 
     if status(folder).state != "running":
         raise RelayNotRunning("The relay is not running.")

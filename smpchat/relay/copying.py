@@ -18,17 +18,17 @@ from smpchat.storage.foreign import ForeignData, check_foreign, copy_rows, open_
 from smpchat.storage.opening import harden
 
 _MESSAGE_ID, _SECRET, _MAX_ID = 24, 32, 255
-"""Size in bytes of a message id, which is also the nonce of the encryption to the recipient."""
+"""Sizes in bytes: of a message id (also the nonce for encrypting the message), of a secret, and of the longest id."""
 _LAST_TIME = 1 << 38
-"""POSIX seconds, 10,000 years."""
+"""Latest time that is accepted, in POSIX seconds: almost 9,000 years from 1970."""
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Make a new file with a relay's database at one moment; the relay may write meanwhile. Blocks.
+    """Copy a relay's database into a new file, as it is at one moment; the relay may be running. Blocks.
 
     Raises:
-        RelayStoreError: There is none, or it cannot be read.
-        OSError: The file exists or cannot be made.
+        RelayStoreError: There is no database, or it cannot be read.
+        OSError: ``target`` exists, or cannot be written.
     """
     if not source.exists():
         raise RelayStoreError(f"There is no database {source}.")
@@ -36,17 +36,18 @@ def copy_database(source: Path, target: Path) -> None:
     with translated("copying it"), closing(sqlite3.connect(source)) as db, closing(sqlite3.connect(target)) as copy:
         harden(db)
         db.execute("PRAGMA query_only = ON")
-        # In one step, which reads one state of the database: a write between two steps would begin the copy again.
+        # Copy in one step, which reads a single state of the database. Between several steps, a write of the relay
+        # would make the copy start again.
         db.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # nothing of it may be in another file
+        copy.execute("PRAGMA journal_mode = DELETE")  # all data must be in this one file
 
 
 def take_over(path: Path) -> None:
-    """Replace a file by a database of ours, up to date, with the rows in it; nothing else of it is kept. Blocks.
+    """Replace a foreign database with a new one of our current schema and the same rows; nothing else is kept. Blocks.
 
     Raises:
-        RelayStoreError: It is not what `copy_database` makes of a relay of this version or an older one.
-        OSError: Nothing can be written.
+        RelayStoreError: The file is not a result of `copy_database`, by this version or an older one.
+        OSError: Writing failed.
     """
     ours = path.with_name(f"{path.name}.new")
     os.close(os.open(ours, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -54,7 +55,7 @@ def take_over(path: Path) -> None:
         with translated("reading it"), closing(open_foreign(path)) as source:
             (version,) = source.execute("PRAGMA user_version").fetchone()
             with closing(sqlite3.connect(ours, isolation_level=None)) as target:
-                # A later version than ours, or none at all: `prepare` says so of the file itself.
+                # If the version is newer than ours or there is none, `prepare` of the file itself will report it.
                 prepare(target, str(ours), min(max(version, 1), SCHEMA_VERSION))
                 _check_kind(source, target, path)
                 check_foreign(source, target)
@@ -65,7 +66,7 @@ def take_over(path: Path) -> None:
     except DecodeError as error:
         raise RelayStoreError(f"{path.name} was not written by smpchat: {error.what}.") from error
     ours.replace(path)
-    SQLiteStore(path).close()  # its records are read, and an older schema is brought up to date
+    SQLiteStore(path).close()  # checks its records, and migrates an older schema
 
 
 def _check_kind(source: sqlite3.Connection, target: sqlite3.Connection, path: Path) -> None:
@@ -78,7 +79,7 @@ def _check_kind(source: sqlite3.Connection, target: sqlite3.Connection, path: Pa
 
 
 def _check_row(table: str, row: Sequence[Any]) -> None:
-    """Check what a relay expects of its rows and the schema does not ensure; the columns are as in
+    """Check what the relay expects of a row, but the schema does not enforce. Columns are in the order of
     `smpchat.relay.schema`."""
     match table, row:
         case "queue", (_, bytes() as rcv_id, bytes() as snd_id, _, bytes() as secret, *_):

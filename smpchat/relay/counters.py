@@ -1,6 +1,6 @@
-"""What a relay counts while it runs. What the counts mean to its operator is in `smpchat.relay.statistics`.
+"""The counters of a running relay. `smpchat.relay.statistics` explains them to the operator.
 
-Plain classes, not dataclasses: those import 5 ms of code, and every start of the embedded relay would pay.
+Plain classes, not dataclasses: importing those would make every start of the embedded relay 5 ms slower.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Final
 from smpchat.encoding.record import Record
 
 GROUP_SIZES: Final = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511)
-"""For each class of the histogram, how many commands share one commit at most."""
+"""For each class of the histogram: the largest number of commands that share one commit."""
 
 
 class StoreCounts:
-    """What the store has done since it was opened, as far as it was committed.
+    """What the store has done and committed since it was opened.
 
     Attributes:
         sends: Messages accepted, without quota markers.
-        acks: Messages that their recipients acknowledged, so that they were removed.
+        acks: Messages removed because their recipients acknowledged them.
         expired: Messages removed because they were not fetched.
     """
 
@@ -35,7 +35,7 @@ class StoreCounts:
         self.expired = expired
 
     def copy(self) -> StoreCounts:
-        """A copy of the counts, which does not change with the original."""
+        """An independent copy of the counts."""
         return StoreCounts(self.queues_created, self.queues_deleted, self.sends, self.acks, self.expired)
 
     def __eq__(self, other: object) -> bool:
@@ -46,12 +46,12 @@ class StoreCounts:
 
 
 class StoreSize(Record):
-    """What the store holds on the disk.
+    """The size of the store on the disk.
 
     Attributes:
-        messages: Messages and quota markers.
-        database_bytes: Database and write-ahead log.
-        free_bytes: Bytes of these that deleted messages have left for new ones.
+        messages: Number of messages and quota markers.
+        database_bytes: Bytes of the database and its write-ahead log.
+        free_bytes: Bytes of the database that are free for new messages.
     """
 
     messages: int
@@ -60,17 +60,17 @@ class StoreSize(Record):
 
 
 class Counters:
-    """What the server did since its start.
+    """What the server has done since its start.
 
     Attributes:
         connections: Clients that completed the handshake.
-        tls_failed: Connections that ended before the SMP handshake: without TLS, or without WebSocket in it.
+        tls_failed: Connections that ended before the SMP handshake, because TLS or WebSocket failed.
         handshakes_failed: Connections that ended during the SMP handshake, after TLS.
-        deliveries: Times that MSG was written, repetitions included.
-        refused: Answers ERR by the first word of the error.
-        commands: Commands of all groups that were committed.
-        groups: Commits by `GROUP_SIZES`.
-        commits_failed: Groups that could not be stored.
+        deliveries: How often MSG was sent, including repetitions.
+        refused: Number of ERR answers, by the first word of the error.
+        commands: Commands in all committed groups.
+        groups: Number of commits for each class of `GROUP_SIZES`.
+        commits_failed: Groups of commands that could not be stored.
     """
 
     __slots__ = (
@@ -95,6 +95,6 @@ class Counters:
         self.commits_failed = 0
 
     def committed(self, commands: int) -> None:
-        """Counts a commit of so many commands."""
+        """Counts a commit of ``commands`` commands."""
         self.commands += commands
         self.groups[min(commands.bit_length(), len(GROUP_SIZES) - 1)] += 1

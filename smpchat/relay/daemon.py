@@ -1,4 +1,4 @@
-"""One relay per folder: run here until told to stop; `smpchat.relay.background` has it in a process of its own."""
+"""Runs the relay of a folder in this process. `smpchat.relay.background` starts it in a background process."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from smpchat.transport.identity import rotate_certificate as renew_certificate
 if TYPE_CHECKING:
     from smpchat.relay.statistics import Statistics
 
-_LOCK_PATIENCE = 0.5  # seconds; whoever asks for the status holds the lock for a moment
+_LOCK_PATIENCE = 0.5  # seconds; a process that checks whether the relay runs takes the lock for a moment
 _LOCK_POLL = 0.02
 
 _log = logging.getLogger("smpchat.relay")
@@ -75,34 +75,36 @@ async def run_relay(
     """Runs the relay of ``folder`` until ``stop`` is set.
 
     Args:
-        folder: Made at the first start, with certificates, database and port.
-        options: The chosen options; the others come from those kept in the folder. If it listens on a wildcard, the
-            relay's address contains this computer's own address.
-        port: 0 for the port of the start before, at the first start for any free one.
-        ws_port: Where to serve WebSocket as well; None for whatever the start before did, 0 for its port or any free
-            one, `NO_WEBSOCKET` for not at all.
-        files_port: Where to keep files as well; None for whatever the start before did, at the first start for any free
-            port, 0 for its port or any free one, `NO_FILES` for not at all. If it is None, a relay that cannot store
-            files still serves messages, and its state says why.
-        keep: Keeps the options, once it accepts connections, for every start to come.
-        reset: Uses the defaults instead of the kept options; with ``keep``, these are deleted.
-        unless_stopped: Does not start after ``relay stop``, even if that comes only now (`smpchat.relay.background`).
-        ready: Called with address and port once connections are accepted.
+        folder: Created at the first start, with certificates, database and port.
+        options: The chosen options; for others, the kept ones in the folder are used. If the relay listens on all
+            addresses, its address contains this computer's own address.
+        port: 0 for the port of the last start, or any free port at the first start.
+        ws_port: The port for WebSocket. None: do as at the last start. 0: the port of the last start, or any free port.
+            `NO_WEBSOCKET`: do not serve WebSocket.
+        files_port: The port for files. None: do as at the last start, or any free port at the first start; if files
+            cannot be served, the relay still serves messages, and its state says why. 0: the port of the last start, or
+            any free port. `NO_FILES`: do not serve files.
+        keep: Whether to store the options for later starts, once the relay accepts connections.
+        reset: Whether to use the defaults instead of the kept options; with ``keep``, the kept options are deleted.
+        unless_stopped: Whether not to start after ``relay stop``, even if ``relay stop`` runs at the same time
+            (`smpchat.relay.background`).
+        ready: Called with address and port when the relay accepts connections.
         clock: Unix time in seconds.
     Raises:
-        RelayRunning: Another relay has the folder.
-        RelayTurnedOff: ``unless_stopped``, and it was stopped on purpose.
+        RelayRunning: Another relay is running on the folder.
+        RelayTurnedOff: With ``unless_stopped``: the user has stopped the relay.
         RelayPortTaken: A port is in use.
-        RelayError: The folder, its certificates or its database cannot be used, or another host failure.
+        RelayError: The folder, its certificates or its database cannot be used, or something else on this computer
+            failed.
     """
     folder = await asyncio.to_thread(prepare_folder, folder)
     lock = FolderLock(folder)
     await _acquire(lock)
     try:
-        if unless_stopped and is_turned_off(folder):  # under the lock, which `relay stop` looks at after its mark
+        if unless_stopped and is_turned_off(folder):  # checked with the lock: see `background`
             raise RelayTurnedOff(TURNED_OFF)
         known = read_state(folder)
-        if known.pid is not None and known.port is not None:  # of a relay that was killed
+        if known.pid is not None and known.port is not None:  # left by a relay that was killed
             write_state(folder, replace(known, state="stopped", pid=None))
         chosen = options.over(NOTHING_CHOSEN if reset else known.options)
         kept = chosen if keep else known.options
@@ -145,7 +147,7 @@ async def run_relay(
                         address = _address(identity, hosts, server.port, password)
                         ports = server.port, server.ws_port, served
                         running = RelayInfo("running", address, os.getpid(), *ports, trouble, kept)
-                        # Only now: who reads of a relay that runs may connect at once.
+                        # Only now: a process that reads that the relay is running may connect at once.
                         write_state(folder, running)
                         _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
                         if ready is not None:
@@ -161,7 +163,7 @@ async def run_relay(
 
 
 def limits_of(options: Options) -> Limits:
-    """The bounds that the options ask for."""
+    """The limits for clients according to the options."""
     chosen = {
         "quota": options.quota,
         "stored": None if options.max_stored is None else options.max_stored * 1024**2,
@@ -179,7 +181,7 @@ def limits_of(options: Options) -> Limits:
 
 
 def file_limits_of(options: Options) -> FileLimits:
-    """The same for files."""
+    """The limits for clients who store files, according to the options."""
     default = FileLimits()
     chosen = {
         "quota": None if options.files_quota is None else options.files_quota * 1024**2,
@@ -198,14 +200,14 @@ def file_limits_of(options: Options) -> FileLimits:
 async def _keeping_files(
     files: FileRelay, hosts: Sequence[str], wanted: int | None, known: int | None
 ) -> AsyncIterator[tuple[int | None, str | None]]:
-    """Serves files while the block runs. The block gets the port, and the reason if files should be served but are not.
+    """Serves files while the block runs. Yields the port, and the reason if files should be served but are not.
 
     Args:
         wanted: See `run_relay`.
-        known: The port of the start before, or `OFF`.
+        known: The port of the last start, or `OFF`.
     Raises:
         RelayPortTaken: The wanted port is in use.
-        RelayError: What was asked for cannot be done for another reason.
+        RelayError: Files must be served on the wanted port, but this fails for another reason.
     """
     try:
         if wanted == NO_FILES or (wanted is None and known == OFF):
@@ -218,7 +220,7 @@ async def _keeping_files(
             failed = _not_served(error, wanted or known or 0)
             if wanted is not None:
                 raise failed from error
-            # Links to queues must not wait for a port that another program has.
+            # A port for files that another program uses must not keep the relay from serving messages.
             trouble = str(failed)
             _log.error("files are not served: %s", trouble)
         yield known if trouble is not None else files.port, trouble
@@ -236,13 +238,13 @@ def _not_served(error: ListenFailed | RelayStoreError, port: int) -> RelayError:
 
 @asynccontextmanager
 async def _told(folder: Path, figures: Callable[[], Awaitable[Statistics]], metrics_port: int) -> AsyncIterator[None]:
-    """Lets the relay report its figures while the block runs. Raises `RelayPortTaken`, or `RelayError`."""
+    """Lets other programs ask for the relay's figures while the block runs. Raises `RelayPortTaken` or `RelayError`."""
 
     async def statistics() -> Page:
         return Page("application/json", json.dumps((await figures()).to_json()).encode())
 
     async def metrics() -> Page:
-        from smpchat.relay.statistics import prometheus_text  # only a monitor asks
+        from smpchat.relay.statistics import prometheus_text  # only for monitoring programs
 
         return Page("text/plain; version=0.0.4; charset=utf-8", prometheus_text(await figures()).encode())
 
@@ -287,10 +289,10 @@ def _identity(folder: Path, entropy: Entropy, clock: Callable[[], float], hosts:
 def rotate_certificate(
     folder: Path, *, entropy: Entropy | None = None, clock: Callable[[], float] = time.time
 ) -> datetime:
-    """Makes a new certificate for clients, which the next start uses; the fingerprint does not change. Blocks.
+    """Makes a new online certificate, which the next start uses. The fingerprint does not change. Blocks.
 
     Returns:
-        Until when it is valid.
+        The time at which the new certificate expires.
     Raises:
         RelayError: There are no certificates yet, or they cannot be used or written.
     """
@@ -302,7 +304,7 @@ def rotate_certificate(
 
 
 def certificate_left(folder: Path, *, clock: Callable[[], float] = time.time) -> timedelta | None:
-    """How long the certificate for clients is still valid; None if there is no usable one."""
+    """How long the online certificate is still valid; None if there is no usable one."""
     try:
         return load_identity(folder / IDENTITY).expires - datetime.fromtimestamp(clock(), UTC)
     except TransportError:
@@ -327,7 +329,7 @@ def _address(identity: Identity, hosts: Sequence[str], port: int, password: str 
 
 
 def public_hosts(hosts: Sequence[str]) -> list[str]:
-    """The hosts to which others can connect when the relay listens on ``hosts``."""
+    """The hosts that other computers can connect to when the relay listens on ``hosts``."""
     return list(dict.fromkeys(map(_public_host, hosts)))
 
 
@@ -338,14 +340,14 @@ def _public_host(host: str) -> str:
         return host
     if not listened.is_unspecified:
         return host
-    # `::` listens on IPv4 too, which more people can reach.
+    # `::` listens on IPv4 too. Prefer the IPv4 address, because more people can reach it.
     return _own_address(socket.AF_INET, "192.0.2.1") or (
         (_own_address(socket.AF_INET6, "2001:db8::1") if listened.version == 6 else None) or LOOPBACK
     )
 
 
 def _own_address(family: socket.AddressFamily, anywhere: str) -> str | None:
-    """This computer's own address of a family, if it has a way out; ``anywhere`` is sent nothing."""
+    """This computer's own address of a family, if it can reach other networks; nothing is sent to ``anywhere``."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((anywhere, 9))

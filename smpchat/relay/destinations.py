@@ -1,8 +1,8 @@
-"""Where and how the relay connects when a client asks it to forward.
+"""Decides where the relay may connect when a client asks it to forward, and connects there.
 
-Everyone who may use the relay can ask it to connect to any address. On a machine in a home or company network that
-would be a door into that network, so a relay connects to public addresses only, unless it listens on loopback itself:
-then its clients are on the same machine and can reach everything that it can.
+Every client of the relay can ask it to connect to any address. For a relay in a home or company network, this would let
+strangers into that network. So a relay connects only to public addresses, unless it listens only on loopback: then its
+clients are on the same computer, and can reach everything that the relay can.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from smpchat.transport.scope import Scope, scope_of
 from smpchat.transport.tcp import describe
 
 MAX_SESSION_ID = 32
-"""Longest content in bytes. PFWD also names the session; with the 48 bytes of SHA-384 it would be 6 bytes too long for
-an encrypted block."""
+"""Longest session id that is usable, in bytes. PFWD contains the session id. With the 48 bytes of SHA-384, PFWD would
+be 6 bytes too long for an encrypted block."""
 MAX_ADDRESSES = 4
-"""Addresses of one relay that are tried at most."""
+"""Most addresses of one relay that are tried."""
 
 
 class Destinations(Enum):
-    """Which relays it forwards to."""
+    """Which relays the proxy forwards to."""
 
     NONE = "none"
     PUBLIC = "public"
@@ -46,13 +46,14 @@ class DestinationRefused(Exception):
 
 
 async def dial(server: SMPServer, destinations: Destinations, timeout: float) -> BlockConnection:  # noqa: ASYNC109
-    """A TLS connection to another relay, with ALPN and a session id that fits into PFWD.
+    """Opens a TLS connection to another relay, with ALPN, and with a session id that fits into PFWD.
 
     Args:
-        timeout: Seconds for all of it, and the same again if the relay first chooses a session id that is too long.
+        timeout: Seconds for everything together, and the same again if the first connection has a session id that is
+            too long.
     Raises:
-        DestinationRefused: Onion hosts, or addresses that are not public.
-        ConnectFailed: It cannot be reached.
+        DestinationRefused: The relay has only onion hosts, or addresses that are not public.
+        ConnectFailed: The relay cannot be reached.
     """
     hosts = [host for host in server.hosts if not host.endswith(".onion")]
     if not hosts:
@@ -62,7 +63,7 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
     connection = await tls.connect(hosts, server.port_number, timeout=timeout)
     if len(connection.session_id) <= MAX_SESSION_ID:
         return connection
-    # `ssl` cannot choose among the suites of TLS 1.3, but with TLS 1.2 the id has 12 bytes whatever the suite
+    # `ssl` cannot choose the cipher suites of TLS 1.3, but with TLS 1.2 the session id always has 12 bytes
     await connection.close()
     context = tls.client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -70,7 +71,7 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
 
 
 async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[str]:
-    """The addresses of the names. The relay connects to these, so that a name cannot lead to another address a moment
+    """Resolves names to addresses. The relay connects to exactly these, because a name may resolve to another address
     later."""
     loop = asyncio.get_running_loop()
     found: dict[str, None] = {}
@@ -97,5 +98,5 @@ async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[s
 
 
 def is_public(text: str) -> bool:
-    """Whether an address belongs to the internet, also when it is an IPv4 address inside an IPv6 one."""
+    """Whether an address is a public one. If an IPv6 address contains an IPv4 address, the IPv4 address counts."""
     return scope_of(text) is Scope.PUBLIC

@@ -1,26 +1,26 @@
-"""Errors of the relay; the tree is drawn in the package docstring."""
+"""Errors of the relay; the package docstring shows their tree."""
 
 from __future__ import annotations
 
 
 class RelayError(Exception):
-    """Root of the relay.
+    """Base class of the relay's errors.
 
     Attributes:
-        hint: One sentence saying what to do about it, for the person who meets it.
+        hint: A sentence for the user that says what to do.
     """
 
     hint = "Look at relay.log in the relay's folder."
 
 
 class RelayStoreError(RelayError):
-    """The relay's database cannot be read or written. What was under way was rolled back."""
+    """The relay's database cannot be read or written. The current transaction was rolled back."""
 
     hint = "Check that the disk has free space and that the folder belongs to you."
 
 
 class RelayStoreNewer(RelayStoreError):
-    """A later version of this program wrote the data that this one should read. Nothing changed."""
+    """A newer version of smpchat wrote the data. Nothing was changed."""
 
     hint = "After the upgrade, run the same command again."
 
@@ -29,13 +29,13 @@ class RelayStoreNewer(RelayStoreError):
 
 
 class RelayFolderRefused(RelayError):
-    """The relay's folder cannot be made, read or written. Nothing changed."""
+    """The relay's folder cannot be created, read or written. Nothing was changed."""
 
     hint = "Check who owns the folder and its disk, or choose another home with --home."
 
 
 class RelayRunning(RelayError):
-    """Another relay already runs on this folder. Nothing changed."""
+    """Another relay is already running on this folder. Nothing was changed."""
 
     hint = "Stop it with `smpchat relay stop`."
 
@@ -51,24 +51,24 @@ class RelayStartFailed(RelayError):
 
 
 class RelayTurnedOff(RelayError):
-    """The relay was stopped on purpose, so it is not started on demand."""
+    """The user has stopped the relay, so it is not started on demand."""
 
     hint = "Start it with `smpchat relay start`."
 
 
 class RelayOptionRefused(RelayError):
-    """An option of the relay has a value that it cannot have. Nothing changed."""
+    """The value of an option of the relay is not allowed. Nothing was changed."""
 
     hint = "`smpchat relay run --help` lists the options and their values."
 
 
 class RelayNotRunning(RelayError):
-    """Only a running relay can tell this, and it does not run."""
+    """Only a running relay can tell this, and it is not running."""
 
     hint = "Start it with `smpchat relay start`."
 
 
 class BackupRefused(RelayError):
-    """A backup cannot be written there, or cannot be restored. Nothing changed."""
+    """A backup cannot be written or restored. Nothing was changed."""
 
     hint = "Choose another file, or an empty folder with --home."

@@ -1,4 +1,4 @@
-"""Failed connections: they are counted, and logged in such a way that no one can fill the log."""
+"""Counts failed connections, and logs them at most once a minute, so that nobody can fill the log."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Failure(Enum):
-    """How a connection failed, in the words of the log."""
+    """How a connection failed; the value is the text for the log."""
 
     NO_TLS = "did not speak TLS; a proxy in front of the relay must not add a header or end TLS"
-    IN_TLS = "failed in TLS, or within it before SMP began"
-    IN_SMP = "speak TLS and not SMP, or a version that this relay does not"
+    IN_TLS = "failed in TLS, or before the SMP handshake"
+    IN_SMP = "spoke TLS, but not SMP or no common version"
     SILENT = ""
-    """The client said nothing, as programs do that only look whether the port is open. It is counted, but not
+    """The client sent nothing, like programs that only check whether the port is open. This is counted, but not
     logged."""
 
 
@@ -26,14 +26,14 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "BAD_R
 
 
 def failure_of(error: Exception) -> Failure:
-    """How a connection failed that ended with ``error`` before SMP began."""
+    """How a connection failed, if it ended with ``error`` before the SMP handshake was complete."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return Failure.NO_TLS if getattr(error, "reason", None) in _NO_TLS else Failure.IN_TLS
     return Failure.SILENT if isinstance(error, OSError) else Failure.IN_TLS
 
 
 class FailureLog:
-    """Logs how many connections failed, and how: at most one line a minute, however many there are."""
+    """Logs how many connections failed, and how: at most one line a minute."""
 
     _EVERY = 60.0
 
@@ -43,7 +43,7 @@ class FailureLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, failure: Failure) -> None:
-        """One more."""
+        """Count a failed connection."""
         if failure is Failure.SILENT:
             return
         self._counted[failure] += 1
@@ -56,12 +56,12 @@ class FailureLog:
                 self.write()
 
     def write(self) -> None:
-        """Write the line, if there is something to tell."""
+        """Write the line, if there is anything to report."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._counted:
             self._last = asyncio.get_running_loop().time()
             told = (f"{count} {failure.value}" for failure, count in self._counted.items())
-            _log.warning("connections that came to nothing: %s", "; ".join(told))
+            _log.warning("failed connections: %s", "; ".join(told))
             self._counted.clear()

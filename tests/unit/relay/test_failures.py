@@ -28,7 +28,7 @@ def test_a_minute_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
         await asyncio.sleep(59)
         assert len(caplog.messages) == 1
         await asyncio.sleep(2)
-        assert "999 did not speak TLS" in caplog.messages[1] and "; 1 speak TLS and not SMP" in caplog.messages[1]
+        assert "999 did not speak TLS" in caplog.messages[1] and "; 1 spoke TLS, but not SMP" in caplog.messages[1]
         await asyncio.sleep(600)
         assert len(caplog.messages) == 2
         log.note(Failure.IN_TLS)
@@ -88,5 +88,5 @@ def test_who_speaks_no_tls_is_counted_and_told(
             store.close()
 
     asyncio.run(check())
-    [line] = [message for message in caplog.messages if "came to nothing" in message]
+    [line] = [message for message in caplog.messages if "failed connections" in message]
     assert "1 did not speak TLS" in line and "127.0.0.1" not in line
