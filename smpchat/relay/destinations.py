@@ -57,7 +57,7 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
     """
     hosts = [host for host in server.hosts if not host.endswith(".onion")]
     if not hosts:
-        raise DestinationRefused("this relay does not connect there")
+        raise DestinationRefused("this relay does not connect to onion addresses")
     if destinations is Destinations.PUBLIC:
         hosts = await _public_addresses(hosts, server.port_number, timeout)
     connection = await tls.connect(hosts, server.port_number, timeout=timeout)
@@ -87,7 +87,7 @@ async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[s
                     found.update((str(address[4][0]), None) for address in addresses)
     except TimeoutError:
         raise ConnectFailed(
-            f"cannot reach relay {bracketed(hosts[0])}:{port}: its name is not resolved in time"
+            f"cannot reach relay {bracketed(hosts[0])}:{port}: its name could not be resolved in time"
         ) from None
     if not found:
         raise ConnectFailed("cannot reach relay " + "; ".join(reasons))

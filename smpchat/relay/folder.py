@@ -1,14 +1,14 @@
-"""The folder of a relay: its lock, its state file and the mark that it was stopped on purpose.
+"""The folder of a relay: its lock, its state file, and the mark that the user has stopped it.
 
 ::
 
     identity/     certificates and keys (`smpchat.transport.identity`)
     relay.db      queues and messages
-    files/        files, each for two days (`smpchat.relay.files.store`)
-    relay.json    ports, address, options kept, and the process id while it runs; readable by the owner only
-    relay.control where the relay that runs can be asked for its figures (`smpchat.relay.control`)
-    relay.lock    locked by the relay that runs
-    relay.log     what a relay in the background says
+    files/        stored files (`smpchat.relay.files.store`)
+    relay.json    ports, address, kept options, and the process id while it runs; only the owner can read it
+    relay.control where to ask the running relay for its figures (`smpchat.relay.control`)
+    relay.lock    locked by the running relay
+    relay.log     the log of a relay in the background
     stopped       present after ``relay stop``, until ``relay start``
 """
 
@@ -43,7 +43,7 @@ IDENTITY, DATABASE, FILES, STATE, CONTROL, LOCK, LOG, STOPPED = (
 )
 
 TURNED_OFF = "The embedded relay was stopped."
-"""What is said when the relay is wanted on demand, but was stopped."""
+"""The error text if a command needs the relay, but the user has stopped it."""
 
 
 class RelayInfo(Record):
@@ -51,14 +51,14 @@ class RelayInfo(Record):
 
     Attributes:
         state: Whether it runs and accepts connections.
-        address: ``smp://…`` with port, and password if there is one; None before the first start.
-        pid: Process id; None unless it runs.
-        port: Remembered from the first start on, since links contain it.
-        ws_port: The port for WebSocket, which is remembered too; None if it is not served.
-        files_port: The port for files, which is remembered too; `OFF` if they are not served, None before the first
+        address: ``smp://…`` with the port, and the password if there is one; None before the first start.
+        pid: Process id; None if the relay is not running.
+        port: The port, which stays the same after the first start, because links contain it.
+        ws_port: The port for WebSocket, which stays the same too; None if WebSocket is not served.
+        files_port: The port for files, which stays the same too; `OFF` if files are not served, None before the first
             start.
-        files_trouble: Why files are not served although they should be, in a sentence.
-        options: The options of the last ``relay start``, which hold until the next one.
+        files_trouble: A sentence that says why files are not served although they should be.
+        options: The options of the last ``relay start``; they are used until the next one.
     """
 
     state: Literal["running", "stopped"] = "stopped"
@@ -72,14 +72,14 @@ class RelayInfo(Record):
 
     @property
     def files_address(self) -> str | None:
-        """``xftp://…`` with port, and password if there is one; None if files are not served."""
+        """``xftp://…`` with the port, and the password if there is one; None if files are not served."""
         if self.address is None or not self.files_port or self.files_trouble is not None:
             return None
         return f"xftp{self.address.removeprefix('smp').rpartition(':')[0]}:{self.files_port}"
 
 
 def prepare_folder(folder: Path) -> Path:
-    """The folder, which is created if it does not exist. Raises `RelayError`."""
+    """Creates the folder if it does not exist, and returns it. Raises `RelayError`."""
     folder = folder.absolute()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,15 +93,16 @@ def _unusable(folder: Path, error: OSError) -> RelayFolderRefused:
 
 
 class FolderLock:
-    """A lock of the operating system on the folder. It ends with the process that holds it, however the process
-    ends."""
+    """A lock of the operating system on the folder. It is freed when the process that holds it ends, even if it is
+    killed."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK
         self._file: int | None = None
 
     def acquire(self) -> bool:
-        """Takes the lock. Returns whether no other process had it. Raises `RelayError` if the folder cannot be used."""
+        """Tries to take the lock. Returns False if another process holds it. Raises `RelayError` if the folder cannot
+        be used."""
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -113,17 +114,17 @@ class FolderLock:
         return True
 
     def release(self) -> None:
-        """Gives the lock back. May be repeated."""
+        """Releases the lock. May be repeated."""
         if self._file is not None:
-            # Closed, and the file left there: were it deleted, one process could hold the lock of a file that nobody
-            # finds, and another that of its successor.
+            # Close the file, but do not delete it: otherwise one process could lock the deleted file, and another one a
+            # new file with the same name.
             os.close(self._file)
             self._file = None
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a relay holds the folder. Looking takes a shared lock for a moment, so a relay that starts tries
-    twice."""
+    """Whether a relay is running on the folder. This takes a shared lock for a moment, so a starting relay tries to
+    lock several times."""
     try:
         file = os.open(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
@@ -131,7 +132,7 @@ def is_locked(folder: Path) -> bool:
     except OSError as error:
         raise _unusable(folder, error) from error
     try:
-        # Shared: two that only look must not take each other for the relay.
+        # A shared lock: two processes that only check must not disturb each other.
         return not _lock(file, shared=True)
     finally:
         os.close(file)
@@ -149,7 +150,8 @@ def _lock(file: int, *, shared: bool) -> bool:
 
 
 def read_state(folder: Path) -> RelayInfo:
-    """The content of the state file; ``state`` is running if it names a process, which may have ended.
+    """Reads the state file. ``state`` is "running" if the file contains a process id, although that process may have
+    ended.
 
     Raises:
         RelayError: The file cannot be read or is damaged.
@@ -182,7 +184,7 @@ def read_state(folder: Path) -> RelayInfo:
 
 
 def state_json(info: RelayInfo) -> bytes:
-    """The state file of a relay."""
+    """The content of a relay's state file."""
     content = {
         "address": info.address,
         "pid": info.pid,
@@ -204,17 +206,18 @@ def write_state(folder: Path, info: RelayInfo) -> None:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(state_json(info))
             file.flush()
-            # Before the rename: after a power cut an empty file could else have the right name, and the port that links
-            # contain would be lost.
+            # Before the rename: otherwise, after a power cut, the file could be empty, and the port in the user's links
+            # lost.
             os.fsync(file.fileno())
-        # Whoever reads it meanwhile gets the old one or the new one, whole.
+        # A process that reads the file at this moment gets either the old or the new content, complete.
         new.replace(path)
     except OSError as error:
         raise RelayError(f"{path} cannot be written: {error}.") from error
 
 
 def status(folder: Path) -> RelayInfo:
-    """Whether the relay of ``folder`` runs, and where. Raises `RelayError` if the folder cannot be read."""
+    """Whether the relay of ``folder`` is running, and at which address. Raises `RelayError` if the folder cannot be
+    read."""
     info = read_state(folder)
     if info.pid is not None and is_locked(folder):
         return info
@@ -222,12 +225,12 @@ def status(folder: Path) -> RelayInfo:
 
 
 def is_turned_off(folder: Path) -> bool:
-    """Whether the relay was stopped on purpose, so that nothing but ``relay start`` starts it."""
+    """Whether the user has stopped the relay, so that only ``relay start`` starts it."""
     return (folder / STOPPED).exists()
 
 
 def turn_off(folder: Path) -> None:
-    """Leaves the mark. Raises `RelayError`."""
+    """Creates the mark. Raises `RelayError`."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / STOPPED).touch(mode=0o600)
@@ -236,7 +239,7 @@ def turn_off(folder: Path) -> None:
 
 
 def turn_on(folder: Path) -> None:
-    """Takes the mark away. Raises `RelayError`."""
+    """Removes the mark. Raises `RelayError`."""
     try:
         (folder / STOPPED).unlink(missing_ok=True)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The relay as the destination of private routing: It opens RFWD, executes the command as its client sent it, and
-answers (smp-wire 5.6).
+"""The relay as the destination of private routing: decrypts RFWD, and encrypts the answer to the command in it
+(smp-wire 5.6).
 
-Errors of the proxy are answered to the proxy; everything for the client inside goes back sealed for the client.
+Errors of the proxy are answered to the proxy. Answers for the client are encrypted for the client.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from smpchat.protocol.version import SENDING_PROXY, SMP_VERSIONS
 from smpchat.relay.subscriptions import Client
 
 FORWARDABLE = (commands.Send, commands.SKey, commands.LKey, commands.LGet)
-"""Commands that senders need. With all others a proxy could learn or change who listens."""
+"""Commands that senders need. With other commands, a proxy could learn or change which client receives messages."""
 _NO_SECRET = ErrorCode.proxy("BROKER", "TRANSPORT", "NO_AUTH")
 
 
 class ForwardRefused(Exception):
-    """The proxy sent something that cannot be opened. ``code`` is the answer; nothing was executed."""
+    """The proxy sent bytes that cannot be decrypted or decoded. ``code`` is the error to answer; nothing was
+    executed."""
 
     def __init__(self, code: ErrorCode) -> None:
         self.code = code
@@ -40,11 +41,11 @@ class ForwardRefused(Exception):
 
 
 class ForwardedRequest(Record):
-    """One opened RFWD.
+    """A decrypted RFWD.
 
     Attributes:
-        client: The sender of the transmission inside, as the commands see it. It has no connection here.
-        transmission: The transmission inside, or the error that answers it.
+        client: The sender of the transmission, as `smpchat.relay.commands` sees it. It has no connection to this relay.
+        transmission: The transmission, or the error to answer if it cannot be decoded.
     """
 
     client: Client
@@ -55,7 +56,7 @@ class ForwardedRequest(Record):
     _forwarded: Forwarded
 
     def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage) -> commands.RRes:
-        """RRES around the answer. Raises `ForwardRefused` if that does not fit."""
+        """Encrypts an answer, and wraps it into RRES. Raises `ForwardRefused` if it does not fit."""
         version, session_id = self._forwarded.version, self.client.session_id
         transmission = Transmission(corr_id, entity_id, encode_broker(message, version))
         try:
@@ -68,14 +69,14 @@ class ForwardedRequest(Record):
 
 
 def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedRequest:
-    """Opens both layers of RFWD.
+    """Decrypts both layers of RFWD.
 
     Args:
-        proxy: The connection that it came on. The client inside authorises for this connection's session too.
+        proxy: The proxy's connection. The client's commands are authorised for the session of this connection.
         t: The transmission of RFWD.
         body: The body of RFWD.
     Raises:
-        ForwardRefused: With CRYPTO for what does not decrypt, CMD SYNTAX or BLOCK for what is malformed.
+        ForwardRefused: CRYPTO if the bytes cannot be decrypted; CMD SYNTAX or BLOCK if they are malformed.
     """
     try:
         secret = proxy.session_secret()
@@ -84,7 +85,7 @@ def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedReques
         forwarded = open_at_relay(secret, t.corr_id, body)
         if not SENDING_PROXY <= forwarded.version <= SMP_VERSIONS.maximum:
             raise ForwardRefused(ErrorCode.cmd("SYNTAX"))
-        # Both layers are opened with the relay's key of this session, which PKEY showed the client (smp-wire 5.6).
+        # Both layers use the relay's key of this session, which the client got in PKEY (smp-wire 5.6).
         client_secret = proxy.session_key.exchange(forwarded.key)
         content = open_forwarded(client_secret, forwarded.corr_id, forwarded.sealed)
     except CryptoError:

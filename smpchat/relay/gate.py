@@ -1,4 +1,4 @@
-"""Who may connect: it limits the connections in all and from one address, and counts them before TLS costs anything."""
+"""Limits the number of connections, in total and for each address, before TLS costs any CPU time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class Gate:
     """Counts the open connections, including those in their handshake.
 
     Args:
-        total: In all.
-        per_address: Connections from one IPv4 address, or one IPv6 network of 64 bits, which one subscriber has. This
-            computer's own are not counted, because all clients of an onion service or a local proxy come from there.
+        total: Most connections in total.
+        per_address: Most connections from one IPv4 address, or from one IPv6 network of 64 bits, which usually belongs
+            to one person. This computer's own addresses are not counted: all clients of an onion service or a local
+            proxy connect from them.
         on_failure: Called for failed connections.
     """
 
@@ -35,15 +36,15 @@ class Gate:
 
     @property
     def refused(self) -> int:
-        """Connections refused so far."""
+        """Number of refused connections so far."""
         return self._refused
 
     def enter(self, host: str | None) -> bool:
-        """Counts a connection from an address; False, and it is not counted, if there are too many."""
+        """Counts a connection from an address. Returns False, without counting it, if there are too many."""
         origin = origin_of(host)
         if self._open >= self._total or (origin is not None and self._by_origin[origin] >= self._per_address):
             self._refused += 1
-            if str(self._refused).strip("0") == "1":  # 1, 10, 100: whoever floods must not fill the log either
+            if str(self._refused).strip("0") == "1":  # at 1, 10, 100, …: a flood must not fill the log
                 _log.warning("too many connections: %d refused so far", self._refused)
             return False
         self._open += 1
@@ -62,11 +63,11 @@ class Gate:
         if origin is not None:
             self._by_origin[origin] -= 1
             if not self._by_origin[origin]:
-                del self._by_origin[origin]  # or every address that ever came would be remembered
+                del self._by_origin[origin]  # otherwise every address would be remembered forever
 
 
 def origin_of(host: str | None) -> str | None:
-    """How an address is counted; None if it is not counted, see `Gate`."""
+    """The address or network under which a connection is counted; None if it is not counted. See `Gate`."""
     if host is None:
         return None
     try:

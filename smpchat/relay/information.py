@@ -1,4 +1,4 @@
-"""What QUE tells the recipient about a queue, as the JSON of INFO (smp-wire 5.2)."""
+"""The JSON of INFO, the answer to the recipient's QUE (smp-wire 5.2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smpchat.relay.subscriptions import Client
 
 
 def queue_information(client: Client, queue: Queue, head: StoredMessage | None) -> Info:
-    """INFO about a queue, as seen by the connection that asks.
+    """INFO about a queue, for the connection that asks.
 
     Args:
         head: The queue's oldest message.
@@ -32,7 +32,7 @@ def queue_information(client: Client, queue: Queue, head: StoredMessage | None) 
 
 
 def _subscription(client: Client, rcv_id: bytes) -> dict[str, str] | None:
-    # "subThread" never occurs: the reference has a thread there that waits for a message, and here none is needed
+    # "subThread" is left out: it describes a thread of the reference that waits for a message; we have none
     if rcv_id in client.subscribed:
         state, delivered = "subPending" if rcv_id in client.deferred else "noSub", client.subscribed[rcv_id]
     elif rcv_id in client.getting:

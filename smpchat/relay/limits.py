@@ -1,4 +1,4 @@
-"""The limits of the relay for its clients, and of the operating system for the relay."""
+"""The relay's limits for its clients, and the operating system's limit of open files for the relay."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from datetime import timedelta
 from smpchat.encoding.record import Record
 
 QUOTA = 128
-"""Messages that a queue holds before SEND is refused."""
+"""Most messages in a queue; then SEND is refused."""
 PLAUSIBLE_PAUSE = 86_400
-"""If more seconds pass between two looks at the clock, it is not believed at once; looks come every two hours."""
+"""The relay checks the clock every two hours. If more seconds than this have passed since the last check, it does not
+trust the clock at once."""
 CERTIFICATE_WARNING = timedelta(days=30)
-"""Time before the certificate of the relay expires, from which on the operator is warned."""
+"""The operator is warned when the relay's certificate expires within this time."""
 
 
 def runs_out(left: timedelta) -> str:
-    """``runs out in 2 days``, ``ran out 2 days ago``: what a certificate does."""
+    """``expires in 2 days`` or ``expired 2 days ago``, as the end of a sentence about a certificate."""
     days = abs(left) // timedelta(days=1)
     when = "" if days == 0 else "1 day" if days == 1 else f"{days} days"
     if left < timedelta():
@@ -26,29 +27,30 @@ def runs_out(left: timedelta) -> str:
 
 
 _OTHER_DESCRIPTORS = 64
-"""Files that are open besides connections, with some to spare."""
+"""File descriptors for other files than connections, with some to spare."""
 
 _log = logging.getLogger("smpchat.relay")
 
 
 class Limits(Record):
-    """What the relay grants. A client that asks for more is held back, refused or closed; others do not notice.
+    """The relay's limits. A client that exceeds one must wait, gets an error, or is disconnected; other clients do not
+    notice.
 
     Attributes:
-        handshake: Seconds for TLS, and again for the hellos.
-        write: Seconds in which a client may receive nothing of what is sent to it.
-        idle: Seconds without a block after which a client is closed that listens to no queue (smp-wire 7.5).
-        connections: Open at a time, handshakes included; more are closed at once.
-        connections_per_address: The same for one address, see `Gate`.
-        new_queues: Queues that one connection creates in a minute; ERR QUOTA beyond.
-        unsent_bytes: Bytes of answers that may wait for one client before the relay stops reading from it.
-        quota: Messages that a queue holds.
-        stored: Bytes of the database in use, beyond which nothing that needs room is accepted; ERR QUOTA.
-        free: The same for bytes free on its disk, if there are fewer.
+        handshake: Seconds for TLS, and the same again for the hellos.
+        write: A connection is closed if the client accepts nothing of what is sent to it for this many seconds.
+        idle: A connection without subscriptions is closed after this many seconds without a block (smp-wire 7.5).
+        connections: Most open connections, including those in handshakes; further ones are closed at once.
+        connections_per_address: The same for one address; see `Gate`.
+        new_queues: Most queues that one connection may create in a minute; then ERR QUOTA.
+        unsent_bytes: If more bytes of answers than this wait for a client, the relay stops reading from it.
+        quota: Most messages in a queue.
+        stored: Most bytes of the database in use. Beyond, commands that need room get ERR QUOTA.
+        free: The same if the disk has fewer free bytes than this.
         keep: Seconds after which an unfetched message is removed (smp-wire 7.5).
-        keep_notifications: The same for notifications.
-        expire_every: Seconds between looking for such messages.
-        notify_every: Seconds for which notifications may be collected before they are pushed.
+        keep_notifications: The same for a notification.
+        expire_every: Seconds between two searches for such messages.
+        notify_every: Seconds for which notifications are collected before they are pushed.
     """
 
     handshake: float = 60.0
@@ -64,15 +66,15 @@ class Limits(Record):
     keep: int = 21 * 86_400
     keep_notifications: int = 86_400
     expire_every: float = 7_200.0
-    # Batches of 1.5 s, as the reference sends them (smp-wire 5.5, trap 31): what came together leaves together.
+    # Batches every 1.5 s, as in the reference (smp-wire 5.5, trap 31).
     notify_every: float = 1.5
 
 
 def descriptors_for(connections: int, beside: int = 0) -> int:
-    """How many connections, up to the given number, the operating system allows this process; raises its soft limit.
+    """How many of ``connections`` the operating system allows this process. Raises the soft limit of open files.
 
     Args:
-        beside: Descriptors that something else needs at the same time.
+        beside: Descriptors that other parts of the process need at the same time.
     """
     if sys.platform == "win32":
         return connections

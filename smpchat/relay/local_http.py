@@ -1,7 +1,7 @@
-"""A few pages over HTTP for programs on this computer: for `relay stats`, and for Prometheus.
+"""Serves a few pages over HTTP to programs on this computer: for `relay stats`, and for Prometheus.
 
-Loopback only, GET only, one request a connection. If a token is set, only users who can read the relay's folder get
-anything; otherwise every user of this computer does.
+Only on loopback, only GET, and one request per connection. If a token is set, only users who can read the relay's
+folder get the pages; otherwise every user of this computer does.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from smpchat.relay.errors import RelayError
 from smpchat.relay.options import LOOPBACK
 
 MAX_HEAD = 8_192
-"""Bytes of a request."""
+"""Longest request, in bytes."""
 MAX_OPEN = 16
-"""Requests at the same time; further connections are closed at once."""
+"""Most requests at the same time; further connections are closed at once."""
 PATIENCE = 10.0
-"""Seconds for one request."""
+"""Seconds within which a request must be answered."""
 _REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 503: "Service Unavailable"}
 
 _log = logging.getLogger("smpchat.relay")
@@ -40,8 +40,9 @@ class LocalHTTP:
     """Serves pages on loopback.
 
     Args:
-        pages: By path. One that raises `RelayError` is answered with 503 and its sentence.
-        token: What ``Authorization: Bearer`` must carry, if anything.
+        pages: Functions that make pages, by path. If one raises `RelayError`, the answer is 503 with the text of the
+            error.
+        token: The token that requests must contain as ``Authorization: Bearer``, if any.
     """
 
     def __init__(self, pages: Pages, *, token: str | None = None) -> None:
@@ -51,7 +52,7 @@ class LocalHTTP:
         self._open: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> int:
-        """Listens; the port in use. Raises `OSError` if it is taken."""
+        """Starts listening, and returns the port. Raises `OSError` if the port is in use."""
         self._server = await asyncio.start_server(self._accept, LOOPBACK, port, limit=MAX_HEAD)
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -85,7 +86,7 @@ class LocalHTTP:
                 await writer.drain()
                 writer.close()
                 await writer.wait_closed()
-        except (OSError, EOFError) as error:  # a timeout is an OSError, a request cut short an EOFError
+        except (OSError, EOFError) as error:  # a timeout is an OSError, an incomplete request an EOFError
             _log.debug("a local request failed: %s", error)
         finally:
             writer.transport.abort()
@@ -98,7 +99,8 @@ class LocalHTTP:
             case _:
                 return _plain(400, "only GET is understood")
         fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        # A web site can make a browser ask here under the site's own name; nobody else uses another name.
+        # A web site can make a browser send requests to this port, but only with the site's own name as host. So refuse
+        # other names.
         if fields.get("host", LOOPBACK).partition(":")[0] not in (LOOPBACK, "localhost"):
             return _plain(403, "ask for 127.0.0.1")
         if self._token is not None and not hmac.compare_digest(

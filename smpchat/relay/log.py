@@ -1,6 +1,6 @@
-"""The relay's log: one line for each event on standard error, with nothing that distinguishes clients.
+"""The relay's log on standard error: one line per event, without anything that identifies clients.
 
-At level INFO no line names a queue, a client or its address; DEBUG, for finding bugs, may name addresses.
+At level INFO, no line contains a queue, a client or an address. DEBUG, for finding bugs, may contain addresses.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TextIO
 
 
 class OneLine(logging.Formatter):
-    """Time, level and message; for an exception, only its type and where it was raised, because its words may name a
-    client."""
+    """Formats time, level and message. Of an exception, only its type and place are shown, because its text may
+    identify a client."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -34,12 +34,12 @@ class OneLine(logging.Formatter):
 
 
 def start_log(*, verbose: bool = False, quiet: bool = False, stream: TextIO | None = None) -> None:
-    """Lets this process log as a relay.
+    """Sets up logging for a relay's process.
 
     Args:
-        verbose: DEBUG, and whole tracebacks.
-        quiet: Nothing below WARNING.
-        stream: In place of standard error.
+        verbose: Log at level DEBUG, with whole tracebacks.
+        quiet: Log nothing below level WARNING.
+        stream: Used instead of standard error.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s") if verbose else OneLine())

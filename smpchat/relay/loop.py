@@ -1,4 +1,5 @@
-"""The event loop of a relay's process, and what ends it. If uvloop is installed, it needs 3 % less CPU time."""
+"""The event loop of a relay's process, and the signals that stop it. If uvloop is installed, the relay needs 3 % less
+CPU time."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """As `asyncio.run`."""
+    """Like `asyncio.run`, but with uvloop if it is installed."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 
@@ -25,7 +26,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Set by SIGTERM or SIGINT, from now on. Needs a running loop."""
+    """An event that SIGTERM and SIGINT set from now on. Needs a running loop."""
     stop, running = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         try:

@@ -1,7 +1,7 @@
-"""Notifiers of queues, and the notifications to them: NKEY, NDEL, NSUB, and NMSG (smp-wire 5.5, 7.2 and 8.1).
+"""Notifiers of queues, and their notifications: NKEY, NDEL, NSUB and NMSG (smp-wire 5.5, 7.2 and 8.1).
 
-A notification is stored with its message, and sent with the next delivery, in the transaction that deletes it. A relay
-that is killed at that moment may lose a notification, but never a message.
+A notification is stored together with its message. It is sent after the transaction that deletes it. So a relay that is
+killed at that moment may lose a notification, but never a message.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from smpchat.relay.records import Notifier, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 MAX_WAITING = 128
-"""Notifications that are kept for one notifier; the oldest are dropped, as the newest say the same."""
+"""Most notifications that are kept for a notifier. The oldest are dropped, because the newest tell the same."""
 _ID_BYTES = 24
 
 
 class Notifications:
-    """The notifiers of queues, and who listens to which of them."""
+    """The notifiers of queues, and the connections that are subscribed to them."""
 
     def __init__(self, store: QueueStore, entropy: Entropy) -> None:
         self._store = store
@@ -36,14 +36,14 @@ class Notifications:
 
     @property
     def due(self) -> bool:
-        """Whether `deliver` has something to deliver."""
+        """Whether `deliver` has anything to deliver."""
         return bool(self._pending)
 
     def create(self, key: AuthPublicKey, dh_key: X25519PublicKey) -> tuple[Notifier, X25519PublicKey]:
-        """A notifier with a new id, not stored yet, and the relay's key for its recipient.
+        """Make a notifier with a new id, without storing it. Returns it, and the relay's public key for its recipient.
 
         Raises:
-            CryptoError: The recipient's key has low order.
+            CryptoError: The key ``dh_key`` has low order.
         """
         server_key = X25519PrivateKey.generate(self._entropy)
         dh_secret = server_key.exchange(dh_key)
@@ -52,7 +52,7 @@ class Notifications:
         return Notifier(notifier_id, key, dh_secret), server_key.public()
 
     def nkey(self, client: Client, t: Transmission, command: commands.NKey, queue: Queue) -> list[Outgoing]:
-        """Gives the queue a new notifier, in place of any it has."""
+        """Gives the queue a new notifier, which replaces an earlier one."""
         try:
             notifier, server_key = self.create(command.auth_key, command.dh_key)
         except CryptoError:
@@ -68,7 +68,7 @@ class Notifications:
         return [answer(client, t, commands.Ok()), *ended]
 
     def nsub(self, client: Client, t: Transmission, command: commands.NSub) -> list[Outgoing]:
-        """Subscribes the connection to a notifier; a connection that had it before gets END."""
+        """Subscribes the connection to a notifier. A connection that was subscribed before gets END."""
         queue = self._store.by_notifier(t.entity_id)
         notifier = None if queue is None else queue.notifier
         allowed = authorised(client, t, () if notifier is None else (notifier.key,))
@@ -83,7 +83,7 @@ class Notifications:
         return out
 
     def sent(self, queue: Queue, message: StoredMessage) -> None:
-        """Notes a message that was just stored; if its sender asked for it, the notifier is told."""
+        """Stores a notification for a message that was just stored, if its sender asked for it."""
         notifier = queue.notifier
         if notifier is None or not message.notification:
             return
@@ -92,8 +92,8 @@ class Notifications:
             self._pending[notifier.notifier_id] = None
 
     def end(self, client: Client, queue: Queue) -> list[Outgoing]:
-        """DELD for the connection that listens to the queue's notifier, which will be deleted, unless it is ``client``
-        itself."""
+        """Ends the subscription to the queue's notifier, which will be deleted. Returns DELD for the subscribed
+        connection, unless it is ``client`` itself."""
         if queue.notifier is None:
             return []
         subscriber = self._subscriptions.end(queue.notifier.notifier_id)
@@ -102,12 +102,12 @@ class Notifications:
         return [Outgoing(subscriber, b"", queue.notifier.notifier_id, commands.Deld())]
 
     def deliver(self) -> list[Outgoing]:
-        """The notifications since the last call, as far as the connections have room."""
+        """The notifications since the last call, except for connections without room for them."""
         pending, self._pending = self._pending, {}
         return [push for notifier_id in pending for push in self.resume(notifier_id)]
 
     def resume(self, notifier_id: bytes) -> list[Outgoing]:
-        """The notifications that wait for one notifier, as far as its connection has room."""
+        """The notifications that wait for one notifier, if its connection has room for them."""
         client, queue = self._subscriptions.subscriber(notifier_id), self._store.by_notifier(notifier_id)
         if client is None or queue is None or queue.notifier is None:
             return []
@@ -124,5 +124,5 @@ class Notifications:
         return pushes
 
     def disconnect(self, client: Client) -> None:
-        """Removes the subscriptions of a connection that ended."""
+        """Removes the subscriptions of a connection that has ended."""
         self._subscriptions.drop(client)

@@ -1,6 +1,6 @@
-"""The options for operators of a relay: one table for the command lines, the state file and the documentation.
+"""The options for the operator of a relay: one table for command lines, state file and documentation.
 
-It imports little, because the command line reads the table for its help.
+This module imports little, because the command line uses the table for its help.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from smpchat.encoding.record import Record, field, fields, replace
 from smpchat.relay.errors import RelayOptionRefused
 
 LOOPBACK = "127.0.0.1"
-"""The address at which the relay listens by default, and at which it serves its figures."""
+"""The address on which the relay listens by default, and on which it serves its figures."""
 OFF = 0
-"""In place of a port: this is not served."""
+"""Instead of a port: not served."""
 NO_WEBSOCKET = NO_FILES = -1
-"""In place of a port: do not serve WebSocket, or files, and forget the earlier port."""
+"""Instead of a port: do not serve WebSocket, or files, and forget the earlier port."""
 PROXY = ("none", "public", "all")
 """See `smpchat.relay.destinations.Destinations`."""
 
 
 class Explained(Record):
-    """An option in words.
+    """The description of an option.
 
     Attributes:
-        name: Of the field in `Options`; the option is ``--name`` with hyphens.
-        metavar: What its value looks like.
-        meaning: One sentence, without its full stop.
-        default: The default, as it would be typed; None if there is no value for it.
-        bounds: Smallest and largest value, if it is a number.
-        words: All values, if they are words.
+        name: Name of the field in `Options`. The option is ``--name``, with hyphens.
+        metavar: Name of the value in help texts.
+        meaning: One sentence without a full stop.
+        default: The default value as a user would type it; None if it cannot be typed.
+        bounds: Smallest and largest value of a number.
+        words: All values of an option whose values are words.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Explained(Record):
 
     @property
     def flag(self) -> str:
-        """As it is typed."""
+        """The option as a user types it."""
         return "--" + self.name.replace("_", "-")
 
     @property
     def help(self) -> str:
-        """The meaning with the default."""
+        """The meaning and the default."""
         return f"{self.meaning}." if self.default is None else f"{self.meaning} ({self.default})."
 
 
@@ -77,17 +77,17 @@ OPTIONS: Final = (
     Explained("max_new_chunks", "N", "New chunks (parts of files) per connection and minute", "3000", (1, 1_000_000)),
     Explained("metrics_port", "PORT|off", "Loopback port for Prometheus metrics", "off", (1, 65_535), ("off",)),
 )  # fmt: skip
-_PASSWORD = late(r"[!-.0-9;-?A-~]{1,200}")  # as an address can hold it
+_PASSWORD = late(r"[!-.0-9;-?A-~]{1,200}")  # the passwords that an address can contain
 BY_NAME: Final = {option.name: option for option in OPTIONS}
 _SWITCHES = frozenset(option.name for option in OPTIONS if option.words == ("on", "off"))
 
 
 MAX_HOSTS = 8
-"""Addresses to listen on, at most; every link contains all of them."""
+"""Most addresses to listen on; every link contains all of them."""
 
 
 def hosts_of(text: str | None) -> tuple[str, ...]:
-    """The addresses in ``--host``; IPv6 addresses may be in brackets. Raises `RelayOptionRefused`."""
+    """The addresses in the value of ``--host``. IPv6 addresses may be in brackets. Raises `RelayOptionRefused`."""
     if not text:
         return (LOOPBACK,)
     hosts = tuple(dict.fromkeys(unbracketed(part.strip()) for part in text.split(",")))
@@ -97,18 +97,18 @@ def hosts_of(text: str | None) -> tuple[str, ...]:
 
 
 def unbracketed(host: str) -> str:
-    """An IPv6 address in the form of the system, even if it is given in the form of relays' addresses."""
+    """A host without the brackets around an IPv6 address."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 class Options(Record):
-    """The chosen options; None for those that were not chosen. The fields are those of `OPTIONS`.
+    """The chosen options; None for each one that was not chosen. `OPTIONS` explains the fields.
 
     Attributes:
-        password: Empty: no password, which is not the same as not chosen, if another one was kept.
-        metrics_port: `OFF` for none.
+        password: Empty means no password. None means not chosen, so an earlier password is kept.
+        metrics_port: `OFF` if metrics are not served.
     Raises:
-        RelayOptionRefused: A value is out of bounds.
+        RelayOptionRefused: A value is not allowed.
     """
 
     host: str | None = None
@@ -150,17 +150,17 @@ class Options(Record):
                     raise RelayOptionRefused(f"{option.flag} takes a number from {low} to {high}, not {value}.")
 
     def over(self, kept: Options) -> Options:
-        """These options, and those of ``kept`` where nothing was chosen."""
+        """These options; for those that were not chosen, the values of ``kept``."""
         return replace(kept, **self.chosen())
 
     def chosen(self) -> dict[str, Any]:
-        """The chosen options, for JSON."""
+        """The chosen options, to be stored as JSON."""
         values = {name: getattr(self, name) for name in fields(Options)}
         return {name: value for name, value in values.items() if value is not None}
 
     def arguments(self) -> list[str]:
-        """The chosen options as arguments of ``python -m smpchat.relay``, without the password, which others could
-        read."""
+        """The chosen options as arguments of ``python -m smpchat.relay``. The password is left out, because other users
+        can read command lines."""
         return [
             argument
             for name, value in self.chosen().items()
@@ -179,7 +179,7 @@ def _typed(name: str, value: str | int | bool) -> str:
 
 
 def parse_options(typed: Mapping[str, str | None]) -> Options:
-    """Options as they were typed, by the names of the fields; None for those that were not typed. Raises
+    """Options from the texts that the user typed, by field name; None for an option that was not typed. Raises
     `RelayOptionRefused`."""
     values: dict[str, Any] = {name: _parsed(BY_NAME[name], text) for name, text in typed.items() if text is not None}
     return Options(**values)
@@ -202,7 +202,7 @@ def _parsed(option: Explained, text: str) -> str | int | bool:
 
 
 def options_from_json(content: object) -> Options:
-    """What `Options.chosen` gave. Raises `RelayOptionRefused` for anything else."""
+    """Options from the result of `Options.chosen`. Raises `RelayOptionRefused` for anything else."""
     if not isinstance(content, dict):
         raise RelayOptionRefused("The kept options are damaged.")
     for name, value in content.items():

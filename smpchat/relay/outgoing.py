@@ -1,4 +1,4 @@
-"""Outgoing transmissions of the relay, before they are encoded."""
+"""The relay's outgoing transmissions, before they are encoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smpchat.relay.subscriptions import Client
 
 
 class Outgoing(NamedTuple):
-    """One transmission to write. ``push``: a message that `Client.unsent` counts; subtract it when it is written."""
+    """One transmission to send. ``push``: whether `Client.unsent` counts it until it is sent."""
 
     client: Client
     corr_id: bytes
@@ -21,7 +21,7 @@ class Outgoing(NamedTuple):
 
 
 def answer(client: Client, transmission: Transmission, message: BrokerMessage) -> Outgoing:
-    """The answer to a transmission, about the same entity."""
+    """The answer to a transmission, with the same entity id."""
     return Outgoing(client, transmission.corr_id, transmission.entity_id, message)
 
 

@@ -1,7 +1,7 @@
 """The relay as a proxy: PRXY opens a session with another relay, PFWD sends through it (smp-wire 5.6).
 
-Each request is a task of its own, so that a slow relay does not delay others; the answers come in any order. There is a
-limit to what one client, and all clients together, can cause.
+Each request is a task of its own, so that a slow relay does not delay others. Answers may come in any order. There are
+limits for each client, and for all clients together.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Request = commands.Prxy | commands.PFwd
 
 
 class ProxyLimits(Record):
-    """The limits for clients.
+    """The limits of the proxy for clients.
 
     Attributes:
-        per_client: Unanswered requests of one connection; further ones wait.
-        sessions: Relays that sessions are held with. The session that was unused longest is ended for a new one.
-        connect: Seconds to reach another relay, and then as many for the hellos.
-        answer: Seconds that the other relay has for an answer.
+        per_client: Most unanswered requests of one connection; further ones wait.
+        sessions: Most sessions with other relays. For a new one, the session that was unused the longest ends.
+        connect: Seconds to connect to another relay, and the same again for the hellos.
+        answer: Seconds within which the other relay must answer.
     """
 
     per_client: int = 32
@@ -64,10 +64,10 @@ class Proxy:
     """Sessions with other relays, and the requests that use them.
 
     Args:
-        dial: How to connect to another relay.
+        dial: Connects to another relay.
         clock: Unix time in seconds.
         password: The password that PRXY must contain, if any.
-        respond: Called once with the answer of each request.
+        respond: Called once for each request, with its answer.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Proxy:
         self._password = None if password is None else password.encode()
         self._limits = limits or ProxyLimits()
         self._requests: dict[Client, _Requests] = {}
-        self._sessions: dict[_Destination, asyncio.Task[RelaySession]] = {}  # the one longest unused comes first
+        self._sessions: dict[_Destination, asyncio.Task[RelaySession]] = {}  # least recently used first
         self._by_id: dict[bytes, tuple[_Destination, RelaySession]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
@@ -95,7 +95,7 @@ class Proxy:
         """Begins a request.
 
         Returns:
-            The answer, if there is one at once; None if ``respond`` will get it later.
+            The error to answer at once, or None if ``respond`` will get the answer later.
         """
         refused = self._refusal(t, command)
         if refused is not None:
@@ -108,14 +108,14 @@ class Proxy:
 
     def _refusal(self, t: Transmission, command: Request) -> ErrorCode | None:
         match command:
-            # As an open relay would be one's way into other networks: who may not create
-            # queues may not use the proxy (smp-wire 5.6).
+            # A client that may not create queues may not use the proxy either: strangers must not use it to reach other
+            # networks (smp-wire 5.6).
             case commands.Prxy(_, password):
                 right = self._password is None or hmac.compare_digest(self._password, password or b"")
                 return None if right else ErrorCode.proxy("BASIC_AUTH")
             case commands.PFwd():
-                # The client then asks for the session again with PRXY (smp-wire 5.6,
-                # step 6): sessions may end here at any time.
+                # Sessions may end at any time. After this error, the client asks for a new one with PRXY (smp-wire 5.6,
+                # step 6).
                 return None if t.entity_id in self._by_id else ErrorCode.proxy("NO_SESSION")
 
     async def _run(self, turn: asyncio.Semaphore, client: Client, t: Transmission, command: Request) -> None:
@@ -142,22 +142,23 @@ class Proxy:
     # --- sessions ----------------------------------------------------------------------------------------------
 
     async def _session(self, server: SMPServer) -> RelaySession:
-        """The session with a relay. All requests that come meanwhile wait for the same attempt to open it."""
+        """The session with a relay; opens it if there is none. All requests for this relay wait for the same
+        attempt."""
         destination = (server.hosts, server.port_number, server.key_hash)
-        # Taken out here and put in again below: the order of the dict is how long each was not used.
+        # Removed here and added again below, because the dict is sorted by last use.
         opening = self._sessions.pop(destination, None)
         if opening is None:
             self._make_room()
             opening = asyncio.get_running_loop().create_task(self._open(destination, server))
             opening.add_done_callback(lambda done: self._opened(destination, done))
         self._sessions[destination] = opening
-        return await asyncio.shield(opening)  # who stops waiting must not end it for the others
+        return await asyncio.shield(opening)  # if one request stops waiting, others still wait for it
 
     def _used(self, session_id: bytes) -> RelaySession:
-        if session_id not in self._by_id:  # it ended while the request waited for its turn
+        if session_id not in self._by_id:  # the session ended while the request waited for its turn
             raise ProxyFailure(ErrorCode.proxy("NO_SESSION"))
         destination, session = self._by_id[session_id]
-        # To the end: the dict's order is how long each was not used.
+        # Moved to the end, because the dict is sorted by last use.
         self._sessions[destination] = self._sessions.pop(destination)
         return session
 
@@ -198,7 +199,8 @@ class Proxy:
             return
         open_sessions = {destination: session for destination, session in self._by_id.values()}
         unused = (open_sessions[which] for which in self._sessions if which in open_sessions)
-        # Only one that nobody waits for: a client must not be able to end others' requests by asking for many relays.
+        # Only a session without unanswered requests may end. Otherwise a client that asks for many relays could end the
+        # requests of others.
         longest_unused = next((session for session in unused if session.idle), None)
         if longest_unused is None:
             raise broker("NETWORK")
@@ -207,18 +209,18 @@ class Proxy:
     # --- ends --------------------------------------------------------------------------------------------------
 
     def drop(self, client: Client) -> None:
-        """Forgets a connection that ended; its last requests may still reach the other relay."""
+        """Forgets a connection that has ended. Its last requests may still reach the other relay."""
         requests = self._requests.pop(client, None)
         for task in list(requests.tasks) if requests is not None else ():
             task.cancel()
 
     async def close(self) -> None:
-        """Ends all sessions and requests; those are not answered."""
+        """Ends all sessions and requests. Unanswered requests get no answer."""
         for client in list(self._requests):
             self.drop(client)
         for _, session in list(self._by_id.values()):
             session.end()
-        openings = list(self._sessions.values())  # those under way: the others are forgotten by now
+        openings = list(self._sessions.values())  # only attempts to open one are left here
         for opening in openings:
             opening.cancel()
         await asyncio.gather(*openings, *self._running, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""How often a client may do something."""
+"""Limits how often a client may do something."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 
 class Bucket:
-    """So many in a minute: short bursts are allowed, but not a flood.
+    """Allows ``most`` actions in a minute: short bursts, but no flood.
 
     Args:
-        most: The number that is available at first, and is restored within a minute.
-        clock: Seconds since any time. If the clock is set back, nothing is restored for a moment.
+        most: The number of actions that are allowed at once. A used-up bucket is full again after a minute.
+        clock: Returns the time in seconds. It may be set back.
     """
 
     __slots__ = ("_at", "_clock", "_left", "_most")
@@ -20,7 +20,7 @@ class Bucket:
         self._left, self._at = float(most), clock()
 
     def take(self) -> bool:
-        """Whether one more is allowed now. If so, it is counted."""
+        """Whether one more action is allowed now. If so, it is counted."""
         now = self._clock()
         self._left = min(self._most, self._left + max(0.0, now - self._at) * self._most / 60)
         self._at = now

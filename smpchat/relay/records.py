@@ -1,4 +1,4 @@
-"""The relay's records: queues, messages, and the interface of their store (smp-wire 7.1)."""
+"""The relay's records of queues and messages, and the interface of their store (smp-wire 7.1)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from smpchat.protocol.queue_mode import QueueMode
 
 
 class Link(Record):
-    """Short-link data of a queue; both blobs are opaque here.
+    """Short-link data of a queue. The relay does not interpret it.
 
     Attributes:
-        fixed: Never changes while the link exists.
-        user: What the recipient may replace.
+        fixed: Data that never changes while the link exists.
+        user: Data that the recipient may replace.
     """
 
     link_id: bytes
@@ -24,11 +24,11 @@ class Link(Record):
 
 
 class Notifier(Record):
-    """A notifier, which is told that messages arrived without seeing them.
+    """A notifier: it is told that messages arrived, but cannot read them.
 
     Attributes:
         key: The key that authorises NSUB.
-        dh_secret: 32 bytes shared with the recipient, for NMSG.
+        dh_secret: Secret of 32 bytes, shared with the recipient, for encrypting NMSG.
     """
 
     notifier_id: bytes
@@ -37,15 +37,15 @@ class Notifier(Record):
 
 
 class NewQueue(Record):
-    """A queue about to be created.
+    """A queue that will be created.
 
     Attributes:
-        recipient_keys: At least one; any of them authorises the recipient's commands.
-        dh_secret: 32 bytes shared with the recipient, for the bodies of MSG.
-        sender_key: The key that authorises SEND, or None as long as the queue is unsecured.
-        mode: None for queues made with a version below 9, or without a mode.
-        link: Link data that the queue is created with.
-        notifier: The notifier that the queue is created with.
+        recipient_keys: At least one key; each of them authorises the recipient's commands.
+        dh_secret: Secret of 32 bytes, shared with the recipient, for encrypting MSG.
+        sender_key: The key that authorises SEND; None while the queue is unsecured.
+        mode: None if NEW was of a version below 9, or contained no mode.
+        link: Link data of the new queue, if any.
+        notifier: Notifier of the new queue, if any.
     """
 
     rcv_id: bytes
@@ -62,7 +62,7 @@ class Backlog:
     """The messages that wait in a queue.
 
     Attributes:
-        numbers: The store's numbers of these messages, a quota marker included, oldest first.
+        numbers: The store's numbers of these messages, oldest first; including a quota marker.
         full: Whether the last one is a quota marker.
     """
 
@@ -74,16 +74,16 @@ class Backlog:
 
 
 class Queue:
-    """A stored queue. Read freely; only its store changes it.
+    """A stored queue. Only its store may change it.
 
     Attributes:
         row: The store's number of the queue.
-        active: False after OFF: SEND is refused.
-        read_backlog: A function of the store that finds out what waits. It is used once, and only for a queue that is
-            in use, so that neither the time of a start nor the relay's memory grows with the stored messages.
-        link_id: The id of its link data, if it has any.
-        notifier: Its notifier, if it has one.
-        notifications: How many notifications wait for the notifier.
+        active: False after OFF: SEND is then refused.
+        read_backlog: A function of the store that reads which messages wait. It is called only once, when the queue is
+            first used. So neither the start of the relay nor its memory depends on the number of stored messages.
+        link_id: The id of the link data, if there is any.
+        notifier: The notifier, if there is one.
+        notifications: The number of notifications that wait for the notifier.
     """
 
     __slots__ = (
@@ -133,19 +133,19 @@ class Queue:
 
     @property
     def backlog(self) -> Backlog:
-        """What waits. Raises `RelayStoreError`."""
+        """The waiting messages. Raises `RelayStoreError`."""
         if self._backlog is None:
             self._backlog = self.read_backlog(self)
         return self._backlog
 
     @property
     def size(self) -> int:
-        """The number of waiting messages, a quota marker included. Raises `RelayStoreError`."""
+        """The number of waiting messages, including a quota marker. Raises `RelayStoreError`."""
         return len(self.backlog.numbers)
 
     @property
     def full(self) -> bool:
-        """Whether there is a quota marker, so that nothing is accepted until the queue is empty. Raises
+        """Whether there is a quota marker, so that SEND is refused until the queue is empty. Raises
         `RelayStoreError`."""
         return self.backlog.full
 
@@ -154,9 +154,9 @@ class StoredMessage(Record):
     """A message as the sender sent it, or a quota marker.
 
     Attributes:
-        msg_id: 24 random bytes, also the nonce towards the recipient.
+        msg_id: 24 random bytes, also the nonce of the encryption for the recipient.
         timestamp: When the relay accepted it, in Unix seconds.
-        notification: The sender's notification flag.
+        notification: Whether the sender asked for a notification.
         body: The body of SEND, or None for the quota marker.
     """
 
@@ -167,14 +167,14 @@ class StoredMessage(Record):
 
 
 class QueueStore(Protocol):
-    """Queues and messages. Changes are visible at once, and permanent when `commit` has returned.
+    """A store of queues and messages. Changes are visible at once, and durable when `commit` has returned.
 
-    Every method raises `RelayStoreError` when the storage fails; the caller then rolls back.
+    Every method raises `RelayStoreError` if the storage fails; the caller must then call `rollback`.
     """
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be stored."""
+        """Whether commands that need room may be executed."""
         ...
 
     def by_recipient(self, rcv_id: bytes) -> Queue | None:
@@ -194,7 +194,7 @@ class QueueStore(Protocol):
         ...
 
     def create(self, new: NewQueue) -> Queue:
-        """Stores a queue; none of its ids may be in use."""
+        """Stores a queue, whose ids must be unused."""
         ...
 
     def secure(self, queue: Queue, sender_key: AuthPublicKey) -> None:
@@ -202,7 +202,7 @@ class QueueStore(Protocol):
         ...
 
     def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:
-        """Replaces the keys that authorise the recipient; at least one."""
+        """Replaces the recipient's keys with at least one new key."""
         ...
 
     def suspend(self, queue: Queue) -> None:
@@ -218,7 +218,7 @@ class QueueStore(Protocol):
         ...
 
     def set_link(self, queue: Queue, link: Link) -> None:
-        """Gives a queue link data, in place of any it has; the id may not be another queue's."""
+        """Gives a queue link data, which replaces earlier data. No other queue may have this link id."""
         ...
 
     def delete_link(self, queue: Queue) -> None:
@@ -226,39 +226,39 @@ class QueueStore(Protocol):
         ...
 
     def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
-        """Gives a queue a notifier. An earlier one is replaced, and its notifications are deleted. The id must not be
-        in use."""
-        ...
-
-    def delete_notifier(self, queue: Queue) -> None:
-        """Removes the queue's notifier and its notifications, if it has one."""
-        ...
-
-    def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
-        """Notes a message for the notifier that the queue has; if there are more than ``keep``, the oldest is
+        """Gives a queue a notifier, whose id must be unused. It replaces an earlier one, whose notifications are
         deleted."""
         ...
 
+    def delete_notifier(self, queue: Queue) -> None:
+        """Removes the queue's notifier, if it has one, and the notifications for it."""
+        ...
+
+    def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
+        """Stores a notification for the queue's notifier. If there are more than ``keep``, the oldest is deleted."""
+        ...
+
     def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
-        """Removes at most ``limit`` notifications, oldest first: id and Unix seconds of each message."""
+        """Removes at most ``limit`` notifications, oldest first. Returns the id and the time (Unix seconds) of each
+        message."""
         ...
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
-        """Adds a message at the end of the queue; a quota marker makes the queue full."""
+        """Adds a message at the end of a queue. A quota marker makes the queue full."""
         ...
 
     def head(self, queue: Queue) -> StoredMessage | None:
-        """The oldest message, left in place."""
+        """The oldest message; it stays in the queue."""
         ...
 
     def delete_head(self, queue: Queue, msg_id: bytes) -> bool:
-        """Removes the oldest message if it has this id; returns whether it did."""
+        """Removes the oldest message if it has this id. Returns whether it was removed."""
         ...
 
     def commit(self) -> None:
-        """Makes everything since the last commit durable, against power loss too."""
+        """Makes all changes since the last commit durable, even if power fails."""
         ...
 
     def rollback(self) -> None:
-        """Forgets everything since the last commit. Earlier `Queue` values must not be used any more."""
+        """Undoes all changes since the last commit. `Queue` objects from before must not be used any more."""
         ...

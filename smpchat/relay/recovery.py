@@ -1,7 +1,7 @@
-"""The effects outside the store of a group of commands that could not be stored, and how they are undone.
+"""Undoes the effects of a group of commands whose commit failed.
 
-Called after the store has rolled back. Subscriptions and deliveries exist only in memory. The unsent answers and pushes
-of the group show what was done to them, and this is undone here.
+The store itself has rolled back already. But subscriptions and deliveries exist only in memory: the unsent answers and
+pushes of the group show how they were changed, and these changes are undone here.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from smpchat.relay.subscriptions import Client
 _ANSWERED_LATER = (b"PRXY", b"PFWD")
 """Commands that do not use the store."""
 _ENDING = (b"DEL", b"NDEL", b"NKEY")
-"""Commands that end subscriptions, perhaps the client's own, and whose answer does not say whether they did."""
+"""Commands that may end subscriptions, even the client's own. Their answers do not show whether they did."""
 
 
 class Undone:
-    """What must be done instead of sending the answers of the group.
+    """What to do instead of sending the answers of the group.
 
     Attributes:
-        outgoing: Answers, and messages that must be delivered again.
-        afresh: Clients that may have lost a subscription without being told; their connections must end.
-        waiting: Clients with notifications to resume in a while.
+        outgoing: Answers to send, and messages to deliver again.
+        afresh: Clients that may have lost a subscription without knowing it; their connections must end.
+        waiting: Clients with notifications that must be pushed a little later.
     """
 
     __slots__ = ("afresh", "outgoing", "waiting")
@@ -46,14 +46,14 @@ def take_back(
     resumed: Sequence[Client],
     outgoing: Sequence[Outgoing],
 ) -> Undone:
-    """Reverses a group.
+    """Undo the effects of a group.
 
     Args:
-        commands: The commands of the group, whether they were executed or not. They are answered with ERR INTERNAL.
-        resumed: Clients to which held messages were given.
+        commands: The commands of the group, executed or not. Their answer will be ERR INTERNAL.
+        resumed: Clients that got messages which had been held back.
         outgoing: The answers and pushes of the executed commands.
     Raises:
-        RelayStoreError: The store cannot be read either.
+        RelayStoreError: The store cannot even be read.
     """
     undone = Undone()
     touched: dict[bytes, None] = {}
@@ -75,14 +75,14 @@ def take_back(
     for one in outgoing:
         match one.message:
             case Ids(rcv_id=rcv_id):
-                service.subscriptions.end(rcv_id)  # of a queue that does not exist
+                service.subscriptions.end(rcv_id)  # the queue was not created
             case Deld() if store.by_recipient(one.entity_id) is not None:
-                service.subscriptions.subscribe(one.entity_id, one.client)  # of one that still does
+                service.subscriptions.subscribe(one.entity_id, one.client)  # the queue still exists
                 touched[one.entity_id] = None
             case Deld():
-                undone.afresh[one.client] = None  # it listened to a notifier
+                undone.afresh[one.client] = None  # it was subscribed to a notifier
             case End():
-                undone.outgoing.append(one)  # another connection has subscribed, and that needs no store
+                undone.outgoing.append(one)  # another connection has subscribed, which does not depend on the store
             case Msg() if one.push:
                 one.client.unsent -= 1
                 touched[one.entity_id] = None
@@ -98,8 +98,8 @@ def take_back(
 
 
 def _redeliver(service: QueueService, store: QueueStore, rcv_id: bytes) -> list[Outgoing]:
-    """Makes the oldest message the one that the subscriber must acknowledge, and pushes it if it was another one
-    before."""
+    """Lets the subscriber acknowledge the oldest message again, and pushes this message if another one was delivered
+    last."""
     client, queue = service.subscriptions.subscriber(rcv_id), store.by_recipient(rcv_id)
     if client is None or queue is None:
         return []

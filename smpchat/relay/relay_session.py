@@ -1,4 +1,4 @@
-"""One session of this relay, as a proxy, with another relay (smp-wire 5.6)."""
+"""A session of this relay, as a proxy, with another relay (smp-wire 5.6)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class ProxyFailure(Exception):
-    """A transmission could not be forwarded. ``code`` is the answer to the client."""
+    """A transmission could not be forwarded. ``code`` is the error to answer to the client."""
 
     def __init__(self, code: ErrorCode) -> None:
         self.code = code
@@ -35,19 +35,19 @@ class ProxyFailure(Exception):
 
 
 def broker(*words: str, text: str | None = None) -> ProxyFailure:
-    """The failure ``PROXY BROKER …``: between this relay and the other."""
+    """The failure ``PROXY BROKER …``: an error between this relay and the other one."""
     return ProxyFailure(ErrorCode(("PROXY", "BROKER", *words), None if text is None else text.encode()))
 
 
 class RelaySession:
-    """An open session; made by `open_relay_session`.
+    """An open session with another relay; made by `open_relay_session`.
 
     Args:
-        timeout: Seconds that the relay has for each answer.
-        on_end: Called once when the session has ended.
+        timeout: Seconds within which the relay must answer.
+        on_end: Called once, when the session has ended.
     Attributes:
-        pkey: The error that clients get.
-        finished: Done when the connection is closed too.
+        pkey: The PKEY that clients get for this session.
+        finished: A future that is done when the connection is closed, too.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RelaySession:
         timeout: float,
         on_end: Callable[[RelaySession], None],
     ) -> None:
-        assert smp.signed_key is not None  # a version that can be proxied has it
+        assert smp.signed_key is not None  # every version that works through a proxy has it
         self.pkey = commands.PKey(smp.session_id, versions, smp.chain, smp.signed_key)
         self._connection = connection
         self._smp = smp
@@ -77,21 +77,21 @@ class RelaySession:
 
     @property
     def idle(self) -> bool:
-        """Whether no request waits for an answer."""
+        """Whether the session has no unanswered requests."""
         return not self._waiting
 
     async def forward(self, forwarded: Forwarded) -> bytes:
-        """The relay's answer, sealed for the client.
+        """Forward a transmission. Returns the relay's answer, encrypted for the client.
 
         Raises:
-            ProxyFailure: ``BROKER`` with TIMEOUT, NETWORK or another cause; ``PROTOCOL`` with the relay's error.
+            ProxyFailure: ``BROKER`` with a cause such as TIMEOUT or NETWORK, or ``PROTOCOL`` with the relay's error.
         """
         if self._ended:
             raise broker("NETWORK")
         corr_id = self._entropy.random(24)
         block = self._block(corr_id, forwarded)
         response: asyncio.Future[BrokerMessage] = asyncio.get_running_loop().create_future()
-        response.add_done_callback(lambda done: done.cancelled() or done.exception())  # asking marks it as seen
+        response.add_done_callback(lambda done: done.cancelled() or done.exception())  # so asyncio does not report it
         self._waiting[corr_id] = response
         heard = self._heard
         try:
@@ -99,7 +99,7 @@ class RelaySession:
                 await self._connection.send([block])
                 message = await response
         except TimeoutError:
-            if self._heard == heard:  # nothing at all: the next client gets a new connection
+            if self._heard == heard:  # the relay sent nothing at all: use a new connection for the next request
                 self.end()
             raise broker("TIMEOUT") from None
         except TransportError:
@@ -166,9 +166,9 @@ class RelaySession:
         self._on_end(self)
 
     def end(self) -> None:
-        """Ends the session; requests that wait for an answer fail. May be repeated."""
+        """Ends the session; unanswered requests fail. May be repeated."""
         self._end()
-        if self._closing is None:  # reading ends with the connection
+        if self._closing is None:  # closing the connection also ends the reading task
             self._closing = asyncio.get_running_loop().create_task(self._connection.close())
 
 
@@ -181,14 +181,14 @@ async def open_relay_session(
     timeout: float,  # noqa: ASYNC109 - of answers; opening has the caller's limit
     on_end: Callable[[RelaySession], None],
 ) -> RelaySession:
-    """Exchanges hellos as a proxy; a failure closes the connection.
+    """Exchange hellos as a proxy, and return the session. A failure closes the connection.
 
     Args:
-        now: When the relay's certificates must be valid.
+        now: The time at which the relay's certificates must be valid.
         timeout, on_end: See `RelaySession`.
     Raises:
-        ProxyFailure: It is not the relay in the address, or supports no version that can be used through a proxy, or
-            the connection ended.
+        ProxyFailure: The relay is not the one in the address, supports no version that works through a proxy, or the
+            connection ended.
     """
     try:
         handshake = ClientHandshake(
@@ -200,7 +200,8 @@ async def open_relay_session(
             raise broker("TRANSPORT", "VERSION")
         verify_chain(smp.chain, server.key_hash, now)
         secret = smp.own_session_key.exchange(smp.peer_session_key)
-        # Nothing before this: a relay that is not the one in the address learns only that somebody called.
+        # Nothing is sent before the checks above: a relay that is not the one in the address only learns that someone
+        # connected.
         await connection.send([hello])
         return RelaySession(connection, smp, versions, secret, entropy=entropy, timeout=timeout, on_end=on_end)
     except BaseException as failure:

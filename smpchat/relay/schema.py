@@ -1,4 +1,4 @@
-"""The schema of the relay's database: the layout of the file, its tables, and how an older one is updated."""
+"""The schema of the relay's database: the settings of the file, its tables, and the migration of older versions."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import sqlite3
 from smpchat.relay.errors import RelayStoreError, RelayStoreNewer
 from smpchat.storage.opening import trigger_in
 
-_APPLICATION_ID = 0x534D5052  # "SMPR": tells our file from any other SQLite file
+_APPLICATION_ID = 0x534D5052  # "SMPR": identifies our file among SQLite files
 
 _PAGE_SIZE = 16_384
 """Page size in bytes: the longest message fits into one page. With SQLite's 4,096 bytes it would take five pages, and
 twice the CPU time to commit."""
 INCREMENTAL = 2
-"""SQLite's name for a database whose free pages can be returned a few at a time."""
+"""SQLite's number for a database whose free pages can be returned a few at a time."""
 _CHECKPOINT_PAGES = 500
-"""When the write-ahead log has so many pages (8 MB), they are copied into the database."""
+"""When the write-ahead log has this many pages (8 MB), they are copied into the database."""
 
-# One script per schema version, applied in order and never edited after a release. A body of NULL is a quota marker.
+# One script per schema version, applied in order; never edit a released one. A message whose body is NULL is a quota
+# marker.
 _MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE queue (
@@ -75,8 +76,8 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 class translated:
-    """Turns errors of SQLite into `RelayStoreError`. It is a class, because a context manager of `contextlib` takes 2
-    us, four times for each message."""
+    """Turns errors of SQLite into `RelayStoreError`. A context manager of `contextlib` would take 2 us, four times for
+    each message; this class is faster."""
 
     __slots__ = ("_doing",)
 
@@ -87,44 +88,45 @@ class translated:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, UnicodeDecodeError):  # of a message that quotes a damaged file
+        if isinstance(error, UnicodeDecodeError):  # SQLite's message quotes bytes of a damaged file
             raise RelayStoreError(f"The relay's database failed while {self._doing}: it is damaged.") from error
         if isinstance(error, sqlite3.Error):
             raise RelayStoreError(f"The relay's database failed while {self._doing}: {error}.") from error
 
 
 def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> None:
-    """Creates or migrates a database that was just opened, and sets how it is written.
+    """Creates or migrates a database that was just opened, and configures the connection.
 
     Args:
-        up_to: The schema version to which an older database is updated.
+        up_to: The schema version to which an older database is migrated.
     Raises:
-        RelayStoreError: This is not a database of this program.
+        RelayStoreError: The file is not a database of this program.
         RelayStoreNewer: A newer version wrote it.
-        sqlite3.Error: It cannot be read or written.
+        sqlite3.Error: The file cannot be read or written.
     """
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if trigger := trigger_in(db):
         raise RelayStoreError(f"{path} contains a trigger that smpchat did not make: {trigger[:60]!r}.")
-    if not tables:  # both have an effect only then; that it can shrink costs 6 to 18% more bytes written
+    if not tables:  # both only work on an empty file; with auto_vacuum, 6 to 18% more bytes are written
         db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
         db.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
-    # Zeros over what is deleted, where that writes nothing more. ON would also write every page that becomes free,
-    # 40 to 55% more bytes, for bodies that nobody but the recipient can read; `give_back` removes those pages.
+    # FAST overwrites deleted data with zeros if this needs no additional writing. ON would also write every page that
+    # becomes free: 40 to 55% more bytes, for bodies that only the recipient can decrypt. `give_back` removes those
+    # pages later.
     db.execute("PRAGMA secure_delete = FAST")
-    # FULL: an answered command must survive power loss too. One commit serves a whole group, so it is affordable.
+    # FULL: an answered command must survive a power cut. This is affordable, because one commit serves a whole group.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
     db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-    db.execute("PRAGMA journal_size_limit = 67108864")  # bytes; a burst must not keep the disk forever
+    db.execute("PRAGMA journal_size_limit = 67108864")  # bytes; after a burst, the log file shrinks to this
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (application,) = db.execute("PRAGMA application_id").fetchone()
     if application != _APPLICATION_ID and (application or tables):
         raise RelayStoreError(f"{path} is not a relay's database.")
     if version > SCHEMA_VERSION:
         raise RelayStoreNewer(path)
-    # BEGIN and COMMIT are in the script: `executescript` commits whatever was begun before it.
+    # The script itself contains BEGIN and COMMIT, because `executescript` commits any open transaction first.
     for number in range(version, up_to):
         db.executescript(
             f"BEGIN IMMEDIATE; {_MIGRATIONS[number]}; PRAGMA application_id = {_APPLICATION_ID};"

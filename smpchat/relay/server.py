@@ -1,4 +1,4 @@
-"""A relay: it accepts connections, and connects them with the worker, the proxy and the store."""
+"""A relay: accepts connections, and gives their commands to the worker and the proxy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from smpchat.relay.statistics import Statistics
 
 _LAST_ANSWERS = 2.0
-"""Seconds that clients have to receive their last answers when the relay stops."""
+"""Seconds that clients have for receiving their last answers when the relay stops."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -48,15 +48,15 @@ class RelayServer:
     """A relay over one store. The caller opens and closes the store.
 
     Args:
-        identity: Certificates with which the relay proves its identity.
+        identity: The relay's certificates and key.
         clock: Unix time in seconds.
         password: The password that NEW and PRXY must contain, if any.
-        new_queues: Whether NEW creates queues; ERR AUTH otherwise (smp-wire 8.1).
-        destinations: Relays to which it forwards as a proxy; None: as is safe for the address at which it listens, see
-            there.
-        dial: How it connects to these relays.
-        descriptors_beside: Files that other parts of this process may have open.
-        committer: Where commits run, one at a time. If None, the relay makes a thread for them. `close` shuts it down.
+        new_queues: Whether NEW is allowed; if not, the answer is ERR AUTH (smp-wire 8.1).
+        destinations: Relays to which this one forwards as a proxy. None: the safe default for the address on which it
+            listens, see `Destinations.for_host`.
+        dial: Connects to these relays.
+        descriptors_beside: File descriptors that other parts of this process may use.
+        committer: Runs commits, one at a time. If None, the relay makes a thread for them. `close` shuts it down.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class RelayServer:
         self._gate: Gate | None = None
 
     async def start(self, host: Hosts = None, port: int = 0, *, listen: bool = True) -> None:
-        """Starts working; without ``listen`` only connections given to `serve` are served.
+        """Starts the relay. Without ``listen``, it serves only the connections that are given to `serve`.
 
         Raises:
             ListenFailed: The address is in use, or does not belong to this computer. Nothing was started.
@@ -156,7 +156,7 @@ class RelayServer:
         Raises:
             ListenFailed: The address is in use, or does not belong to this computer. The relay continues without it.
         """
-        from smpchat.transport import websocket  # costs 60 ms: only who serves it pays for it
+        from smpchat.transport import websocket  # takes 60 ms, so only if WebSocket is served
 
         self._ws_listener = await websocket.serve(
             self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake, gate=self._gate
@@ -164,19 +164,19 @@ class RelayServer:
 
     @property
     def ws_port(self) -> int | None:
-        """The TCP port on which WebSocket is served, if it is."""
+        """The TCP port for WebSocket; None if WebSocket is not served."""
         return None if self._ws_listener is None else self._ws_listener.port
 
     @property
     def port(self) -> int:
-        """The TCP port in use. Raises `RuntimeError` when not listening."""
+        """The TCP port in use. Raises `RuntimeError` if the relay does not listen."""
         if self._listener is None:
             raise RuntimeError("the relay does not listen")
         return self._listener.port
 
     async def statistics(self) -> Statistics:
-        """The figures of this moment. Raises `RelayStoreError` if the messages cannot be counted."""
-        from smpchat.relay.statistics import Statistics  # only an operator asks: a start need not wait for it
+        """The current figures. Raises `RelayStoreError` if the messages cannot be counted."""
+        from smpchat.relay.statistics import Statistics  # only when asked for, so that starting is faster
 
         size = await asyncio.to_thread(self._store.measure)
         counters, done = self._counters, self._store.counts
@@ -211,7 +211,7 @@ class RelayServer:
         return self._identity.expires - datetime.fromtimestamp(self._clock(), UTC)
 
     async def wait(self, stop: asyncio.Event) -> None:
-        """Returns when ``stop`` is set. Raises `RelayStoreError` if the relay cannot go on before that."""
+        """Waits until ``stop`` is set. Raises `RelayStoreError` if the relay cannot continue."""
         if self._working is None:
             raise RuntimeError("the relay has not been started")
         stopping = asyncio.get_running_loop().create_task(stop.wait())
@@ -223,11 +223,11 @@ class RelayServer:
             self._working.result()
 
     async def close(self) -> None:
-        """Finishes and answers the commands that had arrived, then ends all connections. May be repeated."""
+        """Executes and answers the commands that have arrived, then ends all connections. May be repeated."""
         self._worker.stop()
         if self._working is not None:
-            # First what had arrived is done and answered, then connections end: a client that got OK
-            # must find its message after the restart.
+            # First finish the commands that have arrived, then end connections: a message whose sender got OK must
+            # exist after the restart.
             await asyncio.wait([self._working])
         await self._proxy.close()
         self._worker.cancel_timers()
@@ -305,13 +305,13 @@ class RelayServer:
                 _log.error("writing to a client failed", exc_info=fault)
 
     def _sweep(self) -> None:
-        """Ends connections that receive nothing, and unused ones."""
+        """Ends connections that accept no data, and unused ones."""
         loop, limits = asyncio.get_running_loop(), self._limits
         now = loop.time()
         for connection in self._connections:
             if connection.sending_since is not None:
                 if now - connection.sending_since > limits.write:
-                    _log.info("a client took nothing for %g s: its connection is closed", limits.write)
+                    _log.info("a client accepted no data for %g s: its connection is closed", limits.write)
                     task = loop.create_task(connection.close())
                     self._closing.add(task)
                     task.add_done_callback(self._closing.discard)
@@ -326,7 +326,7 @@ class RelayServer:
 
     def _forward(self, client: Client, t: Transmission, command: Prxy | PFwd) -> ErrorCode | None:
         connection = self._connections.get(client)
-        if connection is None or self._destinations is Destinations.NONE:  # if it ended, nobody will read this
+        if connection is None or self._destinations is Destinations.NONE:  # if it has ended, any answer will do
             return forward_nothing(client, t, command)
         refused = self._proxy.request(client, t, command)
         if refused is None:

@@ -1,4 +1,4 @@
-"""What a running relay counts: plain numbers that do not distinguish clients."""
+"""The figures of a running relay: numbers that do not identify clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PREFIX = "smpchat_relay_"
 
 
 class Kind(Enum):
-    """How a figure behaves: a counter only grows until the next start."""
+    """The kind of a figure. A counter only grows, until the next start."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -23,13 +23,13 @@ def _figure(kind: Kind, meaning: str) -> Any:
 
 
 def _of_files(kind: Kind, meaning: str) -> Any:
-    """Figures that are 0 if the relay does not store files."""
+    """A figure about files; 0 if the relay does not store files."""
     return field(default=0, metadata={"kind": kind, "meaning": meaning})
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """The figures of one moment; each field's metadata says what it is."""
+    """The figures at one moment. The metadata of each field contains its kind and meaning."""
 
     uptime_seconds: int = _figure(Kind.GAUGE, "Seconds since the relay was started")
     connections: int = _figure(Kind.GAUGE, "Clients connected now")
@@ -39,7 +39,7 @@ class Statistics:
     database_bytes: int = _figure(Kind.GAUGE, "Bytes of the database with its write-ahead log")
     database_free_bytes: int = _figure(Kind.GAUGE, "Free bytes in the database for new messages")
     database_limit_bytes: int = _figure(Kind.GAUGE, "Limit in bytes for queues and messages")
-    full: int = _figure(Kind.GAUGE, "Whether the relay accepts nothing more (1), because of that limit or the disk")
+    full: int = _figure(Kind.GAUGE, "Whether the relay is full: 1 if this limit is reached or the disk is full, else 0")
     certificate_seconds: int = _figure(Kind.GAUGE, "Seconds until the relay's certificate expires")
     accepted: int = _figure(Kind.COUNTER, "Connections that completed the handshake")
     turned_away: int = _figure(Kind.COUNTER, "Connections closed at once because there were too many")
@@ -56,38 +56,38 @@ class Statistics:
     commands: int = _figure(Kind.COUNTER, "Commands in all commits")
     group_sizes: Mapping[int, int] = _figure(Kind.HISTOGRAM, "Commits by number of commands")
     files_connections: int = _of_files(Kind.GAUGE, "Clients connected for files now")
-    files_chunks: int = _of_files(Kind.GAUGE, "Chunks of files held")
-    files_bytes: int = _of_files(Kind.GAUGE, "Bytes of the chunks held")
-    files_limit_bytes: int = _of_files(Kind.GAUGE, "Bytes that files may take")
+    files_chunks: int = _of_files(Kind.GAUGE, "Chunks of files stored")
+    files_bytes: int = _of_files(Kind.GAUGE, "Bytes of the stored chunks")
+    files_limit_bytes: int = _of_files(Kind.GAUGE, "Limit in bytes for files")
     files_accepted: int = _of_files(Kind.COUNTER, "Connections for files that completed the handshake")
     files_turned_away: int = _of_files(Kind.COUNTER, "Connections for files closed at once because there were too many")
     files_tls_failed: int = _of_files(Kind.COUNTER, "Connections for files that ended before HTTP/2 began")
-    files_handshakes_failed: int = _of_files(Kind.COUNTER, "Connections for files that ended in the XFTP handshake")
+    files_handshakes_failed: int = _of_files(Kind.COUNTER, "Connections for files that ended during the XFTP handshake")
     files_created: int = _of_files(Kind.COUNTER, "Chunks registered")
-    files_uploads: int = _of_files(Kind.COUNTER, "Chunks taken from senders")
-    files_downloads: int = _of_files(Kind.COUNTER, "Chunks sent to recipients, repeats included")
+    files_uploads: int = _of_files(Kind.COUNTER, "Chunks received from senders")
+    files_downloads: int = _of_files(Kind.COUNTER, "Chunks sent to recipients, including repeats")
     files_bytes_in: int = _of_files(Kind.COUNTER, "Bytes of the chunks received from senders")
     files_bytes_out: int = _of_files(Kind.COUNTER, "Bytes of the chunks sent to recipients")
     files_deleted: int = _of_files(Kind.COUNTER, "Chunks deleted by their senders")
-    files_expired: int = _of_files(Kind.COUNTER, "Chunks removed because their time was over")
+    files_expired: int = _of_files(Kind.COUNTER, "Chunks removed because they were too old")
     files_refused: Mapping[str, int] = field(
         default_factory=dict,
-        metadata={"kind": Kind.COUNTER, "meaning": "Commands about files refused, by their errors"},
+        metadata={"kind": Kind.COUNTER, "meaning": "Commands about files refused, by error"},
     )
 
     def with_files(self, figures: Mapping[str, Any]) -> Statistics:
-        """The same with the figures about files, by their names."""
+        """These figures, with those about files replaced by ``figures``."""
         return replace(self, **figures)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of the JSON type ``stats``; sizes of groups by the upper limit of each class."""
+        """The fields of the JSON type ``stats``. Group sizes are listed by the upper limit of each class."""
         content = asdict(self)
         content["group_sizes"] = {str(size): count for size, count in self.group_sizes.items()}
         return content
 
 
 def figures() -> Iterator[tuple[str, Kind, str]]:
-    """Name, kind and meaning of every figure."""
+    """The name, kind and meaning of every figure."""
     for one in fields(Statistics):
         yield one.name, one.metadata["kind"], one.metadata["meaning"]
 
@@ -98,7 +98,7 @@ def prometheus_name(name: str, kind: Kind) -> str:
 
 
 def prometheus_text(statistics: Statistics) -> str:
-    """The text exposition format, version 0.0.4."""
+    """The figures in the text format of Prometheus, version 0.0.4."""
     lines: list[str] = []
     for name, kind, meaning in figures():
         exposed, value = prometheus_name(name, kind), getattr(statistics, name)

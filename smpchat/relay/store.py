@@ -1,9 +1,9 @@
 """The relay's SQLite database.
 
-Queue records are also held in memory, so that looking one up costs the same whether it exists or not (smp-wire 7.6);
-about 1 kB each. Messages and link data are only on the disk. Which messages a queue has is read when the queue is first
-used, so that the time of a start does not depend on their number. One connection, one writer: the calls of a group of
-commands share one transaction that `commit` ends.
+Queue records are also in memory, about 1 kB each, so that looking up a queue takes the same time whether it exists or
+not (smp-wire 7.6). Messages and link data are only on the disk. A queue's list of messages is read at its first use, so
+that a start does not depend on their number. There is one connection: the changes of a group of commands share a
+transaction, which `commit` ends.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _auth_keys = non_empty(auth_key)
 class SQLiteStore:
     """A `QueueStore` in one SQLite file.
 
-    `commit` may be called on another thread, as long as calls do not overlap; `measure` on any, at any time.
+    `commit` may be called from another thread, if no other call runs meanwhile; `measure` from any thread, at any time.
 
     Attributes:
-        has_room: Whether there was room for more at the last commit, within the limits of `keep_within`.
-        counts: What was done since it was opened, without what was rolled back.
+        has_room: Whether there is room within the limits of `keep_within`, as of the last commit.
+        counts: What was done and committed since the store was opened.
     """
 
     def __init__(self, path: Path | str) -> None:
-        """Opens the database, creating or migrating it as needed; ``":memory:"`` is for tests.
+        """Opens the database, and creates or migrates it if necessary; ``":memory:"`` is for tests.
 
         Raises:
-            RelayStoreError: It is not a database of this program, is from a newer version, or cannot be read.
+            RelayStoreError: The file is not a database of this program, is from a newer version, or cannot be read.
         """
         self._path = str(path)
         self._by_rcv: dict[bytes, Queue] = {}
@@ -51,15 +51,15 @@ class SQLiteStore:
         self._by_link: dict[bytes, Queue] = {}
         self._by_notifier: dict[bytes, Queue] = {}
         self._by_row: dict[int, Queue] = {}
-        self._last = 0  # the number of the newest message
+        self._last = 0  # number of the newest message
         self._writing = False
-        self._shrunk = False  # whether this transaction returns the last of the free pages
+        self._shrunk = False  # whether this transaction returns the last free pages
         self.has_room = True
         self._stored, self._free = 0, 0
         self.counts = StoreCounts()
         self._committed = StoreCounts()
         if self._path != ":memory:":
-            # SQLite would create it as the umask says; the file holds queue secrets.
+            # The file contains secrets, and SQLite's file permissions would depend on the umask.
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         with translated("opening"):
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -122,7 +122,7 @@ class SQLiteStore:
             return self._db.execute(statement, values)
 
     def keep_within(self, stored: int, free: int) -> None:
-        """Limits in bytes: for the used space, and for the space that stays free on the disk. There are none before."""
+        """Sets limits in bytes: for the used space, and for the space that must stay free on the disk."""
         self._stored, self._free = stored, free
         self.look_for_room()
 
@@ -137,19 +137,20 @@ class SQLiteStore:
     def _disk_has_room(self) -> bool:
         if not self._free or self._path == ":memory:":
             return True
-        with suppress(OSError):  # what it is like is then told by the first write that fails
+        with suppress(OSError):  # if this fails, the next write will report the error
             return shutil.disk_usage(Path(self._path).parent).free >= self._free
         return True
 
     def see_clock(self, now: int, keep: int) -> tuple[bool, int]:
-        """Whether time advanced normally since the last look, and for how many seconds nothing may count as old.
+        """Checks the clock. Returns whether it advanced normally, and for how many seconds nothing may count as old.
 
-        After a leap, or a long pause that looks like one, this is ``keep``, so that people have the promised time.
+        After the clock jumped, or after a long pause, these are ``keep`` seconds, so that people have the promised
+        time.
         """
         with translated("reading when the clock was seen"):
             seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)
             newest = self._db.execute("SELECT timestamp FROM message ORDER BY seq DESC LIMIT 1").fetchone()
-        if newest is None:  # nothing can be old, and nothing is written for it
+        if newest is None:  # no message can be old, so nothing needs to be written
             return True, hold
         if newest[0] <= now or not seen:
             seen = max(seen, newest[0])
@@ -167,7 +168,7 @@ class SQLiteStore:
 
     @property
     def queue_count(self) -> int:
-        """Queues held."""
+        """Number of queues."""
         return len(self._by_row)
 
     def by_recipient(self, rcv_id: bytes) -> Queue | None:
@@ -187,7 +188,7 @@ class SQLiteStore:
         return self._by_notifier.get(notifier_id)
 
     def create(self, new: NewQueue) -> Queue:
-        """Stores a queue; none of its ids may be in use."""
+        """Stores a queue, whose ids must be unused."""
         cursor = self._write(
             "creating a queue",
             "INSERT INTO queue (rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active)"
@@ -219,11 +220,11 @@ class SQLiteStore:
             "UPDATE queue SET sender_key = ? WHERE row = ?",
             (auth_key.encode(sender_key), queue.row),
         )
-        # After the statement: if it fails, memory must not say what the disk does not.
+        # After the statement: if it fails, memory must not differ from the disk.
         queue.sender_key = sender_key
 
     def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:
-        """Replaces the keys that authorise the recipient; at least one."""
+        """Replaces the recipient's keys with at least one new key."""
         self._write(
             "replacing recipient keys",
             "UPDATE queue SET recipient_keys = ? WHERE row = ?",
@@ -232,8 +233,8 @@ class SQLiteStore:
         queue.recipient_keys = keys
 
     def suspend(self, queue: Queue) -> None:
-        """Makes a queue refuse messages; repeating it writes nothing."""
-        # Not written where it is so already: OFF may be repeated for ever, and a commit costs the disk.
+        """Makes a queue refuse messages. Repeating this writes nothing."""
+        # Write only a change: a client may repeat OFF forever, and each commit would use the disk.
         if queue.active:
             self._write("suspending a queue", "UPDATE queue SET active = 0 WHERE row = ?", (queue.row,))
             queue.active = False
@@ -257,7 +258,7 @@ class SQLiteStore:
         return None if row is None else Link(queue.link_id, *row)
 
     def set_link(self, queue: Queue, link: Link) -> None:
-        """Gives a queue link data, in place of any it has; the id may not be another queue's."""
+        """Gives a queue link data, which replaces earlier data. No other queue may have this link id."""
         self._write(
             "storing link data",
             "INSERT INTO link (queue, link_id, fixed, user) VALUES (?, ?, ?, ?)"
@@ -278,7 +279,7 @@ class SQLiteStore:
             queue.link_id = None
 
     def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
-        """Gives a queue a notifier with an unused id. An earlier one is replaced, its notifications are deleted."""
+        """Gives a queue a notifier, whose id must be unused. It replaces an earlier one and its notifications."""
         self.delete_notifier(queue)
         self._write(
             "storing a notifier",
@@ -288,13 +289,13 @@ class SQLiteStore:
         self._set_notifier(queue, notifier)
 
     def delete_notifier(self, queue: Queue) -> None:
-        """Removes the queue's notifier and its notifications, if it has one."""
+        """Removes the queue's notifier, if it has one, and the notifications for it."""
         if queue.notifier is not None:
             self._write("removing a notifier", "DELETE FROM notifier WHERE queue = ?", (queue.row,))
             self._set_notifier(queue, None)
 
     def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
-        """Notes a message for the notifier that the queue has; of more than ``keep``, the oldest is deleted."""
+        """Stores a notification for the queue's notifier. If there are more than ``keep``, the oldest is deleted."""
         if queue.notifications >= keep:
             self.take_notifications(queue, 1)
         self._write(
@@ -305,7 +306,7 @@ class SQLiteStore:
         queue.notifications += 1
 
     def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
-        """Removes at most ``limit`` notifications, oldest first: id and Unix seconds of each message."""
+        """Removes at most ``limit`` notifications, oldest first. Returns each message's id and Unix seconds."""
         if not queue.notifications or limit <= 0:
             return []
         with translated("reading notifications"):
@@ -323,7 +324,7 @@ class SQLiteStore:
         return [(msg_id, timestamp) for _, msg_id, timestamp in rows]
 
     def expire_notifications(self, before: int) -> int:
-        """Removes notifications of messages that arrived before the given time, in Unix seconds; returns how many."""
+        """Removes notifications of messages from before the given time (Unix seconds). Returns their number."""
         with translated("looking for old notifications"):
             old = self._db.execute(
                 "SELECT queue, COUNT(*) FROM notification WHERE timestamp < ? GROUP BY queue", (before,)
@@ -335,7 +336,7 @@ class SQLiteStore:
         return sum(count for _, count in old)
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
-        """Adds a message at the end of the queue; a quota marker makes the queue full."""
+        """Adds a message at the end of a queue. A quota marker makes the queue full."""
         backlog = queue.backlog
         number = self._last + 1
         self._write(
@@ -349,7 +350,7 @@ class SQLiteStore:
         self.counts.sends += message.body is not None
 
     def head(self, queue: Queue) -> StoredMessage | None:
-        """The oldest message, left in place."""
+        """The oldest message; it stays in the queue."""
         numbers = queue.backlog.numbers
         if not numbers:
             return None
@@ -360,11 +361,11 @@ class SQLiteStore:
         return None if row is None else StoredMessage(row[0], row[1], bool(row[2]), row[3])
 
     def delete_head(self, queue: Queue, msg_id: bytes) -> bool:
-        """Removes the oldest message if it has this id; returns whether it did."""
+        """Removes the oldest message if it has this id. Returns whether it was removed."""
         backlog = queue.backlog
         if not backlog.numbers:
             return False
-        # The id as well: an ACK that comes late must not remove the message after.
+        # Compare the id too: a late ACK must not remove the next message.
         cursor = self._write(
             "removing a message", "DELETE FROM message WHERE seq = ? AND msg_id = ?", (backlog.numbers[0], msg_id)
         )
@@ -378,16 +379,15 @@ class SQLiteStore:
     def expire(
         self, before: int, *, now: int | None = None, after: int = 0, limit: int = 500
     ) -> tuple[int, int | None]:
-        """Removes messages from before the given time; quota markers stay (smp-wire 7.5).
+        """Removes messages from before the given time. Quota markers stay (smp-wire 7.5).
 
         Args:
             before: Unix seconds; messages accepted before this time are removed.
-            now: Messages from later times were stamped by a clock that was ahead, and say nothing about the messages
-                after them.
-            after: Where the call before this one stopped.
-            limit: Messages looked at, so that one call stays short.
+            now: The current time. Messages from after it got their times while the clock was ahead; they are skipped.
+            after: Where the previous call stopped.
+            limit: Most messages that are checked, so that the call is short.
         Returns:
-            How many were removed, and where to continue, or None after the first message that stays, or at the end.
+            How many messages were removed, and where the next call should continue; None if there are no more old ones.
         """
         with translated("looking for old messages"):
             rows = self._db.execute(
@@ -399,7 +399,7 @@ class SQLiteStore:
             if now is not None and timestamp > now:
                 continue
             if timestamp >= before:
-                # Numbers grow with time, so nothing behind this one is old.
+                # Later messages have larger numbers, so none of those after this one is old.
                 return removed, None
             if not marker:
                 backlog = self._by_row[number].backlog
@@ -410,13 +410,13 @@ class SQLiteStore:
         return removed, rows[-1][0] if len(rows) == limit else None
 
     def give_back(self, pages: int, *, keep: int) -> bool:
-        """Returns free pages to the file system; the commit of the last of them shrinks the file.
+        """Returns free pages to the file system. The commit after the last of them shrinks the file.
 
         Args:
-            pages: At most so many, so that one call stays short.
-            keep: Free pages that are kept for new messages.
+            pages: Most pages to return, so that the call is short.
+            keep: Free pages to keep for new messages.
         Returns:
-            Whether there are more. Databases made before this was possible keep their free pages for new messages.
+            Whether there are more. Databases of early versions cannot return pages; they reuse them for new messages.
         """
         with translated("returning free space"):
             (mode,) = self._db.execute("PRAGMA auto_vacuum").fetchone()
@@ -424,13 +424,13 @@ class SQLiteStore:
         excess = free - keep
         if mode != INCREMENTAL or excess <= 0:
             return False
-        for _ in range(min(pages, excess)):  # `sqlite3` ends the statement after one page, whatever number it is given
+        for _ in range(min(pages, excess)):  # `sqlite3` returns only one page at a time, whatever the number
             self._write("returning free space", "PRAGMA incremental_vacuum(1)")
         self._shrunk = bool(excess <= pages)
         return not self._shrunk
 
     def measure(self) -> StoreSize:
-        """What is on the disk after the last commit. Counting takes time in proportion to the messages."""
+        """The size on the disk after the last commit. The time for counting grows with the number of messages."""
         with translated("counting"):
             if self._path == ":memory:":
                 return _measured(self._db, 0)
@@ -440,12 +440,12 @@ class SQLiteStore:
                 return _measured(db, size)
 
     def commit(self) -> None:
-        """Makes everything since the last commit durable."""
+        """Makes all changes since the last commit durable."""
         if self._writing:
             with translated("committing"):
                 self._db.execute("COMMIT")
-            if self._shrunk:  # else the file would shrink some 500 pages of the log later
-                with suppress(sqlite3.Error):  # the commit is done; if the disk fails, the next one tells
+            if self._shrunk:  # shrink the file now, not only after 500 more pages of the log
+                with suppress(sqlite3.Error):  # the commit is done; the next one will report a failing disk
                     self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
             self._writing = self._shrunk = False
             self._committed = self.counts.copy()
@@ -453,18 +453,18 @@ class SQLiteStore:
                 self.look_for_room()
 
     def rollback(self) -> None:
-        """Forgets everything since the last commit and reads the queues again."""
+        """Undoes all changes since the last commit, and reads the queues again."""
         with translated("rolling back"):
-            if self._db.in_transaction:  # a failed COMMIT may have ended the transaction by itself
+            if self._db.in_transaction:  # a failed COMMIT may have ended the transaction
                 self._db.execute("ROLLBACK")
         self._writing = self._shrunk = False
-        # All of it, as a queue that was changed cannot be told from the others any more. Rare, and the relay
-        # has nothing else to do: the disk is full.
+        # Read all queues again, because we do not know which ones were changed. This is rare: usually the disk is full,
+        # and the relay has nothing else to do.
         self.counts = self._committed.copy()
         self._load()
 
     def close(self) -> None:
-        """Closes the file; what was not committed is forgotten."""
+        """Closes the file, without committing."""
         with translated("closing"):
             self._db.close()
 

@@ -1,6 +1,6 @@
-"""Who listens to which queue or notifier, and what was delivered but not yet acknowledged (smp-wire 7.3).
+"""Which connection is subscribed to which queue or notifier, and which message it must acknowledge (smp-wire 7.3).
 
-This is only in memory, and deleted when a connection ends.
+All this is only in memory, and ends with the connection.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from collections.abc import Callable
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
 
 MAX_UNSENT_PUSHES = 64
-"""Pushed messages, 16 kB each, that may wait for a connection that does not read."""
+"""Most pushed messages, 16 kB each, that wait for a connection that does not read."""
 
 
 class Client:
-    """One connection as the commands see it.
+    """A connection, as `smpchat.relay.commands` sees it.
 
     Attributes:
-        version: Agreed SMP version.
-        session_id: The TLS channel binding, part of what is authorised.
-        session_key: Our key of this session, for X25519 authorisation; None if there is none.
-        peer_key: The other side's key of this session, for private routing; None where there is none.
-        keyed_new: The extension of handshake.md 3.6 was agreed.
-        subscribed: Recipient ids to which this connection listens, each with the message that was delivered but not
-            acknowledged.
-        notified: Notifier ids this connection listens to; the values mean nothing.
-        getting: Recipient ids for which this connection used GET, each with the message that it got but did not
-            acknowledge.
-        unsent: Pushed messages not yet written to the connection.
-        deferred: Recipient and notifier ids whose messages were held back because too many were unsent, in the order in
-            which they came.
+        version: The agreed SMP version.
+        session_id: The TLS channel binding, which authorisations include.
+        session_key: Our X25519 key of this session, for checking authenticators; None if there is none.
+        peer_key: The client's X25519 key of this session, for private routing; None if there is none.
+        keyed_new: Whether client and relay agreed on the extension of handshake.md 3.6.
+        subscribed: Recipient ids of the queues to which this connection is subscribed; for each, the id of the message
+            that it must acknowledge, if any.
+        notified: Notifier ids to which this connection is subscribed; the values are not used.
+        getting: Recipient ids for which this connection used GET; for each, the id of the message that it must
+            acknowledge, if any.
+        unsent: Number of pushed messages that are not sent yet.
+        deferred: Recipient and notifier ids whose messages were held back because too many were unsent; in order of
+            arrival.
     """
 
     __slots__ = (
@@ -68,10 +68,10 @@ class Client:
         self._secret: bytes | None = None
 
     def session_secret(self) -> bytes | None:
-        """The secret of both sides' session keys, 32 bytes; None where there are none.
+        """The shared secret of both session keys, 32 bytes; None if one of them is missing.
 
         Raises:
-            CryptoError: The other side's key has low order.
+            CryptoError: The client's key has low order.
         """
         if self._secret is None and self.session_key is not None and self.peer_key is not None:
             self._secret = self.session_key.exchange(self.peer_key)
@@ -79,10 +79,10 @@ class Client:
 
 
 class Subscriptions:
-    """The one subscriber of each queue, or of each notifier.
+    """The subscriber of each queue, or of each notifier. There is at most one.
 
     Args:
-        held: The attribute of a connection with the ids to which it listens.
+        held: Gives the dict of a client that contains the ids to which it is subscribed.
     """
 
     def __init__(self, held: Callable[[Client], dict[bytes, bytes | None]]) -> None:
@@ -93,12 +93,12 @@ class Subscriptions:
         return len(self._clients)
 
     def subscriber(self, entity_id: bytes) -> Client | None:
-        """Who listens to it."""
+        """The connection that is subscribed to a queue or notifier."""
         return self._clients.get(entity_id)
 
     def subscribe(self, entity_id: bytes, client: Client) -> Client | None:
-        """Makes ``client`` the listener, with nothing delivered. Returns the connection that was the listener before,
-        if there was one."""
+        """Makes ``client`` the subscriber, with no message to acknowledge. Returns another connection that was the
+        subscriber before, if any."""
         previous = self._clients.get(entity_id)
         self._clients[entity_id] = client
         self._held(client)[entity_id] = None
@@ -108,7 +108,7 @@ class Subscriptions:
         return previous
 
     def end(self, entity_id: bytes) -> Client | None:
-        """Ends the subscription of something that is deleted; returns the connection that had it."""
+        """Ends the subscription to a queue or notifier that is deleted. Returns the connection that was subscribed."""
         client = self._clients.pop(entity_id, None)
         if client is not None:
             self._forget(entity_id, client)
@@ -119,7 +119,7 @@ class Subscriptions:
         client.deferred.pop(entity_id, None)
 
     def drop(self, client: Client) -> None:
-        """Forgets a connection that ended."""
+        """Forgets a connection that has ended."""
         held = self._held(client)
         for entity_id in held:
             del self._clients[entity_id]

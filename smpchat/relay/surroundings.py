@@ -1,8 +1,9 @@
-"""The environment of processes: removes secrets from ours, and makes the environment of processes that we start.
+"""Environment variables: removes secrets from our own environment, and makes the environment of processes that we
+start.
 
-The environment with which a process was started can be read by other processes of the same user, and is passed on to
-every program that it starts. So a secret is removed at once, also from the system's own copy (which
-``/proc/PID/environ`` and `ps e` show), and is not passed on to any program that we start.
+Other processes of the same user can read the environment with which a process was started, and every program that it
+starts inherits it. So we remove secrets at once, even from the system's own copy (which ``/proc/PID/environ`` and `ps
+e` show), and do not pass them on to programs that we start.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from collections.abc import Mapping
 from smpchat.encoding.patterns import late
 
 PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
-"""Contains the relay's password, also for its background process: other users can read a command line, but not an
-environment."""
+"""Contains the relay's password. Background relays get it in this way too, because other users can read command lines,
+but not environments."""
 SECRETS = ("SMPCHAT_KEY", "SMPCHAT_NEW_KEY", "SMPCHAT_PASSPHRASE", PASSWORD_VARIABLE)
 """Variables that contain a secret."""
 _NEEDED = late(
@@ -30,7 +31,7 @@ _taken: dict[str, str] = {}
 
 
 def take_secrets() -> None:
-    """Remove every secret from the environment of this process, at its beginning; from then on, `secret` returns
+    """Remove all secrets from the environment of this process. Call this at its beginning; after that, `secret` returns
     them."""
     for name in SECRETS:
         if name in os.environ:
@@ -45,24 +46,25 @@ def secret(name: str) -> str | None:
 
 
 def for_programs() -> dict[str, str]:
-    """For a program of the user: everything in our environment except secrets."""
+    """The environment for a program of the user: ours, without the secrets."""
     return {name: value for name, value in os.environ.items() if name not in SECRETS}
 
 
 def for_own_process(password: str | None) -> Mapping[str, str]:
-    """For a process of ours that continues after we end: as little as possible, and the one secret that it needs."""
+    """The environment for a background process of smpchat: as few variables as possible, and the one secret that it
+    needs."""
     needed = {name: value for name, value in os.environ.items() if _NEEDED().fullmatch(name)}
     return needed if password is None else needed | {PASSWORD_VARIABLE: password}
 
 
 def _wipe(name: str) -> None:
-    """Overwrite a value in the place where the system put it when the process began; unsetting the variable would leave
-    it there."""
+    """Overwrite a value where the system put it when the process started. Unsetting the variable would leave it in that
+    memory."""
     if sys.platform == "win32":
         return
     try:
         import ctypes
-    except ImportError:  # a Python built without it: then the value stays readable for the user's own processes
+    except ImportError:  # without ctypes, the user's other processes can still read the value
         return
     library = ctypes.CDLL(None)
     library.getenv.restype = ctypes.c_void_p

@@ -1,4 +1,4 @@
-"""Decides whose work is next, so that no one has to wait for all the work of others."""
+"""Decides whose work is next, so that nobody must wait until all work of the others is done."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ W = TypeVar("W")
 
 
 class Turns(Generic[K, W]):
-    """Pieces of work by owner: one piece in each turn. The pieces of one owner come out in the order in which they were
-    put in."""
+    """A queue for the work of several owners, who take turns: one piece of work in each turn. The pieces of one owner
+    keep their order. A *newcomer* is an owner who has not had a turn since it last had nothing to do."""
 
     def __init__(self) -> None:
         self._newcomers: OrderedDict[K, deque[W]] = OrderedDict()
@@ -23,19 +23,19 @@ class Turns(Generic[K, W]):
 
     @property
     def newcomers(self) -> int:
-        """Owners who have not had a turn since they last had nothing to do."""
+        """The number of newcomers."""
         return len(self._newcomers)
 
     def put(self, owner: K, work: W) -> None:
-        """Adds a piece."""
+        """Adds a piece of work."""
         pieces = self._others.get(owner)
         if pieces is None:
             pieces = self._newcomers.setdefault(owner, deque())
         pieces.append(work)
 
     def take(self, *, newcomers_first: bool) -> W:
-        """The next piece of the owner who waited longest: among the newcomers or the others, as asked for, if there are
-        any.
+        """The next piece of work, of the owner who has waited longest: among the newcomers, or among the others. If
+        that group is empty, the other group is used.
 
         Raises:
             KeyError: There is no work.

@@ -1,12 +1,12 @@
-"""One worker runs what has arrived on all connections as one transaction.
+"""The worker executes the commands of all connections, in groups, each as one transaction.
 
-Commands that arrive while a group is being committed make up the next group, so one wait for the disk serves all of
-them. Nothing is answered or pushed before the commit on which it depends has returned. Groups are short and connections
-take turns in them, so that a client who keeps the relay busy delays the others only by a few milliseconds.
+Commands that arrive while one group is being committed form the next group, so all of them wait for the disk only once.
+Answers and pushes of a group are sent only after its commit. Groups are short, and connections take turns, so that a
+client that keeps the relay busy delays others by only a few milliseconds.
 
-A group that cannot be committed, for example because the disk is full, is undone, and each of its commands is answered
-with ERR INTERNAL. After that each block is a group of its own until something can be stored again, so that clients who
-only read are not affected by the failures of those who write.
+If a group cannot be committed, for example because the disk is full, it is undone, and its commands are answered with
+ERR INTERNAL. After that, each block is a group of its own, until a commit succeeds again. So clients that only read are
+not affected when those that write fail.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from smpchat.relay.subscriptions import Client
 from smpchat.relay.turns import Turns
 
 GROUP_COMMANDS = 64
-"""A group is closed after so many commands."""
+"""Most commands in a group."""
 GROUP_SECONDS = 0.001
-"""A group is closed after so many seconds, since nothing else is done meanwhile. Shorter groups would cost CPU time,
-because each needs a commit."""
+"""A group ends after this many seconds, because nothing else can be done meanwhile. Shorter groups would take more CPU
+time, because each needs a commit."""
 TURN_COMMANDS = 16
-"""Commands of one connection that are done in its turn; mostly this is one block with one command."""
+"""Most commands of a connection in one turn. Usually a turn is one block with one command."""
 
 GIVE_BACK_PAGES = 64
-"""Free pages of the database that are returned in one step: 1 MB, which takes some milliseconds."""
+"""Free pages of the database that are returned to the file system in one step: 1 MB, which takes a few milliseconds."""
 KEPT_PAGES = 256
 """Free pages that are kept for new messages: 4 MB."""
 _GIVE_BACK_PAUSE = 0.05
-"""Seconds between two steps."""
+"""Seconds between two such steps."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -84,12 +84,12 @@ _Work = _ClientWork | _Upkeep
 
 
 class Worker:
-    """Does the work of all connections, group by group, and the maintenance of the store between the groups.
+    """Executes the commands of all connections, group by group; and maintains the store between groups.
 
     Args:
         clock: Unix time in seconds.
         committer: Runs commits, one at a time.
-        certificate_left: Returns how long the certificate is still valid; the operator must be told in time.
+        certificate_left: Returns how long the certificate is still valid, so that the operator can be warned.
     """
 
     def __init__(
@@ -115,45 +115,46 @@ class Worker:
         self._work: Turns[Connection, _ClientWork] = Turns()
         self._upkeep: deque[_Upkeep] = deque()
         self._arrival = asyncio.Event()
-        self._keeps_up = False  # whether the last group was upkeep
-        self._quick = False  # whether the last group of commands was of newcomers
+        self._keeps_up = False  # whether the last group was maintenance
+        self._quick = False  # whether the last group of commands was one for newcomers only
         self._stopping = False
         self._failing = False  # whether the last attempt to store something failed
         self._timer: asyncio.TimerHandle | None = None
         self._notifying: asyncio.TimerHandle | None = None
         self._giving_back: asyncio.TimerHandle | None = None
-        self._full = False  # whether it is known that nothing more is taken
-        self._has_more_room = False  # whether the database has pages to return after those of this group
+        self._full = False  # whether the log says that the relay is full
+        self._has_more_room = False  # whether there are more free pages to return after this group
 
     def stop(self) -> None:
-        """`run` returns when everything that has arrived is done; what arrives later is not answered."""
+        """Let `run` return when all work that has arrived is done. Commands that arrive later are not answered."""
         self._stopping = True
         self._arrival.set()
 
     def cancel_timers(self) -> None:
-        """No more maintenance is done."""
+        """End maintenance."""
         for timer in (self._timer, self._notifying, self._giving_back):
             if timer is not None:
                 timer.cancel()
 
     def arrived(self, connection: Connection, received: list[Received]) -> None:
-        """The commands of one block, which are done in the order in which they came."""
+        """Adds the commands of a block; they will be executed in order."""
         if self._stopping:
-            return  # it came too late, and is not answered
+            return  # too late: it is not answered
         for at in range(0, len(received) or 1, TURN_COMMANDS):
             part = received[at : at + TURN_COMMANDS]
             self._put(_Arrived(connection, part, at + len(part) == len(received)))
 
     def has_room(self, connection: Connection) -> None:
-        """Pushes that were held back can be sent now."""
+        """Notes that there is room for pushes that were held back."""
         self._put(_Room(connection))
 
     def ended(self, connection: Connection) -> None:
-        """The connection has ended. This is handled after its commands, so that none of them subscribes it again."""
+        """Notes that a connection has ended. This is handled after its commands, so that none of them subscribes it
+        again."""
         self._put(_Ended(connection))
 
     def expire(self) -> None:
-        """Look for old messages, now and at regular intervals."""
+        """Remove old messages, now and at regular intervals."""
         self._put(_Expire())
         self._timer = asyncio.get_running_loop().call_later(self._limits.expire_every, self.expire)
 
@@ -170,13 +171,13 @@ class Worker:
             self._notifying = loop.call_later(self._limits.notify_every, self._put, _Notify())
 
     async def run(self) -> None:
-        """Work until stopped. Raises `RelayStoreError` if the store cannot even be rolled back."""
+        """Work until `stop` is called. Raises `RelayStoreError` if the store cannot even be rolled back."""
         while True:
             await self._arrival.wait()
             self._arrival.clear()
             while self._work or self._upkeep:
                 await self._run_group()
-                await asyncio.sleep(0)  # a group without a commit waits for nothing, and others have work too
+                await asyncio.sleep(0)  # without a commit, `_run_group` may not have waited: let other tasks run
             self._quick = self._keeps_up = False
             if self._stopping:
                 return
@@ -187,8 +188,9 @@ class Worker:
         try:
             self._perform_some(group, outgoing)
             if self._store.changed:
-                # On a thread, as the disk takes its time: what arrives meanwhile becomes the next group. Nothing of
-                # this group may be sent before it returns, or a power cut would take back what a client was told.
+                # In a thread, because it waits for the disk; commands that arrive meanwhile form the next group.
+                # Answers must wait for the commit: otherwise a power cut could undo a command that was already
+                # answered.
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._store.commit)
                 self._succeeded()
                 self._counters.committed(sum(len(work.received) for work in group if isinstance(work, _Arrived)))
@@ -201,19 +203,19 @@ class Worker:
                 work.connection.answered(len(work.received), block=work.ends_block)
 
     def _perform_some(self, group: list[_Work], outgoing: list[Outgoing]) -> None:
-        """Does the work of one group, and lists it in ``group``.
+        """Executes one group of work, and adds each piece to ``group``.
 
-        Maintenance is done between groups of commands, piece by piece, so that it never prevents an answer. If there
-        are newcomers, every second group of commands is only for them. So a single command does not wait long, and
-        clients with many commands do not either.
+        Maintenance is done in small steps between groups of commands, so that it never delays answers much. If there
+        are newcomers (see `Turns`), every second group of commands is only for them. So a client with a single command
+        does not wait long, and a client with many commands does not either.
 
         Raises:
-            RelayStoreError: See `SQLiteStore`; the group is not complete.
+            RelayStoreError: The store failed, and the group is incomplete.
         """
         self._look_for_room()
         self._keeps_up = bool(self._upkeep) and not (self._keeps_up and self._work)
         if self._keeps_up:
-            # Alone: what it may cost, or break, is then not a client's.
+            # A group of its own: if it fails, no client is affected.
             group.append(self._upkeep.popleft())
             self._perform(group[0], outgoing)
             return
@@ -226,8 +228,8 @@ class Worker:
             group.append(work)
             self._perform(work, outgoing)
             if isinstance(work, _Arrived):
-                # While nothing can be stored each block is a group: those who read would
-                # else share the failure of those who write.
+                # While commits fail, each block is a group of its own: otherwise clients that only read would get the
+                # errors of those that write.
                 commands += GROUP_COMMANDS if self._failing else len(work.received)
 
     def _perform(self, work: _Work, outgoing: list[Outgoing]) -> None:
@@ -258,7 +260,7 @@ class Worker:
                 outgoing += self._service.notify()
 
     def _is_held(self, now: int) -> bool:
-        """Whether nothing counts as old, because the clock leapt."""
+        """Whether nothing counts as old at the moment, because the clock jumped."""
         believed, hold = self._store.see_clock(now, self._limits.keep)
         if not believed:
             _log.warning(
@@ -273,9 +275,9 @@ class Worker:
         if self._full == self._store.has_room:
             self._full = not self._full
             if self._full:
-                _log.error("no more messages and queues are taken: --max-stored or --min-free is reached")
+                _log.error("no more messages and queues are accepted: --max-stored or --min-free is reached")
             else:
-                _log.info("messages and queues are taken again")
+                _log.info("messages and queues are accepted again")
 
     def _warn_of_certificate(self) -> None:
         left = self._certificate_left()
@@ -286,14 +288,14 @@ class Worker:
         client = connection.client
         if isinstance(received, ErrorCode):
             return [Outgoing(client, b"", b"", Err(received))]
-        # Before it is verified, which costs more than refusing it.
+        # Check this before the signature, because verifying costs more than refusing.
         if received.body.startswith(b"NEW") and not connection.may_create():
             return [error(client, received, ErrorCode.QUOTA)]
         try:
             return self._service.execute(client, received)
         except RelayStoreError:
             raise
-        except Exception:  # a fault of ours that one client found must not end the others' connections
+        except Exception:  # a bug in one command must not end the connections of other clients
             _log.exception("a command failed")
             return [error(client, received, ErrorCode.INTERNAL)]
 
@@ -308,10 +310,10 @@ class Worker:
             self._giving_back = asyncio.get_running_loop().call_later(_GIVE_BACK_PAUSE, self._put, _GiveBack())
 
     def _undo(self, group: list[_Work], outgoing: list[Outgoing], failure: RelayStoreError) -> list[Outgoing]:
-        """Rolls a group back. Returns what to send instead of its answers.
+        """Rolls a group back. Returns the transmissions to send instead of its answers.
 
         Raises:
-            RelayStoreError: The store cannot be rolled back, so the relay cannot go on.
+            RelayStoreError: The store cannot be rolled back, so the relay cannot continue.
         """
         self._counters.commits_failed += 1
         if not self._failing:
@@ -327,10 +329,10 @@ class Worker:
                 case _Room(connection):
                     resumed.append(connection.client)
                 case _GiveBack():
-                    self._has_more_room = False  # it needs room in the log; the next attempt is in a while
+                    self._has_more_room = False  # returning pages needs disk space too; try again later
                 case _Expire():
-                    _log.warning("old messages were not removed; the next attempt is in a while")
-        # What the group did to subscriptions is only in memory, where the store's rollback does not reach.
+                    _log.warning("old messages were not removed; trying again later")
+        # Subscriptions are only in memory, so the store's rollback does not undo their changes.
         undone = take_back(self._service, self._store, commands, resumed, outgoing)
         for work in group:
             if isinstance(work, _Ended):

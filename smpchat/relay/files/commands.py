@@ -1,4 +1,4 @@
-"""The meaning of each XFTP command for the relay (xftp-wire 2.2)."""
+"""Executes each XFTP command (xftp-wire 2.2)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from smpchat.relay.rates import Bucket
 T = TypeVar("T")
 NONCE_SIZE = 24
 _LINES = 10
-"""Errors of the disk that are logged in one minute."""
+"""Most disk errors that are logged in one minute."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -56,10 +56,10 @@ class Asked(Record):
 
     Attributes:
         signed: The bytes that its authorisation covers.
-        session_key: The relay's own session key, for keys that do not sign.
-        origin: How the client's address is counted; None if it is not counted.
-        new_chunks: How many the connection may still register.
-        body: The body after the block.
+        session_key: The relay's own session key, to check authenticators.
+        origin: The client's address or network, as counted by `smpchat.relay.gate`; None if it is not counted.
+        new_chunks: How many chunks the connection may still register.
+        body: The bytes of the request after its block.
     """
 
     command: FileCommand
@@ -72,7 +72,7 @@ class Asked(Record):
 
 
 class Sealed(Record):
-    """A chunk that follows an answer, and the key with which it is sealed."""
+    """A chunk that is sent after an answer, and its encryption."""
 
     file: BinaryIO
     chunk: Chunk
@@ -80,7 +80,7 @@ class Sealed(Record):
 
 
 class Reply(Record):
-    """An answer, and what follows its block: see `FileService.download`."""
+    """An answer, and the chunk to be sent after its block, if any; see `FileService.download`."""
 
     answer: FileAnswer
     sealed: Sealed | None = None
@@ -95,16 +95,16 @@ def _refused(code: ErrorCode) -> Reply:
 
 
 class FileService:
-    """The commands over one store.
+    """Executes commands on one store.
 
     Args:
         clock: Unix time in seconds.
         password: The password that FNEW must contain, if any.
-        new_files: Whether FNEW registers chunks; ERR AUTH otherwise (xftp-wire 2.2).
-        transfer: Seconds that the bytes of one chunk may take to arrive.
-        shares: The share of one address; None if storing files needs a password.
-        index: One thread, for what changes the index.
-        workers: Threads for the bytes of chunks.
+        new_files: Whether FNEW is allowed; if not, the answer is ERR AUTH (xftp-wire 2.2).
+        transfer: Seconds within which the bytes of a chunk must arrive.
+        shares: The limits for each address; None if storing files needs a password.
+        index: A single thread, for everything that uses the index.
+        workers: Threads that read and write chunks.
     """
 
     def __init__(
@@ -133,13 +133,13 @@ class FileService:
         self._pieces = Pieces()
 
     async def answer(self, request: Asked) -> Reply:
-        """Does what a command asks for."""
+        """Executes a command, and returns the reply."""
         try:
             return await self._answer(request)
         except Gone:
             return _AUTH
         except RelayStoreError as error:
-            if self._lines.take():  # of a disk that is full every client can make as many as it likes
+            if self._lines.take():  # when the disk is full, each client can cause any number of errors
                 _log.error("%s", error)
             return _refused(errors.FILE_IO if isinstance(request.command, FPut | FGet) else errors.INTERNAL)
 
@@ -152,7 +152,7 @@ class FileService:
         entity = request.transmission.entity_id
         by_recipient = isinstance(request.command, FGet | FAck)
         chunk = await self._indexed(self._store.by_recipient if by_recipient else self._store.by_sender, entity)
-        # Verified where there is no chunk as well: how long a refusal takes does not tell.
+        # We verify the authorisation even if there is no chunk, so that the time until a refusal does not tell.
         if not self._authorised(request, chunk.key if chunk is not None else None) or chunk is None:
             return _AUTH
         match request.command:
@@ -168,7 +168,7 @@ class FileService:
                 return await self._delete(chunk, request.origin)
 
     async def _indexed(self, call: Callable[..., T], *arguments: object) -> T:
-        # Shielded: what has begun is done, whether the client still waits for it or not.
+        # Shielded: a call that has begun is finished, even if the client no longer waits for it.
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._index, call, *arguments))
 
     async def _worked(self, call: Callable[..., T], *arguments: object) -> T:
@@ -194,7 +194,7 @@ class FileService:
         return Reply(SIds(sender_id, tuple(one.recipient_id for one in recipients)))
 
     def _knows_password(self, new: FNew) -> bool:
-        # One that is not needed is ignored, as by the reference (xftp-wire 10.4).
+        # If the relay needs no password, a client's password is ignored, as in the reference (xftp-wire 10.4).
         return self._password is None or hmac.compare_digest(new.password or b"", self._password)
 
     def _recipients(self, keys: tuple[AuthPublicKey, ...]) -> tuple[NewRecipient, ...]:
@@ -239,8 +239,8 @@ class FileService:
         try:
             async with asyncio.timeout(self._transfer):
                 if await self._worked(self._store.is_there, chunk):
-                    # The answer to the first one was lost. Read to the end, since some clients take an answer that
-                    # comes before that for a refusal.
+                    # The chunk has arrived before, and the answer was lost. Read this body to its end: to some clients,
+                    # an answer before the end would mean a refusal.
                     await passed_over(body, chunk.size)
                     return OK
                 if not await reception.begin():
@@ -267,13 +267,13 @@ class FileService:
         key, nonce = X25519PrivateKey.generate(self._entropy), self._entropy.random(NONCE_SIZE)
         try:
             secret = key.exchange(client_key)
-        except CryptoError:  # a point of low order, with which the secret would be everybody's
+        except CryptoError:  # the client's key has low order, so everyone would know the secret
             return _refused(errors.CRYPTO)
         file = await opened(self._store, chunk, self._workers)
         return Reply(File(key.public(), nonce), Sealed(file, chunk, Sealer(secret, nonce)))
 
     def download(self, block: bytes, sealed: Sealed) -> Download:
-        """``block``, and the bytes that follow it."""
+        """The bytes to send: ``block``, then the encrypted chunk."""
         chunk, piece = sealed.chunk, self._pieces.take()
         return Download(
             block,

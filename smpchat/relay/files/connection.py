@@ -1,4 +1,4 @@
-"""One client's connection for files: the hellos, then one command in each request (xftp-wire 1.3 and 2.1)."""
+"""A client's connection for files: first the hellos, then one command per request (xftp-wire 1.3 and 2.1)."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ if TYPE_CHECKING:
     from smpchat.transport.http2.server import Request
 
 _FIRST_VERSION = 1
-"""What a client without ALPN speaks; it sends no hello (xftp-wire 1.1)."""
+"""The version of a client without ALPN, which sends no hello (xftp-wire 1.1)."""
 
 _log = logging.getLogger("smpchat.relay")
 
 
 class BrokenOff(Exception):
-    """An answer that cannot be sent completely. The connection must be closed, so that the client notices."""
+    """An answer cannot be sent completely. The connection must be closed, so that the client notices."""
 
 
 class FileConnection:
-    """A connection from its TLS handshake on.
+    """A connection after its TLS handshake.
 
     Args:
-        session_id: Of TLS.
-        alpn: The protocol name agreed on in TLS; None where the client offered none.
-        counts: Where its result is counted.
-        origin: How the client's address is counted; None if it is not counted.
+        session_id: The session identifier of TLS.
+        alpn: The protocol name that TLS agreed on; None if the client offered none.
+        counts: Counts the results of connections.
+        origin: The client's address or network, as counted by `smpchat.relay.gate`; None if it is not counted.
     Attributes:
-        version: XFTP version; None before the hellos.
+        version: The XFTP version; None before the hellos.
     """
 
     def __init__(
@@ -88,17 +88,18 @@ class FileConnection:
         """Answers one request.
 
         Raises:
-            ConnectionClosed: The client does not wait for the answer.
-            BrokenOff: It is not complete, and the client must notice that.
+            ConnectionClosed: The client no longer waits for the answer.
+            BrokenOff: The answer is incomplete; close the connection, so that the client notices.
         """
-        # What a client may cost is bounded before anything is read: more requests wait where they are, in its window.
+        # Limit the requests at the same time before anything is read: the bytes of further requests wait in the
+        # client's window.
         async with self._at_once:
             try:
                 await self._serve(request)
             except ConnectionClosed as error:
-                from smpchat.transport.http2.link import StreamEnded  # loaded already, as a request came
+                from smpchat.transport.http2.link import StreamEnded  # already loaded, because there is a request
 
-                if isinstance(error, StreamEnded):  # by the client, who may ask for something else
+                if isinstance(error, StreamEnded):  # the client ended only this request, and may send others
                     raise
                 raise BrokenOff(str(error)) from error
 
@@ -114,7 +115,7 @@ class FileConnection:
             await self._reply(request, *await self._executed(block, request.body))
 
     def _hello(self, block: bytes) -> list[bytes]:
-        """The answer to the next block of the hellos."""
+        """Handles the next block of the hellos, and returns the answer."""
         if self._session_key is None:
             if not block:
                 hello, self._session_key = server_hello(
@@ -138,7 +139,7 @@ class FileConnection:
         self._counts.refused[code.words[0]] += 1
 
     async def _executed(self, block: bytes, body: Body) -> tuple[Transmission | None, Reply]:
-        """The transmission in a block, if it can be read, and the answer to it."""
+        """Executes the command in a block. Returns its transmission, if it can be decoded, and the reply."""
         transmission = None
         try:
             transmission, signed = decode_block(block, self._session_id)

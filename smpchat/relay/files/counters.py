@@ -1,4 +1,4 @@
-"""What the relay counts about files while it runs, as `smpchat.relay.counters` for messages."""
+"""The counters of a running relay for files; `smpchat.relay.counters` has those for messages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from smpchat.encoding.record import Record
 
 
 class FileCounts:
-    """What was done since the start.
+    """What the store has done since its start.
 
     Attributes:
         created: Chunks registered.
-        uploads, downloads: Chunks that were received and sent completely.
-        bytes_in, bytes_out: Their bytes.
+        uploads, downloads: Chunks received completely, and chunks sent completely.
+        bytes_in, bytes_out: The bytes of these chunks.
         deleted: Chunks removed by their senders.
-        expired: Chunks removed because their time was over.
+        expired: Chunks removed because they were too old.
     """
 
     __slots__ = ("bytes_in", "bytes_out", "created", "deleted", "downloads", "expired", "uploads")
@@ -26,13 +26,13 @@ class FileCounts:
 
 
 class ConnectionCounts:
-    """What became of connections.
+    """The results of connections.
 
     Attributes:
         accepted: Connections that completed the hellos.
         tls_failed: Connections that ended before HTTP/2 began.
-        handshakes_failed: Connections that ended after that, without hellos.
-        refused: Answers ERR by the first word of the error.
+        handshakes_failed: Connections that ended later, before the hellos were complete.
+        refused: Number of ERR answers, by the first word of the error.
     """
 
     __slots__ = ("accepted", "handshakes_failed", "refused", "tls_failed")
@@ -43,13 +43,13 @@ class ConnectionCounts:
 
 
 class FileSize(Record):
-    """What is held.
+    """The stored chunks.
 
     Attributes:
         chunks: Chunks whose bytes have arrived.
-        stored: Their bytes.
-        reserved: Bytes of chunks that are arriving.
-        quota: Bytes that both may have together.
+        stored: The bytes of these chunks.
+        reserved: Bytes reserved for chunks that are being received.
+        quota: Limit for ``stored`` and ``reserved`` together, in bytes.
     """
 
     chunks: int

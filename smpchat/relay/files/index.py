@@ -1,6 +1,6 @@
-"""The index of files: which chunks there are, who sent them and who may fetch them, in one SQLite file.
+"""The index of chunks in one SQLite file: their senders' and recipients' ids and keys, and whether they have arrived.
 
-Every change is one transaction, committed when the call returns. Calls may come from any thread, one at a time.
+Every change is a transaction, which is committed when the call returns. Any thread may call, but only one at a time.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class FileIndex:
     """The index in ``path``, which is created if it does not exist; ``":memory:"`` is for tests.
 
     Raises:
-        RelayStoreError: Not an index of this program, one of a newer version, or one that cannot be used.
+        RelayStoreError: The file is not an index of this program, is from a newer version, or cannot be used.
     """
 
     def __init__(self, path: Path | str) -> None:
         if path != ":memory:":
             try:
-                # SQLite would create it as the umask says.
+                # Create the file ourselves, because SQLite's file permissions would depend on the umask.
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             except OSError as error:
                 raise RelayStoreError(f"The relay's index of files cannot be opened: {error}.") from error
@@ -62,13 +62,13 @@ class FileIndex:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # a failed COMMIT may have ended it
-                    with suppress(sqlite3.Error):  # what happened first is what is told
+                if self._db.in_transaction:  # a failed COMMIT may have ended the transaction
+                    with suppress(sqlite3.Error):  # the first error is the one to report
                         self._db.execute("ROLLBACK")
                 raise
 
     def size(self) -> int:
-        """Bytes in use."""
+        """Bytes of the index that are in use."""
         with translated("looking for room"):
             (pages,) = self._db.execute("PRAGMA page_count").fetchone()
             (unused,) = self._db.execute("PRAGMA freelist_count").fetchone()
@@ -76,7 +76,7 @@ class FileIndex:
         return int((pages - unused) * page)
 
     def totals(self) -> tuple[int, int]:
-        """Chunks that are there, and their bytes."""
+        """The number of chunks that have arrived, and their bytes."""
         with translated("counting files"):
             count, size = self._db.execute(
                 "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM stored_chunk WHERE there"
@@ -84,7 +84,7 @@ class FileIndex:
         return int(count), int(size)
 
     def create(self, new: NewChunk, now: int) -> None:
-        """Registers a chunk; none of its ids may be in use. ``now``: POSIX seconds."""
+        """Registers a chunk, whose ids must be unused. ``now``: POSIX seconds."""
         with self._changing("registering a file") as db:
             row = db.execute(
                 "INSERT INTO stored_chunk (sender_id, sender_key, size, digest, made, there) VALUES (?, ?, ?, ?, ?, 0)",
@@ -93,7 +93,7 @@ class FileIndex:
             self._add(row, new.recipients)
 
     def add(self, chunk: Chunk, recipients: Sequence[NewRecipient]) -> bool:
-        """Gives a chunk more recipients; False if it does not exist any more."""
+        """Adds recipients to a chunk. Returns False if the chunk no longer exists."""
         with self._changing("adding recipients of a file") as db:
             if db.execute("SELECT 1 FROM stored_chunk WHERE row = ?", (chunk.row,)).fetchone() is None:
                 return False
@@ -120,7 +120,7 @@ class FileIndex:
         )
 
     def by_recipient(self, recipient_id: bytes) -> Chunk | None:
-        """The chunk that this recipient id leads to, and the recipient's key."""
+        """The chunk with this recipient id, and the recipient's key."""
         return self._one(
             f"SELECT {_COLUMNS.format(key='one.key')} FROM chunk_recipient AS one"
             " JOIN stored_chunk AS chunk ON chunk.row = one.chunk WHERE one.recipient_id = ?",
@@ -133,8 +133,8 @@ class FileIndex:
         return None if row is None else _chunk(row)
 
     def arrived(self, chunk: Chunk) -> bool:
-        """Notes that the bytes of a chunk are on the disk; False if the chunk does not exist any more, or if they were
-        there before."""
+        """Notes that the bytes of a chunk are on the disk. Returns False if the chunk no longer exists, or its bytes
+        were there already."""
         with self._changing("storing a file") as db:
             return (
                 db.execute(
@@ -145,23 +145,24 @@ class FileIndex:
             )
 
     def delete(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """Removes chunks with all their recipients; returns which of them existed."""
+        """Removes chunks with all their recipients. Returns the chunks that existed."""
         removed = []
         with self._changing("removing a file") as db:
             for chunk in chunks:
-                now = self.by_sender(chunk.sender_id)  # it may have arrived since it was looked up
+                now = self.by_sender(chunk.sender_id)  # its bytes may have arrived since it was looked up
                 if now is not None and now.row == chunk.row:
                     db.execute("DELETE FROM stored_chunk WHERE row = ?", (chunk.row,))
                     removed.append(now)
         return removed
 
     def forget(self, recipient_id: bytes) -> bool:
-        """Removes one recipient; returns whether there was one."""
+        """Removes a recipient. Returns whether there was one."""
         with self._changing("removing a recipient of a file") as db:
             return db.execute("DELETE FROM chunk_recipient WHERE recipient_id = ?", (recipient_id,)).rowcount == 1
 
     def old(self, before: int, empty_before: int, limit: int) -> list[Chunk]:
-        """Chunks registered before a moment, and those before another whose bytes never came; oldest first."""
+        """Chunks registered before ``before``, and chunks without bytes registered before ``empty_before``; oldest
+        first."""
         with translated("looking for old files"):
             rows = self._db.execute(
                 f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk"
@@ -171,7 +172,7 @@ class FileIndex:
         return list(map(_chunk, rows))
 
     def there(self) -> Iterator[Chunk]:
-        """All chunks whose bytes have arrived. The index must not change meanwhile."""
+        """All chunks whose bytes have arrived. Do not change the index while iterating."""
         with translated("reading the index of files"):
             for row in self._db.execute(
                 f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk WHERE there"
@@ -179,15 +180,15 @@ class FileIndex:
                 yield _chunk(row)
 
     def see_clock(self, now: int, keep: int) -> bool:
-        """Whether anything may count as old now: not when time has leapt, nor for ``keep`` seconds after that.
+        """Whether chunks may be removed as old now: not if the clock has jumped, nor for ``keep`` seconds after that.
 
-        As `smpchat.relay.store.SQLiteStore.see_clock`: a clock that is wrong for a moment must not cause files to be
-        deleted, and after a computer was off for days, people must still have the promised time.
+        Like `smpchat.relay.store.SQLiteStore.see_clock`. A clock that is wrong for a moment must not delete files. And
+        after the computer was off for days, people must still have the promised time to download.
         """
         with translated("reading when the clock was seen"):
             found = self._db.execute("SELECT seen, hold FROM file_clock").fetchone()
             (any_chunk,) = self._db.execute("SELECT EXISTS (SELECT 1 FROM stored_chunk)").fetchone()
-        if not any_chunk:  # nothing can be old, and nothing is written for it
+        if not any_chunk:  # no chunk can be old, so nothing needs to be written
             if found is not None:
                 with self._changing("noting the clock") as db:
                     db.execute("DELETE FROM file_clock")
@@ -199,7 +200,8 @@ class FileIndex:
         with self._changing("noting the clock") as db:
             db.execute("DELETE FROM file_clock")
             db.execute("INSERT INTO file_clock VALUES (?, ?)", (now, hold))
-            # Registered while the clock was ahead: as if it were now, or they would stay until that day.
+            # Chunks registered while the clock was ahead: set their time to now, or they would stay until that time has
+            # passed.
             db.execute("UPDATE stored_chunk SET made = ? WHERE made > ?", (now - now % HOUR, now))
         return believed and not hold
 

@@ -1,4 +1,4 @@
-"""The limits of the relay for clients who store and fetch files."""
+"""The relay's limits for clients that upload and download files."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from smpchat.encoding.record import Record
 
 
 class FileLimits(Record):
-    """As `smpchat.relay.limits.Limits`, for files.
+    """The limits for files, like `smpchat.relay.limits.Limits` for messages. A command beyond some of them gets ERR
+    QUOTA.
 
     Attributes:
-        quota: Bytes of all chunks together, those under way included; ERR QUOTA beyond.
-        free: Bytes that stay free on the disk, so that messages still find room; ERR QUOTA beyond.
-        index: Bytes of the index in use, beyond which no chunk and no recipient is accepted; ERR QUOTA beyond.
-        keep: Seconds after which a chunk is removed (xftp-wire 6), and at most an hour more.
-        keep_empty: The same for one that was registered and never came. Clients give up after a day; whose answer to
-            FNEW was lost registers another one, and nobody knows the first.
-        expire_every: Seconds between looking for such chunks.
-        handshake: Seconds for TLS, and then as many for the hellos.
-        idle: Seconds without a request after which a connection is closed.
-        stalled: Seconds in which a client may neither send nor receive anything within a request.
-        transfer: Seconds that one chunk may take, in either direction (xftp-wire 1.2).
-        connections: Open at a time, handshakes included; more are closed at once.
-        connections_per_address: The same for one address, see `smpchat.relay.gate.Gate`.
-        requests: Requests of one connection that are worked on at the same time; further ones wait.
-        new_chunks: Chunks that one connection registers in a minute; ERR QUOTA beyond.
-        recipients: Recipients that one chunk may have; ERR QUOTA beyond.
-        shares: If no password is needed, one address may use one part in so many of ``quota`` and ``index`` within
-            ``keep``; ERR QUOTA beyond. This computer's own addresses are not counted, as in `Gate`.
+        quota: Most bytes of all chunks together, including those being received (ERR QUOTA).
+        free: Bytes that files leave free on the disk, so that there is room for messages (ERR QUOTA).
+        index: Most bytes of the index in use; beyond, no chunks and recipients are accepted (ERR QUOTA).
+        keep: Seconds after which a chunk is removed, or up to an hour later (xftp-wire 6).
+        keep_empty: The same for a chunk that was registered, but never uploaded. Clients give up after a day. A client
+            that did not get the answer to FNEW registers a new chunk, so nobody uses the first one.
+        expire_every: Seconds between two searches for such chunks.
+        handshake: Seconds for TLS, and the same again for the hellos.
+        idle: A connection is closed after this many seconds without a request.
+        stalled: A connection is closed if the client neither sends nor receives anything for this many seconds during a
+            request.
+        transfer: Most seconds for uploading or downloading a chunk (xftp-wire 1.2).
+        connections: Most open connections, including those in handshakes; further ones are closed at once.
+        connections_per_address: The same for one address; see `smpchat.relay.gate.Gate`.
+        requests: Most requests of one connection that are handled at the same time; further ones wait.
+        new_chunks: Most chunks that one connection may register in a minute (ERR QUOTA).
+        recipients: Most recipients of a chunk (ERR QUOTA).
+        shares: Only if no password is needed: within ``keep`` seconds, one address may use 1/``shares`` of ``quota``
+            and of ``index`` (ERR QUOTA). As in `Gate`, this computer's own addresses are not counted.
     """
 
     quota: int = 10 * 1024**3

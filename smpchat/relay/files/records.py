@@ -1,4 +1,4 @@
-"""Chunks of files as the relay keeps them."""
+"""The relay's records of chunks."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ ID_SIZE = 16
 
 
 class NewRecipient(Record):
-    """A recipient, who may fetch a chunk under an id of their own."""
+    """A recipient, who may download a chunk with an id and a key of their own."""
 
     recipient_id: bytes
     key: AuthPublicKey
 
 
 class NewChunk(Record):
-    """A chunk about to be registered.
+    """A chunk that will be registered.
 
     Attributes:
         sender_key: The key that authorises the sender's commands.
         size: One of `smpchat.protocol.xftp.commands.CHUNK_SIZES`.
-        digest: SHA-256 of its bytes.
+        digest: SHA-256 of the chunk's bytes.
     """
 
     sender_id: bytes
@@ -37,8 +37,8 @@ class Chunk(Record):
 
     Attributes:
         row: The number of the chunk in the index.
-        key: The key of the person for whom it was looked up: its sender, or one recipient.
-        there: Whether its bytes have arrived.
+        key: The key of the person whose id was looked up: the sender, or one recipient.
+        there: Whether the chunk's bytes have arrived.
     """
 
     row: int

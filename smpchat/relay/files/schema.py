@@ -1,4 +1,4 @@
-"""The schema of the index of files, and how an older one is updated; the rules are those of `smpchat.relay.schema`."""
+"""The schema of the index of files, and the migration of older ones, with the rules of `smpchat.relay.schema`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sqlite3
 from smpchat.relay.errors import RelayStoreError, RelayStoreNewer
 from smpchat.storage.opening import trigger_in
 
-_APPLICATION_ID = 0x534D5046  # "SMPF": tells our file from any other SQLite file
+_APPLICATION_ID = 0x534D5046  # "SMPF": identifies our file among SQLite files
 
-# One script per schema version, applied in order and never edited after a release. `made` is a full hour: when exactly
-# somebody sent a file is nobody's business.
+# One script per schema version, applied in order; never edit a released one. `made` is rounded to the hour, so that the
+# file does not show exactly when someone sent a file.
 _MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE stored_chunk (
@@ -39,12 +39,12 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 def prepare(db: sqlite3.Connection, path: str) -> None:
-    """Creates or migrates an index that was just opened, and sets how it is written.
+    """Creates or migrates an index that was just opened, and configures the connection.
 
     Raises:
-        RelayStoreError: This is not an index of this program.
+        RelayStoreError: The file is not an index of this program.
         RelayStoreNewer: A newer version wrote it.
-        sqlite3.Error: It cannot be read or written.
+        sqlite3.Error: The file cannot be read or written.
     """
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if trigger := trigger_in(db):
@@ -56,12 +56,12 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
     if version > SCHEMA_VERSION:
         raise RelayStoreNewer(path)
     db.execute("PRAGMA secure_delete = FAST")
-    # FULL: OK to a sender means that the chunk survives a power cut.
+    # FULL: after the relay has answered OK, the chunk must survive a power cut.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA journal_size_limit = 8388608")
-    # BEGIN and COMMIT are in the script: `executescript` commits whatever was begun before it.
+    # The script itself contains BEGIN and COMMIT, because `executescript` commits any open transaction first.
     for number in range(version, SCHEMA_VERSION):
         db.executescript(
             f"BEGIN IMMEDIATE; {_MIGRATIONS[number]}; PRAGMA application_id = {_APPLICATION_ID};"

@@ -1,4 +1,4 @@
-"""The file relay: it accepts connections, and connects them with the storage of files."""
+"""The file relay: accepts connections, and handles their requests with the store of files."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ if TYPE_CHECKING:
     from smpchat.transport.http2.server import HTTP2Server, Request
 
 _SHARE = 4
-"""Files may use one in so many of the file descriptors that the system grants."""
+"""Files may use 1/4 of the file descriptors that the system allows."""
 
 _log = logging.getLogger("smpchat.relay")
 
 
 class FileRelay:
-    """Stores files in a folder and serves them, next to a `smpchat.relay.server.RelayServer`, but independent of it.
+    """Stores and serves files in a folder. It runs beside a `smpchat.relay.server.RelayServer`, but independently of
+    it.
 
     Args:
-        folder: The folder with the files, which is created at first use.
-        identity: Certificates with which the relay proves its identity.
+        folder: The folder for the files; created at its first use.
+        identity: The relay's certificates and key.
         clock: Unix time in seconds.
         password: The password that FNEW must contain, if any.
-        new_files: Whether chunks are accepted at all.
+        new_files: Whether new chunks are accepted.
     """
 
     def __init__(
@@ -66,10 +67,10 @@ class FileRelay:
         self._password = password
         self._new_files = new_files
         self._limits = limits or FileLimits()
-        self._each = 1 + self._limits.requests  # its socket, and the file of each of its requests
+        self._each = 1 + self._limits.requests  # descriptors per connection: its socket, and a file for each request
         affordable = descriptors_for(self._limits.connections * self._each * _SHARE) // (self._each * _SHARE)
         self._connections = max(1, min(self._limits.connections, affordable))
-        # Threads of its own: a disk that is busy with files holds up no commit of messages.
+        # Files have their own threads, so that a disk busy with files does not delay the commits of messages.
         self._index = ThreadPoolExecutor(1, "files-index")
         self._workers = ThreadPoolExecutor(min(4, (os.cpu_count() or 1) + 1), "files")
         self._store: FileStore | None = None
@@ -82,16 +83,15 @@ class FileRelay:
 
     @property
     def descriptors(self) -> int:
-        """Files that it may have open."""
+        """The number of file descriptors that this server may use."""
         return self._connections * self._each
 
     async def start(self, host: Hosts = None, port: int = 0) -> None:
-        """Opens the folder, then listens.
+        """Opens the folder, and starts listening.
 
         Raises:
             RelayStoreError: The folder cannot be used.
-            ListenFailed: The address is in use, or does not belong to this computer. Even after an error, `close` must
-        be called.
+            ListenFailed: The address is in use, or does not belong to this computer. Call `close` even after an error.
         """
         limits = self._limits
         self._store = await asyncio.get_running_loop().run_in_executor(self._index, FileStore, self._folder, limits)
@@ -115,13 +115,13 @@ class FileRelay:
         return self._listener.port
 
     async def close(self) -> None:
-        """Ends all connections; a chunk that is just being moved to its place is completed. May be repeated."""
+        """Ends all connections. A chunk that has just been received completely is still stored. May be repeated."""
         if self._expiring is not None:
             self._expiring.cancel()
             await asyncio.wait([self._expiring])
         if self._listener is not None:
             await self._listener.close()
-        # First what works on bytes, which hands what it finished to the index.
+        # First the threads for chunks, because they give finished chunks to the index.
         await asyncio.to_thread(self._workers.shutdown)
         await asyncio.to_thread(self._index.shutdown)
         if self._store is not None:
@@ -129,8 +129,8 @@ class FileRelay:
             self._store = None
 
     async def _begin(self, stream: TLSStream) -> HTTP2Server:
-        # Loaded when the first client comes: most starts of the relay are for messages only, and it takes 30 ms. On a
-        # thread, so that no message waits for it.
+        # These modules take 30 ms to import, so they are imported when the first client connects: most relays serve
+        # only messages. In a thread, so that messages do not wait.
         for name in ("smpchat.relay.files.connection", "smpchat.transport.http2.server"):
             await asyncio.to_thread(importlib.import_module, name)
         from smpchat.transport.http2.server import HTTP2Server
@@ -191,7 +191,7 @@ class FileRelay:
             self._counts.handshakes_failed += connection.version is None
 
     async def _watch(self, link: HTTP2Server, connection: FileConnection) -> None:
-        """Closes a connection that says no hello, or is not used."""
+        """Closes a connection if no hello arrives, or if it is not used."""
         limits, loop = self._limits, asyncio.get_running_loop()
         await asyncio.sleep(limits.handshake)
         while connection.version is not None:
@@ -218,7 +218,7 @@ class FileRelay:
             await asyncio.sleep(self._limits.expire_every)
 
     def figures(self) -> dict[str, Any]:
-        """The current figures, by the names in `smpchat.relay.statistics.Statistics`."""
+        """The current figures, by their names in `smpchat.relay.statistics.Statistics`."""
         if self._store is None:
             return {}
         size, done, counts = self._store.measure(), self._store.counts, self._counts

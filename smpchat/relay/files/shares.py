@@ -1,4 +1,4 @@
-"""How much of the space for files one address may use, if anyone may store files."""
+"""Limits how much of the space for files each address may use, if no password is needed to store files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from smpchat.encoding.record import Record
 from smpchat.relay.files.limits import FileLimits
 
 _MOST_KNOWN = 50_000
-"""Addresses that are remembered; of more, those that used the least are forgotten."""
+"""Most addresses that are remembered. If there are more, those that have used the least are forgotten."""
 
 
 class _Taken(Record):
@@ -17,13 +17,13 @@ class _Taken(Record):
 
 
 class Share:
-    """An allowance for each address, which is restored as time goes by. It is kept only in memory, so that no file says
-    who stored what.
+    """An allowance for each address, which is restored over time. It is only in memory, so that no file shows who
+    stored how much.
 
     Args:
-        most: Of one address.
-        seconds: Seconds in which all of it is restored.
-        clock: Seconds of any beginning.
+        most: The full allowance of an address.
+        seconds: Seconds in which a used-up allowance is fully restored.
+        clock: Returns the time in seconds.
     """
 
     def __init__(self, most: int, seconds: float, clock: Callable[[], float]) -> None:
@@ -35,7 +35,8 @@ class Share:
         return 0.0 if known is None else max(0.0, known.amount - max(0.0, self._clock() - known.at) * self._pace)
 
     def take(self, origin: str | None, amount: int) -> bool:
-        """Whether an address may use so much more. If so, this is noted. None: the address is not counted."""
+        """Use ``amount`` of an address's allowance. Returns False, and uses nothing, if not enough is left. If
+        ``origin`` is None, the address is not limited."""
         if origin is None:
             return True
         taken = self._left_of(origin) + amount
@@ -49,7 +50,7 @@ class Share:
         return True
 
     def give_back(self, origin: str | None, amount: int) -> None:
-        """Notes that so much is free again."""
+        """Gives back ``amount`` of an address's allowance."""
         if origin is None:
             return
         left = self._left_of(origin) - amount
@@ -60,14 +61,15 @@ class Share:
 
 
 class Shares:
-    """Both allowances of an address: for bytes, and for the index."""
+    """The two allowances of each address: for bytes of chunks, and for bytes of the index."""
 
-    _CHUNK, _RECIPIENT = 250, 120  # bytes that the index needs for each, measured
+    _CHUNK, _RECIPIENT = 250, 120  # bytes of the index for each of them, measured
 
     def __init__(self, limits: FileLimits, clock: Callable[[], float]) -> None:
         self.stored = Share(limits.quota // limits.shares, limits.keep, clock)
         self._indexed = Share(limits.index // limits.shares, limits.keep, clock)
 
     def may_register(self, origin: str | None, recipients: int, *, new: bool) -> bool:
-        """Whether an address may register a chunk, or more recipients of a chunk. If so, this is noted."""
+        """Use an address's allowance to register a chunk, or to add recipients. Returns False, and uses nothing, if not
+        enough is left."""
         return self._indexed.take(origin, self._CHUNK * new + self._RECIPIENT * recipients)

@@ -1,15 +1,15 @@
-"""Chunks of files on the disk, with the index of all chunks, and the quota that limits them.
+"""The chunks on the disk, with their index and quota.
 
 ::
 
     index.db       the index (`smpchat.relay.files.index`)
-    chunks/NAME    the bytes of a chunk that has arrived, by its sender id in hexadecimal
-    incoming/NAME  the bytes of one that is on its way, by a random name
+    chunks/NAME    a chunk that has arrived; NAME is its sender id in hexadecimal
+    incoming/NAME  a chunk that is being received; NAME is random
 
-Because of this order, the process may be killed between any two steps: bytes are written to ``incoming``, made durable,
-compared with the digest, moved to ``chunks``, and noted in the index; then the sender gets OK. A chunk is removed from
-the index before its file is deleted. So a file that is not in the index belongs to a step that was never confirmed, and
-`FileStore` removes it when it is opened.
+The process may be killed between any two steps, because of their order. The bytes are written to ``incoming``, made
+durable, compared with the digest, moved to ``chunks``, and noted in the index. Only then the sender gets OK. A chunk is
+removed from the index before its file is deleted. So a file that is not in the index belongs to an unfinished step, and
+opening a `FileStore` removes it.
 """
 
 from __future__ import annotations
@@ -35,23 +35,24 @@ from smpchat.relay.files.records import Chunk, NewChunk, NewRecipient
 
 INDEX, CHUNKS, INCOMING = "index.db", "chunks", "incoming"
 _STEP = 200
-"""Chunks that one call removes at most, so that it takes only a short time."""
+"""Most chunks that one call removes, so that calls are short."""
 
 _log = logging.getLogger("smpchat.relay")
 
 
 class Gone(Exception):
-    """The chunk was deleted meanwhile, or has expired."""
+    """The chunk was deleted in the meantime, or has expired."""
 
 
 class WrongDigest(Exception):
-    """The bytes are not those that were announced."""
+    """The bytes do not match the size and digest in FNEW."""
 
 
 class Upload:
-    """The bytes of one chunk as they arrive. Made by `FileStore.begin`, ended by its `finish` or `discard`.
+    """The bytes of a chunk that is being received. Made by `FileStore.begin`; ended by `FileStore.finish` or
+    `FileStore.discard`.
 
-    `write` may be called on any thread, one call at a time.
+    `write` may be called from any thread, but only one call at a time.
     """
 
     def __init__(self, chunk: Chunk, path: Path, file: BinaryIO) -> None:
@@ -62,30 +63,28 @@ class Upload:
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Appends to the bytes that have arrived. Raises `RelayStoreError`; the caller must not append more than the
-        chunk's size."""
+        """Appends bytes. The caller must not append more than the chunk's size. Raises `RelayStoreError`."""
         if self.received + len(data) > self.chunk.size:
             raise ValueError("more than the chunk's size")
         left = memoryview(data)
         try:
             while left:
-                left = left[self.file.write(left) :]  # it may take less, as where the disk is nearly full
+                left = left[self.file.write(left) :]  # it may write less, for example if the disk is nearly full
         except OSError as error:
             raise RelayStoreError(f"A file cannot be stored: {error}.") from error
         self._digest.update(data)
         self.received += len(data)
 
     def is_right(self) -> bool:
-        """Whether all of it has arrived, and matches what was announced."""
+        """Whether all bytes have arrived, and match the digest."""
         return self.received == self.chunk.size and hmac.compare_digest(self._digest.digest(), self.chunk.digest)
 
 
 class FileStore:
-    """The files in ``folder``, which is created at first use. Opening it removes leftovers of steps that were
-    interrupted.
+    """The chunks in ``folder``, which is created at its first use. Opening it removes leftovers of interrupted steps.
 
-    `begin`, `make_durable`, `discard`, `is_there` and `open_chunk` may be called on any thread. All others use the
-    index, and are called by one thread at a time.
+    `begin`, `make_durable`, `discard`, `is_there` and `open_chunk` may be called from any thread. The other methods use
+    the index: only one thread at a time may call them.
 
     Raises:
         RelayStoreError: The folder or the index in it cannot be used.
@@ -95,9 +94,9 @@ class FileStore:
         self._folder, self._limits = folder, limits
         self._chunks, self._incoming = folder / CHUNKS, folder / INCOMING
         self.counts = FileCounts()
-        self._lock = threading.Lock()  # of what follows
+        self._lock = threading.Lock()  # protects the following attributes
         self._reserved = 0
-        self._failed: set[Path] = set()  # files that could not be removed, and are tried again
+        self._failed: set[Path] = set()  # files that could not be deleted; we try again later
         try:
             for path in (folder, self._chunks, self._incoming):
                 path.mkdir(mode=0o700, exist_ok=True)
@@ -114,7 +113,7 @@ class FileStore:
             raise RelayStoreError(f"The relay's folder for files cannot be used: {error}.") from error
 
     def _sweep(self) -> None:
-        """Removes files that the index does not name, and records whose file is not there."""
+        """Deletes files that are not in the index, and removes chunks from the index whose file is missing."""
         for path in self._incoming.iterdir():
             path.unlink()
         on_disk = {entry.name: entry.stat().st_size for entry in os.scandir(self._chunks)}
@@ -128,7 +127,7 @@ class FileStore:
             for chunk in self._index.delete(lost[start : start + _STEP]):
                 (self._chunks / _name(chunk)).unlink(missing_ok=True)
         if lost:
-            _log.error("%d chunks of files are no longer on the disk, and were given up", len(lost))
+            _log.error("%d chunks of files are missing on the disk, and were removed from the index", len(lost))
 
     def close(self) -> None:
         """Closes the index. May be repeated."""
@@ -137,16 +136,16 @@ class FileStore:
     # --- room --------------------------------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """Whether one more chunk may be registered, or a recipient added."""
+        """Whether a chunk or recipients may be added."""
         return self._index.size() < self._limits.index and self._disk_has(0)
 
     def _disk_has(self, size: int) -> bool:
-        with suppress(OSError):  # what it is like is then told by the first write that fails
+        with suppress(OSError):  # if this fails, the next write will report the error
             return shutil.disk_usage(self._folder).free >= self._limits.free + size
         return True
 
     def reserve(self, size: int) -> bool:
-        """Reserves so many bytes of the quota; if there are not enough, nothing is reserved, and it returns False."""
+        """Reserves ``size`` bytes of the quota. Returns False, and reserves nothing, if there are not enough."""
         with self._lock:
             if self._stored + self._reserved + size > self._limits.quota or not self._disk_has(self._reserved + size):
                 return False
@@ -154,7 +153,7 @@ class FileStore:
             return True
 
     def measure(self) -> FileSize:
-        """What is held now."""
+        """The current size."""
         with self._lock:
             return FileSize(self._count, self._stored, self._reserved, self._limits.quota)
 
@@ -166,7 +165,7 @@ class FileStore:
         self.counts.created += 1
 
     def add(self, chunk: Chunk, recipients: Sequence[NewRecipient]) -> bool:
-        """Gives a chunk more recipients; False if it would then have too many. Raises `Gone`."""
+        """Adds recipients to a chunk. Returns False if it would have too many. Raises `Gone`."""
         if self._index.recipients(chunk) + len(recipients) > self._limits.recipients:
             return False
         if not self._index.add(chunk, recipients):
@@ -182,17 +181,18 @@ class FileStore:
         return self._index.by_recipient(recipient_id)
 
     def is_there(self, chunk: Chunk) -> bool:
-        """Whether the bytes of a chunk have arrived, so that they need not be sent again."""
-        # The disk too: a commit that was told to have failed, and did not, leaves a record without its file.
+        """Whether the bytes of a chunk have arrived."""
+        # Check the disk too: if a commit succeeded although it raised an error, the index contains a chunk without its
+        # file.
         return chunk.there and (self._chunks / _name(chunk)).exists()
 
     # --- bytes in ----------------------------------------------------------------------------------------------------
 
     def begin(self, chunk: Chunk) -> Upload | None:
-        """Reserves room for the bytes of a chunk, and opens a file for them; None if there is no room.
+        """Reserves room for the bytes of a chunk, and opens a file for them. Returns None if there is no room.
 
         Raises:
-            RelayStoreError: The file cannot be opened. No room is taken.
+            RelayStoreError: The file cannot be opened. No room is reserved.
         """
         if not self.reserve(chunk.size):
             return None
@@ -205,11 +205,11 @@ class FileStore:
         return Upload(chunk, path, file)
 
     def make_durable(self, upload: Upload) -> None:
-        """Makes sure that everything that has arrived is on the disk.
+        """Waits until all bytes are on the disk, and checks their digest.
 
         Raises:
-            WrongDigest: It does not match what was announced: `discard` it.
-            RelayStoreError: The disk failed: `discard` it.
+            WrongDigest: The bytes do not match the digest: call `discard`.
+            RelayStoreError: The disk failed: call `discard`.
         """
         if not upload.is_right():
             raise WrongDigest
@@ -220,11 +220,11 @@ class FileStore:
             raise RelayStoreError(f"A file cannot be stored: {error}.") from error
 
     def finish(self, upload: Upload) -> None:
-        """Moves a chunk whose bytes are durable to its place, and notes it in the index. Then it may be confirmed.
+        """Moves a durable chunk to its place, and notes it in the index. After that, the sender may get OK.
 
         Raises:
-            Gone: It was deleted meanwhile. Nothing is left of it.
-            RelayStoreError: It cannot be moved there. Nothing is left of it.
+            Gone: The chunk was deleted in the meantime. Its bytes are discarded.
+            RelayStoreError: The file cannot be moved. Its bytes are discarded.
         """
         chunk, path = upload.chunk, self._chunks / _name(upload.chunk)
         try:
@@ -235,7 +235,7 @@ class FileStore:
         if present is None:
             self.discard(upload)
             raise Gone
-        if self.is_there(present):  # sent twice at the same time, and the other one was faster
+        if self.is_there(present):  # the chunk was uploaded twice at the same time, and the other upload was faster
             self.discard(upload)
             return
         try:
@@ -257,8 +257,8 @@ class FileStore:
         self.counts.bytes_in += chunk.size
 
     def discard(self, upload: Upload) -> None:
-        """Discards the bytes of a chunk that have arrived, and releases their room."""
-        with suppress(OSError):  # the disk has failed, which was told
+        """Deletes the bytes that have arrived, and frees the room reserved for the chunk."""
+        with suppress(OSError):  # the disk has failed, which was reported already
             upload.file.close()
         self._remove(upload.path)
         self._give_back(upload.chunk.size)
@@ -270,10 +270,10 @@ class FileStore:
     # --- bytes out ---------------------------------------------------------------------------------------------------
 
     def open_chunk(self, chunk: Chunk) -> BinaryIO:
-        """The bytes of a chunk. An open chunk can be read to its end, even if it is deleted meanwhile.
+        """Opens the file of a chunk. It can be read to its end even if the chunk is deleted in the meantime.
 
         Raises:
-            Gone: It was deleted meanwhile.
+            Gone: The chunk was deleted in the meantime.
             RelayStoreError: The file cannot be opened.
         """
         try:
@@ -284,14 +284,14 @@ class FileStore:
             raise RelayStoreError(f"A file cannot be read: {error}.") from error
 
     def fetched(self, chunk: Chunk) -> None:
-        """Counts a chunk that was downloaded completely."""
+        """Counts a complete download."""
         self.counts.downloads += 1
         self.counts.bytes_out += chunk.size
 
     # --- removing ----------------------------------------------------------------------------------------------------
 
     def delete(self, chunk: Chunk) -> bool:
-        """Removes a chunk with all its recipients; False if it did not exist any more."""
+        """Removes a chunk with all its recipients. Returns False if it no longer existed."""
         removed = self._index.delete([chunk])
         self._drop(removed)
         self.counts.deleted += len(removed)
@@ -312,20 +312,20 @@ class FileStore:
     def _remove(self, path: Path) -> None:
         try:
             path.unlink(missing_ok=True)
-        except OSError as error:  # Windows removes no file that somebody reads
+        except OSError as error:  # Windows cannot delete a file that is being read
             _log.warning("a file cannot be removed yet: %s", error.strerror)
             with self._lock:
                 self._failed.add(path)
 
     def expire(self, now: int) -> bool:
-        """Removes some of the chunks whose time is over; returns whether there may be more. ``now``: POSIX seconds."""
+        """Removes some of the chunks that are too old. Returns whether there may be more. ``now``: POSIX seconds."""
         with self._lock:
             failed, self._failed = self._failed, set()
         for path in failed:
             self._remove(path)
         if not self._index.see_clock(now, self._limits.keep):
             return False
-        dated = now - HOUR  # as they are, by the full hour
+        dated = now - HOUR  # because their times are rounded to the hour
         old = self._index.old(dated - self._limits.keep, dated - self._limits.keep_empty, _STEP)
         removed = self._index.delete(old) if old else []
         self._drop(removed)

@@ -1,7 +1,7 @@
-"""Bytes of chunks between connections and the disk: read, hashed, sealed and written on threads, never on the loop.
+"""Moves chunks between connections and the disk. Threads read, hash, encrypt and write the bytes, never the event loop.
 
-A thread cannot be stopped. So if a transfer is cancelled, the thread releases everything at its end: no file stays
-open, and no byte of the quota stays reserved.
+A thread cannot be stopped. So if a transfer is cancelled, its thread cleans up when it ends: it closes the file, and
+frees the reserved bytes of the quota.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from smpchat.relay.files.store import FileStore, Upload
 
 T = TypeVar("T")
 PIECE = 128 * 1024
-"""Bytes that a thread handles in one step. Each transfer needs two or three such pieces, which is little memory even
-for hundreds of transfers."""
+"""Bytes that a thread handles in one step, called a piece. Each transfer needs memory for two or three pieces, so even
+hundreds of transfers need little."""
 LARGE_PIECE = 512 * 1024
-"""The same if there are only a few transfers: with larger pieces, changing threads takes a fifth less CPU time."""
+"""The size of a piece if there are only a few transfers: fewer changes of threads save a fifth of the CPU time."""
 MAX_LARGE = 16
-"""Transfers that may use large pieces."""
+"""Most transfers that use large pieces at the same time."""
 
 
 class Pieces:
-    """How large the pieces of each transfer are."""
+    """Decides the size of the pieces of each transfer."""
 
     def __init__(self) -> None:
         self._large = 0
 
     def take(self) -> int:
-        """The size for one more transfer, which must give it back."""
+        """The size for a new transfer. Call `give_back` when the transfer ends."""
         if self._large >= MAX_LARGE:
             return PIECE
         self._large += 1
         return LARGE_PIECE
 
     def give_back(self, piece: int) -> None:
-        """What `take` gave, once."""
+        """Give back the result of `take`."""
         self._large -= piece == LARGE_PIECE
 
 
 class TooLong(Exception):
-    """More bytes arrived than were announced."""
+    """More bytes arrived than the chunk's size in FNEW."""
 
 
 async def _done(future: Future[T]) -> T:
@@ -55,7 +55,7 @@ async def _done(future: Future[T]) -> T:
 
 
 async def passed_over(body: AsyncIterator[memoryview], size: int) -> None:
-    """Reads a body that is not needed. Raises `TooLong` if it has more bytes than that."""
+    """Reads a body and drops it. Raises `TooLong` if it has more than ``size`` bytes."""
     received = 0
     async for data in body:
         received += len(data)
@@ -64,7 +64,7 @@ async def passed_over(body: AsyncIterator[memoryview], size: int) -> None:
 
 
 class Reception:
-    """One chunk on its way in. At the end its user must call `end`, whatever has happened before.
+    """The upload of one chunk. The caller must always call `end`, even after an error.
 
     Args:
         piece: Bytes that a thread handles in one step.
@@ -76,7 +76,7 @@ class Reception:
         self._workers = workers
         self._piece = min(piece, chunk.size)
         self._upload: Upload | None = None
-        self._last: Future[None] | None = None  # what a thread does, or did last
+        self._last: Future[None] | None = None  # the thread's current or last step
 
     def _begin(self) -> None:
         self._upload = self._store.begin(self._chunk)
@@ -86,17 +86,16 @@ class Reception:
         await _done(self._last)
 
     async def begin(self) -> bool:
-        """Whether there is room. If so, it is reserved. Raises `RelayStoreError`."""
+        """Reserves room. Returns False if there is none. Raises `RelayStoreError`."""
         await self._work(self._begin)
         return self._upload is not None
 
     async def receive(self, body: AsyncIterator[memoryview]) -> int:
-        """Writes everything that arrives, and returns the number of bytes; the next piece is filled while one is being
-        written.
+        """Writes all bytes that arrive, and returns their number. While one piece is written, the next one is received.
 
         Raises:
-            TooLong: More bytes arrived than the chunk has.
-            RelayStoreError: It cannot be written.
+            TooLong: More bytes arrived than the chunk's size.
+            RelayStoreError: Writing failed.
         """
         upload = self._upload
         assert upload is not None
@@ -128,13 +127,13 @@ class Reception:
         await self._work(self._store.make_durable, self._upload)
 
     def finished(self) -> Upload:
-        """What `FileStore.finish` takes over."""
+        """The upload, which the caller must now give to `FileStore.finish`."""
         upload, self._upload = self._upload, None
         assert upload is not None
         return upload
 
     async def end(self) -> None:
-        """Discards the bytes that have arrived, unless the chunk is complete, when no thread writes any more."""
+        """When no thread writes any more, discards the bytes, unless `finished` was called."""
         ended: Future[None] = Future()
 
         def drop(_: object = None) -> None:
@@ -163,16 +162,16 @@ async def opened(store: FileStore, chunk: Chunk, workers: Executor) -> BinaryIO:
 
 
 class Download:
-    """The bytes after a block: those of a chunk, sealed, followed by the tag.
+    """The answer to a download: a block, the encrypted bytes of the chunk, and the tag.
 
-    A piece is valid until the next but one is asked for, because the connection looks ahead by one piece to recognise
-    the last. The next piece is made while one is being sent.
+    The next piece is made while one is being sent. The connection always has one piece in advance, to know which one is
+    the last. So the memory of a piece is used again only two pieces later.
 
     Args:
-        block: Comes before them.
-        file: Closed by `close`.
-        whole: Called if everything was received.
-        closed: Called by `close`.
+        block: Sent before the chunk.
+        file: The file of the chunk; `close` closes it.
+        whole: Called after the last piece was taken.
+        closed: Called when `close` has closed the file.
         piece: Bytes that a thread handles in one step.
     """
 
@@ -229,7 +228,7 @@ class Download:
         self._making = self._workers.submit(_make, self._file, self._sealer, buffer[:size])
 
     def close(self) -> None:
-        """Closes the file when no thread reads it any more. Called once."""
+        """Closes the file when no thread reads it any more. Call this only once."""
         self._closed()
         if self._making is None or self._making.done():
             self._file.close()
@@ -238,7 +237,7 @@ class Download:
 
 
 def _make(file: BinaryIO, sealer: Sealer, piece: memoryview) -> memoryview:
-    """The next bytes of the file, sealed in place."""
+    """Read the next bytes of the file into ``piece``, and encrypt them there."""
     read = 0
     try:
         while read < len(piece):
