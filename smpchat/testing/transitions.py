@@ -152,33 +152,40 @@ Other sequences of states:
 
 ## How to read the tables
 
+A row holds if the state and the event fulfil the conditions in brackets, for the variants in the last column. If a
+state has no row for an event, this event is an error and changes nothing.
+
+- If *next* is the state itself and there is no effect, the state only remembers the event.
+- Events that change nothing, because an answer or a message was repeated, are listed below each table.
+- Deleting is possible in every state and removes the queue from the relay.
+- States have another form called *held*: the user must decide something first. A held state accepts the same events,
+  but sends no confirmation or request before *JoinReleased*. This event then does what was held back. The tables leave
+  held states out.
+
 | word | meaning |
 |---|---|
 | event | something that happened: a relay answered, a message of the peer arrived, or the user decided |
 | effect | what smpchat does next: send a command to a relay, or a message to the peer |
-| variants | the variants of the handshake in which this row occurs; they are the next four words |
+| variants | the variants of the handshake for which the row holds; they are the next four words |
 | instant | the joiner secures both queues; smpchat makes such links if the relay allows it |
 | three-step | the link has a reply key, but the relay does not let a sender secure the queue |
 | sender-secured | the relay lets a sender secure the queue, but the link has no reply key, as with SimpleX apps |
 | standard | neither is possible: the handshake of old apps and relays |
 | short link | a link whose content is stored at the relay; the variant is not known until the joiner has read it |
+| peer | the contact's program |
+| own queue | the queue with which the person who asks receives messages |
+| reply queue | queue B in the picture, with which the joiner receives messages |
+| reply key | a key in the link, with which the joiner secures the reply queue for the initiator |
 | S, D | the tag of the confirmation: S if the reply queue is secured with the link's reply key, D if it is not |
 | signed, unsigned | whether a message is signed with the sender's key; the answer then shows if the queue has it |
 | securable | the queue's sender may secure it (SKEY) |
-| keyed | the queue was made with the reply key |
-| KEY beside the confirmation | the relay allows KEY and the confirmation at the same time (SMP 9 or later) |
-| messaging | the queue was made for messages, so that its sender may secure it |
-| own queue made | the relay has created the queue with which the person who asks receives messages |
-| reply queue | queue B in the picture, with which the joiner receives messages |
-| reply queue made | the relay has created the reply queue |
+| with a key | the message contains a key, with which its receiver must secure the queue |
+| KEY first | the relay must get KEY before the confirmation; from SMP 9 on, it may get both at the same time |
 | KEY not awaited | the confirmation may be sent before the reply queue is secured |
-| held | the user must decide something first: the confirmation or request is sent only after JoinReleased |
-| texts wait | the joiner's text messages wait: the initiator's program does not read any before it has answered |
-| peer | the contact's program |
-
-An event that is not listed for a state is an error and changes nothing. Events that change nothing, because an answer
-or a message was repeated, are listed below each table. Deleting is possible in every state and removes the queue from
-the relay. A *held* state continues like the same state without *held*, so its rows are left out.
+| SecureReceiveQueue | KEY with the key that the peer sent (*peer*), or with the reply key (*reply*) |
+| before sending | the next message to the peer waits for the answer to this KEY |
+| RepeatConfirmation | send an unsigned confirmation again later, to learn whether the queue is secured by now |
+| SendReady, PeerReady | the last message of each side in the older handshakes |
 
 This page is printed by `python -m smpchat.testing.transitions` from the machine in
 `smpchat/agent/machines/handshake.py`; a test checks that it is current.
@@ -190,32 +197,87 @@ def markdown() -> str:
     return "\n".join([_HEADER, *(_table(role) for role in Role)])
 
 
+Conditions = dict[str, bool | str]
+"""What is true of a state, an event and a link: values of their fields, under names such as ``event.keyed``."""
+Outcome = tuple[str, str]
+"""Next state and effects, in words."""
+
+
 def _table(role: Role) -> str:
-    rows: dict[tuple[str, str, str, str], dict[str, None]] = {}
-    unchanged: dict[str, dict[str, None]] = {}
+    steps: dict[tuple[str, str], list[tuple[Conditions, Outcome]]] = {}
+    changes: set[tuple[str, str]] = set()
     for state, event, after, effects in sorted(transitions(), key=repr):
         if states.role(state) is not role or isinstance(event, DeleteRequested):
             continue
-        if isinstance(state, states.Failed | states.Deleted) or (
-            states.is_held(state) and not isinstance(event, JoinReleased)
-        ):
+        if isinstance(state, states.Failed | states.Deleted) or states.is_held(state):
             continue
-        if after == state and not effects:
-            unchanged.setdefault(_name(state), {})[_name(event)] = None
-            continue
-        row = (_describe(state), _describe(event), _describe(after), "; ".join(map(_describe, effects)) or "none")
-        rows.setdefault(row, {})[_variant(state)] = None
+        key = (_name(state), _name(event))
+        following = _described(after) if isinstance(after, states.Failed) else _name(after)
+        outcome = (following, "; ".join(map(_described, effects)) or "none")
+        steps.setdefault(key, []).append((_conditions(state, event), outcome))
+        if after != state or effects:
+            changes.add(key)
     lines = [
         f"## The {_TITLES.get(role, role)}\n",
         "| state | event | next | effects | variants |",
         "|---|---|---|---|---|",
     ]
-    ordered = sorted(rows.items(), key=lambda item: (_ORDER.index(item[0][0].split(" ")[0]), item[0]))
-    lines += [f"| {' | '.join(row)} | {', '.join(sorted(variants))} |" for row, variants in ordered]
+    in_order = sorted(steps, key=lambda key: (_ORDER.index(key[0]), key[1]))
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for key in in_order:
+        for conditions, (following, effects_said) in shortened(steps[key]) if key in changes else ():
+            state_said, event_said = (_with(name, conditions, side) for name, side in zip(key, _SIDES, strict=False))
+            variants = _variants(role, key[0], conditions)
+            rows.setdefault((event_said, following, effects_said, variants), []).append(state_said)
+    lines += [f"| {', '.join(said)} | {' | '.join(row)} |" for row, said in rows.items()]
+    unchanged: dict[str, list[str]] = {}
+    for state_name, event_name in in_order:
+        if (state_name, event_name) not in changes:
+            unchanged.setdefault(state_name, []).append(event_name)
     lines += ["", "Nothing changes:", ""] if unchanged else []
-    for name in sorted(unchanged, key=_ORDER.index):
-        lines.append(f"- {name}: {', '.join(sorted(unchanged[name]))}")
+    lines += [f"- {name}: {', '.join(names)}" for name, names in unchanged.items()]
     return "\n".join([*lines, ""])
+
+
+def _conditions(state: State, event: Event) -> Conditions:
+    """Everything on which an outcome can depend."""
+    found: Conditions = {}
+    for side, value in zip(_SIDES, (state, event), strict=False):
+        for name in fields(type(value)):
+            field = getattr(value, name)
+            if name == "terms":
+                found |= (
+                    {} if field is None else {"link.securable": field.sender_securable, "link.key": field.reply_key}
+                )
+            elif field is not None and name not in ("role", "held", "detail"):
+                found[f"{side}.{name}"] = field if isinstance(field, bool) else str(field)
+    return found
+
+
+def shortened(steps: list[tuple[Conditions, Outcome]]) -> list[tuple[Conditions, Outcome]]:
+    """Rows with the same outcomes as the steps. A condition is left out if no row then says two different outcomes."""
+    rows: list[tuple[Conditions, Outcome]] = []
+    for conditions, outcome in steps:
+        if any(result == outcome and row.items() <= conditions.items() for row, result in rows):
+            continue
+        row = conditions
+        # First those that a reader misses least: the last column names the link's variant anyway.
+        for name in sorted(conditions, key=lambda name: (_SIDES.index(name.partition(".")[0]), name)):
+            fewer = {other: value for other, value in row.items() if other != name}
+            if all(result == outcome or _exclude(fewer, other) for other, result in [*steps, *rows]):
+                row = fewer
+        rows.append((row, outcome))
+    for one in list(rows):
+        others = [row for row in rows if row is not one]
+        covered = [point for point, _ in steps if one[0].items() <= point.items()]
+        if all(any(row.items() <= point.items() for row, _ in others) for point in covered):
+            rows = others
+    return rows
+
+
+def _exclude(one: Conditions, other: Conditions) -> bool:
+    """Whether no step can fulfil both."""
+    return any(name in one and one[name] != value for name, value in other.items())
 
 
 _ORDER = [
@@ -243,13 +305,22 @@ _ORDER = [
 _TITLES = {Role.OWNER: "owner of a contact address"}
 
 
-def _variant(state: State) -> str:
-    if states.role(state) is Role.OWNER:
+_SIDES = ("state", "event", "link")
+
+
+def _variants(role: Role, state: str, conditions: Conditions) -> str:
+    """The variants that a row's conditions allow."""
+    if role is Role.OWNER:
         return "none"
-    if state.terms is None:
+    if state == states.ReadingLink.__name__:
         return "short link"
-    early = getattr(state, "send_early", True)
-    return f"{state.terms.variant}" if early else f"{state.terms.variant} (texts wait)"
+    allowed = [
+        str(terms.variant)
+        for terms in VARIANTS
+        if conditions.get("link.securable", terms.sender_securable) == terms.sender_securable
+        and conditions.get("link.key", terms.reply_key) == terms.reply_key
+    ]
+    return "all" if len(allowed) == len(VARIANTS) else ", ".join(sorted(allowed))
 
 
 def _name(value: object) -> str:
@@ -257,32 +328,49 @@ def _name(value: object) -> str:
 
 
 _WORDS = {
-    "send_queue_ready": "peer's queue secured",
-    "receive_queue_made": "reply queue made",
-    "receive_queue_ready": "KEY not awaited",
-    "receive_queue_keyed": "reply queue keyed",
-    "receive_queue_messaging": "reply queue messaging",
-    "address_known": "address known",
-    "queue_made": "own queue made",
-    "key_beside": "KEY beside the confirmation",
-    "reply_key": "with a reply key",
-    "sender_key": "with a key",
-    "reply_key_ours": "reply key ours",
-    "before_sending": "before sending",
+    "state.send_queue_ready": ("peer's queue secured", "peer's queue not secured"),
+    "state.receive_queue_made": ("reply queue created", "reply queue not created"),
+    "state.receive_queue_ready": ("KEY not awaited", "KEY awaited"),
+    "state.receive_queue_keyed": ("reply queue has the reply key", "reply queue without the reply key"),
+    "state.key_beside": ("KEY at the same time", "KEY first"),
+    "state.address_known": ("address known", "address not known"),
+    "state.queue_made": ("own queue created", "own queue not created"),
+    "state.repaired": ("reply queue secured again", "reply queue not secured again"),
+    "state.signed": ("signed", "unsigned"),
+    "event.key_beside": ("KEY at the same time", "KEY first"),
+    "event.keyed": ("with the reply key", "without the reply key"),
+    "event.reply_key": ("with a reply key", "without a reply key"),
+    "event.sender_key": ("with a key", "without a key"),
+    "event.reply_key_ours": ("with our reply key", "with another reply key"),
 }
+"""What is said if a condition is true, and if it is false."""
+_REPEATS = {"none": "nothing to repeat", "signed": "repeated signed", "unsigned": "repeated unsigned"}
 
 
-def _describe(value: Record) -> str:
-    """Describe a state, event or effect: its name, and those of its fields that are set."""
+def _with(name: str, conditions: Conditions, side: str) -> str:
+    """The name of a state or event with its conditions in brackets."""
+    said = []
+    for condition, value in conditions.items():
+        of, _, field = condition.partition(".")
+        if of != side:
+            continue
+        if isinstance(value, str):
+            said.append(_REPEATS[value] if field == "repeat" else value)
+        else:
+            yes, no = _WORDS.get(condition, (field, f"not {field}"))
+            said.append(yes if value else no)
+    return f"{name} ({', '.join(said)})" if said else name
+
+
+def _described(value: Record) -> str:
+    """An effect or a failed state: its name, and those of its fields that are set."""
     said = []
     for name in fields(type(value)):
         field = getattr(value, name)
-        if name in ("terms", "role", "send_early"):
+        if name == "role":
             continue
         if field is True:
-            said.append(_WORDS.get(name, name))
-        elif field is False and name == "reply_key_ours":
-            said.append("reply key of somebody else")
+            said.append(name.replace("_", " "))
         elif isinstance(field, str) and field:
             said.append(str(field))
     return f"{_name(value)} ({', '.join(said)})" if said else _name(value)
