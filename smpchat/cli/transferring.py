@@ -14,6 +14,7 @@ from smpchat.chat.store.records import Direction, Message
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import shortened
 from smpchat.cli.views.files import show_progress
+from smpchat.encoding.text import size_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -35,12 +36,18 @@ def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
         BarColumn,
         DownloadColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
-        TransferSpeedColumn,
     )
     from rich.table import Column
     from rich.text import Text
+
+    class Rate(ProgressColumn):
+        # rich's own column counts in MB, and the sizes beside it are in MiB.
+        def render(self, task: Task) -> Text:
+            return Text(f"{size_text(int(task.speed))}/s" if task.speed else "")
 
     console = Console(stderr=True, no_color=not environment.colored, highlight=False, markup=False, emoji=False)
     whole = Column(no_wrap=True)
@@ -50,7 +57,7 @@ def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
         # Not rich's own column for it, whose text is markup.
         TextColumn("{task.percentage:>3.0f}%", markup=False, table_column=whole),
         DownloadColumn(binary_units=True, table_column=whole),
-        TransferSpeedColumn(table_column=whole),
+        Rate(table_column=whole),
         TimeRemainingColumn(compact=True, table_column=whole),
     )
     shown = Text(shortened(name, 24)).plain
