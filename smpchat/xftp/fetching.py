@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import BinaryIO, Protocol
@@ -20,6 +21,9 @@ TRIES = 3
 """How often each chunk is asked for. One try asks all relays that have the chunk."""
 _FOR_GOOD = frozenset({"AUTH", "BLOCKED", "NO_FILE"})
 """Errors of a relay that another try would not change."""
+
+
+_PIECE = 1024 * 1024
 
 
 class Session(Protocol):
@@ -52,6 +56,16 @@ class NotFetched(Exception):
     def __init__(self, server: FileServer, error: TransportError | ProtocolError) -> None:
         self.server, self.error = server, error
         super().__init__(str(error))
+
+
+def has_chunk(target: BinaryIO, chunk: DescribedChunk, begin: int) -> bool:
+    """Whether a file contains a chunk, at byte number ``begin``. Blocks. Raises `OSError`."""
+    found, left = hashlib.sha256(), chunk.size
+    target.seek(begin)
+    while left and (piece := target.read(min(left, _PIECE))):
+        found.update(piece)
+        left -= len(piece)
+    return found.digest() == chunk.digest
 
 
 class _Fetch:
@@ -116,7 +130,7 @@ async def fetch(
     connect: Callable[[FileServer], Awaitable[Session]],
     progress: Callable[[int], object] = lambda done: None,
 ) -> None:
-    """Download the encrypted file that a description names.
+    """Download the encrypted file that a description names, without the chunks that are already in ``target``.
 
     Args:
         target: The encrypted file is written here. When this returns, each chunk has matched its digest.
@@ -129,7 +143,9 @@ async def fetch(
     work, begin = _Fetch(target, connect, progress), 0
     try:
         for chunk in description.chunks:
-            await work.chunk(chunk, begin)
+            if not await asyncio.to_thread(has_chunk, target, chunk, begin):
+                await work.chunk(chunk, begin)
             begin += chunk.size
+            progress(begin)
     finally:
         await work.close()

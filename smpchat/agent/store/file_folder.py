@@ -4,6 +4,7 @@
 
     <profile>/files/<random>.new          being encrypted for sending, locked by the process that does it
     <profile>/files/<random>.enc          to be sent, or received so far
+    <profile>/files/<digest>.link         received so far by a link, locked by the process that receives it
     <target folder>/.smpchat-<random>.part  being decrypted
 
 Files in the folder that are not needed are removed, for example after ``kill -9``, or when a transfer was cancelled or
@@ -17,6 +18,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +28,9 @@ from smpchat.agent.errors import MissingRecord
 from smpchat.agent.store.file_traces import FOLDER
 
 _NAME = re.compile(r"[0-9a-f]{32}")
-_SENT, _NEW = ".enc", ".new"
+_SENT, _NEW, _BY_LINK = ".enc", ".new", ".link"
+_KEPT_BY_LINK = 48 * 3600
+"""Seconds for which the beginning of a file is kept: relays keep files no longer."""
 ROOM = 64 * 1024 * 1024
 """Bytes that must stay free on the disk, because messages and the profile's database need space too."""
 MAX_NAME = 255
@@ -131,6 +135,26 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
+# -- received by a link -----------------------------------------------------------------------------------------------
+
+
+def open_by_link(profile: Path, name: str) -> BinaryIO | None:
+    """The ciphertext of a file that is received by a link, with everything that has arrived before. None if another
+    process is receiving the same file. Raises `OSError`."""
+    path = made(profile) / f"{_checked(name)}{_BY_LINK}"
+    file = open(os.open(path, os.O_CREAT | os.O_RDWR | _NO_FOLLOW, 0o600), "r+b")
+    if _lock(file):
+        return file
+    file.close()
+    return None
+
+
+def discard_by_link(profile: Path, name: str) -> None:
+    """Remove that ciphertext: the file was received, or cannot be."""
+    with suppress(OSError):
+        (folder_of(profile) / f"{_checked(name)}{_BY_LINK}").unlink()
+
+
 # -- sweeping ---------------------------------------------------------------------------------------------------------
 
 
@@ -138,25 +162,29 @@ def candidates(profile: Path, needed: Collection[str]) -> list[Path]:
     """The files in the folder that are not in ``needed``. If that is out of date, some of them may be needed."""
     try:
         with os.scandir(folder_of(profile)) as entries:
-            return [Path(entry.path) for entry in entries if _is_ours(entry.name) and entry.name[:32] not in needed]
+            return [Path(entry.path) for entry in entries if _is_ours(entry) and entry.name[:32] not in needed]
     except OSError:
         return []
 
 
-def _is_ours(name: str) -> bool:
-    return name[32:] in (_SENT, _NEW) and _NAME.fullmatch(name[:32]) is not None
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    if _NAME.fullmatch(entry.name[:32]) is None:
+        return False
+    if entry.name[32:] == _BY_LINK:
+        return entry.stat().st_mtime < time.time() - _KEPT_BY_LINK
+    return entry.name[32:] in (_SENT, _NEW)
 
 
-def is_new(path: Path) -> bool:
-    """Whether nothing in the store refers to the file yet."""
-    return path.suffix == _NEW
+def may_be_in_use(path: Path) -> bool:
+    """Whether a process may be using the file although nothing in the store refers to it."""
+    return path.suffix in (_NEW, _BY_LINK)
 
 
 def remove(paths: Collection[Path]) -> None:
     """Remove leftover files. Call it inside a transaction, so that no process begins to use one of them meanwhile."""
     for path in paths:
         with suppress(OSError):  # removed by another process, or open in one on Windows
-            if path.suffix != _NEW or _is_abandoned(path):
+            if not may_be_in_use(path) or _is_abandoned(path):
                 path.unlink()
 
 

@@ -257,9 +257,9 @@ def sweep(database: Database) -> None:
 
 
 def spent(database: Database) -> list[Path]:
-    """Ciphertext of files that have ended, without files that are just being encrypted. Changes nothing."""
+    """Ciphertext of files that have ended, without what another process may be using. Changes nothing."""
     found = file_folder.candidates(database.path.parent, files.locals_in_use(database.connection))
-    return [path for path in found if not file_folder.is_new(path)]
+    return [path for path in found if not file_folder.may_be_in_use(path)]
 
 
 # -- uploads ----------------------------------------------------------------------------------------------------------

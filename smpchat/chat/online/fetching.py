@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.protocol.address import FileServer
 from smpchat.xftp.description import MAX_TEXT, FileDescription
 from smpchat.xftp.encryption import decrypt_file
-from smpchat.xftp.fetching import NotFetched, fetch
+from smpchat.xftp.fetching import NotFetched, fetch, has_chunk
 from smpchat.xftp.links import follow
 from smpchat.xftp.session import FileSession
 from smpchat.xftp.session import connect as open_session
@@ -65,7 +66,7 @@ class LinkFetcher:
             raise FileDamaged("This link does not lead to the description of a file.", _ASK_AGAIN) from error
 
     async def file(self, described: FileDescription, place: Path, tell: Tell) -> Path:
-        """Fetches the file and saves it. Returns its path.
+        """Fetches the file and saves it. Returns its path. If this is interrupted, the next call continues.
 
         Args:
             place: A folder, or the path of the file; nothing is overwritten.
@@ -75,12 +76,24 @@ class LinkFetcher:
             RelayDown: A relay cannot be used now.
             OSError: The disk is full, or the folder cannot be written.
         """
-        folder = file_folder.made(self._service.folder)
-        file_folder.check_room(folder, described.size)
-        # The file has no name, so nothing of it is left even if this process is killed.
-        with tempfile.TemporaryFile(dir=folder) as sealed:
-            await self._fetch(described, sealed, lambda done: tell("Receiving", done, described.size))
-            return await asyncio.to_thread(_decrypt, sealed, described, place, tell)
+        folder, name = self._service.folder, file_folder.new_name(described.digest[:16])
+        kept = file_folder.open_by_link(folder, name)
+        keep = False
+        try:
+            # Another process may be receiving the same file: then this one uses a file that has no name.
+            with kept or tempfile.TemporaryFile(dir=file_folder.made(folder)) as sealed:
+                try:
+                    file_folder.check_room(folder, described.size - sealed.seek(0, os.SEEK_END))
+                    await self._fetch(described, sealed, lambda done: tell("Receiving", done, described.size))
+                    return await asyncio.to_thread(_decrypt, sealed, described, place, tell)
+                except (FileUnavailable, FileDamaged):
+                    raise
+                except BaseException:  # interrupted, or a relay or the disk may work later
+                    keep = has_chunk(sealed, described.chunks[0], 0)
+                    raise
+        finally:
+            if kept is not None and not keep:
+                file_folder.discard_by_link(folder, name)
 
     async def _fetch(
         self, described: FileDescription, target: BinaryIO, progress: Callable[[int], object] = lambda done: None

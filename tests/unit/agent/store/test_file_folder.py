@@ -53,6 +53,23 @@ class TestSweeping:
         file_folder.remove(file_folder.candidates(tmp_path, ()))
         assert there(tmp_path) == set()
 
+    def test_what_came_by_a_link_stays_for_two_days_and_while_it_is_used(self, tmp_path: Path) -> None:
+        young, used, old = (file_folder.new_name(bytes([number]) * 16) for number in range(3))
+        for name in (young, used, old):
+            file = file_folder.open_by_link(tmp_path, name)
+            assert file is not None
+            with file:
+                file.write(b"some of it")
+        for name in (used, old):
+            os.utime(file_folder.folder_of(tmp_path) / f"{name}.link", (0, 0))
+        open_elsewhere = file_folder.open_by_link(tmp_path, used)
+        assert open_elsewhere is not None
+        with open_elsewhere:
+            assert file_folder.open_by_link(tmp_path, used) is None
+            file_folder.remove(file_folder.candidates(tmp_path, ()))
+        left = {path.name for path in file_folder.folder_of(tmp_path).iterdir()}
+        assert left == {f"{young}.link", f"{used}.link"}
+
     def test_without_a_folder_there_is_nothing(self, tmp_path: Path) -> None:
         assert file_folder.candidates(tmp_path, ()) == []
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from smpchat.agent.store import file_folder
 from smpchat.chat.errors import FileDamaged, FileUnavailable, InputError
 from smpchat.chat.online import fetching
 from smpchat.chat.online.fetching import LinkFetcher
@@ -120,6 +121,56 @@ def test_a_file_comes_under_the_name_that_is_in_it(tmp_path: Path, content: byte
         assert place.stat().st_mode & 0o777 == 0o600
         assert await world.fetched(described, tmp_path) == tmp_path / "film_1.mp4"  # nothing is overwritten
         assert await world.fetched(described, tmp_path / "mine") == tmp_path / "mine"
+
+    run(tmp_path, scenario)
+
+
+class Counted:
+    """Counts the chunks that were asked for, and fails where it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = 0
+        self.fails_at: int | None = None
+        get = FileSession.get
+
+        def counted(session: FileSession, *arguments: Any) -> Any:
+            self.asked += 1
+            if self.asked == self.fails_at:
+                raise asyncio.CancelledError
+            return get(session, *arguments)
+
+        monkeypatch.setattr(FileSession, "get", counted)
+
+
+def test_an_interrupted_file_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(world: Uploads) -> None:
+        described = await world.upload(CONTENT)
+        counted = Counted(monkeypatch)
+        counted.fails_at = 2
+        with pytest.raises(asyncio.CancelledError):
+            await world.fetched(described, tmp_path)
+        [kept] = (tmp_path / "home").rglob("*.link")
+        assert kept.stat().st_mode & 0o777 == 0o600
+        kept.write_bytes(kept.read_bytes() + b"half of the next one")
+        counted.asked, counted.fails_at = 0, None
+        place = await world.fetched(described, tmp_path)
+        assert place.read_bytes() == CONTENT
+        assert counted.asked == len(described.chunks) - 1
+
+    run(tmp_path, scenario)
+
+
+def test_what_another_process_receives_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(world: Uploads) -> None:
+        described = await world.upload(CONTENT)
+        name = file_folder.new_name(described.digest[:16])
+        other = file_folder.open_by_link(world.service.folder, name)
+        assert other is not None
+        with other:
+            assert (await world.fetched(described, tmp_path)).read_bytes() == CONTENT
+            assert list((tmp_path / "home").rglob("*.link"))
+            assert not other.read()
+        file_folder.discard_by_link(world.service.folder, name)
 
     run(tmp_path, scenario)
 
