@@ -88,7 +88,7 @@ _FILE_COMES = {
     Trouble.DAMAGED: "The file does not match what {alias} announced, so nothing of it was saved.",
     Trouble.BLOCKED: "The operator of the relay has blocked this file.",
     Trouble.CANNOT_WRITE: "The file could not be saved: the disk is full, or the folder cannot be written.",
-    Trouble.TIME_UP: "The file did not arrive within two days, after which relays forget files.",
+    Trouble.TIME_UP: "The file did not arrive within two days, after which relays delete files.",
     Trouble.FILE_LOST: "The parts of the file that had arrived were removed from this computer.",
 }
 _FILE_GOES = {
@@ -100,7 +100,7 @@ _FILE_GOES = {
     Trouble.DAMAGED: "The file was changed on its way to the relay.",
     Trouble.TIME_UP: "The file could not be uploaded within a day.",
     Trouble.FILE_LOST: "The encrypted copy of the file was removed from this computer before it was sent.",
-    Trouble.CANNOT_WRITE: "The disk of this computer could not be read or written.",
+    Trouble.CANNOT_WRITE: "This computer's disk could not be read or written.",
 }
 
 

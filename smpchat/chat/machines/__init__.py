@@ -1,4 +1,5 @@
-"""What decides without asking anybody: pure ``step(state, event) -> (state, effects)`` of a group as a member sees it.
+"""The state machine of a group, from the view of one member: a pure function ``step(state, event) -> (state,
+effects)``.
 
-Nothing here reads a store, a clock or the network; whoever steps brings what is known, and does what comes out.
+Nothing here reads a store, a clock or the network: the caller passes in what is known, and carries out the effects.
 """

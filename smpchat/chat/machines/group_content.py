@@ -33,7 +33,7 @@ from smpchat.encoding.record import Record
 DELETABLE = 78 * 3_600
 """Seconds in which authors can delete their own messages; moderators have no limit (group-wire 11, trap 21)."""
 MAX_REACTIONS = 3
-"""Different reactions that one member may give to one message."""
+"""How many different reactions one member may give to one message."""
 _LINK = late(r"simplex:/|https://[^\s/]+/(?:(?:invitation|contact|file)/?#|[a-z]#)")
 """What apps accept as a link to a conversation: the full form and the short one, on any host."""
 
@@ -105,7 +105,7 @@ def _forbidden(group: Group, by: Member, post: Post, scope: MemberId | None) -> 
 
 
 def holds_link(text: str) -> bool:
-    """Whether a text holds what apps take for a link to a conversation."""
+    """Whether a text contains something that apps treat as a link to a conversation."""
     return _LINK().search(text) is not None
 
 
@@ -163,7 +163,7 @@ def reacted(group: Group, saying: Saying, reaction: Reaction) -> Step:
 
 
 def file_event(group: Group, saying: Saying, event: FileDescribed | FileWithdrawn) -> Step:
-    """``x.msg.file.descr`` and ``x.file.cancel``; accepted from anybody, because support chats have files too."""
+    """``x.msg.file.descr`` and ``x.file.cancel``; accepted with any role, because support chats have files too."""
     return group, (FileEvent(saying.by.id, event),)
 
 

@@ -1,4 +1,4 @@
-"""The effects of a group's machine: what has to be done after an event."""
+"""The effects of a group's machine: what the caller must do after an event."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ class Turn(Record):
 
 
 class Disconnect(Record):
-    """Give up connections, each after everything that was to be sent through it is delivered (group-wire 11, trap
-    13)."""
+    """End connections, each after everything queued for it has been delivered (group-wire 11, trap 13)."""
 
     members: tuple[MemberId, ...]
 
@@ -69,7 +68,7 @@ class Repeat(Record):
     member: MemberId
 
 
-# -- letting in -------------------------------------------------------------------------------------------------------
+# -- admitting newcomers -----------------------------------------------------------------------------------------------
 
 
 class Invite(Record):
@@ -79,7 +78,8 @@ class Invite(Record):
 
 
 class Admit(Record):
-    """Our connection to a newcomer works: announce it, and introduce everybody to it. ``by_link``: it used our link."""
+    """Our connection to a newcomer works: announce the newcomer, and introduce everybody to it. ``by_link``: the
+    newcomer used our link."""
 
     member: MemberId
     by_link: bool
@@ -131,7 +131,7 @@ class Send(Record):
     passed_on: tuple[MemberId, ...] = ()
 
 
-# -- what is kept -----------------------------------------------------------------------------------------------------
+# -- effects on the store ----------------------------------------------------------------------------------------------
 
 
 class Hidden(StrEnum):
@@ -174,7 +174,7 @@ class Prove(Record):
 
 
 class Change(Record):
-    """A new text for a message. ``ttl``: seconds after which it disappears from now on, if the group has set that."""
+    """A new text for a message. ``ttl``: the new number of seconds after which it disappears; None: no change."""
 
     author: MemberId
     edit: Edit
@@ -183,7 +183,7 @@ class Change(Record):
 
 
 class Remove(Record):
-    """A message is deleted. ``whole``: nothing of it remains, not even a mark."""
+    """Delete a message. ``whole``: nothing of it remains, not even a mark."""
 
     author: MemberId
     shared_id: str
@@ -192,7 +192,7 @@ class Remove(Record):
 
 
 class RemoveAll(Record):
-    """Everything that a member wrote is deleted."""
+    """Delete everything that a member wrote."""
 
     author: MemberId
     by: MemberId
@@ -200,7 +200,7 @@ class RemoveAll(Record):
 
 
 class KeepDeletion(Record):
-    """A moderator deletes a message that has not arrived here yet."""
+    """Remember that a moderator deleted a message that has not arrived here yet."""
 
     author: MemberId
     shared_id: str
@@ -232,7 +232,7 @@ class SaveProfile(Record):
 
 
 class Forget(Record):
-    """A member's record is deleted."""
+    """Delete a member's record."""
 
     member: MemberId
 
@@ -245,7 +245,7 @@ class DirectOffer(Record):
     content: JsonObject | None = field(default=None, repr=False)
 
 
-# -- what is told -----------------------------------------------------------------------------------------------------
+# -- news for the user -------------------------------------------------------------------------------------------------
 
 
 class News(StrEnum):
@@ -284,7 +284,7 @@ class Tell(Record):
     """A line for the conversation.
 
     Attributes:
-        member: Whom it is about; None for us and the group.
+        member: The member whom it is about; None if it is about us or the group.
         by: Who did it.
         role: With `News.ROLE`.
         before: With `News.RENAMED`.
@@ -304,7 +304,7 @@ class SaveGroup(Record):
 
 
 class Refused(Record):
-    """An event changed nothing; this is for the log. It names no person and quotes nothing from one."""
+    """An event changed nothing. The reason is for the log; it contains no name and no text from a person."""
 
     event: str
     why: str

@@ -54,7 +54,7 @@ class Introduction(Record):
 
 
 class Hosting(Record):
-    """All introductions of a group."""
+    """The introductions of a group that are not finished."""
 
     pairs: Mapping[Pair, Introduction] = field(default_factory=dict, repr=False)
 
@@ -67,14 +67,14 @@ class Hosting(Record):
         return Hosting({**self.pairs, pair: introduction})
 
     def without(self, member: MemberId) -> Hosting:
-        """A copy without a member who is no longer in the group."""
+        """A copy without the introductions of a member who is no longer in the group."""
         return Hosting({pair: known for pair, known in self.pairs.items() if member not in pair})
 
 
 Step = tuple[Hosting, tuple[Effect, ...]]
 
 
-# -- letting in -------------------------------------------------------------------------------------------------------
+# -- admitting newcomers -----------------------------------------------------------------------------------------------
 
 
 def admit(
@@ -164,8 +164,8 @@ def _introducible(member: Member) -> bool:
 def link_came(
     group: Group, hosting: Hosting, by: Member, event: LinkForMember, profiles: Mapping[MemberId, Profile]
 ) -> Step:
-    """``x.grp.mem.inv``: a newcomer's link for another member. It counts only from newcomers that we let in, once
-    each."""
+    """``x.grp.mem.inv``: a newcomer's link for another member. It is accepted only from a newcomer that we let in, once
+    for each member."""
     pair = (by.id, event.member)
     introduction = hosting.pairs.get(pair)
     if introduction is None or introduction.asked or by.gone:
@@ -213,8 +213,8 @@ def waiting_for(hosting: Hosting, author: MemberId) -> list[MemberId]:
 
 
 def _may_see(member: Member, event: GroupEvent) -> bool:
-    """A block is not passed to the blocked member; reports and support chats go only to moderators and the chat's
-    member."""
+    """Whether a member may get an event. A blocked member is not told of the block; reports and support chats go only
+    to moderators and the chat's member."""
     if isinstance(event, MemberRestricted):
         return member.id != event.member
     scope = getattr(event, "scope", None)
@@ -223,7 +223,7 @@ def _may_see(member: Member, event: GroupEvent) -> bool:
     return _moderates(member) or member.id == scope
 
 
-# -- to whom ----------------------------------------------------------------------------------------------------------
+# -- recipients --------------------------------------------------------------------------------------------------------
 
 
 def _others(group: Group, id: MemberId) -> list[Member]:

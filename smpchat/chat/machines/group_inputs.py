@@ -15,7 +15,7 @@ from smpchat.chat.wire.groups import GroupMessage
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.version import VersionRange
 
-# -- what a person does -----------------------------------------------------------------------------------------------
+# -- actions of the user -----------------------------------------------------------------------------------------------
 
 
 class Accept(Record):
@@ -31,7 +31,7 @@ class Invitee(Record):
 
     Attributes:
         name: The name that the contact gave itself, never our alias for it.
-        versions: What its app speaks.
+        versions: The chat versions of its app.
     """
 
     member: MemberId
@@ -55,7 +55,7 @@ class Grant(Record):
 
 
 class Expel(Record):
-    """A member is removed. ``messages``: so are its messages."""
+    """A member is removed. ``messages``: its messages are deleted too."""
 
     member: MemberId
     messages: bool = False
@@ -78,14 +78,14 @@ class Dissolve(Record):
     """The group is deleted, for everybody."""
 
 
-# -- what the agent tells ---------------------------------------------------------------------------------------------
+# -- events from the agent ---------------------------------------------------------------------------------------------
 
 
 class Confirmed(Record):
     """A peer's connection info arrived: it joins a link of ours, or answers ours.
 
     Attributes:
-        member: Whose connection it is.
+        member: The member to whom the connection leads.
     """
 
     member: MemberId
@@ -126,17 +126,18 @@ class Tick(Record):
     now: float
 
 
-# -- what members say -------------------------------------------------------------------------------------------------
+# -- events from members -----------------------------------------------------------------------------------------------
 
 
 class Seen(Record):
-    """A message that arrived before. ``forwarder``: who passed it on; None if its author's own copy came."""
+    """An event that has arrived before. ``forwarder``: the member who passed it on; None if the author's own copy
+    arrived."""
 
     forwarder: MemberId | None
 
 
 class Item(Record):
-    """A message that is kept.
+    """A stored message.
 
     Attributes:
         said_at: POSIX seconds.
@@ -173,7 +174,7 @@ class Heard(Record):
     """One event of a message that came through a member's connection.
 
     Attributes:
-        sender: Whose connection it is.
+        sender: The member through whose connection it came.
         at: When the relay received it, by the relay's clock; POSIX seconds.
         now: When it arrived here; POSIX seconds.
     """
@@ -186,7 +187,7 @@ class Heard(Record):
 
 
 Decision = Invitee | Admission | Grant | Expel | Block | Change | Dissolve
-"""What we do to a group with the rights of our role (`smpchat.chat.machines.group_owning`)."""
+"""Our actions in a group that need the rights of our role (`smpchat.chat.machines.group_owning`)."""
 Input = Accept | Leave | Decision | Confirmed | Joiner | Linked | Connected | Lost | Tick | Heard
 
 

@@ -64,7 +64,7 @@ INTRODUCED_SINCE = 2
 """Only members whose app speaks at least this chat version can be introduced (group-wire, versions)."""
 
 
-# -- into the group ---------------------------------------------------------------------------------------------------
+# -- joining the group -------------------------------------------------------------------------------------------------
 
 
 def invited(invitation: Invitation, host_name: str, versions: VersionRange | None) -> Group | Refused:
@@ -72,13 +72,13 @@ def invited(invitation: Invitation, host_name: str, versions: VersionRange | Non
 
     Args:
         host_name: Our name for that contact.
-        versions: What its app speaks.
+        versions: The chat versions of its app.
     """
     host, own = invitation.host, invitation.invited
     if host.member == own.member:
-        return Refused("x.grp.inv", "the host and we would be one member")
+        return Refused("x.grp.inv", "the host and we have the same id")
     if not may(Deed.INVITE, host.role, own.role):
-        return Refused("x.grp.inv", "the host may not invite to that role")
+        return Refused("x.grp.inv", "the host may not invite somebody with that role")
     if invitation.profile.channel:
         return Refused("x.grp.inv", "a channel")
     return Group(
@@ -100,7 +100,7 @@ def invited_again(group: Group, invitation: Invitation) -> Step:
     if (host.member, own.member, invitation.link) != (group.host, group.own.id, group.invitation):
         return group, (Refused("x.grp.inv", "other members than before"),)
     if not may(Deed.INVITE, host.role, own.role):
-        return group, (Refused("x.grp.inv", "the host may not invite to that role"),)
+        return group, (Refused("x.grp.inv", "the host may not invite somebody with that role"),)
     after = group.changed(own.member, role=own.role).changed(host.member, role=host.role)
     return replace(after, profile=invitation.profile), ()
 
@@ -109,11 +109,11 @@ def answered(answer: LinkInvitation, versions: VersionRange | None) -> Group | R
     """A new group: its host has answered the request that we sent through the group link.
 
     Args:
-        versions: What the host's app speaks.
+        versions: The chat versions of the host's app.
     """
     host, own = answer.host, answer.invited
     if host.member == own.member:
-        return Refused("x.grp.link.inv", "the host and we would be one member")
+        return Refused("x.grp.link.inv", "the host and we have the same id")
     if not may(Deed.INVITE, host.role, own.role):
         return Refused("x.grp.link.inv", "the host may not let anybody in with that role")
     if answer.profile.channel:
@@ -147,7 +147,7 @@ def accept(group: Group) -> Step:
     return replace(after, invitation=None), (JoinHost(group.invitation),)
 
 
-# -- to the members ---------------------------------------------------------------------------------------------------
+# -- connecting to members ---------------------------------------------------------------------------------------------
 
 
 def introduced(group: Group, by: Member, event: MemberIntroduced, now: float) -> Step:
@@ -156,10 +156,10 @@ def introduced(group: Group, by: Member, event: MemberIntroduced, now: float) ->
     if by.id != group.host or not may(Deed.INTRODUCE, by.role):
         return group, (Refused("x.grp.mem.intro", "not from our host"),)
     if info.versions is None or info.versions.maximum < INTRODUCED_SINCE:
-        return group, (Refused("x.grp.mem.intro", "a member whose app knows no introductions"),)
+        return group, (Refused("x.grp.mem.intro", "a member whose app does not support introductions"),)
     known = group.find(info.member)
     if known is not None and known.standing is not Standing.UNKNOWN:
-        return group, (Refused("x.grp.mem.intro", "a member that we know"),)
+        return group, (Refused("x.grp.mem.intro", "a member that we already know"),)
     blocked = event.restriction is Restriction.BLOCKED or (known is not None and known.blocked)
     member = replace(_from(info, by), older=True, link=Link.WANTED, blocked=blocked)
     after, effects = enter(group, member)
@@ -189,10 +189,10 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
         known, effects = after.members.get(info.member), (*entered, SaveProfile(info.member, info.profile))
         if known is None:
             return after, entered
-    # Only the host that let the newcomer in has its link. If another admin could send one, that admin could get in
+    # Only the host that let the newcomer in has its link. Another admin could send a link of their own, to get in
     # between.
     if known.introducer != by.id:
-        return group, (Refused("x.grp.mem.fwd", "not from the one who let it in"),)
+        return group, (Refused("x.grp.mem.fwd", "not from the host that let it in"),)
     if known.gone or known.link not in (Link.NONE, Link.TO_JOIN):
         return group, (Refused("x.grp.mem.fwd", "connected, or about to be"),)
     versions = info.versions or known.versions
@@ -205,7 +205,7 @@ def turns(group: Group, now: float) -> Step:
     waiting = [member for member in group.members.values() if member.link in (Link.WANTED, Link.TO_JOIN)]
     if not waiting or not group.active:
         return group, ()
-    # A clock that was set back begins a new minute, too.
+    # If the clock was set back, a new minute begins too.
     fresh = not group.minute <= now < group.minute + MINUTE
     minute, begun = (now, 0) if fresh else (group.minute, group.begun)
     effects: list[Effect] = []
@@ -241,7 +241,8 @@ def confirmed(group: Group, event: Confirmed) -> Step:
 
 
 def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
-    """An invited contact accepts, with the id that we gave it; or a person who uses our link says who they are."""
+    """Handles connection info of a newcomer: an invited contact accepts, or a person who uses our link sends a
+    profile."""
     match info:
         case InvitationAccepted(id) if id == member.id and member.link is Link.OFFERED:
             return group, (Allow(member.id),)

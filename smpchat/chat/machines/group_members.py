@@ -41,7 +41,7 @@ def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
         return group, (Refused("x.grp.mem.new", "a review that is not ours"),)
     known = group.members.get(info.member)
     if known is not None and known.standing is not Standing.UNKNOWN:
-        return group, (Refused("x.grp.mem.new", "a member that we know"),)
+        return group, (Refused("x.grp.mem.new", "a member that we already know"),)
     standing = Standing.CURRENT if event.scope is None else Standing.REVIEW
     member = announced_as(info, by, standing)
     if known is not None:
@@ -94,7 +94,7 @@ def _standing(acceptance: Acceptance) -> Standing:
 
 
 def host_named(group: Group, by: Member, event: HostProfile) -> Step:
-    """``x.grp.link.mem``: once, and only from the host of a group that we came to by a link (trap 11)."""
+    """``x.grp.link.mem``: accepted only once, and only from the host of a group that we joined by a link (trap 11)."""
     if by.id != group.host or not group.by_link or by.named:
         return group, (Refused("x.grp.link.mem", "not from a host who is still to be named"),)
     after = group.changed(by.id, name=event.profile.display_name, named=True)
@@ -116,7 +116,7 @@ def role_changed(group: Group, by: Member, event: RoleChanged) -> Step:
     if target is None or target.gone:
         return group, (Refused("x.grp.mem.role", "about a member whom we do not know"),)
     if not may(Deed.ROLE, by.role, target.role):
-        return group, (Refused("x.grp.mem.role", "not from somebody who may"),)
+        return group, (Refused("x.grp.mem.role", "from somebody who does not have the right"),)
     if target.role is event.role:
         return group, ()
     after = group.changed(target.id, role=event.role)
@@ -124,12 +124,12 @@ def role_changed(group: Group, by: Member, event: RoleChanged) -> Step:
 
 
 def restricted(group: Group, by: Member, event: MemberRestricted) -> Step:
-    """``x.grp.mem.restrict``: never about ourselves (group-wire 7)."""
+    """``x.grp.mem.restrict``: refused if it is about ourselves (group-wire 7)."""
     target = group.members.get(event.member)
     if event.member == group.own.id:
         return group, (Refused("x.grp.mem.restrict", "about ourselves"),)
     if not may(Deed.RESTRICT, by.role, target.role if target else None):
-        return group, (Refused("x.grp.mem.restrict", "not from somebody who may"),)
+        return group, (Refused("x.grp.mem.restrict", "from somebody who does not have the right"),)
     blocked = event.restriction is Restriction.BLOCKED
     effects: tuple[Effect, ...] = ()
     if target is None:
@@ -147,7 +147,7 @@ def removed(group: Group, by: Member, event: MemberRemoved) -> Step:
     if target is None:
         return group, (Refused("x.grp.mem.del", "about a member whom we do not know"),)
     if not may(Deed.REMOVE, by.role, target.role):
-        return group, (Refused("x.grp.mem.del", "not from somebody who may"),)
+        return group, (Refused("x.grp.mem.del", "from somebody who does not have the right"),)
     if target.gone:
         return group, ()
     whole = group.profile.allows(Feature.FULL_DELETE, by.role)

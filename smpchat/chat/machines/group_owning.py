@@ -1,4 +1,4 @@
-"""What we do to a group with the rights of our role: create it, invite, change roles, remove (group-wire 7, 8).
+"""Our actions in a group that need the rights of our role: create it, invite, change roles, remove (group-wire 7, 8).
 
 Our own actions are checked as strictly as those of others. `refusal` says beforehand, in a sentence for the user, why
 one is not allowed.
@@ -58,7 +58,8 @@ def found(own: MemberId, profile: GroupProfile) -> Group:
 
 
 def refusal(group: Group, deed: Deed, *roles: Role) -> str | None:
-    """A sentence that says why we may not do something; None if we may. ``roles``: a member's role, and its new one."""
+    """A sentence that says why we may not do something; None if we may. ``roles``: the member's role, and the new
+    one."""
     if group.own.standing is not Standing.CURRENT:
         return "You are not in this group."
     role = group.own.role
@@ -75,7 +76,7 @@ def _a(role: Role) -> str:
     return f"an {role.word}" if role.word[0] in "aeiou" else f"a {role.word}"
 
 
-# -- who comes in -----------------------------------------------------------------------------------------------------
+# -- new members -------------------------------------------------------------------------------------------------------
 
 
 def invite(group: Group, event: Invitee) -> Step:
@@ -97,7 +98,7 @@ def invite(group: Group, event: Invitee) -> Step:
         after, effects = enter(group, member)
         return after, (*effects, MakeLink(member.id)) if member.id in after.members else effects
     if known.standing is not Standing.INVITED or known.link is Link.JOINING:
-        return group, (Refused("invite", "a member, or about to be"),)
+        return group, (Refused("invite", "already a member, or about to become one"),)
     after = group.changed(known.id, role=event.role)
     match known.link:
         case Link.OFFERED:
@@ -112,7 +113,7 @@ def joins(group: Group, event: Joiner) -> Step:
     if refusal(group, Deed.INVITE, event.role) is not None:
         return group, (Refused("x.contact", "not our right to let anybody in"),)
     if event.member in group.members or event.member == group.own.id:
-        return group, (Refused("x.contact", "an id that is taken"),)
+        return group, (Refused("x.contact", "an id that is already used"),)
     member = Member(
         event.member,
         event.role,
@@ -140,7 +141,7 @@ def _has_not_come(member: Member) -> bool:
 
 
 def admission(group: Group, event: Admission) -> Step:
-    """Moderators looked at a newcomer and admitted it."""
+    """Admits a newcomer who waits for a decision of the moderators."""
     member = group.members.get(event.member)
     if member is None or not member.pending:
         return group, (Refused("accept", "not a member who waits for it"),)
@@ -156,7 +157,7 @@ def admission(group: Group, event: Admission) -> Step:
     return after, (deliver_to(group, said, (member, *moderators)), told)
 
 
-# -- what members may, and who goes -----------------------------------------------------------------------------------
+# -- roles, removing, blocking -----------------------------------------------------------------------------------------
 
 
 def grant(group: Group, event: Grant) -> Step:

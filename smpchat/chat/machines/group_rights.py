@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record
 
 
 class Deed(StrEnum):
-    """What a member does; the value names the event that does it."""
+    """An action of a member; the value names the event for it."""
 
     WRITE = "x.msg.new"
     EDIT = "x.msg.update"
@@ -35,7 +35,7 @@ class Deed(StrEnum):
 
 
 class Rule(Record):
-    """The role that a deed requires.
+    """The role that an action requires.
 
     Attributes:
         least: The lowest role that may do it.

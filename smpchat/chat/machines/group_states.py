@@ -25,7 +25,7 @@ MINUTE = 60
 MAX_TOLD = 8
 """To how many hosts we report that we are connected to a member."""
 _UNKNOWN_NAME = 7
-"""Characters of a member's id that are shown as the name of a member whose name nobody has told us (group-wire 6)."""
+"""How many characters of a member's id are shown if the member's name is not known (group-wire 6)."""
 
 
 class Standing(StrEnum):
@@ -50,7 +50,7 @@ class Standing(StrEnum):
 
 
 class Link(StrEnum):
-    """How far the connection to a member is."""
+    """The state of our connection to a member."""
 
     NONE = "none"
     WANTED = "wanted"
@@ -114,7 +114,7 @@ class Group(Record):
         own: Our id, role, standing.
         host: The member who let us in; our own id if we created the group.
         by_link: We joined by a group link or a business address, not by a contact's invitation.
-        invitation: The link to the host, while we have not joined it.
+        invitation: The link to the host, until we have joined it.
         members: All others, in the order in which we learned of them.
         minute: Start of the current minute, in which `begun` connections were started; POSIX seconds.
         full: There is no room for another member until one leaves. Kept so that the search for room is not repeated.

@@ -66,7 +66,7 @@ from smpchat.chat.wire.group_values import MemberId
 
 
 def step(group: Group, event: Input) -> Step:
-    """The next state and what to do about it."""
+    """The next state, and the effects to carry out."""
     match event:
         case Accept():
             return links.accept(group)
@@ -130,7 +130,7 @@ def _linked(group: Group, id: MemberId, link: str) -> Step:
     return after, to_member(group, group.host, LinkForMember(id, link))
 
 
-# -- what members say -------------------------------------------------------------------------------------------------
+# -- events from members -----------------------------------------------------------------------------------------------
 
 
 def _heard(group: Group, heard: Heard) -> Step:
@@ -169,7 +169,7 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
         return group, () if seen else (Refused("x.grp.msg.forward", "with a message of ours that we do not have"),)
     author, after = group.members.get(forward.author), group
     if seen is not None:
-        # The author's own copy has arrived already, so the host can stop passing on for this author.
+        # The author's own copy has arrived already, so we tell the host that we are connected to the author.
         if author is None or author.id == host.id or seen.forwarder is not None:
             return group, ()
         return links.tell_connected(group, author.id, host.id)

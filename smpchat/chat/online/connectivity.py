@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, with tracebacks
 
 CONNECT_TIMEOUT = 15.0
-"""Seconds in which the connection to a relay must be made, with the exchange of hellos."""
+"""Seconds in which the connection to a relay must be made, including the exchange of hellos."""
 
 
 STRANGER_TIMEOUT = 10.0

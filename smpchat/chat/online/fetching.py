@@ -42,7 +42,7 @@ class LinkFetcher:
 
     Args:
         agreed: The user agrees that the relays that the link names see this computer's address.
-        patience: Seconds for each file that is fetched; what takes longer raises `TimeoutError`.
+        patience: Seconds in which each file must be fetched, otherwise `TimeoutError` is raised; None: no limit.
     """
 
     def __init__(

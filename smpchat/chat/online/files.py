@@ -1,5 +1,4 @@
-"""Files while a profile is online: requested files are downloaded as soon as their descriptions are here, and the rest
-is cleaned up."""
+"""Files while a profile is online: starts downloads when their descriptions have arrived, and cleans up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a command waits, and what is said if a relay could not be used in that time.
+"""How long a command waits, and the error if a relay could not be used in that time.
 
 It is separate from the waiting itself, because a command that hands its work to an online process has no event loop to
 wait in.
@@ -45,7 +45,7 @@ class Patience(Record):
 
     @staticmethod
     def of(seconds: float | None, usual: float = RELAY_TIMEOUT) -> Patience:
-        """From an option; None if it was not given."""
+        """The patience for the value of an option; None: the option was not given."""
         return Patience(usual) if seconds is None else Patience(seconds, chosen=True)
 
     def next_look(self, waited: float) -> float:

@@ -23,8 +23,8 @@ _NOTHING_EXPIRES = 15.0
 """The same if no message has to disappear. A new message that must disappear changes the store, which is noticed."""
 _SHORTEST = 0.01
 TAKE_OVER_INTERVAL = 1.5
-"""Seconds between two tries to become online while another process is. A process that ends announces it, but one that
-is killed cannot."""
+"""Seconds between two tries to go online while another process is online. A process that ends announces it, but one
+that is killed cannot."""
 _TRIES_APART = 0.2
 
 

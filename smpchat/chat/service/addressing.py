@@ -30,7 +30,7 @@ class AddressProfile(IntroducingProfile):
             server: The relay for this address; None: one of the configured relays.
             welcome, auto_reply: See `set_address`.
         Raises:
-            InputError: There already is one; ``server`` is not the address of a relay; or a text is too long.
+            InputError: There already is an address; ``server`` is not the address of a relay; or a text is too long.
         """
         relay = None if server is None else relay_address(server)
         with self.database.transaction() as tx:
@@ -50,7 +50,7 @@ class AddressProfile(IntroducingProfile):
                 are accepted.
             auto_reply: A message to each person who is accepted. An empty text removes it.
         Raises:
-            NoAddress: There is none.
+            NoAddress: There is no address.
             InputError: A text is too long; nothing changed.
         """
         with self.database.transaction() as tx:

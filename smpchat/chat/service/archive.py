@@ -60,7 +60,7 @@ _MESSAGES_READ = 10_000
 
 
 class Archive(Record):
-    """The content of a file.
+    """The content of an exported profile.
 
     Attributes:
         name: The name of the profile, in UTF-8.

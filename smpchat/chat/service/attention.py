@@ -21,7 +21,7 @@ _PASSING = (NoticeKind.MESSAGES_LOST, NoticeKind.REPEATED)
 DECISIONS = (NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS)
 """Because of these conditions, messages are held until the user decides."""
 _NAMED = 3
-"""Contacts that a sentence about a relay names; further ones are only counted."""
+"""How many contacts are named in a sentence about a relay; further ones are only counted."""
 
 
 def of_profile(tx: sqlite3.Connection, now: float) -> list[Condition]:

@@ -88,7 +88,7 @@ class StoredChoices(StoredMessages):
                 found.append(relay_address(address))
         return list(dict.fromkeys(found))
 
-    # -- relays of files ----------------------------------------------------------------------------------------------
+    # -- file relays ---------------------------------------------------------------------------------------------------
 
     def file_servers(self) -> list[ConfiguredFileServer]:
         """Configured file relays. If none is preferred, files are uploaded to the embedded relay."""
@@ -104,8 +104,8 @@ class StoredChoices(StoredMessages):
         return usual + [entry for entry in own if entry.address.server not in listed]
 
     def _usual_file_servers(self) -> list[FileServerAddress]:
-        """The file relays of the config files. If these name no file relays, but the public message relays, the public
-        file relays."""
+        """The file relays of the config files. If these name only the public message relays, the public file relays are
+        used."""
         from smpchat.chat.store.servers import file_relay_address
 
         said = settings.default(self._tx, settings.FILE_SERVERS)

@@ -65,7 +65,7 @@ def no_relay_of_ours(_: object) -> bool:
 
 
 class FileProfile(StoredProfile):
-    """The part of a profile that writes which sends and receives files."""
+    """The part of a profile that sends and receives files."""
 
     context: Context
     entropy: Entropy
@@ -136,7 +136,8 @@ class FileProfile(StoredProfile):
         return found
 
     def encrypt_file(self, file: OutgoingFile, progress: Progress | None = None) -> EncryptedFile:
-        """Encrypt it into a file beside the profile. The caller must close the result. May run in another thread.
+        """Encrypts a file into another one in the profile's folder. The caller must close the result. May run in
+        another thread.
 
         Args:
             progress: Called with the number of bytes done and the total. If it raises an exception, the encryption ends
@@ -265,7 +266,7 @@ class FileProfile(StoredProfile):
         return place
 
     def files_folder(self) -> Path:
-        """Where received files are saved by default."""
+        """The folder in which received files are saved by default."""
         said = settings.in_force(self.database.connection, settings.FILES_FOLDER)
         return Path(said).expanduser() if said else self._downloads()
 

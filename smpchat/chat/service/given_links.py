@@ -1,4 +1,4 @@
-"""Links that users paste: can they be used, and have they been used before."""
+"""Reads links that users paste, and checks whether they can be used, and whether they were used before."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def member(tx: sqlite3.Connection, group_id: int, id: MemberId) -> MemberView | 
 
 
 def all_views(tx: sqlite3.Connection) -> list[GroupView]:
-    """All groups: those that we are in by alias, then invitations in the order in which they came."""
+    """All groups: first those with a conversation, by alias; then invitations, in the order in which they arrived."""
     aliases = {memberships.group_number(contact.connection_id): contact.alias for contact in records.contacts(tx)}
     found = [view(tx, number, aliases.get(number)) for number in groups.numbers(tx)]
     known = [group for group in found if group is not None and (group.alias or group.standing == Standing.INVITED)]

@@ -95,7 +95,7 @@ class GroupsProfile(AddressProfile):
             raise AliasInUse(alias)
         naming.check_unlike(tx, alias)
 
-    # -- used by the rest of the profile ------------------------------------------------------------------------------
+    # -- for other parts of the profile --------------------------------------------------------------------------------
 
     def _leave_for_good(self, tx: sqlite3.Connection, contact: Contact) -> None:
         """Leaves a group before its conversation is deleted, and tells the members if we are in it."""

@@ -23,7 +23,7 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, replace
 
 _LONG = 3650 * 86_400.0
-"""From this many seconds on, a contact is muted for ever. Dates far in the future cannot be shown."""
+"""Longer mutes, in seconds, last for ever, because dates that far in the future cannot be shown."""
 
 
 class ContactDetails(Record):
@@ -43,7 +43,7 @@ class IntroducingProfile(WritingProfile):
     """A profile that changes what contacts are told about us. Each change is one transaction; the online process sends
     it."""
 
-    # -- to everybody -------------------------------------------------------------------------------------------------
+    # -- settings for all contacts -------------------------------------------------------------------------------------
 
     def set_profile(
         self,
@@ -108,7 +108,7 @@ class IntroducingProfile(WritingProfile):
             requests.reintroduce(tx, contact, own)
         return own
 
-    # -- to one contact -----------------------------------------------------------------------------------------------
+    # -- settings for one contact --------------------------------------------------------------------------------------
 
     def set_contact_allowed(self, who: str, feature: Feature, allow: Allow | None) -> ContactDetails:
         """Sets what one contact may do; None: the same as all contacts. Raises `UnknownContact`."""
@@ -183,7 +183,8 @@ class IntroducingProfile(WritingProfile):
 
 
 def _person(tx: sqlite3.Connection, who: str) -> Contact:
-    """A contact that is a person, with whom preferences are agreed. Raises `InputError` for a group."""
+    """The contact with this alias, if it is a person. Raises `InputError` for a group, whose owners choose what is
+    allowed."""
     contact = records.contact(tx, who)
     if contact.is_group:
         raise InputError(

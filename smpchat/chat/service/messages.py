@@ -217,8 +217,8 @@ class StoredMessages:
         return lines.count_earlier(self._tx, records.contact(self._tx, who).id, before)
 
     def skip_unread(self, who: str, before: int) -> None:
-        """Messages before number ``before`` were not printed, but the user was told how many there are. They no longer
-        count as unread.
+        """Marks messages before number ``before`` as read: they were not printed, but the user was told how many there
+        are.
 
         This does not start the time of disappearing messages, which begins when a message is seen.
         """
@@ -226,8 +226,7 @@ class StoredMessages:
             lines.skip_unread(tx, records.contact(tx, who).id, before)
 
     def were_read(self, messages: Sequence[Message]) -> None:
-        """Messages were shown by a command that does not mark them as read. The time of disappearing messages starts
-        now."""
+        """Starts the time of disappearing messages that were shown by a command that does not mark them as read."""
         waiting = [message.id for message in messages if _waits_to_be_shown(message)]
         if waiting:
             with suppress(StoreNotWritable), self.database.transaction() as tx:
@@ -264,7 +263,7 @@ class StoredMessages:
         return self.with_commands(records.messages_to_show(self._tx))
 
     def with_commands(self, messages: list[Message]) -> list[Message]:
-        """The same messages; if we are a bot, with the command that each of them calls."""
+        """Received messages, if we are a bot with the command that each of them calls."""
         own = profiles.own(self._tx) if messages else None
         if own is None or not own.bot:
             return messages
@@ -276,13 +275,13 @@ class StoredMessages:
         return records.changes_to_show(self._tx)
 
     def mark_shown(self, message_id: int, changes: int | None = None) -> None:
-        """A message was shown, and its line was flushed. ``changes``: how many of its changes were included; None:
-        all."""
+        """Notes that a message was shown and its line was flushed. ``changes``: how many of its changes were included;
+        None: all."""
         with self.database.transaction() as tx:
             self._mark_shown(tx, message_id, changes)
 
     def mark_all_shown(self, messages: Sequence[Message]) -> None:
-        """These messages were shown as they are, and their lines were flushed."""
+        """Notes that these messages were shown in their present form, and their lines were flushed."""
         with self.database.transaction() as tx:
             for message in messages:
                 self._mark_shown(tx, message.id, message.changes)
@@ -297,8 +296,8 @@ class StoredMessages:
         return records.contacts_to_show(self._tx)
 
     def mark_profiles_shown(self, *contact_ids: int) -> None:
-        """The profiles of these contacts were shown. This is one transaction for all, because each transaction waits
-        for the disk."""
+        """Notes that the profiles of these contacts were shown. One transaction is used for all, because each waits for
+        the disk."""
         with self.database.transaction() as tx:
             for contact_id in contact_ids:
                 records.mark_profile_shown(tx, contact_id)
@@ -312,7 +311,7 @@ class StoredMessages:
         return notices.to_show(self._tx)
 
     def mark_notices_shown(self, *numbers: int) -> None:
-        """Notices were shown, and their lines were flushed."""
+        """Notes that notices were shown, and their lines were flushed."""
         with self.database.transaction() as tx:
             for number in numbers:
                 notices.mark_shown(tx, number)

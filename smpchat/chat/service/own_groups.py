@@ -29,7 +29,7 @@ ROLES = ("observer", "member", "moderator", "admin", "owner")
 class OwnGroupsProfile(GroupsProfile):
     """A profile with everything that owners, admins and moderators of groups do; see `GroupsProfile` for the rest."""
 
-    # -- a group of ours ----------------------------------------------------------------------------------------------
+    # -- groups of our own ---------------------------------------------------------------------------------------------
 
     def create_group(
         self, name: str, alias: str | None = None, *, description: str = "", welcome: str = ""
@@ -77,7 +77,7 @@ class OwnGroupsProfile(GroupsProfile):
             InputError: We do not have the right, or one of the values cannot be used; nothing changed.
         """
         changes: dict[str, object] = {} if name is None else {"displayName": name.strip()}
-        # JSON calls the welcome text the description (group-wire 11, trap 19)
+        # in the JSON, the welcome text has the name "description" (group-wire 11, trap 19)
         for key, text in (("shortDescr", description), ("description", welcome)):
             if text is not None:
                 changes[key] = text or None
@@ -126,7 +126,7 @@ class OwnGroupsProfile(GroupsProfile):
             self._owner().delete(tx, self._joined(tx, who))
         return self.group(who)
 
-    # -- who comes in -------------------------------------------------------------------------------------------------
+    # -- new members ---------------------------------------------------------------------------------------------------
 
     def invite_to_group(self, group: str, who: str, role: str = "member") -> MemberView:
         """Invites a contact. Until the contact accepts, a repeated invitation can offer another role.
@@ -233,7 +233,7 @@ class OwnGroupsProfile(GroupsProfile):
             self._owner().block(tx, number, found, blocked=blocked)
         return self._member_view(who, found)
 
-    # -- how ----------------------------------------------------------------------------------------------------------
+    # -- helpers -------------------------------------------------------------------------------------------------------
 
     def _owner(self) -> GroupOwner:
         from smpchat.chat.transactions.group_owning import GroupOwner

@@ -318,7 +318,7 @@ class StoredProfile(StoredChoices):
             for number in numbers:
                 addresses.mark_request_shown(tx, number)
 
-    # -- following ----------------------------------------------------------------------------------------------------
+    # -- events and status ---------------------------------------------------------------------------------------------
 
     def last_event(self) -> int:
         """Number of the newest event of the feed."""

@@ -1,4 +1,4 @@
-"""Relays of a profile that cannot be reached for a while during a command, and those that can be reached again."""
+"""Watches, while a command runs, which relays cannot be reached for a while, and which can be reached again."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class MemberView(Record):
         name: The name that smpchat shows: unique in the group, but it proves nothing.
         role: ``member``, ``admin`` and so on.
         standing: ``current``, ``left`` and so on.
-        connection: The state of our connection to it. ``connected`` proves that it is the one who joined.
+        connection: The state of our connection to it. ``connected`` proves that it is the member who joined.
         host: Whether this member let us in.
         versions: The chat versions of its app, such as ``1-16``; empty if they are not known.
     """

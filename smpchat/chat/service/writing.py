@@ -106,7 +106,7 @@ class WritingProfile(FileProfile):
         with self.database.transaction() as tx:
             return conversation.react(tx, self.context, message_id, emoji, add=add)
 
-    # -- keys that have changed ---------------------------------------------------------------------------------------
+    # -- changed keys --------------------------------------------------------------------------------------------------
 
     def verify(self, who: str, code: str | None) -> Verification:
         """Compares the digits of the contact's code with ours. If they agree, this is remembered, and held messages are
@@ -134,8 +134,8 @@ class WritingProfile(FileProfile):
         return Verification(own.contact, own.code, verified=True)
 
     def write_anyway(self, who: str) -> ContactView:
-        """Sends messages that are held because the contact's keys have changed, because the user decided so. Later
-        messages are sent too.
+        """Sends the messages that are held because of changed keys, as the user has decided. Later messages are sent
+        too.
 
         Raises:
             UnknownContact: No contact under that name.

@@ -15,7 +15,7 @@ class StateChanged(Record):
     Attributes:
         elapsed_ms: The time from making or using the link to this state, or until now if the state still holds.
         since: When this state began; POSIX seconds. None in older feeds, which did not contain it.
-        reason: Why it failed, for people.
+        reason: Why it failed, in a sentence for users.
         failure: The reason in a form for programs: a `Failure`.
         holds_texts: The connection is *ready*, but messages still wait for the contact's answer.
     """

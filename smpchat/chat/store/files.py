@@ -354,7 +354,7 @@ def forget_description(tx: sqlite3.Connection, message_id: int) -> None:
     empty_log(tx)
 
 
-# -- what goes --------------------------------------------------------------------------------------------------------
+# -- deleting ----------------------------------------------------------------------------------------------------------
 
 
 def drop(tx: sqlite3.Connection, message_id: int) -> None:

@@ -65,7 +65,7 @@ def forget_all(tx: sqlite3.Connection, group_id: int) -> None:
     tx.execute("DELETE FROM group_invitees WHERE group_id = ?", (group_id,))
 
 
-# -- whom we invite ---------------------------------------------------------------------------------------------------
+# -- invited contacts --------------------------------------------------------------------------------------------------
 
 
 def invited(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int) -> None:
@@ -127,7 +127,7 @@ def delete_link(tx: sqlite3.Connection, group_id: int) -> None:
     tx.execute("DELETE FROM group_links WHERE group_id = ?", (group_id,))
 
 
-# -- what people who join are told ------------------------------------------------------------------------------------
+# -- history for newcomers ---------------------------------------------------------------------------------------------
 
 
 def profiles(tx: sqlite3.Connection, group_id: int) -> dict[MemberId, Profile]:

@@ -99,7 +99,7 @@ def load(tx: sqlite3.Connection, group_id: int) -> Group | None:
 
 
 def save(tx: sqlite3.Connection, group_id: int, before: Group, after: Group) -> None:
-    """Save what a step changed."""
+    """Saves what a step changed."""
     if before is after:
         return
     if before.profile is not after.profile:
@@ -304,11 +304,11 @@ def _member_from(
     )
 
 
-# -- what came --------------------------------------------------------------------------------------------------------
+# -- events and messages -----------------------------------------------------------------------------------------------
 
 
 def known(tx: sqlite3.Connection, group_id: int, asked: Asked) -> Known:
-    """What is kept of the messages that an event is about."""
+    """What the store knows about the messages that an event is about."""
     seen, item, gone = None, None, False
     about = asked.item
     if asked.event is not None:
@@ -444,7 +444,7 @@ def reactions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id
     return [(MemberId(row["by"]), row["emoji"]) for row in tx.execute(query, (group_id, author, shared_id))]
 
 
-# -- what a host is to pass on ----------------------------------------------------------------------------------------
+# -- messages that a host must pass on ---------------------------------------------------------------------------------
 
 
 def leave_to_host(tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes) -> None:

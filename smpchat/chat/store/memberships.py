@@ -107,7 +107,7 @@ def waiting(tx: sqlite3.Connection) -> list[tuple[int, float]]:
     return [(row["id"], row["minute"]) for row in rows]
 
 
-# -- copies of what we say --------------------------------------------------------------------------------------------
+# -- copies of our messages --------------------------------------------------------------------------------------------
 
 
 def add_copy(tx: sqlite3.Connection, message_id: int, member: bytes) -> int:

@@ -15,7 +15,7 @@ from smpchat.encoding.record import replace
 _OWN, _OWN_PICTURE = "profile", "profile_picture"
 
 
-# -- ours -------------------------------------------------------------------------------------------------------------
+# -- our own profile ---------------------------------------------------------------------------------------------------
 
 
 def own(tx: sqlite3.Connection) -> Profile | None:
@@ -39,7 +39,7 @@ def save_own(tx: sqlite3.Connection, profile: Profile) -> None:
         settings.save_setting(tx, _OWN_PICTURE, profile.picture)
 
 
-# -- those of contacts ------------------------------------------------------------------------------------------------
+# -- profiles of contacts ----------------------------------------------------------------------------------------------
 
 
 def save(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> bool:
@@ -62,7 +62,7 @@ def picture(tx: sqlite3.Connection, contact_id: int) -> str | None:
     return row["uri"] if row else None
 
 
-# -- what each contact was told ---------------------------------------------------------------------------------------
+# -- profiles that were sent -------------------------------------------------------------------------------------------
 
 
 def told(tx: sqlite3.Connection, contact_id: int) -> bytes | None:

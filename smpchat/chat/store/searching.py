@@ -1,9 +1,9 @@
 """Finds messages by their words and times, newest first, with an index if there are many.
 
-The index is an FTS5 table of trigrams, which finds parts of words and scripts without blanks. It contains numbers of
-messages, but no texts. Measured with 20,000 messages of 80 characters: searching all of them takes 70 ms, and with the
-index 2 to 12 ms. The index takes 2.5 MB, and 0.7 s to build. So it is built when the user searches, some thousand
-messages at a time. Messages that are not in it are searched one by one:
+The index is an FTS5 table of trigrams, which finds parts of words, and works for scripts without blanks. It contains
+numbers of messages, but no texts. Measured with 20,000 messages of 80 characters: searching all of them takes 70 ms,
+and with the index 2 to 12 ms. The index takes 2.5 MB, and 0.7 s to build. So it is built when the user searches, some
+thousand messages at a time. Messages that are not in it are searched one by one:
 
 * the newest `UNINDEXED` messages, because most messages that are deleted or edited are among them;
 * messages that disappear (``ttl``), and messages that are still being written (``live``).
@@ -45,7 +45,7 @@ _UNFIT = "ttl IS NOT NULL OR live = 1"
 
 
 class Selection(Record):
-    """Which messages are searched for.
+    """The conditions of a search.
 
     Attributes:
         words: Only messages that contain all these words, folded by `smpchat.chat.wire.folding.words_of`; if empty, all

@@ -54,7 +54,7 @@ def edit(
 
 
 def delete(tx: sqlite3.Connection, message_id: int) -> None:
-    """Marks a message as deleted, and removes its text."""
+    """Marks a message as deleted, and removes its text and reactions."""
     searching.forget(tx, message_id)
     files.drop(tx, message_id)
     tx.execute(

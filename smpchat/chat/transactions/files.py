@@ -1,5 +1,5 @@
-"""Operations on files of messages, each inside one transaction: sending, offering, receiving and cancelling, and the
-agent's reports.
+"""Operations on files of messages, each inside one transaction: send, offer, receive, cancel, and handle the agent's
+reports.
 
 Sending: the file is encrypted before the transaction; then its message and the upload are stored together. The
 description is sent when the agent reports that the file was uploaded. The message counts as sent only when the last
@@ -187,7 +187,7 @@ def _end_sending(
     _changed(tx, message, state)
 
 
-# -- what a contact sends ---------------------------------------------------------------------------------------------
+# -- events from a contact ---------------------------------------------------------------------------------------------
 
 
 def part_came(tx: sqlite3.Connection, contact: Contact, part: DescriptionPart, sender: str | None) -> None:
@@ -265,7 +265,7 @@ def receive(
             raise kind(file.reason or EXPIRED)
     if file.size > MAX_FILE:
         raise InputError(
-            f"The file has {file.size:,} bytes; smpchat receives at most {MAX_FILE:,}.", "Ask for it in parts."
+            f"The file has {file.size:,} bytes; smpchat receives at most {MAX_FILE:,}.", "Ask the sender to split it."
         )
     from smpchat.chat.wire.file_names import safe_name
 
@@ -352,7 +352,7 @@ def _ask_again(message: Message, error: RelaysNotApproved) -> str:
 
 
 def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
-    """A file was received completely, and checked."""
+    """Saves that a file was received completely, and checked."""
     file, message, _ = _of_transfer(tx, transfer)
     if file is None or message is None:
         return
@@ -361,7 +361,7 @@ def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
     _changed(tx, message, FileState.RECEIVED)
 
 
-# -- both -------------------------------------------------------------------------------------------------------------
+# -- both directions ---------------------------------------------------------------------------------------------------
 
 
 def failed(tx: sqlite3.Connection, transfer: int, trouble: Trouble) -> None:

@@ -139,7 +139,7 @@ class GroupConversation:
                 name = member_names.name(tx, group_id, member)
                 self._line(tx, contact, f"{short_name(name)} invites you to write privately, with this link: {link}")
 
-    # -- what members write -------------------------------------------------------------------------------------------
+    # -- messages of members -------------------------------------------------------------------------------------------
 
     def _show(self, tx: sqlite3.Connection, group_id: int, contact: Contact, show: effects.Show) -> None:
         if show.hidden is Hidden.BLOCKED:
@@ -257,7 +257,7 @@ class GroupConversation:
         message_id = groups.find_message(tx, group_id, author, shared_id)
         return None if message_id is None else records.message(tx, message_id)
 
-    # -- what happens to the group ------------------------------------------------------------------------------------
+    # -- events of the group -------------------------------------------------------------------------------------------
 
     def _contact(self, tx: sqlite3.Connection, group_id: int) -> Contact:
         contact = records.contact_of(tx, -group_id)

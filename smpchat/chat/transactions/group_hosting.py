@@ -67,7 +67,7 @@ class Host(Record):
     context: Context
     profile: Callable[[sqlite3.Connection, int | None], Profile]
 
-    # -- who comes in -------------------------------------------------------------------------------------------------
+    # -- new members ---------------------------------------------------------------------------------------------------
 
     def invite(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId) -> None:
         """Sends ``x.grp.inv`` to a contact, with the same link each time (group-wire 12, fact 10)."""
@@ -175,7 +175,7 @@ class Host(Record):
         if introductions:
             self._to_newcomer(tx, group_id, member, [send.event for send in introductions])
 
-    # -- what was said before -----------------------------------------------------------------------------------------
+    # -- history -------------------------------------------------------------------------------------------------------
 
     def _tell_past(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId) -> None:
         """Sends the history, if the group has it turned on, and then the welcome text (group-wire 6)."""
@@ -293,7 +293,7 @@ class Host(Record):
         """An id for a message of ours."""
         return new_shared_id(self.context.entropy.random(12))
 
-    # -- the end ------------------------------------------------------------------------------------------------------
+    # -- former members ------------------------------------------------------------------------------------------------
 
     def forget(self, tx: sqlite3.Connection, group_id: int, before: Group, done: tuple[Effect, ...]) -> None:
         """Ends our duties towards members who have left."""

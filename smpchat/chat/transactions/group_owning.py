@@ -56,7 +56,7 @@ class GroupOwner(Record):
 
     groups: GroupTransactions
 
-    # -- a group of ours ----------------------------------------------------------------------------------------------
+    # -- groups of our own ---------------------------------------------------------------------------------------------
 
     def create(self, tx: sqlite3.Connection, profile: GroupProfile) -> int:
         """Creates a group with nobody else in it, and returns its number. Nothing is sent. Raises `InputError`.
@@ -70,7 +70,7 @@ class GroupOwner(Record):
         """A new member id in the form that apps use: 16 ASCII bytes."""
         return MemberId(base64.b64encode(self.groups.context.entropy.random(12)))
 
-    # -- who comes in -------------------------------------------------------------------------------------------------
+    # -- new members ---------------------------------------------------------------------------------------------------
 
     def invite(self, tx: sqlite3.Connection, group_id: int, connection_id: int, role: Role = Role.MEMBER) -> MemberId:
         """Invites a contact. The invitation is sent as soon as the queue for it has been made.
@@ -114,7 +114,7 @@ class GroupOwner(Record):
         known = (group.members.get(id) for id in ids)
         return next((member for member in known if member is not None and not member.gone), None)
 
-    # -- by a link ----------------------------------------------------------------------------------------------------
+    # -- group links ---------------------------------------------------------------------------------------------------
 
     def make_link(
         self,
@@ -223,7 +223,7 @@ class GroupOwner(Record):
         target = _known(group, member)
         _may(group, Deed.RESTRICT, target.role)
         if target.standing is Standing.INVITED:
-            raise InputError("This person is not in the group yet.", "Take the invitation back by removing them.")
+            raise InputError("This person is not in the group yet.", "To withdraw the invitation, remove them.")
         self._decide(tx, group_id, Block(member, blocked))
 
     # -- the group ----------------------------------------------------------------------------------------------------
@@ -269,19 +269,19 @@ class GroupOwner(Record):
         _may(self._group(tx, group_id), Deed.DELETE)
         self._decide(tx, group_id, Dissolve())
 
-    # -- how ----------------------------------------------------------------------------------------------------------
+    # -- helpers -------------------------------------------------------------------------------------------------------
 
     @staticmethod
     def _group(tx: sqlite3.Connection, group_id: int) -> Group:
         group = groups.load(tx, group_id)
         if group is None:
-            raise InputError("This group was deleted here.", "Ask somebody in it to invite you again.")
+            raise InputError("You have deleted this group here.", "Ask somebody in it to invite you again.")
         return group
 
     def _decide(self, tx: sqlite3.Connection, group_id: int, decision: Decision) -> tuple[Effect, ...]:
         done = self.groups.happened(tx, group_id, decision)
         if any(isinstance(effect, Refused) for effect in done):
-            raise InputError("This cannot be done to this member.", "Nothing was changed.")
+            raise InputError("You cannot do this to this member.", "Nothing was changed.")
         return done
 
 

@@ -1,4 +1,5 @@
-"""Events of a group, each in one transaction: load the group, step its machine, save it, and carry out the effects.
+"""Handles each event of a group in one transaction: loads the group, steps its machine, saves it, carries out the
+effects.
 
 This module handles a group's connections and what is sent through them. A `Conversation` handles what users see, and
 the names of the members.
@@ -104,7 +105,7 @@ class GroupTransactions(Record):
         """Our duties as a host."""
         return Host(self.context, self.conversation.profile)
 
-    # -- what a person does -------------------------------------------------------------------------------------------
+    # -- actions of the user -------------------------------------------------------------------------------------------
 
     def request(
         self,
@@ -157,13 +158,15 @@ class GroupTransactions(Record):
         # A contact that knows us by a made-up name must not learn our real one from the group (group-wire 2).
         groups.save_incognito(tx, group_id, incognito.name_of_contact(tx, inviter_id))
         groups.forget_old_invitations(tx, inviter_id)
-        return f"[invites you to the group {name}: `smpchat group join {group_id}` accepts]"
+        return f"[invites you to the group {name}; to accept: `smpchat group join {group_id}`]"
 
     def accept(self, tx: sqlite3.Connection, group_id: int) -> None:
         """Accepts an invitation. Raises `InputError` if it was already answered, `AgentError` if its link cannot be
         used."""
         if any(isinstance(effect, Refused) for effect in self._happened(tx, group_id, Accept())):
-            raise InputError("This invitation was answered already.", "Ask the person who invited you for another.")
+            raise InputError(
+                "You have already answered this invitation.", "Ask the person who invited you for a new one."
+            )
 
     def leave(self, tx: sqlite3.Connection, group_id: int) -> None:
         """Leaves a group, or declines an invitation."""
@@ -211,7 +214,7 @@ class GroupTransactions(Record):
         """A group. Raises `InputError` if there is none."""
         return self._load(tx, group_id)
 
-    # -- what the agent tells -----------------------------------------------------------------------------------------
+    # -- events from the agent -----------------------------------------------------------------------------------------
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes | None:
         """Our connection info for a member; None if the connection is not a member's."""
@@ -297,12 +300,12 @@ class GroupTransactions(Record):
             groups.heard(tx, place.group, asked.by, asked.event, place.member if passed_on else None)
         return is_post(said.event) and not passed_on and wants_receipts(self._load(tx, place.group))
 
-    # -- load, step, save, do -----------------------------------------------------------------------------------------
+    # -- running the machine -------------------------------------------------------------------------------------------
 
     def _load(self, tx: sqlite3.Connection, group_id: int) -> Group:
         group = groups.load(tx, group_id)
         if group is None:
-            raise InputError("This group was deleted here.", "Ask somebody in it to invite you again.")
+            raise InputError("You have deleted this group here.", "Ask somebody in it to invite you again.")
         return group
 
     def happened(self, tx: sqlite3.Connection, group_id: int, event: Input) -> tuple[Effect, ...]:

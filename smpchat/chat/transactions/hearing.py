@@ -85,7 +85,7 @@ def add_message(
     """Stores a new message, and returns its number; None if a copy of it came before.
 
     Args:
-        sender: The member of a group who said it; several contacts may pass on the same message.
+        sender: The member of a group or business who said it; None: the contact itself.
     """
     # Only passed-on messages can come twice here. The agent has dropped copies of the contact's own messages by their
     # hash (agent-wire 5.4).

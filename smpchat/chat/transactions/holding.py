@@ -52,8 +52,7 @@ def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
 def hold(tx: sqlite3.Connection, contact: Contact, now: float) -> bool:
     """The security code has changed. Holds messages if the user had compared the old code. Returns whether they are
     held."""
-    # Messages that are already held stay held, even if the user has entered a wrong code since, which clears the
-    # verified one.
+    # If messages are already held, they stay held, even if the user has entered a wrong code and is no longer verified.
     if contact.verified_code is None and not outgoing.holds_texts(tx, contact.connection_id):
         return False
     from smpchat.agent.transactions import sending  # imports the ratchet, which commands that only read do not need
@@ -76,7 +75,7 @@ def let_go(tx: sqlite3.Connection, context: Context, contact: Contact) -> bool:
 
 
 def overrule(tx: sqlite3.Connection, context: Context, contact: Contact) -> None:
-    """Sends all held messages with the present keys, because the user decided so."""
+    """Sends all held messages with the present keys, as the user has decided."""
     why = reason(tx, contact.connection_id)
     if outgoing.holds_texts(tx, contact.connection_id):
         records.save_verified_code(tx, contact.id, None)

@@ -430,7 +430,7 @@ def _without_repeats(said: list[ChatMessage]) -> list[ChatMessage]:
     ]
 
 
-# -- what the contact sent --------------------------------------------------------------------------------------------
+# -- helpers -----------------------------------------------------------------------------------------------------------
 
 
 def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, now: float) -> None:

@@ -9,7 +9,7 @@ from smpchat.chat.wire.happenings import Happening
 from smpchat.chat.wire.preferences import Feature
 from smpchat.chat.wire.profile import Profile
 
-TOO_MUCH = Happening("[changes the profile again and again: further changes are not shown for an hour]", PROFILE_CHANGE)
+TOO_MUCH = Happening("[keeps changing the profile: further changes are not shown for an hour]", PROFILE_CHANGE)
 
 
 def about_name(before: Profile, after: Profile) -> list[Happening]:

@@ -1,4 +1,4 @@
-"""The preferences of both sides of a conversation, and sending our profile to the contacts for whom it has changed.
+"""Finds the preferences of both sides of a conversation, and sends our profile to contacts for whom it has changed.
 
 Our profile differs between contacts, because the user can set preferences for each. It is sent to a contact in the
 handshake, and again whenever it has changed since. A digest of the profile that was sent last shows this, so that no

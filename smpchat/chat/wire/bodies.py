@@ -78,8 +78,8 @@ def new_shared_id(random12: bytes) -> str:
 
 
 def shared_id(value: object) -> str | None:
-    """An id from JSON, always in the same spelling; on the wire, padding is optional (agent-wire 6.1). None if it is
-    not an id."""
+    """An id from JSON, with padding, which is optional in messages (agent-wire 6.1), so that each id has only one
+    spelling. None if it is not an id."""
     if not isinstance(value, str) or len(value) > MAX_SHARED_ID or not value.isascii():
         return None
     text = value.rstrip("=")
@@ -116,7 +116,8 @@ def compress_body(data: bytes) -> bytes:
 def pack_info(data: bytes, limit: int = MAX_INFO, *, compresses: bool = True) -> bytes | None:
     """JSON as connection info, compressed if necessary; None if it does not fit.
 
-    Every peer that knows post-quantum ratchets reads compressed info, whatever chat version it speaks (agent-wire 6.6).
+    Every peer that supports post-quantum ratchets can read compressed info, independent of its chat version (agent-wire
+    6.6).
     """
     if len(data) <= limit:
         return data
@@ -168,7 +169,7 @@ class Room(Record):
 
 
 def decode_body(body: bytes) -> list[Part]:
-    """The messages in a body, in order; parts that this client does not use (chunks, forwarded messages) are left out.
+    """The messages in a body, in order; parts that smpchat does not use (chunks, forwarded messages) are left out.
 
     If there are too many, the last item is `LeftOut`.
 
@@ -229,7 +230,7 @@ def _array(items: list[object]) -> Iterator[Part]:
 
 
 def _each(parts: Iterable[bytes], read: Callable[[bytes], Iterator[Part]]) -> Iterator[Part]:
-    """The content of every part; a malformed part does not affect the others."""
+    """Yields the content of each part; a malformed part does not affect the others."""
     for part in parts:
         try:
             yield from read(part)

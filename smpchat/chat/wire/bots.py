@@ -1,6 +1,6 @@
 """Bots: the commands that a profile offers, and the texts that call them (agent-wire 6.3, deltas 4).
 
-Apps show a bot's commands as a menu, and send the chosen one as a text: ``/help``, ``/order two``, or with quotes where
+Apps show a bot's commands as a menu, and send the chosen one as a text: ``/help``, ``/order two``, or with quotes if
 the keyword has blanks: ``/'all orders' of today``.
 """
 
@@ -30,7 +30,7 @@ class BotCommand(Record):
     Attributes:
         keyword: The word after the slash.
         label: The text in the menu.
-        params: What the writer must add after the keyword, such as ``<text>``; empty if nothing.
+        params: What the user of the bot must add after the keyword, such as ``<text>``; empty if nothing.
     """
 
     keyword: str

@@ -76,7 +76,7 @@ PLAIN = Content()
 
 
 def text_content(text: str) -> dict[str, Any]:
-    """A text as the wire's ``content``."""
+    """The ``content`` of a message with this text."""
     return {"type": "text", "text": text}
 
 
@@ -196,7 +196,7 @@ def _line(value: object) -> str:
     return _cut(value, _MAX_PREVIEW) if isinstance(value, str) else ""
 
 
-# -- text of peers ----------------------------------------------------------------------------------------------------
+# -- texts from peers --------------------------------------------------------------------------------------------------
 
 
 def short_name(value: object) -> str:

@@ -19,7 +19,7 @@ def parse_duration(text: str) -> int:
 
 
 def duration_text(seconds: int) -> str:
-    """``1 day``, ``1 hour 30 minutes``: the two largest parts; weeks only if the time is a whole number of them."""
+    """A time span such as ``1 hour 30 minutes``: the two largest units; weeks only for a whole number of weeks."""
     parts = []
     for unit, size in _UNITS:
         if unit == "week" and seconds % size:

@@ -49,7 +49,7 @@ class FileInvitation(Record):
         name: The name that the sender gave, which may be a path or anything else; see `smpchat.chat.wire.file_names`.
         size: Size in bytes, as the sender says.
         begun: The part of the description that the placeholder contains; apps leave it empty.
-        preview: The small picture of a picture or video, as a data URI.
+        preview: The preview of a picture or video, as a data URI.
     """
 
     name: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""Writing the events of groups; `smpchat.chat.wire.groups` reads them."""
+"""Writes the events of groups; `smpchat.chat.wire.groups` reads them."""
 
 from __future__ import annotations
 

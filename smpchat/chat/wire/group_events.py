@@ -60,7 +60,8 @@ class Agreed(Record):
 
 
 class JoinRequest(Record):
-    """``x.contact``: connection info of a person who uses a group link. ``request_id``: the same in a repetition."""
+    """``x.contact``: connection info of a person who uses a group link. ``request_id``: the same each time the request
+    is sent."""
 
     profile: Profile
     request_id: str | None
@@ -215,7 +216,7 @@ class PreferencesChanged(Record):
     preferences: JsonObject
 
 
-# -- what is said -----------------------------------------------------------------------------------------------------
+# -- messages ----------------------------------------------------------------------------------------------------------
 
 
 class Post(Record):
@@ -268,7 +269,7 @@ class Deletion(Record):
 
 
 class Reaction(Record):
-    """``x.msg.react``, to a message of ``author``; apps before 6.5 omit the author only between two contacts."""
+    """``x.msg.react``, to a message of ``author``. Between two contacts, apps before 6.5 leave the author out."""
 
     original: str
     author: MemberId | None

@@ -48,7 +48,8 @@ class Malformed(DecodeError):
 
 
 class Role(IntEnum):
-    """What a member may do, in order. A role that only newer apps know counts as the lowest."""
+    """The roles of members, from the fewest rights to the most. A role that only newer apps know counts as the
+    lowest."""
 
     OBSERVER = 0
     AUTHOR = 1
@@ -163,7 +164,8 @@ class GroupProfile(Record):
 
     @property
     def welcome(self) -> str:
-        """A greeting for people who join; may be empty. JSON calls it the description (group-wire 11, trap 19)."""
+        """A greeting for people who join; may be empty. In the JSON, its name is "description" (group-wire 11, trap
+        19)."""
         return _text(self.value.get("description"), None)
 
     @property
@@ -210,7 +212,7 @@ class GroupProfile(Record):
 
 
 class Mention(Record):
-    """A member that a text names as ``@name``."""
+    """A member that a text mentions as ``@name``."""
 
     name: str = field(repr=False)
     member: MemberId

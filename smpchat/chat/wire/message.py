@@ -96,7 +96,7 @@ class TextMessage(Record):
         live: Its author is still writing it.
         ttl: Seconds after which it must disappear; None if it stays.
         forwarded: Its author forwards a message of another person.
-        content: Its kind, and its content other than text.
+        content: The kind of the message, and its content other than text.
         file: The file that can be received with it.
     """
 
@@ -111,7 +111,7 @@ class TextMessage(Record):
 
 
 class MessageUpdate(Record):
-    """``x.msg.update``: another text for the sender's own message."""
+    """``x.msg.update``: a new text for the sender's own message."""
 
     shared_id: str
     text: str = field(repr=False)

@@ -56,7 +56,7 @@ def test_invited_by_a_contact_and_joined(smpchat: Terminal) -> None:
         "team: owner, nobody else yet, 1 invited" in smpchat("-p", "alice", "group", "members", "team", tty=True).stdout
     )
 
-    line = "[invites you to the group 'Hiking club': `smpchat group join 1` accepts]"
+    line = "[invites you to the group 'Hiking club'; to accept: `smpchat group join 1`]"
     [heard] = ok(smpchat("--json", "-p", "bob", "listen", "--timeout", "2")).objects("message")
     assert (heard["text"], heard["content"], heard["contact"]) == (line, "group-invitation", "alice")
     [waiting] = groups(smpchat, "bob")

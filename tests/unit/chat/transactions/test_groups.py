@@ -378,7 +378,7 @@ def test_an_invitation_waits_and_is_answered_once(world: World) -> None:
     with pytest.raises(InputError, match="not in this group"):
         world.say("ann", "hello?")
     ann.do(lambda tx, context: application.groups.accept(tx, 1))
-    with pytest.raises(InputError, match="answered already"):
+    with pytest.raises(InputError, match="already answered"):
         ann.do(lambda tx, context: application.groups.accept(tx, 1))
     world.settle()
     assert world.states("ann") == {"host": "current connected"}
