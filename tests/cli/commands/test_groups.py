@@ -72,7 +72,7 @@ def test_invited_by_a_contact_and_joined(smpchat: Terminal) -> None:
 
     joining = ok(smpchat("-p", "bob", "group", "join", "hiking CLUB", "--alias", "team"))
     assert joining.stdout == "team: joining\n" and "comes online" in joining.stderr
-    assert "answered already" in refused(smpchat, "-p", "bob", "group", "join", "team")
+    assert "already answered" in refused(smpchat, "-p", "bob", "group", "join", "team")
     settle(smpchat, "alice", "bob")
     assert members(smpchat, "bob") == {"alice": ("owner", "current", "connected")}
     assert members(smpchat, "alice") == {"bob": ("member", "current", "connected")}
