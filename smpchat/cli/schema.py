@@ -208,11 +208,11 @@ TYPES = (
         "A group that you are or were in, or are invited to.",
         "`groups`, `group create`, `group join`, `group leave`, `group set`, `group delete`",
         (
-            number("id", "its number; `group join` accepts that of an invitation"),
-            text("alias", "your name for it, as in `contact`; null for an invitation", nullable=True),
-            text("name", "its own name"),
+            number("id", "the group's number; `group join` takes the number of an invitation"),
+            text("alias", "your name for the group, used in commands; null for an invitation", nullable=True),
+            text("name", "the group's own name"),
             text("role", "your role", *(role.word for role in Role)),
-            text("state", "`pending` and `review`: it is not decided yet whether you are let in", *Standing),
+            text("state", "`pending`, `review`: nobody has decided yet whether to let you in", *Standing),
             number("members", "current members, including you"),
             number("connected", "members to whom you are connected"),
             text("inviter", "alias of the contact that invites you", optional=True),
@@ -236,8 +236,12 @@ TYPES = (
             text("group", "the group's alias"),
             text("name", "the member's name, with a number if several have it; anyone can choose any name"),
             text("role", "what the member may do", *(role.word for role in Role)),
-            text("state", "`unknown`: only mentioned by others", *Standing),
-            text("connection", "`connected` proves that it is the member who joined", *Link),
+            text("state", "`unknown`: other members mentioned this person, but nobody introduced them", *Standing),
+            text(
+                "connection",
+                "your connection to the member; `connected` proves that this is the person who joined",
+                *Link,
+            ),
             flag("host", "this member let you in", optional=True),
             flag("blocked", "what this member writes is not shown", optional=True),
         ),
@@ -277,7 +281,7 @@ TYPES = (
         (
             number("id", "what `accept` and `reject` take"),
             text("name", "the name in their profile, which anyone can choose"),
-            text("text", "their message; null if none", nullable=True),
+            text("text", "the message in the request; null if none", nullable=True),
             Field("received_at", Kind.TIME, "when the relay got it"),
             text(
                 "relay_refused",
@@ -295,7 +299,7 @@ TYPES = (
         (
             text("contact", "the alias"),
             number("contact_id", "the contact's number, as in `contact`"),
-            text("direction", "`sent` is ours", "sent", "received"),
+            text("direction", "`sent`: you wrote it", "sent", "received"),
             number(
                 "id", "the number for `reply`, `edit`, `retract` and `react`; your contact has another number for it"
             ),
@@ -463,7 +467,12 @@ TYPES = (
                     ),
                     text("socks", "the proxy, or `off`", optional=True),
                     flag("private_routing", "messages to other relays go through the profile's own", optional=True),
-                    text("strangers", "relays that other people name may be anywhere", "any", optional=True),
+                    text(
+                        "strangers",
+                        "`any`: relays that other people name may be anywhere, also in your own network",
+                        "any",
+                        optional=True,
+                    ),
                     Field(
                         "file_servers",
                         Kind.TEXTS,
@@ -482,7 +491,9 @@ TYPES = (
         "`key set`, `key change`, `key remove`, `key test`",
         (
             text("profile", "its name"),
-            flag("encrypted", "with `key test`: the given passphrase is also right"),
+            flag(
+                "encrypted", "whether it is encrypted; after `key test`, true also means that the passphrase is right"
+            ),
         ),
     ),
     ObjectType(
@@ -517,7 +528,8 @@ TYPES = (
             Field("value", Kind.SETTING, "the value in use; `servers`: a list of texts"),
             text(
                 "source",
-                "`stored`: set by a command for the profile; `option`: set by an option or variable of this command",
+                "`everything`: the file for all profiles; `profile`: the profile's file; `stored`: set by a command for the"
+                " profile; `option`: set by an option or variable of this command",
                 "default",
                 "everything",
                 "profile",
@@ -533,7 +545,12 @@ TYPES = (
         "A config file, which may not exist.",
         "`config path`",
         (
-            text("scope", "what it is for", "everything", "profile"),
+            text(
+                "scope",
+                "`everything`: the file for all profiles; `profile`: the file of this profile",
+                "everything",
+                "profile",
+            ),
             text("path", "the full path"),
             flag("exists", "whether it exists"),
         ),
@@ -583,7 +600,7 @@ TYPES = (
         (
             text("state", "whether it runs", "running", "stopped"),
             text("address", "null before its first start", nullable=True),
-            number("pid", "its process; null if it is stopped", nullable=True),
+            number("pid", "the id of its process; null if it is stopped", nullable=True),
             number("ws_port", "its WebSocket port; null if it has none", nullable=True),
             number("files_port", "port on which it keeps files; null if it keeps none", nullable=True),
             text("files_address", "`xftp://…`, where it keeps files; null if it does not", nullable=True),
@@ -660,8 +677,8 @@ TYPES = (
             Field(
                 "moves",
                 Kind.LIST,
-                "who acts next; several if it depends on the cause",
-                fields=(text("who", "who", *Mover), text("what", "what they do, or have to do")),
+                "what happens next; several if it depends on the cause",
+                fields=(text("who", "who acts", *Mover), text("what", "what they do, or have to do")),
             ),
             Field(
                 "commands",
