@@ -528,8 +528,8 @@ TYPES = (
             Field("value", Kind.SETTING, "the value in use; `servers`: a list of texts"),
             text(
                 "source",
-                "`everything`: the file for all profiles; `profile`: the profile's file; `stored`: set by a command for the"
-                " profile; `option`: set by an option or variable of this command",
+                "`everything`: the file for all profiles; `profile`: the profile's file; `stored`: set by a command for"
+                " the profile; `option`: set by an option or variable of this command",
                 "default",
                 "everything",
                 "profile",
