@@ -47,7 +47,7 @@ _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """The trouble that is behind an error: of connecting to a relay, or a relay's ERR."""
+    """The trouble that an error means: an error of connecting to a relay, or a relay's ERR."""
     if isinstance(error, SMPError):
         return trouble_of_code(error.code)
     if isinstance(error, SessionClosed) and isinstance(error.__cause__, RemoteProtocolError):

@@ -131,6 +131,7 @@ def dialer_to(server: Server, route: Route, proxy: Callable[[], SocksProxy | Non
     found = None if route.local else proxy()
     if found is None:
         return DIRECT if route.fence is None else DirectDialer(route.fence)
-    # Tor uses one circuit for each user name: so each relay has its own, and other profiles and later runs have others.
+    # Tor uses a separate circuit for each user name. So each relay gets its own circuit, which other profiles and later
+    # runs do not share.
     user = hashlib.sha256(isolation + server.key_hash).hexdigest()[:32]
     return SocksDialer(found, user, "smpchat", route.fence)

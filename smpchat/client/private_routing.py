@@ -31,12 +31,13 @@ _FORWARDABLE = (Send, SKey, LKey, LGet)
 
 
 class PrivateRoutingFailed(TransportError):
-    """The proxy did not forward a command, or there is no proxy. The relay got the command only if its answer was lost.
+    """The proxy did not forward a command, or there is no proxy. The command did not reach the relay, or only the
+    relay's answer was lost.
 
     smpchat does not then connect directly, because this would show the relay the user's network address.
 
     Attributes:
-        code: The error that the proxy answered; None if it was not asked.
+        code: The error that the proxy answered; None if the proxy was not asked.
     """
 
     def __init__(self, message: str, code: ErrorCode | None = None, *, temporary: bool = True) -> None:

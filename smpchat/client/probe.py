@@ -219,7 +219,7 @@ class _Walk:
 
     async def _send(self) -> str:
         await self._expect_ok(Send(False, self._body), self._ids.snd_id, self._sender_key)
-        return f"a message of {len(self._body)} bytes was taken"
+        return f"a message of {len(self._body)} bytes was accepted"
 
     async def _receive(self) -> str:
         # Do not report a missed push as a fault: agents ask again with SUB as well (handshake.md 5).

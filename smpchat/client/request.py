@@ -61,7 +61,7 @@ def encode_requests(
         batch: Put as many as fit into each block. Only for different queues, and never for SEND.
     Raises:
         LocalProtocolError: ``batch`` with SEND or with two commands for one queue; a correlation id of the wrong size;
-            an X25519 key although the session has none of the relay's.
+            an X25519 key in a session in which the relay gave no key.
         EncodeError: A command does not exist in this session's version, or does not fit into a block.
     """
     if batch:

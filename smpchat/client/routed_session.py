@@ -126,7 +126,7 @@ class RoutedSession:
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
         """See `ServerSession.post`. If a command gets no answer, those that wait behind it in its lane fail too."""
         if self._reason is None and not all(may_forward(request) for request in requests):
-            self._end("the relay is to be connected to directly now", None)
+            self._end("smpchat now connects to this relay directly", None)
         if self._reason is not None:
             return [self._refused(self._reason) for _ in requests]
         seconds = FORWARD_TIMEOUT if timeout is None else timeout
@@ -252,7 +252,7 @@ class RoutedSession:
     def _end(self, reason: str, cause: BaseException | None) -> None:
         if self._reason is not None:
             return
-        text = f"the session with relay {self.server.host} by way of {self._proxy.server.host} ended: {reason}"
+        text = f"the session with relay {self.server.host} through {self._proxy.server.host} ended: {reason}"
         self._reason = SessionClosed(text)
         self._reason.__cause__ = cause
         for lane in self._lanes.values():

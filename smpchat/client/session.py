@@ -324,7 +324,7 @@ class DirectSession:
         # SUB, GET or ACK (5.2, trap 24).
         pushed = isinstance(message, Msg) and not transmission.corr_id
         if not pushed and transmission.corr_id not in self._correlation and self._is_flood():
-            self.end(RemoteProtocolError("it sends endless answers and events that no one asked for"))
+            self.end(RemoteProtocolError("it sends too many answers and events that nobody asked for"))
             return
         if transmission.corr_id:
             message = self._correlation.answer(transmission.corr_id, transmission.entity_id, message)

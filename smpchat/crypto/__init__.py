@@ -1,5 +1,5 @@
-"""Keys, encryption, key agreement and the double ratchet. All functions are pure: they get randomness as an argument
-(`Entropy`).
+"""Keys, encryption, key agreement and the double ratchet. All functions are pure, except those of `kem`: they get
+randomness as an argument (`Entropy`).
 
 Errors::
 

@@ -193,7 +193,7 @@ def authenticate(secret: bytes, nonce: bytes, message: bytes) -> bytes:
 
 
 def verify_authenticator(secret: bytes, nonce: bytes, message: bytes, authenticator: bytes) -> None:
-    """Check an authenticator made by `authenticate`. Raises `VerificationError` if it is of other arguments."""
+    """Check an authenticator made by `authenticate`. Raises `VerificationError` if it was made with other arguments."""
     if len(authenticator) != AUTHENTICATOR_SIZE:
         raise VerificationError("the authenticator has a wrong length")
     digest = open_box(secret, nonce, authenticator)

@@ -32,7 +32,7 @@ from smpchat.encoding.record import Record
 
 _KEY, _PROOF, _CHECKSUM, _SALT, _NONCE = 32, 32, 16, 16, 12
 MAX_MEMORY = 1 << 28
-"""Most memory that decrypting may need, in bytes; `STRONG` needs 2**27."""
+"""Maximum memory that decrypting may need, in bytes; `STRONG` needs 2**27."""
 MAX_PARALLEL = 4
 
 
@@ -95,7 +95,7 @@ def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
     if not Cost(header.cost, header.block, header.parallel).is_bearable:
         raise VerificationError("the header asks for too much memory")
     key, proof = _keys(passphrase, header, front)
-    # The passphrase is checked with a proof, not with the tag of AES-GCM: then damage would look like a wrong
+    # The proof checks the passphrase. If we used the tag of AES-GCM for that, damage would look like a wrong
     # passphrase.
     if not hmac.compare_digest(proof, claimed):
         raise WrongPassphrase("the passphrase is wrong")

@@ -70,4 +70,4 @@ class RatchetTooManySkipped(RatchetError):
 
     def __init__(self, count: int) -> None:
         self.count = count
-        super().__init__(f"the message is {count} ahead of the last one received; too many to set keys aside")
+        super().__init__(f"the message is {count} ahead of the last one received; too many to keep keys for")

@@ -68,7 +68,7 @@ class KEMState(Record):
 
 
 class KEMStep(NamedTuple):
-    """The KEM's secrets and state after a new ratchet key of the peer. A secret that does not exist is empty."""
+    """The KEM's secrets and state after a new ratchet key of the peer. If there is no secret, it is empty."""
 
     receiving_secret: bytes
     sending_secret: bytes

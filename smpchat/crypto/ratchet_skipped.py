@@ -9,9 +9,9 @@ from typing import NamedTuple
 from smpchat.encoding.record import Record, field
 
 MAX_STORED_SKIPPED = 2048
-"""Most skipped keys that are kept for a connection; if there are more, the oldest are dropped. One message can add
-1,024 keys (512 of the peer's previous chain, 512 of its new one), so there is room for two such gaps. The reference has
-no limit, so a peer can fill its disk."""
+"""Maximum number of skipped keys that are kept for a connection; if there are more, the oldest are dropped. One message
+can add 1,024 keys (512 of the peer's previous chain, 512 of its new one), so there is room for two such gaps. The
+reference has no limit, so a peer can fill its disk."""
 
 
 class SkippedId(NamedTuple):

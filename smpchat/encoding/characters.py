@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 
 MAX_MARKS_IN_A_ROW = 30
-"""Most combining marks in a row that are kept. No language needs more than a few, and UAX 15, section 13, has the same
-limit."""
+"""Maximum number of combining marks in a row that are kept. No language needs more than a few, and UAX 15, section 13,
+has the same limit."""
 CUT = "\N{REPLACEMENT CHARACTER}"
 """Replaces the marks that are cut off."""
 

@@ -49,9 +49,9 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
         # bytes of the sender's. Apps refuse it as well (agent-wire 6.6).
         size = zstd.get_frame_info(frame).decompressed_size
         if size is None:
-            raise DecodeError("the compressed data does not tell its size")
+            raise DecodeError("the compressed data does not say how long it is")
         if size > limit:
-            raise DecodeError(f"the compressed data holds {size} bytes; at most {limit} are taken")
+            raise DecodeError(f"the compressed data contains {size} bytes, and the limit is {limit}")
         options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}
         decompressor = zstd.ZstdDecompressor(options=options)
         # Ask for one byte more than the header says: this shows whether the frame has more, without decompressing it

@@ -18,8 +18,8 @@ DEFAULT_FILE_PORT = 443
 FINGERPRINT_SIZE = 32
 """Size in bytes of the SHA-256 of the identity certificate."""
 MAX_HOSTS = 4
-"""Most hosts of one relay. The limit matters because each attempt to connect may try all of them, and every address
-contains all of them."""
+"""Maximum number of hosts of one relay. The limit matters because each attempt to connect may try all of them, and
+every address contains all of them."""
 
 _HOST = late(r"[^:#?,;/@%&=\[\]\s]+")
 # In this pattern, a bracket can match in only one way, so that matching takes linear time. With two ways, a text of 24
@@ -162,7 +162,7 @@ def checked_file_server(text: str) -> FileServer:
     address = parse_file_server(text)
     server = address.server
     if address.password is not None:
-        raise DecodeError("a relay's password has no place here")
+        raise DecodeError("a relay's password is not allowed here")
     if len(server.key_hash) != FINGERPRINT_SIZE:
         raise DecodeError("a relay's fingerprint has a wrong length")
     return FileServer(_hosts(server.hosts), checked_port(server.port), server.key_hash)

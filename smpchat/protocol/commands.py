@@ -110,7 +110,7 @@ class Ack(Record):
 
 
 class Off(Record):
-    """Suspend a queue: no more SENDs."""
+    """Suspend a queue, so that it refuses SEND."""
 
 
 class Del(Record):

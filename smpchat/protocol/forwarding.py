@@ -2,8 +2,8 @@
 5.6).
 
 The client encrypts for the relay, so that the proxy cannot read the transmission. The proxy encrypts again, so that the
-bytes on both sides of it cannot be compared. Answers are encrypted in the same two layers, with each nonce's bytes in
-reverse order (not plus one: trap 19).
+bytes on both sides of it cannot be compared. Answers are encrypted in the same two layers, with the bytes of each nonce
+in reverse order; the nonce is not increased by one (trap 19).
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ class ClientHello(Record):
         reader = Reader(content)
         version, key_hash = word16.read(reader), short_bytes.read(reader)
         key, proxy, service = None, False, False
-        # no byte says whether there is a key: its length and DER prefix do
+        # no flag says whether there is a key: its length and DER prefix do
         if version >= AUTH_CMDS and reader.starts_with(b"\x2c" + X25519PublicKey.DER_PREFIX):
             key = x25519_key.read(reader)
         if version >= PROXY_HANDSHAKE:
@@ -348,8 +348,8 @@ class ClientHandshake:
 
     def _common_versions(self, offered: VersionRange) -> VersionRange:
         common = offered.common(self._versions)
-        # In the hello for such a relay, no field says that we are a proxy. From version 11 on, the relay would encrypt
-        # its blocks, which proxies do not expect (smp-wire 3.4 and 3.6).
+        # In the hello for relays of older versions, no field can say that we are a proxy. From version 11 on, such a
+        # relay would encrypt its blocks, which proxies do not expect (smp-wire 3.4 and 3.6).
         if self._proxy and common is not None and offered.maximum < PROXY_HANDSHAKE:
             common = common.common(UNENCRYPTED_PROXY_VERSIONS)
         if common is None:

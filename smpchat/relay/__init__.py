@@ -1,10 +1,10 @@
 """The embedded relay: an SMP server that keeps queues and messages in SQLite.
 
 `commands` executes commands, with `notifications`, `information` and `forwarding` for some of them. `store` is the
-database, and `subscriptions` knows which client listens to which queue. `worker` runs the commands that are ready as
-one transaction, and sends every answer after its commit. `server` accepts connections, and `daemon` runs one relay per
-folder. `proxy` forwards commands to other relays, with a `relay_session` for each; `destinations` says which ones it
-may connect to. `options` are the operator's options, `statistics` and `local_http` report what a running relay does,
+database, and `subscriptions` knows which client is subscribed to which queue. `worker` runs the commands that are ready
+as one transaction, and sends every answer after its commit. `server` accepts connections, and `daemon` runs one relay
+per folder. `proxy` forwards commands to other relays, with a `relay_session` for each; `destinations` says which ones
+it may connect to. `options` are the operator's options, `statistics` and `local_http` report what a running relay does,
 and `backup` copies a relay.
 
 Errors::

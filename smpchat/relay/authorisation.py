@@ -54,7 +54,7 @@ def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode 
 
 
 def _stand_ins() -> dict[int, AuthPublicKey]:
-    # Everyone may know these keys: they never make a command accepted, and only take as much time as real keys.
+    # Everyone may know these keys: no command is accepted because of them. They only take as much time as real keys.
     seed = hashlib.shake_256(b"smpchat relay: key of no queue").digest
     return {
         64: Ed25519PrivateKey(seed(32)).public(),

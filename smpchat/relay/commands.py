@@ -36,8 +36,8 @@ from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessa
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 MAX_RECIPIENT_KEYS = 32
-"""Most keys that RKEY may give to a queue. All of them are tried at every command of the recipient, so without a limit
-a few bytes could cause much work. The reference has no limit."""
+"""Maximum number of keys that RKEY may give to a queue. All of them are tried at every command of the recipient, so
+without a limit a few bytes could cause much work. The reference has no limit."""
 
 _ID_BYTES = 24
 _PROHIBITED = ErrorCode.cmd("PROHIBITED")
@@ -85,7 +85,7 @@ class QueueService:
             clock: Unix time in seconds.
             password: The password that NEW must contain, or None if anyone may create queues.
             new_queues: Whether new queues are allowed.
-            quota: Most messages in a queue.
+            quota: Maximum number of messages in a queue.
             forward: Called for PRXY and PFWD.
         """
         self.subscriptions = Subscriptions(attrgetter("subscribed"))

@@ -23,7 +23,7 @@ MAX_UNDER_WAY = 128
 MAX_BLOCKS_UNDER_WAY = 8
 """The same for the blocks with these commands: 128 KiB."""
 _WRITE_AT_ONCE = 32
-"""Most transmissions that are sent in one write; the transport may keep a block of memory for each."""
+"""Maximum number of transmissions that are sent in one write; the transport may keep a block of memory for each."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -32,7 +32,7 @@ class ConnectionLimits(Record):
     """The limits of one connection.
 
     Attributes:
-        new_queues: Most queues created in a minute.
+        new_queues: Maximum number of queues created in a minute.
         unsent_bytes: If more bytes of answers than this wait for a client that does not read them, its next block is
             not read. Pushes have their own limit, `MAX_UNSENT_PUSHES`.
     """

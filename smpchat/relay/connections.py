@@ -40,8 +40,8 @@ class Connections:
         return self._open.get(client)
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
-        """Gives each transmission to its connection. Connections that receive messages send first, because people wait
-        for messages, and nobody waits for the answers to senders."""
+        """Gives each transmission to its connection. Connections that get messages are served first: people wait for
+        messages, but not for the answers to senders."""
         counters = self._counters
         messages: dict[Connection, None] = {}
         others: dict[Connection, None] = {}

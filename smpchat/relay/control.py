@@ -1,5 +1,5 @@
-"""How `relay stats` asks the running relay: over a loopback port, with a token. A file that only the owner can read
-contains both.
+"""How `relay stats` asks the running relay: over a loopback port, with a token. Port and token are in a file that only
+the owner can read.
 
 We do not use a UNIX socket: the path of the folder may be longer than the 108 bytes that a socket's path may have, and
 asyncio has none on Windows.

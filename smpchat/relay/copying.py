@@ -20,7 +20,7 @@ from smpchat.storage.opening import harden
 _MESSAGE_ID, _SECRET, _MAX_ID = 24, 32, 255
 """Sizes in bytes: of a message id (also the nonce for encrypting the message), of a secret, and of the longest id."""
 _LAST_TIME = 1 << 38
-"""Latest time that is accepted, in POSIX seconds: almost 9,000 years from 1970."""
+"""Latest time that is accepted, in POSIX seconds: in the year 10680."""
 
 
 def copy_database(source: Path, target: Path) -> None:

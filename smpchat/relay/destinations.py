@@ -24,7 +24,7 @@ MAX_SESSION_ID = 32
 """Longest session id that is usable, in bytes. PFWD contains the session id. With the 48 bytes of SHA-384, PFWD would
 be 6 bytes too long for an encrypted block."""
 MAX_ADDRESSES = 4
-"""Most addresses of one relay that are tried."""
+"""Maximum number of addresses of one relay that are tried."""
 
 
 class Destinations(Enum):

@@ -16,7 +16,7 @@ class Failure(Enum):
 
     NO_TLS = "did not speak TLS; a proxy in front of the relay must not add a header or end TLS"
     IN_TLS = "failed in TLS, or before the SMP handshake"
-    IN_SMP = "spoke TLS, but not SMP or no common version"
+    IN_SMP = "spoke TLS, but not SMP in a version of this relay"
     SILENT = ""
     """The client sent nothing, like programs that only check whether the port is open. This is counted, but not
     logged."""

@@ -16,10 +16,10 @@ class Gate:
     """Counts the open connections, including those in their handshake.
 
     Args:
-        total: Most connections in total.
-        per_address: Most connections from one IPv4 address, or from one IPv6 network of 64 bits, which usually belongs
-            to one person. This computer's own addresses are not counted: all clients of an onion service or a local
-            proxy connect from them.
+        total: Maximum number of connections.
+        per_address: Maximum number of connections from one IPv4 address, or from one IPv6 network of 64 bits, which
+            usually belongs to one person. This computer's own addresses are not counted: all clients of an onion
+            service or a local proxy connect from them.
         on_failure: Called for failed connections.
     """
 

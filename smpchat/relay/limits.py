@@ -9,7 +9,7 @@ from datetime import timedelta
 from smpchat.encoding.record import Record
 
 QUOTA = 128
-"""Most messages in a queue; then SEND is refused."""
+"""Maximum number of messages in a queue; then SEND is refused."""
 PLAUSIBLE_PAUSE = 86_400
 """The relay checks the clock every two hours. If more seconds than this have passed since the last check, it does not
 trust the clock at once."""
@@ -40,12 +40,13 @@ class Limits(Record):
         handshake: Seconds for TLS, and the same again for the hellos.
         write: A connection is closed if the client accepts nothing of what is sent to it for this many seconds.
         idle: A connection without subscriptions is closed after this many seconds without a block (smp-wire 7.5).
-        connections: Most open connections, including those in handshakes; further ones are closed at once.
+        connections: Maximum number of open connections, including those in handshakes; further ones are closed at once.
         connections_per_address: The same for one address; see `Gate`.
-        new_queues: Most queues that one connection may create in a minute; then ERR QUOTA.
+        new_queues: Maximum number of queues that one connection may create in a minute; then ERR QUOTA.
         unsent_bytes: If more bytes of answers than this wait for a client, the relay stops reading from it.
-        quota: Most messages in a queue.
-        stored: Most bytes of the database in use. Beyond, commands that need room get ERR QUOTA.
+        quota: Maximum number of messages in a queue.
+        stored: Maximum number of bytes of the database in use. If more are in use, commands that need room get ERR
+            QUOTA.
         free: The same if the disk has fewer free bytes than this.
         keep: Seconds after which an unfetched message is removed (smp-wire 7.5).
         keep_notifications: The same for a notification.

@@ -18,7 +18,7 @@ from smpchat.relay.options import LOOPBACK
 MAX_HEAD = 8_192
 """Longest request, in bytes."""
 MAX_OPEN = 16
-"""Most requests at the same time; further connections are closed at once."""
+"""Maximum number of requests at the same time; further connections are closed at once."""
 PATIENCE = 10.0
 """Seconds within which a request must be answered."""
 _REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 503: "Service Unavailable"}

@@ -21,7 +21,8 @@ from smpchat.relay.records import Notifier, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 MAX_WAITING = 128
-"""Most notifications that are kept for a notifier. The oldest are dropped, because the newest tell the same."""
+"""Maximum number of notifications that are kept for a notifier. The oldest are dropped, because the newest say the
+same."""
 _ID_BYTES = 24
 
 

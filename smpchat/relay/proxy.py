@@ -1,4 +1,4 @@
-"""The relay as a proxy: PRXY opens a session with another relay, PFWD sends through it (smp-wire 5.6).
+"""The relay as a proxy: PRXY opens a session with another relay, PFWD sends a command through it (smp-wire 5.6).
 
 Each request is a task of its own, so that a slow relay does not delay others. Answers may come in any order. There are
 limits for each client, and for all clients together.
@@ -37,8 +37,9 @@ class ProxyLimits(Record):
     """The limits of the proxy for clients.
 
     Attributes:
-        per_client: Most unanswered requests of one connection; further ones wait.
-        sessions: Most sessions with other relays. For a new one, the session that was unused the longest ends.
+        per_client: Maximum number of unanswered requests of one connection; further ones wait.
+        sessions: Maximum number of sessions with other relays. For a new one, the session that was unused the longest
+            ends.
         connect: Seconds to connect to another relay, and the same again for the hellos.
         answer: Seconds within which the other relay must answer.
     """

@@ -385,7 +385,7 @@ class SQLiteStore:
             before: Unix seconds; messages accepted before this time are removed.
             now: The current time. Messages from after it got their times while the clock was ahead; they are skipped.
             after: Where the previous call stopped.
-            limit: Most messages that are checked, so that the call is short.
+            limit: Maximum number of messages that are checked, so that the call is short.
         Returns:
             How many messages were removed, and where the next call should continue; None if there are no more old ones.
         """
@@ -413,7 +413,7 @@ class SQLiteStore:
         """Returns free pages to the file system. The commit after the last of them shrinks the file.
 
         Args:
-            pages: Most pages to return, so that the call is short.
+            pages: Maximum number of pages to return, so that the call is short.
             keep: Free pages to keep for new messages.
         Returns:
             Whether there are more. Databases of early versions cannot return pages; they reuse them for new messages.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
 
 MAX_UNSENT_PUSHES = 64
-"""Most pushed messages, 16 kB each, that wait for a connection that does not read."""
+"""Maximum number of pushed messages, 16 kB each, that wait for a connection that does not read."""
 
 
 class Client:

@@ -35,12 +35,12 @@ from smpchat.relay.subscriptions import Client
 from smpchat.relay.turns import Turns
 
 GROUP_COMMANDS = 64
-"""Most commands in a group."""
+"""Maximum number of commands in a group."""
 GROUP_SECONDS = 0.001
 """A group ends after this many seconds, because nothing else can be done meanwhile. Shorter groups would take more CPU
 time, because each needs a commit."""
 TURN_COMMANDS = 16
-"""Most commands of a connection in one turn. Usually a turn is one block with one command."""
+"""Maximum number of commands of a connection in one turn. Usually a turn is one block with one command."""
 
 GIVE_BACK_PAGES = 64
 """Free pages of the database that are returned to the file system in one step: 1 MB, which takes a few milliseconds."""

@@ -174,7 +174,7 @@ def copy_rows(
                 raise ForeignData(f"rows in {table!r} contradict each other") from None
     _copy_sequence(source, target)
     if lost := target.execute("PRAGMA foreign_key_check").fetchone():
-        raise ForeignData(f"rows in {lost[0]!r} belong to no other row")
+        raise ForeignData(f"rows in {lost[0]!r} refer to rows that do not exist")
 
 
 def _size(source: sqlite3.Connection) -> int:
@@ -216,7 +216,7 @@ def _copy_sequence(source: sqlite3.Connection, target: sqlite3.Connection) -> No
     highest: dict[str, int] = {}
     for name, seq in rows:  # a table may have two counters: exports of encrypted profiles were once written like that
         if name not in known or not isinstance(seq, int) or not 0 <= seq < MAX_NUMBER:
-            raise ForeignData("its counters start at impossible numbers")
+            raise ForeignData("its counters have impossible values")
         highest[name] = max(seq, highest.get(name, 0))
     target.execute(f"DELETE FROM {_SEQUENCE}")
     target.executemany(f"INSERT INTO {_SEQUENCE} (name, seq) VALUES (?, ?)", highest.items())

@@ -62,7 +62,7 @@ class MemoryFileRelay:
         commands: The names of all commands received so far.
         on_command: Called with each name before the command is executed.
         delay: Seconds that each request takes.
-        sessions: Most sessions at the same time; None for no limit.
+        sessions: Maximum number of sessions at the same time; None for no limit.
         turned_away: How many sessions were refused because of this limit.
     """
 

@@ -71,7 +71,7 @@ class MemoryRelay:
         versions: The SMP versions that the relay offers.
         extensions: Whether the relay offers our extensions.
         delay: Seconds that every block takes, in each direction.
-        quota: Most messages in a queue.
+        quota: Maximum number of messages in a queue.
     Attributes:
         commands: Every executed command, in order.
         arrivals: When each command arrived, in the loop's time.

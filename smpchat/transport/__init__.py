@@ -12,7 +12,7 @@ Errors::
     │   ├── ProxyFailed         the SOCKS proxy cannot be reached, or does not connect
     │   └── AddressUnusable     the address cannot be used at all
     ├── ConnectionClosed        the connection has ended; the last blocks sent may or may not have arrived
-    ├── ListenFailed            the address cannot be listened on
+    ├── ListenFailed            listening on the address is not possible
     └── IdentityError           certificate files are missing, unsafe, or do not belong together
         ├── IdentityMissing     the folder contains no identity yet
         └── ChainRefused        a certificate chain does not belong to the expected relay

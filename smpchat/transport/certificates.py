@@ -13,8 +13,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import Ed25519PrivateKey, SignaturePrivateKey
 
-# As in `smp-server init` (smp-wire 2.3). They expire after the year 4000, so their dates are encoded as
-# GeneralizedTime.
+# The lifetime of certificates of `smp-server init` (smp-wire 2.3). They expire after the year 4000, so their dates are
+# encoded as GeneralizedTime.
 _LIFETIME = timedelta(days=999_999)
 _BACKDATED = timedelta(days=1)  # so that a client whose clock is behind accepts a new relay
 _CA_NAME = x509.Name(

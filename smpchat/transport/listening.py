@@ -16,7 +16,8 @@ Hosts = str | Sequence[str] | None
 WILDCARDS = ("::", "0.0.0.0")
 """The address that means every address of a family. The first one means both families, as in other servers."""
 BACKLOG = 1024
-"""Most connections that may wait in the kernel: after a restart, all clients of a relay connect at once."""
+"""Maximum number of connections that may wait in the kernel: after a restart, all clients of a relay connect at
+once."""
 _TRIES = 16
 """How often we ask the system for a free port. A port may be free for the first address, but in use for another."""
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)

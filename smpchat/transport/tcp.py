@@ -18,7 +18,7 @@ STAGGER = 0.25
 5)."""
 
 MAX_BEHIND_FENCE = 2
-"""Most addresses of one family that are tried if another person named the host."""
+"""Maximum number of addresses of one family that are tried if another person named the host."""
 
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """Seconds of silence before the first probe, seconds between probes, and number of probes before giving up (smp-wire

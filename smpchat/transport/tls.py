@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 CLIENT_ALPN = ("smp/1",)
 SERVER_ALPN = ("smp/1", "http/1.1")  # at port 443, official clients offer the second (smp-wire trap 9)
 HANDSHAKE_TIMEOUT = 60.0
-"""Seconds in which a client must complete the TLS handshake (smp-wire 2.1)."""
+"""Seconds within which a client must complete the TLS handshake (smp-wire 2.1)."""
 
 
 class _Closable(Protocol):
@@ -211,7 +211,7 @@ async def client_stream(
     socket.
 
     Args:
-        read_size: Most bytes of one read.
+        read_size: Maximum number of bytes of one read.
     Raises:
         OSError: The handshake failed; if TLS is the reason, an `ssl.SSLError`.
     """
@@ -241,7 +241,7 @@ class TLSListener(Generic[Served]):
         handshake_timeout: Seconds for the TLS handshake and for ``begin``.
         begin: Makes a connection from each stream.
         gate: Called for each connection before TLS; see `Gate`.
-        read_size: Most bytes of one read of a connection.
+        read_size: Maximum number of bytes of one read of a connection.
     """
 
     def __init__(

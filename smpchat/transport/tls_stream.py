@@ -23,11 +23,12 @@ from smpchat.transport.tcp import acknowledge_now, describe, tune
 HIGH_WATER = 128 * 1024
 """If more bytes of ciphertext than this wait, reading from the socket pauses. The last read may exceed it."""
 READ_SIZE = 64 * 1024
-"""Most bytes of one read."""
+"""Maximum number of bytes of one read."""
 LARGE_READ = 256 * 1024
-"""Most bytes of one read on connections for files: with larger reads, there are fewer turns of the event loop."""
+"""Maximum number of bytes of one read on connections for files: with larger reads, there are fewer turns of the event
+loop."""
 CLOSE_GRACE = 2.0
-"""Most seconds that `TLSStream.close` waits until the remaining data was sent."""
+"""Maximum number of seconds that `TLSStream.close` waits until the remaining data was sent."""
 _CLOSED_HERE = "this side closed the connection"
 _CLOSED_THERE = "the peer closed the connection"
 
@@ -50,7 +51,7 @@ class TLSStream(asyncio.BufferedProtocol):
         context: Our TLS settings and certificates.
         server_side: Whether we are the server. A client sends no server name (smp-wire trap 8).
         on_open: Called when the TCP connection exists; may `abort`.
-        read_size: Most bytes of one read.
+        read_size: Maximum number of bytes of one read.
     """
 
     def __init__(

@@ -137,7 +137,7 @@ class WebSocketConnection:
                 elif event.opcode is Opcode.CLOSE:
                     self._end = ConnectionClosed("the peer closed the connection")
         if self._end is None and self._protocol.parser_exc is not None:
-            self._end = BlockRefused("what is not a WebSocket message of a block's size")
+            self._end = BlockRefused("data that is not a WebSocket message of a block's size")
 
     def _take_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT:

@@ -6,7 +6,7 @@ description as a message: it says where the chunks are and how to decrypt them (
 A caller can get the errors of `smpchat.transport` and `smpchat.client`, the handshake errors of `smpchat.protocol`,
 and::
 
-    XFTPError               (smpchat.protocol.xftp) a relay's ERR; ``code`` says what
+    XFTPError               (smpchat.protocol.xftp) a relay's ERR; ``code`` is the error
     └── ChunkDamaged        the relay sent other bytes than the chunk in the description
     DecodeError             (smpchat.encoding) a description, link or encrypted file is not valid
     VerificationError       (smpchat.crypto) an encrypted file does not match its description

@@ -25,14 +25,14 @@ from smpchat.xftp.chunks import MAX_ENCRYPTED
 MAX_TEXT = 256 * 1024
 """Longest description in characters; that of an app's largest file has some 37,000."""
 MAX_CHUNKS = 1025
-"""Most chunks of a file: as many as the largest file has if they are of 1 MiB. Apps make at most 257."""
+"""Maximum number of chunks of a file: as many as the largest file has if they are of 1 MiB. Apps make at most 257."""
 MAX_REPLICAS = 4
-"""Most copies of one chunk; all known software makes one (xftp-wire trap 21)."""
+"""Maximum number of copies of one chunk; all known software makes one (xftp-wire trap 21)."""
 MAX_ID = 255
 DIGEST_SIZE, CHUNK_DIGEST_SIZE = 64, 32
 _MAX_DEPTH = 5
 _MAX_FIELDS = 64
-"""Most keys of a mapping; newer descriptions may have keys that we do not know."""
+"""Maximum number of keys of a mapping; newer descriptions may have keys that we do not know."""
 
 _SIZE = late(r"([0-9]{1,12})(gb|mb|kb)?")
 _UNITS = (("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10), ("", 1))
@@ -70,12 +70,12 @@ class Redirect(Record):
 
 
 class FileDescription(Record):
-    """A file.
+    """The description of a file.
 
     Attributes:
         size: Bytes of all chunks.
         digest: SHA-512 of all chunks together.
-        key, nonce: Key and nonce of the box that the chunks form.
+        key, nonce: Key and nonce with which the chunks together are encrypted.
         chunks: In order.
     """
 
@@ -95,7 +95,7 @@ def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescripti
     """The file that the text describes.
 
     Args:
-        party: Who must be the one to use the description.
+        party: The person for whom the description must be: the sender or a recipient.
     Raises:
         DecodeError: The text is not a description, or describes an impossible file. ``what`` says why, in lower case.
     """
@@ -228,7 +228,7 @@ def _redirect(found: dict[str, Any]) -> Redirect | None:
     text = _text(value, "size")
     # A plain number, unlike all other sizes (xftp-wire trap 8).
     if not (text.isascii() and text.isdecimal() and len(text) <= 12):
-        raise DecodeError("the size of what it leads to is not a number")
+        raise DecodeError("the size of the description that it leads to is not a number")
     if not 0 < int(text) <= MAX_ENCRYPTED:
         raise DecodeError("the description that it leads to is too large")
     return Redirect(int(text), _bytes(_text(value, "digest"), DIGEST_SIZE, "digest"))
@@ -263,7 +263,7 @@ def _read_chunk(line: str, server: FileServer, chunks: dict[int, _Gathered]) -> 
     if not 2 <= len(parts) <= 4 or not (number.isascii() and number.isdecimal() and len(number) <= 5):
         raise DecodeError("a chunk is not NUMBER:ID:KEY:DIGEST:SIZE")
     if not 1 <= int(number) <= MAX_CHUNKS:
-        raise DecodeError(f"it has a chunk {int(number):,}, and the limit is {MAX_CHUNKS:,} chunks")
+        raise DecodeError(f"it has a chunk with number {int(number):,}, and the limit is {MAX_CHUNKS:,} chunks")
     chunk = chunks.setdefault(int(number), _Gathered())
     if len(chunk.replicas) == MAX_REPLICAS:
         raise DecodeError(f"a chunk has more than {MAX_REPLICAS} replicas")

@@ -64,7 +64,7 @@ SLOWEST = 16 * 1024
 """The lowest average rate of a chunk's transfer, in bytes a second. The app demands 80 KiB, and fails on slow lines. A
 relay waits five minutes for a chunk; at this rate, the largest chunk takes that long."""
 MAX_KEYS = 200
-"""Most recipients in one command; FADD commands add the rest, as in the app (xftp-wire 2.2)."""
+"""Maximum number of recipients in one command; FADD commands add the rest, as in the app (xftp-wire 2.2)."""
 _PART = 64 * 1024
 _BATCH = 512 * 1024
 """Bytes that are decrypted together: with fewer, changing threads would take longer than the work."""
@@ -228,7 +228,7 @@ class FileSession:
                 answer = await self._connection.request(_paced(block, body, size, limit, self._response_timeout))
             found = await self._read_answer(FPut(), sender_id, answer)
             if isinstance(found, Err) or not answer.request_was_taken:
-                # Bytes that the relay did not read count against HTTP/2's flow control for good (xftp-wire trap 12).
+                # Bytes that the relay does not read use up its HTTP/2 window for good (xftp-wire trap 12).
                 self._end("an upload was refused", None)
             self._expect(found, Ok)
 

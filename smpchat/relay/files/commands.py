@@ -46,7 +46,7 @@ from smpchat.relay.rates import Bucket
 T = TypeVar("T")
 NONCE_SIZE = 24
 _LINES = 10
-"""Most disk errors that are logged in one minute."""
+"""Maximum number of disk errors that are logged in one minute."""
 
 _log = logging.getLogger("smpchat.relay")
 

@@ -91,8 +91,8 @@ class FileConnection:
             ConnectionClosed: The client no longer waits for the answer.
             BrokenOff: The answer is incomplete; close the connection, so that the client notices.
         """
-        # Limit the requests at the same time before anything is read: the bytes of further requests wait in the
-        # client's window.
+        # Limit how many requests are handled at the same time, before anything is read: the bytes of further requests
+        # wait at the client, because the window is full.
         async with self._at_once:
             try:
                 await self._serve(request)

@@ -6,13 +6,13 @@ from smpchat.encoding.record import Record
 
 
 class FileLimits(Record):
-    """The limits for files, like `smpchat.relay.limits.Limits` for messages. A command beyond some of them gets ERR
-    QUOTA.
+    """The limits for files, like `smpchat.relay.limits.Limits` for messages. A command that exceeds a limit marked with
+    ERR QUOTA gets this error.
 
     Attributes:
-        quota: Most bytes of all chunks together, including those being received (ERR QUOTA).
+        quota: Maximum number of bytes of all chunks together, including those being received (ERR QUOTA).
         free: Bytes that files leave free on the disk, so that there is room for messages (ERR QUOTA).
-        index: Most bytes of the index in use; beyond, no chunks and recipients are accepted (ERR QUOTA).
+        index: Maximum number of bytes of the index in use, for chunks and recipients (ERR QUOTA).
         keep: Seconds after which a chunk is removed, or up to an hour later (xftp-wire 6).
         keep_empty: The same for a chunk that was registered, but never uploaded. Clients give up after a day. A client
             that did not get the answer to FNEW registers a new chunk, so nobody uses the first one.
@@ -21,12 +21,12 @@ class FileLimits(Record):
         idle: A connection is closed after this many seconds without a request.
         stalled: A connection is closed if the client neither sends nor receives anything for this many seconds during a
             request.
-        transfer: Most seconds for uploading or downloading a chunk (xftp-wire 1.2).
-        connections: Most open connections, including those in handshakes; further ones are closed at once.
+        transfer: Maximum number of seconds for uploading or downloading a chunk (xftp-wire 1.2).
+        connections: Maximum number of open connections, including those in handshakes; further ones are closed at once.
         connections_per_address: The same for one address; see `smpchat.relay.gate.Gate`.
-        requests: Most requests of one connection that are handled at the same time; further ones wait.
-        new_chunks: Most chunks that one connection may register in a minute (ERR QUOTA).
-        recipients: Most recipients of a chunk (ERR QUOTA).
+        requests: Maximum number of requests of one connection that are handled at the same time; further ones wait.
+        new_chunks: Maximum number of chunks that one connection may register in a minute (ERR QUOTA).
+        recipients: Maximum number of recipients of a chunk (ERR QUOTA).
         shares: Only if no password is needed: within ``keep`` seconds, one address may use 1/``shares`` of ``quota``
             and of ``index`` (ERR QUOTA). As in `Gate`, this computer's own addresses are not counted.
     """

@@ -6,10 +6,10 @@
     chunks/NAME    a chunk that has arrived; NAME is its sender id in hexadecimal
     incoming/NAME  a chunk that is being received; NAME is random
 
-The process may be killed between any two steps, because of their order. The bytes are written to ``incoming``, made
-durable, compared with the digest, moved to ``chunks``, and noted in the index. Only then the sender gets OK. A chunk is
-removed from the index before its file is deleted. So a file that is not in the index belongs to an unfinished step, and
-opening a `FileStore` removes it.
+The order of steps allows the process to be killed at any point. The bytes are written to ``incoming``, made durable,
+compared with the digest, moved to ``chunks``, and noted in the index. Only then the sender gets OK. A chunk is removed
+from the index before its file is deleted. So a file that is not in the index belongs to an unfinished step, and opening
+a `FileStore` removes it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from smpchat.relay.files.records import Chunk, NewChunk, NewRecipient
 
 INDEX, CHUNKS, INCOMING = "index.db", "chunks", "incoming"
 _STEP = 200
-"""Most chunks that one call removes, so that calls are short."""
+"""Maximum number of chunks that one call removes, so that calls are short."""
 
 _log = logging.getLogger("smpchat.relay")
 

@@ -25,7 +25,7 @@ hundreds of transfers need little."""
 LARGE_PIECE = 512 * 1024
 """The size of a piece if there are only a few transfers: fewer changes of threads save a fifth of the CPU time."""
 MAX_LARGE = 16
-"""Most transfers that use large pieces at the same time."""
+"""Maximum number of transfers that use large pieces at the same time."""
 
 
 class Pieces:

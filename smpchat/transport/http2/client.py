@@ -19,8 +19,8 @@ from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 # With any other name, or with `h2` in addition, the official server sends empty answers (xftp-wire trap 1, section 10).
 ALPN = ("xftp/1",)
 WINDOW = 4 * 1024 * 1024
-"""Most bytes of an answer that may arrive before they are read: one chunk, so that even a relay far away can send
-without pauses."""
+"""Maximum number of bytes of an answer that may arrive before they are read: one chunk, so that even a relay far away
+can send without pauses."""
 
 
 class Answer:

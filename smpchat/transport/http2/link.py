@@ -24,7 +24,7 @@ from smpchat.transport.tls import session_identifier
 from smpchat.transport.tls_stream import TLSStream
 
 MAX_STREAMS = 16
-"""Most requests of one client at the same time; the app has only one."""
+"""Maximum number of requests of one client at the same time; the app has only one."""
 MAX_FRAME = 64 * 1024
 """Longest frame that we accept, in bytes; the app's frames are shorter."""
 MAX_HEADERS = 8 * 1024
@@ -172,7 +172,7 @@ class Outlet:
         self.room.set()
 
     async def send_all(self, headers: Headers, parts: Parts) -> bool:
-        """Send headers and the parts of a body. Returns False if ``stop`` said so before everything was sent.
+        """Send headers and the parts of a body. Returns False if ``stop`` ended it before everything was sent.
 
         Raises:
             ConnectionClosed: The peer accepts no more data.
@@ -182,7 +182,7 @@ class Outlet:
         except h2.exceptions.StreamClosedError:
             raise StreamEnded("the peer has ended this request") from None
         except h2.exceptions.H2Error as error:  # for example, the peer allows no requests
-            raise self._link.refuse(f"what nobody can answer: {_words(error)}") from error
+            raise self._link.refuse(f"frames that cannot be answered: {_words(error)}") from error
         return self.finished
 
     async def _send_all(self, headers: Headers, parts: Parts) -> bool:
@@ -252,8 +252,8 @@ async def _one_ahead(parts: Parts) -> AsyncGenerator[tuple[Buffer, bool]]:
 
 
 class _Cutter:
-    """Cuts received data at the ends of frames, without a copy: for each part of a frame that h2 gets, it parses the
-    frame's header again."""
+    """Cuts received data at the ends of frames, without a copy. If h2 got a frame in several parts, it would parse the
+    frame's header again for each part."""
 
     def __init__(self) -> None:
         self._head = b""  # beginning of a frame whose length has not arrived completely
@@ -417,9 +417,9 @@ class Link:
                 self._count(found)
                 events += found
         except h2.exceptions.H2Error as error:
-            raise self.refuse(f"what is not HTTP/2: {_words(error)}") from error
+            raise self.refuse(f"data that is not HTTP/2: {_words(error)}") from error
         except (ValueError, LookupError) as error:  # its header decoder does not catch these
-            raise self.refuse("what is not HTTP/2") from error
+            raise self.refuse("data that is not HTTP/2") from error
         return events
 
     def _count(self, events: Sequence[h2.events.Event]) -> None:
@@ -441,7 +441,7 @@ class Link:
                     second.others += 1
         if second.excess(self.sent) > FLOOD:
             self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-            raise self.refuse("a flood of frames that carry nothing")
+            raise self.refuse("a flood of frames without content")
 
     def refuse(self, reason: str) -> HTTP2Refused:
         """End the connection, and return the error that the caller must raise."""

@@ -21,7 +21,8 @@ from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 _log = logging.getLogger(__name__)
 
 WINDOW = 1024 * 1024
-"""Most bytes of all requests of one client that may arrive before they are read: a connection takes no more memory."""
+"""Maximum number of bytes of all requests of one client that may arrive before they are read: a connection takes no
+more memory."""
 PATIENCE = 120.0
 """Seconds that a server waits until the next bytes of a request arrive, or until the client reads more of an answer."""
 MAX_DROPPED = 64 * 1024 * 1024
@@ -138,7 +139,7 @@ class HTTP2Server(Link):
         self._dropped += size
         if self._dropped > MAX_DROPPED and self._end is None:
             self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-            self.refuse("what nobody reads")
+            self.refuse("too much data that is not read")
 
     async def _run(self, request: Request, stream_id: int, on_request: OnRequest) -> None:
         try:

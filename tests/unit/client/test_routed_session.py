@@ -267,7 +267,7 @@ def test_the_session_ends_with_that_of_the_proxy() -> None:
         [answer] = session.post([send(b"1")])
         await proxy.until_held(1)
         await own.close()
-        with pytest.raises(SessionClosed, match=r"by way of mine.example ended"):
+        with pytest.raises(SessionClosed, match=r"through mine.example ended"):
             await answer
         assert session.closed.is_set()
 
@@ -293,7 +293,7 @@ def test_what_cannot_be_forwarded_ends_the_session() -> None:
         [first] = session.post([send(b"1")])
         answers = session.post([send(b"2"), Request(Sub(), QUEUE)])
         for answer in (first, *answers):
-            with pytest.raises(SessionClosed, match="to be connected to directly now"):
+            with pytest.raises(SessionClosed, match="now connects to this relay directly"):
                 await answer
         await settle()
         assert proxy.arrived == []

@@ -26,14 +26,14 @@ def test_more_than_peers_take_is_not_compressed() -> None:
 def test_bomb_is_refused_by_its_header() -> None:
     bomb = zstd.compress(bytes(50_000_000))
     assert len(bomb) < 5_000
-    with pytest.raises(DecodeError, match="at most"):
+    with pytest.raises(DecodeError, match="the limit is"):
         decompress(bomb)
 
 
 def test_frame_that_does_not_tell_its_size_is_refused() -> None:
     compressor = zstd.ZstdCompressor()
     frame = compressor.compress(b"hello") + compressor.flush()
-    with pytest.raises(DecodeError, match="size"):
+    with pytest.raises(DecodeError, match="how long it is"):
         decompress(frame)
 
 
