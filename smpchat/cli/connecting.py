@@ -109,7 +109,7 @@ def tell_own_name(environment: Environment, service: ChatService, connection: in
         return
     which = ", your login name" if unchosen.is_login else ""
     name = shortened(unchosen.name)
-    environment.notice(f"They will see you as {name}{which}. To change this name: `smpchat profile set NAME`.")
+    environment.notice(f"Your contacts will see you as {name}{which}. To change this name: `smpchat profile set NAME`.")
 
 
 def warn_if_no_answer(environment: Environment, service: ChatService, contact: Contact) -> None:

@@ -27,7 +27,7 @@ from smpchat.cli.views.messages import conversation, pending_line
 
 _HINTS: dict[type[Exception], str] = {
     UnknownContact: "/contacts lists your contacts.",
-    UnknownRequest: "/requests shows their numbers.",
+    UnknownRequest: "/requests lists requests with their numbers.",
 }
 """Hints for use in `chat`, for errors whose own hint names a command of the shell."""
 

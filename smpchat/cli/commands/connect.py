@@ -377,4 +377,6 @@ def _what_next_in_group(environment: Environment, service: ChatService, alias: s
     if service.contact(alias).group is not None:
         environment.notice(f"{gap}You are in the group {name}. {chat}")
     else:
-        environment.notice(f"{gap}You have asked to join {name}. You are in when the group's host comes online. {chat}")
+        environment.notice(
+            f"{gap}You have asked to join {name}. You will be let in when the group's host comes online. {chat}"
+        )

@@ -243,7 +243,7 @@ def _config(environment: Environment) -> Iterator[Check]:
 
 def _profile(environment: Environment) -> Iterator[Check]:
     if not environment.is_used():
-        yield Check("profile", True, f"{environment.profile} is not used yet")
+        yield Check("profile", True, f"{environment.profile} will be created at first use")
         return
     try:
         with closing(environment.open()) as service:

@@ -69,7 +69,7 @@ async def _join(environment: Environment, who: str, alias: str | None) -> int:
             raise unreachable(down, _SAVED)
         show_group(environment, found or service.group(name))
         if found is None:
-            environment.notice("You are in the group as soon as the person who invited you comes online.")
+            environment.notice("You will be in the group when the person who invited you comes online.")
         return ExitStatus.OK
 
 

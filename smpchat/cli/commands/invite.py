@@ -180,7 +180,7 @@ class _Inviting:
         return [self._explain(ended, down)] if wait else []
 
     def _or_another(self) -> str:
-        return "Or start your own with `smpchat relay start`." if self._embedded else ""
+        return "It is the embedded relay: `smpchat relay start` starts it." if self._embedded else ""
 
     def _made(self) -> Invitation | None:
         invitation = self._service.invitation(self._connection)

@@ -124,5 +124,5 @@ def _show(environment: Environment, what: str) -> None:
     environment.emit(
         "key",
         {"profile": environment.profile, "encrypted": environment.is_encrypted()},
-        f"{printable(environment.profile)} {what}",
+        f"The profile {printable(environment.profile)} {what}.",
     )

@@ -95,7 +95,9 @@ def _show(environment: Environment, address: str | None, route: Route, default: 
     if route.transport is not Transport.TLS:
         fields["ws_port"] = route.ws_port
         way = f" ({route.transport}, WebSocket port {route.ws_port})"
-    environment.emit("server", fields, f"{'*' if default else ' '} {name}{way}{' (embedded)' if embedded else ''}")
+    environment.emit(
+        "server", fields, f"{'*' if default else ' '} {name}{way}{' (embedded)' if embedded and address else ''}"
+    )
 
 
 @app.command("add")

@@ -181,8 +181,8 @@ SELF_NAMED = (
     "(?) The contact chose this name, and anyone can choose any name. `smpchat verify WHO` compares security codes."
     " `smpchat rename WHO ALIAS` sets an alias of your choice; give the same one again if you know who this is."
 )
-_HEADINGS = ("Alias", "State", "Unread", "Pending", "Known", "Their name")
-_BREAKS = ("Known",)
+_HEADINGS = ("Alias", "State", "Unread", "Pending", "Details", "Their name")
+_BREAKS = ("Details",)
 
 
 def recent_first(views: list[ContactView]) -> list[ContactView]:

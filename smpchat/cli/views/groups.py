@@ -117,12 +117,12 @@ def about_group(group: GroupView) -> list[str]:
 def about_joining(alias: str, group: GroupView | None) -> str:
     """Whether we are in a group, in a sentence; None: its host has not answered yet."""
     if group is None:
-        return f"You have asked to join {alias}. You are in when the group's host comes online."
+        return f"You have asked to join {alias}. You will be let in when the group's host comes online."
     match group.standing:
         case "current":
             return f"You are in the group {alias}."
         case "joining":
-            return f"You are in {alias} when the person who invited you comes online."
+            return f"You will be in {alias} when the person who invited you comes online."
         case "pending" | "review":
             return f"You are waiting to be let into {alias}. Until then, only those who decide can read your messages."
         case "deleted":

@@ -14,7 +14,7 @@ def show_relay(environment: Environment, *, whole: bool = False) -> None:
     """Print the embedded relay. ``whole``: with the password in its address, which can then be given to others."""
     info = status(environment.relay_folder)
     fields = relay_fields(info, whole=whole)
-    line = f"relay: {info.state}" + (f", {fields['address']}" if fields["address"] else "")
+    line = f"embedded relay: {info.state}" + (f", {fields['address']}" if fields["address"] else "")
     if info.ws_port is not None:
         line += f", WebSocket on port {info.ws_port}"
     environment.emit("relay", fields, "\n".join([line, *files_lines(info, whole=whole)]))

@@ -78,7 +78,9 @@ def test_a_request_is_rejected_or_the_reason_why_not_shown(people: Terminal, tal
     assert bob.enter("/reject")[0].startswith("! The request is missing.")
     for line in ("/reject Dave", "/accept Dave", "/accept 1"):
         [shown] = bob.enter(line)
-        assert shown.startswith("! There is no request") and shown.endswith("/requests shows their numbers.")
+        assert shown.startswith("! There is no request") and shown.endswith(
+            "/requests lists requests with their numbers."
+        )
     assert bob.enter("/accept Eve alice")[0].startswith("! You already have a contact 'alice'.")
     assert [request.name for request in bob.service.requests()] == ["Eve"]
     assert bob.enter("/reject 2") == ["* The request from Eve is rejected. They are not told."]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.terminal import Terminal
 
-SEEN = "They will see you as"
+SEEN = "Your contacts will see you as"
 
 
 def test_the_first_link_says_under_which_name_one_is_seen(smpchat: Terminal) -> None:
