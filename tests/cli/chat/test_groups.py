@@ -136,7 +136,7 @@ def test_invited_joined_and_left_in_chat(smpchat: Terminal, begin: Begin) -> Non
     assert bob.enter("/join")[0] == "! The invitation is missing. Type /join N; /groups shows the numbers."
     shown = bob.enter("/join 1 hike")
     assert shown[0] == "Now writing to hike."
-    assert "* You are in hike when the person who invited you comes online." in shown
+    assert "* You will be in hike when the person who invited you comes online." in shown
     assert bob.toolbar().startswith("joining")
     assert bob.enter("hello")[0].startswith("! You are not in this group yet.")
     online(smpchat, "alice")
