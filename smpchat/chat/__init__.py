@@ -1,5 +1,14 @@
 """The chat layer: profiles, contacts with their aliases, messages with their status, and the service that uses them.
 
+Words used in this package:
+
+- *we*, *ours*: the user of the profile, and this program for them; a *peer* is the program at the other end;
+- *online process*: the one process that runs the agent for a profile, while others only use its store;
+- *held*: kept back until the user decides, for a join or a message;
+- *host*: the member of a group who let another one in, who is a *newcomer* at first;
+- *scope*: the member whose chat with the moderators (*support chat*) a message belongs to;
+- *passed on*: sent by a host in the name of its author, because author and receiver are not connected yet.
+
 Errors::
 
     ChatError                 root; the message is one sentence for people, ``hint`` says what to do

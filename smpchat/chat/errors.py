@@ -147,7 +147,7 @@ class FileStalled(ChatError):
     why.
 
     Attributes:
-        kind: What is wrong; None if it only takes time.
+        kind: The kind of problem; None if there is none, and the transfer only takes time.
     """
 
     hint = "The next command that goes online continues it. `smpchat files` shows the progress."
@@ -179,7 +179,7 @@ class RelayUnavailable(ChatError):
     """A relay that is needed cannot be used now. The task is kept, and the next command that goes online tries again.
 
     Attributes:
-        kind: What is wrong with it; None if it did not even start.
+        kind: The kind of problem; None if the relay on this computer did not start.
     """
 
     hint = (

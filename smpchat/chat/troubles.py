@@ -1,5 +1,5 @@
-"""What the user reads about a relay that cannot be used at the moment: for each kind of trouble, what happened and what
-to do.
+"""Sentences for the user about a relay that cannot be used at the moment: for each kind of trouble, what happened and
+what to do.
 
 The same cause gives the same sentence in every command. The exit codes of commands are in `smpchat.cli.errors`.
 """

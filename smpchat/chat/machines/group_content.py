@@ -39,7 +39,7 @@ _LINK = late(r"simplex:/|https://[^\s/]+/(?:(?:invitation|contact|file)/?#|[a-z]
 
 
 class Saying(Record):
-    """A member says something.
+    """A message, edit, deletion or reaction of a member.
 
     Attributes:
         shared_id: The id of the message; None if it has none.

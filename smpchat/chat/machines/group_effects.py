@@ -105,8 +105,8 @@ class HandOn(Record):
 
 
 class Reported(Record):
-    """``by`` reports a direct connection to a member, and we let one of the two in: we stop passing on what ``by``
-    says."""
+    """``by`` reports a direct connection to a member, and we let one of the two in, so we stop passing on ``by``'s
+    messages."""
 
     by: MemberId
     member: MemberId

@@ -5,10 +5,10 @@ connected.
 
     Hosting: per introduced pair: was the newcomer's link passed on, and which of the two reported the connection
 
-Source: group-wire 4, 6, 8 and 12. One difference from the reference, which stops passing on for both as soon as either
-of the two reports the connection: here only the author's own report stops the passing on of the author's messages. That
-report arrives after all earlier messages of the author, so none is lost if we were offline. A member that already has a
-message recognises its id and drops it.
+Source: group-wire 4, 6, 8 and 12. The reference stops passing on the messages of both members as soon as one of them
+reports the connection. Here, a member's report stops only the passing on of its own messages. The report arrives after
+all earlier messages of the same member, so none is lost if we were offline. A member that gets a message twice
+recognises its id and drops it.
 """
 
 from __future__ import annotations

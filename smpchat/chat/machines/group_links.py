@@ -7,7 +7,7 @@
     host          x.grp.mem.fwd        → member         member joins it
     both          x.grp.mem.con        → host           once it works
 
-A connection proves who a member is; until then, everything about it is only the host's word.
+A connection proves who a member is. Until there is one, everything known about the member comes only from the host.
 """
 
 from __future__ import annotations
@@ -262,7 +262,8 @@ def lost(group: Group, member: Member) -> Step:
 
 
 def connected(group: Group, id: MemberId) -> Step:
-    """The connection to a member works: kept messages are sent, and the host that passed messages on is told."""
+    """The connection to a member works: kept messages are sent, and the host is told that it need not pass messages
+    on."""
     member = group.members.get(id)
     if member is None or member.gone or not group.active:
         return group, (Disconnect((id,)),)

@@ -1,4 +1,4 @@
-"""What members say about each other and the group: who joins, who may do what, who leaves (group-wire 7)."""
+"""Handles events of members about each other and the group: joining, roles, rights, leaving (group-wire 7)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
         return group, ()
     # Only moderators may know of a newcomer under review, so other members ignore such an announcement.
     if event.scope is not None and (event.scope != info.member or group.own.role < Role.MODERATOR):
-        return group, (Refused("x.grp.mem.new", "a review that is not ours"),)
+        return group, (Refused("x.grp.mem.new", "a newcomer under review, of whom only moderators may know"),)
     known = group.members.get(info.member)
     if known is not None and known.standing is not Standing.UNKNOWN:
         return group, (Refused("x.grp.mem.new", "a member that we already know"),)

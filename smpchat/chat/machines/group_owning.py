@@ -1,7 +1,7 @@
 """Our actions in a group that need the rights of our role: create it, invite, change roles, remove (group-wire 7, 8).
 
-Our own actions are checked as strictly as those of others. `refusal` says beforehand, in a sentence for the user, why
-one is not allowed.
+Our own actions are checked as strictly as those of others. `refusal` checks beforehand, and returns a sentence for the
+user that says why an action is not allowed.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def joins(group: Group, event: Joiner) -> Step:
     if member.id in after.members:
         return after, effects
     # Anybody can make up requests that never become connections. They must not keep the group full for ever, so the
-    # oldest one gives way.
+    # oldest one is dropped for a new one.
     waiting = next((one for one in group.members.values() if _has_not_come(one)), None)
     if waiting is None:
         return after, effects

@@ -1,4 +1,5 @@
-"""Who gets what we say, and how: directly, later, or through a host (group-wire 5 and 7.1)."""
+"""Decides which members get our messages and events, and how: directly, later, or through a host (group-wire 5 and
+7.1)."""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def may_say(group: Group, event: GroupEvent) -> str | None:
 
 
 def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...]:
-    """The members who should get what we say, connected or not."""
+    """The members who should get our message, connected or not."""
     scope = scope_of(group, scope)
     others = group.members.values()
     if scope is None:

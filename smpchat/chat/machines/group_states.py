@@ -1,7 +1,7 @@
 """A group as one of its members sees it: its members, our connections to them, and what it allows.
 
-Messages are not part of it, because there may be any number of them. An event about a message brings what is known of
-that message (`smpchat.chat.machines.group_inputs.Known`).
+Messages are not part of it, because there may be any number of them. An event about a message contains what the store
+knows about that message (`smpchat.chat.machines.group_inputs.Known`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the online process of a profile runs: the agent, and its sessions with relays, made according to the settings.
+"""Runs the agent of a profile in its online process, and opens sessions with relays according to the settings.
 
 It is separate from `smpchat.chat.online.presence`, because importing the agent's network side takes a tenth of a
 second, and a command that hands its work to the online process needs none of it.
@@ -42,7 +42,7 @@ CONNECT_TIMEOUT = 15.0
 
 
 STRANGER_TIMEOUT = 10.0
-"""The same for a relay that a stranger named. It is shorter, because such relays are tried one after the other."""
+"""The connection timeout for a relay that a stranger named. It is shorter, because such relays are tried one by one."""
 
 
 def network_of(

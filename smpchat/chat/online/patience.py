@@ -32,7 +32,7 @@ class RelayDown(Exception):
         self.hint = troubles.hint(obstacle)
 
     def for_program(self) -> RelayUnavailable:
-        """The same problem as the exception that `smpchat.Client` raises."""
+        """This problem, as the exception that `smpchat.Client` raises."""
         return RelayUnavailable(str(self), self.hint, self.kind)
 
 

@@ -20,7 +20,8 @@ EXPIRY_INTERVAL = 2.0
 expired messages before it shows anything. The loop cannot simply sleep until the next message is due, because a
 computer may be suspended, and someone may set the clock."""
 _NOTHING_EXPIRES = 15.0
-"""The same if no message has to disappear. A new message that must disappear changes the store, which is noticed."""
+"""The longest time between two looks if no message must disappear. A new one that must disappear changes the store,
+which is noticed."""
 _SHORTEST = 0.01
 TAKE_OVER_INTERVAL = 1.5
 """Seconds between two tries to go online while another process is online. A process that ends announces it, but one

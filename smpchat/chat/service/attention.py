@@ -1,4 +1,5 @@
-"""What needs the user's attention now: problems of contacts and invitations, and relays that cannot be reached.
+"""Collects what needs the user's attention now: problems of contacts and invitations, and relays that cannot be
+reached.
 
 Stored conditions come from the agent. The state of relays is the one that the online process noted last.
 """

@@ -358,8 +358,7 @@ class ChatService(OwnGroupsProfile):
         conditions.forget(tx, contact.connection_id)
 
     def forget_server(self, address: str) -> int:
-        """Forgets a relay that is no longer needed: what it should still be told about deleted contacts, and its
-        problem.
+        """Forgets a relay that is no longer needed: deletions of queues that it has not confirmed are given up.
 
         Returns:
             How many queues stay at the relay.

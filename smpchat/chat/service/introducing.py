@@ -189,6 +189,6 @@ def _person(tx: sqlite3.Connection, who: str) -> Contact:
     if contact.is_group:
         raise InputError(
             f"{contact.alias} is a group: its owners choose what members may do.",
-            "An owner changes that with `smpchat group set`. For yourself you can set receipts and mute.",
+            "An owner changes that with `smpchat group set`. For yourself you can change receipts and muting.",
         )
     return contact

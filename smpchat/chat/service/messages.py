@@ -47,7 +47,7 @@ class Found(Record):
 class StoredMessages:
     """The part of a profile that reads messages, and notes which of them were shown.
 
-    If the store cannot be written, messages are shown all the same. That they were shown is then noted later.
+    If the store cannot be written, messages are shown all the same. Which messages were shown is then noted later.
     """
 
     __slots__ = ()

@@ -78,8 +78,8 @@ def remove(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def empty(tx: sqlite3.Connection, message_id: int) -> None:
-    """Does the same, but keeps the row without its text until `sweep`, because the user must still be told of the
-    deletion."""
+    """Removes the text of a message, also from replies, but keeps its row until `sweep`, because the user must still be
+    told."""
     _forget_words(tx, message_id)
     tx.execute(
         "UPDATE messages SET husk = 1, text = '', note = '', preview = NULL, quoted_id = NULL, quoted_direction = NULL,"

@@ -363,7 +363,7 @@ def drop(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def drop_all(tx: sqlite3.Connection, contact_id: int) -> None:
-    """Does the same for all messages of a contact."""
+    """Deletes everything about the files of all messages of a contact, except the received files themselves."""
     _drop(tx, "message_id IN (SELECT id FROM messages WHERE contact_id = ?)", contact_id)
 
 

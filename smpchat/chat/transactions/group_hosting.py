@@ -268,8 +268,8 @@ class Host(Record):
     def send_last(
         self, tx: sqlite3.Connection, group_id: int, send: effects.Send, leaving: frozenset[MemberId]
     ) -> dict[MemberId, bytes]:
-        """Does the same for an event that ends connections. For members whose connection ends, the message is returned,
-        to be sent as the last one."""
+        """Sends one event that ends connections. For members whose connection ends, the message is returned, to be sent
+        as the last one."""
         own_id = self.new_id()
         body = encode_group_event(send.event, own_id)
         for member in (*send.now, *send.later):

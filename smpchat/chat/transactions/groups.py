@@ -318,7 +318,8 @@ class GroupTransactions(Record):
     def _happened(
         self, tx: sqlite3.Connection, group_id: int, event: Input, last_words: Mapping[MemberId, bytes] = NOBODY
     ) -> tuple[Effect, ...]:
-        """Does the same, without `Host.forget`. ``last_words``: the last message to a member whose connection ends."""
+        """Like `happened`, but without `Host.forget`. ``last_words``: the last message to each member whose connection
+        ends."""
         before = self._load(tx, group_id)
         after, found = step(before, event)
         leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)

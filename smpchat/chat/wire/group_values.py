@@ -23,7 +23,7 @@ JsonObject = dict[str, Any]
 in place."""
 MemberId = NewType("MemberId", bytes)
 """The id of a member within its group, the same for all members; the person who adds the member chooses it. Apps accept
-16 ASCII bytes."""
+only ids of 16 ASCII bytes."""
 
 MAX_MEMBER_ID = 255
 """Longest member id, in bytes. In signed data, its length is written in one byte (group-wire 10)."""
@@ -40,7 +40,7 @@ MAX_NAME = 255
 MAX_TIME = 40
 """Longest time, in characters; apps write 30."""
 TTL_DEFAULT = 86_400
-"""Seconds after which messages disappear in a group that turns this on without a time."""
+"""Seconds after which messages disappear in a group that turns on disappearing messages without a time."""
 
 
 class Malformed(DecodeError):
@@ -70,7 +70,7 @@ class Restriction(StrEnum):
     BLOCKED = "blocked"
     UNRESTRICTED = "unrestricted"
     OTHER = "other"
-    """A word that only newer apps know; nothing is hidden because of it."""
+    """A restriction that only newer apps know; the member's messages are shown."""
 
 
 class Acceptance(StrEnum):

@@ -87,8 +87,8 @@ def allowed(preferences: Preferences, feature: Feature) -> Preference:
 def enabled(feature: Feature, ours: Preferences, theirs: Preferences) -> Enabled:
     """Who may use a feature.
 
-    If one side says *always* and the other *no*, only the other side may use the feature. Disappearing messages are an
-    exception: they are on for both sides or for neither.
+    If one side says *always* and the other *no*, only the side that said *no* may use the feature. Disappearing
+    messages are an exception: they are on for both sides or for neither.
     """
     we, they = allowed(ours, feature).allow, allowed(theirs, feature).allow
     if Allow.NO not in (we, they):
