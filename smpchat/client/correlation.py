@@ -141,7 +141,7 @@ def _settle(entry: Unanswered, entity_id: bytes, message: BrokerMessage | None) 
 def new_response() -> Response:
     """A future that may fail without being awaited: asyncio does not report it."""
     response: Response = asyncio.get_running_loop().create_future()
-    response.add_done_callback(lambda done: done.cancelled() or done.exception())  # asking marks it as seen
+    response.add_done_callback(lambda done: done.cancelled() or done.exception())  # so asyncio does not report it
     return response
 
 

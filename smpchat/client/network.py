@@ -113,7 +113,7 @@ class Network:
         hosts = server.hosts[:MAX_HOSTS]  # profiles of earlier versions may contain more
         if transport is Transport.TLS:
             return await tls.connect(hosts, server.port_number, timeout=seconds, dialer=dialer)
-        from smpchat.transport import websocket  # takes 60 ms, so only when it is used
+        from smpchat.transport import websocket  # takes 60 ms to import, so only when it is used
 
         return await websocket.connect(hosts, route.ws_port, timeout=seconds, dialer=dialer)
 

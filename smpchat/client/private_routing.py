@@ -34,7 +34,7 @@ class PrivateRoutingFailed(TransportError):
     """The proxy did not forward a command, or there is no proxy. The command did not reach the relay, or only the
     relay's answer was lost.
 
-    smpchat does not then connect directly, because this would show the relay the user's network address.
+    smpchat does not connect directly instead, because this would show the relay the user's network address.
 
     Attributes:
         code: The error that the proxy answered; None if the proxy was not asked.

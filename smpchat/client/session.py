@@ -1,8 +1,8 @@
 """One session with one relay: matches answers to commands, passes on events in order, and notices a silent relay.
 
 A command may be posted while others are unanswered. Each command gets a correlation id, and its answer must contain the
-same correlation id and entity id (smp-wire 4.3). A message without a correlation id is an event, with one exception: a
-relay answers a block that it cannot read with an ERR without a correlation id. If only one block is unanswered, the
+same correlation id and entity id (smp-wire 4.3). A message without a correlation id is an event, with one exception: if
+a relay cannot read a block, it answers with an ERR that has no correlation id. If only one block is unanswered, the
 commands in it fail with this error. Otherwise nobody knows which block was meant, and the session ends.
 """
 
@@ -368,9 +368,9 @@ class DirectSession:
             if self._silences >= MAX_SILENCES:
                 self._end(f"{self._name} no longer answers", None)
             elif self._pong is None or self._pong.done():
-                # Send PING at once, so that a session that hangs ends after 45 s. Otherwise this depends on when the
-                # next command is posted: with SUB repeated 5 and 30 s later, it took more than 90 s until a new session
-                # brought the waiting messages.
+                # Send PING at once, so that a session that hangs ends after 45 s. Otherwise this would depend on when
+                # the next command is posted. With SUB repeated 5 and 30 s later, it took more than 90 s until a new
+                # session brought the waiting messages.
                 self._ask()
 
     def _watch_idleness(self, _: object = None) -> None:

@@ -125,7 +125,7 @@ def e2e_params_from_text(text: str) -> E2EParamsRange:
         raise DecodeError(f"e2e parameters have {len(keys)} keys; 2 expected")
     key1, key2 = (key_from_text(X448PublicKey, key, "e2e key") for key in keys)
     if "kem_ct" in parameters:
-        raise DecodeError("e2e parameters of a link cannot hold a KEM ciphertext")
+        raise DecodeError("e2e parameters of a link cannot contain a KEM ciphertext")
     kem = None
     if versions.maximum >= E2E_VERSION_KEM and "kem_key" in parameters:
         kem = KEMProposed(_kem_key_from_text(parameters["kem_key"]))

@@ -87,7 +87,7 @@ def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
         front = prefix + sealed[: reader.offset]
         claimed, checksum = reader.take(_PROOF), reader.take(_CHECKSUM)
     except DecodeError:
-        raise VerificationError("the sealed bytes are cut") from None
+        raise VerificationError("the sealed bytes are cut off") from None
     # Check the header before scrypt runs: damage must not look like a wrong passphrase, and a header from another
     # person must not decide how much memory we use.
     if not hmac.compare_digest(checksum, _checksum(front + claimed)):

@@ -1,8 +1,9 @@
 """The Salsa20 keystream from any block on; neither `cryptography` nor PyNaCl's bindings offer it.
 
 PyNaCl's libsodium has it. We call it with memory addresses, so that nothing is copied. Where libsodium cannot be
-called, Python computes thousands of blocks at once: for each of the sixteen words of a block, one long integer contains
-this word of all blocks. Every block has 64 bits in it, and the upper half of them is room for carries and rotations.
+called, Python computes thousands of blocks at once. A block has sixteen words, and for each of them there is one long
+integer, which contains this word of all blocks. Every block has 64 bits in it; the upper half is room for carries and
+rotations.
 """
 
 from __future__ import annotations

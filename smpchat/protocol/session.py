@@ -79,7 +79,7 @@ def open_signed_key(der: bytes, signer: SignaturePublicKey) -> X25519PublicKey:
 
 
 def _certificate_key(der: bytes) -> SignaturePublicKey:
-    from cryptography import x509  # takes 15 ms, so only when connecting
+    from cryptography import x509  # takes 15 ms to import, so only when connecting
     from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 
     try:

@@ -1,8 +1,8 @@
 """How `relay stats` asks the running relay: over a loopback port, with a token. Port and token are in a file that only
 the owner can read.
 
-We do not use a UNIX socket: the path of the folder may be longer than the 108 bytes that a socket's path may have, and
-asyncio has none on Windows.
+We do not use a UNIX socket: its path may have at most 108 bytes, and the folder's path may be longer. Besides, asyncio
+has no UNIX sockets on Windows.
 """
 
 from __future__ import annotations

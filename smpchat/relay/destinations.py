@@ -1,8 +1,8 @@
 """Decides where the relay may connect when a client asks it to forward, and connects there.
 
 Every client of the relay can ask it to connect to any address. For a relay in a home or company network, this would let
-strangers into that network. So a relay connects only to public addresses, unless it listens only on loopback: then its
-clients are on the same computer, and can reach everything that the relay can.
+strangers into that network. So a relay connects only to public addresses. The exception is a relay that listens only on
+loopback: its clients are on the same computer, and can reach everything that the relay can.
 """
 
 from __future__ import annotations

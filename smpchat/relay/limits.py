@@ -12,7 +12,7 @@ QUOTA = 128
 """Maximum number of messages in a queue; then SEND is refused."""
 PLAUSIBLE_PAUSE = 86_400
 """The relay checks the clock every two hours. If more seconds than this have passed since the last check, it does not
-trust the clock at once."""
+trust the clock yet."""
 CERTIFICATE_WARNING = timedelta(days=30)
 """The operator is warned when the relay's certificate expires within this time."""
 

@@ -156,7 +156,7 @@ class RelayServer:
         Raises:
             ListenFailed: The address is in use, or does not belong to this computer. The relay continues without it.
         """
-        from smpchat.transport import websocket  # takes 60 ms, so only if WebSocket is served
+        from smpchat.transport import websocket  # takes 60 ms to import, so only if it is served
 
         self._ws_listener = await websocket.serve(
             self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake, gate=self._gate

@@ -490,11 +490,11 @@ def _queue(row: tuple[Any, ...]) -> Queue:
             bool(active),
         )
     except (DecodeError, ValueError) as error:
-        raise RelayStoreError(f"The relay's database holds a damaged queue record (row {number}).") from error
+        raise RelayStoreError(f"The relay's database contains a damaged queue record (row {number}).") from error
 
 
 def _notifier(number: int, notifier_id: bytes, key: bytes, dh_secret: bytes) -> Notifier:
     try:
         return Notifier(notifier_id, auth_key.decode(key, "notifier key"), dh_secret)
     except DecodeError as error:
-        raise RelayStoreError(f"The relay's database holds a damaged notifier (row {number}).") from error
+        raise RelayStoreError(f"The relay's database contains a damaged notifier (row {number}).") from error

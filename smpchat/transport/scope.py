@@ -24,7 +24,7 @@ class Scope(StrEnum):
 
     PUBLIC = "a public address"
     LOCAL = "an address of a private network"
-    LINK = "an address of the local link"
+    LINK = "a link-local address"
     LOOPBACK = "an address of this computer"
     NOWHERE = "an address that no relay can have"
 

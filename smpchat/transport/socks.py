@@ -41,7 +41,7 @@ class SocksDialer(Record):
         """
         if self.fence is not None:
             refuse(self.fence, host, port)
-        # takes 60 ms, so only when a proxy is used
+        # These imports take 60 ms, so they are done only when a proxy is used.
         from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
         from python_socks.async_.asyncio import Proxy
 

@@ -1,7 +1,7 @@
 """Links to files, and redirects (xftp-wire 4.1).
 
 A link contains a description. If the description of the file is too long for a link, it is uploaded as a file of its
-own, and the link contains the description of that file, with a redirect to the first.
+own. The link then contains the description of that second file, with a redirect: the size and digest of the first file.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class FileRoutes:
 
     async def connect(self, server: FileServer, *, timeout: float) -> HTTP2Client:  # noqa: ASYNC109 - shared out among hosts
         """Open a connection to ``server``, without any hello. Raises `ConnectFailed`."""
-        from smpchat.transport.http2 import client  # takes 40 ms, so only when files are moved
+        from smpchat.transport.http2 import client  # takes 40 ms to import, so only for files
 
         dialer = dialer_to(server, self._route(server), self._proxy, self._isolation)
         return await client.connect(server.hosts[:MAX_HOSTS], server.port_number, timeout=timeout, dialer=dialer)

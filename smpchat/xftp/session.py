@@ -258,7 +258,7 @@ class FileSession:
                 secret = own.exchange(file.key)
             except CryptoError as error:
                 raise ChunkDamaged("its key is not valid") from error
-            from smpchat.crypto.secretbox import Opener  # takes 10 ms, so only for downloads
+            from smpchat.crypto.secretbox import Opener  # takes 10 ms to import, so only for downloads
 
             opener, hashed, left, tag = Opener(secret, file.nonce), hashlib.sha256(), size, b""
             opening: asyncio.Future[memoryview] | None = None

@@ -32,10 +32,10 @@ def decode_block(block: bytes, session_id: bytes) -> tuple[Transmission, bytes]:
     reader = Reader(unpad_block(block))
     try:
         if reader.take(1, "count") != _ONE:
-            raise BlockError("a block does not hold exactly one transmission")
+            raise BlockError("a block does not contain exactly one transmission")
         inside = Reader(large_bytes.read(reader))
         if reader.remaining:
-            raise BlockError("a block has bytes behind its transmission")
+            raise BlockError("a block has bytes after its transmission")
         auth = _short(inside)
         if len(auth) not in AUTH_LENGTHS:
             raise BlockError("authorisation of a wrong length")

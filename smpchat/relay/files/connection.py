@@ -91,7 +91,7 @@ class FileConnection:
             ConnectionClosed: The client no longer waits for the answer.
             BrokenOff: The answer is incomplete; close the connection, so that the client notices.
         """
-        # Limit how many requests are handled at the same time, before anything is read: the bytes of further requests
+        # Limit how many requests are handled at the same time, before anything is read. The bytes of further requests
         # wait at the client, because the window is full.
         async with self._at_once:
             try:

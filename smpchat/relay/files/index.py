@@ -212,4 +212,4 @@ def _chunk(row: tuple[Any, ...]) -> Chunk:
     try:
         return Chunk(number, sender_id, decode(key, "key of a file"), size, digest, bool(there))
     except (DecodeError, TypeError) as error:
-        raise RelayStoreError(f"The relay's index of files holds a damaged record (row {number}).") from error
+        raise RelayStoreError(f"The relay's index of files contains a damaged record (row {number}).") from error

@@ -2,8 +2,7 @@
 
 The library ``h2`` makes and checks frames. The bytes come from the same TLS streams as in `smpchat.transport.tls`, so
 the session identifier, limits and closing are the same. Bodies are sent and received in pieces, and are never
-completely in memory: a peer may send as much as the connection's window allows, and may send more after we have read
-some.
+completely in memory. A peer may send as much as the connection's window allows, and more after we have read some.
 
 A client makes one request at a time, like the app, and reads only while a caller waits for the answer. A server always
 reads, and handles up to `MAX_STREAMS` requests of a connection at the same time.
