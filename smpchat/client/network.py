@@ -54,7 +54,7 @@ class Network:
             timeout: Seconds for everything together.
         Raises:
             ConnectFailed: ``cannot reach relay HOST:PORT: …``, after every transport was tried.
-            Exception: Any error of ``greet``. Only after `ConnectFailed` is another transport tried.
+            Exception: Any error of ``greet``. Another transport is tried only after `ConnectFailed`.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout

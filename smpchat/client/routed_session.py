@@ -274,8 +274,8 @@ def _settle(response: Response, answer: BrokerMessage) -> None:
 
 
 def _of_all(failures: list[Exception]) -> Exception:
-    """The error to raise if none of our relays forwards. If one of them is not the relay in its address, this comes
-    first."""
+    """The error to raise if none of our relays forwards. An error about a relay that is not the one in its address
+    takes precedence."""
     for error in sorted(failures, key=lambda failure: not isinstance(failure, ProtocolError)):
         if isinstance(error, ProtocolError | PrivateRoutingFailed):
             return error
