@@ -198,7 +198,7 @@ class Transcript:
             self._confirmed.append(message.id)
 
     def expired(self, message_id: int) -> None:
-        """A message was deleted. Lines that were printed cannot be removed, but those beside the prompt are."""
+        """A message was deleted. Lines that were printed stay; those beside the prompt are removed."""
         self._tail = [own for own in self._tail if own.id != message_id]
         self._faces.pop(message_id, None)
         self._open.discard(message_id)

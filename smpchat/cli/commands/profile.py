@@ -48,7 +48,10 @@ def set_(
     picture: Path | None = typer.Option(None, "--picture", metavar="FILE", help="A small JPEG or PNG picture."),
     no_picture: bool = typer.Option(False, "--no-picture", help="Remove the picture."),
     allow: list[str] = typer.Option(
-        [], "--allow", metavar="SETTING=VALUE", help="Default for all contacts, as in `contact set`; may be repeated."
+        [],
+        "--allow",
+        metavar="SETTING=VALUE",
+        help="Your choice for all contacts, as in `contact set`, such as reactions=no; may be repeated.",
     ),
     bot: bool | None = typer.Option(None, "--bot/--no-bot", help="Mark this profile as a bot, or as a person."),
     receipts: bool | None = typer.Option(

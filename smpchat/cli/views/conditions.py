@@ -26,8 +26,8 @@ SHORT = {
     "too-much": "sends too many messages",
     "versions": "needs another version",
     "move-failed": "could not move to another relay",
-    "queue-full": "its relay takes no more messages",
-    "cannot-store": "its relay cannot store messages",
+    "queue-full": "their relay takes no more messages",
+    "cannot-store": "their relay cannot store messages",
 }
 """A few words for the list of contacts; `status` shows the whole sentence."""
 

@@ -179,7 +179,7 @@ def show_contacts(environment: Environment, views: list[ContactView]) -> None:
 
 SELF_NAMED = (
     "(?) The contact chose this name, and anyone can choose any name. `smpchat verify WHO` compares security codes."
-    " `smpchat rename WHO ALIAS` sets an alias of your choice; give the same one again if you know who this is."
+    " `smpchat rename WHO ALIAS` sets an alias of your choice. If you know who this is, you can set the same one."
 )
 _HEADINGS = ("Alias", "State", "Unread", "Pending", "Details", "Their name")
 _BREAKS = ("Details",)
