@@ -167,6 +167,7 @@ JOINED_GROUP = typer.Argument(metavar="GROUP", help="The group's alias.", autoco
 MEMBER = typer.Argument(
     metavar="MEMBER", help="The member's name, as `smpchat group members` prints it.", autocompletion=members
 )
+YES = typer.Option(False, "--yes", help="Do not ask for confirmation. Without a terminal, smpchat never asks.")
 INCOGNITO = typer.Option(False, "--incognito", help="Show this contact a made-up name instead of your profile's.")
 QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code (default on a terminal).")
 QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a new PNG file.")

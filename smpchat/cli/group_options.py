@@ -1,11 +1,18 @@
-"""What `group create` and `group set` can set: a group's name, its texts, and what members may do."""
+"""Options of several `group` commands: a group's name and alias, its texts, and what members may do."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import typer
+
 from smpchat.chat.errors import InputError
 from smpchat.cli.streams import argument_text
+
+NAME = typer.Argument(metavar="NAME", help="The group's name, which members see.")
+ALIAS = typer.Option(None, "--alias", metavar="ALIAS", help="Your name for the group (default: its own name).")
+WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="A greeting for people who join (empty: none).")
+DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="One line about the group (empty: none).")
 
 
 class Said(NamedTuple):

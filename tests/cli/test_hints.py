@@ -99,6 +99,7 @@ TYPED: dict[str, tuple[ExitStatus, list[str]]] = {
     "smpchat group leave {}": (_INPUT, ["1"]),
     "smpchat group link {}": (_INPUT, ["team"]),
     "smpchat group members {}": (_INPUT, ["team"]),
+    "smpchat group role {} MEMBER owner": (_INPUT, ["team", "nobody"]),
     "smpchat groups": (_OK, []),
     "smpchat history": (_OK, []),
     "smpchat history WHO": (_OK, ["bob"]),

@@ -11,7 +11,7 @@ from smpchat.chat.service.views import GroupView
 from smpchat.chat.wire.alias import fold
 from smpchat.cli.chat.conversation import Conversation
 from smpchat.cli.text import shortened
-from smpchat.cli.views.groups import about_rules, group_line, members_table
+from smpchat.cli.views.groups import about_only_owner, about_rules, group_line, members_table
 
 _AT = re.compile(r"@(\S+)")
 
@@ -63,9 +63,8 @@ class GroupLines:
         group = self._need()
         alias = group.alias or ""
         if fold(argument.removeprefix("@")) != fold(alias):
-            raise InputError(
-                f"Everybody in {alias} sees that you leave it.", f"Type /leave {alias} if that is what you want."
-            )
+            what = " ".join(filter(None, (f"Everybody in {alias} sees that you leave it.", about_only_owner(group))))
+            raise InputError(what, f"Type /leave {alias} if that is what you want.")
         self._service.leave_group(alias)
         self._transcript.tell(f"* You left {shortened(alias)}. The conversation stays here.")
 

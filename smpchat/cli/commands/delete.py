@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Coroutine
 from contextlib import closing
 from typing import Any
 
 import typer
 
-from smpchat.cli.arguments import who_can_go
+from smpchat.cli.arguments import YES, who_can_go
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.questions import agrees, can_ask
 from smpchat.cli.running import run
 from smpchat.cli.text import shortened
 
@@ -28,11 +28,7 @@ def delete(
         help="Alias of a contact or group; for a one-time link: its note, its number in `status`, or the link.",
         autocompletion=who_can_go,
     ),
-    yes: bool = typer.Option(
-        False,
-        "--yes",
-        help="Do not ask for confirmation. Without a terminal, smpchat never asks.",
-    ),
+    yes: bool = YES,
 ) -> None:
     """Delete a contact or group, or cancel an invitation. Example: smpchat delete bob"""
     run(context, lambda environment: _ask_and_delete(environment, who, sure=yes))
@@ -40,15 +36,16 @@ def delete(
 
 def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
     """Delete; at a terminal, ask first, because a contact's messages cannot be restored."""
-    if not sure and environment.attended and sys.stdin.isatty():
+    if not sure and can_ask(environment):
+        from smpchat.cli.views.groups import about_only_owner
+
         with closing(environment.open()) as service:
             contact = service.find_contact(who)
             group = None if contact is None or not contact.is_group else service.group(who)
         if contact is not None:
             leaving = " You leave the group." if group is not None and group.standing == "current" else ""
-            question = f"Delete {shortened(contact.alias)} and all messages for good?{leaving} [y/N] "
-            print(question, end="", file=sys.stderr, flush=True)
-            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            question = f"Delete {shortened(contact.alias)} and all messages for good?{leaving}"
+            if not agrees(question, "" if group is None else about_only_owner(group)):
                 environment.notice("Nothing was deleted.")
                 return ExitStatus.OK
     return _delete(environment, who)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpchat.cli.arguments import GROUP, JOINED_GROUP, MEMBER, QR, QR_FILE, WHO, Shown, relays
+from smpchat.cli.arguments import GROUP, JOINED_GROUP, MEMBER, QR, QR_FILE, WHO, YES, Shown, relays
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.group_options import Said, switch
+from smpchat.cli.group_options import ALIAS, DESCRIPTION, NAME, WELCOME, Said, switch
+from smpchat.cli.questions import agrees, can_ask
 from smpchat.cli.running import run
 from smpchat.cli.streams import argument_text
 from smpchat.cli.text import quoted, shortened
@@ -33,9 +34,7 @@ app = group("Make, join, change and leave groups.", "smpchat group create team",
 def join(
     context: typer.Context,
     who: str = GROUP,
-    alias: str | None = typer.Option(
-        None, "--alias", metavar="ALIAS", help="Your name for the group (default: its own name)."
-    ),
+    alias: str | None = ALIAS,
 ) -> None:
     """Accept an invitation to a group."""
     run(context, lambda environment: _join(environment, who, alias))
@@ -74,12 +73,29 @@ async def _join(environment: Environment, who: str, alias: str | None) -> int:
 
 
 @app.command("leave", epilog=examples("smpchat group leave team", "smpchat group leave 2"))
-def leave(context: typer.Context, who: str = GROUP) -> None:
+def leave(context: typer.Context, who: str = GROUP, yes: bool = YES) -> None:
     """Leave a group, or decline an invitation.
 
-    The conversation stays on this computer; `smpchat delete` removes it.
+    The conversation stays on this computer; `smpchat delete` removes it. If you are the only owner, smpchat asks first.
     """
-    run(context, lambda environment: _leave(environment, who))
+    run(context, lambda environment: _ask_and_leave(environment, who, sure=yes))
+
+
+def _ask_and_leave(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
+    """Leave a group; the only owner is told what this means for the others, and asked at a terminal."""
+    if not sure:
+        from smpchat.cli.views.groups import about_only_owner
+
+        with closing(environment.open()) as service:
+            group = service.group(who)
+        meaning, alias = about_only_owner(group), group.alias or ""
+        if meaning and not can_ask(environment):
+            environment.notice(meaning)
+        elif meaning and not agrees(f"Leave {shortened(alias)}?", meaning):
+            owner = f"`smpchat group role {shlex.quote(alias)} MEMBER owner`"
+            environment.notice(f"You are still in {shortened(alias)}. To make somebody else an owner: {owner}.")
+            return ExitStatus.OK
+    return _leave(environment, who)
 
 
 async def _leave(environment: Environment, who: str) -> int:
@@ -130,9 +146,6 @@ def _members(environment: Environment, who: str, everybody: bool) -> int:
 
 # -- your own groups --------------------------------------------------------------------------------------------------
 
-NAME = typer.Argument(metavar="NAME", help="The group's name, which members see.")
-WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="A greeting for people who join (empty: none).")
-DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="One line about the group (empty: none).")
 _ROLES = "observer (reads and reacts), member, moderator, admin or owner"
 _LINK_SAVED = "The next command that goes online will make the link; then `smpchat group link` prints it."
 _INVITATION_SAVED = "The next command that goes online sends the invitation."
@@ -143,9 +156,7 @@ _SENT_LATER = "The next command that goes online tells the other members."
 def create(
     context: typer.Context,
     name: str = NAME,
-    alias: str | None = typer.Option(
-        None, "--alias", metavar="ALIAS", help="Your name for the group (default: its own name)."
-    ),
+    alias: str | None = ALIAS,
     description: str | None = DESCRIPTION,
     welcome: str | None = WELCOME,
 ) -> None:
@@ -155,8 +166,6 @@ def create(
 
 def _create(environment: Environment, name: str, alias: str | None, said: Said) -> int:
     """Store a new group; nothing is sent."""
-    import shlex
-
     from smpchat.cli.views.groups import show_group
 
     texts = said.checked()
@@ -460,11 +469,7 @@ async def _set(
 def delete(
     context: typer.Context,
     who: str = JOINED_GROUP,
-    yes: bool = typer.Option(
-        False,
-        "--yes",
-        help="Do not ask for confirmation. Without a terminal, smpchat never asks.",
-    ),
+    yes: bool = YES,
 ) -> None:
     """End a group for everybody in it.
 
@@ -475,12 +480,10 @@ def delete(
 
 def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
     """End a group; at a terminal, ask first."""
-    if not sure and environment.attended and sys.stdin.isatty():
+    if not sure and can_ask(environment):
         with closing(environment.open()) as service:
             group = service.group(who)
-        question = f"End the group {shortened(group.alias or group.name)} for everybody in it? [y/N] "
-        print(question, end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if not agrees(f"End the group {shortened(group.alias or group.name)} for everybody in it?"):
             environment.notice("Nothing was deleted.")
             return ExitStatus.OK
     return _delete(environment, who)

@@ -132,6 +132,16 @@ def about_joining(alias: str, group: GroupView | None) -> str:
     return f"You left {alias}."
 
 
+def about_only_owner(group: GroupView) -> str:
+    """What it means for the other members if we leave; empty if we are not the only owner, or nobody else is there."""
+    roles = {member.role for member in group.current}
+    if group.role != "owner" or group.standing != "current" or not roles or "owner" in roles:
+        return ""
+    lost = "change or end the group" if "admin" in roles else "change the group, invite people or remove members"
+    alias = shortened(group.alias or "")
+    return f"You are the only owner of {alias}. After you leave, nobody can {lost}."
+
+
 def show_group(environment: Environment, group: GroupView, line: str | None = None) -> None:
     """A ``group`` object, or its `group_line`."""
     environment.emit("group", group_fields(group), group_line(group) if line is None else line)

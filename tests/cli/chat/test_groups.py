@@ -163,6 +163,17 @@ def test_a_group_of_ones_own_in_chat(smpchat: Terminal, begin: Begin) -> None:
     assert bob.enter("/invite carol") == ["* Making a link…"]  # a link, as outside of groups
 
 
+def test_the_only_owner_is_told_what_leaving_means(smpchat: Terminal, begin: Begin) -> None:
+    team(smpchat, "alice", owner="bob")
+    bob = begin("team")
+    bob.news()
+    assert " ".join(" ".join(bob.enter("/leave")).split()) == (
+        "! Everybody in team sees that you leave it. You are the only owner of team. After you leave, nobody can change"
+        " the group, invite people or remove members. Type /leave team if that is what you want."
+    )
+    assert bob.enter("/leave team") == ["* You left team. The conversation stays here."]
+
+
 def test_plain_lines_without_a_toolbar(smpchat: Terminal, begin: Begin) -> None:
     team(smpchat, "bob", "cath")
     bob = begin("team", plain=True)

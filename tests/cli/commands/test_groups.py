@@ -362,6 +362,49 @@ def test_left_and_deleted(smpchat: Terminal) -> None:
     assert smpchat("-p", "alice", "status").stdout.count("!") == 0  # nothing is wrong with those who left
 
 
+ONLY_OWNER = (
+    "You are the only owner of team. After you leave, nobody can change the group, invite people or remove members."
+)
+
+
+def test_the_only_owner_is_asked_before_leaving(smpchat: Terminal) -> None:
+    team(smpchat, "bob")
+    kept = ok(smpchat("-p", "alice", "group", "leave", "team", tty=True, stdin="\n"))
+    assert " ".join(kept.stderr.split()) == (
+        f"{ONLY_OWNER} Leave team? [y/N] You are still in team."
+        " To make somebody else an owner: `smpchat -p alice group role team MEMBER owner`."
+    )
+    assert max(map(len, kept.stderr.splitlines())) <= 80
+    assert ONLY_OWNER in " ".join(smpchat("-p", "alice", "delete", "team", tty=True, stdin="n\n").stderr.split())
+    ok(smpchat("-p", "alice", "group", "role", "team", "bob", "admin"))
+    kept = ok(smpchat("-p", "alice", "group", "leave", "team", tty=True, stdin="no\n"))
+    assert "After you leave, nobody can change or end the group." in " ".join(kept.stderr.split())
+    assert groups(smpchat, "alice")[0]["state"] == "current"
+    # Nobody is asked who is not the only owner, or is alone.
+    assert "[y/N]" not in ok(smpchat("-p", "bob", "group", "leave", "team", tty=True)).stderr
+    settle(smpchat, "alice")
+    assert ok(smpchat("-p", "alice", "group", "leave", "team", tty=True)).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "tty", "told"),
+    [((), True, True), ((), False, True), (("--yes",), True, False), (("--yes",), False, False)],
+)
+def test_the_only_owner_leaves(smpchat: Terminal, options: tuple[str, ...], *, tty: bool, told: bool) -> None:
+    team(smpchat, "bob")
+    left = ok(smpchat("-p", "alice", "group", "leave", "team", *options, tty=tty, stdin="y\n" if tty else ""))
+    assert left.stdout == "team: you left\n"
+    assert (ONLY_OWNER in " ".join(left.stderr.split())) is told
+    assert ("[y/N]" in left.stderr) is (tty and told)
+
+
+def test_one_of_several_owners_leaves(smpchat: Terminal) -> None:
+    team(smpchat, "bob")
+    ok(smpchat("-p", "alice", "group", "role", "team", "bob", "owner"))
+    left = ok(smpchat("--json", "-p", "alice", "group", "leave", "team"))
+    assert ([found["state"] for found in left.objects()], left.stderr) == (["left"], "")
+
+
 @pytest.mark.parametrize(("answer", "ended"), [("y\n", True), ("\n", False)])
 def test_a_group_ends_for_everybody_after_a_yes(smpchat: Terminal, answer: str, *, ended: bool) -> None:
     team(smpchat, "bob")
