@@ -103,12 +103,12 @@ class Notifications:
         return [Outgoing(subscriber, b"", queue.notifier.notifier_id, commands.Deld())]
 
     def deliver(self) -> list[Outgoing]:
-        """The notifications since the last call, except for connections without room for them."""
+        """The notifications since the last call, as many as the connections have room for."""
         pending, self._pending = self._pending, {}
         return [push for notifier_id in pending for push in self.resume(notifier_id)]
 
     def resume(self, notifier_id: bytes) -> list[Outgoing]:
-        """The notifications that wait for one notifier, if its connection has room for them."""
+        """The notifications that wait for one notifier, as many as its connection has room for."""
         client, queue = self._subscriptions.subscriber(notifier_id), self._store.by_notifier(notifier_id)
         if client is None or queue is None or queue.notifier is None:
             return []

@@ -98,8 +98,7 @@ def take_back(
 
 
 def _redeliver(service: QueueService, store: QueueStore, rcv_id: bytes) -> list[Outgoing]:
-    """Lets the subscriber acknowledge the oldest message again, and pushes this message if another one was delivered
-    last."""
+    """Pushes the oldest message, unless it is the one that the subscriber must acknowledge already."""
     client, queue = service.subscriptions.subscriber(rcv_id), store.by_recipient(rcv_id)
     if client is None or queue is None:
         return []

@@ -1,4 +1,4 @@
-"""The index of chunks in one SQLite file: their senders' and recipients' ids and keys, and whether they have arrived.
+"""The index of chunks in one SQLite file: ids and keys of senders and recipients, and whether each chunk has arrived.
 
 Every change is a transaction, which is committed when the call returns. Any thread may call, but only one at a time.
 """

@@ -171,7 +171,7 @@ class Download:
         block: Sent before the chunk.
         file: The file of the chunk; `close` closes it.
         whole: Called after the last piece was taken.
-        closed: Called when `close` has closed the file.
+        closed: Called by `close`.
         piece: Bytes that a thread handles in one step.
     """
 

@@ -142,7 +142,7 @@ class Body:
         requests of the connection can use it.
 
         Returns:
-            The number of discarded bytes that had already arrived.
+            How many bytes of the window the data that had already arrived used.
         """
         dropped = 0
         while self._pieces:
