@@ -26,7 +26,9 @@ from smpchat.transport.tls_stream import TLSStream
 MAX_STREAMS = 16
 """Maximum number of requests of one client at the same time; the app has only one."""
 MAX_FRAME = 64 * 1024
-"""Longest frame that we accept, in bytes; the app's frames are shorter."""
+"""Longest frame that a relay accepts from a client, in bytes; the app's frames are shorter."""
+MAX_FRAME_OF_RELAY = 256 * 1024
+"""Longest frame that a client accepts. A client has few connections, and each frame costs time, whatever its length."""
 MAX_HEADERS = 8 * 1024
 FLOOD = 256
 """The connection ends if this many frames with little or no content arrive within one second."""
@@ -310,16 +312,17 @@ class Link:
         self._peer_leaf = stream.ssl_object.getpeercert(True)
         configuration = h2.config.H2Configuration(client_side=client, header_encoding=None)
         self.h2 = h2.connection.H2Connection(configuration)
+        longest = MAX_FRAME_OF_RELAY if client else MAX_FRAME
         settings = {
             SettingCodes.INITIAL_WINDOW_SIZE: window,
-            SettingCodes.MAX_FRAME_SIZE: MAX_FRAME,
+            SettingCodes.MAX_FRAME_SIZE: longest,
             SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADERS,
             SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
         }
         if client:
             settings[SettingCodes.ENABLE_PUSH] = 0
         self.h2.local_settings = Settings(client=client, initial_values=settings)
-        self.h2.max_inbound_frame_size = MAX_FRAME
+        self.h2.max_inbound_frame_size = longest
         self.h2.decoder.max_header_list_size = MAX_HEADERS
         self.h2.initiate_connection()
         self.h2.increment_flow_control_window(window - self.h2.inbound_flow_control_window)
