@@ -11,15 +11,17 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from smpchat.agent.context import Context
 from smpchat.agent.online.file_bytes import Offload, digest_of
-from smpchat.agent.store import file_chunks, file_folder
+from smpchat.agent.online.tasks import Tasks, is_of_store
+from smpchat.agent.store import file_chunks, file_folder, files
 from smpchat.agent.store.database import Database
-from smpchat.agent.store.files import Problem, StoredFile
+from smpchat.agent.store.files import Problem, Stage, StoredFile
 from smpchat.agent.transactions import files as transactions
 from smpchat.client.trouble import Trouble
 from smpchat.crypto.errors import CryptoError
@@ -116,37 +118,84 @@ class _Part:
 
 
 class FileOpening:
-    """Opens one file after the other."""
+    """Opens files, one step after the other.
 
-    def __init__(self, database: Database, context: Context, offload: Offload) -> None:
+    Args:
+        fault: Called with the number of a file and an error that should not happen.
+        look: Called after each step.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        context: Context,
+        offload: Offload,
+        tasks: Tasks,
+        fault: Callable[[int, BaseException], None],
+        look: Callable[[], None],
+    ) -> None:
         self._database = database
         self._context = context
         self._offload = offload
+        self._tasks = tasks
+        self._fault = fault
+        self._look = look
+        self._working = False
         self._stop = False
         self._begun: dict[int, _Part] = {}
         self._not_ahead: set[int] = set()
 
+    def start(self, now: float) -> None:
+        """Start the next step, if there is one and none is running: files that are complete come first."""
+        if self._working:
+            return
+        for file in files.in_stage(self._database.connection, Stage.OPENING):
+            waits = file.problem.next_try_at if file.problem else None
+            if waits is None or waits <= now:
+                self._begin_step(file, self._open)
+                return
+        here = file_chunks.gapless(self._database.connection)
+        self._forget_but(here)
+        ahead = {number: self._ahead(number, size) for number, size in here.items()}
+        number = max(ahead, key=ahead.__getitem__, default=0)
+        if ahead.get(number):
+            file = files.load(self._database.connection, number)
+            self._begin_step(file, partial(self._decrypt_ahead, here=here[number]))
+
+    def _begin_step(self, file: StoredFile, step: Callable[[StoredFile], Awaitable[None]]) -> None:
+        self._working = True
+        self._tasks.spawn(self._step(file, step))
+
+    async def _step(self, file: StoredFile, step: Callable[[StoredFile], Awaitable[None]]) -> None:
+        try:
+            await step(file)
+        except Exception as error:
+            if is_of_store(error):
+                raise
+            self._fault(file.id, error)
+        finally:
+            self._working = False
+            self._look()
+
     def stop(self) -> None:
         """Make running threads end soon. Their unfinished files are removed."""
         self._stop = True
-        self.forget_but(())
+        self._forget_but(())
 
-    def forget_but(self, moving: Collection[int]) -> None:
-        """Discard the temporary files of files that are no longer being downloaded. ``moving``: numbers of those that
-        are."""
+    def _forget_but(self, moving: Collection[int]) -> None:
         for number in self._begun.keys() - set(moving):
             self._forget(number)
         self._not_ahead.intersection_update(moving)
 
-    def ahead(self, file_id: int, here: int) -> int:
+    def _ahead(self, file_id: int, here: int) -> int:
         """How many bytes of a file can be decrypted now. ``here``: bytes before the first missing chunk."""
         part = self._begun.get(file_id)
         if self._stop or file_id in self._not_ahead or (part is None and len(self._begun) >= MAX_BEGUN):
             return 0
         return here - (part.done if part else 0)
 
-    async def decrypt_ahead(self, file: StoredFile, here: int) -> None:
-        """Decrypt some of a file that is being downloaded. If that fails, `open` tries again and reports why."""
+    async def _decrypt_ahead(self, file: StoredFile, here: int) -> None:
+        """Decrypt some of a file that is being downloaded. If that fails, `_open` tries again and reports why."""
         try:
             await self._offload(self._read_ahead, file, here)
         except _Stopped:
@@ -177,7 +226,7 @@ class FileOpening:
     def _source(self, file: StoredFile) -> Path:
         return file_folder.local_path(self._database.path.parent, file.local)
 
-    async def open(self, file: StoredFile) -> None:
+    async def _open(self, file: StoredFile) -> None:
         """Move the file to its place. If that is impossible, have damaged chunks downloaded again, wait for the disk,
         or fail."""
         source = self._source(file)

@@ -13,8 +13,6 @@ import errno
 import itertools
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 
 from smpchat.agent.context import Context
@@ -36,7 +34,7 @@ from smpchat.agent.online.tasks import Tasks, is_of_store
 from smpchat.agent.store import file_chunks, file_deletions, file_traces, files
 from smpchat.agent.store.database import Database
 from smpchat.agent.store.file_chunks import Chunk
-from smpchat.agent.store.files import Problem, Stage, StoredFile
+from smpchat.agent.store.files import Problem, StoredFile
 from smpchat.agent.transactions import files as transactions
 from smpchat.client.diagnosis import trouble_of
 from smpchat.client.trouble import Trouble
@@ -95,7 +93,7 @@ class FileTransfers:
         self._relays = FileRelays(network.connect, context.entropy, self.look)
         self._progress = FileProgress(database, context, tasks, self._fault)
         self._chunks = FileChunks(database, context, offload, self._progress.moving)
-        self._opening = FileOpening(database, context, offload)
+        self._opening = FileOpening(database, context, offload, tasks, self._fault, self.look)
         self._changed = asyncio.Event()
         self._registrable: dict[FileServer, FileServerAddress] = {}
         self._chosen = 0, 0.0
@@ -105,7 +103,6 @@ class FileTransfers:
         self._turns: dict[int, int] = {}
         self._refused: dict[ChunkKey, int] = {}
         self._stuck: set[Path] = set()
-        self._opens = False
         self._chooses = False
         self._workers = 0
 
@@ -163,7 +160,7 @@ class FileTransfers:
             with self._database.transaction() as tx:
                 transactions.give_up_old(tx, self._context)
         self._remove_spent()
-        self._start_opening(now)
+        self._opening.start(now)
         found = [server for text in file_chunks.servers(self._tx, now) if (server := _server(text)) is not None]
         self._relays.forget_but({*found, *self._registrable})
         for server in sorted(found, key=self._relays.attempts):
@@ -178,41 +175,6 @@ class FileTransfers:
         if spent:
             self._stuck |= spent
             transactions.sweep(self._database)
-
-    def _start_opening(self, now: float) -> None:
-        if self._opens:
-            return
-        for file in files.in_stage(self._tx, Stage.OPENING):
-            waits = file.problem.next_try_at if file.problem else None
-            if waits is None or waits <= now:
-                self._begin_opening(file, partial(self._opening.open, file))
-                return
-        self._start_decrypting()
-
-    def _start_decrypting(self) -> None:
-        """Of the files that are not complete, go on with the one of which most can be decrypted."""
-        here = file_chunks.gapless(self._tx)
-        self._opening.forget_but(here)
-        ahead = {number: self._opening.ahead(number, size) for number, size in here.items()}
-        number = max(ahead, key=ahead.__getitem__, default=0)
-        if ahead.get(number):
-            file = files.load(self._tx, number)
-            self._begin_opening(file, partial(self._opening.decrypt_ahead, file, here[number]))
-
-    def _begin_opening(self, file: StoredFile, step: Callable[[], Awaitable[None]]) -> None:
-        self._opens = True
-        self._tasks.spawn(self._open(file, step))
-
-    async def _open(self, file: StoredFile, step: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await step()
-        except Exception as error:
-            if is_of_store(error):
-                raise
-            self._fault(file.id, error)
-        finally:
-            self._opens = False
-            self.look()
 
     def _start_worker(self, server: FileServer, now: float) -> None:
         if self._workers >= MAX_WORKERS or not self._relays.is_free(server):
