@@ -173,7 +173,7 @@ class SessionPool:
             if relay.connecting is asyncio.current_task():
                 relay.connecting = None
         if self._on_event is not None:
-            # Set before anyone can post a command: the answer to the first may contain a message, which is an event.
+            # Set before anyone can post a command: right after the first answer, the relay may push a message.
             session.on_event = self._on_event
         if self._may_read is not None:
             session.may_read = self._may_read
