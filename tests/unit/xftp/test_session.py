@@ -234,10 +234,16 @@ async def ticks() -> AsyncIterator[None]:
         yield
 
 
+def hurried(session: FileSession, seconds: float) -> None:
+    """From now on the relay must answer within this time; what a test needs first takes as long as it takes."""
+    session._response_timeout = seconds
+
+
 @in_loop
 async def test_silence_ends_the_session() -> None:
-    async with a_file_relay() as relay, a_session(relay, 0.02) as session:
+    async with a_file_relay() as relay, a_session(relay) as session:
         relay.before = forever
+        hurried(session, 0.02)
         with pytest.raises(ResponseTimeout):
             await session.ping()
         assert session.closed.is_set()
@@ -246,9 +252,10 @@ async def test_silence_ends_the_session() -> None:
 @in_loop
 async def test_an_upload_that_the_relay_does_not_take_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SLOWEST", 1e9)
-    async with a_file_relay() as relay, a_session(relay, 0.02) as session:
+    async with a_file_relay() as relay, a_session(relay) as session:
         sender_id, _ = await session.create(SENDER, SIZE, DIGEST_OF_CHUNK, KEYS)
         relay.before = forever
+        hurried(session, 0.02)
         with pytest.raises(ResponseTimeout):
             await session.put(sender_id, SENDER, SIZE, [CHUNK])
 
@@ -257,10 +264,10 @@ async def test_an_upload_that_the_relay_does_not_take_ends_the_session(monkeypat
 async def test_an_upload_that_goes_on_may_take_longer_than_an_answer() -> None:
     async def slowly() -> AsyncIterator[Buffer]:
         for start in range(0, SIZE, SIZE // 16):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.08)
             yield CHUNK[start : start + SIZE // 16]
 
-    async with a_file_relay() as relay, a_session(relay, 0.2) as session:
+    async with a_file_relay() as relay, a_session(relay, 1.0) as session:
         sender_id, _ = await session.create(SENDER, SIZE, DIGEST_OF_CHUNK, KEYS)
         await session.put(sender_id, SENDER, SIZE, slowly())
         assert relay.chunks[sender_id].data == CHUNK
@@ -270,8 +277,9 @@ async def test_an_upload_that_goes_on_may_take_longer_than_an_answer() -> None:
 async def test_a_download_without_end_in_sight_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """Something comes in time every time, and would for hours."""
     monkeypatch.setattr(module, "SLOWEST", 1e9)
-    async with a_file_relay() as relay, a_session(relay, 0.15) as session:
+    async with a_file_relay() as relay, a_session(relay) as session:
         _, ids = await uploaded(session)
+        hurried(session, 0.15)
         relay.between = lambda: asyncio.sleep(0.1)
         with pytest.raises(ResponseTimeout):
             await downloaded(session, ids[0])
@@ -280,9 +288,9 @@ async def test_a_download_without_end_in_sight_ends_the_session(monkeypatch: pyt
 
 @in_loop
 async def test_a_download_that_goes_on_may_take_longer_than_an_answer() -> None:
-    async with a_file_relay() as relay, a_session(relay, 0.25) as session:
+    async with a_file_relay() as relay, a_session(relay, 1.0) as session:
         _, ids = await uploaded(session)
-        relay.between = lambda: asyncio.sleep(0.06)
+        relay.between = lambda: asyncio.sleep(0.08)
         assert await downloaded(session, ids[0]) == CHUNK
 
 
