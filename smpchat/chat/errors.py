@@ -126,6 +126,10 @@ class DeliveryFailed(ChatError):
     hint = "It will not be sent again. Send it once more when `smpchat status` shows that the connection works."
 
 
+class NoFileOffered(InputError):
+    """A contact or group has sent no file that could be received."""
+
+
 class FileUnavailable(ChatError):
     """A file that a contact sent cannot be received any more; the message says why."""
 

@@ -7,9 +7,20 @@ from collections.abc import Callable
 
 from smpchat.agent.online.changes import Changes
 from smpchat.chat import troubles
-from smpchat.chat.errors import DeliveryFailed, FileDamaged, FileNotSaved, FileStalled, FileUnavailable, InputError
-from smpchat.chat.online.patience import RELAY_TIMEOUT
+from smpchat.chat.errors import (
+    DeliveryFailed,
+    FileDamaged,
+    FileNotSaved,
+    FileStalled,
+    FileUnavailable,
+    InputError,
+    NoFileOffered,
+)
+from smpchat.chat.online.patience import RELAY_TIMEOUT, Patience
+from smpchat.chat.online.waiting import until
 from smpchat.chat.service.reading import StoredProfile
+from smpchat.chat.service.writing import WritingProfile
+from smpchat.chat.store import records
 from smpchat.chat.store.files import FileState, FileView
 from smpchat.chat.store.records import Direction, Message
 from smpchat.client.trouble import Trouble
@@ -17,8 +28,30 @@ from smpchat.client.trouble import Trouble
 AFTER_FAILURE = 8.0
 """If a relay has failed and the user gave no time: the wait ends after this many seconds without progress. If there is
 another relay, it is tried sooner."""
+ARRIVES_WITHIN = 5.0
+"""Seconds to wait for a message that may be at the relay already."""
 _LOOK = 0.5
 """Seconds between two looks at a moving file, if no change is announced."""
+
+
+async def until_offered(service: WritingProfile, who: str) -> int:
+    """Waits a moment for a file of a contact or group, which may be at the relay. Returns the number of its message.
+
+    Raises:
+        NoFileOffered: None has arrived.
+        RelayDown: The relay where we receive their messages cannot be used.
+        InputError: There is no such contact.
+    """
+
+    def look() -> int | None:
+        try:
+            return service.offered_by(who)
+        except NoFileOffered:
+            return None
+
+    connection_id = records.contact(service.database.connection, who).connection_id
+    found = await until(service, look, Patience(ARRIVES_WITHIN), connection_id, receiving=True)
+    return service.offered_by(who) if found is None else found
 
 
 async def until_moved(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from smpchat.agent.context import Context
 from smpchat.agent.errors import StoreNotWritable
 from smpchat.agent.store import clock
-from smpchat.chat.errors import InputError
+from smpchat.chat.errors import InputError, NoFileOffered
 from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store import files as message_files
 from smpchat.chat.store import records, settings
@@ -279,7 +279,8 @@ class FileProfile(StoredProfile):
             return conversation.message(tx, message_id)
 
     def offered_by(self, who: str) -> int:
-        """Number of the newest message of a contact whose file can be received. Raises `InputError`."""
+        """Number of the newest message of a contact whose file can be received. Raises `NoFileOffered`, and
+        `InputError` if there is no such contact."""
         contact = records.contact(self.database.connection, who)
         found = message_files.newest(self.database.connection, contact.id, FileState.OFFERED)
         if found is None:
@@ -287,7 +288,7 @@ class FileProfile(StoredProfile):
                 self.database.connection, contact.id, FileState.RECEIVING, FileState.CANCELLED, FileState.FAILED
             )
         if found is None:
-            raise InputError(f"There is no file from {contact.alias} to receive.", "`smpchat files` lists files.")
+            raise NoFileOffered(f"There is no file from {contact.alias} to receive.", "`smpchat files` lists files.")
         return found
 
     def preview_of(self, message_id: int) -> bytes | None:

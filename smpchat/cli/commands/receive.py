@@ -45,7 +45,8 @@ def receive(
     """Receive a file.
 
     The file is saved in the folder of the setting files-folder, under its own name, or with a number added: nothing is
-    overwritten. It appears when it is complete and every check has passed.
+    overwritten. It appears when it is complete and every check has passed. If a contact has sent no file yet, smpchat
+    waits 5 seconds for one.
     """
     run(context, lambda environment: _receive(environment, message, to, timeout, approve=approve))
 
@@ -56,13 +57,19 @@ async def _receive(
     """Request a message's file, and stay online until it has arrived."""
     if is_file_link(which):
         return await _fetch(environment, which, to, patience, approve=approve)
+    from smpchat.chat.errors import NoFileOffered
+    from smpchat.chat.online.moving import until_offered
     from smpchat.chat.online.presence import online
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.transferring import bar, until_moved
     from smpchat.cli.views.files import show_file
 
     with closing(environment.open_as(WritingProfile)) as service:
-        number = message_number(service, which)
+        try:
+            number = message_number(service, which)
+        except NoFileOffered:  # it may be at the relay
+            async with online(service, environment.relay()):
+                number = await until_offered(service, which)
         own = environment.relay().owns_files
         relays = () if approve else service.relays_to_approve(number, own)
         if relays:
@@ -117,7 +124,8 @@ def is_file_link(text: str) -> bool:
 
 
 def message_number(service: WritingProfile, which: str) -> int:
-    """The message with this number, or the contact's last file. Raises `InputError`."""
+    """The message with this number, or the contact's last file. Raises `InputError`, and of that
+    `NoFileOffered` if the contact has sent none."""
     number = which.removeprefix("#")
     return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else service.offered_by(which)
 

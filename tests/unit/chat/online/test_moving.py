@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent.store import files as agent_files
-from smpchat.chat.errors import ChatError, DeliveryFailed, FileDamaged, FileNotSaved, FileStalled, FileUnavailable
-from smpchat.chat.online.moving import until_moved
+from smpchat.chat.errors import (
+    ChatError,
+    DeliveryFailed,
+    FileDamaged,
+    FileNotSaved,
+    FileStalled,
+    FileUnavailable,
+    NoFileOffered,
+    UnknownContact,
+)
+from smpchat.chat.online.moving import ARRIVES_WITHIN, until_moved, until_offered
 from smpchat.chat.store.files import FileState
 from smpchat.chat.store.records import Message
 from smpchat.client.trouble import Trouble
@@ -55,6 +64,23 @@ def test_a_file_that_comes(tmp_path: Path) -> None:
         with bob.database.transaction() as tx:
             bob.context.application.file_received(tx, row(bob, theirs).transfer or 0, tmp_path / "photo.txt")
         assert view(bob, (await waiting).id).state is FileState.RECEIVED and len(looks) == 1
+
+    run(tmp_path, scenario)
+
+
+def test_a_file_that_has_not_arrived_yet_is_waited_for_a_moment(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        bob, clock = two.bob.service, asyncio.get_running_loop().time
+        began = clock()
+        with pytest.raises(NoFileOffered, match="no file from alice"):
+            await until_offered(bob, "alice")
+        assert ARRIVES_WITHIN <= clock() - began < ARRIVES_WITHIN + 1
+        waiting = asyncio.create_task(until_offered(bob, "alice"))
+        await asyncio.sleep(1)
+        _, theirs = await two.sent()
+        assert await waiting == theirs == await until_offered(bob, "alice")
+        with pytest.raises(UnknownContact):
+            await until_offered(bob, "nobody")
 
     run(tmp_path, scenario)
 
