@@ -1,7 +1,8 @@
-"""A file in the form that relays get: name, content and filler in one box, with its tag at the end (xftp-wire 3).
+"""Encrypts and decrypts files. Relays store the encrypted form: name, content and filler, encrypted together, followed
+by the authentication tag (xftp-wire 3).
 
-Both directions block, and handle a file piece by piece, so that only a few megabytes are in memory. SHA-512, encryption
-and writing run at the same time, each in a thread of its own, as each takes about as long.
+All functions here block. They process a file in pieces, so only a few megabytes are in memory at a time. SHA-512,
+encryption and writing take about equally long, so they run at the same time, in one thread each.
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.xftp.chunks import LENGTH_SIZE, MAX_ENCRYPTED, MAX_NAME, TAG_SIZE, encrypted_sizes
 
 Progress = Callable[[int], object]
-"""Called with the number of bytes that are done; it may raise an exception to stop the work."""
+"""Called with the number of bytes processed so far; it may raise an exception to stop the work."""
 
 
 class Target(Protocol):
-    """What is written to, one piece after the other."""
+    """Receives the encrypted file, one piece after the other."""
 
     def write(self, data: memoryview, /) -> object:
-        """All of it. Raises `OSError`."""
+        """Write all of ``data``. Raises `OSError`."""
         ...
 
 
 Chunk = tuple[int, bytes]
-"""Bytes, and SHA-256."""
+"""The size of a chunk in bytes, and its SHA-256."""
 
 _PIECE = 1024 * 1024
 _FILLER = b"#"
 _HEADER_WITHIN = 1024
-"""The header must be complete within so many bytes (xftp-wire 3)."""
+"""The header must be complete within this number of bytes (xftp-wire 3)."""
 _extra = maybe(short_bytes)
 
 
@@ -48,9 +49,9 @@ class SourceChanged(OSError):
 
 
 def header_of(name: str) -> bytes:
-    """The header with a name, shortened to what fits. It is not used, because the message contains the name (xftp-wire
-    3)."""
-    # Longer ones wrap their length byte in the reference (xftp-wire trap 14).
+    """The header of an encrypted file: its name, shortened if necessary. Recipients take the name from the message
+    instead (xftp-wire 3)."""
+    # In simplexmq, the length byte of a longer name overflows (xftp-wire trap 14).
     data = name.encode("utf-8", "replace")[:MAX_NAME].decode("utf-8", "ignore").encode()
     return short_bytes.write(data) + _extra.write(None)
 
@@ -68,16 +69,16 @@ def encrypt_file(
     """Encrypt a file.
 
     Args:
-        source: Returns the file's bytes; everything after the first ``size`` bytes is left out.
-        target: Gets the encrypted file.
-        name: Goes into the encrypted file.
-        entropy: For key and nonce.
-        progress: Called with the number of bytes of the file itself.
-        sizes: Sizes of the chunks, if they differ from those of `encrypted_sizes`.
+        source: The file; only its first ``size`` bytes are encrypted.
+        target: The encrypted file is written here.
+        name: Stored in the header of the encrypted file.
+        entropy: Makes the key and the nonce.
+        progress: Called with the number of bytes of ``source`` that were encrypted.
+        sizes: Sizes of the chunks; by default, those of `encrypted_sizes`.
     Returns:
         Key, nonce, SHA-512 of the encrypted file, and its chunks.
     Raises:
-        SourceChanged: ``source`` has fewer bytes.
+        SourceChanged: ``source`` has fewer than ``size`` bytes.
     """
     key, nonce = entropy.random(KEY_SIZE), entropy.random(NONCE_SIZE)
     header = header_of(name)
@@ -107,7 +108,7 @@ def encrypt_file(
 
 
 class _Plain:
-    """The data to be sealed: a prefix, the file, and endless filler."""
+    """The data to encrypt: length and header, then the file, then as much filler as is asked for."""
 
     def __init__(self, prefix: bytes, source: BinaryIO, size: int) -> None:
         self._prefix = prefix
@@ -128,14 +129,14 @@ class _Plain:
 
 
 def _pieces(sizes: Sequence[int]) -> Iterator[int]:
-    """Sizes of the pieces of all chunks; no piece belongs to two chunks."""
+    """Sizes of the pieces in which chunks are processed. No piece spans two chunks."""
     for size in sizes:
         for start in range(0, size, _PIECE):
             yield min(_PIECE, size - start)
 
 
 class _ChunkDigests:
-    """SHA-256 of each chunk."""
+    """Computes the SHA-256 of each chunk from the pieces of the encrypted file."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self._sizes = sizes
@@ -152,16 +153,17 @@ class _ChunkDigests:
             self._chunk, self._in_chunk = hashlib.sha256(), 0
 
     def chunks(self) -> tuple[Chunk, ...]:
-        """Each with its SHA-256."""
+        """The size and SHA-256 of each chunk, in order."""
         return tuple(self._chunks)
 
 
 class _Behind:
-    """The work on pieces while the next one is made: each kind of work is done in order, in a thread of its own.
+    """Works on finished pieces in threads, while the caller makes the next piece.
 
     Args:
-        total: Bytes of all pieces.
-        works: Each is called with every piece. Its errors are raised by the next call.
+        total: Number of bytes of all pieces together.
+        works: Each of these functions has a thread of its own, and is called with every piece, in order. If one fails,
+            the next call of a method here raises its error.
     """
 
     _BUFFERS = 3
@@ -169,7 +171,7 @@ class _Behind:
     def __init__(self, total: int, *works: Callable[[memoryview], object]) -> None:
         self._works = works
         self._size = min(_PIECE, total)
-        # A thread for one small piece takes longer than its digest.
+        # For a single small piece, starting a thread takes longer than computing its digest.
         self._threads = [ThreadPoolExecutor(1) for _ in works] if total > _PIECE else []
         self._spaces: deque[tuple[memoryview, list[Future[object]]]] = deque()
 
@@ -181,18 +183,18 @@ class _Behind:
             thread.shutdown(cancel_futures=True)
 
     def space(self, size: int) -> memoryview:
-        """Space for the next piece, at most as large as the largest one; call `pass_on` before the next call."""
+        """A buffer of ``size`` bytes for the next piece. Fill it and call `pass_on` before you ask for another."""
         if len(self._spaces) < self._BUFFERS:
             view = memoryview(bytearray(self._size))
         else:
             view, jobs = self._spaces.popleft()
-            for job in jobs:  # nothing is written over that somebody still reads
+            for job in jobs:  # wait: these threads still read the buffer
                 job.result()
         self._spaces.append((view, []))
         return view[:size]
 
     def pass_on(self, piece: memoryview) -> None:
-        """The last space now contains a piece."""
+        """Start the work on a piece: the last buffer, filled."""
         if self._threads:
             jobs = (thread.submit(work, piece) for thread, work in zip(self._threads, self._works, strict=True))
             self._spaces[-1][1].extend(jobs)
@@ -201,7 +203,7 @@ class _Behind:
                 work(piece)
 
     def wait(self) -> None:
-        """Until everything is done."""
+        """Block until the work on all pieces is done."""
         for _, jobs in self._spaces:
             for job in jobs:
                 job.result()
@@ -221,15 +223,16 @@ def decrypt_file(
 
     Args:
         source: The encrypted file; read from its beginning.
-        target: Gets the file's bytes, which must not be used before this returns: only then they are authentic.
+        target: The decrypted file is written here. Do not use it before this function returns: until then it is not
+            authentic.
         digest: SHA-512 of the encrypted file.
-        progress: Called with the number of bytes of the encrypted file.
-        named: Called with the name inside the file, once that is authentic. The name may be invalid UTF-8.
+        progress: Called with the number of bytes of ``source`` that were decrypted.
+        named: Called with the name in the header, once it is authentic. The name may be invalid UTF-8.
     Returns:
-        How many bytes the file has.
+        The size of the decrypted file in bytes.
     Raises:
-        VerificationError: It is not the file that was described, or not sealed with this key.
-        DecodeError: It does not contain a file.
+        VerificationError: ``source`` has another digest, or was not encrypted with this key.
+        DecodeError: ``source`` does not contain a file.
     """
     size = source.seek(0, 2)
     decryption = FileDecryption(target, size, key, nonce, progress)
@@ -240,23 +243,24 @@ def decrypt_file(
 
 
 class FileDecryption:
-    """Checks and decrypts an encrypted file while it arrives: first chunk first, as many at a time as there are.
+    """Checks and decrypts an encrypted file in several steps, for example while it is downloaded.
 
     Args:
-        target: Gets the file's bytes, which must not be used before `finish` returns: only then they are authentic.
-        size: Bytes of the whole encrypted file.
-        progress: Called with the number of bytes of the encrypted file.
+        target: The decrypted file is written here. Do not use it before `finish` returns: until then it is not
+            authentic.
+        size: Number of bytes of the whole encrypted file.
+        progress: Called with the number of bytes of the encrypted file that were decrypted.
     Attributes:
-        done: Bytes of the encrypted file that were read so far.
+        done: Number of bytes of the encrypted file that were decrypted.
     Raises:
-        DecodeError: No file has this size when it is encrypted.
+        DecodeError: No encrypted file has this size.
     """
 
     def __init__(
         self, target: BinaryIO, size: int, key: bytes, nonce: bytes, progress: Progress = lambda done: None
     ) -> None:
         if not TAG_SIZE + LENGTH_SIZE < size <= MAX_ENCRYPTED:
-            raise DecodeError(f"an encrypted file has {size:,} bytes")
+            raise DecodeError(f"an encrypted file cannot have {size:,} bytes")
         self.done = 0
         self._size = size
         self._progress = progress
@@ -266,14 +270,14 @@ class FileDecryption:
         self._tag = bytearray()
 
     def read(self, source: BinaryIO, until: int) -> None:
-        """Decrypt what comes next, up to byte number ``until`` of the encrypted file. After an error, start again with
-        a new `FileDecryption`.
+        """Decrypt the next bytes, from number ``done`` to before number ``until``. After an error, start again with a
+        new `FileDecryption`.
 
         Args:
-            source: The encrypted file; it is complete up to there.
+            source: The encrypted file, of which at least the first ``until`` bytes are there.
         Raises:
-            VerificationError: It is shorter.
-            OSError: It cannot be read, or the target cannot be written.
+            VerificationError: ``source`` has fewer bytes.
+            OSError: ``source`` cannot be read, or the target cannot be written.
         """
         source.seek(self.done)
         amount = until - self.done
@@ -292,15 +296,15 @@ class FileDecryption:
             plain_behind.wait()
 
     def finish(self, digest: bytes) -> int:
-        """All of the file was read. Returns how many bytes it has when it is decrypted.
+        """Check the whole file, after all of it was read. Returns the size of the decrypted file in bytes.
 
         Args:
             digest: SHA-512 of the encrypted file.
         Raises:
-            VerificationError: It is not the file that was described, or not sealed with this key.
-            DecodeError: It does not contain a file.
+            VerificationError: The encrypted file has another digest, or was not encrypted with this key.
+            DecodeError: The encrypted file does not contain a file.
         """
-        # The digest comes first: it tells a damaged download from a wrong key.
+        # The digest is checked first, because only a damaged download fails here; a wrong key fails below.
         if not hmac.compare_digest(self._whole.digest(), digest):
             raise VerificationError("the file does not match its description")
         self._opener.finish(bytes(self._tag))
@@ -310,7 +314,7 @@ class FileDecryption:
 
     @property
     def name(self) -> bytes:
-        """The name inside the file, authentic after `finish`. It may be invalid UTF-8."""
+        """The name in the header, which is authentic after `finish`. It may be invalid UTF-8."""
         return self._content.name
 
 
@@ -324,7 +328,7 @@ def _read_all(source: Any, view: memoryview) -> None:
 
 
 class _Content:
-    """Parses the content of the box as it arrives."""
+    """Parses the decrypted data piece by piece: length and header, then the file, then filler."""
 
     def __init__(self, target: BinaryIO, length: int) -> None:
         self._target = target
@@ -333,11 +337,12 @@ class _Content:
         self.size = 0
         self.name = b""
         self.fault: DecodeError | None = None
-        """What is wrong with the header. It may be told only if the header is as it was sealed."""
+        """What is wrong with the header. Report it only after the tag was checked: until then, anyone may have changed
+        the header."""
 
     def add(self, piece: memoryview) -> None:
         if self._left is None:
-            # The first piece has all of the header, or is the whole file: no chunk is smaller than a header.
+            # The first piece contains the whole header, because every chunk is longer than that.
             try:
                 self._left, begin = self._header(bytes(piece[: LENGTH_SIZE + _HEADER_WITHIN]))
             except DecodeError as error:
@@ -349,12 +354,12 @@ class _Content:
         self._left -= len(own)
 
     def _header(self, start: bytes) -> tuple[int, int]:
-        """Bytes of the file, and their position in the box."""
+        """The size of the file in bytes, and its position in the decrypted data."""
         reader = Reader(start)
         length = int64.read(reader)
-        self.name = short_bytes.read(reader)  # a name, of which old agents garble what is not ASCII (xftp-wire 10, 7)
+        self.name = short_bytes.read(reader)  # old agents garble characters beyond ASCII (xftp-wire 10, 7)
         _extra.read(reader)
         size = length - (reader.offset - LENGTH_SIZE)
         if size < 0 or reader.offset + size > self._length:
-            raise DecodeError("an encrypted file has a wrong length in it")
+            raise DecodeError("the length inside the encrypted file is wrong")
         return size, reader.offset
