@@ -431,28 +431,18 @@ class TestDecryptingAhead:
 
         run(FileWorld(tmp_path), scenario)
 
-    def test_a_process_that_ends_leaves_no_part_of_it(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("killed", [False, True])
+    def test_the_next_process_begins_again(self, tmp_path: Path, killed: bool) -> None:
         async def scenario(world: FileWorld) -> None:
             number = world.receive(await sent(world, LARGE))
             world.relay.delay = 1.0
             life = Life(world)
             await self.halfway(world, life, number)
+            [part] = world.inbox.iterdir()
             await life.end()
-            assert list(world.inbox.iterdir()) == []
-            await world.run(over(world, number))
-            assert (world.inbox / "picture.jpg").read_bytes() == LARGE
-
-        run(FileWorld(tmp_path), scenario)
-
-    def test_a_part_of_a_killed_process_is_replaced(self, tmp_path: Path) -> None:
-        async def scenario(world: FileWorld) -> None:
-            number = world.receive(await sent(world, LARGE))
-            world.relay.delay = 1.0
-            life = Life(world)
-            await self.halfway(world, life, number)
-            await life.end()
-            [row] = world.agent.tx.execute("SELECT local FROM files WHERE id = ?", (number,)).fetchall()
-            file_folder.part_path(world.inbox / "picture.jpg", row["local"]).write_bytes(b"of the killed one")
+            assert not part.exists()
+            if killed:  # then it is left
+                part.write_bytes(b"of the killed process")
             await world.run(over(world, number))
             assert [path.name for path in world.inbox.iterdir()] == ["picture.jpg"]
             assert (world.inbox / "picture.jpg").read_bytes() == LARGE
