@@ -69,8 +69,8 @@ def wrote(group: Group, saying: Saying, post: Post) -> Step:
         return group, (Refused("x.msg.new", scope.why),)
     if scope is None and not may(Deed.WRITE, by.role):
         return group, (Refused("x.msg.new", "from somebody who may not write"),)
-    # Nothing disappears in a group without disappearing messages. Passed-on messages may be from a time when the group
-    # had them.
+    # If the group has disappearing messages turned off, nothing disappears. But passed-on messages may be older than
+    # that setting.
     timed = saying.forwarder is not None or group.profile.disappear_after is not None
     hidden, moderator = _hidden(group, saying, post, scope)
     ttl = post.ttl if timed else None
@@ -175,7 +175,7 @@ def offered(group: Group, by: Member, event: DirectInvitation) -> Step:
 
 
 def _scope(group: Group, by: Member, scope: MemberId | None) -> MemberId | _Nobodys | None:
-    """Whose support chat an event from ``by`` belongs to; None if it is for everybody (group-wire 7.1)."""
+    """The member to whose support chat an event from ``by`` belongs; None if it is for everybody (group-wire 7.1)."""
     if group.own.pending:
         return group.own.id
     if by.pending:

@@ -239,7 +239,7 @@ def dissolve(group: Group, event: Dissolve) -> Step:
         return group, (Refused("delete", "not our right"),)
     said = deliver(group, GroupDeleted())
     after, effects = over(group, Standing.DELETED)
-    # Nothing of this group is sent later, so nothing may be kept for members who are not connected.
+    # After the deletion nothing is sent in this group, so nothing is kept for members who are not connected now.
     return after, (Send(said.event, said.now, (), said.passed_on), *effects, Tell(News.DELETED, by=group.own.id))
 
 

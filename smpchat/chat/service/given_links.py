@@ -55,8 +55,8 @@ def made_by(text: str, invitation: Invitation) -> bool:
 
 
 def joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> int | None:
-    """The connection that joined this link; None if there is none. It is found by the link's text or id, or by its
-    queue."""
+    """The connection that joined this link; None if there is none. It is found by the link's text or id, or by the
+    queue in the link."""
     if isinstance(link, ShortInvitation):
         found = short_links.find(tx, link)
         is_ours = found is not None and states.role(connections.load(tx, found).state) is Role.JOINER

@@ -115,7 +115,7 @@ class Message(Record):
         reply_to: The message that it answers.
         content: The kind of the message: ``text``, ``image``, ``call`` and so on (see `Content`).
         note: The beginning of the text, in brackets, that describes content other than text.
-        preview: The description of a link in it.
+        preview: The preview of a link in the message; None if there is none.
         sender: The member of a group or business who wrote it; None if the contact is one person.
         forwarded: Its author forwards a message that another person wrote.
         live: Its author is still writing it, or has not said that it is finished.

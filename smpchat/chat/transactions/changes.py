@@ -67,7 +67,7 @@ def delete(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def erase(tx: sqlite3.Connection, message: Message) -> None:
-    """Deletes a message without a trace: its text, the mark of the deletion, and quotes of it in replies.
+    """Deletes a message completely: its text, quotes of it in replies, and even the mark that there was a message.
 
     If the contact deletes a message that the user has seen, the user is first told that it was deleted. Then its row is
     deleted as well.

@@ -182,7 +182,7 @@ def retract_all(tx: sqlite3.Connection, context: Context, message_ids: Sequence[
 
 
 def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str, *, add: bool) -> SentChange:
-    """Adds a reaction to a message, our own or the contact's, or removes it.
+    """Adds or removes a reaction to a message, our own or the contact's.
 
     Raises:
         InputError: Apps do not know this emoji as a reaction, the contact does not allow reactions, or the message

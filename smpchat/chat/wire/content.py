@@ -59,7 +59,7 @@ class Content(Record):
     Attributes:
         kind: The type in the JSON: ``text``, ``image``, ``call`` and so on, or a type that smpchat does not know.
         note: The beginning of the message's text that describes content other than text; empty if there is none.
-        preview: The description of a link.
+        preview: The preview of a link; None if there is none.
     """
 
     kind: str = "text"

@@ -17,7 +17,7 @@ NOUNS = (
     " Pond Quartz Raven Reef Ridge River Robin Shore Sparrow Spruce Stone Summit Thistle Valley Willow Wren"
 ).split()
 _CHOICES = 64
-"""How many adjectives, and how many nouns, there are: a power of two, so that all are equally likely. This gives 4,096
+"""The number of adjectives, and of nouns. It is a power of two, so that all are equally likely. This gives 4,096
 names."""
 
 

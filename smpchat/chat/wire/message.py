@@ -276,7 +276,7 @@ def encode_text(
     *,
     forwarded: bool = False,
 ) -> bytes:
-    """``x.msg.new`` with a text; ``quote`` is what `quotation` made, ``ttl`` the seconds after which it disappears."""
+    """``x.msg.new`` with a text. ``quote``: made by `quotation`; ``ttl``: seconds after which it disappears."""
     params: dict[str, Any] = {"content": text_content(text)}
     if quote is not None:
         params["quote"] = quote
