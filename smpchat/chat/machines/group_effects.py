@@ -57,8 +57,8 @@ class Release(Record):
 
 
 class Repeat(Record):
-    """Send to a member directly, before anything new, the messages that it may have missed: those that a host was to
-    pass on and has not confirmed.
+    """Send to a member directly, before anything new, all messages that were left to a host to pass on: it may have
+    missed some.
 
     A host stops passing messages on as soon as one of the two members reports their connection. Earlier messages,
     mostly of a member that was offline, may reach the host only after that. A member that already has such a message
