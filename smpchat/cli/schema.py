@@ -34,7 +34,7 @@ def _figures() -> tuple[Field, ...]:
 _CONNECTION_STATES = ("invited", "joining", "ready", "connected", "failed", "deleted")
 _DIRECTION = text("direction", "whose message: `sent` is yours", "sent", "received")
 _REACTED = text("direction", "who reacted: `sent` is you", "sent", "received")
-_DELETED = flag("deleted", "its author deleted it; the text is empty", optional=True)
+_DELETED = flag("deleted", "it was deleted; the text is empty", optional=True)
 
 _COMMANDS = Field(
     "commands",
@@ -351,6 +351,7 @@ TYPES = (
             Field("file", Kind.OBJECT, "the file that belongs to it", optional=True, fields=_FILE_FIELDS),
             flag("edited", "the text was edited", optional=True),
             _DELETED,
+            text("deleted_by", "which member of a group deleted it, if not the author; `you` is you", optional=True),
             number("ttl", "seconds after which it disappears, counted from when it was shown or sent", optional=True),
             Field("expires_at", Kind.TIME, "when it disappears; absent until the time starts", optional=True),
             Field(
@@ -362,6 +363,7 @@ TYPES = (
                     text("emoji", "one of eight"),
                     _REACTED,
                     number("people", "how many members of a group; 1 if missing", optional=True),
+                    Field("members", Kind.TEXTS, "the names of these members of a group", optional=True),
                 ),
             ),
         ),

@@ -57,15 +57,25 @@ class Change(StrEnum):
     DELETED = "deleted"
     REACTION = "reaction"
     CANCELLED = "cancelled"
+    SEVERAL = "changed"
+    """One or more of them; it is not known which."""
 
 
 class MessageChanged(Record):
-    """A message was edited, deleted or reacted to. ``direction``: ``sent`` if by us, ``received`` if by the contact."""
+    """A message was edited, deleted or reacted to.
+
+    Attributes:
+        direction: ``sent`` if by us, ``received`` if by the contact.
+        by: The member of a group who did it; None if that is not known.
+        emoji: The reaction that a member of a group added; None if it was removed.
+    """
 
     id: int
     contact: str
     change: str
     direction: str
+    by: str | None = None
+    emoji: str | None = field(default=None, repr=False)
 
 
 class MessageExpired(Record):

@@ -11,6 +11,8 @@ import sqlite3
 from smpchat.chat.wire.alias import base_alias, fold, is_reserved
 from smpchat.encoding.text import to_base64url
 
+YOU = "you"
+"""What is shown instead of our own name; no member has it, because it is a reserved word."""
 _SHORT = 7
 """How many characters of a member's id are shown if the member's name is not known."""
 

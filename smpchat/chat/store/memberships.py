@@ -152,3 +152,24 @@ def via(tx: sqlite3.Connection, message_id: int) -> str | None:
     from smpchat.chat.store import member_names  # few messages are passed on
 
     return member_names.name(tx, found["group_id"], found["forwarder"])
+
+
+def reacted(tx: sqlite3.Connection, message_id: int) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The names of the members who reacted to a message, in that order, by direction and emoji; we are not among
+    them."""
+    rows = tx.execute(
+        "SELECT group_id, group_reactions.by, emoji FROM group_messages JOIN group_reactions"
+        " USING (group_id, author, shared_id) JOIN groups ON groups.id = group_id"
+        " WHERE message_id = ? AND group_reactions.by <> own ORDER BY group_reactions.id",
+        (message_id,),
+    ).fetchall()
+    if not rows:
+        return {}
+    from smpchat.chat.store import member_names  # few messages have reactions
+
+    names, found = member_names.all_of(tx, rows[0]["group_id"]), dict[tuple[str, str], tuple[str, ...]]()
+    for _, by, emoji in rows:
+        if by in names:
+            key = ("received", emoji)
+            found[key] = (*found.get(key, ()), names[by])
+    return found

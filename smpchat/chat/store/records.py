@@ -98,11 +98,12 @@ class Quoted(Record):
 
 class Reaction(Record):
     """An emoji on a message. ``direction``: whether it is ours. ``people``: how many members of a group reacted with
-    it."""
+    it; ``members``: their names."""
 
     emoji: str = field(repr=False)
     direction: Direction
     people: int = 1
+    members: tuple[str, ...] = ()
 
 
 class Message(Record):
@@ -123,7 +124,8 @@ class Message(Record):
         command: The command of our bot that it calls; None if it calls none. ``arguments`` is the text after the
             command.
         edited: The text was changed.
-        deleted: Its author deleted it, and the text is empty.
+        deleted: It was deleted, and the text is empty.
+        deleted_by: The member of a group who deleted it, if not the author; ``you`` if we did.
         reactions: The reactions of both sides.
         contact_id: Number of the contact. It never changes, and is never used for another contact.
         self_named: The alias comes from the contact's own profile, so that it proves nothing.
@@ -172,6 +174,7 @@ class Message(Record):
     group: bool = False
     copies: tuple[int, int] | None = None
     via: str | None = None
+    deleted_by: str | None = None
 
 
 # -- contacts ---------------------------------------------------------------------------------------------------------
@@ -353,7 +356,8 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         live=bool(row["live"]),
         edited=bool(row["edited"]),
         deleted=bool(row["deleted"]),
-        reactions=_reactions(tx, row["id"]),
+        deleted_by=row["deleted_by"],
+        reactions=_reactions(tx, row),
         shown=bool(row["shown"]),
         changes=row["changes"],
         ttl=row["ttl"],
@@ -386,9 +390,11 @@ def _quoted(row: sqlite3.Row) -> Quoted | None:
     return Quoted(row["original_id"], direction, said, deleted, row["quoted_sender"])
 
 
-def _reactions(tx: sqlite3.Connection, message_id: int) -> tuple[Reaction, ...]:
-    rows = tx.execute("SELECT * FROM reactions WHERE message_id = ? ORDER BY direction, emoji", (message_id,))
-    return tuple(Reaction(row["emoji"], Direction(row["direction"]), row["people"]) for row in rows)
+def _reactions(tx: sqlite3.Connection, message: sqlite3.Row) -> tuple[Reaction, ...]:
+    query = "SELECT direction, emoji, people FROM reactions WHERE message_id = ? ORDER BY direction, emoji"
+    rows = tx.execute(query, (message["id"],)).fetchall()
+    who = memberships.reacted(tx, message["id"]) if rows and message["connection_id"] < 0 else {}
+    return tuple(Reaction(emoji, Direction(side), count, who.get((side, emoji), ())) for side, emoji, count in rows)
 
 
 def insert_message(
@@ -476,16 +482,13 @@ def page(tx: sqlite3.Connection, contact_id: int, number: int, limit: int, *, la
 def messages_to_show(tx: sqlite3.Connection) -> list[Message]:
     """Received, finished messages that neither `listen` nor `chat` has shown, in the order of their arrival."""
     query = _MESSAGES + "WHERE messages.shown = 0 AND messages.written_at IS NULL ORDER BY messages.id"
-    rows = tx.execute(query).fetchall()
-    return [_message(tx, row) for row in rows]
+    return [_message(tx, row) for row in tx.execute(query).fetchall()]
 
 
 def changes_to_show(tx: sqlite3.Connection) -> list[Message]:
     """Messages that the contact has changed since they were shown."""
-    rows = tx.execute(
-        _MESSAGES + "WHERE messages.changes > messages.changes_shown AND messages.shown = 1 ORDER BY messages.id"
-    ).fetchall()
-    return [_message(tx, row) for row in rows]
+    query = _MESSAGES + "WHERE messages.changes > messages.changes_shown AND messages.shown = 1 ORDER BY messages.id"
+    return [_message(tx, row) for row in tx.execute(query).fetchall()]
 
 
 def mark_shown(tx: sqlite3.Connection, message_id: int, changes: int | None = None) -> None:

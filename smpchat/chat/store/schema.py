@@ -349,6 +349,7 @@ _SCRIPTS = (
         status TEXT NOT NULL
     );
     CREATE INDEX group_copies_of ON group_copies (message_id)""",
+    "ALTER TABLE messages ADD COLUMN deleted_by TEXT",
 )
 
 CHAT_MIGRATIONS = Migrations(_SCRIPTS, Path(__file__).with_name("tables.sql"))

@@ -29,7 +29,7 @@ CREATE TABLE messages (
         reason TEXT,
         shared_id TEXT,
         shown INTEGER NOT NULL
-    , quoted_id INTEGER, quoted_direction TEXT, quoted_text TEXT, live INTEGER NOT NULL DEFAULT 0, edited INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, changes INTEGER NOT NULL DEFAULT 0, changes_shown INTEGER NOT NULL DEFAULT 0, ttl INTEGER, expires_at REAL, husk INTEGER NOT NULL DEFAULT 0, content TEXT NOT NULL DEFAULT 'text', note TEXT NOT NULL DEFAULT '', preview TEXT, sender TEXT, forwarded INTEGER NOT NULL DEFAULT 0, occasion TEXT, written_at REAL, told_at REAL, quoted_sender TEXT);
+    , quoted_id INTEGER, quoted_direction TEXT, quoted_text TEXT, live INTEGER NOT NULL DEFAULT 0, edited INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, changes INTEGER NOT NULL DEFAULT 0, changes_shown INTEGER NOT NULL DEFAULT 0, ttl INTEGER, expires_at REAL, husk INTEGER NOT NULL DEFAULT 0, content TEXT NOT NULL DEFAULT 'text', note TEXT NOT NULL DEFAULT '', preview TEXT, sender TEXT, forwarded INTEGER NOT NULL DEFAULT 0, occasion TEXT, written_at REAL, told_at REAL, quoted_sender TEXT, deleted_by TEXT);
 CREATE INDEX messages_of_contact ON messages (contact_id, id);
 CREATE INDEX messages_not_shown ON messages (id) WHERE shown = 0;
 CREATE TABLE events (

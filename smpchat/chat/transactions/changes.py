@@ -53,20 +53,24 @@ def edit(
     searching.forget(tx, message_id)  # once more: if the message was live before, only now it belongs in the index
 
 
-def delete(tx: sqlite3.Connection, message_id: int) -> None:
-    """Marks a message as deleted, and removes its text and reactions."""
+def delete(tx: sqlite3.Connection, message_id: int, by: str | None = None) -> None:
+    """Marks a message as deleted, and removes its text and reactions.
+
+    Args:
+        by: The member of a group who did it, if not the author.
+    """
     searching.forget(tx, message_id)
     files.drop(tx, message_id)
     tx.execute(
-        "UPDATE messages SET text = '', note = '', preview = NULL, deleted = 1, live = 0, written_at = NULL"
-        " WHERE id = ?",
-        (message_id,),
+        "UPDATE messages SET text = '', note = '', preview = NULL, deleted = 1, deleted_by = ?, live = 0,"
+        " written_at = NULL WHERE id = ?",
+        (by, message_id),
     )
     tx.execute("DELETE FROM reactions WHERE message_id = ?", (message_id,))
     empty_log(tx)
 
 
-def erase(tx: sqlite3.Connection, message: Message) -> None:
+def erase(tx: sqlite3.Connection, message: Message, by: str | None = None) -> None:
     """Deletes a message completely: its text, quotes of it in replies, and even the mark that there was a message.
 
     If the contact deletes a message that the user has seen, the user is first told that it was deleted. Then its row is
@@ -75,7 +79,7 @@ def erase(tx: sqlite3.Connection, message: Message) -> None:
     if message.direction is Direction.SENT or not message.shown:
         expiry.remove(tx, message.id)
     else:
-        delete(tx, message.id)
+        delete(tx, message.id, by)
         expiry.empty(tx, message.id)
 
 

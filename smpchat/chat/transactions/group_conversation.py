@@ -29,6 +29,7 @@ from smpchat.chat.store import (
 )
 from smpchat.chat.store import files as message_files
 from smpchat.chat.store.feed import publish
+from smpchat.chat.store.member_names import YOU
 from smpchat.chat.store.records import Contact, Direction, Message, Quoted
 from smpchat.chat.transactions import changes, files, hearing, naming
 from smpchat.chat.transactions.groups import GroupTransactions
@@ -120,14 +121,14 @@ class GroupConversation:
                 self._prove(tx, group_id, author, shared_id, post)
             case effects.Change():
                 self._change(tx, group_id, contact, effect)
-            case effects.Remove(author, shared_id, whole=whole):
-                self._remove(tx, contact, groups.find_message(tx, group_id, author, shared_id), whole)
-            case effects.RemoveAll(author, whole=whole):
+            case effects.Remove(author, shared_id, by, whole):
+                found = groups.find_message(tx, group_id, author, shared_id)
+                self._remove(tx, contact, found, self._name(tx, group_id, by), by != author, whole)
+            case effects.RemoveAll(author, by, whole):
                 for message_id in groups.messages_of(tx, group_id, author):
-                    self._remove(tx, contact, message_id, whole)
-            case effects.React(author, shared_id, by, emoji, add):
-                if groups.react(tx, group_id, author, shared_id, by, emoji, add=add):
-                    self._reacted(tx, group_id, contact, author, shared_id)
+                    self._remove(tx, contact, message_id, self._name(tx, group_id, by), by != author, whole)
+            case effects.React():
+                self._react(tx, group_id, contact, effect)
             case effects.FileEvent(author, event):
                 self._file(tx, group_id, contact, author, event)
             case effects.SaveGroup(profile):
@@ -179,7 +180,8 @@ class GroupConversation:
         if message.file is not None and show.author != own:
             message_files.offer(tx, message_id, message.file, show.said_at)
         if show.hidden is Hidden.MODERATED:
-            changes.delete(tx, message_id)
+            by = None if show.by in (None, show.author) else self._name(tx, group_id, show.by)
+            changes.delete(tx, message_id, by)
         elif message.live:
             live.hold(tx, message_id, self._now())
         publish(tx, events.MessageAdded(message_id))
@@ -226,20 +228,25 @@ class GroupConversation:
         update = MessageUpdate(edit.original, text.text, edit.live, content=text.content)
         hearing.edit_message(tx, contact, original, update, self._now())
 
-    def _remove(self, tx: sqlite3.Connection, contact: Contact, message_id: int | None, whole: bool) -> None:
+    def _remove(
+        self, tx: sqlite3.Connection, contact: Contact, message_id: int | None, by: str, moderated: bool, whole: bool
+    ) -> None:
         message = None if message_id is None else records.message(tx, message_id)
         if message is None or message.deleted:
             return
-        hearing.take_back(tx, contact, message, whole=whole)
+        hearing.take_back(tx, contact, message, whole=whole, by=by, moderated=moderated)
 
-    def _reacted(
-        self, tx: sqlite3.Connection, group_id: int, contact: Contact, author: MemberId, shared_id: str
-    ) -> None:
+    def _react(self, tx: sqlite3.Connection, group_id: int, contact: Contact, react: effects.React) -> None:
+        author, shared_id, emoji, add = react.author, react.shared_id, react.emoji, react.add
+        if not groups.react(tx, group_id, author, shared_id, react.by, emoji, add=add):
+            return
         message = self._message(tx, group_id, author, shared_id)
         if message is None or message.deleted:
             return
         count_reactions(tx, group_id, message.id, author, shared_id)
-        hearing.tell_change(tx, contact, message, events.Change.REACTION, self._now())
+        by, now = self._name(tx, group_id, react.by), self._now()
+        change = events.Change.REACTION
+        hearing.tell_change(tx, contact, message, change, now, by=by, emoji=emoji if add else None)
 
     def _file(self, tx: sqlite3.Connection, group_id: int, contact: Contact, author: MemberId, event: object) -> None:
         match event:
@@ -252,6 +259,10 @@ class GroupConversation:
                 message = self._message(tx, group_id, author, original)
                 if message is not None:
                     hearing.withdraw_file(tx, contact, message, self._now())
+
+    @staticmethod
+    def _name(tx: sqlite3.Connection, group_id: int, member: MemberId) -> str:
+        return YOU if member == groups.own_id(tx, group_id) else member_names.name(tx, group_id, member)
 
     def _message(self, tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str) -> Message | None:
         message_id = groups.find_message(tx, group_id, author, shared_id)
@@ -274,7 +285,7 @@ class GroupConversation:
         publish(tx, events.ContactChanged(contact.alias))
         text = _sentence(
             tell,
-            lambda member: "you" if member == groups.own_id(tx, group_id) else member_names.name(tx, group_id, member),
+            lambda member: self._name(tx, group_id, member),
         )
         if text is not None:
             self._line(tx, contact, text)

@@ -15,6 +15,7 @@ from smpchat.chat.machines.group_sending import scope_of
 from smpchat.chat.machines.group_states import Group
 from smpchat.chat.store import events, groups, member_names, memberships, profiles, records
 from smpchat.chat.store.feed import publish
+from smpchat.chat.store.member_names import YOU
 from smpchat.chat.store.records import Contact, Direction, Message, Quoted
 from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.changes import SentChange
@@ -146,7 +147,7 @@ class GroupTalk:
         deletion = Deletion(shared_id, None if mine else author, self.scope)
         sent = self.change(original, deletion, events.Change.DELETED)
         whole = self.group.profile.allows(Feature.FULL_DELETE, self.group.own.role)
-        changes.delete(self.tx, original.id)
+        changes.delete(self.tx, original.id, None if mine else YOU)
         left = records.message(self.tx, original.id)
         if whole and left is not None:
             changes.erase(self.tx, left)

@@ -231,15 +231,30 @@ def _delete_message(
     take_back(tx, contact, original, whole=preferences.agreement(tx, contact).on(Feature.FULL_DELETE).by_them)
 
 
-def take_back(tx: sqlite3.Connection, contact: Contact, original: Message, *, whole: bool) -> None:
-    """Deletes a message for somebody who has the right. ``whole``: nothing of it stays, not even a mark."""
+def take_back(
+    tx: sqlite3.Connection,
+    contact: Contact,
+    original: Message,
+    *,
+    whole: bool,
+    by: str | None = None,
+    moderated: bool = False,
+) -> None:
+    """Deletes a message for somebody who has the right.
+
+    Args:
+        whole: Nothing of it stays, not even a mark.
+        by: The member of a group who does it.
+        moderated: This member is not the author.
+    """
+    moderator = by if moderated else None
     if whole:
-        changes.erase(tx, original)
+        changes.erase(tx, original, moderator)
     else:
-        changes.delete(tx, original.id)
+        changes.delete(tx, original.id, moderator)
     # A message is deleted only once, so this change is never put off.
     changes.count(tx, original.id)
-    publish(tx, events.MessageChanged(original.id, contact.alias, events.Change.DELETED, Direction.RECEIVED))
+    publish(tx, events.MessageChanged(original.id, contact.alias, events.Change.DELETED, Direction.RECEIVED, by))
 
 
 def _react(tx: sqlite3.Connection, contact: Contact, reaction: ReactionChange, now: float) -> None:
@@ -262,20 +277,26 @@ def tell_change(
     now: float,
     *,
     counts: bool = True,
+    by: str | None = None,
+    emoji: str | None = None,
 ) -> None:
-    """Reports a change, or puts that off if there were too many. ``counts``: the message is shown again if it was shown
-    before."""
+    """Reports a change, or puts that off if there were too many.
+
+    Args:
+        counts: The message is shown again if it was shown before.
+        by, emoji: As in `events.MessageChanged`.
+    """
     if not untold.may_tell(tx, contact.id, now):
         untold.put_off(tx, message.id, now)
         return
     untold.told(tx, message.id)
-    _tell(tx, message.id, contact.alias, change, counts=counts)
+    _tell(tx, events.MessageChanged(message.id, contact.alias, change, Direction.RECEIVED, by, emoji), counts=counts)
 
 
-def _tell(tx: sqlite3.Connection, message_id: int, alias: str, change: events.Change, *, counts: bool) -> None:
+def _tell(tx: sqlite3.Connection, event: events.MessageChanged, *, counts: bool) -> None:
     if counts:
-        changes.count(tx, message_id)
-    publish(tx, events.MessageChanged(message_id, alias, change, Direction.RECEIVED))
+        changes.count(tx, event.id)
+    publish(tx, event)
 
 
 def tell_put_off(tx: sqlite3.Connection, now: float) -> None:
@@ -285,4 +306,5 @@ def tell_put_off(tx: sqlite3.Connection, now: float) -> None:
         message = records.message(tx, message_id)
         if message is not None and not message.deleted:
             shown = message.shown and not message.live
-            _tell(tx, message_id, message.contact, events.Change.EDITED, counts=shown)
+            event = events.MessageChanged(message_id, message.contact, events.Change.SEVERAL, Direction.RECEIVED)
+            _tell(tx, event, counts=shown)

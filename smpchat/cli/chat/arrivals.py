@@ -91,8 +91,7 @@ class Arrivals:
                 self._show(message)
         waiting = [message for message in self._service.unshown_changes() if message.contact == view.alias]
         for message in waiting:  # also changes that came before this conversation was opened
-            by = events.MessageChanged(message.id, view.alias, events.Change.EDITED, Direction.RECEIVED)
-            changed.setdefault(message.id, by)
+            changed.setdefault(message.id, _before(message))
         for event in changed.values():
             self._show_change(event, view.alias)
         for message in waiting:
@@ -124,7 +123,7 @@ class Arrivals:
             self._transcript.expired(event.id)
             if event.change == events.Change.DELETED and not told:
                 group = self._talk.current is not None and self._talk.current.group is not None
-                who = "Somebody" if group else shortened(alias)
+                who = shortened(event.by or "Somebody") if group else shortened(alias)
                 self._transcript.tell(f"* {who if theirs else 'You'} deleted message {event.id}.")
             return
         if message.contact != alias or message.held:
@@ -221,14 +220,32 @@ class Arrivals:
                 self._transcript.tell(f"to {shortened(message.contact)}: {message.status}{why}")
 
 
+def _before(message: Message) -> events.MessageChanged:
+    """A change that came before the conversation was opened, as far as the message shows what it was."""
+    marks = [message.edited, any(reaction.direction is Direction.RECEIVED for reaction in message.reactions)]
+    change = events.Change.SEVERAL
+    if message.deleted:
+        change = events.Change.DELETED
+    elif marks == [True, False]:
+        change = events.Change.EDITED
+    return events.MessageChanged(message.id, message.contact, change, Direction.RECEIVED, message.deleted_by)
+
+
 def _in_group(event: events.MessageChanged, message: Message) -> str:
-    """What a member changed in a group; it does not name members who react or moderate."""
+    """``cath edited message 3``; nobody is named if it is not known who did it."""
+    by = shortened(event.by) if event.by else ""
     match event.change:
         case events.Change.EDITED if message.sender is not None:
             return f"{shortened(message.sender)} edited message {message.id}"
         case events.Change.DELETED:
-            return f"Message {message.id} was deleted"
-    return f"The reactions to message {message.id} changed"
+            return f"{by} deleted message {message.id}" if by else f"Message {message.id} was deleted"
+        case events.Change.REACTION if by and event.emoji:
+            return f"{by} reacted {printable(event.emoji)} to message {message.id}"
+        case events.Change.REACTION if by:
+            return f"{by} removed a reaction from message {message.id}"
+        case events.Change.REACTION:
+            return f"The reactions to message {message.id} changed"
+    return f"Message {message.id} changed"
 
 
 def _what_changed(event: events.MessageChanged, message: Message) -> str:

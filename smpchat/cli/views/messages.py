@@ -29,6 +29,7 @@ TICKS = {
 }
 _DELETED = "[deleted]"
 _WRITTEN = 140  # characters of a message that is being written
+_NAMED = 3  # members who reacted with the same emoji; of more, only the number is shown
 _NUMBERED = 13  # columns in front of a text in a conversation
 _STYLES = {
     MessageStatus.PENDING: "dim",
@@ -90,6 +91,8 @@ def change_fields(message: Message) -> dict[str, Any]:
         fields["edited"] = True
     if message.deleted:
         fields["deleted"] = True
+    if message.deleted_by is not None:
+        fields["deleted_by"] = message.deleted_by
     if message.ttl is not None:
         fields["ttl"] = message.ttl
     if message.expires_at is not None:
@@ -101,7 +104,9 @@ def change_fields(message: Message) -> dict[str, Any]:
 
 def _reaction_fields(reaction: Reaction) -> dict[str, Any]:
     fields: dict[str, Any] = {"emoji": reaction.emoji, "direction": reaction.direction}
-    return fields if reaction.people == 1 else fields | {"people": reaction.people}
+    if reaction.people != 1:
+        fields["people"] = reaction.people
+    return fields | {"members": list(reaction.members)} if reaction.members else fields
 
 
 def show_message(environment: Environment, message: Message) -> None:
@@ -178,7 +183,8 @@ def _parts(message: Message) -> list[Part]:
     """
     parts = [(True, shown) for shown in (_quote_line(message), _marks(message)) if shown]
     if message.deleted:
-        parts.append((True, _DELETED))
+        by = message.deleted_by
+        parts.append((True, _DELETED if by is None else f"[deleted by {_unbracketed(shortened(by))}]"))
     else:
         words, left_out = abridged(message.text.removeprefix(message.note).removeprefix(" " if message.note else ""))
         if words or not parts:
@@ -240,7 +246,11 @@ def _change_marks(message: Message) -> str:
 def _who_reacted(message: Message, reaction: Reaction) -> str:
     if reaction.direction is Direction.SENT:
         return "you"
-    return str(reaction.people) if message.group else shortened(message.contact)
+    if not message.group:
+        return shortened(message.contact)
+    if len(reaction.members) != reaction.people or reaction.people > _NAMED:
+        return str(reaction.people)
+    return " and ".join(shortened(member) for member in reaction.members)
 
 
 def message_text(environment: Environment, message: Message) -> Text:

@@ -11,6 +11,7 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from smpchat.cli.chat.completion import SlashCompleter
+from smpchat.cli.chat.conversation import HISTORY
 from tests.cli.chat.talk import Talk
 from tests.cli.team import settle, team
 from tests.cli.terminal import FakeTerminal, Terminal
@@ -98,10 +99,63 @@ def test_what_members_do_to_messages_names_who_did_it(smpchat: Terminal, begin: 
     found = smpchat("--json", "-p", "alice", "search", "hello").objects("message")
     assert smpchat("-p", "alice", "react", str(found[-1]["id"]), "👍").code == 0
     online(smpchat, "alice", "cath")
-    assert f"* The reactions to message {number} changed:" in bob.news()
+    shown = bob.news()
+    assert shown[0] == f"* alice reacted 👍 to message {number}:" and shown[2].endswith("(edited, 👍 alice)")
+    assert smpchat("-p", "alice", "react", str(found[-1]["id"]), "👍", "--remove").code == 0
+    online(smpchat, "alice", "cath")
+    assert f"* alice removed a reaction from message {number}:" in bob.news()
     assert smpchat("-p", "alice", "retract", str(found[-1]["id"])).code == 0
     online(smpchat, "alice", "cath")
-    assert f"* Message {number} was deleted:" in bob.news()
+    shown = bob.news()
+    assert shown[0] == f"* alice deleted message {number}:" and shown[1].endswith("cath * [deleted by alice]")
+
+
+def test_a_message_that_is_gone_names_who_deleted_it(smpchat: Terminal, begin: Begin) -> None:
+    team(smpchat, "bob", "cath")
+    assert smpchat("-p", "alice", "group", "set", "team", "--allow", "fulldelete=on").code == 0
+    for name in ("cath", "bob"):
+        assert smpchat("-p", name, "send", "team", "hello").code == 0
+    online(smpchat, "alice", "cath")
+    bob = begin("team")
+    numbers = {message.sender: message.id for message in bob.service.history("team") if message.text == "hello"}
+    bob.news()
+    for found in smpchat("--json", "-p", "alice", "search", "hello").objects("message"):
+        assert smpchat("-p", "alice", "retract", str(found["id"])).code == 0
+    online(smpchat, "alice", "cath")
+    assert bob.news() == [
+        f"* alice deleted message {numbers[None]}.",
+        f"* alice deleted message {numbers['cath']}:",
+        "22:15  cath * [deleted by alice]",
+    ]
+
+
+def test_what_happened_before_is_not_laid_to_anybody(smpchat: Terminal, begin: Begin) -> None:
+    """The events of changes are over when the conversation is opened: only what the messages show is said."""
+    team(smpchat, "bob", "cath")
+    texts = ("edited", "liked", "both", "deleted", *map(str, range(HISTORY)))
+    for text in texts:
+        assert smpchat("-p", "cath", "send", "team", "--", text).code == 0
+    online(smpchat, "alice", "cath")
+    assert smpchat("-p", "bob", "listen", "--timeout", "2").code == 0
+    numbers = {m["text"]: str(m["id"]) for m in smpchat("--json", "-p", "cath", "history", "team").objects("message")}
+    owners = {m["text"]: str(m["id"]) for m in smpchat("--json", "-p", "alice", "history", "team").objects("message")}
+    for text in ("edited", "both"):
+        assert smpchat("-p", "cath", "edit", numbers[text], f"{text}!").code == 0
+    for text in ("liked", "both"):
+        assert smpchat("-p", "alice", "react", owners[text], "👍").code == 0
+    assert smpchat("-p", "alice", "retract", owners["deleted"]).code == 0
+    online(smpchat, "alice", "cath")
+    bob = begin("team")
+    assert smpchat("-p", "cath", "send", "team", "news").code == 0
+    online(smpchat, "alice", "cath")
+    told = [line for line in bob.news() if line.startswith("* ")]
+    first = next(int(line.split()[-1][:-1]) for line in told)
+    assert told == [
+        f"* cath edited message {first}:",
+        f"* Message {first + 1} changed:",
+        f"* Message {first + 2} changed:",
+        f"* alice deleted message {first + 3}:",
+    ]
 
 
 def test_a_name_behind_an_at_sign(smpchat: Terminal, begin: Begin) -> None:

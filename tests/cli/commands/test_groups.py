@@ -190,21 +190,23 @@ def test_a_conversation_as_any_other(smpchat: Terminal) -> None:
     settle(smpchat, "bob", "alice", "cath")
     assert said(smpchat, "alice") == [("bob", "hello everybody"), ("cath", "an answer")]
     told = smpchat("-p", "bob", "history", "team").stdout
-    assert "> you: hello everybody" in told and "(👍 cath)" not in told and "👍" in told
+    assert "> you: hello everybody" in told and "(edited, 👍 cath)" in told
     assert "> bob: hello everybody" in smpchat("-p", "alice", "history", "team").stdout
     assert "not yours" in refused(smpchat, "-p", "cath", "edit", number, "x")
     assert "you may not delete what others wrote" in refused(smpchat, "-p", "cath", "retract", number)
     ok(smpchat("-p", "bob", "retract", "4"))
     settle(smpchat, "bob", "alice", "cath")
     assert said(smpchat, "cath")[1:] == [(None, "an answer")]
-    assert "[deleted]" in smpchat("-p", "cath", "history", "team").stdout
+    assert "[deleted]" in smpchat("-p", "cath", "history", "team").stdout  # by its author
 
     found = ok(smpchat("--json", "-p", "alice", "search", "answer")).objects("message")
     assert [(m["contact"], m["sender"]) for m in found] == [("team", "cath")]
     theirs = str(found[0]["id"])
     ok(smpchat("-p", "alice", "retract", theirs))  # an owner may
-    settle(smpchat, "alice", "cath")
-    assert "[deleted]" in smpchat("-p", "cath", "history", "team", "-n", "1").stdout
+    assert "| [deleted by you]" in smpchat("-p", "alice", "history", "team", "-n", "1").stdout
+    changed = ok(smpchat("--json", "-p", "cath", "listen", "--timeout", "2")).objects("message")
+    assert [(m["deleted"], m["deleted_by"], m["direction"]) for m in changed] == [(True, "alice", "sent")]
+    assert "| [deleted by alice]" in smpchat("-p", "cath", "history", "team", "-n", "1").stdout
 
 
 def test_listen_says_once_for_each_member_that_it_has_a_message(smpchat: Terminal) -> None:

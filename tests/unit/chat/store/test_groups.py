@@ -16,7 +16,7 @@ from smpchat.chat.machines import group_effects as effects
 from smpchat.chat.machines.group_effects import Effect, Show
 from smpchat.chat.machines.group_inputs import NOTHING, Asked, Input, Known
 from smpchat.chat.machines.group_states import Group, Link, Member, Standing
-from smpchat.chat.store import expiry, groups, records
+from smpchat.chat.store import expiry, groups, memberships, records
 from smpchat.chat.store.records import Direction
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
 from smpchat.chat.wire.group_events import Deletion, Post, Reaction
@@ -169,6 +169,17 @@ def test_reactions_are_kept_by_who_put_them(tx: sqlite3.Connection) -> None:
     assert groups.reactions(tx, view.number, BOB, "a") == [(CATH, THUMB), (BOB, THUMB)]
     assert groups.react(tx, view.number, BOB, "a", CATH, THUMB, add=False)
     assert not groups.react(tx, view.number, BOB, "a", CATH, THUMB, add=False)
+
+
+def test_reactions_name_the_members_but_not_us(tx: sqlite3.Connection) -> None:
+    view = stored(tx, member("bob"), member("cath"))
+    view.hears(BOB, message(text("one"), "a"), NOW)
+    number = groups.find_message(tx, view.number, BOB, "a")
+    assert number is not None
+    assert memberships.reacted(tx, number) == {}
+    for by in (CATH, ME, BOB):
+        assert groups.react(tx, view.number, BOB, "a", by, THUMB, add=True)
+    assert memberships.reacted(tx, number) == {("received", THUMB): ("cath", "bob")}
 
 
 def test_whose_connection_one_is(tx: sqlite3.Connection) -> None:
