@@ -46,7 +46,7 @@ class ExitStatus(IntEnum):
     )
     VERIFICATION = (
         5,
-        "a check failed (code, certificate, file)",
+        "a check failed (security code, certificate, file)",
         "a check failed: a security code, a relay's certificate or a file",
     )
     TIMEOUT = 6, "timed out", "the time limit ended, or too many messages are waiting"

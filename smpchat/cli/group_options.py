@@ -11,8 +11,8 @@ from smpchat.cli.streams import argument_text
 
 NAME = typer.Argument(metavar="NAME", help="The group's name, which members see.")
 ALIAS = typer.Option(None, "--alias", metavar="ALIAS", help="Your name for the group (default: its own name).")
-WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="A greeting for people who join (empty: none).")
-DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="One line about the group (empty: none).")
+WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="A greeting for people who join; '' for none.")
+DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="One line about the group; '' for none.")
 
 
 class Said(NamedTuple):

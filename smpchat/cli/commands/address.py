@@ -32,9 +32,9 @@ WELCOME = typer.Option(
     None,
     "--welcome",
     metavar="TEXT",
-    help=("Text that people see before they send a request, and again when you accept it (empty: none)."),
+    help=("Text that people see before they send a request, and again when you accept it; '' for none."),
 )
-AUTO_REPLY = typer.Option(None, "--auto-reply", metavar="TEXT", help="Message to each person you accept (empty: none).")
+AUTO_REPLY = typer.Option(None, "--auto-reply", metavar="TEXT", help="Message to each person you accept; '' for none.")
 
 
 @app.command("create")

@@ -434,8 +434,8 @@ def set_(
 ) -> None:
     """Change a group's name, its texts, and what members may do.
 
-    direct: members may write to each other privately. fulldelete: a deleted message disappears without a trace.
-    history: people who join see the last messages.
+    Three words of --allow need an explanation. With direct, members may write to each other privately. With fulldelete,
+    a deleted message disappears without a trace. With history, people who join see the last messages.
     """
     said = Said(name, description, welcome)
     if said == Said(None, None, None) and not allow and disappear is None and review is None:

@@ -56,9 +56,9 @@ def invite(
         "--handshake",
         show_default=False,
         help=(
-            "How to connect (instant). instant: the person who opens the link can write at once. three-step, standard:"
-            " older handshakes, for tests; their messages wait until you are online, and with standard the link does"
-            " not contain the key for replies."
+            "How to connect (instant). With instant, the person who opens the link can write at once. With the older"
+            " three-step and standard, that person's messages wait until you are online; with standard, the link also"
+            " lacks the key for your replies. Both are for tests."
         ),
     ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),

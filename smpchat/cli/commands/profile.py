@@ -43,7 +43,7 @@ def set_(
     context: typer.Context,
     name: str | None = typer.Argument(None, metavar="NAME", help="The name that your contacts see."),
     description: str | None = typer.Option(
-        None, "--description", metavar="TEXT", help="A line about you (empty: none)."
+        None, "--description", metavar="TEXT", help="A line about you; '' for none."
     ),
     picture: Path | None = typer.Option(None, "--picture", metavar="FILE", help="A small JPEG or PNG picture."),
     no_picture: bool = typer.Option(False, "--no-picture", help="Remove the picture."),

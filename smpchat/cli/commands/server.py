@@ -107,7 +107,7 @@ def add(
     transport: str | None = TRANSPORT,
     ws_port: int | None = WS_PORT,
 ) -> None:
-    """Add a relay for new invitations. Example: smpchat server add smp://FINGERPRINT@HOST"""
+    """Add a relay. New invitations then use the added relays, not the embedded one. Example: smpchat server add smp://FINGERPRINT@HOST"""
     run(context, lambda environment: _add(environment, address, transport, ws_port))
 
 
