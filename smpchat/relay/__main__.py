@@ -43,15 +43,15 @@ def _port_or_off(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a relay. Returns the exit status: 0, 1 after an error, or a status from `smpchat.relay.background`."""
+    """Runs a relay. Returns the exit status: 0, 1 after an error, or an ``EXIT_…`` of `smpchat.relay.background`."""
     parser = argparse.ArgumentParser(prog="python -m smpchat.relay", description="Run the smpchat relay.")
     parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues, messages and files")
     parser.add_argument("--port", type=_port, default=0, help="default: the port used before, or any free port")
     parser.add_argument(
-        "--ws-port", type=_port_or_off, help="port for WebSocket, 0 for any free port, or off; default: as before"
+        "--ws-port", type=_port_or_off, help="port for WebSocket, 0 for the last or any free one, or off; remembered"
     )
     parser.add_argument(
-        "--files-port", type=_port_or_off, help="port for files, 0 for any free port, or off; default: as before"
+        "--files-port", type=_port_or_off, help="port for files, 0 for the last or any free one, or off; remembered"
     )
     for option in OPTIONS:
         if option.name != "password":

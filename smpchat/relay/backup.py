@@ -1,7 +1,7 @@
 """Backs up a relay into one file, with its database at one moment, its identity and its state; and restores it.
 
-The file is a plain tar of the relay's folder (`smpchat.relay.folder`), without the files that only a running relay
-needs.
+The backup is a plain tar with ``identity/``, ``relay.json`` and ``relay.db`` of the relay's folder
+(`smpchat.relay.folder`). Files that people sent (``files/``) are not in it.
 """
 
 from __future__ import annotations

@@ -55,7 +55,8 @@ def take_over(path: Path) -> None:
         with translated("reading it"), closing(open_foreign(path)) as source:
             (version,) = source.execute("PRAGMA user_version").fetchone()
             with closing(sqlite3.connect(ours, isolation_level=None)) as target:
-                # If the version is newer than ours or there is none, `prepare` of the file itself will report it.
+                # Make the tables of the file's version, to compare them. `_check_kind` refuses a version that is newer
+                # than ours.
                 prepare(target, str(ours), min(max(version, 1), SCHEMA_VERSION))
                 _check_kind(source, target, path)
                 check_foreign(source, target)

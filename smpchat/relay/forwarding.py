@@ -32,8 +32,8 @@ _NO_SECRET = ErrorCode.proxy("BROKER", "TRANSPORT", "NO_AUTH")
 
 
 class ForwardRefused(Exception):
-    """The proxy sent bytes that cannot be decrypted or decoded. ``code`` is the error to answer; nothing was
-    executed."""
+    """RFWD has no answer for the client: its bytes cannot be decrypted or decoded, or the answer does not fit into a
+    block. ``code`` is the error to answer to the proxy."""
 
     def __init__(self, code: ErrorCode) -> None:
         self.code = code
@@ -76,7 +76,8 @@ def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedReques
         t: The transmission of RFWD.
         body: The body of RFWD.
     Raises:
-        ForwardRefused: CRYPTO if the bytes cannot be decrypted; CMD SYNTAX or BLOCK if they are malformed.
+        ForwardRefused: CRYPTO if the bytes cannot be decrypted; CMD SYNTAX or BLOCK if they are malformed; NO_AUTH if
+            relay and proxy have exchanged no session keys.
     """
     try:
         secret = proxy.session_secret()

@@ -6,10 +6,10 @@
     chunks/NAME    a chunk that has arrived; NAME is its sender id in hexadecimal
     incoming/NAME  a chunk that is being received; NAME is random
 
-The order of steps allows the process to be killed at any point. The bytes are written to ``incoming``, made durable,
-compared with the digest, moved to ``chunks``, and noted in the index. Only then the sender gets OK. A chunk is removed
-from the index before its file is deleted. So a file that is not in the index belongs to an unfinished step, and opening
-a `FileStore` removes it.
+The order of steps allows the process to be killed at any point. The bytes are written to ``incoming``, compared with
+the digest, made durable, moved to ``chunks``, and noted in the index. The sender gets OK only after that. A chunk is
+removed from the index before its file is deleted. So a file that is not in the index belongs to an unfinished step, and
+opening a `FileStore` removes it.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class FileStore:
         return Upload(chunk, path, file)
 
     def make_durable(self, upload: Upload) -> None:
-        """Waits until all bytes are on the disk, and checks their digest.
+        """Checks the digest of the bytes, and waits until they are on the disk.
 
         Raises:
             WrongDigest: The bytes do not match the digest: call `discard`.
@@ -224,7 +224,7 @@ class FileStore:
 
         Raises:
             Gone: The chunk was deleted in the meantime. Its bytes are discarded.
-            RelayStoreError: The file cannot be moved. Its bytes are discarded.
+            RelayStoreError: The file cannot be moved, or noted in the index. Its bytes are discarded.
         """
         chunk, path = upload.chunk, self._chunks / _name(upload.chunk)
         try:
@@ -325,7 +325,7 @@ class FileStore:
             self._remove(path)
         if not self._index.see_clock(now, self._limits.keep):
             return False
-        dated = now - HOUR  # because their times are rounded to the hour
+        dated = now - HOUR  # because the times of chunks are rounded down to the hour
         old = self._index.old(dated - self._limits.keep, dated - self._limits.keep_empty, _STEP)
         removed = self._index.delete(old) if old else []
         self._drop(removed)
