@@ -1,4 +1,4 @@
-"""A client's connection for files: first the hellos, then one command per request (xftp-wire 1.3 and 2.1)."""
+"""A client's connection for files: first the XFTP hellos, then one command per request (xftp-wire 1.3 and 2.1)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FileConnection:
         counts: Counts the results of connections.
         origin: The client's address or network, as counted by `smpchat.relay.gate`; None if it is not counted.
     Attributes:
-        version: The XFTP version; None before the hellos.
+        version: The XFTP version; None until the XFTP hellos are complete.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class FileConnection:
         """Answers one request.
 
         Raises:
-            ConnectionClosed: The client no longer waits for the answer.
+            StreamEnded: The client has cancelled this request; its other requests continue.
             BrokenOff: The answer is incomplete; close the connection, so that the client notices.
         """
         # Limit how many requests are handled at the same time, before anything is read. The bytes of further requests
-        # wait at the client, because the window is full.
+        # wait at the client, because HTTP/2's flow-control window is full.
         async with self._at_once:
             try:
                 await self._serve(request)

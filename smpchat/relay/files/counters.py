@@ -29,9 +29,9 @@ class ConnectionCounts:
     """The results of connections.
 
     Attributes:
-        accepted: Connections that completed the hellos.
+        accepted: Connections that completed the XFTP hellos.
         tls_failed: Connections that ended before HTTP/2 began.
-        handshakes_failed: Connections that ended later, before the hellos were complete.
+        handshakes_failed: Connections that ended after HTTP/2 began, before the XFTP hellos were complete.
         refused: Number of ERR answers, by the first word of the error.
     """
 

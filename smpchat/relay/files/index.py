@@ -1,6 +1,7 @@
 """The index of chunks in one SQLite file: ids and keys of senders and recipients, and whether each chunk has arrived.
 
-Every change is a transaction, which is committed when the call returns. Any thread may call, but only one at a time.
+Every change is a transaction, which is committed when the call returns. Any thread may call methods, but only one at a
+time.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class FileIndex:
         return int((pages - unused) * page)
 
     def totals(self) -> tuple[int, int]:
-        """The number of chunks that have arrived, and their bytes."""
+        """The number of chunks that have arrived, and the number of their bytes."""
         with translated("counting files"):
             count, size = self._db.execute(
                 "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM stored_chunk WHERE there"
@@ -113,14 +114,14 @@ class FileIndex:
         return int(count)
 
     def by_sender(self, sender_id: bytes) -> Chunk | None:
-        """The chunk with this sender id, and the sender's key."""
+        """The chunk with this sender id, whose ``key`` is then the sender's; None if there is no such chunk."""
         return self._one(
             f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk WHERE sender_id = ?",
             sender_id,
         )
 
     def by_recipient(self, recipient_id: bytes) -> Chunk | None:
-        """The chunk with this recipient id, and the recipient's key."""
+        """The chunk with this recipient id, whose ``key`` is then this recipient's; None if there is no such chunk."""
         return self._one(
             f"SELECT {_COLUMNS.format(key='one.key')} FROM chunk_recipient AS one"
             " JOIN stored_chunk AS chunk ON chunk.row = one.chunk WHERE one.recipient_id = ?",

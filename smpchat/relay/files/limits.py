@@ -16,8 +16,8 @@ class FileLimits(Record):
         keep: Seconds after which a chunk is removed, or up to an hour later (xftp-wire 6).
         keep_empty: The same for a chunk that was registered, but never uploaded. Clients give up after a day. A client
             that did not get the answer to FNEW registers a new chunk, so nobody uses the first one.
-        expire_every: Seconds between two searches for such chunks.
-        handshake: Seconds for TLS, and the same again for the hellos.
+        expire_every: Seconds between two searches for old chunks.
+        handshake: Seconds for TLS, and the same again for the XFTP hellos.
         idle: A connection is closed after this many seconds without a request.
         stalled: A connection is closed if the client neither sends nor receives anything for this many seconds during a
             request.

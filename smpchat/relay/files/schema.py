@@ -1,4 +1,4 @@
-"""The schema of the index of files, and the migration of older ones, with the rules of `smpchat.relay.schema`."""
+"""The schema of the index of files, and its migrations, by the same rules as in `smpchat.relay.schema`."""
 
 from __future__ import annotations
 

@@ -87,11 +87,11 @@ class FileRelay:
         return self._connections * self._each
 
     async def start(self, host: Hosts = None, port: int = 0) -> None:
-        """Opens the folder, and starts listening.
+        """Opens the folder, and starts listening. Call `close` even after an error.
 
         Raises:
             RelayStoreError: The folder cannot be used.
-            ListenFailed: The address is in use, or does not belong to this computer. Call `close` even after an error.
+            ListenFailed: The address is in use, or does not belong to this computer.
         """
         limits = self._limits
         self._store = await asyncio.get_running_loop().run_in_executor(self._index, FileStore, self._folder, limits)
@@ -191,7 +191,7 @@ class FileRelay:
             self._counts.handshakes_failed += connection.version is None
 
     async def _watch(self, link: HTTP2Server, connection: FileConnection) -> None:
-        """Closes a connection if no hello arrives, or if it is not used."""
+        """Closes a connection if its XFTP hellos are not complete in time, or when it has been idle for too long."""
         limits, loop = self._limits, asyncio.get_running_loop()
         await asyncio.sleep(limits.handshake)
         while connection.version is not None:

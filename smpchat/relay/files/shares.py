@@ -63,7 +63,7 @@ class Share:
 class Shares:
     """The two allowances of each address: for bytes of chunks, and for bytes of the index."""
 
-    _CHUNK, _RECIPIENT = 250, 120  # bytes of the index for each of them, measured
+    _CHUNK, _RECIPIENT = 250, 120  # bytes of the index for each chunk and for each recipient, measured
 
     def __init__(self, limits: FileLimits, clock: Callable[[], float]) -> None:
         self.stored = Share(limits.quota // limits.shares, limits.keep, clock)

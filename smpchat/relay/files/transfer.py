@@ -23,7 +23,7 @@ PIECE = 128 * 1024
 """Bytes that a thread handles in one step, called a piece. Each transfer needs memory for two or three pieces, so even
 hundreds of transfers need little."""
 LARGE_PIECE = 512 * 1024
-"""The size of a piece if there are only a few transfers: fewer changes of threads save a fifth of the CPU time."""
+"""The size of a piece if there are only a few transfers: fewer switches of threads save a fifth of the CPU time."""
 MAX_LARGE = 16
 """Maximum number of transfers that use large pieces at the same time."""
 
