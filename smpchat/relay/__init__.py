@@ -2,21 +2,22 @@
 
 `commands` executes commands, with `notifications`, `information` and `forwarding` for some of them. `store` is the
 database, and `subscriptions` knows which client is subscribed to which queue. `worker` runs the commands that are ready
-as one transaction, and sends every answer after its commit. `server` accepts connections, and `daemon` runs one relay
-per folder. `proxy` forwards commands to other relays, with a `relay_session` for each; `destinations` says which ones
-it may connect to. `options` are the operator's options, `statistics` and `local_http` report what a running relay does,
-and `backup` copies a relay.
+as one transaction, and sends their answers after the commit. `server` accepts connections, and `daemon` runs one relay
+per folder. `proxy` forwards commands to other relays, with a `relay_session` for each of these relays; `destinations`
+says to which relays it may connect. `options` are the operator's options, `statistics` and `local_http` report what a
+running relay does, and `backup` copies a relay.
 
 Errors::
 
     RelayError
     ├── RelayStoreError    the database cannot be read or written
     │   └── RelayStoreNewer    a newer smpchat wrote it
+    ├── RelayFolderRefused the folder cannot be created, read or written
     ├── RelayRunning       another relay is running on this folder
     ├── RelayPortTaken     the port that links contain is in use
     ├── RelayStartFailed   the background process did not start
     ├── RelayTurnedOff     the user stopped it, so it is not started on demand
-    ├── RelayNotRunning    only a running relay can tell this, and it is not running
+    ├── RelayNotRunning    the relay is not running, so it cannot be asked for anything
     ├── RelayOptionRefused the value of an option is not allowed
     └── BackupRefused      a backup cannot be written or restored
 """

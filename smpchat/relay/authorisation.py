@@ -1,7 +1,7 @@
-"""Checks the credentials of a transmission: whether it has the right kind, and whether they are valid, in constant
-time.
+"""Checks the credentials of a transmission: whether they are of the right kind, and, in constant time, whether they
+are valid.
 
-Source: smp-wire 4.4 (table) and 7.6. Whether there are credentials is checked before any queue is looked up.
+Source: smp-wire 4.4 (table) and 7.6. The kind is checked before any queue is looked up.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SERVICE = (commands.Subs, commands.NSubs)
 
 
 def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode | None:
-    """The error if a command has credentials of the wrong kind, whatever its queue is; otherwise None."""
+    """The error if a command lacks credentials, or has some that it must not have; None if their kind is right."""
     auth, entity = bool(transmission.auth), bool(transmission.entity_id)
     match command:
         case commands.Send():
@@ -54,7 +54,8 @@ def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode 
 
 
 def _stand_ins() -> dict[int, AuthPublicKey]:
-    # Everyone may know these keys: no command is accepted because of them. They only take as much time as real keys.
+    # Everyone may know these keys: no command is accepted because of them. We try them only so that a refusal takes the
+    # same time as with a real key.
     seed = hashlib.shake_256(b"smpchat relay: key of no queue").digest
     return {
         64: Ed25519PrivateKey(seed(32)).public(),

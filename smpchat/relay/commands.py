@@ -1,8 +1,8 @@
 """Executes each command: takes a transmission, and returns answers and pushes. It does not use sockets, a clock, or
 SQLite.
 
-Source: smp-wire 5.1, 7.2 to 7.4 and 8.1; keyed NEW: handshake.md 3.6. Commands are executed one after the other in the
-given order, and each sees the effects of the previous ones. Send answers only after the store has committed.
+Source: smp-wire 5.1, 7.2 to 7.4 and 8.1. Commands are executed one after the other in the given order, and each sees
+the effects of the previous ones. The caller sends the answers only after the store has committed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _C = TypeVar("_C", bound=Command)
 
 
 Forward = Callable[[Client, Transmission, commands.Prxy | commands.PFwd], ErrorCode | None]
-"""Begins to handle a command for the proxy. Returns the error to answer at once, or None if the answer comes later."""
+"""Gives PRXY or PFWD to the proxy. Returns the error to answer at once, or None if the answer comes later."""
 
 
 def forward_nothing(client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> ErrorCode:
@@ -188,7 +188,7 @@ class QueueService:
             allowed = authorised(client, t, () if queue is None else queue.recipient_keys)
             if queue is None or not allowed:
                 return [error(client, t, ErrorCode.AUTH)]
-            return handler(client, t, command, queue)  # type: ignore[arg-type]  # `_handlers` pairs them
+            return handler(client, t, command, queue)  # type: ignore[arg-type]  # right for each type in `_handlers`
 
         return run
 
@@ -206,11 +206,11 @@ class QueueService:
             return [error(client, t, ErrorCode.AUTH)]
         request = command.queue
         data = None if request is None else request.link
-        # Otherwise a client could take the sender id that another client is about to ask for (smp-wire 5.1, trap 22).
+        # A client must not be able to take the sender id that another one will ask for (smp-wire 5.1, trap 22).
         if data is not None and data.sender_id != derived_sender_id(t.corr_id):
             return [error(client, t, _PROHIBITED)]
-        # The link contains this id, so the relay cannot choose another one. A repeated NEW with link data ends here too
-        # (smp-wire 7.2).
+        # The client chose these ids, so the relay cannot replace a taken one. A repeated NEW with link data ends here
+        # too (smp-wire 7.2).
         if data is not None and self._is_taken(data):
             return [error(client, t, ErrorCode.AUTH)]
         server_key = X25519PrivateKey.generate(self._entropy)
@@ -306,7 +306,7 @@ class QueueService:
         self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, then: BrokerMessage = _OK
     ) -> Outgoing:
         # For KEY, SKEY and LKEY, at every version and in every mode (smp-wire 7.2, trap 25): the first key is stored.
-        # The same key again gets OK, because the first answer may have been lost. Any other key gets AUTH.
+        # The same key again gets the same answer, because the first may have been lost. Any other key gets AUTH.
         if queue.sender_key is None:
             self._store.secure(queue, key)
         elif not hmac.compare_digest(queue.sender_key.der, key.der):
@@ -406,7 +406,7 @@ class QueueService:
         return [answer(client, t, _delivery(queue, message))]
 
     def _off(self, client: Client, t: Transmission, command: commands.Off, queue: Queue) -> list[Outgoing]:
-        # No command undoes this. From now on SEND is refused, but messages in the queue can still be received (smp-wire
+        # No command undoes OFF. From now on SEND is refused, but messages in the queue can still be received (smp-wire
         # 7.2).
         self._store.suspend(queue)
         return [answer(client, t, _OK)]
@@ -439,8 +439,8 @@ class QueueService:
         if isinstance(inner, ErrorCode):
             said, pushes = Outgoing(request.client, b"", b"", commands.Err(inner)), []
         else:
-            # Apps use private routing by default, so without it they could not reach this relay (smp-wire 5.6, trap
-            # 41).
+            # Apps use private routing by default: if this relay refused RFWD, they could not reach it (smp-wire 5.6,
+            # trap 41).
             said, *pushes = self._execute(request.client, inner, FORWARDABLE)
         try:
             response: BrokerMessage = request.answer(said.corr_id, said.entity_id, said.message)
@@ -489,7 +489,7 @@ def _is_open_to_all(queue: Queue) -> bool:
 
 
 def _delivery(queue: Queue, message: StoredMessage | None) -> BrokerMessage:
-    """MSG for the recipient, or OK if there is nothing. The same message always gives the same bytes."""
+    """MSG for the recipient, or OK if there is no message. The same message always gives the same bytes."""
     if message is None:
         return _OK
     content: RcvMessage | QuotaMarker

@@ -1,4 +1,4 @@
-"""One client's connection: decodes blocks to commands, and encodes answers to blocks, within limits in both
+"""One client's connection: decodes blocks into commands, and encodes answers into blocks, within limits in both
 directions."""
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from smpchat.transport.base import BlockConnection, TransportError
 MAX_UNDER_WAY = 128
 """If more commands of a connection than this wait for their answers, the relay does not read its next block."""
 MAX_BLOCKS_UNDER_WAY = 8
-"""The same for the blocks with these commands: 128 KiB."""
+"""The same limit for the blocks that contained these commands: 8 blocks have 128 KiB."""
 _WRITE_AT_ONCE = 32
-"""Maximum number of transmissions that are sent in one write; the transport may keep a block of memory for each."""
+"""Maximum number of transmissions that are sent in one write: each may take a block, 16 KiB of memory."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -42,7 +42,7 @@ class ConnectionLimits(Record):
 
 
 Received = Transmission | ErrorCode
-"""A command; or, if it cannot be decoded, the error to answer."""
+"""A command; or, if the command cannot be decoded, the error with which the relay answers."""
 
 
 class Connection:

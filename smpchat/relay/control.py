@@ -31,7 +31,7 @@ class _Door(Record):
 
 
 class Control:
-    """The relay's end; open while the relay runs."""
+    """The relay's side: answers `ask` while the relay runs."""
 
     def __init__(self, folder: Path, pages: Pages) -> None:
         self._path = folder / CONTROL

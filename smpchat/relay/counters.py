@@ -1,6 +1,6 @@
 """The counters of a running relay. `smpchat.relay.statistics` explains them to the operator.
 
-Plain classes, not dataclasses: importing those would make every start of the embedded relay 5 ms slower.
+Plain classes, not dataclasses: to import `dataclasses` would make every start of the embedded relay 5 ms slower.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Counters:
     """What the server has done since its start.
 
     Attributes:
-        connections: Clients that completed the handshake.
+        connections: Clients that completed the SMP handshake.
         tls_failed: Connections that ended before the SMP handshake, because TLS or WebSocket failed.
         handshakes_failed: Connections that ended during the SMP handshake, after TLS.
         deliveries: How often MSG was sent, including repetitions.

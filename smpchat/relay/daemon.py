@@ -76,8 +76,8 @@ async def run_relay(
 
     Args:
         folder: Created at the first start, with certificates, database and port.
-        options: The chosen options; for others, the kept ones in the folder are used. If the relay listens on all
-            addresses, its address contains this computer's own address.
+        options: The chosen options; for options that were not chosen, the values kept in the folder are used. If the
+            relay listens on all addresses, its link address contains this computer's own address.
         port: 0 for the port of the last start, or any free port at the first start.
         ws_port: The port for WebSocket. None: do as at the last start. 0: the port of the last start, or any free port.
             `NO_WEBSOCKET`: do not serve WebSocket.
@@ -147,7 +147,7 @@ async def run_relay(
                         address = _address(identity, hosts, server.port, password)
                         ports = server.port, server.ws_port, served
                         running = RelayInfo("running", address, os.getpid(), *ports, trouble, kept)
-                        # Only now: a process that reads that the relay is running may connect at once.
+                        # Only now, because other processes connect as soon as they read this state.
                         write_state(folder, running)
                         _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
                         if ready is not None:
@@ -220,7 +220,7 @@ async def _keeping_files(
             failed = _not_served(error, wanted or known or 0)
             if wanted is not None:
                 raise failed from error
-            # A port for files that another program uses must not keep the relay from serving messages.
+            # The relay must still serve messages if another program uses the port for files.
             trouble = str(failed)
             _log.error("files are not served: %s", trouble)
         yield known if trouble is not None else files.port, trouble
@@ -347,7 +347,8 @@ def _public_host(host: str) -> str:
 
 
 def _own_address(family: socket.AddressFamily, anywhere: str) -> str | None:
-    """This computer's own address of a family, if it can reach other networks; nothing is sent to ``anywhere``."""
+    """This computer's own address in a family (IPv4 or IPv6); None if it reaches no other network with this family.
+    Nothing is sent to ``anywhere``."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((anywhere, 9))

@@ -63,7 +63,7 @@ class RelayOptionRefused(RelayError):
 
 
 class RelayNotRunning(RelayError):
-    """Only a running relay can tell this, and it is not running."""
+    """The relay is not running, so it cannot be asked for anything."""
 
     hint = "Start it with `smpchat relay start`."
 

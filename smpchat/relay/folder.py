@@ -216,8 +216,8 @@ def write_state(folder: Path, info: RelayInfo) -> None:
 
 
 def status(folder: Path) -> RelayInfo:
-    """Whether the relay of ``folder`` is running, and at which address. Raises `RelayError` if the folder cannot be
-    read."""
+    """What is known about the relay of ``folder``. ``state`` is "running" only if its process really runs. Raises
+    `RelayError` if the folder cannot be read."""
     info = read_state(folder)
     if info.pid is not None and is_locked(folder):
         return info
@@ -230,7 +230,7 @@ def is_turned_off(folder: Path) -> bool:
 
 
 def turn_off(folder: Path) -> None:
-    """Creates the mark. Raises `RelayError`."""
+    """Creates the file ``stopped``, the mark that the user has stopped the relay. Raises `RelayError`."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / STOPPED).touch(mode=0o600)
@@ -239,7 +239,7 @@ def turn_off(folder: Path) -> None:
 
 
 def turn_on(folder: Path) -> None:
-    """Removes the mark. Raises `RelayError`."""
+    """Removes the file ``stopped``. Raises `RelayError`."""
     try:
         (folder / STOPPED).unlink(missing_ok=True)
     except OSError as error:

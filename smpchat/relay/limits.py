@@ -27,7 +27,7 @@ def runs_out(left: timedelta) -> str:
 
 
 _OTHER_DESCRIPTORS = 64
-"""File descriptors for other files than connections, with some to spare."""
+"""File descriptors reserved for everything except connections, with some to spare."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -37,8 +37,9 @@ class Limits(Record):
     notice.
 
     Attributes:
-        handshake: Seconds for TLS, and the same again for the hellos.
-        write: A connection is closed if the client accepts nothing of what is sent to it for this many seconds.
+        handshake: Seconds for TLS, and the same again for the SMP handshake.
+        write: A connection is closed if data waits for the client, but the client accepts nothing for this many
+            seconds.
         idle: A connection without subscriptions is closed after this many seconds without a block (smp-wire 7.5).
         connections: Maximum number of open connections, including those in handshakes; further ones are closed at once.
         connections_per_address: The same for one address; see `Gate`.
@@ -49,8 +50,8 @@ class Limits(Record):
             QUOTA.
         free: The same if the disk has fewer free bytes than this.
         keep: Seconds after which an unfetched message is removed (smp-wire 7.5).
-        keep_notifications: The same for a notification.
-        expire_every: Seconds between two searches for such messages.
+        keep_notifications: Seconds after which an unsent notification is removed.
+        expire_every: Seconds between two searches for old messages and notifications.
         notify_every: Seconds for which notifications are collected before they are pushed.
     """
 

@@ -100,7 +100,7 @@ class LocalHTTP:
                 return _plain(400, "only GET is understood")
         fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         # A web site can make a browser send requests to this port, but only with the site's own name as host. So refuse
-        # other names.
+        # every host name except this computer's.
         if fields.get("host", LOOPBACK).partition(":")[0] not in (LOOPBACK, "localhost"):
             return _plain(403, "ask for 127.0.0.1")
         if self._token is not None and not hmac.compare_digest(

@@ -1,5 +1,5 @@
-"""The event loop of a relay's process, and the signals that stop it. If uvloop is installed, the relay needs 3 % less
-CPU time."""
+"""The event loop of a relay's process, and the signals that stop the relay. With uvloop, if it is installed, the relay
+needs 3 % less CPU time."""
 
 from __future__ import annotations
 

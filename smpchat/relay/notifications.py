@@ -21,8 +21,8 @@ from smpchat.relay.records import Notifier, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 MAX_WAITING = 128
-"""Maximum number of notifications that are kept for a notifier. The oldest are dropped, because the newest say the
-same."""
+"""Maximum number of notifications that are kept for a notifier. The oldest are dropped: newer ones also say that
+messages wait."""
 _ID_BYTES = 24
 
 
@@ -41,7 +41,8 @@ class Notifications:
         return bool(self._pending)
 
     def create(self, key: AuthPublicKey, dh_key: X25519PublicKey) -> tuple[Notifier, X25519PublicKey]:
-        """Make a notifier with a new id, without storing it. Returns it, and the relay's public key for its recipient.
+        """Make a notifier with a new id, without storing it. Returns the notifier, and the relay's public key, with
+        which the queue's recipient can decrypt notifications.
 
         Raises:
             CryptoError: The key ``dh_key`` has low order.

@@ -15,11 +15,11 @@ from smpchat.relay.errors import RelayOptionRefused
 LOOPBACK = "127.0.0.1"
 """The address on which the relay listens by default, and on which it serves its figures."""
 OFF = 0
-"""Instead of a port: not served."""
+"""Instead of the port for metrics or for files: they are not served."""
 NO_WEBSOCKET = NO_FILES = -1
-"""Instead of a port: do not serve WebSocket, or files, and forget the earlier port."""
+"""Instead of the port for WebSocket or for files: do not serve them, and forget the earlier port."""
 PROXY = ("none", "public", "all")
-"""See `smpchat.relay.destinations.Destinations`."""
+"""The values of ``--proxy``; see `smpchat.relay.destinations.Destinations`."""
 
 
 class Explained(Record):
@@ -52,7 +52,7 @@ class Explained(Record):
         return f"{self.meaning}." if self.default is None else f"{self.meaning} ({self.default})."
 
 
-_PROXY_HELP = "Which relays it forwards messages to (default: all if it listens on loopback only, otherwise public)"
+_PROXY_HELP = "Relays to forward messages to (default: all if the relay listens on loopback only, otherwise public)"
 OPTIONS: Final = (
     Explained("host", "ADDRESS", "Addresses to listen on, separated by commas; :: means all, also IPv4", "127.0.0.1"),
     Explained("password", "TEXT", "Password needed for new queues and files; '' for none", None),

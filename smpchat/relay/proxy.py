@@ -38,9 +38,9 @@ class ProxyLimits(Record):
 
     Attributes:
         per_client: Maximum number of unanswered requests of one connection; further ones wait.
-        sessions: Maximum number of sessions with other relays. For a new one, the session that was unused the longest
-            ends.
-        connect: Seconds to connect to another relay, and the same again for the hellos.
+        sessions: Maximum number of sessions with other relays. To open another one, the proxy ends the session that has
+            been unused for longest.
+        connect: Seconds to connect to another relay, and the same again for the SMP hellos.
         answer: Seconds within which the other relay must answer.
     """
 

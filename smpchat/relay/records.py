@@ -24,7 +24,7 @@ class Link(Record):
 
 
 class Notifier(Record):
-    """A notifier: it is told that messages arrived, but cannot read them.
+    """A queue's notifier: an id and a key with which a client learns that messages arrived, but cannot read them.
 
     Attributes:
         key: The key that authorises NSUB.
@@ -226,8 +226,7 @@ class QueueStore(Protocol):
         ...
 
     def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
-        """Gives a queue a notifier, whose id must be unused. It replaces an earlier one, whose notifications are
-        deleted."""
+        """Gives a queue a notifier, whose id must be unused. Deletes an earlier notifier and its notifications."""
         ...
 
     def delete_notifier(self, queue: Queue) -> None:

@@ -49,8 +49,9 @@ def take_back(
     """Undo the effects of a group.
 
     Args:
-        commands: The commands of the group, executed or not. Their answer will be ERR INTERNAL.
-        resumed: Clients that got messages which had been held back.
+        commands: The commands of the group, executed or not. Those that use the store will be answered with ERR
+            INTERNAL.
+        resumed: Clients for which the group pushed messages that had been held back.
         outgoing: The answers and pushes of the executed commands.
     Raises:
         RelayStoreError: The store cannot even be read.

@@ -43,11 +43,11 @@ class RelaySession:
     """An open session with another relay; made by `open_relay_session`.
 
     Args:
-        timeout: Seconds within which the relay must answer.
+        timeout: Seconds within which the other relay must answer.
         on_end: Called once, when the session has ended.
     Attributes:
         pkey: The PKEY that clients get for this session.
-        finished: A future that is done when the connection is closed, too.
+        finished: A task that is done once the session has ended and its connection is closed.
     """
 
     def __init__(
@@ -81,10 +81,11 @@ class RelaySession:
         return not self._waiting
 
     async def forward(self, forwarded: Forwarded) -> bytes:
-        """Forward a transmission. Returns the relay's answer, encrypted for the client.
+        """Forward a transmission. Returns the other relay's answer, encrypted for the client.
 
         Raises:
-            ProxyFailure: ``BROKER`` with a cause such as TIMEOUT or NETWORK, or ``PROTOCOL`` with the relay's error.
+            ProxyFailure: ``BROKER`` with a cause such as TIMEOUT or NETWORK, or ``PROTOCOL`` with the other relay's
+                error.
         """
         if self._ended:
             raise broker("NETWORK")
@@ -181,7 +182,7 @@ async def open_relay_session(
     timeout: float,  # noqa: ASYNC109 - of answers; opening has the caller's limit
     on_end: Callable[[RelaySession], None],
 ) -> RelaySession:
-    """Exchange hellos as a proxy, and return the session. A failure closes the connection.
+    """Exchange SMP hellos as a proxy, and return the session. A failure closes the connection.
 
     Args:
         now: The time at which the relay's certificates must be valid.

@@ -10,8 +10,8 @@ from smpchat.storage.opening import trigger_in
 _APPLICATION_ID = 0x534D5052  # "SMPR": identifies our file among SQLite files
 
 _PAGE_SIZE = 16_384
-"""Page size in bytes: the longest message fits into one page. With SQLite's 4,096 bytes it would take five pages, and
-twice the CPU time to commit."""
+"""Page size in bytes: the longest message fits into one page. With SQLite's default of 4,096 bytes, it would take five
+pages, and twice the CPU time to commit."""
 INCREMENTAL = 2
 """SQLite's number for a database whose free pages can be returned a few at a time."""
 _CHECKPOINT_PAGES = 500
@@ -107,7 +107,7 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if trigger := trigger_in(db):
         raise RelayStoreError(f"{path} contains a trigger that smpchat did not make: {trigger[:60]!r}.")
-    if not tables:  # both only work on an empty file; with auto_vacuum, 6 to 18% more bytes are written
+    if not tables:  # these pragmas work only on an empty file; with auto_vacuum, 6 to 18% more bytes are written
         db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
         db.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
     # FAST overwrites deleted data with zeros if this needs no additional writing. ON would also write every page that

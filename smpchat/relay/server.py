@@ -52,11 +52,12 @@ class RelayServer:
         clock: Unix time in seconds.
         password: The password that NEW and PRXY must contain, if any.
         new_queues: Whether NEW is allowed; if not, the answer is ERR AUTH (smp-wire 8.1).
-        destinations: Relays to which this one forwards as a proxy. None: the safe default for the address on which it
-            listens, see `Destinations.for_host`.
+        destinations: Relays to which this one forwards as a proxy. None: the safe default for the address on which this
+            relay listens, see `Destinations.for_host`.
         dial: Connects to these relays.
-        descriptors_beside: File descriptors that other parts of this process may use.
-        committer: Runs commits, one at a time. If None, the relay makes a thread for them. `close` shuts it down.
+        descriptors_beside: How many file descriptors other parts of this process need.
+        committer: Runs commits, one at a time. If None, the relay makes a thread for them. `close` shuts the committer
+            down.
     """
 
     def __init__(
@@ -154,7 +155,8 @@ class RelayServer:
         """Accepts connections over WebSocket too, after `start`.
 
         Raises:
-            ListenFailed: The address is in use, or does not belong to this computer. The relay continues without it.
+            ListenFailed: The address is in use, or does not belong to this computer. The relay continues without
+                WebSocket.
         """
         from smpchat.transport import websocket  # takes 60 ms to import, so only if it is served
 
@@ -270,7 +272,7 @@ class RelayServer:
                 self._counters.connections += 1
                 return session
         except TimeoutError:
-            _log.debug("a client sent no hello in time")
+            _log.debug("a client sent no SMP hello in time")
         except (ProtocolError, CryptoError, TransportError) as failure:
             _log.debug("the handshake with a client failed: %s", failure)
         self._counters.handshakes_failed += 1
@@ -305,7 +307,7 @@ class RelayServer:
                 _log.error("writing to a client failed", exc_info=fault)
 
     def _sweep(self) -> None:
-        """Ends connections that accept no data, and unused ones."""
+        """Ends connections that accept no data, and connections that have been idle for too long."""
         loop, limits = asyncio.get_running_loop(), self._limits
         now = loop.time()
         for connection in self._connections:

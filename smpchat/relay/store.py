@@ -1,9 +1,9 @@
 """The relay's SQLite database.
 
 Queue records are also in memory, about 1 kB each, so that looking up a queue takes the same time whether it exists or
-not (smp-wire 7.6). Messages and link data are only on the disk. A queue's list of messages is read at its first use, so
-that a start does not depend on their number. There is one connection: the changes of a group of commands share a
-transaction, which `commit` ends.
+not (smp-wire 7.6). Messages and link data are only on the disk. A queue's list of messages is read when the queue is
+first used, so that a start takes the same time with any number of messages. There is one connection to SQLite: the
+changes of a group of commands share a transaction, which `commit` ends.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class SQLiteStore:
         """Checks the clock. Returns whether it advanced normally, and for how many seconds nothing may count as old.
 
         After the clock jumped, or after a long pause, these are ``keep`` seconds, so that people have the promised
-        time.
+        time to fetch messages.
         """
         with translated("reading when the clock was seen"):
             seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)
@@ -279,7 +279,7 @@ class SQLiteStore:
             queue.link_id = None
 
     def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
-        """Gives a queue a notifier, whose id must be unused. It replaces an earlier one and its notifications."""
+        """Gives a queue a notifier, whose id must be unused. Deletes an earlier notifier and its notifications."""
         self.delete_notifier(queue)
         self._write(
             "storing a notifier",
@@ -306,7 +306,7 @@ class SQLiteStore:
         queue.notifications += 1
 
     def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
-        """Removes at most ``limit`` notifications, oldest first. Returns each message's id and Unix seconds."""
+        """Removes at most ``limit`` notifications, oldest first. Returns the id and the Unix time of each message."""
         if not queue.notifications or limit <= 0:
             return []
         with translated("reading notifications"):
@@ -383,7 +383,7 @@ class SQLiteStore:
 
         Args:
             before: Unix seconds; messages accepted before this time are removed.
-            now: The current time. Messages from after it got their times while the clock was ahead; they are skipped.
+            now: The current time. Messages with a later time were stored while the clock was ahead; they are skipped.
             after: Where the previous call stopped.
             limit: Maximum number of messages that are checked, so that the call is short.
         Returns:
@@ -399,7 +399,7 @@ class SQLiteStore:
             if now is not None and timestamp > now:
                 continue
             if timestamp >= before:
-                # Later messages have larger numbers, so none of those after this one is old.
+                # Messages are read in order of arrival, so none after this one is old.
                 return removed, None
             if not marker:
                 backlog = self._by_row[number].backlog

@@ -21,7 +21,8 @@ class Client:
         session_id: The TLS channel binding, which authorisations include.
         session_key: Our X25519 key of this session, for checking authenticators; None if there is none.
         peer_key: The client's X25519 key of this session, for private routing; None if there is none.
-        keyed_new: Whether client and relay agreed on the extension of handshake.md 3.6.
+        keyed_new: Whether client and relay agreed on our extension: NEW may contain the sender's key, and so create a
+            queue that is already secured.
         subscribed: Recipient ids of the queues to which this connection is subscribed; for each, the id of the message
             that it must acknowledge, if any.
         notified: Notifier ids to which this connection is subscribed; the values are not used.
@@ -82,7 +83,8 @@ class Subscriptions:
     """The subscriber of each queue, or of each notifier. There is at most one.
 
     Args:
-        held: Gives the dict of a client that contains the ids to which it is subscribed.
+        held: Returns one dict of a client, whose keys are the ids to which it is subscribed: `Client.subscribed` or
+            `Client.notified`.
     """
 
     def __init__(self, held: Callable[[Client], dict[bytes, bytes | None]]) -> None:

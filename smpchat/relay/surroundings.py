@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from smpchat.encoding.patterns import late
 
 PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
-"""Contains the relay's password. Background relays get it in this way too, because other users can read command lines,
-but not environments."""
+"""The variable with the relay's password. Background relays get the password in it too, because other users can read
+command lines, but not environments."""
 SECRETS = ("SMPCHAT_KEY", "SMPCHAT_NEW_KEY", "SMPCHAT_PASSPHRASE", PASSWORD_VARIABLE)
 """Variables that contain a secret."""
 _NEEDED = late(
@@ -58,8 +58,8 @@ def for_own_process(password: str | None) -> Mapping[str, str]:
 
 
 def _wipe(name: str) -> None:
-    """Overwrite a value where the system put it when the process started. Unsetting the variable would leave it in that
-    memory."""
+    """Overwrite a value in the memory where the system put it when the process started. If the variable were only
+    unset, the value would stay there."""
     if sys.platform == "win32":
         return
     try:

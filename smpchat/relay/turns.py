@@ -12,7 +12,7 @@ W = TypeVar("W")
 
 class Turns(Generic[K, W]):
     """A queue for the work of several owners, who take turns: one piece of work in each turn. The pieces of one owner
-    keep their order. A *newcomer* is an owner who has not had a turn since it last had nothing to do."""
+    keep their order. A *newcomer* is an owner that had no work before, got some, and has not had a turn yet."""
 
     def __init__(self) -> None:
         self._newcomers: OrderedDict[K, deque[W]] = OrderedDict()
@@ -34,8 +34,8 @@ class Turns(Generic[K, W]):
         pieces.append(work)
 
     def take(self, *, newcomers_first: bool) -> W:
-        """The next piece of work, of the owner who has waited longest: among the newcomers, or among the others. If
-        that group is empty, the other group is used.
+        """Removes and returns the next piece of work: that of the owner who has waited longest among the newcomers, or,
+        without ``newcomers_first``, among the other owners. If that group is empty, the other group is used.
 
         Raises:
             KeyError: There is no work.

@@ -37,8 +37,8 @@ from smpchat.relay.turns import Turns
 GROUP_COMMANDS = 64
 """Maximum number of commands in a group."""
 GROUP_SECONDS = 0.001
-"""A group ends after this many seconds, because nothing else can be done meanwhile. Shorter groups would take more CPU
-time, because each needs a commit."""
+"""A group ends after this many seconds, because the event loop does nothing else meanwhile. Shorter groups would take
+more CPU time, because each group needs a commit."""
 TURN_COMMANDS = 16
 """Maximum number of commands of a connection in one turn. Usually a turn is one block with one command."""
 
@@ -116,7 +116,7 @@ class Worker:
         self._upkeep: deque[_Upkeep] = deque()
         self._arrival = asyncio.Event()
         self._keeps_up = False  # whether the last group was maintenance
-        self._quick = False  # whether the last group of commands was one for newcomers only
+        self._quick = False  # whether the last group of commands was one for newcomers only, see `Turns`
         self._stopping = False
         self._failing = False  # whether the last attempt to store something failed
         self._timer: asyncio.TimerHandle | None = None
@@ -206,8 +206,8 @@ class Worker:
         """Executes one group of work, and adds each piece to ``group``.
 
         Maintenance is done in small steps between groups of commands, so that it never delays answers much. If there
-        are newcomers (see `Turns`), every second group of commands is only for them. So a client with a single command
-        does not wait long, and a client with many commands does not either.
+        are newcomers (see `Turns`), every second group of commands is only for them. So neither a client with a single
+        command nor one with many commands waits long.
 
         Raises:
             RelayStoreError: The store failed, and the group is incomplete.
@@ -260,7 +260,7 @@ class Worker:
                 outgoing += self._service.notify()
 
     def _is_held(self, now: int) -> bool:
-        """Whether nothing counts as old at the moment, because the clock jumped."""
+        """Whether no message may be removed as old at the moment, because the clock jumped."""
         believed, hold = self._store.see_clock(now, self._limits.keep)
         if not believed:
             _log.warning(
@@ -282,7 +282,7 @@ class Worker:
     def _warn_of_certificate(self) -> None:
         left = self._certificate_left()
         if left < CERTIFICATE_WARNING:
-            _log.warning("the certificate %s: smpchat relay rotate-certificate", runs_out(left))
+            _log.warning("the certificate %s; smpchat relay rotate-certificate makes a new one", runs_out(left))
 
     def _execute(self, connection: Connection, received: Received) -> list[Outgoing]:
         client = connection.client
@@ -318,7 +318,7 @@ class Worker:
         self._counters.commits_failed += 1
         if not self._failing:
             self._failing = True
-            _log.error("%s No acknowledged message is lost; the relay keeps trying.", failure)
+            _log.error("%s No message that the relay has accepted is lost; the relay keeps trying.", failure)
         self._store.rollback()
         commands: list[tuple[Client, Received]] = []
         resumed: list[Client] = []
