@@ -1,7 +1,7 @@
 """Stores edits, deletions and reactions, those of the user and those of contacts.
 
-A change of ours must be sent too, so it has a status, like a message. The agent refers to both by a number, the
-reference: positive for a message, negative for a change.
+A change of ours must be sent too, so it has a status, like a message. The agent refers to a message or a change by a
+number, its *reference*: positive for a message, negative for a change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from smpchat.chat.wire.content import PLAIN, Content
 from smpchat.encoding.record import Record
 
 KEPT = 1000
-"""How many changes of ours are kept with their outcome. Only the command that made a change asks for its outcome."""
+"""How many of our latest changes are kept, each with its outcome. Only the command that made a change asks for its
+outcome."""
 
 
 class SentChange(Record):
@@ -25,7 +26,7 @@ class SentChange(Record):
     Attributes:
         status: Pending, sent or failed.
         reason: Why it failed.
-        message: The message directly after the change, for the caller who made it; None if the change was loaded later.
+        message: The message as it is directly after the change; None if the change was loaded from the store.
     """
 
     id: int
@@ -73,8 +74,8 @@ def delete(tx: sqlite3.Connection, message_id: int, by: str | None = None) -> No
 def erase(tx: sqlite3.Connection, message: Message, by: str | None = None) -> None:
     """Deletes a message completely: its text, quotes of it in replies, and even the mark that there was a message.
 
-    If the contact deletes a message that the user has seen, the user is first told that it was deleted. Then its row is
-    deleted as well.
+    If the contact deletes a message that the user has seen, the message's row stays until the user has been told of the
+    deletion.
     """
     if message.direction is Direction.SENT or not message.shown:
         expiry.remove(tx, message.id)
@@ -110,7 +111,7 @@ def count(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def insert_sent(tx: sqlite3.Connection, message_id: int, contact_id: int) -> SentChange:
-    """Adds a pending change of ours. Old changes, except the last `KEPT` and pending ones, are deleted."""
+    """Adds a pending change of ours. Deletes the changes that are neither pending nor among the last `KEPT`."""
     cursor = tx.execute(
         "INSERT INTO changes (message_id, contact_id, status) VALUES (?, ?, ?)",
         (message_id, contact_id, MessageStatus.PENDING),

@@ -59,7 +59,7 @@ def send_text(
     """Stores a new message of ours as pending, and gives it to the agent.
 
     Args:
-        forwarded: The text was written by somebody else.
+        forwarded: Whether the message is marked as forwarded from another conversation.
     Raises:
         InputError: The text is empty or too long, the contact removed us, or ``reply_to`` cannot be answered.
     """
@@ -97,8 +97,9 @@ def send_welcome(
     """Sends the welcome text of our address as our first message to an accepted contact.
 
     Args:
-        welcome_id: The id that the contact's app gave the text when it read it in our link. Then the text is sent as an
-            edit of that message, so that the contact does not see it twice. None if the app has not read it there.
+        welcome_id: The id under which the contact's app has stored the text that it read in our link; None if it did
+            not read one. With an id, the text is sent as an edit of that message, so that the contact does not see the
+            text twice.
     """
     if welcome_id is None:
         return send_text(tx, context, contact, text)
@@ -241,7 +242,8 @@ def _was_deleted(message_id: int) -> InputError:
 
 
 def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, str]:
-    """A message that can be named to the contact by its id. Raises `InputError` for others."""
+    """A message, its contact, and the id by which the contact's app knows the message. Raises `InputError` if the
+    message has no such id, was deleted, or never reached the contact."""
     found = message(tx, message_id)
     if found.deleted:
         raise _was_deleted(message_id)
@@ -273,7 +275,8 @@ def _talk(tx: sqlite3.Connection, context: Context, contact: Contact) -> GroupTa
 
 
 def _packed(tx: sqlite3.Connection, contact: Contact, text: str, encode: Callable[[str], bytes]) -> bytes:
-    """The body of a message to this contact with this text; ``encode`` writes its JSON. Raises `InputError`."""
+    """The body of a message to this contact with this text; ``encode`` makes the JSON from the text. Raises
+    `InputError`."""
     if is_blank(text):
         raise InputError("The text is empty, so nothing was sent.", "Give a text, or pipe one in with `-`.")
     room, data = room_of(tx, contact), encode(text)

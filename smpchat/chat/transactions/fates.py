@@ -1,8 +1,8 @@
 """Saves the status of what we have sent: messages, changes of messages, and copies of messages for the members of a
 group.
 
-The agent refers to each by a number, the reference: that of a message is positive, that of a change is negative, that
-of a member's copy starts at `memberships.COPIES`.
+The agent refers to each of these by a number, its *reference*. The reference of a message is positive, that of a change
+is negative, and that of a member's copy is at least `memberships.COPIES`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def progress(
 
 
 def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageStatus) -> bool:
-    """Whether the message was sent, but its file cannot be fetched yet. Then the status of the message does not
-    change."""
+    """If the message has a file, saves for the file that the message was sent, delivered or failed. Returns whether the
+    message's status must stay as it is, because the contact cannot fetch the file yet."""
     file = message_files.find(tx, message.id) if message.file is not None else None
     if file is None:
         return False
@@ -50,8 +50,8 @@ def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageSta
 def _progress_copy(
     tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None
 ) -> None:
-    """Saves the status of one member's copy of a message. The message itself is sent or delivered as soon as one copy
-    is."""
+    """Saves the status of one member's copy of a message. The message itself counts as sent or delivered as soon as one
+    copy does, and as failed when all copies have failed."""
     message_id = memberships.copy_went_on(tx, reference, status)
     message = None if message_id is None else records.message(tx, message_id)
     if message is None:

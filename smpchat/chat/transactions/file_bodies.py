@@ -1,5 +1,5 @@
-"""Makes the messages about files of ours: the one that announces the file, its description, and edits of its
-caption."""
+"""Makes the messages about a file of ours: its announcement, its description (what the contact needs to fetch it),
+edits of its caption, and its withdrawal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # imported only if a file is sent
     from smpchat.chat.wire.media import Media
 
 _PARTS = (PART, PART * 2 // 3, PART // 3, PART // 8)
-"""Possible sizes of the parts of a description; the largest that fits into a message is used."""
+"""Possible lengths of a description's parts, in characters; the largest that fits into a message is used."""
 
 
 def check_size(size: int) -> None:
@@ -73,8 +73,8 @@ def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) 
 def describe(
     tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
 ) -> SentChange:
-    """Sends a contact the description of a file. The returned change stands for its last part. Raises `InputError`,
-    `AgentError`."""
+    """Sends a contact the description of a file. Returns the change that has the status of the last part. Raises
+    `InputError`, `AgentError`."""
     room, shared_id = room_of(tx, contact), message.shared_id or ""
     bodies: list[bytes | None] = [None]
     for size in _PARTS:
@@ -95,8 +95,8 @@ def describe(
 def new_caption(
     tx: sqlite3.Connection, contact: Contact, file: MessageFile, text: str, shared_id: str, own_id: str, ttl: int | None
 ) -> tuple[bytes, str, Any]:
-    """Changes the caption of a file of ours. Returns the body to send, the text to show, and its content. Raises
-    `TextTooLong`."""
+    """Changes the caption of a file of ours. Returns the body to send, the text to show, and the message's new content.
+    Raises `TextTooLong`."""
     content = (file.content or {"type": "file"}) | {"text": text}
     data, room = encode_caption(content, shared_id, own_id, ttl), room_of(tx, contact)
     body = room.pack(data)

@@ -1,12 +1,12 @@
-"""Operations on files of messages, each inside one transaction: send, offer, receive, cancel, and handle the agent's
-reports.
+"""Operations on files of messages, each inside one transaction: sending, receiving and cancelling, and what the agent
+or a contact reports.
 
 Sending: the file is encrypted before the transaction; then its message and the upload are stored together. The
 description is sent when the agent reports that the file was uploaded. The message counts as sent only when the last
 part of the description was sent, because before that the contact cannot fetch the file.
 
-Receiving: a message offers a file. The file is fetched as soon as its description has arrived and the user, or the
-settings, ask for it; the order does not matter.
+Receiving: a message offers a file. The file is fetched as soon as its description has arrived and the user, or a
+setting, has asked for it. These two can happen in either order.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ log = logging.getLogger("smpchat.chat")
 
 Known = Callable[["FileServer"], bool]
 Describing = Callable[[sqlite3.Connection, Context, Contact, MessageFile, Message], SentChange]
-"""Sends a contact, or a group, the description of a file. The returned change stands for its last part."""
+"""Sends a contact, or a group, the description of a file. Returns the change that has the status of the last part."""
 Withdrawing = Callable[[sqlite3.Connection, Context, Contact, Message], None]
 """Tells a contact, or a group, that a file is no longer available."""
 CANCELLED_BY_US = "You cancelled the file."
@@ -76,7 +76,7 @@ def send(
     *,
     forwarded: bool = False,
 ) -> Message:
-    """Stores a new message of ours with a file as pending. If it raises `InputError` or `AgentError`, nothing is
+    """Stores a new, pending message of ours with a file. If it raises `InputError` or `AgentError`, nothing is
     stored."""
     from smpchat.agent.transactions.files import submit_file
     from smpchat.chat.transactions import file_bodies
@@ -108,7 +108,8 @@ def send(
 
 
 def uploaded(tx: sqlite3.Connection, transfer: int, descriptions: tuple[str, ...], expires_at: float) -> None:
-    """Saves the description of a file that was uploaded, for the contact; for a group, several descriptions."""
+    """Saves the description of an uploaded file. A file for a group has several descriptions, which are saved as a JSON
+    list."""
     file, message, contact = _of_transfer(tx, transfer)
     if file is None or message is None or contact is None:
         return
@@ -144,8 +145,8 @@ def _describe(
 
 
 def invited(tx: sqlite3.Connection, file: MessageFile, status: MessageStatus) -> MessageStatus | None:
-    """Saves that the message with a file of ours was sent or delivered. Returns the new status of message and file
-    together; None if it does not change yet."""
+    """Saves that the message with a file of ours was sent or delivered. Returns the status that the message gets; None
+    while the contact cannot fetch the file, because its description has not been sent."""
     if file.invited != MessageStatus.DELIVERED:
         files.set_invited(tx, file.message_id, status)
     return status if file.is_described else None
@@ -240,11 +241,12 @@ def receive(
 
     Args:
         target: A folder, or the path of the new file.
-        approved: Relays that the sender chose may be used. They see this computer's address, or the address of a proxy.
-        agreed: The user was shown the relays and agreed, so they may even be in the user's own network.
+        approved: Whether relays that the sender chose may be used, although they see this computer's address, or that
+            of a proxy.
+        agreed: The user was shown the relays and agreed, so the relays may even be in the user's own network.
         known: Tells whether a relay is one that the user has chosen or already uses.
     Raises:
-        InputError: There is no such file, or it was already received.
+        InputError: The message has no file, or its file is our own, is too large or was already received.
         FileUnavailable: The file is no longer available.
         RelaysNotApproved: The user must be asked first. Nothing has changed.
     """
@@ -286,7 +288,7 @@ def _agree(tx: sqlite3.Connection, message: Message, description: str) -> None:
     try:
         relays = {replica.server for chunk in read_description(description).chunks for replica in chunk.replicas}
     except DecodeError:
-        return  # `start` reports what is wrong with it
+        return  # `start` reports what is wrong with the description
     for server in relays:
         consents.add(tx, connection, server)
 
@@ -331,7 +333,8 @@ def receive_automatically(
     approved: bool,
     known: Known,
 ) -> None:
-    """Fetches those files offered since the last call that are ``wanted``. The user is not asked about any of them."""
+    """Fetches the files that were offered since the last call and are ``wanted``. The user is not asked: a file that
+    needs the user's approval stays on offer."""
     for file in files.to_judge(tx):
         message = records.message(tx, file.message_id)
         files.judged(tx, file.message_id)
@@ -380,7 +383,7 @@ def failed(tx: sqlite3.Connection, transfer: int, trouble: Trouble) -> None:
 
 
 def _lose(tx: sqlite3.Connection, message: Message, reason: str, trouble: Trouble) -> None:
-    """Saves that a contact's file is no longer available."""
+    """Saves that a contact's file can never be received."""
     state = FileState.EXPIRED if trouble is Trouble.GONE else FileState.FAILED
     files.set_state(tx, message.id, state, reason, trouble=trouble)
     files.forget_description(tx, message.id)
@@ -423,7 +426,7 @@ def leave_dropped(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def expire(tx: sqlite3.Connection, now: float) -> None:
-    """Marks offered files as expired when relays have deleted them."""
+    """Marks offered files as expired when they are so old that relays have deleted them."""
     for message_id in files.due(tx, now):
         message = records.message(tx, message_id)
         if message is not None:
@@ -441,7 +444,8 @@ def required(tx: sqlite3.Connection, message: Message) -> MessageFile:
 def _of_transfer(
     tx: sqlite3.Connection, transfer: int
 ) -> tuple[MessageFile, Message, Contact] | tuple[None, None, None]:
-    """The file, message and contact of one of the agent's transfers; None if they were deleted meanwhile."""
+    """The file, message and contact of one of the agent's transfers; three times None if the message was deleted
+    meanwhile."""
     file = files.of_transfer(tx, transfer)
     message = None if file is None else records.message(tx, file.message_id)
     if file is None or message is None:

@@ -1,7 +1,8 @@
 """The conversation of a group, as users see it, inside the transactions of `chat.transactions.groups`.
 
-The contact of a group has the group's negative number instead of a connection (`smpchat.chat.store.memberships`).
-Messages of members are stored with their sender. Events of the group become lines between the messages.
+A group is stored as a contact too. In place of a connection, this contact has the group's number, negated
+(`smpchat.chat.store.memberships`). Messages of members are stored with their sender. Events of the group become lines
+between the messages.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ from smpchat.chat.wire.message import MessageUpdate, TextMessage
 from smpchat.chat.wire.profile import Profile
 
 MAX_LINES = 60
-"""How many lines about events one group may get in an hour. Limited, because each is shown, and any admin can cause
-them."""
+"""How many lines about events one group may get in an hour. Limited, because each line is shown, and any admin can
+cause many."""
 _TOO_MUCH = "too much happens in this group to show all of it: `smpchat group members` lists the members"
-"""The line that is shown instead of any further ones."""
+"""The line that is shown once in place of all further ones."""
 
 
 class GroupConversation:
@@ -172,7 +173,7 @@ class GroupConversation:
             sender=None if show.author == own else sender,
             forwarded=message.forwarded,
         )
-        if show.author == own:  # a message of ours from the history, from an earlier time in the group
+        if show.author == own:  # the history has a message of ours from an earlier time in the group
             records.set_status(tx, message_id, records.MessageStatus.SENT)
         if show.shared_id is not None:
             groups.add_message(tx, group_id, message_id, show.author, show.shared_id, show.scope, show.forwarder)
@@ -210,7 +211,7 @@ class GroupConversation:
             return
         groups.proven(tx, message.id)
         own = said(post, shared_id)
-        # An edit may have arrived meanwhile; it is newer than both copies.
+        # An edit may have arrived meanwhile. It is newer than the passed-on copy and the author's own copy.
         if own is None or message.edited or message.deleted or own.text == message.text:
             return
         changes.edit(tx, message.id, own.text, edited=False, live=message.live, content=own.content)

@@ -37,8 +37,8 @@ MAX_SLOTS = 64
 """How many members get ids of their own; in a larger group some members share ids. Each id needs 32 bytes when a chunk
 is registered at the relay."""
 _SLOTS = 4
-"""The smallest number of recipients that is registered. Apps register this many, so fewer would reveal something to the
-relay."""
+"""The smallest number of recipients that is registered for a chunk. Apps register this many, so a smaller number would
+show the relay that the sender does not use one of them."""
 _ID = "A" * 16
 
 
@@ -74,7 +74,7 @@ def send(
     *,
     forwarded: bool = False,
 ) -> Message:
-    """Stores a new message of ours with a file as pending. If it raises `InputError` or `AgentError`, nothing is
+    """Stores a new, pending message of ours with a file. If it raises `InputError` or `AgentError`, nothing is
     stored."""
     from smpchat.agent.transactions.files import submit_file
 
@@ -95,8 +95,8 @@ def send(
 def describe(
     tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
 ) -> SentChange:
-    """Sends each member the description of a file. The returned change stands for the last part. Raises `InputError`,
-    `AgentError`."""
+    """Sends each member the description of a file. Returns the change that has the status of the last part. Raises
+    `InputError`, `AgentError`."""
     talk, texts = GroupTalk(tx, context, contact), json.loads(file.description)
     shared_id, change = message.shared_id or "", changes.insert_sent(tx, message.id, contact.id)
     # Connected members come first: the change counts as sent as soon as one of them can fetch the file.

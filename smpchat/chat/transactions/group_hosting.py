@@ -1,7 +1,7 @@
 """Carries out our duties as the host of newcomers: announcing and introducing them, sending them the history, and
 passing messages on until two members are connected (`smpchat.chat.machines.group_hosting`).
 
-It never raises if one member cannot be written to, so that the others are still served.
+If one member cannot be written to, nothing is raised, so that the others are still served.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ HISTORY = 100
 _BATCHES_SINCE = 5
 """Since this chat version, apps can read several messages in one body, which the history needs."""
 _WELCOME_SINCE = 6
-"""Since this chat version, apps expect the welcome text after the history. Older ones add it themselves."""
+"""Since this chat version, apps expect the welcome text after the history. Older apps add it themselves."""
 _NAME = 16
 """How many characters of the author's name are sent with a passed-on message (group-wire 12, fact 1)."""
 
@@ -207,7 +207,7 @@ class Host(Record):
     def pass_on(
         self, tx: sqlite3.Connection, group_id: int, by: MemberId, said: GroupMessage, known: Known, heard: Heard
     ) -> None:
-        """Passes on an event that a member sent us directly, to the members that it cannot reach yet.
+        """Passes on an event that a member sent us directly, to those members to whom its author is not connected yet.
 
         Args:
             known: What was known about the event before it arrived.
@@ -239,10 +239,10 @@ class Host(Record):
         envelope: Envelope | None,
         at: float,
     ) -> dict[MemberId, bytes]:
-        """The message that tells a member of its own removal, if the one who removes it cannot reach it (group-wire 12,
-        fact 3).
+        """The message that tells a member of its own removal, if the remover is not connected to that member
+        (group-wire 12, fact 3). Empty for any other event.
 
-        Called before the removal is carried out, because that ends the connection to the member.
+        Called before the removal is carried out, because the removal ends our connection to the member.
         """
         event = said.event
         if envelope is None or not isinstance(event, MemberRemoved):
@@ -268,8 +268,8 @@ class Host(Record):
     def send_last(
         self, tx: sqlite3.Connection, group_id: int, send: effects.Send, leaving: frozenset[MemberId]
     ) -> dict[MemberId, bytes]:
-        """Sends one event that ends connections. For members whose connection ends, the message is returned, to be sent
-        as the last one."""
+        """Handles an event that ends connections: sends it to the members whose connection stays, and returns the
+        message for each of the others, to be sent as the last one."""
         own_id = self.new_id()
         body = encode_group_event(send.event, own_id)
         for member in (*send.now, *send.later):
@@ -329,11 +329,11 @@ class Host(Record):
 
 
 class Heard(Record):
-    """An event that may be passed on, and how it arrived.
+    """An event that we perhaps have to pass on, and how it arrived.
 
     Attributes:
         envelope: The complete message of its sender.
-        at: When the relay received it; POSIX seconds.
+        at: When the relay received the event; POSIX seconds.
         before: The group before the event, in which a member who leaves is still a member.
         found: The effects of the event here. An event that was refused is not passed on.
     """

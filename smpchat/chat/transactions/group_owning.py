@@ -1,4 +1,5 @@
-"""The user's actions in groups that need rights, each in one transaction: create a group, invite, change roles, remove.
+"""The group actions for which the user needs rights, each in one transaction: create a group, invite, change roles,
+remove.
 
 Rights are checked before anything is sent; an action that is not allowed changes nothing and raises `InputError`.
 """
@@ -47,8 +48,8 @@ JOINS_SINCE = 3
 MAX_GROUP_NAME = 100
 """The longest name of a group of ours, in characters."""
 MAX_PROFILE = 12_000
-"""The largest profile of a group of ours, as JSON with picture and texts, in bytes. An invitation of 13,380 bytes must
-have room for it and a link."""
+"""The largest profile of a group of ours, as JSON with picture and texts, in bytes. An invitation, which has at most
+13,380 bytes, must hold the profile and a link."""
 
 
 class GroupOwner(Record):
@@ -75,7 +76,7 @@ class GroupOwner(Record):
     def invite(self, tx: sqlite3.Connection, group_id: int, connection_id: int, role: Role = Role.MEMBER) -> MemberId:
         """Invites a contact. The invitation is sent as soon as the queue for it has been made.
 
-        If the contact has not accepted yet, the same invitation is sent again, with this role.
+        If the contact was invited before and has not accepted yet, the same invitation is sent again, with this role.
 
         Args:
             connection_id: The contact's connection.
@@ -153,8 +154,8 @@ class GroupOwner(Record):
         group_hosting.save_link(tx, replace(link, role=role))
 
     def remove_link(self, tx: sqlite3.Connection, group_id: int) -> int:
-        """Deletes our link, so that nobody can join with it any more; members stay. Returns its connection. Raises
-        `InputError`."""
+        """Deletes our link, so that nobody can join with it any more; members stay. Returns the link's connection.
+        Raises `InputError`."""
         link = _link(tx, group_id)
         self.groups.host.remove_link(tx, group_id)
         return link.connection
@@ -253,8 +254,8 @@ class GroupOwner(Record):
         role: Role | None = None,
         ttl: int | None = None,
     ) -> None:
-        """Sets a feature of the group: on or off, the lowest role that may use it, or how many seconds messages stay.
-        Raises as `change_profile`."""
+        """Turns a feature of the group on or off. ``role``: the lowest role that may use it; ``ttl``: how many seconds
+        messages stay; None: as before. Raises as `change_profile`."""
         preferences = self._group(tx, group_id).profile.preferences
         known = preferences.get(feature)
         said: JsonObject = (known if isinstance(known, dict) else {}) | {"enable": "on" if on else "off"}

@@ -62,7 +62,8 @@ class GroupTalk:
 
     @property
     def scope(self) -> MemberId | None:
-        """The support chat to which our message belongs: our own, while we are not in the group yet."""
+        """The scope of our message (see `smpchat.chat`): our own id while we are not in the group yet, otherwise
+        None."""
         return scope_of(self.group, None)
 
     def post(

@@ -73,7 +73,7 @@ log = logging.getLogger("smpchat.chat")
 
 _INSTANT = Terms(sender_securable=True, reply_key=True)
 NOBODY: Mapping[MemberId, bytes] = MappingProxyType({})
-"""No member gets a last message before its connection ends."""
+"""The default: no member gets a last message before its connection ends."""
 Refer = Callable[[MemberId], int]
 """Returns the reference with which the agent sends a member's copy."""
 
@@ -90,7 +90,7 @@ class Conversation(Protocol):
         ...
 
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
-        """Carries out an effect that concerns neither connections nor sending: on a message, a line or a profile."""
+        """Carries out an effect on messages, lines or profiles. `GroupTransactions` handles all other effects."""
         ...
 
 
@@ -371,8 +371,8 @@ class GroupTransactions(Record):
                 self.host.perform(tx, group_id, effect)
             case Refused(name, why):
                 log.info("group event %s changed nothing: %s", name, why)
-            # Nothing to do: the agent accepts every peer that is not refused, and sends what waits for a connection in
-            # order.
+            # Nothing to do: the agent accepts every peer that is not refused, and sends in order what waits for a
+            # connection.
             case effects.Allow() | effects.Turn() | effects.Release():
                 pass
             case _:

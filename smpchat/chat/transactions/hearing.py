@@ -31,7 +31,7 @@ from smpchat.chat.wire.preferences import Feature
 log = logging.getLogger("smpchat.chat")
 
 DELETABLE = 78 * 3600
-"""Seconds in which the author of a message can delete it (agent-wire 6.2), by the relay's clock."""
+"""For how many seconds, by the relay's clock, the author of a message can delete it (agent-wire 6.2)."""
 _CANCELLED = "[withdrawn]"
 
 
@@ -87,8 +87,8 @@ def add_message(
     Args:
         sender: The member of a group or business who said it; None: the contact itself.
     """
-    # Only passed-on messages can come twice here. The agent has dropped copies of the contact's own messages by their
-    # hash (agent-wire 5.4).
+    # Only passed-on messages can come twice here. The agent recognizes copies of the contact's own messages by their
+    # hash, and has dropped them (agent-wire 5.4).
     if sender is not None and lines.find_said(tx, contact.id, message.shared_id, sender) is not None:
         return None
     message_id = records.insert_message(
@@ -116,7 +116,7 @@ def add_message(
 def add_line(
     tx: sqlite3.Connection, contact: Contact, line: Happening, sent_at: float, sender: str | None = None
 ) -> None:
-    """Adds a line about an event, unless there already is one, or it only says that we are a member."""
+    """Adds a line about an event, unless the event already has a line, or the line only says that we are a member."""
     if line.member is not None and line.member_name is not None and sender is None:
         lines.save_member_name(tx, contact.id, line.member, line.member_name)
     if line.occasion is not None and lines.is_known(tx, contact.id, line.occasion):
@@ -280,10 +280,10 @@ def tell_change(
     by: str | None = None,
     emoji: str | None = None,
 ) -> None:
-    """Reports a change, or puts that off if there were too many.
+    """Reports a change, or puts the report off if there were too many changes.
 
     Args:
-        counts: The message is shown again if it was shown before.
+        counts: Whether a message that was shown before is shown again.
         by, emoji: As in `events.MessageChanged`.
     """
     if not untold.may_tell(tx, contact.id, now):

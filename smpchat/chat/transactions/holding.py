@@ -1,7 +1,7 @@
 """Held messages: they wait for a decision of the user, because the contact's keys have changed.
 
-The agent holds them back, in whichever process it runs (`smpchat.agent.transactions.sending.holds_texts`). This module
-gives each held message and change a reason that users can see, and sends them when the user has decided.
+The agent holds them back in every process (`smpchat.agent.transactions.sending.holds_texts`). This module gives each
+held message and change a reason that users can see, and sends them when the user has decided.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
 def hold(tx: sqlite3.Connection, contact: Contact, now: float) -> bool:
     """The security code has changed. Holds messages if the user had compared the old code. Returns whether they are
     held."""
-    # If messages are already held, they stay held, even if the user has entered a wrong code and is no longer verified.
+    # If messages are already held, they stay held, even if the contact is no longer verified, because the user has
+    # entered a wrong code.
     if contact.verified_code is None and not outgoing.holds_texts(tx, contact.connection_id):
         return False
     from smpchat.agent.transactions import sending  # imports the ratchet, which commands that only read do not need

@@ -87,8 +87,8 @@ _ENDED_BY_A_MESSAGE = (
     NoticeKind.VERSIONS,
 )
 MAX_TOLD = 10
-"""How many lines in one hour report that a contact changed its name or preferences. Limited, because each is shown and
-may ring the bell. The same limit is used for lines about parts of a message that were left out."""
+"""How many lines per hour report that a contact changed its name or preferences. Limited, because each line is shown
+and can ring the bell. The same limit applies to `TOO_MANY_AT_ONCE`."""
 TOO_MANY_AT_ONCE = f"{{alias}} sent more than {MAX_MESSAGES} messages in one; the rest were left out."
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
@@ -99,7 +99,7 @@ _INTEGRITY_NOTICES = {
 
 
 class ChatApplication:
-    """The chat layer's side of `smpchat.agent.transactions.connection.Application`."""
+    """The chat layer's implementation of `smpchat.agent.transactions.connection.Application`."""
 
     def __init__(
         self,
@@ -203,10 +203,10 @@ class ChatApplication:
         publish(tx, describe_state(connection, contact, self._now()))
 
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
-        """Stores the peer's profile. On the initiator's side, the invitation becomes a contact.
+        """Stores the peer's profile. If the peer answers an invitation of ours, the invitation becomes a contact.
 
-        A business answers like the host of a group, even if the link did not say so, because several people there read
-        our messages.
+        A business answers like the host of a group, because several people there read our messages. It does so even if
+        the link did not say that it is a business.
         """
         said = _decoded(info)
         if connections.is_plain(tx, connection_id) or any(_is_business(message.event) for message in said):
@@ -334,7 +334,7 @@ class ChatApplication:
         telling.tell(tx, connection_id, sentence, self._now(), kind)
 
     def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-        """Ends earlier conditions, without a notice."""
+        """Ends earlier conditions of these kinds, without a notice."""
         telling.mended(tx, connection_id, *kinds)
 
     def request_id(self, info: bytes) -> str | None:
@@ -365,8 +365,8 @@ class ChatApplication:
 def contact_from_request(
     tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest, alias: str | None = None
 ) -> Contact:
-    """Creates the contact of an accepted request. The text of the request is its first message; ours are the texts of
-    our address.
+    """Creates the contact of an accepted request. The contact's first message is the text of the request; our first
+    messages are the welcome text and automatic reply of our address.
 
     Args:
         alias: The contact's alias; None: made from the name in the request.
@@ -421,7 +421,7 @@ def _decoded(body: bytes) -> list[ChatMessage]:
 
 
 def _without_repeats(said: list[ChatMessage]) -> list[ChatMessage]:
-    """Keeps only the last edit of each message in one body: earlier ones would be overwritten at once."""
+    """Leaves out edits of a message that a later edit in the same body would overwrite at once."""
     last = {m.event.shared_id: number for number, m in enumerate(said) if isinstance(m.event, MessageUpdate)}
     return [
         message
@@ -440,7 +440,8 @@ def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, no
     if not profiles.save(tx, contact.id, profile):
         return
     ttl = allowed(profile.preferences, Feature.TIMED_MESSAGES).ttl
-    # The contact may have sent its first profile before it knew our preferences.
+    # The contact may have sent its first profile before it knew our preferences, so only a later profile can turn the
+    # time off.
     if contact.profile is not None or ttl is not None:
         preferences.save_ttl(tx, contact.id, ttl)
     naming.watch(tx, contact, profile.display_name, now)
@@ -458,8 +459,8 @@ def _add_news(tx: sqlite3.Connection, contact: Contact, line: Happening, now: fl
 
 
 def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRange | None) -> None:
-    """Saves the chat version agreed with the contact's app. A message without versions is from an app older than
-    versions."""
+    """Saves the chat version agreed with the contact's app. A message without versions is from an app that is older
+    than version ranges."""
     agreed = CHAT_VERSIONS.agree(versions or VersionRange(1, 1))
     if agreed is not None:
         records.raise_chat_version(tx, contact.id, agreed)

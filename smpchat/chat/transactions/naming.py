@@ -74,7 +74,8 @@ def _like(tx: sqlite3.Connection, name: str, contact_id: int | None) -> tuple[in
 
 
 def settle(tx: sqlite3.Connection, now: float) -> None:
-    """Updates contacts of old profiles: finds out whether the user chose an alias, or it is the contact's own name.
+    """Updates contacts that an old version of smpchat stored: finds out whether the user chose the alias, or it was
+    made from the contact's own name.
 
     A contact with a reserved alias, such as *you*, gets another one, and the user is told.
     """
@@ -97,7 +98,7 @@ def _made_from(alias: str, name: str) -> bool:
 
 
 def _others(tx: sqlite3.Connection, contact_id: int | None) -> list[tuple[int, str, frozenset[str]]]:
-    """Number, alias and looks of all contacts but one."""
+    """The number, alias and looks of each contact except the one with this number."""
     return [other for other in names.alias_looks(tx) if other[0] != contact_id]
 
 

@@ -13,7 +13,7 @@ TOO_MUCH = Happening("[keeps changing the profile: further changes are not shown
 
 
 def about_name(before: Profile, after: Profile) -> list[Happening]:
-    """``is now called Robert``; nothing if the name is the same."""
+    """The line ``[is now called Robert]``; no line if the name is the same."""
     if before.display_name == after.display_name:
         return []
     return [_line(f"is now called {short_name(after.display_name)}")]

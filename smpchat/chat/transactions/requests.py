@@ -104,7 +104,8 @@ def _reintroduce_to_group(tx: sqlite3.Connection, contact: Contact, profile: Pro
 
 
 def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> None:
-    """Adds to a request that has not been sent yet that we have read the welcome text, and its id here.
+    """Adds to our request, if it has not been sent yet, the id under which we have stored the welcome text from the
+    link.
 
     The owner's app then refers to the message with this id, instead of sending the text again.
     """
@@ -114,7 +115,7 @@ def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> N
 def _rewrite(tx: sqlite3.Connection, contact: Contact, change: Callable[[ContactRequest], ContactRequest]) -> None:
     saved = sent_requests.load(tx, contact.connection_id)
     if saved is None or not saved.info or connections.is_plain(tx, contact.connection_id):
-        return  # there is no request, or it cannot be changed any more: it is encrypted already, or goes to a group
+        return  # there is no request; or it is encrypted already; or it goes to a group, in another form
     asked, _ = decode_contact_request(saved.info)
     info = _packed(change(asked))
     if info is not None:

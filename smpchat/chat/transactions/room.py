@@ -10,7 +10,7 @@ from smpchat.chat.store.records import Contact
 from smpchat.chat.wire.bodies import COMPRESSION_SINCE, Room
 
 PQ_SINCE = 5
-"""Since this agent version, apps support compression; used for peers whose chat version is not known yet (agent-wire
+"""Since this agent version, apps support compression. Used as long as the peer's chat version is not known (agent-wire
 1.5)."""
 
 

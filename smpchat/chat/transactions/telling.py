@@ -1,4 +1,5 @@
-"""Adds notices about a connection: to the conversation's history and, while the problem lasts, as conditions."""
+"""Stores notices about a connection in the history of its conversation. A notice of a lasting problem is also stored as
+a *condition*, until the problem ends."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ PERHAPS_LOST = "May be lost: the encryption was renewed before your contact conf
 
 MEMBER_GONE = "{alias} no longer gets your messages: their app has ended the connection with you."
 _LOOKED_AT = 200
-"""How many of the last messages are searched for unconfirmed ones. It is enough, because a queue at the relay holds
-128."""
+"""How many of the last messages are searched for unconfirmed ones. This is enough, because a queue at the relay holds
+128 messages."""
 
 
 def tell(
@@ -37,7 +38,7 @@ def tell(
     """
     contact = records.addressee(tx, connection_id)
     if contact is not None and contact.is_group:
-        # The user can do nothing about it: most of these members have left, which has its own line.
+        # The user can do nothing about this: most of these members have left the group, and another line says so.
         if kind is NoticeKind.PEER_QUEUE_GONE:
             kind, sentence = NoticeKind.INFORMATION, MEMBER_GONE
         sentence = _of_member(tx, connection_id, sentence)
