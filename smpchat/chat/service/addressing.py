@@ -88,7 +88,7 @@ class AddressProfile(IntroducingProfile):
 
     @staticmethod
     def _has_room(tx: sqlite3.Connection) -> None:
-        """A request was accepted or rejected, so there is room for further ones again."""
+        """Ends the condition that no further request has room, because one was accepted or rejected."""
         address = addresses.current(tx)
         if address is not None:
             conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_FULL)

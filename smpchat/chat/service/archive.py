@@ -2,12 +2,12 @@
 
 ::
 
-    file    = %s"smpchat profile" %x00 version sealed   ; version is one byte, 1; `smpchat.crypto.passphrase`
+    file    = %s"smpchat profile" %x00 version sealed   ; version is one byte, 1
     content = name-length name exported-at database     ; one byte, UTF-8, POSIX seconds in 8 bytes, an SQLite file
 
-The database is a snapshot: a change that another process makes meanwhile is in it completely or not at all. Two copies
-of a profile must never both be used: each would continue the same ratchets, and contacts could not decrypt what the
-second one sends.
+``sealed`` is described in `smpchat.crypto.passphrase`. The database is a snapshot: a change that another process makes
+meanwhile is in it completely or not at all. Two copies of a profile must never both be used: each would continue the
+same ratchets, and contacts could not decrypt what the second one sends.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ MAX_SIZE = 1 << 30
 """The largest file in bytes. The limit exists because the whole file is held in memory."""
 _SQLITE = b"SQLite format 3\0"
 _OF_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
-"""SQLite errors that come from the disk. All others mean that the file is damaged: a migration may fail because of one
-of its rows."""
+"""SQLite errors that come from the disk. All others mean that the file is damaged: one of its rows may even make a
+migration fail."""
 _MESSAGES_READ = 10_000
 """How many of the last messages of each conversation are read as a test."""
 

@@ -1,5 +1,5 @@
-"""The profile's own settings of relays and of how they are reached. What the profile has not chosen comes from the
-config files."""
+"""The profile's own choice of relays, and of how they are reached. Settings that the profile has not chosen come from
+the config files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class OwnChoices(Record):
     Attributes:
         servers: Addresses of the relays for new queues, without passwords. None: not chosen; empty: the embedded relay.
         proxy: ``HOST:PORT``, or ``off``.
-        private_routing: Whether messages to other relays go through the profile's own.
+        private_routing: Whether messages to other people's relays go through the profile's own relays.
         strangers_anywhere: Whether relays that other people name may be in this computer's networks.
         receives_at: Relays at which contacts write to us; smpchat connects to them as soon as the profile is online.
         file_servers: As ``servers``, for file relays.
@@ -104,8 +104,8 @@ class StoredChoices(StoredMessages):
         return usual + [entry for entry in own if entry.address.server not in listed]
 
     def _usual_file_servers(self) -> list[FileServerAddress]:
-        """The file relays of the config files. If these name only the public message relays, the public file relays are
-        used."""
+        """The file relays of the config files. If the config files name the public message relays and say nothing about
+        file relays, these are the public file relays."""
         from smpchat.chat.store.servers import file_relay_address
 
         said = settings.default(self._tx, settings.FILE_SERVERS)
@@ -177,7 +177,7 @@ class StoredChoices(StoredMessages):
             settings.delete_setting(tx, name)
 
     def setting(self, name: str) -> str | None:
-        """The value in use of a setting that config files can have; None if it was never set."""
+        """The value in use of a setting that config files can contain; None if it is set nowhere."""
         if name == settings.SERVERS:
             return " ".join(str(entry.address.server) for entry in self.servers() if entry.preferred)
         if name == settings.FILE_SERVERS:
@@ -211,7 +211,8 @@ class StoredChoices(StoredMessages):
         from smpchat.chat.store.servers import relay_address
 
         with self.database.transaction() as tx:
-            known = {row.address for row in settings.servers(tx)}  # one of an older version may be invalid today
+            # Compared as texts first: an older version may have stored an address that is invalid today.
+            known = {row.address for row in settings.servers(tx)}
             stored = address.strip() if address.strip() in known else _text(relay_address(address))
             if not settings.remove_server(tx, stored):
                 if any(_text(address) == stored for address in self._usual_servers()):
@@ -234,7 +235,7 @@ class StoredChoices(StoredMessages):
                 settings.add_server(tx, _text(server), preferred=True)
 
     def private_routing(self) -> bool:
-        """Whether messages to other people's relays go through the profile's own."""
+        """Whether messages to other people's relays go through the profile's own relays."""
         return settings.in_force(self._tx, "private_routing") == "on"
 
     def set_private_routing(self, on: bool) -> None:

@@ -38,8 +38,8 @@ _TERMS = {
     Variant.THREE_STEP: Terms(sender_securable=False, reply_key=True),
     Variant.STANDARD: Terms(sender_securable=False, reply_key=False),
 }
-"""The terms of the link for each value of `invite --handshake`. The fourth variant arises if other software answers an
-*instant* link."""
+"""The terms of the link for each value of `invite --handshake`. The fourth `Variant` cannot be chosen: it arises if
+other software answers an *instant* link."""
 
 
 class UnchosenName(Record):
@@ -120,15 +120,15 @@ class ChatService(OwnGroupsProfile):
     ) -> Contact:
         """Join an invitation or use an address: link, alias and texts are stored together before anything is sent.
 
-        If the same link was used before, and the join is still held, it continues. Texts that it already has are not
-        sent twice.
+        If this link was used before and its join is still held (it waits until the contact is named), that join
+        continues. Texts that it already has are not sent twice.
 
         Args:
             alias: The contact's alias. None: a substitute, until a name from the data of a short link replaces it.
             texts: Messages to send. With an address, the first one is sent with the request; the others wait until its
                 owner accepts.
-            hold: If the link is short, and leads to a group or no alias is given: our profile is not sent before
-                `name_contact` is called.
+            hold: Our profile is not sent before `name_contact` is called. This counts only for short links, and only if
+                the link leads to a group or no alias is given.
             incognito: The contact is told a made-up name, and never anything else of our profile.
         Raises:
             InputError: The alias cannot be used, or a text is too long.
@@ -358,7 +358,8 @@ class ChatService(OwnGroupsProfile):
         conditions.forget(tx, contact.connection_id)
 
     def forget_server(self, address: str) -> int:
-        """Forgets a relay that is no longer needed: deletions of queues that it has not confirmed are given up.
+        """Forgets a relay that is no longer needed, and gives up the deletions of queues that this relay has not
+        confirmed.
 
         Returns:
             How many queues stay at the relay.

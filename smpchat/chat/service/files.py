@@ -78,10 +78,10 @@ class FileProfile(StoredProfile):
         return message.file is not None and not message.deleted
 
     def forwarded_file(self, message_id: int, who: str) -> OutgoingFile:
-        """The file of a message, to be sent to somebody else, with its text.
+        """The file of a message, to be sent to somebody else, with the message's text.
 
-        The keys in a file's description work only for its recipient, so the file itself is uploaded again (xftp-wire
-        7.3).
+        The keys in a description work only for the recipient of that description, so the file itself is uploaded again
+        (xftp-wire 7.3).
 
         Raises:
             InputError: The file is not on this computer, or cannot be sent; or there is no such contact.
@@ -158,7 +158,7 @@ class FileProfile(StoredProfile):
         `AgentError`, nothing is kept.
 
         Args:
-            anyway: Send this and held messages, although keys of the contact have changed.
+            anyway: Send this message and held ones, although the contact's keys have changed.
         """
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
@@ -206,7 +206,8 @@ class FileProfile(StoredProfile):
         return relays_to_approve(file.description, self._known(own))
 
     def read_file_link(self, text: str) -> FileDescription:
-        """The description in a link to a file, which may lead to another one. Raises `InputError`."""
+        """The description in a link to a file. It may contain a redirect to another description (`smpchat.xftp.links`).
+        Raises `InputError`."""
         from smpchat.xftp.links import read_file_link
 
         try:
@@ -237,7 +238,8 @@ class FileProfile(StoredProfile):
             approved: The user agrees that relays that the sender chose see this computer's address.
             own: Tells whether a file relay is this computer's own.
         Raises:
-            InputError: There is no such file, or it was already received; or the folder cannot be used.
+            InputError: The message has no file that can be received, the file was already received, or the folder
+                cannot be used.
             FileUnavailable: The file cannot be received any more.
             RelaysNotApproved: The user must be asked first. Nothing has changed.
         """
@@ -279,7 +281,7 @@ class FileProfile(StoredProfile):
             return conversation.message(tx, message_id)
 
     def offered_by(self, who: str) -> int:
-        """Number of the newest message of a contact whose file can be received. Raises `NoFileOffered`, and
+        """The number of the newest message from a contact with a file that can be received. Raises `NoFileOffered`, and
         `InputError` if there is no such contact."""
         contact = records.contact(self.database.connection, who)
         found = message_files.newest(self.database.connection, contact.id, FileState.OFFERED)
@@ -300,8 +302,8 @@ class FileProfile(StoredProfile):
     # -- while online -------------------------------------------------------------------------------------------------
 
     def tend_files(self, own: Own = no_relay_of_ours) -> None:
-        """Does the work for files other than the transfer itself. The online process calls this whenever something
-        changes."""
+        """Does the work for files that is not the transfer itself, such as sending descriptions. The online process
+        calls this whenever something changes."""
         tx, now = self.database.connection, self.now()
         waiting = (message_files.to_describe, message_files.to_start, message_files.to_judge, message_files.dropped)
         if not any(look(tx) for look in waiting) and not (message_files.due(tx, now) and not clock.is_held(tx, now)):

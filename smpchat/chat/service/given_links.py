@@ -1,4 +1,4 @@
-"""Reads links that users paste, and checks whether they can be used, and whether they were used before."""
+"""Reads links that users paste, and checks whether a link can be used, and whether it was used before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups as users see them: their members, and the state of our connection to each."""
+"""Groups as users see them, with their members, and the state of our connection to each member."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def member(tx: sqlite3.Connection, group_id: int, id: MemberId) -> MemberView | 
 
 
 def all_views(tx: sqlite3.Connection) -> list[GroupView]:
-    """All groups: first those with a conversation, by alias; then invitations, in the order in which they arrived."""
+    """All groups: first those with a conversation, sorted by alias; then invitations, in the order in which they
+    arrived."""
     aliases = {memberships.group_number(contact.connection_id): contact.alias for contact in records.contacts(tx)}
     found = [view(tx, number, aliases.get(number)) for number in groups.numbers(tx)]
     known = [group for group in found if group is not None and (group.alias or group.standing == Standing.INVITED)]

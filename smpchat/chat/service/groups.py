@@ -15,7 +15,7 @@ from smpchat.chat.service.views import GroupView
 from smpchat.chat.store import memberships, records
 from smpchat.chat.wire.alias import check_alias
 
-if TYPE_CHECKING:  # imported where they are used: most commands have to do with no group
+if TYPE_CHECKING:  # imported where they are used: most commands do not deal with groups
     from smpchat.agent.wire.links import ContactLink
     from smpchat.agent.wire.short_links import ShortContact
     from smpchat.chat.store.records import Contact
@@ -29,13 +29,13 @@ class GroupsProfile(AddressProfile):
     carries it out."""
 
     def groups(self) -> list[GroupView]:
-        """All groups that we are or were in, by alias, then those that we are invited to."""
+        """All groups that we are or were in, sorted by alias; then the groups that we are invited to."""
         from smpchat.chat.service import group_views
 
         return group_views.all_views(self._tx)
 
     def group(self, who: str) -> GroupView:
-        """One group, by its alias or number; an invitation also by its name. Raises `InputError`."""
+        """The group with this alias or number, or the invitation with this name or number. Raises `InputError`."""
         from smpchat.chat.service import group_views
 
         number = group_views.find(self._tx, who)

@@ -23,11 +23,11 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, replace
 
 _LONG = 3650 * 86_400.0
-"""Longer mutes, in seconds, last for ever, because dates that far in the future cannot be shown."""
+"""A mute of more than this many seconds lasts for ever, because dates that far in the future cannot be shown."""
 
 
 class ContactDetails(Record):
-    """Details of one contact: its profile, and what you allow each other.
+    """Details of one contact: its profile, and what the user and the contact allow each other.
 
     Attributes:
         receipts: The setting for this contact only; None: as for all contacts. ``view.receipts`` is the setting in
@@ -76,7 +76,7 @@ class IntroducingProfile(WritingProfile):
     def set_bot(self, commands: Sequence[BotCommand] | None) -> Profile:
         """Tells contacts that this profile is a bot, and which commands it offers; None: it is not a bot.
 
-        If a message calls one of the commands, it is in `Message.command`.
+        If a message calls one of these commands, `Message.command` names the command.
 
         Raises:
             InputError: Contacts' apps could not show a part of it; nothing changed.
@@ -87,7 +87,7 @@ class IntroducingProfile(WritingProfile):
             return self._introduce(tx, profile)
 
     def set_allowed(self, feature: Feature, allow: Allow | None) -> None:
-        """Sets what contacts without a setting of their own may do; None: the default."""
+        """Sets what contacts may do unless the user has set something else for one of them; None: the default."""
         with self.database.transaction() as tx:
             profile = self._saved_profile(tx)
             said = {known: said for known, said in profile.preferences.items() if known is not feature}
@@ -139,7 +139,8 @@ class IntroducingProfile(WritingProfile):
         return self.details(who)
 
     def set_receipts(self, on: bool | None) -> None:
-        """Sets whether contacts without a setting of their own get receipts for their messages; None: the default."""
+        """Sets whether contacts get receipts for their messages, unless the user has set something else for one of
+        them; None: the default."""
         with self.database.transaction() as tx:
             contact_settings.save_receipts(tx, None, on)
 

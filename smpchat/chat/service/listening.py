@@ -26,7 +26,7 @@ NOT_HANDLED = (
 
 
 class Listener:
-    """Hands each message to its caller once, and each later change that a contact makes to it.
+    """Hands to its caller, once each, every message and every later change that a contact makes to a message.
 
     Args:
         after: The number of the event after which the listener starts.
@@ -38,7 +38,7 @@ class Listener:
         self._service, self._after, self._is_durable = service, after, is_durable
         self._arrived: dict[int, None] = {}
         self._changed: dict[int, None] = {}
-        self._handed: dict[int, int] = {}  # how many changes had been made when it was handed over, by message
+        self._handed: dict[int, int] = {}  # for each message: how many changes it had when it was handed over
         if is_durable:
             self._arrived = dict.fromkeys(handling.kept(service.database.connection))
 

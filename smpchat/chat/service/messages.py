@@ -34,7 +34,7 @@ from smpchat.chat.wire.folding import words_of
 from smpchat.encoding.record import Record, replace
 
 _NO_LIMIT = 2**63 - 1
-"""The largest number that SQLite can store. Users may ask for any number of messages, so it is the limit."""
+"""The largest number that SQLite can store: the limit for users who ask for even more messages."""
 
 
 class Found(Record):
@@ -72,8 +72,8 @@ class StoredMessages:
                 publish(tx, events.MessageExpired(gone.id, gone.contact))
 
     def note_clock(self) -> None:
-        """Notes the time from time to time. Returns whether the clock has jumped; then nothing is deleted as too old
-        for a day."""
+        """Notes the present time every now and then. If the clock has jumped, logs a warning: for one day, nothing is
+        deleted as too old."""
         now = self.now()
         if not clock.is_due(self._tx, now):
             return
@@ -87,7 +87,8 @@ class StoredMessages:
             )
 
     def receipts(self) -> bool:
-        """Whether contacts without a setting of their own are told that their messages arrived."""
+        """Whether contacts are told that their messages arrived, unless the user has set something else for one of
+        them."""
         return contact_settings.receipts_of_all(self._tx) == contact_settings.ON
 
     def remove_leftovers(self) -> None:
@@ -99,12 +100,14 @@ class StoredMessages:
         leftovers.remove(self.database)
 
     def next_expiry(self) -> float | None:
-        """When the next message must be deleted, or counts as finished; POSIX seconds."""
+        """The time, in POSIX seconds, at which the next message must be deleted or counts as finished, or the next
+        change that was put off is announced; None if there is none."""
         due = None if clock.is_held(self._tx, self.now()) else expiry.next_due(self._tx)
         return min(filter(None, (due, live.next_abandoned(self._tx), untold.next_due(self._tx))), default=None)
 
     def change(self, change_id: int) -> SentChange | None:
-        """An edit, deletion or reaction of ours; None if its contact was deleted meanwhile."""
+        """An edit, deletion or reaction of ours; None if its contact was deleted meanwhile, or it is so old that it is
+        no longer kept."""
         return changes.sent(self._tx, change_id)
 
     def fate_of_change(self, change_id: int) -> tuple[MessageStatus, str | None]:
@@ -249,8 +252,8 @@ class StoredMessages:
         from smpchat.chat.transactions import hearing  # rarely needed
 
         with suppress(StoreNotWritable), self.database.transaction() as tx:
-            # Checked again inside the transaction: another process may have released some meanwhile, and each is
-            # announced once.
+            # Checked again inside the transaction: another process may have released some messages meanwhile, and each
+            # must be announced only once.
             for message_id in live.abandoned(tx, self.now()):
                 live.release(tx, message_id)
                 publish(tx, events.MessageAdded(message_id))
@@ -263,7 +266,7 @@ class StoredMessages:
         return self.with_commands(records.messages_to_show(self._tx))
 
     def with_commands(self, messages: list[Message]) -> list[Message]:
-        """Received messages, if we are a bot with the command that each of them calls."""
+        """The same received messages. If we are a bot, each of them has the command that it calls."""
         own = profiles.own(self._tx) if messages else None
         if own is None or not own.bot:
             return messages
@@ -296,8 +299,8 @@ class StoredMessages:
         return records.contacts_to_show(self._tx)
 
     def mark_profiles_shown(self, *contact_ids: int) -> None:
-        """Notes that the profiles of these contacts were shown. One transaction is used for all, because each waits for
-        the disk."""
+        """Notes that the profiles of these contacts were shown. One transaction is used for all contacts, because each
+        transaction waits for the disk."""
         with self.database.transaction() as tx:
             for contact_id in contact_ids:
                 records.mark_profile_shown(tx, contact_id)

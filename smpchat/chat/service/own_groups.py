@@ -18,7 +18,7 @@ from smpchat.chat.store.servers import relay_address
 from smpchat.chat.wire.alias import check_alias, fold
 from smpchat.chat.wire.preferences import MAX_TTL
 
-if TYPE_CHECKING:  # imported where they are used: most commands have to do with no group
+if TYPE_CHECKING:  # imported where they are used: most commands do not deal with groups
     from smpchat.chat.transactions.group_owning import GroupOwner
     from smpchat.chat.wire.group_values import MemberId, Role
 
@@ -39,7 +39,7 @@ class OwnGroupsProfile(GroupsProfile):
         Args:
             name: The name that the members see.
             alias: The alias of the group; None: made from its name.
-            description: One line about it.
+            description: One line about the group.
             welcome: A greeting for people who join.
         Raises:
             InputError: Members' apps could not show one of the texts, or the alias cannot be used.

@@ -230,7 +230,7 @@ class StoredProfile(StoredChoices):
         return group_views.of_contact(self._tx, contact)
 
     def contacts(self) -> list[ContactView]:
-        """All contacts, by alias."""
+        """All contacts, sorted by alias."""
         self.give_up_waiting()
         found = records.contacts(self._tx)
         return self._views(found, {c.id: c for c in connections.load_all(self._tx)})
@@ -288,6 +288,7 @@ class StoredProfile(StoredChoices):
         Raises:
             UnknownContact: No contact under that name.
             AgentError: The connection has no keys yet.
+            InputError: The contact is a group.
         """
         contact = records.contact(self._tx, who)
         if contact.is_group:
@@ -403,7 +404,7 @@ class StoredProfile(StoredChoices):
         return obstacles.of_move(self._tx, connection_id)
 
     def troubles(self) -> dict[str, RelayTrouble]:
-        """Problems of relays that this profile needs, by the relay's address."""
+        """The problems of relays that this profile needs; the keys are the relays' addresses."""
         return outgoing.troubles_of_needed_relays(self._tx)
 
     def own_relays(self) -> list[SMPServer]:

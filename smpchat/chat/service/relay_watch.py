@@ -10,8 +10,8 @@ PATIENCE = 3.0
 
 
 class RelayWatch:
-    """Decides what the user is told about relays: once that one is away, and once that it is back. ``now`` is any clock
-    in seconds."""
+    """Decides when the user is told that a relay is away, and when that it is back; each is told once. ``now`` can come
+    from any clock that counts seconds."""
 
     def __init__(self, service: StoredProfile) -> None:
         self._service = service

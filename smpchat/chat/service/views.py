@@ -58,7 +58,7 @@ class MemberView(Record):
 
     @property
     def connected(self) -> bool:
-        """Whether we are connected to the member, so that messages need no host."""
+        """Whether we are connected to the member, so that no host must pass our messages on."""
         return self.connection == "connected"
 
 
@@ -71,8 +71,8 @@ class GroupView(Record):
         name: The name in the group's profile.
         inviter: Alias of the contact that invited us; None if there was none, or it was deleted.
         role: Our role.
-        standing: Our standing: ``invited``, ``joining``, ``pending``, ``review`` or ``current``; when it is over,
-            ``left``, ``removed`` or ``deleted``.
+        standing: Our standing: ``invited``, ``joining``, ``pending``, ``review`` or ``current``; after our time in the
+            group, ``left``, ``removed`` or ``deleted``.
         members: All members except us, former ones included.
         allows: The features that we may use, by the names of `smpchat.chat.service.group_views.FEATURES`.
         disappear_after: Seconds after which new messages disappear; None if they stay.
@@ -125,7 +125,7 @@ class ContactView(Record):
         pending: Number of pending messages.
         pq: Whether post-quantum keys now protect both directions.
         verified: Whether the security code was compared and is still the same.
-        conditions: The problems that it has now.
+        conditions: The contact's present problems.
         receipts: Whether the contact is told that messages arrived.
         muted_until: The time until which it is muted, in POSIX seconds or infinity; None if it is not muted.
         looks_like: The alias of another contact that looks like the name of this one; None if there is none.
@@ -164,9 +164,9 @@ class Status(Record):
     """The status of the whole profile: what is waiting, which relays cannot be reached, and the contact address.
 
     Attributes:
-        moves: Moves of our own queues that are in progress, by connection.
-        incognito: Made-up names by which contacts know us, by connection.
-        receipts: Whether each contact gets receipts for its messages, by connection.
+        moves: Moves of our own queues that are in progress; the keys are connection ids.
+        incognito: Made-up names by which contacts know us; the keys are connection ids.
+        receipts: Whether each contact gets receipts for its messages; the keys are connection ids.
     """
 
     invitations: list[Invitation]

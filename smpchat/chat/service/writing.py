@@ -109,10 +109,10 @@ class WritingProfile(FileProfile):
     # -- changed keys --------------------------------------------------------------------------------------------------
 
     def verify(self, who: str, code: str | None) -> Verification:
-        """Compares the digits of the contact's code with ours. If they agree, this is remembered, and held messages are
-        sent.
+        """Compares the digits of the contact's code with ours. If they agree, the contact counts as verified, and held
+        messages are sent.
 
-        The code itself is remembered, so if the keys change, the contact counts as not verified again.
+        What is saved is the code, so after a change of keys the contact no longer counts as verified.
 
         Args:
             code: None if the user has compared the two and found them equal.
