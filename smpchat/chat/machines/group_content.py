@@ -55,7 +55,8 @@ class Saying(Record):
 
 
 class _Nobodys(Record):
-    """The message belongs to a support chat that we may not see."""
+    """Returned in place of a scope: the message is in a support chat that we must not see, or to which its author must
+    not write."""
 
     why: str
 
@@ -69,8 +70,8 @@ def wrote(group: Group, saying: Saying, post: Post) -> Step:
         return group, (Refused("x.msg.new", scope.why),)
     if scope is None and not may(Deed.WRITE, by.role):
         return group, (Refused("x.msg.new", "from somebody who may not write"),)
-    # If the group has disappearing messages turned off, nothing disappears. But passed-on messages may be older than
-    # that setting.
+    # If the group has disappearing messages turned off, nothing disappears. But a passed-on message can be older than
+    # that setting, so its own time counts.
     timed = saying.forwarder is not None or group.profile.disappear_after is not None
     hidden, moderator = _hidden(group, saying, post, scope)
     ttl = post.ttl if timed else None

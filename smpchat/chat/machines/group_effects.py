@@ -57,12 +57,12 @@ class Release(Record):
 
 
 class Repeat(Record):
-    """Send to a member directly, before anything new, all messages that were left to a host to pass on: it may have
-    missed some.
+    """Send to a member directly, before anything new, all messages that were left to a host to pass on: the member may
+    have missed some.
 
     A host stops passing messages on as soon as one of the two members reports their connection. Earlier messages,
-    mostly of a member that was offline, may reach the host only after that. A member that already has such a message
-    recognises its id and drops it.
+    mostly of a member that was offline, may reach the host only after that report. A member that already has such a
+    message recognises its id and drops it.
     """
 
     member: MemberId
@@ -86,7 +86,8 @@ class Admit(Record):
 
 
 class AcceptNewcomer(Record):
-    """Moderators have admitted a newcomer that we let in: announce it to the members who did not know of it.
+    """Moderators have admitted a newcomer whose host we are: announce the newcomer to the members who did not know of
+    it.
 
     Attributes:
         ours: We decided this, so we tell the newcomer and the moderators; if false, another moderator decided and has
@@ -105,8 +106,8 @@ class HandOn(Record):
 
 
 class Reported(Record):
-    """``by`` reports a direct connection to a member, and we let one of the two in, so we stop passing on ``by``'s
-    messages."""
+    """``by`` reports a direct connection to a member, and we are the host of one of the two. So we stop passing on
+    ``by``'s messages to that member."""
 
     by: MemberId
     member: MemberId
@@ -135,7 +136,7 @@ class Send(Record):
 
 
 class Hidden(StrEnum):
-    """Why a message is kept but not shown."""
+    """Why a message is not shown."""
 
     BLOCKED = "blocked"
     """Its author is blocked for all members."""
@@ -146,7 +147,7 @@ class Hidden(StrEnum):
 
 
 class Show(Record):
-    """A message.
+    """Store and show a new message, unless ``hidden`` says why not.
 
     Attributes:
         forwarder: The member who passed it on, so nothing proves its author; None for the author's own copy.
@@ -225,7 +226,7 @@ class FileEvent(Record):
 
 
 class SaveProfile(Record):
-    """A member's profile."""
+    """Save a member's profile."""
 
     member: MemberId
     profile: Profile
@@ -261,7 +262,7 @@ class News(StrEnum):
     """Moderators decide about us."""
     MEMBER_JOINED = "member-joined"
     MEMBER_REVIEWED = "member-reviewed"
-    """We decide whether someone is admitted."""
+    """The moderators, of whom we are one, decide whether someone is admitted."""
     MEMBER_ACCEPTED = "member-accepted"
     MEMBER_CONNECTED = "member-connected"
     MEMBER_LEFT = "member-left"
@@ -274,7 +275,7 @@ class News(StrEnum):
     CHANGED = "changed"
     """The group's name, picture, texts or rules have changed."""
     REMOVED = "removed"
-    """We are out."""
+    """We were removed."""
     DELETED = "deleted"
     CROWDED = "crowded"
     """The group has more members than are kept."""
@@ -286,8 +287,8 @@ class Tell(Record):
     Attributes:
         member: The member whom it is about; None if it is about us or the group.
         by: Who did it.
-        role: With `News.ROLE`.
-        before: With `News.RENAMED`.
+        role: With `News.ROLE`, the member's new role.
+        before: With `News.RENAMED`, the member's earlier name.
     """
 
     news: News

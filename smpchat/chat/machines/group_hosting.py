@@ -1,5 +1,5 @@
-"""The duties of a host, the member that let others in: it introduces them, and passes messages on until they are
-connected.
+"""The duties of a host, the member that let newcomers in: it introduces them to the other members, and passes messages
+on until two members are connected.
 
 ::
 
@@ -187,7 +187,7 @@ def reported(hosting: Hosting, by: MemberId, member: MemberId) -> Hosting:
 
 
 def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) -> Send | None:
-    """Passes on an event to the members who may not have it from its author; None if there are none.
+    """Passes on an event to the members who are perhaps not connected to its author; None if there are none.
 
     Args:
         forward: The event, as we pass it on; the kind of `forward.event` decides who gets it.

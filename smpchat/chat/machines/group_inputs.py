@@ -82,7 +82,7 @@ class Dissolve(Record):
 
 
 class Confirmed(Record):
-    """A peer's connection info arrived: it joins a link of ours, or answers ours.
+    """A peer's connection info arrived: the peer joins a link of ours, or answers after we have joined its link.
 
     Attributes:
         member: The member to whom the connection leads.
@@ -121,7 +121,7 @@ class Lost(Record):
 
 
 class Tick(Record):
-    """Time has passed, so waiting connections may be started."""
+    """Time has passed, so it may be the turn of waiting connections."""
 
     now: float
 

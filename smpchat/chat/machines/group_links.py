@@ -175,7 +175,8 @@ def announced_as(info: MemberInfo, by: Member, standing: Standing) -> Member:
 
 
 def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step:
-    """``x.grp.mem.fwd``: a newcomer's link for us. It may come before the newcomer is announced (trap 9)."""
+    """``x.grp.mem.fwd``: a newcomer's link for us. It may come before the newcomer is announced (group-wire 11, trap
+    9)."""
     info = event.info
     if not may(Deed.LET_JOIN, by.role, info.role):
         return group, (Refused("x.grp.mem.fwd", "not from somebody who may let members in"),)
@@ -236,7 +237,7 @@ def confirmed(group: Group, event: Confirmed) -> Step:
             return group, (Allow(member.id),)
         case LinkInvitation(host, invited=own) if member.id == group.host == host.member and own.member == group.own.id:
             return group, (Allow(member.id),)
-    # (trap 10) Only the member for whom this link was made may use it.
+    # Only the member for whom this link was made may use it (group-wire 11, trap 10).
     return group.changed(member.id, link=Link.NONE), (Turn(member.id, "another member, or none"),)
 
 
@@ -254,8 +255,8 @@ def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
 
 
 def lost(group: Group, member: Member) -> Step:
-    """A connection to a member failed. An invited contact can be invited again; a person who used our link is
-    forgotten."""
+    """A connection to a member failed. An invited contact can be invited again; a person who used our link counts as
+    having left."""
     gone = member.standing is Standing.INVITED and member.link is Link.JOINING
     after = group.changed(member.id, link=Link.NONE, offer=None)
     return (replace(after, full=False).changed(member.id, standing=Standing.LEFT) if gone else after), ()
@@ -311,7 +312,8 @@ def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
 
 
 def enter(group: Group, member: Member) -> Step:
-    """A copy with a member added or replaced, if there is room. To make room, the oldest former member is dropped."""
+    """A copy with a member added or replaced, if there is room. To make room, the oldest former member or unknown
+    author is dropped."""
     if member.id in group.members:
         return group.with_member(member), ()
     unknown = member.standing is Standing.UNKNOWN

@@ -94,7 +94,8 @@ def _standing(acceptance: Acceptance) -> Standing:
 
 
 def host_named(group: Group, by: Member, event: HostProfile) -> Step:
-    """``x.grp.link.mem``: accepted only once, and only from the host of a group that we joined by a link (trap 11)."""
+    """``x.grp.link.mem``: accepted only once, and only from the host of a group that we joined by a link (group-wire
+    11, trap 11)."""
     if by.id != group.host or not group.by_link or by.named:
         return group, (Refused("x.grp.link.mem", "not from a host who is still to be named"),)
     after = group.changed(by.id, name=event.profile.display_name, named=True)
@@ -196,7 +197,7 @@ def _with_profile(group: Group, by: Member, profile: GroupProfile) -> Step:
 
 
 def out(group: Group, member: Member, standing: Standing) -> Step:
-    """A member leaves; its record stays, because its messages refer to it."""
+    """A member has left, or was removed. The member's record stays, because messages refer to it."""
     after = replace(group, full=False).changed(member.id, standing=standing, link=Link.NONE, offer=None)
     return after, (Disconnect((member.id,)),) if _has_connection(member) else ()
 

@@ -184,7 +184,7 @@ def expel(group: Group, event: Expel) -> Step:
     if refusal(group, Deed.REMOVE, member.role) is not None:
         return group, (Refused("remove", "not our right"),)
     after, effects = out(group, member, Standing.REMOVED)
-    if member.standing is Standing.INVITED:  # nobody else knows of it
+    if member.standing is Standing.INVITED:  # nobody else knows of the invitation
         return after, effects
     whole = group.profile.allows(Feature.FULL_DELETE, group.own.role)
     messages = (RemoveAll(member.id, group.own.id, whole),) if event.messages else ()

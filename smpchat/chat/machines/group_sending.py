@@ -42,7 +42,8 @@ FORWARDABLE = (
 
 
 def scope_of(group: Group, scope: MemberId | None) -> MemberId | None:
-    """The support chat to which our message belongs: our own, while we are not in the group yet."""
+    """The scope of our message (see `smpchat.chat`): our own id while we are not in the group yet, otherwise
+    ``scope``."""
     return group.own.id if group.own.pending else scope
 
 
@@ -87,7 +88,7 @@ def deliver_to(group: Group, event: GroupEvent, members: tuple[Member, ...]) -> 
 
 
 def deliver_profile(group: Group, profile: Profile) -> Send:
-    """Sends our current profile right before the next message; not to support chats."""
+    """Sends our current profile right before the next message, to all current members whose apps accept it."""
     everybody = recipients(group)
     return _send(
         group, MemberProfile(profile), tuple(member for member in everybody if member.speaks >= PROFILES_SINCE)

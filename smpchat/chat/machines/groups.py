@@ -110,7 +110,7 @@ def _decided(group: Group, decision: Decision) -> Step:
 
 
 def _leave(group: Group) -> Step:
-    if group.own.standing is Standing.INVITED:  # an invitation that nobody accepts is forgotten, without a word
+    if group.own.standing is Standing.INVITED:  # to decline an invitation, nothing is sent
         return members.over(group, Standing.LEFT)
     if not group.active:
         return group, (Refused("leave", "we are not in the group"),)

@@ -1,7 +1,7 @@
 """Waiting while another process is online for the profile and delivers what this one has stored.
 
-It works without an event loop: importing `asyncio` takes one and a half times as long as starting Python, and a `send`
-that runs while `listen` or `chat` is online only has to look whether its message was sent.
+It works without an event loop, because importing `asyncio` takes one and a half times as long as starting Python. A
+`send` that runs while `listen` or `chat` is online only has to look whether its message was sent.
 """
 
 from __future__ import annotations

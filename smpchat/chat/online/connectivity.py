@@ -66,7 +66,7 @@ def file_network_of(service: WritingProfile, relay: EmbeddedRelay, *, anywhere: 
     """How file relays are reached, according to the profile's settings at the time of each connection.
 
     Args:
-        anywhere: The user has been shown the relays and agreed, so they may even be in the user's own network.
+        anywhere: The user has been shown the relays and agreed, so the relays may even be in the user's own network.
     """
     from smpchat.xftp.routes import FileRoutes
 
@@ -124,7 +124,7 @@ class _Sessions:
         if not service.private_routing():
             return await self._open_directly(server, seconds)
         fence = self._fence(server)
-        if fence is not None:  # only the text can be checked: the proxy resolves the name, by its own rules
+        if fence is not None:  # only the text can be checked here: the relay in between resolves the name
             fence.check(server.hosts, server.port_number)
         # Never through the relay on this computer: that would reveal the address that private routing hides.
         own = [entry.address for entry in service.servers() if not self._relay.owns(entry.address.server)]

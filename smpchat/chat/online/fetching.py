@@ -33,7 +33,7 @@ from smpchat.xftp.session import connect as open_session
 Tell = Callable[[str, int, int], object]
 """Called with the current step, the number of bytes done, and the total number of bytes."""
 _MAX_DESCRIPTION = 2 * MAX_TEXT
-"""The largest encrypted file in bytes that may contain a description."""
+"""The largest size, in bytes, of an encrypted file that contains a description."""
 _ASK_AGAIN = "Ask for a new link."
 
 
@@ -41,7 +41,7 @@ class LinkFetcher:
     """Fetches the file of one link.
 
     Args:
-        agreed: The user agrees that the relays that the link names see this computer's address.
+        agreed: The user agrees that the relays in the link see this computer's address.
         patience: Seconds in which each file must be fetched, otherwise `TimeoutError` is raised; None: no limit.
     """
 
@@ -119,10 +119,11 @@ class LinkFetcher:
 
 
 def _decrypt(sealed: BinaryIO, described: FileDescription, place: Path, tell: Tell) -> Path:
-    """Decrypts and saves the file, in a thread. If ``place`` is a folder, the file gets the name that it contains."""
+    """Decrypts and saves the file, in a thread. If ``place`` is a folder, the file is saved there under the name that
+    the encrypted file contains."""
     folder = place if place.is_dir() else place.parent
     file_folder.check_room(folder, described.size)
-    # The same name at each try, so that a new try removes what a killed one has left.
+    # The same name at each try, so that a new try removes what a killed process has left.
     part = file_folder.part_path(folder / "file", file_folder.new_name(described.digest[:16]))
     file_folder.unpublished(part)
     names: list[bytes] = []

@@ -35,7 +35,8 @@ _LOOK = 0.5
 
 
 async def until_offered(service: WritingProfile, who: str) -> int:
-    """Waits a moment for a file of a contact or group, which may be at the relay. Returns the number of its message.
+    """Waits a moment for a file of a contact or group, because it may be at the relay already. Returns the number of
+    its message.
 
     Raises:
         NoFileOffered: None has arrived.

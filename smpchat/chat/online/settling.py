@@ -1,7 +1,8 @@
 """Waiting until a message of ours has arrived: what each look finds, and when the next look is due.
 
 It has no clock and no loop of its own. An online process waits in its event loop (`smpchat.chat.online.waiting`), and a
-process that hands its messages to it waits without one (`smpchat.chat.online.beside`); both follow these rules.
+process that hands its messages to the online process waits without an event loop (`smpchat.chat.online.beside`). Both
+follow these rules.
 """
 
 from __future__ import annotations
