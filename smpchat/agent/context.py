@@ -1,5 +1,5 @@
-"""What the agent's operations need besides the store: the layer above, randomness, time, and a KEM if one is
-installed."""
+"""What the agent's operations need besides the store: the layer above, randomness, time, and a KEM (for post-quantum
+encryption) if one is installed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ PQ_SINCE = 5
 
 
 class Application(Protocol):
-    """What the layer above does inside the agent's transactions: it may use the store, but must not wait.
+    """What the agent asks of the layer above. The agent calls these methods inside its transactions, so they may use
+    the store, but must not wait.
 
     ``reference`` is the application's own number for a message that it submitted.
     """
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """Our profile, for the confirmation or hello that is sealed now."""
+        """Returns our profile, which goes into the confirmation or hello that is being encrypted."""
         ...
 
     def link_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
@@ -38,7 +39,8 @@ class Application(Protocol):
         ...
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
-        """The data of the short link that we opened has been read. Its maker wrote it, so it may contain anything."""
+        """We opened a short link and have read the data that it leads to. The link's maker wrote this data, so it may
+        contain anything."""
         ...
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
@@ -49,7 +51,7 @@ class Application(Protocol):
         """The peer's connection info arrived.
 
         Returns:
-            A sentence that says why a connection with this peer is impossible; None if it is possible.
+            A sentence that says why we cannot connect with this peer; None if we can.
         """
         ...
 
@@ -61,15 +63,15 @@ class Application(Protocol):
         ...
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
-        """Whether the peer is told that its messages arrived. This is asked again just before a receipt is sent."""
+        """Whether we send receipts to the peer. The agent asks this again just before it sends one."""
         ...
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
-        """The relay has the message."""
+        """The peer's relay has accepted the message."""
         ...
 
     def message_delivered(self, tx: sqlite3.Connection, reference: int) -> None:
-        """The peer's receipt for the message arrived, and its hash matches."""
+        """The peer's receipt for the message arrived, and the hash in the receipt is the message's hash."""
         ...
 
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
@@ -85,8 +87,9 @@ class Application(Protocol):
     ) -> None:
         """Something happened to the connection. It is stored and shown in the conversation.
 
-        In ``sentence``, ``{alias}`` stands for the contact's name, and ``{who}`` for the name to type in a command.
-        Some kinds are conditions, which remain until they are fixed (see `smpchat.agent.machines.notices`).
+        In ``sentence``, ``{alias}`` stands for the contact's name, and ``{who}`` for the name in the form that a person
+        types in a command. Some kinds are conditions, which remain until they are fixed (see
+        `smpchat.agent.machines.notices`).
         """
         ...
 
@@ -95,7 +98,7 @@ class Application(Protocol):
         ...
 
     def request_id(self, info: bytes) -> str | None:
-        """The id that all copies of a contact request have in common, if its sender's program gives one. Raises
+        """The id that all copies of a contact request have in common; None if the sender's program gives no id. Raises
         `EnvelopeRefused` if ``info`` cannot be decoded."""
         ...
 
@@ -106,20 +109,22 @@ class Application(Protocol):
     def request_accepted(
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
-        """The request was accepted automatically and is a connection now. Messages for it may be submitted from now
-        on."""
+        """The request was accepted automatically and has become this connection. From now on, messages for the
+        connection can be submitted."""
         ...
 
     def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
-        """A file is at its relays. Each description is for one recipient. The agent does not keep the descriptions."""
+        """A file has been uploaded completely. Each description tells one recipient where the file is; the agent does
+        not keep the descriptions."""
         ...
 
     def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
-        """A file is complete, and is at this path."""
+        """A file was received completely, and is at this path."""
         ...
 
     def file_failed(self, tx: sqlite3.Connection, file_id: int, trouble: Trouble) -> None:
-        """A file will never be sent or received; `smpchat.agent.transactions.files.transfer` says more."""
+        """The transfer of a file has failed for good. `smpchat.agent.transactions.files.transfer` returns the error in
+        words."""
         ...
 
 
@@ -127,7 +132,7 @@ class Context(Record):
     """What every operation of the agent needs besides the store.
 
     Attributes:
-        kem: Makes the ratchet's post-quantum secrets; None if this is not available, or not wanted.
+        kem: The mechanism that makes the ratchet's post-quantum secrets; None if it is not available, or not wanted.
     """
 
     application: Application
@@ -136,7 +141,8 @@ class Context(Record):
     kem: KEMProvider | None = None
 
     def wants_pq(self, agent_version: int, e2e_version: int) -> bool:
-        """Whether we use a KEM with these versions."""
+        """Whether we use a KEM in a connection with these versions of the agent protocol and of end-to-end
+        encryption."""
         return agent_version >= PQ_SINCE and e2e_version >= E2E_VERSION_KEM and self.has_kem
 
     def wants_pq_in(self, connection: Connection, e2e_version: int, agent_version: int | None = None) -> bool:
@@ -150,8 +156,8 @@ class Context(Record):
         return self.kem is not None and self.kem.available()
 
     def kem_in(self, tx: sqlite3.Connection) -> SparedKEM:
-        """The KEM. Before it generates a key pair, it takes one that was generated earlier and stored, if there is
-        one."""
+        """The KEM for use inside this transaction. Instead of generating a key pair, it takes one that was generated
+        earlier and stored, if there is one."""
         return SparedKEM(tx, self.kem)
 
 

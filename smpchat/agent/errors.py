@@ -15,7 +15,7 @@ class AgentError(Exception):
     """Root of the agent layer.
 
     Attributes:
-        hint: One sentence for the user, saying what to do about the error.
+        hint: One sentence that tells the user what to do about the error.
     """
 
     hint = "Run the command again with -v to see details."
@@ -79,7 +79,7 @@ class MessageTooLarge(AgentError):
     """A message that does not fit one envelope.
 
     Attributes:
-        limit: The longest body, in bytes.
+        limit: The length of the longest body that fits, in bytes.
     """
 
     hint = "Send it in parts."
@@ -94,7 +94,7 @@ class TooManyWait(AgentError):
 
     hint = (
         "Wait until your contact comes online; waiting messages are then sent automatically. `smpchat status` shows"
-        " how many."
+        " how many are waiting."
     )
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class TooManyWait(AgentError):
 class RelayNotPublic(AgentError):
     """The relay that a request names can only be reached from this computer or its network. The request is kept."""
 
-    hint = "If you know who sent the request and want this: `smpchat accept WHO --any-relay`."
+    hint = "If you know who sent the request and want to connect anyway: `smpchat accept WHO --any-relay`."
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"smpchat does not connect to the relay that this request names: {reason}.")
@@ -122,7 +122,7 @@ class FileGone(AgentError):
 class NotRegular(AgentError):
     """The path to be sent is not a regular file, but for example a folder, a device or a pipe. Nothing was stored."""
 
-    hint = "Give the path of a file; pack a folder into one first."
+    hint = "Give the path of a file. To send a folder, pack it into an archive first."
 
     def __init__(self) -> None:
         super().__init__("This is not a regular file.")
@@ -140,7 +140,7 @@ class TooManyFiles(AgentError):
 class FileRefused(AgentError):
     """A file's description that cannot be used. Nothing was stored.
 
-    The message says why; no part of it is the sender's text.
+    The error message says why. No part of the error message is text of the sender.
     """
 
     hint = "Ask your contact to send the file again."
@@ -150,15 +150,15 @@ class RelaysNotApproved(AgentError):
     """A file is at relays that the sender chose and you do not use yourself. Nothing was stored.
 
     Attributes:
-        relays: Their hosts.
+        relays: The hosts of these relays.
     """
 
-    hint = "If you accept this, receive the file with approve=True. Or use a SOCKS proxy, which hides your address."
+    hint = "If you accept this, receive the file with approve=True. Or use a SOCKS proxy, which hides your IP address."
 
     def __init__(self, relays: tuple[str, ...]) -> None:
         self.relays = relays
         super().__init__(
-            f"Your contact put this file at {', '.join(relays)}. If you receive it, these relays see your address."
+            f"Your contact put this file at {', '.join(relays)}. If you receive it, these relays see your IP address."
         )
 
 
@@ -199,18 +199,19 @@ _REFUSALS = {
     Refusal.TOO_OLD: ("Your contact's app is too old to follow you to another relay.", "Ask your contact to upgrade."),
     Refusal.IN_USE: (
         "It is too late to cancel or change this move: your contact's app may already send to the new relay.",
-        "The move ends with the next message from the new relay. `smpchat status` shows it.",
+        "The move ends with the next message from the new relay. `smpchat status` shows the move until then.",
     ),
-    Refusal.NONE: ("You are not moving to another relay with this contact.", "`smpchat rotate WHO` starts a move."),
+    Refusal.NONE: ("No move to another relay is in progress for this contact.", "`smpchat rotate WHO` starts one."),
 }
-"""Sentences for callers that do not know the contact's name; those that do use `smpchat.chat.transactions.moves`."""
+"""The sentence and the hint for each refusal, without the contact's name. Callers that know the name use the sentences
+of `smpchat.chat.transactions.moves` instead."""
 
 
 class EnvelopeRefused(AgentError):
     """A received message that is not allowed at this point, or cannot be decrypted. It is acknowledged and forgotten.
 
     Attributes:
-        notice: What the user is told about it, if anything.
+        notice: The sentence that tells the user about the message; None if the user is not told.
     """
 
     notice: str | None = None
@@ -224,7 +225,7 @@ class VersionRefused(EnvelopeRefused):
         super().__init__(f"{layer} version {theirs} is not supported")
         self.notice = (
             f"{{alias}}'s app answered with {layer} version {theirs}, and this smpchat supports {ours}: {older}"
-            " must upgrade, then open the link again."
+            " must upgrade, then connect with a new link."
         )
 
 
@@ -250,8 +251,8 @@ class StoreNotWritable(StoreError):
 
 
 class StoreTampered(StoreError):
-    """The profile's database contains a trigger, which would change or copy what is written to it. Nothing was
-    stored."""
+    """The profile's database contains an SQL trigger, which could change or copy what is written to the database.
+    Nothing was stored."""
 
     hint = "Someone else added it: use another profile, and tell your contacts over another channel."
 

@@ -1,4 +1,4 @@
-"""Formats of the agent: links, link data, queue addresses and envelopes, as bytes or text and back.
+"""Encodes and decodes what agents exchange, as bytes or text: links, link data, queue addresses and envelopes.
 
 Nothing here keeps state or looks at a clock. What a value means for a connection is decided in
 `smpchat.agent.machines`.

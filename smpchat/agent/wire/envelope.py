@@ -1,6 +1,6 @@
 """Agent envelopes (what a queue carries inside its box) and agent messages (what the ratchet protects).
 
-Source: agent-wire 3.3 and 3.4; the ``S`` message is handshake.md 3.3.
+Source: agent-wire 3.3 and 3.4. The ``S`` message (`ConnInfoSecured`) is our own extension.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ConnInfoReply(Record):
 
 
 class ConnInfoSecured(Record):
-    """``S``: like ``D``, and the reply queue is secured with ``reply_key``, which the link offered."""
+    """``S``: like ``D``, but also says that the reply queue is secured with ``reply_key``, which the link offered."""
 
     reply_key: Ed25519PublicKey
     queues: tuple[QueueInfo, ...]
@@ -80,7 +80,7 @@ class UserMessage(Record):
 
 
 class Receipt(Record):
-    """The receipt for one message: the id and hash that its sender gave it."""
+    """The receipt for one message, which it names by the message's id and hash."""
 
     message_id: int
     message_hash: bytes
@@ -100,7 +100,7 @@ class QueueContinue(Record):
 
 
 class QueueAdd(Record):
-    """QADD: new queues, each with the address it replaces."""
+    """QADD: new queues, each with the address of the queue that it replaces."""
 
     queues: tuple[tuple[QueueURI, QueueAddress | None], ...]
 
@@ -112,7 +112,7 @@ class QueueKey(Record):
 
 
 class QueueUse(Record):
-    """QUSE: use these queues from now on."""
+    """QUSE: use these queues from now on. The flag beside each address says whether the queue is the primary one."""
 
     queues: tuple[tuple[QueueAddress, bool], ...]
 
@@ -124,8 +124,8 @@ class QueueTest(Record):
 
 
 class RatchetReady(Record):
-    """EREADY: the sender uses the re-negotiated ratchet. ``last_received_id``: of the last message that the old one
-    decrypted."""
+    """EREADY: the sender uses the re-negotiated ratchet. ``last_received_id``: the id of the last message that the old
+    ratchet decrypted."""
 
     last_received_id: int
 
@@ -165,7 +165,8 @@ agent_message: Codec[AgentMessage] = tagged(
     [
         (b"I", ConnInfo, record(ConnInfo, conn_info=tail)),
         (b"D", ConnInfoReply, record(ConnInfoReply, queues=queue_infos, conn_info=tail)),
-        # Our extension (handshake.md 3.3). Apps cannot read it, so it only answers a link with a reply key.
+        # Our own extension. Apps cannot read this message, so it is sent only in answer to a link that offers a reply
+        # key.
         (b"S", ConnInfoSecured, record(ConnInfoSecured, reply_key=ed25519_key, queues=queue_infos, conn_info=tail)),
         (b"R", RatchetInfo, record(RatchetInfo, info=tail)),
         (
@@ -181,7 +182,7 @@ agent_message: Codec[AgentMessage] = tagged(
 
 
 class Confirmation(Record):
-    """``C``: the joiner's confirmation (with its X3DH keys) or the initiator's hello (without)."""
+    """``C``: the joiner's confirmation (with its X3DH keys) or the initiator's hello (without keys)."""
 
     agent_version: int
     e2e_params: E2EParams | None
@@ -256,7 +257,8 @@ _LENGTH = 2
 
 
 class Sizes(Record):
-    """Padded lengths of the ratchet plaintext, in bytes. With its ratchet header, each fills one SEND (agent-wire 3.5).
+    """Padded lengths of the ratchet plaintext, in bytes. A plaintext of this length and its ratchet header together
+    fill one SEND (agent-wire 3.5).
 
     Attributes:
         confirmation: For a confirmation or hello.
@@ -274,8 +276,8 @@ class Sizes(Record):
         return self.message - _LENGTH - MESSAGE_OVERHEAD
 
 
-# No receiver checks these sizes: they are the largest with which a body and its header fit into one SEND (agent-wire
-# 3.5).
+# These are the largest sizes with which a body and its header fit into one SEND (agent-wire 3.5). No receiver checks
+# them.
 PLAIN_SIZES = Sizes(confirmation=14832, message=15840, chat_body=15602)
 PQ_SIZES = Sizes(confirmation=11106, message=13618, chat_body=13380)
 """The sizes with a KEM: ratchet headers are 2,222 bytes longer, to have room for the KEM's keys."""

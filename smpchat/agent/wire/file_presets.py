@@ -1,5 +1,5 @@
-"""The file relays that are built into SimpleX apps, as data. They have a module of their own, because every new link is
-compared with the message relays (`presets`), but not with these.
+"""The file relays that are built into SimpleX apps, as data. They have a module of their own, so that commands that
+only compare a link with the message relays (`presets`) need not load them.
 """
 
 from __future__ import annotations
@@ -30,5 +30,5 @@ Rh19D5e4Eez37DEE9hAlXDB3gZa1BdFYJTPgJWPO9OI=@xftp5
 0AznwoyfX8Od9T_acp1QeeKtxUi676IBIiQjXVwbdyU=@xftp6
 """.split()
 )
-"""All file relays that are built into apps, including those of the second operator. Apps download files from them
-without asking the user."""
+"""All file relays that are built into apps, including those of a second operator (Flux). Apps download files from these
+relays without asking the user."""

@@ -1,8 +1,9 @@
 """The data that a relay keeps for a short link: two signed and sealed blobs (agent-wire 2.6 to 2.9).
 
-The fixed blob holds the connection request; its hash is the link's key, so nobody can change it. The user blob holds
-what people see before they connect. Only the owner of the root key can replace it. Our reply key is at the end of the
-user blob (handshake.md 3.1); software that does not know it ignores it.
+The fixed blob holds the connection request. The hash of its content is the link's key, so nobody can change this
+content. The user blob holds what people see before they connect. It must be signed with the root key, or with the key
+of an owner whom the root key authorised. The end of the user blob may hold a reply key (`InvitationLink`), which is our
+own extension; other software ignores it.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def _text(data: bytes) -> str:
 
 
 def _with_mode(queues: tuple[QueueURI, ...]) -> tuple[QueueURI, ...]:
-    """Queues without a mode are contact queues: the binary form of older version ranges has no letter for those."""
+    """The queues, with the mode CONTACT where none was given: for a queue with older versions, the binary form has no
+    letter that says so."""
     # The reference does the same when it reads a link (agent-wire 2.6, trap 23).
     return tuple(replace(queue, mode=queue.mode or QueueMode.CONTACT) for queue in queues)
 
@@ -111,7 +113,8 @@ class FixedLinkData(Record):
     """The part of a link's data that never changes.
 
     Attributes:
-        root_key: Signs both parts, and so authenticates the person who made the link.
+        root_key: Public key that verifies the signatures of both parts, and so authenticates the person who made the
+            link.
         entity_id: An id that apps put into some kinds of contact links.
     """
 
@@ -134,7 +137,7 @@ class OwnerAuth(Record):
 
 
 class InvitationLinkData(Record):
-    """User data of an invitation, and our reply key."""
+    """The content of an invitation's user blob: the user data, and the reply key if the link's maker offers one."""
 
     agent_versions: VersionRange
     user_data: bytes = field(repr=False)
@@ -142,7 +145,7 @@ class InvitationLinkData(Record):
 
 
 class ContactLinkData(Record):
-    """User data of a contact link.
+    """The content of a contact link's user blob.
 
     Attributes:
         direct: Whether people connect to the link's queue itself, not through ``relays``.
@@ -160,7 +163,8 @@ ConnLinkData = InvitationLinkData | ContactLinkData
 
 def _read_entity_id(reader: Reader) -> bytes | None:
     """The optional id. Any other data at the end belongs to a future version, and is ignored."""
-    # simplexmq 6.5.5 ignores such data, apps of 2025 refuse it (agent-wire 2.5, trap 42): we ignore it and write none.
+    # simplexmq 6.5.5 ignores such data, but apps of 2025 refuse it (agent-wire 2.5, trap 42). So we ignore it, and
+    # write none.
     tail = Reader(reader.rest())
     try:
         return short_bytes.read(tail)
@@ -193,7 +197,7 @@ def _read_user_data(reader: Reader) -> bytes:
 
 def _read_reply_key(reader: Reader) -> Ed25519PublicKey | None:
     """The reply key at the end of the user blob, if there is one. Other data there belongs to other software and is
-    ignored. If our name is followed by anything but a key, the link is malformed."""
+    ignored. If the name ``rk`` is followed by anything but a key, the link is malformed."""
     if not reader.starts_with(_REPLY_KEY_NAME):
         reader.rest()
         return None
@@ -264,12 +268,12 @@ def link_key_of(fixed_data: bytes) -> bytes:
 
 
 def invitation_box_key(link_key: bytes) -> bytes:
-    """Key of both boxes of an invitation's link data."""
+    """The key that seals and opens both blobs of an invitation."""
     return hkdf_sha512(b"", link_key, b"SimpleXInvLink", KEY_SIZE)
 
 
 def contact_keys(link_key: bytes) -> tuple[bytes, bytes]:
-    """The id of a contact link, and the key of both its boxes."""
+    """The link id of a contact link, and the key that seals and opens both blobs."""
     output = hkdf_sha512(b"", link_key, b"SimpleXContactLink", LINK_ID_SIZE + KEY_SIZE)
     return output[:LINK_ID_SIZE], output[LINK_ID_SIZE:]
 
@@ -288,7 +292,7 @@ def _unsigned(blob: bytes, what: str) -> tuple[bytes, bytes]:
 
 
 def seal_blob(box_key: bytes, nonce: bytes, content: bytes, padded_length: int) -> bytes:
-    """Nonce and box. Raises `LinkDataError` for content that does not fit."""
+    """A sealed blob: the nonce and the box. Raises `LinkDataError` for content that does not fit."""
     try:
         return nonce + cb_encrypt(box_key, nonce, content, padded_length)
     except PaddingError:
@@ -329,9 +333,10 @@ def seal_link(
     user_data: bytes,
     entropy: Entropy,
 ) -> SealedLink:
-    """Everything for a new short link to ``request``. The request's reply key, if any, is put into the user data.
+    """The key, id and blobs of a new short link to ``request``. The request's reply key, if any, is put into the user
+    blob.
 
-    If the link is for NEW, the sender id of the request's first queue must be `sender_id_for` of the command's
+    If the blobs are sent in a NEW, the sender id of the request's first queue must be `sender_id_for` of this command's
     correlation id.
 
     Raises:
@@ -371,7 +376,7 @@ class OpenedLink(Record):
     """What a short link leads to, after all checks passed.
 
     Attributes:
-        request: The full link, with the short link's relay, and with the reply key if there is one.
+        request: The full link, with the relay's address as in the short link, and with the reply key if there is one.
         user_data: As the link's maker wrote it; see `smpchat.agent.wire.user_data.read_user_json`.
     """
 
@@ -386,7 +391,7 @@ class OpenedLink(Record):
 
 
 def open_link(link: ShortLink, answer: Lnk) -> OpenedLink:
-    """Open and check what a relay answered to LKEY or LGET (agent-wire 2.7, whose order of checks is kept).
+    """Open and check what a relay answered to LKEY or LGET. The order of the checks is that of agent-wire 2.7.
 
     Raises:
         LinkError: The link is shortened, and this program does not know its relay.

@@ -1,7 +1,7 @@
 """Connection links: the invitation and contact-address texts that people pass on (agent-wire 2.1 to 2.5).
 
-An invitation may carry our reply key ``rk`` after all standard parameters (handshake.md 3.1); software that does not
-know it ignores it.
+After all standard parameters, an invitation may have a reply key, ``rk``: the joiner then secures its reply queue with
+this key. It is our own extension; other software ignores the parameter.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class InvitationLink(Record):
     """A one-time invitation.
 
     Attributes:
-        queues: Queues to reach the initiator; the first is used.
+        queues: Queues at which the initiator receives; only the first is used.
         e2e: The initiator's X3DH keys.
         reply_key: The key with which the joiner secures its reply queue, if the initiator offers one.
     """
@@ -85,7 +85,7 @@ class AgreedVersions(Record):
 
 
 def agree_versions(link: InvitationLink) -> AgreedVersions:
-    """Versions for joining ``link`` (agent-wire 1.5). Raises `IncompatibleVersion` naming the layer."""
+    """Versions for joining ``link`` (agent-wire 1.5). Raises `IncompatibleVersion`, which names the layer."""
     agent, client = agree_address_versions(link)
     return AgreedVersions(
         agent, client, _agree("end-to-end encryption", VersionRange(*link.e2e.versions), E2E_VERSIONS)
@@ -93,7 +93,8 @@ def agree_versions(link: InvitationLink) -> AgreedVersions:
 
 
 def agree_address_versions(link: ConnectionLink) -> tuple[int, int]:
-    """Agent and SMP client version for a request to an address. Raises `IncompatibleVersion` naming the layer."""
+    """The agent version and the SMP client version for a request to an address. Raises `IncompatibleVersion`, which
+    names the layer."""
     return (
         _agree("agent protocol", link.agent_versions, AGENT_VERSIONS),
         _agree("SMP client", link.queues[0].versions, CLIENT_VERSIONS),
@@ -108,7 +109,7 @@ def _agree(layer: str, theirs: VersionRange, ours: VersionRange) -> int:
 
 
 def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -> str:
-    """The text of a link, parameters in the reference's order, ``rk`` last."""
+    """The text of a link. Its parameters are in the order of the reference (simplexmq), with ``rk`` last."""
     mode = "invitation" if isinstance(link, InvitationLink) else "contact"
     parameters = [
         ("v", str(link.agent_versions)),
@@ -124,9 +125,9 @@ def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -
 
 
 def parse_link(text: str) -> ConnectionLink | ShortLink:
-    """Reads a text that is a link, full or short. Spaces around the link and unknown parameters are ignored.
+    """Parses the text of a link, full or short. Spaces around the link and unknown parameters are ignored.
 
-    `smpchat.agent.wire.pasted` finds the link in a longer text that people paste.
+    To find a link inside a longer text, use `smpchat.agent.wire.pasted`.
 
     Raises:
         LinkError: The message is one sentence that names the wrong part.
@@ -196,8 +197,8 @@ def _lenient_agent_versions(text: str) -> VersionRange:
 
 
 def _reply_key(text: str) -> Ed25519PublicKey:
-    """Only the exact form that we write is valid; anything else under this name is a malformed link (handshake.md
-    3.1)."""
+    """Decodes the reply key. Only the exact form that we write is valid; anything else under this name makes the link
+    malformed. Raises `DecodeError`."""
     if len(text) != _REPLY_KEY_LENGTH:
         raise DecodeError("reply key of a wrong length")
     try:

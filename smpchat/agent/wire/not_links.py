@@ -42,7 +42,7 @@ _OTHERS = (
 )
 _OTHER = tuple((re.compile(rf"(?<![\w.-])(?:www\.)?(?:{pattern})", re.I), name) for pattern, name in _OTHERS)
 _LOOKED_AT = 4_096
-"""How many characters are examined: the rest of a long text does not help to tell what it is."""
+"""How many characters are examined. The rest of a long text would not help to tell what the text is."""
 
 
 def what_it_is(text: str) -> LinkError:

@@ -1,10 +1,11 @@
 """Finds the link in text that a person pasted: a mail, a web page, a command line, a redirecting link.
 
-Programs through which a link passes add things around it and inside it: quotes, brackets and full stops; line breaks,
-quote marks and invisible characters; tracking parameters; another percent-encoding. None of these can be part of a
-link, so they are removed. Each candidate is parsed by `smpchat.agent.wire.links`. If several candidates are valid, the
-most complete one is used, and among equally complete ones the shortest: a wrapped link is more complete than its first
-line, but not more complete with the next sentence attached.
+Programs that pass a link on may change it. Around the link they add quotes, brackets and full stops; inside it, line
+breaks, quote marks and invisible characters. They append tracking parameters, or percent-encode the link once more.
+This module undoes such changes in several ways, and lets `smpchat.agent.wire.links` parse each result, which is called
+a candidate. If several candidates are valid, the most complete one is used, and among equally complete ones the
+shortest. For example, a wrapped link is more complete than its first line alone; attaching the next sentence, too,
+would not make the link more complete.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ MAX_TEXT_LENGTH = 65_536
 """The longest text that is searched, in characters. Links have under 5,000, or up to three times as many if they are
 percent-encoded."""
 _MAX_STARTS = 64
-"""How many possible beginnings of a link are tried. A page has a few; a hostile text may have one in every eight
+"""How many possible beginnings of a link are tried. A web page has a few; a hostile text may have one in every eight
 characters."""
 _MAX_PIECES = 256
-"""Into how many pieces spaces and line breaks may split one link. In a mail, the longest link, percent-encoded, takes
-80 lines."""
+"""Into how many pieces spaces and line breaks may split one link. In a mail, the longest link takes 80 lines if it is
+percent-encoded."""
 _MAX_DECODINGS = 3
 """How many times a link may be percent-encoded, for example because one redirecting link contains another."""
 _MAX_ESCAPED = MAX_LINK_LENGTH * 3
@@ -59,8 +60,8 @@ _FULL = late(
 )
 _SHORT = late(_PATH + r"(?P<letter>[a-z])/?(?:\?[^#]*)?#/?(?P<rest>.*)", re.IGNORECASE)
 _AFTER = frozenset(".,;:!?])_~-/&")
-"""Punctuation and marks of emphasis that may follow a link. Some may also be part of it, so it is first read with
-them."""
+"""Punctuation and marks of emphasis that may follow a link. Some of these characters may also be part of the link, so a
+candidate is parsed first with them, then without."""
 _TRACKING = late(
     r"[?&](?:utm_[a-z_]+|fbclid|gclid|gbraid|wbraid|dclid|msclkid|yclid|twclid|ttclid|igshid|igsh|mc_[ce]id|_hsenc"
     r"|_hsmi|mkt_tok|ref_src|ref_url|s_cid|vero_id|oly_[a-z_]+_id)=[^&?#]*",
@@ -89,7 +90,7 @@ class _Found(Record):
     """A link in the text.
 
     Attributes:
-        score: How complete it is.
+        score: How complete the link is; see `_score`.
     """
 
     link: Link
@@ -100,8 +101,8 @@ def find_link(text: str) -> Link:
     """The link in a text that a person pasted. The same link several times counts as one.
 
     Raises:
-        LinkError: There is no link, and the error says what the text is instead; or there are several; or a part of the
-            link is malformed, and the error names it.
+        LinkError: The text contains no link, several different links, or a malformed link. The error says what the text
+            is instead of a link, or which part of the link is malformed.
     """
     if len(text) > MAX_TEXT_LENGTH:
         raise LinkError(
@@ -133,7 +134,7 @@ def find_link(text: str) -> Link:
 
 
 def _same_relay(link: Link) -> Link:
-    """The link in one form that is the same for all forms of a short link."""
+    """A short link in a form that is the same however the link was written; any other link unchanged."""
     if not isinstance(link, ShortInvitation | ShortContact):
         return link
     return replace(link, web=True, server=known_relay(link.server) or link.server)
@@ -172,7 +173,7 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
-    """All links in the text, and why the first text that looks like a link but is not one was refused."""
+    """All links in the text, and the error for the first candidate that was refused; None if none was."""
     starts = [match.start() for match in islice(_START().finditer(text), _MAX_STARTS + 1)]
     found: list[_Found] = []
     error: LinkError | None = None
@@ -185,13 +186,13 @@ def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The words of the text, each up to the first character that links do not contain."""
+    """The words of the text up to the first character that no link contains."""
     foreign = _NEVER_IN_A_LINK().search(text)
     return (text[: foreign.start()] if foreign else text).split(maxsplit=_MAX_PIECES)[:_MAX_PIECES]
 
 
 def _best(pieces: list[str]) -> tuple[_Found | None, LinkError | None]:
-    """The most complete link that the pieces together make, or what is wrong with the first piece alone."""
+    """The most complete link that the first pieces make when they are joined, and the first error. Both may be None."""
     best: _Found | None = None
     error: LinkError | None = None
     joined = ""
@@ -220,7 +221,8 @@ def _without_ends(text: str) -> Iterator[str]:
 
 
 def _read(text: str) -> tuple[Link | None, LinkError | None]:
-    """The link in a candidate, decoded if needed; or what is wrong with the candidate before decoding."""
+    """The link in a candidate, percent-decoded if needed. If there is no link, the error says what is wrong with the
+    candidate as it was written."""
     error: LinkError | None = None
     for spelling in _spellings(text):
         plain = _plain(spelling)
@@ -238,7 +240,8 @@ def _spellings(text: str) -> Iterator[str]:
     if "%23" in text and "#" not in text:
         yield text.replace("%23", "#", 1)
     if "%" in text:
-        # after an encoded link, & begins the redirecting link's own parameters; in one that is not encoded, the link's
+        # If the link is encoded, a plain & belongs to the redirecting link around it. If it is not, & belongs to the
+        # link.
         parts = [text] if "#" in text else [text.partition("&")[0], text]
         for part in dict.fromkeys(parts):
             for _ in range(_MAX_DECODINGS):
@@ -266,7 +269,7 @@ def _plain(text: str) -> str | None:
 
 
 def _score(link: Link) -> int:
-    """How much a link contains. If one text can be read in two ways, the link that contains more is the complete
+    """How much a link contains. If one text can be read as two links, the one that contains more is the complete
     one."""
     if isinstance(link, ShortInvitation | ShortContact):
         return int(not is_shortened(link) or known_relay(link.server) is not None)

@@ -1,8 +1,8 @@
 """The relays that are built into SimpleX apps, as data (agent-wire 2.10; simplex-chat 7.0, ``Presets.hs``).
 
-Short links to these relays name only the first host, so software that opens such a link needs this table. The second
-host is the same relay as an onion service. The onion host is used with a proxy that can reach it, and contacts are told
-both hosts.
+Each relay has two hosts here. The second is an onion service of the same relay, used with a proxy that can reach it;
+contacts are told both hosts. Short links to these relays name only the first host, so software that opens such a link
+needs this table.
 """
 
 from __future__ import annotations
@@ -80,4 +80,5 @@ PN7-uqLBToqlf1NxHEaiL35lV2vBpXq8Nj8BW11bU48=@smp6.simplexonflux.com
     dbxqutskmmbkbrs7ofi7pmopeyhgi5cxbjbh4ummgmep4r6bz4cbrcid.onion
 """)
 )
-"""All relays whose fingerprint a short link may leave out, including those of the second operator and one for tests."""
+"""All relays whose fingerprint a short link may leave out, including those of a second operator (Flux) and one for
+tests."""

@@ -1,4 +1,5 @@
-"""Addresses of queues as peers tell them to each other: in links, confirmations and rotation messages.
+"""Addresses of queues as peers send them to each other: in links, in confirmations, and in messages about moving a
+queue.
 
 Source: agent-wire 2.2 and 2.6.
 """
@@ -37,9 +38,9 @@ class QueueInfo(Record):
     """A queue with one client version, as in a confirmation or QKEY.
 
     Attributes:
-        version: SMP client version that was agreed for the queue through which this is sent.
-        dh_key: Recipient's key for the per-queue box.
-        mode: Messaging queues may be secured by their sender; None if the relay did not say.
+        version: The SMP client version that was agreed for the queue through which this record is sent.
+        dh_key: The recipient's public key for the per-queue box.
+        mode: A messaging queue may be secured by its sender, a contact queue may not. None if no mode is given.
     """
 
     version: int
@@ -59,7 +60,7 @@ class QueueURI(Record):
     mode: QueueMode | None
 
     def at(self, version: int) -> QueueInfo:
-        """The same queue at one version."""
+        """The same queue with one client version instead of the range."""
         return QueueInfo(version, self.server, self.sender_id, self.dh_key, self.mode)
 
 
@@ -103,8 +104,8 @@ def _write_info(info: QueueInfo) -> bytes:
 def _named(server: SMPServer) -> SMPServer:
     """The server, if its fingerprint is complete. Raises `DecodeError`.
 
-    In other places the fingerprint may be missing, but a queue is stored with its relay's fingerprint. With a
-    fingerprint of a wrong length, the connection to the relay would never succeed, and we would try forever.
+    A short link may leave the fingerprint out, but the address of a queue must contain it: with a fingerprint of a
+    wrong length, we could never connect to the relay, and would try forever.
     """
     if len(server.key_hash) != FINGERPRINT_SIZE:
         raise DecodeError("queue at a relay without a whole fingerprint")
@@ -160,9 +161,9 @@ queue_infos = non_empty(queue_info)
 
 
 def queue_uri_to_text(uri: QueueURI) -> str:
-    """The form ``smp://…`` inside links (agent-wire 2.2)."""
-    # If the version range begins at 1, the first host is in front and the others are in `srv`, for software that reads
-    # only one host (agent-wire 2.2).
+    """The text form of a queue inside links, ``smp://…`` (agent-wire 2.2)."""
+    # If the version range begins at 1, the address contains only the first host, for software that reads only one. The
+    # other hosts are in the parameter `srv` (agent-wire 2.2).
     single_host = uri.versions.minimum < 2
     server, others = uri.server, uri.server.hosts[1:]
     if single_host:
@@ -178,7 +179,8 @@ def queue_uri_to_text(uri: QueueURI) -> str:
 
 
 def queue_uri_from_text(text: str) -> QueueURI:
-    """Reads the ``smp://…`` form, legacy key positions included. Raises `DecodeError`."""
+    """Parses the text form ``smp://…``. Old software writes the key directly after ``#``; this is accepted, too. Raises
+    `DecodeError`."""
     authority, separator, rest = text.partition("#")
     address, slash, sender_id = authority.rpartition("/")
     if not separator or not slash:

@@ -32,7 +32,7 @@ _WEB_PORTS = frozenset({"", "443", "5223"})
 
 
 class ContactType(Enum):
-    """What a contact link leads to; the letter is part of the text."""
+    """What a contact link leads to. The value is the letter that stands for it in the link's text."""
 
     CONTACT = "a"
     GROUP = "g"
@@ -41,7 +41,7 @@ class ContactType(Enum):
 
 
 class ShortInvitation(Record):
-    """A one-time invitation. Reading its data (LKEY) secures the queue.
+    """The short link of a one-time invitation. LKEY, the command that reads the link's data, also secures the queue.
 
     Attributes:
         server: The relay that has the data; without its fingerprint if the link was shortened, see `resolve`.
@@ -57,7 +57,8 @@ class ShortInvitation(Record):
 
 
 class ShortContact(Record):
-    """A contact address, group, channel or relay. Its data may be read by anybody who has the link (LGET)."""
+    """The short link of a contact address, group, channel or relay. Anybody who has the link can read its data
+    (LGET)."""
 
     server: SMPServer
     link_key: bytes = field(repr=False)
@@ -73,7 +74,7 @@ _L = TypeVar("_L", bound=ShortLink)
 
 
 def format_short_link(link: ShortLink) -> str:
-    """The text of a link, parameters in the reference's order."""
+    """The text of a link. Its parameters are in the order of the reference (simplexmq)."""
     server = link.server
     hosts = server.hosts[1:] if link.web else server.hosts
     parameters = [
@@ -132,8 +133,8 @@ def parse_short_link(text: str) -> ShortLink:
 
 def _contact_type(letter: str) -> ContactType:
     try:
-        # Future letters, such as s for services (deltas 2), are refused as unknown: we could not send anything to such
-        # a link.
+        # All other letters are refused, such as s, which newer software uses for services: we could not send anything
+        # to such a link.
         return ContactType(letter.lower())
     except ValueError:
         what = "leads to a service" if letter.lower() == "s" else "is of an unknown kind"
@@ -189,7 +190,8 @@ def is_shortened(link: ShortLink) -> bool:
 
 
 def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
-    """The link with only its host, if its relay is one of ``presets``; otherwise unchanged."""
+    """The link with nothing but the first host of its relay, if the relay is one of ``presets``; otherwise the link
+    unchanged."""
     server = link.server
     for preset in presets:
         if (
@@ -204,14 +206,15 @@ def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
 def published(link: ShortLink) -> str:
     """Our own short link in the form that is given to people: shortened if apps know the relay.
 
-    Only then does it begin with ``https:``, because only such relays have a web page for it.
+    Only a shortened link begins with ``https:``, because only the relays that apps know have web pages for links.
     """
     link = shorten(link)
     return format_short_link(replace(link, web=is_shortened(link)))
 
 
 def known_relay(server: SMPServer, presets: Iterable[SMPServer] = PRESET_SERVERS) -> SMPServer | None:
-    """The relay of ``presets`` that a shortened link names by its first host."""
+    """The relay in ``presets`` that has the first host of ``server``: a shortened link names only this host. None if
+    there is no such relay."""
     host = server.hosts[0].lower()
     return next((preset for preset in presets if host in map(str.lower, preset.hosts)), None)
 
@@ -271,4 +274,5 @@ short_link: Codec[ShortLink] = tagged(
         (b"C", ShortContact, Codec(_write_contact, _read_contact)),
     ],
 )
-"""The form inside link data, which does not contain the scheme."""
+"""The binary form of a short link inside link data. It does not say whether the text begins with ``https:`` or
+``simplex:``."""

@@ -27,8 +27,8 @@ def read_user_json(user_data: bytes) -> dict[str, Any] | None:
     """The JSON object in user data. None for anything else: the connection is then made without user data (agent-wire
     2.9)."""
     try:
-        # After X, there is one zstd frame here, but a list of items in chat messages: two formats with the same letter
-        # (agent-wire 2.9, trap 39).
+        # Here, one zstd frame follows the X. In chat messages, a list of items follows the same letter (agent-wire 2.9,
+        # trap 39).
         value = parse_json(decompress(user_data[1:]) if user_data.startswith(b"X") else user_data)
     except DecodeError:
         return None
