@@ -8,10 +8,10 @@ from smpchat.client.trouble import Trouble
 
 
 class ChatError(Exception):
-    """Root of the chat layer.
+    """Root of the errors of the chat layer.
 
     Attributes:
-        hint: One sentence that tells the user what to do.
+        hint: One or more sentences that tell the user what to do.
     """
 
     hint = "Run the command again with -v to see details."
@@ -74,7 +74,7 @@ class NoAddress(InputError):
 
 
 class AliasInUse(InputError):
-    """The alias belongs to another contact. Nothing was stored."""
+    """The alias belongs to another contact, or looks like another contact's alias. Nothing was stored."""
 
     hint = "Choose another alias, or rename the other contact first."
 
@@ -106,7 +106,7 @@ class UnknownMessage(InputError):
 
 
 class ContactGone(InputError):
-    """The contact deleted us. Nothing was stored."""
+    """The contact removed us. Nothing was stored."""
 
     hint = "Ask them for a new link, over another channel."
 
@@ -115,15 +115,15 @@ class ContactGone(InputError):
 
 
 class ConnectionFailed(ChatError):
-    """The handshake with a contact failed for good; the message says why."""
+    """The handshake with a contact failed for good; the text of the error says why."""
 
     hint = "Ask them for a new link. You can use the same alias again."
 
 
 class DeliveryFailed(ChatError):
-    """A message or change of ours will never arrive; the message says why."""
+    """A message of ours, or a change of one, will never arrive; the text of the error says why."""
 
-    hint = "It will not be sent again. Send it once more when `smpchat status` shows that the connection works."
+    hint = "smpchat does not try again. Send it yourself when `smpchat status` shows that the connection works."
 
 
 class NoFileOffered(InputError):
@@ -131,7 +131,7 @@ class NoFileOffered(InputError):
 
 
 class FileUnavailable(ChatError):
-    """A file that a contact sent cannot be received any more; the message says why."""
+    """A file that a contact sent cannot be received any more; the text of the error says why."""
 
     hint = "Ask your contact to send the file again."
 
@@ -147,14 +147,15 @@ class FileNotSaved(FileUnavailable):
 
 
 class FileStalled(ChatError):
-    """The transfer of a file does not continue now; the next command that goes online tries again. The message says
-    why.
+    """A file is not complete yet, and we do not wait any longer; the text of the error says why.
+
+    The next process that goes online continues the transfer.
 
     Attributes:
         kind: The kind of problem; None if there is none, and the transfer only takes time.
     """
 
-    hint = "The next command that goes online continues it. `smpchat files` shows the progress."
+    hint = "The next command that goes online continues the transfer. `smpchat files` shows the progress."
 
     def __init__(self, message: str, hint: str | None = None, kind: Trouble | None = None) -> None:
         super().__init__(message, hint)

@@ -20,8 +20,8 @@ HINTS: dict[Trouble, str] = {
     Trouble.OWN_RELAY_STOPPED: "Start it with `smpchat relay start`.",
     Trouble.OWN_RELAY_FAILED: "Look at relay.log in the relay's folder, or run `smpchat relay start` to see why.",
     Trouble.NOT_PUBLIC: (
-        "It may be a trick to reach computers in your network. If you trust the person who named it, `smpchat"
-        " server strangers any` allows such relays for everyone."
+        "The address may be a trick to reach computers in your network. If you trust the person who named this relay,"
+        " `smpchat server strangers any` allows such relays for everyone."
     ),
     Trouble.PROXY: "Start the proxy, or stop using it with `smpchat server socks off`.",
     Trouble.PRIVATE_ROUTING: (
@@ -33,8 +33,8 @@ HINTS: dict[Trouble, str] = {
         "Check this computer's clock. If it is right, the relay's operator must renew the certificate."
     ),
     Trouble.VERSION: (
-        "Upgrade smpchat if it is the older one. Otherwise ask the relay's operator to upgrade, or choose another"
-        " relay."
+        "If smpchat is older than the relay, upgrade smpchat. Otherwise ask the relay's operator to upgrade, or choose"
+        " another relay."
     ),
     Trouble.PASSWORD: (
         "Ask the relay's operator for the address with the password and add that address, or choose another relay."
@@ -50,18 +50,18 @@ HINTS: dict[Trouble, str] = {
     Trouble.NOT_UPLOADED: "Ask your contact to send the file again.",
     Trouble.DAMAGED: "Ask your contact to send the file again.",
     Trouble.CANNOT_WRITE: "Free some disk space; smpchat then continues automatically.",
-    Trouble.FILE_LOST: "Send the file again.",
+    Trouble.FILE_LOST: "Send the file again, or ask your contact to send it again.",
     Trouble.TIME_UP: "Send the file again, or ask your contact to send it again.",
 }
 """For each kind of trouble, what the user can do about it, or who can help."""
 
 
 def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
-    """What happened. ``alias``: the contact whose messages wait because of it; None if there is none."""
+    """What happened. ``alias``: the contact whose messages wait because of the obstacle; None if there is none."""
     name = alias or "your contact"
     match obstacle.kind:
         case Trouble.FULL_QUEUE:
-            # A relay sends the same error if its disk is full and if the queue is full.
+            # A relay sends the same error for a full queue and for a full disk.
             return f"The relay accepts no more messages for {name}: too many are waiting there, or the relay is full."
         case Trouble.RELAY_FULL:
             return (
@@ -78,7 +78,7 @@ def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
 
 
 def hint(obstacle: Obstacle) -> str:
-    """What to do about it."""
+    """What the user can do about an obstacle, or who can help."""
     return HINTS[obstacle.kind]
 
 
@@ -105,7 +105,7 @@ _FILE_GOES = {
 
 
 def of_file(kind: Trouble, alias: str, *, sending: bool) -> str:
-    """Why a file will never arrive."""
+    """The reason why a file will never arrive, in a sentence. ``sending``: it is a file of ours."""
     known = (_FILE_GOES if sending else _FILE_COMES).get(kind)
     if known is not None:
         return known.format(alias=alias)

@@ -41,10 +41,10 @@ class AddressView(Record):
     """Our contact address.
 
     Attributes:
-        connection: Id of the connection record that holds its queue.
-        link: The full link; None until its queue exists.
-        short_link: The short link; None if the relay does not keep link data.
-        auto_accept: Every request is accepted at once.
+        connection: Id of the connection record that holds the queue of the address.
+        link: The full link; None until the queue of the address exists.
+        short_link: The short link; None until that queue exists, or if its relay does not keep link data.
+        auto_accept: Requests are accepted automatically.
         requests: Number of requests that wait for an answer.
         turned_away: Number of requests that were dropped since `turned_away_since`, because too many were waiting.
         texts: The texts of the address.
@@ -67,10 +67,10 @@ class RequestView(Record):
         name: The name that the sender chose.
         text: The text of the sender; None if there is none.
         received_at: POSIX seconds.
-        relay_refused: Where the relay of the sender is, if it is not on the internet, so that `accept` needs
-            ``any_relay``; None otherwise.
-        in_turn: Whether it is in the queue of requests that are accepted automatically.
-        looks_like: The alias of a contact that looks like the name; None if there is none.
+        relay_refused: The sender's relay is not on the internet, so `accept` needs ``any_relay``: a text that says
+            where the relay is. None otherwise.
+        in_turn: Whether the request waits for its turn to be accepted automatically.
+        looks_like: The alias of one of our contacts, if it looks like ``name``; None if none does.
     """
 
     id: int
@@ -83,7 +83,7 @@ class RequestView(Record):
 
 
 def address_view(tx: sqlite3.Connection, address: addresses.Address) -> AddressView:
-    """An address with its links."""
+    """An address with its links, its texts and the number of its requests."""
     link = connections.load(tx, address.connection_id).link
     waiting = addresses.count_requests_to(tx, address.connection_id)
     away, since = addresses.turned_away(tx, address.connection_id) or (0, None)

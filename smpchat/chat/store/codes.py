@@ -16,5 +16,8 @@ def current(tx: sqlite3.Connection, connection_id: int) -> str | None:
 
 
 def is_verified(tx: sqlite3.Connection, connection_id: int, code: str | None) -> bool:
-    """Whether the user compared a code, and it is still the same. Fast for contacts whose code was never compared."""
+    """Whether ``code``, which the user compared, is still the code of the connection; False if it is None.
+
+    Fast for contacts whose code was never compared.
+    """
     return code is not None and code == current(tx, connection_id)

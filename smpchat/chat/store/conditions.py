@@ -7,7 +7,8 @@ import sqlite3
 from smpchat.encoding.record import Record, field
 
 LOST_STANDS = 7 * 86_400.0
-"""Seconds for which lost messages are listed as a condition. They need an end, because nothing can fix this problem."""
+"""Seconds for which lost messages are listed as a condition. Without a limit,
+they would be listed for ever, because nothing can bring them back."""
 
 
 class Condition(Record):
@@ -52,6 +53,6 @@ def forget(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def standing(tx: sqlite3.Connection) -> list[tuple[int, str, str, float]]:
-    """All conditions, oldest first: connection, kind, text with placeholders, and the time since which it exists."""
+    """All conditions, oldest first: of each its connection, kind, text with placeholders, and start (POSIX seconds)."""
     rows = tx.execute("SELECT connection_id, kind, text, since FROM conditions ORDER BY since, connection_id, kind")
     return [tuple(row) for row in rows]

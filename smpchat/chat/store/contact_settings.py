@@ -1,7 +1,7 @@
 """Settings of one contact, by name: what the contact may do, and how smpchat treats the contact.
 
-If a setting is missing, the contact is treated like all others. A name is a `Feature`, for what the contact may do, or
-a `Setting`. Values are texts; the code that reads one checks its form.
+If a setting is missing, the contact is treated like all others. The name of a setting is a `Feature` (what the contact
+may do) or a `Setting` (how smpchat treats the contact). Values are texts; the code that reads one checks its form.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Setting(StrEnum):
     TTL = "ttl"
     """Seconds after which messages disappear, as last set by the user or the contact."""
     RECEIPTS = "receipts"
-    """``on`` or ``off``: whether the contact is told that messages arrived. For the profile: whether all contacts
-    are."""
+    """``on`` or ``off``: whether the contact is told that messages arrived. The profile has a setting with this name
+    too, for contacts that have none of their own."""
     MUTE = "mute"
     """The time until which the contact is muted: POSIX seconds, or ``inf``."""
 
@@ -34,7 +34,7 @@ def all_of(tx: sqlite3.Connection, contact_id: int) -> dict[str, str]:
 
 
 def by_contact(tx: sqlite3.Connection, name: str) -> dict[int, str]:
-    """One setting of all contacts that have it, by the contact's number."""
+    """The number of each contact that has this setting, with the setting's value."""
     rows = tx.execute("SELECT contact_id, value FROM contact_settings WHERE name = ?", (name,))
     return {row["contact_id"]: row["value"] for row in rows}
 
@@ -63,7 +63,10 @@ def save_mute(tx: sqlite3.Connection, contact_id: int, until: float | None) -> N
 
 
 def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | None) -> None:
-    """Save receipts for one contact, or for all. None: as for all contacts, or the default."""
+    """Saves whether a contact is told that messages arrived; ``contact_id`` None: whether all contacts are told.
+
+    ``on`` None: deletes the setting, so that for this contact the setting for all counts, and for all the default.
+    """
     value = None if on is None else ON if on else OFF
     if contact_id is not None:
         save(tx, contact_id, Setting.RECEIPTS, value)
@@ -74,7 +77,7 @@ def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | Non
 
 
 def save(tx: sqlite3.Connection, contact_id: int, name: str, value: str | None) -> None:
-    """Insert or replace a setting; None: as for all contacts."""
+    """Inserts or replaces a setting; None: deletes it, so that the contact is treated like all others."""
     if value is None:
         tx.execute("DELETE FROM contact_settings WHERE contact_id = ? AND name = ?", (contact_id, name))
     else:

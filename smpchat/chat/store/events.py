@@ -13,9 +13,11 @@ class StateChanged(Record):
     """The handshake of a connection reached another state.
 
     Attributes:
-        elapsed_ms: The time from making or using the link to this state, or until now if the state still holds.
-        since: When this state began; POSIX seconds. None in older feeds, which did not contain it.
-        reason: Why it failed, in a sentence for users.
+        elapsed_ms: Milliseconds from making or using the link until the connection was ready or connected; in any
+            other state, until now.
+        since: When the connection became ready or connected; in any other state, when the link was made or used. POSIX
+            seconds. None in older feeds, which did not contain it.
+        reason: Why the handshake failed, in a sentence for users.
         failure: The reason in a form for programs: a `Failure`.
         holds_texts: The connection is *ready*, but messages still wait for the contact's answer.
     """
@@ -62,12 +64,13 @@ class Change(StrEnum):
 
 
 class MessageChanged(Record):
-    """A message was edited, deleted or reacted to.
+    """A message was changed.
 
     Attributes:
-        direction: ``sent`` if by us, ``received`` if by the contact.
-        by: The member of a group who did it; None if that is not known.
-        emoji: The reaction that a member of a group added; None if it was removed.
+        change: A `Change`.
+        direction: ``sent`` if we changed it, ``received`` if the contact did.
+        by: The member of a group who changed it; None if that is not known.
+        emoji: The reaction that a member of a group added; None if the member removed one, or in other changes.
     """
 
     id: int
@@ -79,7 +82,7 @@ class MessageChanged(Record):
 
 
 class MessageExpired(Record):
-    """The time of a message is over, and it was deleted."""
+    """A message was deleted, because its time to live is over."""
 
     id: int
     contact: str

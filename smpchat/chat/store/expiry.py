@@ -1,9 +1,9 @@
-"""Messages that disappear: when each is due, and how it is deleted so that nothing of it remains.
+"""Messages that disappear: when each is due, and how it is deleted so that no text of it remains.
 
 A message with a time to live (``ttl``) is due that many seconds after it was shown or, if it is ours, after it was
-sent. Its ``expires_at`` is set only then. A deleted message leaves no text behind, neither in its row nor in the
-replies that quote it. Only the id that both apps know is kept, so that a later reply, which quotes it, does not bring
-its text back.
+sent. Its ``expires_at`` is not set before. A deleted message leaves no text behind, neither in its row nor in the
+replies that quote it. Only the id that both apps know is kept, so that a later reply that quotes the message does not
+bring its text back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def set_ttl(tx: sqlite3.Connection, message_id: int, ttl: int) -> None:
 
 
 def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> None:
-    """Applies the time to live that an edit contains. An edit may start or shorten the time, but never lengthen it."""
+    """Applies the time to live that an edit contains. An edit can start or shorten the time, but not lengthen it."""
     searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET ttl = min(coalesce(ttl, :ttl), :ttl),"
@@ -78,8 +78,8 @@ def remove(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def empty(tx: sqlite3.Connection, message_id: int) -> None:
-    """Removes the text of a message, also from replies, but keeps its row until `sweep`, because the user must still be
-    told."""
+    """Removes the text of a message, also from replies. Its empty row, a *husk*, stays until `sweep`, because the user
+    must still be told that the message was deleted."""
     _forget_words(tx, message_id)
     tx.execute(
         "UPDATE messages SET husk = 1, text = '', note = '', preview = NULL, quoted_id = NULL, quoted_direction = NULL,"
@@ -89,7 +89,7 @@ def empty(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def sweep(tx: sqlite3.Connection, message_id: int) -> None:
-    """Deletes the row of an emptied message, if the deletion has been shown to the user."""
+    """Deletes the husk of a message, if the user was told that the message was deleted."""
     tx.execute("DELETE FROM messages WHERE id = ? AND husk = 1 AND changes_shown >= changes", (message_id,))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from smpchat.agent.store.erasure import empty_log
 from smpchat.encoding.record import Record, field
 
-if TYPE_CHECKING:  # commands that read have no need of the wire
+if TYPE_CHECKING:  # so that commands that only read do not import these modules
     from smpchat.chat.wire.files import FileDescription, FileInvitation
 
 KEPT = 48 * 3600.0
@@ -23,7 +23,7 @@ KEPT = 48 * 3600.0
 
 
 class FileState(StrEnum):
-    """The state of a file (cli.md)."""
+    """The state of a file, as programs see it (docs/json.md)."""
 
     OFFERED = "offered"
     RECEIVING = "receiving"
@@ -50,7 +50,7 @@ class FileView(Record):
         trouble: The reason in a form for programs: a `Trouble`; None if there is no such kind.
         expires_at: When relays delete it; POSIX seconds.
         described: For a file of ours: its description is queued for the contact, after all earlier messages.
-        awaited: For a file of the contact: its description has not arrived yet.
+        awaited: For a file of the contact: the user wants it, but its description has not arrived completely.
         checking: All of it has arrived, and it is being checked and decrypted, which takes a while for a large file.
         rests: A relay has failed since the online process started, and is tried again after some time.
     """
@@ -81,15 +81,16 @@ class MessageFile(Record):
         target: The path where it will be saved; None if the user has not asked for it.
         approved: The user agrees that its relays, which the sender chose, see this computer's address.
         transfer: The agent's number for the transfer; None if there is no transfer.
-        description: The parts of its description that have arrived, with its keys; for a file of ours, the description
-            until it is sent.
+        description: The parts of its description that have arrived, joined; they contain its keys. For a file of ours:
+            the whole description, once the file is uploaded.
         parts: How many parts of the description have arrived.
-        complete: All parts of the description have arrived.
+        complete: All parts of the description have arrived. For a file of ours: it is uploaded.
         judged: smpchat has decided whether to receive the file automatically.
         content: For a file of ours: ``content`` of the message, which is needed to change the caption.
         preview: The small picture that came with a file of the contact.
         invited: For a file of ours: the status of its message; None until the message was sent.
-        described: For a file of ours: the change that contains the end of its description.
+        described: For a file of ours: number of the change that carries the last part of its description; None until
+            this change is queued.
         is_described: That change was sent.
     """
 
@@ -124,7 +125,7 @@ def find(tx: sqlite3.Connection, message_id: int) -> MessageFile | None:
 
 
 def of_transfer(tx: sqlite3.Connection, transfer: int) -> MessageFile | None:
-    """The file with this number of the agent's transfer; None if there is none."""
+    """The file whose transfer has this number in the agent; None if there is none."""
     return _from(tx.execute("SELECT * FROM message_files WHERE transfer = ?", (transfer,)).fetchone())
 
 
@@ -177,7 +178,7 @@ def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tu
 
 
 def numbers(tx: sqlite3.Connection, contact_id: int | None, limit: int) -> list[int]:
-    """Numbers of the newest messages with files, of one contact or of all, oldest first."""
+    """Numbers of the newest messages with files, of one contact or of all: at most ``limit``, oldest first."""
     rows = tx.execute(
         "SELECT message_id FROM message_files JOIN messages ON messages.id = message_id"
         " WHERE (:contact IS NULL OR contact_id = :contact) ORDER BY message_id DESC LIMIT :limit",
@@ -274,9 +275,9 @@ def ask_for(tx: sqlite3.Connection, message_id: int, target: Path, *, approved: 
 
 
 def ask_anew(tx: sqlite3.Connection) -> None:
-    """The profile was imported, so no file is received before the user asks for it here, even if the archive says so.
+    """Forgets for which files the user has asked, because the profile was imported: the user must ask here again.
 
-    The paths in the archive could have been made up, to write to any place on this computer.
+    The paths in the imported archive could have been made up, to write to any place on this computer.
     """
     tx.execute(
         "UPDATE message_files SET state = ? WHERE state = ? AND transfer IS NULL",
@@ -331,7 +332,7 @@ def set_invited(tx: sqlite3.Connection, message_id: int, status: str) -> None:
 
 
 def keep_description(tx: sqlite3.Connection, message_id: int, description: str, expires_at: float) -> None:
-    """A file of ours was uploaded: saves its description for the contact, and the time at which relays delete it."""
+    """Saves the description of a file of ours that was uploaded, and the time at which relays delete the file."""
     tx.execute(
         "UPDATE message_files SET description = ?, complete = 1, expires_at = ? WHERE message_id = ?",
         (description, expires_at, message_id),

@@ -18,8 +18,8 @@ from smpchat.encoding.record import Record
 
 
 def load(tx: sqlite3.Connection, group_id: int, member: MemberId) -> Hosting:
-    """The introductions in which one member takes part, as the newcomer or as the older member. A step needs no
-    others."""
+    """The introductions in which one member takes part, as the newcomer or as the older member. One step of the machine
+    needs only these."""
     rows = tx.execute(
         "SELECT * FROM group_introductions WHERE group_id = :group AND newcomer = :member"
         " UNION ALL SELECT * FROM group_introductions WHERE group_id = :group AND other = :member",
@@ -53,14 +53,14 @@ def save(tx: sqlite3.Connection, group_id: int, before: Hosting, after: Hosting)
 
 
 def forget(tx: sqlite3.Connection, group_id: int, member: MemberId) -> None:
-    """Deletes the introductions of a member who is no longer in the group."""
+    """Deletes the introductions and the invitation of a member who is no longer in the group."""
     for column in ("newcomer", "other"):
         tx.execute(f"DELETE FROM group_introductions WHERE group_id = ? AND {column} = ?", (group_id, member))
     tx.execute("DELETE FROM group_invitees WHERE group_id = ? AND member = ?", (group_id, member))
 
 
 def forget_all(tx: sqlite3.Connection, group_id: int) -> None:
-    """Deletes all introductions of a group that we have left."""
+    """Deletes all introductions and invitations of a group that we have left."""
     tx.execute("DELETE FROM group_introductions WHERE group_id = ?", (group_id,))
     tx.execute("DELETE FROM group_invitees WHERE group_id = ?", (group_id,))
 
@@ -81,7 +81,7 @@ def contact_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> int |
 
 
 def members_of_contact(tx: sqlite3.Connection, group_id: int, connection_id: int) -> list[MemberId]:
-    """The members as which a contact was invited to a group, without former members."""
+    """The ids that a contact got with our invitations to a group; ids of former members are left out."""
     query = "SELECT member FROM group_invitees WHERE group_id = ? AND connection_id = ?"
     return [MemberId(row["member"]) for row in tx.execute(query, (group_id, connection_id))]
 
@@ -109,7 +109,7 @@ def save_link(tx: sqlite3.Connection, link: GroupLink) -> None:
 
 
 def link_of(tx: sqlite3.Connection, group_id: int) -> GroupLink | None:
-    """Our link to a group."""
+    """Our link to a group; None if we have none."""
     return _link(tx.execute("SELECT * FROM group_links WHERE group_id = ?", (group_id,)).fetchone())
 
 
@@ -157,8 +157,11 @@ class Past(Record):
 
 
 def past(tx: sqlite3.Connection, group_id: int, most: int) -> list[Past]:
-    """The last messages that everybody in a group can see, oldest first, without deleted ones. Of a file, only the
-    text."""
+    """The last messages that everybody in a group can see, oldest first, at most ``most``.
+
+    Deleted, disappearing and unfinished messages are left out, and those of blocked members. Of a message with a file,
+    there is only the text.
+    """
     rows = tx.execute(
         "SELECT own.author, own.shared_id, said.text, said.sent_at, quoted.author AS quoted_author,"
         " quoted.shared_id AS quoted_shared, original.text AS original, original.sent_at AS original_at,"
@@ -180,8 +183,8 @@ def _past(row: sqlite3.Row) -> Past:
 
 
 def _quote(row: sqlite3.Row) -> GroupQuote | None:
-    """The quoted message, as it is stored here. The quotation names the author of the message (group-wire 12, fact
-    2)."""
+    """The quoted message, as it is stored here. The quotation names the author of the quoted message (group-wire
+    12, fact 2)."""
     if row["quoted_author"] is None:
         return None
     quote = Quote(row["quoted_shared"], row["direction"] == "sent", row["original"])

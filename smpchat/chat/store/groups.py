@@ -30,8 +30,8 @@ KEPT_HEARD = 20_000
 KEPT_EARLY = 1_000
 """How many reactions and deletions one group keeps for messages that have not arrived; the oldest are dropped."""
 KEPT_LEFT = 1_000
-"""How many messages that hosts must pass on are kept in one group. They are sent again when we are connected to the
-member; the oldest are dropped."""
+"""How many messages of ours are kept in one group because a host must pass them on. Each is sent again when we are
+connected to the member that it is for; the oldest are dropped."""
 
 MEMBERS_IN_MEMORY = 4_096
 """How many members stay in memory after they were read: enough for four groups of the largest size."""
@@ -155,7 +155,7 @@ def numbers(tx: sqlite3.Connection) -> list[int]:
 
 
 def inviter(tx: sqlite3.Connection, group_id: int) -> int | None:
-    """The contact who invited us; None if there was none, or it was deleted."""
+    """The number of the contact who invited us; None if there was none, or it was deleted."""
     row = tx.execute("SELECT inviter_id FROM groups WHERE id = ?", (group_id,)).fetchone()
     return None if row is None else row["inviter_id"]
 
@@ -166,13 +166,13 @@ def attach(tx: sqlite3.Connection, group_id: int, contact_id: int) -> None:
 
 
 def of_contact(tx: sqlite3.Connection, contact_id: int) -> int | None:
-    """The group for whose conversation this contact stands; None for a person."""
+    """The number of the group for whose conversation this contact stands; None for a person."""
     row = tx.execute("SELECT id FROM groups WHERE contact_id = ?", (contact_id,)).fetchone()
     return None if row is None else int(row["id"])
 
 
 def invitations(tx: sqlite3.Connection) -> list[int]:
-    """Invitations to groups that we have not answered, in the order in which they arrived."""
+    """The numbers of the groups whose invitations we have not answered, in the order in which these arrived."""
     rows = tx.execute("SELECT id FROM groups WHERE standing = ? ORDER BY id", (Standing.INVITED,))
     return [row["id"] for row in rows]
 
@@ -192,8 +192,8 @@ def forget(tx: sqlite3.Connection, group_id: int) -> None:
 
 
 def find(tx: sqlite3.Connection, own: MemberId, host: MemberId) -> int | None:
-    """The group in which we and our host have these ids, by which a repeated invitation is recognised; None if there is
-    none."""
+    """The number of the group in which we and our host have these ids; None if there is no such group. A repeated
+    invitation is recognised by the two ids."""
     row = tx.execute("SELECT id FROM groups WHERE own = ? AND host = ?", (own, host)).fetchone()
     return None if row is None else int(row["id"])
 
@@ -421,7 +421,7 @@ def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, share
 def react(
     tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId, emoji: str, *, add: bool
 ) -> bool:
-    """Adds or removes a reaction to a message, which may arrive later. Returns whether this changes anything."""
+    """Adds or removes a reaction to a message, even if it has not arrived yet. Returns whether anything changed."""
     key = (group_id, author, shared_id, by, emoji)
     if not add:
         query = (
@@ -462,7 +462,7 @@ def take_left(tx: sqlite3.Connection, group_id: int, member: MemberId) -> list[b
 
 
 def _keep(tx: sqlite3.Connection, table: str, group_id: int, count: int, which: str = "1") -> None:
-    """Delete all but the newest rows of a group."""
+    """Deletes all but the ``count`` newest rows of a group; ``which`` limits this to some of its rows."""
     tx.execute(
         f"DELETE FROM {table} WHERE group_id = :group AND {which} AND id <="  # neither value comes from outside
         f" (SELECT id FROM {table} WHERE group_id = :group AND {which} ORDER BY id DESC LIMIT 1 OFFSET :count)",

@@ -1,7 +1,7 @@
-"""Messages that a listener's program must still handle.
+"""Messages that the program of `listen --exec` must still handle.
 
-They differ from messages that were not shown: even if a `chat` shows a message first, the program still gets it. It
-also gets it if the program or the listener failed before.
+Whether a message was shown does not matter: the program gets it even if a `chat` has shown it first. The program gets
+a message again if the program failed on it, or if `listen` ended before the program had handled it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Made-up names by which some contacts know us. The name is stored for the connection before anything is sent.
 
-Such a contact is told only this name and what we allow, and nothing else of our profile, even if it changes.
+Such a contact is told only this name and what we allow, and nothing else of our profile, even if our profile changes.
 """
 
 from __future__ import annotations

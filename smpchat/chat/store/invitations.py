@@ -11,7 +11,7 @@ def insert(tx: sqlite3.Connection, connection_id: int, note: str | None) -> None
 
 
 def notes(tx: sqlite3.Connection) -> dict[int, str | None]:
-    """Notes of the unanswered invitations, by connection."""
+    """The connection of each unanswered invitation, with the noted alias; None if the user has noted none."""
     return {row["connection_id"]: row["note"] for row in tx.execute("SELECT * FROM invitations ORDER BY connection_id")}
 
 

@@ -8,7 +8,8 @@ from smpchat.chat.store import records
 from smpchat.chat.store.records import Direction, Message
 
 MAX_MEMBERS = 1_000
-"""How many names are kept for one group or business. Limited, because a host can make up any number of members."""
+"""How many names of members are kept for one group or business. Limited, because a host can make up any number of
+members."""
 
 
 def save_member_name(tx: sqlite3.Connection, contact_id: int, member: str, name: str) -> None:
@@ -66,7 +67,10 @@ def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Me
 
 
 def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple[int, str]]:
-    """Numbers and texts of the last texts that the user wrote to a contact, newest first, without disappearing ones."""
+    """The last text messages that the user wrote to a contact, newest first: of each its number and text.
+
+    Disappearing, deleted and forwarded ones are left out.
+    """
     rows = tx.execute(
         "SELECT id, text FROM messages WHERE contact_id = ? AND direction = ? AND content = 'text' AND forwarded = 0"
         " AND deleted = 0 AND husk = 0 AND ttl IS NULL ORDER BY id DESC LIMIT ?",
@@ -109,6 +113,6 @@ def skip_unread(tx: sqlite3.Connection, contact_id: int, before: int) -> None:
 
 
 def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:
-    """Number of pending messages by contact."""
+    """The number of each contact with pending messages, with how many these are."""
     rows = tx.execute("SELECT contact_id, count(*) FROM messages WHERE status = 'pending' GROUP BY contact_id")
     return {row[0]: row[1] for row in rows}

@@ -22,7 +22,7 @@ def hold(tx: sqlite3.Connection, message_id: int, now: float) -> None:
 
 
 def release(tx: sqlite3.Connection, message_id: int) -> None:
-    """Ends holding a message back: it may be shown."""
+    """Stops holding a message back, so that it can be shown."""
     tx.execute("UPDATE messages SET written_at = NULL WHERE id = ?", (message_id,))
 
 

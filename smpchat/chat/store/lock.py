@@ -18,7 +18,7 @@ def online_lock(folder: Path) -> FileLock:
 
 @contextlib.contextmanager
 def kept_offline(folder: Path, name: str) -> Iterator[None]:
-    """While the block runs, no process is online for the profile. Raises `ProfileLocked` if one is already."""
+    """While the block runs, no process is online for the profile. Raises `ProfileLocked` if one is online already."""
     lock = online_lock(folder)
     if not lock.take():
         raise ProfileLocked(f"Another smpchat is online for the profile {name!r}.", "Stop it first.")

@@ -10,7 +10,8 @@ import sqlite3
 from smpchat.agent.store import connections
 
 COPIES = 1 << 40
-"""The agent's references from this number on stand for single copies of messages to a group."""
+"""A reference is the number that the agent tells us with the fate of what it sends: that of a message, or minus that of
+a change. From this number on, a reference stands for the copy of a group's message for one member."""
 
 
 def group_number(connection_id: int) -> int | None:
@@ -45,7 +46,7 @@ def connections_of(tx: sqlite3.Connection, connection_id: int) -> list[int]:
 
 
 def relays_of(tx: sqlite3.Connection, connection_id: int) -> set[str]:
-    """The relays of the queues, in both directions, of a contact with this ``connection_id``: for a group, of all
+    """The addresses of the relays of a contact's queues, in both directions; for a group, of the queues of all
     members."""
     found = set()
     for each in connections_of(tx, connection_id):
@@ -98,8 +99,8 @@ def become_group(tx: sqlite3.Connection, contact_id: int, group_id: int) -> None
 
 
 def waiting(tx: sqlite3.Connection) -> list[tuple[int, float]]:
-    """Groups in which connections to members wait to be started, with the start of the group's last minute (POSIX
-    seconds)."""
+    """The groups in which connections to members wait, because only some can be started in one minute: of each its
+    number, and when the last such minute began (POSIX seconds)."""
     rows = tx.execute(
         "SELECT id, minute FROM groups WHERE id IN (SELECT group_id FROM group_members"
         " WHERE link IN ('wanted', 'to-join')) AND standing IN ('joining', 'pending', 'review', 'current')"

@@ -1,4 +1,4 @@
-"""Moves of our own queues that are in progress, in the form for users and scripts."""
+"""Moves of our own queues to other relays that are in progress, in the form for users and scripts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record
 
 
 class MoveView(Record):
-    """A move of our own queue that is in progress.
+    """A move of our own queue to another relay that is in progress.
 
     Attributes:
         step: ``creating``, ``asked``, ``securing`` or ``using``: see `smpchat.agent.machines.moving`.

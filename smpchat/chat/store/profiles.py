@@ -66,7 +66,7 @@ def picture(tx: sqlite3.Connection, contact_id: int) -> str | None:
 
 
 def told(tx: sqlite3.Connection, contact_id: int) -> bytes | None:
-    """Digest of the profile of ours that we last sent to a contact; None if we sent none, or if it is not known."""
+    """Digest of the profile of ours that we last sent to a contact; None if we sent none, or do not know which."""
     row = tx.execute("SELECT told FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     digest: bytes | None = row["told"]
     return digest

@@ -25,7 +25,7 @@ class Direction(StrEnum):
 
 
 class MessageStatus(StrEnum):
-    """The status of a message (cli.md)."""
+    """The status of a message (docs/json.md says what each means)."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -120,7 +120,7 @@ class Message(Record):
         sender: The member of a group or business who wrote it; None if the contact is one person.
         forwarded: Its author forwards a message that another person wrote.
         live: Its author is still writing it, or has not said that it is finished.
-        held: It must not be shown yet, because its author is writing it now.
+        held: Its author is writing it now, so only `chat` shows it.
         command: The command of our bot that it calls; None if it calls none. ``arguments`` is the text after the
             command.
         edited: The text was changed.
@@ -229,7 +229,7 @@ def joined_looks(alias: str) -> str:
 
 
 def contacts(tx: sqlite3.Connection) -> list[Contact]:
-    """All contacts, by alias."""
+    """All contacts, sorted by alias."""
     return [contact_from(row) for row in tx.execute(CONTACTS + "ORDER BY folded")]
 
 
@@ -241,7 +241,7 @@ def _find_contacts(tx: sqlite3.Connection, alias: str) -> list[Contact]:
 
 
 def aliases(tx: sqlite3.Connection) -> dict[int, str]:
-    """The alias of each contact, by its connection; this is faster than loading the contacts.
+    """The alias of the contact of each connection; this is faster than loading the contacts.
 
     The connections of the members of a group have the alias of the group.
     """
@@ -464,7 +464,7 @@ def set_status(tx: sqlite3.Connection, message_id: int, status: MessageStatus, r
 
 
 def load(tx: sqlite3.Connection, numbers: Sequence[int]) -> list[Message]:
-    """Messages by their numbers, in that order; deleted ones are left out."""
+    """The messages with these numbers, in the same order; deleted ones are left out."""
     return [found for number in numbers if (found := message(tx, number)) is not None]
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from smpchat.encoding.record import Record
 
 _DEFAULT = "default."
-"""Prefix of a setting's name, for the value that was last read from the config files. It is used if the profile has
-chosen none."""
+"""Prefix of the names under which values from the config files are stored, as they were last read. Such a value is used
+if the profile has chosen none."""
 SERVERS = "servers"
 """Set if the profile has chosen its own relays; these are in another table."""
 FILE_SERVERS = "file_servers"
@@ -87,7 +87,7 @@ def prefer_no_file_server(tx: sqlite3.Connection) -> None:
 
 
 def setting(tx: sqlite3.Connection, name: str) -> str | None:
-    """A setting's value."""
+    """The value of a setting that the profile has chosen; None if it has chosen none."""
     row = tx.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
     return row["value"] if row else None
 

@@ -1,5 +1,5 @@
-"""Changes of messages that are put off, to be shown later. If a contact changes messages very often, only the last
-change of each message is shown, once a minute."""
+"""Puts off showing changes of messages. If a contact changes messages very often, only the last change of each message
+is shown, once a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Aliases: the user's names for contacts. An alias never changes by itself, whatever name the contact sends (cli.md).
+"""Aliases: the user's names for contacts. An alias never changes by itself, whatever name the contact sends.
 
 Names are chosen by others and prove nothing. So a name never becomes an alias that looks like a reserved word or like
 the alias of another contact. Two spellings with the same `fold` are the same alias; two names that share one of their

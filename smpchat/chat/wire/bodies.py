@@ -1,7 +1,8 @@
 """Bodies of chat messages: JSON envelopes, and the forms that carry them (agent-wire 6.1, 6.5 and 6.6).
 
 A body begins with ``{`` (one JSON message), ``[`` (an array of them), ``X`` (compressed), ``=`` (binary batch) or ``F``
-(chunk of a file sent in line). We write the first and the third form, and read all of them.
+(chunk of a file sent in line). We write the first and the third form, to newcomers of a group also the second, and read
+all of them.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import to_base64url
 from smpchat.protocol.version import VersionRange
 
-# Never declare 18 or more: apps would then expect support for channels and their relays (deltas 2 and 3). Peers may
-# declare higher versions.
+# Never declare 18 or more: apps would then expect support for channels and their relays. Peers may declare higher
+# versions.
 CHAT_VERSIONS = VersionRange(1, 16)
 """From version 8 on, a peer compresses messages and uses a post-quantum ratchet; from 9 on, it sends arrays (agent-wire
 6.7)."""
-# Declaring it is enough for apps to start a post-quantum ratchet (agent-wire trap 40).
+# Declaring this version is enough for apps to start a post-quantum ratchet (agent-wire trap 40).
 COMPRESSION_SINCE = 8
 MAX_JSON = 15_602
 """Longest JSON of one message, in bytes."""
@@ -78,8 +79,8 @@ def new_shared_id(random12: bytes) -> str:
 
 
 def shared_id(value: object) -> str | None:
-    """An id from JSON, with padding, which is optional in messages (agent-wire 6.1), so that each id has only one
-    spelling. None if it is not an id."""
+    """An id from JSON, with padding added so that each id has only one spelling; None if it is not an id. In messages,
+    padding is optional (agent-wire 6.1)."""
     if not isinstance(value, str) or len(value) > MAX_SHARED_ID or not value.isascii():
         return None
     text = value.rstrip("=")
@@ -174,7 +175,7 @@ def decode_body(body: bytes) -> list[Part]:
     If there are too many, the last item is `LeftOut`.
 
     Raises:
-        DecodeError: The body has none of these forms, or consists of one malformed message.
+        DecodeError: The body has none of the forms above, or consists of one malformed message.
     """
     # One part more than the limit shows that there are too many. Further parts are neither expanded nor read.
     parts = list(islice(_parts(body, may_expand=True), MAX_MESSAGES + 1))
@@ -205,7 +206,7 @@ def _json(text: bytes) -> Any:
 
 
 def read_envelope(value: object) -> Envelope:
-    """One JSON message that was read already. Raises `DecodeError`."""
+    """The envelope in a JSON value that was parsed already. Raises `DecodeError`."""
     if not isinstance(value, dict):
         raise DecodeError("chat message is not an object")
     event, params = value.get("event"), value.get("params")

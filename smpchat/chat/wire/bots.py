@@ -1,4 +1,4 @@
-"""Bots: the commands that a profile offers, and the texts that call them (agent-wire 6.3, deltas 4).
+"""Bots: the commands that a profile offers, and the texts that call them (agent-wire 6.3).
 
 Apps show a bot's commands as a menu, and send the chosen one as a text: ``/help``, ``/order two``, or with quotes if
 the keyword has blanks: ``/'all orders' of today``.
@@ -55,7 +55,7 @@ def own_commands(commands: Iterable[BotCommand]) -> tuple[BotCommand, ...]:
         if not all(text.isprintable() and len(text) <= _MAX_TEXT for text in texts) or not command.label:
             raise InputError(
                 f"The command {command.keyword[:_MAX_TEXT]!r} is invalid.",
-                f"Keyword, label and parameters can have at most {_MAX_TEXT} printable characters each.",
+                f"It needs a label; keyword, label and parameters can have at most {_MAX_TEXT} printable characters.",
             )
         if read_call(_written(command.keyword)) != Call(command.keyword, ""):
             raise InputError(f"{command.keyword!r} cannot be a keyword.", "Use letters and digits, such as help.")

@@ -1,4 +1,4 @@
-"""Turns the content of a message, of any type, into a text that begins with a note (agent-wire 6.2, deltas 6).
+"""Turns the content of a message into a text (agent-wire 6.2). If it is not only text, a note stands for the rest.
 
 For a picture, the user reads for example ``[image photo.jpg, 117 KiB] on the beach``. `Content` says which part is the
 note, so that nobody can fake a note in a text. A peer's text is kept as it is; the code that prints it escapes it.
@@ -54,11 +54,11 @@ class Preview(Record):
 
 
 class Content(Record):
-    """The kind of a message.
+    """What a message contains besides its text.
 
     Attributes:
         kind: The type in the JSON: ``text``, ``image``, ``call`` and so on, or a type that smpchat does not know.
-        note: The beginning of the message's text that describes content other than text; empty if there is none.
+        note: The beginning of the message's text, in brackets, that describes content other than text; may be empty.
         preview: The preview of a link; None if there is none.
     """
 

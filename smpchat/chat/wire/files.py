@@ -21,7 +21,7 @@ MAX_PARTS = 32
 MAX_DESCRIPTION = MAX_PARTS * PART
 """Longest description that is kept, in characters."""
 MAX_FILE = 1 << 30
-"""Largest file in bytes. Apps send none that is larger, and would receive one only with a proof that we cannot give
+"""Largest file in bytes. Apps send no larger file, and would receive one only from the holder of a supporter's badge
 (xftp-wire 3.1)."""
 MAX_STATED_SIZE = 1 << 50
 """Largest size in bytes that an invitation may state; one with a larger size is ignored."""
@@ -33,7 +33,7 @@ class FileDescription(Record):
     """``fileDescr``: one part of the text that says where a file is and how it is decrypted. It contains keys.
 
     Attributes:
-        number: 0 in the invitation, from 1 on in messages of their own.
+        number: 0 in the invitation; from 1 on for the parts that follow in messages of their own.
         complete: It is the last part.
     """
 
@@ -80,7 +80,7 @@ def read_invitation(value: object, content: dict[str, Any]) -> FileInvitation | 
     # Not `isinstance`, because in Python True is an int too.
     if not isinstance(name, str) or type(size) is not int or not 0 <= size <= MAX_STATED_SIZE:
         return None
-    if begun is None or begun.number != 0:  # apps do not accept others (xftp-wire 7.1)
+    if begun is None or begun.number != 0:  # apps accept no invitation without part 0 (xftp-wire 7.1)
         return None
     return FileInvitation(whole(name[:_MAX_NAME]), size, begun, received_uri(content.get("image")))
 

@@ -17,12 +17,13 @@ _DROPPED = late(
 """Accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and Arabic, and invisible characters. Marks of
 other scripts are kept: in the scripts of India, Thailand and Japan, they make a different word."""
 _UNDIVIDED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "\0": " "})
-"""Letters that Unicode does not decompose. NUL is one of them because it ends a text for SQLite's tokenizer."""
+"""Letters that Unicode does not decompose, with what replaces them. NUL becomes a blank, because for SQLite's tokenizer
+it would end the text."""
 
 
 def folded(text: str) -> str:
     """A text in the form that is used for comparisons."""
-    if text.isascii():  # most are, and this is ten times quicker
+    if text.isascii():  # most texts are, and this is ten times quicker
         return text.lower().replace("\0", " ")
     bare = _DROPPED().sub("", unicodedata.normalize("NFKD", text).casefold())
     return bare.translate(_UNDIVIDED)

@@ -26,7 +26,7 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, field
 
 PROBES = {"x.info.probe": "", "x.info.probe.check": "check", "x.info.probe.ok": "ok"}
-"""Kinds of `Probe`."""
+"""The kind of a `Probe`, by the name of its event."""
 
 # -- joining ----------------------------------------------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ class HostProfile(Record):
 
 
 class LinkAccepted(Record):
-    """``x.grp.link.acpt``: how far the admission of a newcomer who used a link is."""
+    """``x.grp.link.acpt``: tells a newcomer who used a link whether it was admitted, or who must still decide."""
 
     acceptance: Acceptance
     role: Role
@@ -151,28 +151,28 @@ class MembersConnected(Record):
 
 
 class RoleChanged(Record):
-    """``x.grp.mem.role``."""
+    """``x.grp.mem.role``: a member gets another role."""
 
     member: MemberId
     role: Role
 
 
 class MemberRestricted(Record):
-    """``x.grp.mem.restrict``: never sent to the member that it is about."""
+    """``x.grp.mem.restrict``: blocks or unblocks a member for everybody; never sent to that member."""
 
     member: MemberId
     restriction: Restriction
 
 
 class MemberRemoved(Record):
-    """``x.grp.mem.del``. ``messages``: the member's messages are deleted too."""
+    """``x.grp.mem.del``: removes a member. ``messages``: the member's messages are deleted too."""
 
     member: MemberId
     messages: bool = False
 
 
 class MemberLeft(Record):
-    """``x.grp.leave``."""
+    """``x.grp.leave``: the sender leaves the group."""
 
 
 class MemberProfile(Record):
@@ -201,11 +201,11 @@ class Probe(Record):
 
 
 class GroupDeleted(Record):
-    """``x.grp.del``."""
+    """``x.grp.del``: the sender deletes the group for everybody."""
 
 
 class GroupChanged(Record):
-    """``x.grp.info``: the whole profile."""
+    """``x.grp.info``: the whole new profile of the group."""
 
     profile: GroupProfile
 
@@ -220,12 +220,12 @@ class PreferencesChanged(Record):
 
 
 class Post(Record):
-    """``x.msg.new``.
+    """``x.msg.new``: a message to a group.
 
     Attributes:
         content: The JSON of the content; `said` makes it readable.
         file: The JSON of the file; None if there is none.
-        scope: The member whose support chat it belongs to; None if it is for all (group-wire 7.1).
+        scope: The member whose support chat the message belongs to; None if it is for all (group-wire 7.1).
     """
 
     content: JsonObject = field(repr=False)
@@ -286,7 +286,7 @@ class FileDescribed(Record):
 
 
 class FileWithdrawn(Record):
-    """``x.file.cancel``."""
+    """``x.file.cancel``: the sender withdraws the file of its own message ``original``."""
 
     original: str
 
@@ -371,5 +371,5 @@ def said(post: Post, shared_id: str | None = None) -> TextMessage | None:
 
 
 def is_unsupported(event: object) -> bool:
-    """Whether an event is ignored."""
+    """Whether smpchat ignores an event."""
     return isinstance(event, Unusable | UnsupportedEvent | LeftOut)

@@ -74,7 +74,7 @@ class Restriction(StrEnum):
 
 
 class Acceptance(StrEnum):
-    """How far the admission of a newcomer who used a link is."""
+    """Whether a newcomer who used a link was admitted, or who must still decide."""
 
     ACCEPTED = "accepted"
     PENDING = "pending"
@@ -222,9 +222,10 @@ class GroupQuote(Record):
     """The message that a post answers.
 
     Attributes:
-        author: Who wrote the quoted message. Use only this: in the history, ``by_sender`` is reversed (group-wire 12).
+        author: Who wrote the quoted message. Use only this: in the history that newcomers get, ``by_sender`` is
+            reversed (group-wire 12).
         sent_at: ISO 8601 text, as it arrived.
-        by_sender: Whether the author of the post wrote it, as it arrived.
+        by_sender: Whether the author of the post wrote the quoted message, according to the post.
         content: The JSON of the quoted content, as it arrived.
     """
 

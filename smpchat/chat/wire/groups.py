@@ -122,8 +122,8 @@ def decode_group_messages(body: bytes) -> list[GroupMessage]:
 
 
 def decode_with_envelopes(body: bytes) -> list[tuple[GroupMessage, Envelope | None]]:
-    """The same events, each with its complete envelope, so that it can be passed on unchanged. Raises as
-    `decode_group_messages`."""
+    """The events that `decode_group_messages` returns, each with its complete envelope, so that it can be passed on
+    unchanged. Raises `DecodeError` in the same cases."""
     return [(_message(part), part if isinstance(part, Envelope) else None) for part in decode_body(body)]
 
 

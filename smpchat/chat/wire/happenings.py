@@ -1,7 +1,7 @@
 """Events that are not messages, but that the user should know of: calls, invitations to groups, old files, group
 events.
 
-Each becomes a line of the conversation (deltas 5): its text says what happened and, if so, that smpchat does not
+Each becomes a line of the conversation. The line says what happened and, where this is the case, that smpchat does not
 support it. Everything here is read from a peer's JSON; anything malformed is ignored.
 """
 
@@ -79,7 +79,8 @@ def read_file_cancel(envelope: Envelope) -> FileCancelled | None:
 
 
 def read_group_invitation(envelope: Envelope) -> Happening | None:
-    """``x.grp.inv``: a repeated invitation gives us the same member id (group-wire 12, fact 10)."""
+    """``x.grp.inv``. A repeated invitation is recognised, because it gives us the same member id (group-wire 12, fact
+    10)."""
     invitation = _object(envelope.params, "groupInvitation")
     name = _name(invitation, "groupProfile")
     if not name:

@@ -35,7 +35,7 @@ _MAX_BOXES = 4_000
 """How many boxes of an MP4 file are read."""
 _MAX_DEPTH = 6
 _MAX_DURATION = 360_000
-"""Seconds."""
+"""Longest duration that is stated, in seconds."""
 
 # A dark picture, 16 by 9, as the preview of videos: apps accept no video without a preview, and smpchat cannot decode
 # video.

@@ -165,7 +165,7 @@ class Relayed(Record):
     Attributes:
         author: The member's name according to the contact, or the beginning of the member's id; it proves nothing.
         said_at: When it was said, according to the contact; POSIX seconds.
-        member: The member's id if the contact gives no name: apps before 6.5 give it only once, in an introduction.
+        member: The member's id if the contact gives no name: apps before 6.5 give it only in the member's introduction.
     """
 
     author: str
@@ -184,8 +184,8 @@ class LinkInfo(Record):
     """The content of a short link's data, from the person who made the link.
 
     Attributes:
-        welcome: A text for people who open it; may be empty.
-        business: It belongs to a business, in which several people read messages.
+        welcome: A text for people who open the link; may be empty.
+        business: The link belongs to a business, in which several people read messages.
     """
 
     profile: Profile
@@ -213,7 +213,7 @@ ChatEvent = (
 
 
 class ChatMessage(Record):
-    """An event, and the chat versions of its sender's app; None if it does not say."""
+    """An event, and the chat versions of its sender's app; None if the app does not state them."""
 
     event: ChatEvent
     versions: VersionRange | None = None
@@ -239,7 +239,7 @@ def encode_contact_request(request: ContactRequest) -> bytes:
 
 
 def encode_link_info(profile: Profile, welcome: str = "") -> bytes:
-    """User data of our short links (agent-wire 2.9): people see the profile and welcome text before they ask."""
+    """User data of our short links (agent-wire 2.9), which people see before they send a request."""
     value: dict[str, Any] = {"profile": profile.to_wire()}
     if welcome:
         value["message"] = text_content(welcome)
@@ -346,7 +346,7 @@ def decode_messages(body: bytes) -> list[ChatMessage]:
 
 
 def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | None]:
-    """A contact request, and the versions of its sender's app. Apps may send only ``x.info`` as a request.
+    """A contact request, and the versions of its sender's app. A request may also be a mere ``x.info``.
 
     Raises:
         DecodeError: It is not a request, or it contains no name.
@@ -479,7 +479,7 @@ def moment_of(value: object) -> float | None:
         return None
 
 
-# Other events whose names begin with x are ignored, and nothing is sent back (agent-wire 6.1). Full list: deltas 5.
+# Other events whose names begin with x are ignored, and nothing is sent back (agent-wire 6.1).
 _EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
     "x.info": _read_profile,
     "x.contact": _read_contact_request,

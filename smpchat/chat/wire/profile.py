@@ -63,7 +63,7 @@ class Profile(Record):
         return replace(self, description=text)
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON object of ``x.info``."""
+        """The profile as a JSON object, the ``profile`` of ``x.info``."""
         value = self._named() | {"preferences": self._preferences_json()}
         return value if self.picture is None else value | {"image": self.picture}
 
