@@ -95,7 +95,7 @@ class HostProfile(Record):
 
 
 class LinkAccepted(Record):
-    """``x.grp.link.acpt``: tells a newcomer who used a link whether it was admitted, or who must still decide."""
+    """``x.grp.link.acpt``: whether ``member``, a newcomer who used a link, was admitted, or who must still decide."""
 
     acceptance: Acceptance
     role: Role
