@@ -55,7 +55,7 @@ class Check(Record):
         name: ``connect``, ``hello``, or the command.
         detail: What the step found, or what went wrong, in lower case.
         seconds: How long it took.
-        trouble: The cause of a failure; None if the step succeeded, or if the relay is not the cause.
+        trouble: What is wrong, if ``connect`` or ``hello`` failed; otherwise None.
     """
 
     name: str
@@ -157,7 +157,7 @@ class Stopwatch:
 
 
 class _Walk:
-    """One queue; this program is both its recipient and its sender."""
+    """The queue of a test; this program is both its recipient and its sender."""
 
     def __init__(
         self,
@@ -211,18 +211,18 @@ class _Walk:
 
     async def _secure_as_sender(self) -> str:
         await self._expect_ok(SKey(self._sender_key.public()), self._ids.snd_id, self._sender_key)
-        return "the sender secured it"
+        return "the sender secured the queue"
 
     async def _secure_as_recipient(self) -> str:
         await self._expect_ok(Key(self._sender_key.public()), self._ids.rcv_id, self._recipient_key)
-        return "the recipient secured it"
+        return "the recipient secured the queue"
 
     async def _send(self) -> str:
         await self._expect_ok(Send(False, self._body), self._ids.snd_id, self._sender_key)
         return f"a message of {len(self._body)} bytes was accepted"
 
     async def _receive(self) -> str:
-        # Do not report a missed push as a fault: agents ask again with SUB as well (handshake.md 5).
+        # Do not report a missed push as a fault: `smpchat.agent` asks again with SUB as well.
         message = await self._pushed(min(PUSH_PATIENCE, self._timeout))
         pushed = message is not None
         if message is None:
@@ -237,7 +237,7 @@ class _Walk:
         opened = open_message(secret, message.msg_id, message.body)
         if not isinstance(opened, RcvMessage) or not hmac.compare_digest(opened.body, self._body):
             raise UnexpectedResponse("a different message came back")
-        return "it came back unchanged" + ("" if pushed else ", after asking for it")
+        return "the message came back unchanged" + ("" if pushed else ", after asking for it")
 
     async def _pushed(self, seconds: float) -> Msg | None:
         try:
@@ -254,7 +254,7 @@ class _Walk:
     async def _acknowledge(self) -> str:
         assert self._message is not None
         await self._expect_ok(Ack(self._message.msg_id), self._ids.rcv_id, self._recipient_key)
-        return "it was acknowledged"
+        return "the message was acknowledged"
 
     async def _delete(self) -> str:
         await self._expect_ok(Del(), self._ids.rcv_id, self._recipient_key)

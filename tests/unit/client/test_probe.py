@@ -241,7 +241,7 @@ def test_a_message_that_was_not_pushed_is_asked_for() -> None:
     relay = OddRelay({}, pushes=False)
     checks = run_odd(relay)
     assert checks[-1].name == "DEL"
-    assert checks[5].detail == "it came back unchanged, after asking for it"
+    assert checks[5].detail == "the message came back unchanged, after asking for it"
     assert checks[5].seconds >= PUSH_PATIENCE
     assert [type(command) for command in relay.commands] == [New, SKey, Send, Sub, Ack, Del]
 
