@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _HEADER = """\
-# Letters that look alike: one to a line, then a tab, then all that look like it. Made by smpchat.testing.confusables
-# from confusables.txt of Unicode {version}, https://www.unicode.org/reports/tr39 (a part of it, in another form).
+# Letters that look alike. Each line has a letter, a tab, and all letters that look like it. This is a part of Unicode's
+# confusables.txt, version {version}, https://www.unicode.org/reports/tr39, converted by smpchat.testing.confusables.
 #
 """
 

@@ -31,7 +31,7 @@ class FileFaultKind(Enum):
     STALLED = auto()
     """Nothing is sent or received for longer than a client waits."""
     CHANGED = auto()
-    """One bit of a downloaded chunk is changed."""
+    """One bit of the chunk is changed, in an upload or a download."""
 
 
 class FileFault(Record):
@@ -63,7 +63,7 @@ class MemoryFileRelay:
         on_command: Called with each name before the command is executed.
         delay: Seconds that each request takes.
         sessions: Maximum number of sessions at the same time; None for no limit.
-        turned_away: How many sessions were refused because of this limit.
+        turned_away: How many sessions were refused because of the limit ``sessions``.
     """
 
     def __init__(self, server: FileServer, entropy: Entropy) -> None:

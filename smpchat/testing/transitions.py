@@ -48,8 +48,8 @@ VARIANTS = tuple(Terms(securable, key) for securable in _BOTH for key in _BOTH)
 
 
 def beginnings(terms: Terms) -> list[Step]:
-    """The first steps of every role. With ``send_early=False``, the initiator's agent version is below 7, so the joiner
-    must wait."""
+    """The first steps of every role. With ``send_early=False``, the initiator's program reads no messages that follow
+    the confirmation, so the joiner waits for the hello before it sends any."""
     return [
         hs.invite(terms),
         hs.request(terms, address_known=True),
@@ -145,8 +145,8 @@ Other sequences of states:
 - **Contact address**: the owner goes from *Publishing* to *Published*. A new connection then has the roles the other
   way round. The person who asks sends a new link with the request, and so is its *initiator* (*Preparing*,
   *Requesting*, *Requested*, then *Answering*, as above). The owner, who accepts, is the *joiner*.
-- **Older programs and relays**: if the reply queue's sender cannot secure it, the joiner does so when the hello asks
-  for it (*SecuringReply*). Each side then waits for a last message from the other (*AwaitingReady*).
+- **Older programs and relays**: if the initiator cannot secure the reply queue, the joiner secures it with the key in
+  the initiator's hello (*SecuringReply*). Each side then waits for a last message from the other (*AwaitingReady*).
 - **Failure and deletion**: a connection that can never be made ends in *Failed*, with the reason; one that the user
   deletes ends in *Deleted*.
 
@@ -261,7 +261,7 @@ def shortened(steps: list[tuple[Conditions, Outcome]]) -> list[tuple[Conditions,
         if any(result == outcome and row.items() <= conditions.items() for row, result in rows):
             continue
         row = conditions
-        # First those that a reader misses least: the last column names the link's variant anyway.
+        # Leave out conditions of the state first, and those of the link last: the last column shows these in one word.
         for name in sorted(conditions, key=lambda name: (_SIDES.index(name.partition(".")[0]), name)):
             fewer = {other: value for other, value in row.items() if other != name}
             if all(result == outcome or _exclude(fewer, other) for other, result in [*steps, *rows]):
@@ -276,7 +276,7 @@ def shortened(steps: list[tuple[Conditions, Outcome]]) -> list[tuple[Conditions,
 
 
 def _exclude(one: Conditions, other: Conditions) -> bool:
-    """Whether no step can fulfil both."""
+    """Whether no step can fulfil both sets of conditions."""
     return any(name in one and one[name] != value for name, value in other.items())
 
 
@@ -343,7 +343,7 @@ _WORDS = {
     "event.sender_key": ("with a key", "without a key"),
     "event.reply_key_ours": ("with our reply key", "with another reply key"),
 }
-"""What is said if a condition is true, and if it is false."""
+"""The words for each condition: if it is true, and if it is false."""
 _REPEATS = {"none": "nothing to repeat", "signed": "repeated signed", "unsigned": "repeated unsigned"}
 
 
