@@ -4,6 +4,7 @@ A caller can get these errors, those of `smpchat.transport`, and the handshake e
 
     TransportError              (smpchat.transport) ``temporary`` tells whether trying again can help
     ├── ConnectFailed           no session could be opened; nothing was sent
+    ├── PrivateRoutingFailed    our own relay, the proxy, did not forward the command, or there is no proxy
     └── NoResponse              no usable answer to a command; the relay may still have executed it
         ├── ResponseTimeout     no answer in time; the session continues, and the answer may still come
         ├── SessionClosed       the session ended before the answer, or before the command; see the cause

@@ -1,4 +1,4 @@
-"""Opens sessions: connects to a relay, exchanges hellos with it, and starts the session."""
+"""Opens sessions: connects to a relay, exchanges SMP hellos with it, and starts the session."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ async def connect(
     Args:
         server: Its hosts are tried in order.
         entropy: For session keys and correlation ids.
-        timeout: Seconds for connecting and the hellos together.
+        timeout: Seconds for connecting and the SMP hellos together.
         on_event: See `DirectSession`.
         network: Opens the connection; if None, directly over TLS.
         versions: The SMP versions that we offer.
-        extensions: Use the protocol extensions of handshake.md 3.6 if the relay offers them.
+        extensions: Whether to use our extension of SMP, NEW with the sender's key, if the relay offers it.
         clock, response_timeout, ping_after: See `DirectSession`.
         now: Calendar time, for the dates of certificates.
     Raises:
@@ -90,8 +90,8 @@ async def open_session(
             server.key_hash, connection.session_id, connection.peer_leaf, versions, entropy, extensions=extensions
         )
         hello, smp = handshake.receive_hello(await connection.receive())
-        # This must be checked before we send our hello: after it come commands, and the first shows which queue is
-        # ours.
+        # The identity must be checked before we send our hello: commands follow our hello, and the first one shows
+        # which queue is ours.
         check_identity(smp.chain, server.key_hash, now())
         await connection.send([hello])
         return DirectSession(

@@ -43,7 +43,8 @@ class Correlation:
     Args:
         clock: For time limits.
         on_timeout: Called with each command that timed out, after its future has failed.
-        due: Gives the time at which a command will time out, as known now. If that time has passed, it times out.
+        due: Returns the time at which a command times out, as known now. The time may have become later since the last
+            call.
     """
 
     def __init__(
@@ -99,7 +100,8 @@ class Correlation:
         return True
 
     def abandon(self, reason: str, cause: BaseException | None) -> None:
-        """Fail every command with a `SessionClosed` of its own: a shared error's traceback would grow with each."""
+        """Fail every command with a `SessionClosed` of its own: a shared error's traceback would grow each time it is
+        raised."""
         entries = list(self._waiting.values())
         self._clear()
         for entry in entries:

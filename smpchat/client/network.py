@@ -23,7 +23,7 @@ class Network:
     """Opens connections to relays, and remembers which transport of `Transport.AUTO` worked.
 
     Args:
-        entropy: Source of the random values that keep this client's streams separate at the proxy.
+        entropy: Makes the random value with which the SOCKS proxy keeps this client's streams apart from others.
         route: Called for each connection; says how to reach the relay.
         proxy: Called for each connection; gives the SOCKS proxy for all relays except local ones, if any.
     """
@@ -50,7 +50,7 @@ class Network:
 
         Args:
             server: Its hosts are tried in order.
-            greet: Exchanges the hellos. It must close the connection if it fails.
+            greet: Exchanges the SMP hellos. It must close the connection if it fails.
             timeout: Seconds for everything together.
         Raises:
             ConnectFailed: ``cannot reach relay HOST:PORT: …``, after every transport was tried.
@@ -122,7 +122,7 @@ class Network:
 
 
 def dialer_to(server: Server, route: Route, proxy: Callable[[], SocksProxy | None], isolation: bytes) -> Dialer:
-    """The function that opens connections to a relay.
+    """The dialer for connections to a relay: direct, or through the SOCKS proxy.
 
     Args:
         proxy: The SOCKS proxy for all relays except local ones, if any.

@@ -214,8 +214,8 @@ class SessionPool:
         self._announce(server, relay, session)
         since = self._clock.now()
         await session.closed.wait()
-        # Not after each session: we would dial a relay that drops every session at once several times a second,
-        # forever.
+        # Only after a stable session: if a relay drops every session at once, we would otherwise dial it every two
+        # seconds, forever.
         if self._clock.now() - since >= STABLE_AFTER:
             relay.attempt = 0
         return session.close_reason or SessionClosed("the session ended")
@@ -236,7 +236,8 @@ class SessionPool:
 def _may_pass(error: Exception) -> bool:
     """Whether the next attempt may succeed although nobody changes anything.
 
-    True for a damaged hello and for a bug of ours, which may happen only once: waiting two minutes would be worse.
+    Also true for a damaged hello and for a bug of ours. These may happen only once, and waiting two minutes would be
+    worse.
     """
     if isinstance(error, TransportError):
         return error.temporary

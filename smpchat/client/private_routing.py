@@ -31,8 +31,8 @@ _FORWARDABLE = (Send, SKey, LKey, LGet)
 
 
 class PrivateRoutingFailed(TransportError):
-    """The proxy did not forward a command, or there is no proxy. The command did not reach the relay, or only the
-    relay's answer was lost.
+    """The proxy did not forward a command, or there is no proxy. Either the command did not reach the relay, or only
+    the relay's answer was lost.
 
     smpchat does not connect directly instead, because this would show the relay the user's network address.
 
@@ -81,8 +81,8 @@ def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
         IdentityError: The certificates are invalid, or those of another relay.
         VersionError: Proxy, relay and client have no version in common.
     """
-    # The proxy could send a key of its own. Commands encrypted with this key are safe from it only because the relay in
-    # the address has signed the key (smp-wire 5.6, step 1).
+    # A proxy could send a key of its own, and read the commands that we encrypt with it. So check that the relay in the
+    # address has signed the key (smp-wire 5.6, step 1).
     key = verify_session_key(pkey.chain, pkey.signed_key, key_hash)
     check_identity(pkey.chain, key_hash, now)
     version = PROXIED_VERSIONS.agree(pkey.versions)

@@ -38,8 +38,8 @@ class Request(Record):
 
 
 class Encoded(Record):
-    """A request ready to be sent: its correlation id, the entity that its answer must name, and the content of its
-    block."""
+    """An encoded request: its correlation id, the entity that its answer must name, and the index of its block in the
+    list of contents."""
 
     corr_id: bytes
     entity_id: bytes
@@ -77,7 +77,7 @@ def encode_requests(
         auth = b""
         if request.key is not None:
             # The signed bytes include the session id and the correlation id. So repeating a command in another session
-            # needs a new authorisation, although its body stays the same (handshake.md 5).
+            # needs a new authorisation, although its body stays the same.
             signed = signed_bytes(smp.session_id, corr_id, request.entity_id, body)
             auth = authorise(request.key, signed, corr_id, smp.peer_session_key)
         transmission = Transmission(corr_id, request.entity_id, body, auth)

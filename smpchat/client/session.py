@@ -84,7 +84,7 @@ class ServerSession(Protocol):
 
     @property
     def keyed_new(self) -> bool:
-        """Whether NEW may contain a sender key in this session (handshake.md 3.6)."""
+        """Whether NEW may contain a sender key in this session: our extension, which creates a secured queue."""
         ...
 
     @property
@@ -102,9 +102,9 @@ class ServerSession(Protocol):
             timeout: Seconds to wait for each answer, counted from when the connection accepted the command; the
                 session's default if None.
         Returns:
-            A future of each answer, in the order of ``requests``. It raises `SMPError` for the relay's ERR, and
-            `NoResponse`, a `TransportError`, if there is no usable answer or the session has already ended. It need not
-            be awaited. Cancelling it does not stop the command.
+            One future for each answer, in the order of ``requests``. A future raises `SMPError` for the relay's ERR,
+            and `NoResponse`, a `TransportError`, if there is no usable answer or the session has already ended. It need
+            not be awaited. Cancelling it does not stop the command.
         Raises:
             LocalProtocolError: See `encode_requests`; or a correlation id is already in use. Nothing was sent.
             EncodeError: A request does not exist in this version, or does not fit into a block. Nothing was sent.
@@ -161,7 +161,7 @@ class DirectSession:
         self._outgoing: list[bytes] = []  # block contents; encrypted when they are sent, in this order
         self._blocks_posted = 0
         self._blocks_written = 0
-        self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)  # each write's first block, and its end
+        self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)  # for each: its first block, and when it ended
         self._received_at = self._silence_counted_at = self._clock.now()
         self._silences = 0
         self._unasked = 0
@@ -239,7 +239,7 @@ class DirectSession:
         self._end("this side closed it", None)
         # Not `await self._reader`: this would raise the reader's CancelledError here, as if this caller were cancelled.
         await asyncio.wait([self._reader])
-        await self._connection.close()  # if the reader was cancelled before it ran, it did not close it
+        await self._connection.close()  # if the reader was cancelled before it ran, it did not close the connection
 
     @property
     def _name(self) -> str:
@@ -314,7 +314,7 @@ class DirectSession:
         try:
             message = decode_broker(transmission.body, self.version)
         except DecodeError as error:
-            # The session continues: newer relays send events that we do not know, such as ALLS of SMP 19 (deltas 2).
+            # The session continues: newer relays send events that we do not know, such as ALLS of SMP 19.
             _log.warning("%s sent a message of unknown form: %s", self._name, error)
             message = None
         self._trace(
@@ -353,8 +353,8 @@ class DirectSession:
             asyncio.get_running_loop().call_exception_handler(context)
 
     def _due(self, command: Unanswered) -> float:
-        """When a command times out: its time begins when the connection has accepted its block. Until then, it begins
-        again whenever the connection accepts another block."""
+        """When a command times out: its time begins when the connection has accepted its block. Until then, the time
+        begins again whenever the connection accepts another block."""
         taken = next((at for first, at in reversed(self._writes) if first <= command.block), 0.0)
         return max(command.posted_at, taken) + command.timeout
 
