@@ -51,8 +51,8 @@ class DamagedData(DecodeError):
 
 
 class _Column(Record):
-    """A column as SQLite describes it. ``key`` is its place in the primary key, from 1; ``hidden`` means that it is
-    computed."""
+    """A column as SQLite describes it. ``key`` is its place in the primary key, from 1, or 0 if it is not part of the
+    key; ``hidden`` is not 0 if the column is computed."""
 
     name: str
     kind: str
@@ -100,7 +100,7 @@ def _spelling(part: object) -> str:
 
 
 def difference(found: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) -> str | None:
-    """The difference of two schemas, such as ``it holds a trigger 'name'``; None if they are the same."""
+    """The difference of two schemas, such as ``it contains a trigger 'name'``; None if they are the same."""
     if extra := sorted(found - ours):
         kind, name, *_ = extra[0]
         if any(one[:2] == extra[0][:2] for one in ours):
@@ -178,7 +178,7 @@ def copy_rows(
 
 
 def _size(source: sqlite3.Connection) -> int:
-    """The size in bytes, with a few bytes more for each row."""
+    """The size of the file in bytes. It has fewer rows than this, because each row takes several bytes."""
     pages, size = (source.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return int(pages * size)
 

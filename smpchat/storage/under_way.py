@@ -4,7 +4,7 @@ leftovers.
 ::
 
     <folder>/.under-way/<number>        the whole path of the unfinished file
-    <folder>/.under-way/<number>.lock   locked by the process that makes it, before the path exists
+    <folder>/.under-way/<number>.lock   locked by the process that makes the unfinished file, before it exists
 
 Unfinished files are named ``.<name>.<16 hex digits>``. Nothing with another form of name is ever removed.
 """
@@ -66,7 +66,8 @@ def left_behind(folder: Path) -> list[Path]:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove the leftovers, and return their paths. Leftovers on a disk that is missing now stay in the register."""
+    """Remove leftovers of killed processes, and return their paths. Leftovers on a disk that is missing now stay in the
+    register."""
     removed = []
     for entry, growing in _entries(folder):
         lock = FileLock(_lock_of(entry))

@@ -124,7 +124,7 @@ class BlockConnection(Protocol):
 
 
 OnConnection = Callable[[BlockConnection], Awaitable[None]]
-"""Serves one accepted connection; the listener closes the connection when it returns or raises."""
+"""Serves one accepted connection; the listener closes the connection when this function returns or raises."""
 
 
 class Gate(Protocol):

@@ -72,8 +72,8 @@ def _check(chain: Sequence[bytes], now: datetime | None) -> None:
 def _check_leaf(leaf: x509.Certificate) -> None:
     if leaf.version != x509.Version.v3:
         raise ChainRefused("the relay's certificate is not X.509 version 3")
-    # The leaf's key signs the session key in the hello, so its algorithm must be one that SMP can verify (smp-wire
-    # 2.3).
+    # The leaf's key signs the session key in the relay's SMP hello, so its algorithm must be one that SMP can verify
+    # (smp-wire 2.3).
     if not isinstance(leaf.public_key(), ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         raise ChainRefused("the relay's certificate has neither an Ed25519 nor an Ed448 key")
     usage = _key_usage(leaf)

@@ -38,7 +38,8 @@ class Dialer(Protocol):
 
 
 class DirectDialer(Record):
-    """Connects without a proxy. This computer resolves names; addresses that ``fence`` does not allow are not used."""
+    """Connects without a proxy. This computer resolves names. Addresses that the `Fence` does not allow are not
+    used."""
 
     fence: Fence | None = None
     reaches_onions = False
@@ -80,8 +81,8 @@ async def first_answering(
             for the others.
         scheme: Written before each host in error messages, such as ``wss://``.
     Raises:
-        ConnectFailed: ``begin`` succeeded with no host. The message gives the reason for each host: ``cannot reach
-            relay HOST:PORT: …``. If all have the same reason, the subclass for it is raised.
+        ConnectFailed: ``begin`` failed for every host. The message gives the reason for each host: ``cannot reach relay
+            HOST:PORT: …``. If all hosts have the same reason, the subclass for it is raised.
         ChainRefused: A host sent the certificates of another relay. This error takes precedence over those of other
             hosts.
     """

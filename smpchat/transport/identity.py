@@ -97,7 +97,8 @@ def create_identity(entropy: Entropy, now: datetime, host_names: Sequence[str]) 
         entropy: For keys and serial numbers.
         now: Aware time. The certificates are valid for 999,999 days, beginning a day before this time.
         host_names: Names or addresses of the relay. The first is the online certificate's common name, as in
-            ``smp-server init``. If there are several, all are listed as alternative names. SMP clients check neither.
+            ``smp-server init``. If there are several, all are listed as alternative names. SMP clients check none of
+            these names.
     Raises:
         IdentityError: There is no host name, or one does not fit into a certificate.
     """
@@ -115,7 +116,8 @@ def create_identity(entropy: Entropy, now: datetime, host_names: Sequence[str]) 
 def save_identity(identity: Identity, folder: Path) -> None:
     """Write ``identity`` as a new folder, readable by its owner only.
 
-    All files appear at once or not at all: they are written into a temporary folder beside it, which is then renamed.
+    All files appear at once or not at all: they are written into a temporary folder beside ``folder``, which is then
+    renamed.
 
     Raises:
         IdentityError: The folder exists and is not empty, or cannot be written. Nothing has changed.
@@ -164,7 +166,7 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
     ca = _load_certificate(folder / CA_CERTIFICATE)
     certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
     if not _belong_together(certificate, key):
-        # Another process is replacing both files just now, or was interrupted after the first.
+        # Another process is replacing both files just now, or was interrupted after it had replaced the first.
         _finish_rotation(folder)
         certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
     identity = Identity(ca, certificate, key)
@@ -244,7 +246,7 @@ def _finish_rotation(folder: Path) -> None:
             new.replace(folder / CERTIFICATE)
             _sync_folder(folder)
     except (IdentityError, OSError) as error:
-        if new.exists():  # otherwise, the process that replaces them has just done it
+        if new.exists():  # otherwise, another process has just finished the replacement
             raise IdentityError(f"the new certificate in {folder} cannot take its place: {error}") from error
 
 
@@ -322,7 +324,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise IdentityError(f"cannot read {path}: {error.strerror}") from error
     if len(content) > _MAX_FILE:
-        raise IdentityError(f"{path} is too large for such a file")
+        raise IdentityError(f"{path} is too large for a certificate or a key")
     return content
 
 

@@ -14,7 +14,7 @@ from smpchat.transport.tcp import describe
 Hosts = str | Sequence[str] | None
 """An address or name, or several of them. None or empty means every address of this computer."""
 WILDCARDS = ("::", "0.0.0.0")
-"""The address that means every address of a family. The first one means both families, as in other servers."""
+"""``::`` means every address of both families, as in other servers; ``0.0.0.0`` means every IPv4 address."""
 BACKLOG = 1024
 """Maximum number of connections that may wait in the kernel: after a restart, all clients of a relay connect at
 once."""
@@ -52,8 +52,8 @@ async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, 
 
 
 def _is_within(address: str, every: Collection[str]) -> bool:
-    """Whether one of these servers already gets the connections to an address. The system then does not allow us to
-    listen on it."""
+    """Whether ``every`` contains a wildcard that includes an address. The system then does not allow us to listen on
+    this address too."""
     wildcard = WILDCARDS[":" not in address]
     return address != wildcard and wildcard in every
 

@@ -1,5 +1,5 @@
-"""Tells where a host is: on the internet, in a private network, on this computer, or nowhere. A *fence* says which of
-these are allowed.
+"""Tells where a host is: on the internet, in a private network, on this computer, or nowhere. A *fence* (`Fence`) says
+which of these places are allowed.
 
 A person who names a relay makes other people's programs connect to it. So there is a fence for such relays: it checks
 the IP address that a host name resolves to. We then connect to exactly this address, because the name may resolve to
@@ -113,8 +113,8 @@ class Fence(Record):
     """Decides which addresses are allowed for a relay that another person named.
 
     Attributes:
-        beside: Scopes that are allowed besides the internet: those of our own relay, because its users share our
-            network.
+        beside: Scopes that are allowed besides the internet: those of our own relays, because people who use these
+            relays share our network.
     """
 
     beside: frozenset[Scope] = frozenset()
@@ -124,7 +124,7 @@ class Fence(Record):
         """The fence of a user whose own relays have the hosts ``own_hosts``."""
         scopes = {scope_as_written(host) for host in own_hosts}
         beside = {scope for scope in scopes if scope not in (None, Scope.PUBLIC, Scope.NOWHERE)}
-        if Scope.LOOPBACK in beside:  # only this computer reaches our relay, and it reaches these anyway
+        if Scope.LOOPBACK in beside:  # our relay is for this computer only, which reaches local networks anyway
             beside |= {Scope.LOCAL, Scope.LINK}
         return Fence(frozenset(scope for scope in beside if scope is not None))
 

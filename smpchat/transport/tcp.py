@@ -18,7 +18,8 @@ STAGGER = 0.25
 5)."""
 
 MAX_BEHIND_FENCE = 2
-"""Maximum number of addresses of one family that are tried if another person named the host."""
+"""If another person named the host: maximum number of its IPv4 addresses, and of its IPv6 addresses, that are tried.
+Then there is a fence around us, see `smpchat.transport.scope`."""
 
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """Seconds of silence before the first probe, seconds between probes, and number of probes before giving up (smp-wire
@@ -76,7 +77,7 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
     finally:
         for attempt in attempts:
             attempt.cancel()
-        # Several may have answered at the same moment.
+        # Several addresses may have answered at the same moment.
         for result in await asyncio.gather(*attempts, return_exceptions=True):
             if isinstance(result, socket.socket) and result is not winner:
                 result.close()

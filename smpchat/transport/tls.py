@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 # Without an ALPN name, the reference offers only SMP 6, whose hello does not prove the relay's identity (smp-wire 2.2,
 # trap 7).
 CLIENT_ALPN = ("smp/1",)
-SERVER_ALPN = ("smp/1", "http/1.1")  # at port 443, official clients offer the second (smp-wire trap 9)
+SERVER_ALPN = ("smp/1", "http/1.1")  # at port 443, official clients offer the second name (smp-wire trap 9)
 HANDSHAKE_TIMEOUT = 60.0
 """Seconds within which a client must complete the TLS handshake (smp-wire 2.1)."""
 
@@ -60,7 +60,8 @@ def client_context(alpn: Sequence[str] = CLIENT_ALPN) -> ssl.SSLContext:
     """TLS settings of a client: TLS 1.2 and 1.3, any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Relays have self-signed certificates. We trust the fingerprint in the address, which is compared after the relay's
-    # hello, before anything is sent (smp-wire 2.3). Host names and certificate authorities would add nothing to that.
+    # SMP or XFTP hello, before any command is sent (smp-wire 2.3). Host names and certificate authorities would add
+    # nothing to that.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     # The reference may use TLS 1.2, but in a way that OpenSSL 3 refuses without the option below (smp-wire 2.5, trap
@@ -235,7 +236,7 @@ async def client_stream(
 
 
 class TLSListener(Generic[Served]):
-    """Accepts TLS connections; made by `serve`.
+    """Accepts TLS connections; `serve` makes one for connections that send blocks.
 
     Args:
         handshake_timeout: Seconds for the TLS handshake and for ``begin``.

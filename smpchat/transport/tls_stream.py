@@ -50,7 +50,7 @@ class TLSStream(asyncio.BufferedProtocol):
     Args:
         context: Our TLS settings and certificates.
         server_side: Whether we are the server. A client sends no server name (smp-wire trap 8).
-        on_open: Called when the TCP connection exists; may `abort`.
+        on_open: Called when the TCP connection exists; may call `abort`.
         read_size: Maximum number of bytes of one read.
     """
 
@@ -100,8 +100,8 @@ class TLSStream(asyncio.BufferedProtocol):
 
     async def handshake(self) -> None:
         """Wait for the TLS handshake. Raises `OSError` (`ssl.SSLError` is a subclass); the caller must then `abort`."""
-        # Shielded, because a caller's timeout would otherwise cancel the future, which asyncio's callbacks will still
-        # set.
+        # Shielded, because a caller's timeout would otherwise cancel the future, whose result `_continue_handshake`
+        # sets later.
         await asyncio.shield(self._handshake)
 
     async def read(self, size: int) -> bytes:

@@ -55,8 +55,8 @@ _library_log.setLevel(logging.WARNING)
 
 
 class BlockRefused(ConnectionClosed):
-    """The peer sent a message that is not a block. We have told it that the connection ends; the caller must close
-    it."""
+    """The peer sent a message that is not a block. We have told the peer that the connection ends; the caller must
+    close the connection."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the peer sent {reason}", temporary=False)
@@ -100,7 +100,8 @@ class WebSocketConnection:
         """
         while not self._blocks:
             if self._end is not None:
-                # Every call from now on raises this same error; without this, its traceback would grow with each call.
+                # Every call from now on raises this same error. Its old traceback is removed, or it would grow with
+                # each call.
                 raise self._end.with_traceback(None)
             if self._must_drain:  # otherwise a peer could fill our memory with answers to its pings
                 await self._stream.drain()
@@ -217,7 +218,7 @@ async def _ask(stream: TLSStream, uri: WebSocketURI) -> WebSocketConnection:
 
 
 async def _first_event(stream: TLSStream, protocol: Protocol) -> list[Event]:
-    """Read the upgrade's request or answer, and what arrived together with it. The library limits its size."""
+    """Read the upgrade's request or answer, and what arrived together with it. The library limits the size of both."""
     while not (events := protocol.events_received()):
         if protocol.handshake_exc is not None:
             _flush(protocol, stream)

@@ -4,11 +4,11 @@ The library ``h2`` makes and checks frames. The bytes come from the same TLS str
 the session identifier, limits and closing are the same. Bodies are sent and received in pieces, and are never
 completely in memory. A peer may send as much as the connection's window allows, and more after we have read some.
 
-A client makes one request at a time, like the app, and reads only while a caller waits for the answer. A server always
-reads, and handles up to `MAX_STREAMS` requests of a connection at the same time.
+A client makes one request at a time, like the SimpleX app, and reads only while a caller waits for the answer. A server
+always reads, and handles up to `MAX_STREAMS` requests of a connection at the same time.
 """
 
 from __future__ import annotations
 
 SERVER_ALPN = ("xftp/1", "http/1.1")
-"""ALPN names that a file relay accepts. At port 443, the app offers the second one (xftp-wire 1.1)."""
+"""ALPN names that a file relay accepts. At port 443, the SimpleX app offers the second one (xftp-wire 1.1)."""

@@ -24,7 +24,7 @@ from smpchat.transport.tls import session_identifier
 from smpchat.transport.tls_stream import TLSStream
 
 MAX_STREAMS = 16
-"""Maximum number of requests of one client at the same time; the app has only one."""
+"""Maximum number of requests of one client at the same time; the SimpleX app sends only one."""
 MAX_FRAME = 64 * 1024
 """Longest frame that a relay accepts from a client, in bytes; the app's frames are shorter."""
 MAX_FRAME_OF_RELAY = 256 * 1024
@@ -66,8 +66,8 @@ Parts = Iterable[Buffer] | AsyncIterator[Buffer]
 
 
 class HTTP2Refused(ConnectionClosed):
-    """The peer broke HTTP/2, or floods us with empty frames. We have told it that the connection ends; the caller must
-    close it."""
+    """The peer broke HTTP/2, or floods us with empty frames. We have told the peer that the connection ends; the caller
+    must close the connection."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the peer sent {reason}", temporary=False)
@@ -140,11 +140,11 @@ class Body:
         self._news.set()
 
     def drop(self) -> int:
-        """Discard the bytes that arrived and those that will arrive. They are given back to the window, so that other
-        requests of the connection can use it.
+        """Discard the bytes that arrived and those that will arrive. Their part of the window is given back, so that
+        other requests of the connection can use it.
 
         Returns:
-            How many bytes of the window the data that had already arrived used.
+            The size of the data that had already arrived, in bytes of the window.
         """
         dropped = 0
         while self._pieces:
@@ -174,7 +174,7 @@ class Outlet:
         self.room.set()
 
     async def send_all(self, headers: Headers, parts: Parts) -> bool:
-        """Send headers and the parts of a body. Returns False if ``stop`` ended it before everything was sent.
+        """Send headers and the parts of a body. Returns False if ``stop`` was true before everything was sent.
 
         Raises:
             ConnectionClosed: The peer accepts no more data.
@@ -296,8 +296,9 @@ class _Second:
         self.windows = self.small = self.others = self.received = 0
 
     def excess(self, sent: int) -> int:
-        """The number of suspicious frames: frames beyond those with data. Some software sends a small frame, or a
-        window update, with every large one."""
+        """The number of suspicious frames: window updates beyond one for each KiB sent, small data frames beyond one
+        for each KiB received, and other frames. Some software sends a window update or a small frame with every large
+        frame."""
         windows = max(0, self.windows - (sent - self._sent_before) // _NEXT_TO_NOTHING)
         small = max(0, self.small - self.received // _NEXT_TO_NOTHING)
         return windows + small + self.others
@@ -421,7 +422,7 @@ class Link:
                 events += found
         except h2.exceptions.H2Error as error:
             raise self.refuse(f"data that is not HTTP/2: {_words(error)}") from error
-        except (ValueError, LookupError) as error:  # its header decoder does not catch these
+        except (ValueError, LookupError) as error:  # h2's header decoder does not catch these
             raise self.refuse("data that is not HTTP/2") from error
         return events
 

@@ -173,8 +173,8 @@ async def serve(
 ) -> TLSListener[HTTP2Server]:
     """Accept connections of clients. Arguments and errors are those of `smpchat.transport.tls.serve`.
 
-    ``on_connection`` must call `HTTP2Server.serve`. ``patience``: after this many seconds without progress of any
-    request, the connection ends.
+    ``on_connection`` must call `HTTP2Server.serve`. ``patience``: a request fails if the client neither sends nor reads
+    its bytes for this many seconds.
     """
 
     async def begin(stream: TLSStream) -> HTTP2Server:
