@@ -161,7 +161,7 @@ class DirectSession:
         self._outgoing: list[bytes] = []  # block contents; encrypted when they are sent, in this order
         self._blocks_posted = 0
         self._blocks_written = 0
-        self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)  # for each: its first block, and when it ended
+        self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)  # of each: first block, time of its end
         self._received_at = self._silence_counted_at = self._clock.now()
         self._silences = 0
         self._unasked = 0
