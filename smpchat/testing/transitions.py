@@ -157,6 +157,8 @@ state has no row for an event, this event is an error and changes nothing.
 
 - If *next* is the state itself and there is no effect, the state only remembers the event.
 - Events that change nothing, because an answer or a message was repeated, are listed below each table.
+- The tables show every event that the machine accepts. Some cannot occur in practice: for example, no relay answers
+  KEY before it has created the queue.
 - Deleting is possible in every state and removes the queue from the relay.
 - States have another form called *held*: the user must decide something first. A held state accepts the same events,
   but sends no confirmation or request before *JoinReleased*. This event then does what was held back. The tables leave
@@ -173,15 +175,17 @@ state has no row for an event, this event is an error and changes nothing.
 | standard | neither is possible: the handshake of old apps and relays |
 | short link | a link whose content is stored at the relay; the variant is not known until the joiner has read it |
 | peer | the contact's program |
-| own queue | the queue with which the person who asks receives messages |
+| own queue | the queue with which the person who sends a request receives messages |
 | reply queue | queue B in the picture, with which the joiner receives messages |
 | reply key | a key in the link, with which the joiner secures the reply queue for the initiator |
 | S, D | the tag of the confirmation: S if the reply queue is secured with the link's reply key, D if it is not |
-| signed, unsigned | whether a message is signed with the sender's key; the answer then shows if the queue has it |
-| securable | the queue's sender may secure it (SKEY) |
+| signed, unsigned | signed with the sender's key or not; OK to a signed message shows that the queue has this key |
+| securable | the reply queue may be secured by its sender, the initiator (SKEY) |
+| with the reply key | of *ReceiveQueueCreated*: NEW already gave the queue the reply key, so no KEY follows |
 | with a key | the message contains a key, with which its receiver must secure the queue |
-| KEY first | the relay must get KEY before the confirmation; from SMP 9 on, it may get both at the same time |
-| KEY not awaited | the confirmation may be sent before the reply queue is secured |
+| KEY first | the reply queue's relay must answer KEY before the confirmation is sent (relays below SMP 9) |
+| KEY at the same time | KEY goes to the joiner's relay while the confirmation goes to the initiator's (from SMP 9 on) |
+| KEY not awaited | the confirmation need not wait for KEY any more, or never had to |
 | SecureReceiveQueue | KEY with the key that the peer sent (*peer*), or with the reply key (*reply*) |
 | before sending | the next message to the peer waits for the answer to this KEY |
 | RepeatConfirmation | send an unsigned confirmation again later, to learn whether the queue is secured by now |

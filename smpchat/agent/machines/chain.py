@@ -1,12 +1,13 @@
-"""The hash chain of one direction of a connection: a value, stored with the connection (agent-wire 3.6)."""
+"""The hash chain of the messages in one direction of a connection: each message names the hash of the one before. The
+chain is stored with the connection (agent-wire 3.6)."""
 
 from __future__ import annotations
 
 from smpchat.encoding.record import Record
 
 MAX_MESSAGE_ID = 2**62
-"""The highest message id that is accepted from a peer. Ids count messages, so no honest peer reaches it. Higher ids, up
-to 2^63 - 1, would still fit an SQLite integer."""
+"""The highest message id that is accepted from a peer. Ids count messages, so no honest peer reaches this limit. SQLite
+can store twice as much, up to 2^63 - 1."""
 
 
 class Chain(Record):
@@ -17,8 +18,8 @@ class Chain(Record):
 
     def confirmed(self, plaintext: bytes) -> Chain:
         """The chain after the confirmation or hello, which counts as message 1 even if it was made several times."""
-        # The peer may have had to make it twice. Then its first message has id 3, and the gap means nothing (agent-wire
-        # 3.6).
+        # A peer that had to make its confirmation or hello twice has counted both, so its next message has id 3. There
+        # is a gap, but nothing is missing (agent-wire 3.6).
         return self.ending(1, plaintext)
 
     def ending(self, message_id: int, plaintext: bytes) -> Chain:

@@ -9,7 +9,8 @@ from smpchat.agent.wire.envelope import AMessage, NumberedMessage, RatchetInfo, 
 
 
 class Integrity(StrEnum):
-    """What the hash chain says about a message. The message is delivered in any case, and the user is told."""
+    """What the hash chain says about a message. The message is delivered in any case; the user is told of any result
+    but `OK`."""
 
     OK = "ok"
     SKIPPED = "skipped"
@@ -19,8 +20,9 @@ class Integrity(StrEnum):
 
 
 def renegotiated(chain: Chain) -> Chain:
-    """The chain after an R envelope, which takes an id although it is not sent through the ratchet (agent-wire 3.6)."""
-    # A receiver that runs the reference (simplexmq) does not count it, and so shows a gap of one after each
+    """The chain after an R envelope (new ratchet keys), which takes an id although the ratchet does not encrypt it
+    (agent-wire 3.6)."""
+    # A receiver that runs the reference (simplexmq) does not count the R envelope, and so shows a gap of one after each
     # renegotiation (agent-wire trap 34). An earlier version of smpchat accepted any id that SQLite can store, so
     # ``last_id`` may be above the limit.
     return chain.ending(min(chain.last_id, MAX_MESSAGE_ID) + 1, agent_message.encode(RatchetInfo()))
@@ -35,8 +37,8 @@ def append(chain: Chain, message: AMessage) -> tuple[Chain, bytes]:
 
 def receive(chain: Chain, message: NumberedMessage, plaintext: bytes) -> tuple[Chain, Integrity]:
     """Compare an arrived message with the chain. Whatever the result, the returned chain ends with this message."""
-    # The peer's chain ends with it, too. If ours kept its old end, each message after a gap would be reported as
-    # another fault (agent-wire 3.6).
+    # The peer's chain ends with this message, too. If ours kept its old end, each message after a gap would be reported
+    # as another fault (agent-wire 3.6).
     after = chain.ending(message.message_id, plaintext)
     if message.message_id < chain.last_id:
         return after, Integrity.BAD_ID

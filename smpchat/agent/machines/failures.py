@@ -1,4 +1,4 @@
-"""What the user reads about a connection that can never be made (handshake.md 6)."""
+"""What the user reads about a connection that can never be made."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ FAILURE_SENTENCES = {
         " the link for the full link."
     ),
 }
-"""What the user reads (handshake.md 6)."""
+"""What the user reads, for each reason. Two of the texts need the detail in `Failed` before them."""
 
 
 def failure_sentence(failed: Failed) -> str:
-    """What the user reads about a connection that can never be made."""
+    """What the user reads about a failed connection: the detail, if there is one, then the text for the reason."""
     return f"{failed.detail} {FAILURE_SENTENCES[failed.reason]}".lstrip()

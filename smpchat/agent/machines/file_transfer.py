@@ -33,17 +33,18 @@ RESTS = Delays(2, 180)
 TRIES_AT_RELAY = 3
 """How often the upload of a chunk may fail at its relay before another relay is asked."""
 TRIES_NOT_UPLOADED = 5
-"""How often we ask a relay for a chunk that it has registered but has no bytes of. After that, the chunk counts as
-lost."""
+"""How often we ask a relay for a chunk that it has registered, but whose bytes it does not have. After that, the chunk
+counts as lost."""
 TRIES_DAMAGED = 2
 """How often the bytes of a chunk may be wrong before its relay is given up: the first time may have been an
 accident."""
 
 _SENDING_AGAIN_ELSEWHERE = frozenset({Trouble.RELAY_FULL, Trouble.PASSWORD, Trouble.GONE})
 OF_THE_FILE = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED})
-"""Errors after which an outgoing file fails: no other relay would accept it either."""
+"""Errors after which an outgoing file fails: its data is gone from this computer, or a relay's operator has blocked it.
+Another relay would not help."""
 DECIDED = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED, Trouble.GONE, Trouble.DAMAGED})
-"""Errors after which the next try begins at once, without a delay."""
+"""Errors that need no delay: if there is a next try, it begins at once."""
 _LOST_AT_RELAY = frozenset({Trouble.GONE, Trouble.BLOCKED})
 
 
@@ -86,7 +87,7 @@ class Here(Record):
 
 
 class Lost(Record):
-    """The chunk cannot be downloaded any more, so the file cannot either."""
+    """The chunk can no longer be transferred, so the file cannot either."""
 
     trouble: Trouble
 
@@ -106,7 +107,7 @@ class Moved(Record):
 
 
 class NotMoved(Record):
-    """A relay did not register, accept or send the chunk.
+    """The chunk was not registered, uploaded or downloaded.
 
     Attributes:
         replicas: For a download: how many places are left in the description, including the one just asked.
@@ -142,7 +143,7 @@ Step = tuple[State, tuple[Effect, ...]]
 
 
 def step(state: State, event: Event) -> Step:
-    """The next state of a chunk, and what to do about it. Raises `UnexpectedEvent`."""
+    """The next state of a chunk, and the effects to be carried out. Raises `UnexpectedEvent`."""
     match state, event:
         case Unplaced(), Registered():
             return Placed(), ()

@@ -1,13 +1,18 @@
 """The connection handshake as a state machine: frozen states, pure ``step(state, event) -> (state, effects)``.
 
-One machine covers the four variants and both roles (handshake.md 2 to 5). The **initiator** made the link and receives
-on its queue; the **joiner** used it and receives on the reply queue. For each side, the *send queue* is the queue of
-the other side, and the *receive queue* is its own. Repeated events are allowed wherever a lost answer can cause them.
-If no case below matches a state and an event, `step` raises `UnexpectedEvent` and changes nothing.
+One machine covers the four variants and both roles; `docs/handshake.md` lists its transitions. The **initiator** made
+the link and receives on the link's queue; the **joiner** used it and receives on the reply queue. For each side, the
+*send queue* is the queue of the other side, and the *receive queue* is its own. Repeated events are allowed wherever a
+lost answer can cause them. If no case below matches a state and an event, `step` raises `UnexpectedEvent` and changes
+nothing.
 
 A contact address (agent-wire 5.5) reverses the roles: the person who uses it sends the owner an invitation made for
 this purpose, and so is the initiator. Until the owner answers, the requester's send queue is the address. The address
-itself is a queue of the **owner** that is never reserved for one sender; each request becomes a connection of its own.
+itself is a queue of the **owner** that is never reserved for one sender; each accepted request becomes a connection of
+its own.
+
+The initiator's *hello* is the message with its profile. HELLO, in capitals, is another message: the last one of each side
+in the older handshakes.
 
 Three modules beside this one define the states (`handshake_states`), events (`handshake_events`) and effects
 (`handshake_effects`).
@@ -101,10 +106,9 @@ def invite(terms: Terms) -> Step:
 
 
 def join(terms: Terms, *, send_early: bool) -> Step:
-    """The joiner's first step: SKEY and NEW are sent together."""
+    """The joiner's first step: NEW is sent, together with SKEY if the link allows it."""
     secure: Effects = (SecureSendQueue(),) if terms.sender_securable else ()
-    # SKEY and NEW concern two queues, so one round trip is enough. The reference (simplexmq) takes two (handshake.md
-    # 4).
+    # SKEY and NEW concern two queues, so one round trip is enough. The reference (simplexmq) takes two.
     create = CreateReceiveQueue(messaging=True, keyed=terms.reply_key)
     return Joining(terms, send_early, send_queue_ready=not terms.sender_securable), (*secure, create)
 
@@ -133,13 +137,13 @@ def publish() -> Step:
 
 
 def step(state: State, event: Event) -> Step:
-    """The next state and what to do about it.
+    """The next state, and the effects to be carried out.
 
     Raises:
         UnexpectedEvent: This event cannot happen in this state; nothing changed.
     """
     match state, event:
-        # -- failed or deleted: nothing that happens later changes this --
+        # -- failed or deleted: a failed connection can still be deleted; nothing else changes the state --
         case ((Failed() | Deleted()), ReceiveQueueCreated()):  # NEW was already sent: its queue must not stay
             return state, (DeleteReceiveQueue(),)
         case Deleted(), _:
@@ -166,10 +170,10 @@ def step(state: State, event: Event) -> Step:
             return _failed(state, reason, detail)
         case Joining(), SendQueueSecured():
             return _confirm_when_ready(replace(state, send_queue_ready=True))
-        # The RFC's second step (handshake.md 3.2): the reply queue was made with the key (keyed NEW); or KEY may be
-        # sent at the same time as the confirmation, because it concerns another queue; or KEY must be answered first,
-        # at a relay below SMP 9 (the RFC's "old server"). If KEY is sent at the same time, the initiator's hello may
-        # overtake it; the case of HelloRefused below repairs that.
+        # There are three ways to secure the reply queue with the reply key. The queue was made with the key (keyed
+        # NEW); or KEY is sent at the same time as the confirmation, which goes to another queue; or, at a relay below
+        # SMP 9, KEY must be answered first. In the second way, the initiator's hello may overtake KEY; the case of
+        # HelloRefused below repairs that.
         case Joining(), ReceiveQueueCreated(messaging=messaging, keyed=keyed, key_beside=beside):
             made = replace(state, receive_queue_made=True, receive_queue_keyed=keyed, receive_queue_messaging=messaging)
             if not state.terms.reply_key or keyed or beside:
@@ -184,14 +188,14 @@ def step(state: State, event: Event) -> Step:
 
         # -- the joiner: is the confirmation there, and was its key accepted? --
         # The relay's OK to a signed SEND says that the queue has our key. OK to an unsigned SEND only says that the
-        # queue has no key yet. So an unsigned confirmation is repeated, to find out whether the initiator accepts our
-        # key (handshake.md 5).
+        # queue has no key yet. So an unsigned confirmation is repeated, to find out whether the initiator has accepted
+        # our key.
         case Confirming(signed=True), ConfirmationAccepted():
             return AwaitingHello(state.terms, state.send_early, state.answer), ()
         case Confirming(), ConfirmationAccepted():
             return AwaitingHello(state.terms, state.send_early, state.answer, Repeat.UNSIGNED), (RepeatConfirmation(),)
         case Confirming(signed=False), ConfirmationRefused():
-            # the initiator may have accepted an earlier copy: then the queue has our key by now (handshake.md 5)
+            # the initiator may have accepted an earlier copy: then the queue has our key by now
             return replace(state, signed=True), (ResendConfirmationSigned(),)
         case AwaitingHello(repeat=Repeat.UNSIGNED), ConfirmationAccepted():
             return state, (RepeatConfirmation(),)
@@ -206,8 +210,8 @@ def step(state: State, event: Event) -> Step:
 
         # -- the joiner: the initiator's hello --
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=False)):
-            # HELLO is sent only if our confirmation (S) was unsigned (handshake.md 3.5). Otherwise an initiator that
-            # runs the reference would take this HELLO for a second connection (agent-wire 5.3).
+            # HELLO is sent only if our confirmation (S) was unsigned. Otherwise an initiator that runs the reference
+            # would take this HELLO for a second connection (agent-wire 5.3).
             announce = state.answer is Answer.SECURED and not state.terms.sender_securable
             return Connected(Role.JOINER, state.terms, state.answer), (SendReady(),) if announce else ()
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=True)) if state.answer is Answer.REPLY:
@@ -218,7 +222,8 @@ def step(state: State, event: Event) -> Step:
 
         # -- the initiator: an invitation, or one sent with a request to an address, and the joiner's confirmation --
         case Inviting(), ReceiveQueueCreated(messaging=messaging):
-            # What the relay made counts, not what we asked for: the link says q=m only if IDS did (handshake.md 4).
+            # What the relay made counts, not what we asked for: the link says q=m (the sender may secure the queue)
+            # only if IDS did.
             return Invited(replace(state.terms, sender_securable=messaging)), ()
         case Preparing(address_known=False), AddressRead():
             return _request_when_ready(replace(state, address_known=True))
@@ -234,29 +239,29 @@ def step(state: State, event: Event) -> Step:
         # the confirmation may arrive before the relay's OK to the request; it too shows that the request arrived
         case ((Invited() | Requesting() | Requested()), ConfirmationReceived(reply_key_ours=False)):
             # The confirmation names another reply key than our link: somebody changed the link on its way. We send
-            # nothing (handshake.md 3.3 and 7).
+            # nothing.
             return _failed(state, Failure.REPLY_REFUSED)
         case ((Invited() | Requesting() | Requested() | Confirming() | AwaitingHello()), PeerUnsuitable(detail)):
             return _failed(state, Failure.NOT_A_CONTACT, detail)
         case ((Invited() | Requesting() | Requested()), ConfirmationReceived(answer, _, securable)):
-            # software that does not know the reply key takes the older path (handshake.md 3.1)
+            # software that does not know the reply key takes the older path
             terms = replace(state.terms, reply_key=answer is Answer.SECURED)
             return Answering(terms, answer, securable), _answer(event)
 
         # -- the initiator: the hello --
         case Answering(), HelloAccepted():
-            # If the queue accepted our signed hello, no HELLO follows: that OK is enough (agent-wire 5.1). Otherwise we
-            # wait for the peer's HELLO (5.2).
+            # If the queue accepted our signed hello, no HELLO follows: the relay's OK is enough (agent-wire 5.1).
+            # Otherwise we wait for the peer's HELLO (agent-wire 5.2).
             if state.answer is Answer.SECURED or state.securable:
                 return Connected(Role.INITIATOR, state.terms, state.answer), ()
             return AwaitingReady(Role.INITIATOR, state.terms, send_early=False), ()
         # Only once: if the hello is refused again after SKEY succeeded, every later try would be refused, too.
         case Answering(answer=Answer.SECURED, securable=True, repaired=False), HelloRefused():
-            # our hello overtook the joiner's KEY: secure the queue with the same key (handshake.md 4)
+            # our hello overtook the joiner's KEY: secure the queue with the same key
             return replace(state, repaired=True), (SecureSendQueue(), ResendHello())
         case Answering(), (HelloRefused() | SendQueueRefused()):
             return _failed(state, Failure.REPLY_REFUSED)
-        # The peer has our hello, so only the relay's OK to the hello was lost.
+        # The peer's HELLO shows that it has our hello: only the relay's OK to the hello was lost.
         case Answering(answer=Answer.REPLY, securable=False), PeerReady():
             return Connected(Role.INITIATOR, state.terms, state.answer), (SendReady(),)
 
@@ -265,7 +270,8 @@ def step(state: State, event: Event) -> Step:
             ready: Effects = (SendReady(),) if state.role is Role.INITIATOR else ()
             return Connected(state.role, state.terms, Answer.REPLY), ready
         case AwaitingReady(), ReadyRefused():
-            # the peer's queue took our key, so nobody else has used it: it is gone (agent-wire 5.2)
+            # the peer's queue has our key, so AUTH cannot mean that somebody else secured it: it is gone (agent-wire
+            # 5.2)
             return _failed(state, _used(state.terms))
         case ((Joining() | Confirming() | AwaitingHello() | SecuringReply() | Answering()), ReceiveQueueRefused()):
             return _failed(state, Failure.QUEUE_REFUSED)
@@ -296,13 +302,12 @@ def _confirm_when_ready(state: Joining) -> Step:
     terms = state.terms
     answer = Answer.SECURED if terms.reply_key else Answer.REPLY
     effects: Effects = (SendConfirmation(answer, signed=terms.sender_securable),)
-    # KEY is pipelined with the confirmation, which goes to another queue. Commands to the same queue are not pipelined
-    # (handshake.md 4).
+    # KEY is pipelined with the confirmation, which goes to another queue. Commands to the same queue are not pipelined.
     if terms.reply_key and not state.receive_queue_keyed:
         effects = (SecureReceiveQueue(KeyChoice.REPLY, before_sending=False), *effects)
     # An initiator that cannot secure the reply queue itself waits for our HELLO. The reference takes the first message
-    # for this HELLO. If the first message is a text, it refuses the HELLO after it for good ("hello: active"), and the
-    # connection hangs (agent-wire 5.3).
+    # after our confirmation for this HELLO. If that message is a text, the reference refuses the real HELLO for good
+    # ("hello: active"), and the connection hangs (agent-wire 5.3).
     early = state.send_early and (answer is Answer.SECURED or state.receive_queue_messaging)
     return Confirming(terms, early, answer, signed=terms.sender_securable), effects
 
@@ -316,9 +321,9 @@ def _request_when_ready(state: Preparing) -> Step:
 def _answer(confirmation: ConfirmationReceived) -> Effects:
     """How the initiator answers: each queue is secured according to its own terms (agent-wire 5.3)."""
     effects: list[Effect] = []
-    # The confirmation's header decides, not the handshake's name: the two queues may be secured in different ways
-    # (agent-wire 5.3). KEY must be answered before the hello is sent: a joiner that has the hello may sign its
-    # commands, and an unsecured queue answers signed commands with AUTH (agent-wire trap 15).
+    # The confirmation's header decides, not the variant: the two queues may be secured in different ways (agent-wire
+    # 5.3). KEY must be answered before the hello is sent: a joiner that has the hello may sign its commands, and an
+    # unsecured queue answers signed commands with AUTH (agent-wire trap 15).
     if confirmation.sender_key:
         effects.append(SecureReceiveQueue(KeyChoice.PEER, before_sending=True))
     if confirmation.answer is Answer.SECURED:

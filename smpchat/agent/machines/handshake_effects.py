@@ -22,7 +22,12 @@ class KeyChoice(StrEnum):
 
 
 class CreateReceiveQueue(Record):
-    """NEW. ``keyed``: with the reply key as sender key, where the relay offers that."""
+    """NEW: create our queue.
+
+    Attributes:
+        messaging: The sender may secure the queue.
+        keyed: The queue has the reply key as its sender key from the start, if the relay supports that.
+    """
 
     messaging: bool
     keyed: bool
@@ -41,14 +46,14 @@ class SendRequest(Record):
 
 
 class SecureReceiveQueue(Record):
-    """KEY. ``before_sending``: nothing is sent to the peer until KEY is answered."""
+    """KEY: secure our own queue. ``before_sending``: nothing is sent to the peer until KEY is answered."""
 
     key: KeyChoice
     before_sending: bool
 
 
 class SecureSendQueue(Record):
-    """SKEY; everything to be sent to the queue waits for the answer."""
+    """SKEY: secure the peer's queue. Everything to be sent to this queue waits for the answer."""
 
 
 class ReadLink(Record):
@@ -57,7 +62,7 @@ class ReadLink(Record):
 
 
 class SendConfirmation(Record):
-    """Seal and send our profile and reply queue."""
+    """Seal and send our profile and the address of our reply queue."""
 
     answer: Answer
     signed: bool
@@ -86,7 +91,7 @@ class SendReady(Record):
 
 
 class DeleteReceiveQueue(Record):
-    """DEL our queue, if it was made."""
+    """DEL: delete our queue, if it was created."""
 
 
 Effect = (

@@ -1,7 +1,8 @@
 """What can happen to a connection while it is made: the relays' answers, the peer's messages, the user's wishes.
 
 What follows from each event is in `smpchat.agent.machines.handshake`. For each side, the *send queue* is the queue of
-the other side, and the *receive queue* is its own. *Accepted* is the relay's OK to a SEND, *refused* its AUTH.
+the other side, and the *receive queue* is its own. If a message was *accepted*, the relay answered its SEND with OK; if
+it was *refused*, with AUTH.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from smpchat.encoding.record import Record
 
 
 class SendQueueSecured(Record):
-    """SKEY: OK."""
+    """OK to SKEY: the peer's queue has our key."""
 
 
 class SendQueueRefused(Record):
-    """SKEY or LKEY: AUTH. The queue is gone, or holds another key."""
+    """AUTH to SKEY or LKEY: the queue is gone, or holds another key."""
 
 
 class LinkRead(Record):
-    """LKEY: the short link leads to these terms; the send queue holds our key. ``send_early``: see `Joining`."""
+    """The answer to LKEY: what the short link allows. The send queue now holds our key. ``send_early``: see
+    `Joining`."""
 
     reply_key: bool
     send_early: bool
@@ -33,17 +35,17 @@ class LinkUnusable(Record):
 
 
 class JoinReleased(Record):
-    """The user has answered our question: our profile may be sent."""
+    """The user has decided what had to be decided first (``held`` in `Joining`): now our profile may be sent."""
 
 
 class ReceiveQueueCreated(Record):
-    """IDS for our queue.
+    """IDS: the relay created our queue.
 
     Attributes:
         messaging: The queue's sender may secure it.
         keyed: The queue was created with the reply key (keyed NEW).
         key_beside: KEY and the confirmation may be on their way at the same time (relay at SMP 9 or later); otherwise
-            KEY comes first.
+            KEY must be answered first.
     """
 
     messaging: bool
@@ -52,11 +54,11 @@ class ReceiveQueueCreated(Record):
 
 
 class ReceiveQueueSecured(Record):
-    """KEY: OK."""
+    """OK to KEY."""
 
 
 class ReceiveQueueRefused(Record):
-    """KEY: AUTH."""
+    """AUTH to KEY."""
 
 
 class ConfirmationAccepted(Record):
@@ -97,7 +99,7 @@ class HelloRefused(Record):
 
 
 class HelloReceived(Record):
-    """The initiator's hello: its profile. ``sender_key``: its header holds a key for our queue."""
+    """The initiator's hello, which contains its profile. ``sender_key``: its header holds a key for our queue."""
 
     sender_key: bool
 
@@ -111,7 +113,7 @@ class ReadyRefused(Record):
 
 
 class AddressRead(Record):
-    """The short link of a contact address was opened: its queue is known."""
+    """The short link of a contact address was opened, so the address's queue is known."""
 
 
 class AddressRefused(Record):
@@ -125,7 +127,7 @@ class RequestAccepted(Record):
 
 
 class GivenUp(Record):
-    """The relay that a request to our address names could not be reached for too long."""
+    """The relay named in a request to our address was not reached in time."""
 
 
 class DeleteRequested(Record):

@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 
 class Variant(StrEnum):
-    """The kinds of handshake. Only the initiator's queue and link decide which one it is (handshake.md 2)."""
+    """The kinds of handshake. Only the initiator's queue and link decide which one it is."""
 
     INSTANT = "instant"
     THREE_STEP = "three-step"
@@ -63,7 +63,7 @@ class Failure(StrEnum):
 
 
 class Repeat(StrEnum):
-    """Whether a confirmation that the relay has accepted is sent again while we wait for the hello (handshake.md 5)."""
+    """Whether a confirmation that the relay has accepted is sent again while we wait for the hello."""
 
     NONE = "none"
     """No repetition is needed: the confirmation was signed, so the relay's OK proves that the queue has our key."""
@@ -124,13 +124,14 @@ class Joining(Record):
 
     Attributes:
         send_early: The initiator's software reads messages that follow the confirmation. This takes agent version 7,
-            and an SMP client version in which the confirmation can say that the reply queue is messaging.
+            and SMP client version 3: from then on, the confirmation can say that the initiator may secure the reply
+            queue.
         send_queue_ready: The send queue is secured, or we are not allowed to secure it.
         receive_queue_made: The reply queue exists.
         receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
         receive_queue_keyed: The reply queue holds the reply key.
         held: Our profile must not be sent yet: the user is asked something first.
-        receive_queue_messaging: The initiator may secure the reply queue itself, so we send no HELLO.
+        receive_queue_messaging: The initiator may secure the reply queue itself, so it does not wait for our HELLO.
     """
 
     terms: Terms
@@ -169,7 +170,7 @@ class SecuringReply(Record):
 
 
 class AwaitingReady(Record):
-    """Either side, in the older handshakes: our part is done, but the peer's HELLO has not arrived."""
+    """Either side, in the older handshakes: waiting for the peer's HELLO."""
 
     role: Role
     terms: Terms
@@ -210,7 +211,7 @@ class Requesting(Record):
 
 
 class Requested(Record):
-    """Initiator, through an address: its relay has the request; the owner has not answered. Users see this as
+    """Initiator, through an address: the address's relay has the request; the owner has not answered. Users see this as
     *ready*."""
 
     terms: Terms
@@ -313,7 +314,7 @@ def awaits_confirmation(state: State) -> bool:
 
 
 def variant(state: State) -> Variant | None:
-    """The handshake's name; None as long as it depends on how our invitation is answered."""
+    """The kind of handshake; None as long as it is not decided, and for an address."""
     undecided = Inviting | Invited | Preparing | Requesting | Requested | Publishing | Published
     return None if isinstance(state, undecided) or state.terms is None else state.terms.variant
 
@@ -359,7 +360,7 @@ def reached_peer(state: State) -> bool:
 
 
 def pipelines(state: State) -> bool:
-    """Whether texts may leave before the relay has answered the confirmation or hello (handshake.md 4)."""
+    """Whether texts may leave before the relay has answered the confirmation or hello."""
     match state:
         case Confirming() | AwaitingHello() | Answering() | Connected():
             return state.answer is Answer.SECURED
@@ -367,7 +368,7 @@ def pipelines(state: State) -> bool:
 
 
 class ConnectionState(StrEnum):
-    """The state of a connection as users see it (cli.md)."""
+    """The state of a connection as users see it."""
 
     INVITED = "invited"
     JOINING = "joining"
@@ -395,7 +396,7 @@ def connection_state(state: State) -> ConnectionState:
 
 
 def reached_step(state: State) -> int:
-    """The last of the three steps that has begun: invitation, confirmation, hello."""
+    """Number of the last step that has begun: 1 for the invitation, 2 for the confirmation, 3 for the hello."""
     match connection_state(state):
         case ConnectionState.READY:
             return 2

@@ -10,9 +10,9 @@
                                       ←       QTEST, or any other message, through the new queue
     the new queue is ours, the old one is emptied and deleted
 
-As soon as the new queue exists, we read from both queues. Until QUSE is on its way, the peer knows only the old queue,
-so the move can be restarted or cancelled at any time. After that the peer may write to either queue, and only its first
-message through the new one shows that it has moved.
+As soon as the new queue exists, we read from both queues. Until QUSE is on its way, the peer writes only to the old
+queue, so the move can be restarted or cancelled at any time. After that the peer may write to either queue, and only
+its first message through the new one shows that it has moved.
 
 Source: agent-wire 5.7, ``switchConnection`` of simplexmq 6.5.5.
 """
@@ -25,8 +25,8 @@ from smpchat.agent.errors import UnexpectedEvent
 from smpchat.encoding.record import Record
 
 ROTATION_SINCE = 3
-"""The first agent version whose agents can all follow a move. simplexmq supports moves since November 2022 (3.4.0), but
-raised the version number only half a year later. So an agent of version 2 may or may not support them."""
+"""The first agent version whose agents can all follow a move. simplexmq has supported moves since November 2022
+(3.4.0), but raised the version number only half a year later. So an agent of version 2 may or may not support them."""
 
 
 # -- states -----------------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class SendAdd(Record):
 
 
 class SecureQueue(Record):
-    """KEY."""
+    """KEY: secure the new queue with the peer's key."""
 
 
 class SendUse(Record):
@@ -137,11 +137,11 @@ Step = tuple[State, tuple[Effect, ...]]
 
 
 def step(state: State, event: Event) -> Step:
-    """The next state and what to do about it.
+    """The next state, and the effects to be carried out.
 
     Raises:
-        UnexpectedEvent: The user asks for something that is too late, because the peer may already use the new queue.
-            Or the store or the relay contradicts the state. Nothing changed.
+        UnexpectedEvent: The user wants something that is impossible now: the peer may already use the new queue, or
+            there is no move. Or an event contradicts the state. Nothing changed.
     """
     match state, event:
         case Settled(), Requested():
@@ -154,7 +154,7 @@ def step(state: State, event: Event) -> Step:
             return Asked(), (SendAdd(),)
         case Asked(), KeysReceived():
             return Securing(), (SecureQueue(),)
-        case ((Securing() | Using()), KeysReceived()):  # the peer repeats its keys; a queue keeps its first
+        case ((Securing() | Using()), KeysReceived()):  # the peer repeats its keys; the queue keeps the first
             return state, ()
         case Securing(), KeyAccepted():
             return Using(), (SendUse(),)
@@ -162,6 +162,6 @@ def step(state: State, event: Event) -> Step:
             return Settled(), (DropQueue(), Tell(Outcome.LOST))
         case Using(), MessageArrived():
             return Settled(), (Adopt(), Tell(Outcome.MOVED))
-        case ((Asked() | Securing()), MessageArrived()):  # a peer that did not wait for QUSE; it still gets it
+        case ((Asked() | Securing()), MessageArrived()):  # this peer did not wait for QUSE, and still gets it
             return state, ()
     raise UnexpectedEvent(state, event)

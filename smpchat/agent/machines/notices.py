@@ -24,7 +24,7 @@ class NoticeKind(StrEnum):
     NEW_KEYS = "new-keys"
     """The peer sent keys for a new ratchet, and nobody had asked for them. Texts wait until the user has decided."""
     KEYS_DOUBTED = "keys-doubted"
-    """As `NEW_KEYS`, but the old ratchet has worked since then, so texts are sent with it."""
+    """As `NEW_KEYS`, but texts are sent with the old ratchet: it has worked since then, or the user chose this."""
     NOT_POST_QUANTUM = "not-post-quantum"
     """The conversation was protected by post-quantum keys, and is not any longer."""
     REPEATED = "repeated"
@@ -47,7 +47,7 @@ class NoticeKind(StrEnum):
     """The peer's software uses a version that ours does not support."""
     MOVED = "moved"
     MOVE_FAILED = "move-failed"
-    """The peer wants to receive at another relay, which has not worked so far."""
+    """The peer wants to receive at another relay, but this move has not worked so far."""
     RELAY_LEFT_OUT = "relay-left-out"
     """A new queue was made at another relay than the one tried first."""
     REQUESTS_FULL = "requests-full"
@@ -62,4 +62,4 @@ CONDITIONS = frozenset(NoticeKind) - {
     NoticeKind.MOVED,
     NoticeKind.RELAY_LEFT_OUT,
 }
-"""Kinds that remain until they are fixed: people see them until then, not only at the moment when they happen."""
+"""Kinds that report a lasting problem: people see the notice until the problem is fixed, not only when it occurs."""

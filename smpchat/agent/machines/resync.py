@@ -1,9 +1,10 @@
 """Ratchet re-synchronisation as a state machine: frozen states, pure ``step(state, event) -> (state, effects)``.
 
 The two ratchets of a connection may no longer match, for example after one side restored an old copy of its data. Then
-either side sends new X3DH keys outside the ratchet, the other answers with its own, and both start a new ratchet from
-these keys. Comparing the keys decides which side starts the new ratchet as its receiver, so it also works if both begin
-at the same time. If the peer sends keys first, our user decides whether we answer.
+one side sends new X3DH keys outside the ratchet (in an *R envelope*), the other answers with its own, and both start a
+new ratchet from these keys. The two sides compare the keys to decide which of them receives first, so
+re-synchronisation also works if both begin at the same time. If the peer sends keys first, our user decides whether we
+answer.
 
 Source: agent-wire 5.8. Two things go further than the reference: keys that arrive after an agreement are not refused,
 which repairs a connection whose peer lost our answer; and keys that equal our own are refused.
@@ -48,7 +49,7 @@ class MessageOpened(Record):
 
 
 class Requested(Record):
-    """The user wants to re-synchronise, or agrees to it. ``fresh``: hash of keys just made."""
+    """The user wants to re-synchronise, or agrees to it. ``fresh``: hash of the keys that we have just made."""
 
     fresh: bytes
 
@@ -74,7 +75,8 @@ class Overruled(Record):
 
 
 class ReadyReceived(Record):
-    """The peer's EREADY. ``receiving_only``: it was the first message of a ratchet that could only receive."""
+    """The peer's EREADY, its first message with the new ratchet. ``receiving_only``: until now, our ratchet could only
+    receive."""
 
     receiving_only: bool
 
@@ -110,7 +112,7 @@ class StartReceiving(Record):
 
 
 class StartSending(Record):
-    """Replace the ratchet. We take the joiner's part."""
+    """Replace the ratchet. We take the joiner's part, so we send the first message."""
 
 
 class SendReady(Record):
@@ -135,11 +137,11 @@ Step = tuple[State, tuple[Effect, ...]]
 
 
 def step(state: State, event: Event) -> Step:
-    """The next state and what to do about it.
+    """The next state, and the effects to be carried out.
 
     Raises:
-        UnexpectedEvent: The user asks again before the peer has answered, or the peer's keys are our own. Nothing
-            changed.
+        UnexpectedEvent: The user asks again before the peer has answered, or refuses keys although there are none; or
+            the peer's keys are our own. Nothing changed.
     """
     match state, event:
         case ((InSync() | Allowed()), MessageFailed(required=True)):
@@ -158,8 +160,8 @@ def step(state: State, event: Event) -> Step:
             return Started(fresh), (SendKeys(),)
         case Asked(theirs), Requested(fresh):
             return Agreed(), (SendKeys(), *_start(fresh, theirs))
-        # Equal hashes: a relay sent our own R back. A ratchet made from our own keys alone cannot decrypt the peer's
-        # messages.
+        # If the hashes are equal, a relay has sent our own R envelope back, and no case matches: a ratchet made from
+        # our own keys alone could not decrypt the peer's messages.
         case Started(own), KeysReceived(theirs) if own != theirs:
             return Agreed(), _start(own, theirs)
         case ((InSync() | Allowed() | Required() | Agreed()), KeysReceived(theirs, sent_at)):
@@ -188,8 +190,8 @@ def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
     assert not isinstance(under, Started | Asked)
     after = replace(state, under=under)
     # A peer that lost its ratchet can no longer write with it, so a message newer than the keys proves that the ratchet
-    # works. Newer means by the relay's clock, too, not only in order of arrival: while a queue is moved there are two,
-    # and older messages may still arrive through the old one.
+    # works. Newer means by the relay's clock, too, not only in order of arrival: while our queue moves there are two
+    # queues, and older messages may still arrive through the old one.
     newer = isinstance(event, MessageOpened) and not event.late and event.sent_at >= state.at
     if newer and not state.proven:
         return replace(after, proven=True), (

@@ -40,9 +40,9 @@ class Asked(Record):
     Attributes:
         theirs: Hash of the peer's keys.
         at: When the relay received them, by the relay's clock; POSIX seconds.
-        under: What else is known of the ratchet in use.
+        under: The state of the ratchet in use, leaving these keys aside.
         proven: A message of the ratchet in use is newer than the keys, so the peer still uses this ratchet; or the user
-            chose to write with it anyway. No texts wait.
+            chose to write with it anyway. Texts no longer wait for the user's decision.
     """
 
     theirs: bytes

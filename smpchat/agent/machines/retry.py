@@ -1,4 +1,5 @@
-"""Delays between tries, as data: growing, bounded, and spread so that clients do not return all at once."""
+"""Delays between tries, as data: growing, bounded, and shortened at random so that clients do not return all at
+once."""
 
 from __future__ import annotations
 
@@ -12,12 +13,13 @@ class Delays(Record):
     longest: float
 
     def after(self, attempts: int, jitter: float = 0.0) -> float:
-        """Seconds to wait after ``attempts`` failed tries; ``jitter`` from 0 to 1 shortens it by up to a fifth."""
+        """Seconds to wait after ``attempts`` failed tries; ``jitter`` from 0 to 1 shortens the wait by up to a
+        fifth."""
         # 40 is far beyond every bound here; from 1.5 ** 1751 on Python raises OverflowError, and tries two minutes
         # apart get there in 58 hours.
         delay = min(self.longest, self.first * 1.5 ** min(max(attempts - 1, 0), 40))
         # Jitter only shortens the delay, because the longest delay is a promise. It is needed because all clients of a
-        # relay lose their connections in the same second.
+        # relay that restarts lose their connections in the same second.
         return delay * (1 - 0.2 * jitter)
 
 
@@ -26,9 +28,10 @@ UNANSWERED = Delays(2, 120)
 QUOTA = Delays(10, 600)
 """For a peer whose queue is full; the peer's QCONT ends the wait early."""
 REPEAT_CONFIRMATION = Delays(300, 86_400)
-"""For an unsigned confirmation: each wait is as long as the time since the first try (handshake.md 5)."""
+"""For an unsigned confirmation: within these limits, each wait is as long as the time since the relay accepted the
+first one."""
 FIRST_MESSAGE = (5.0, 30.0, 180.0)
-"""Seconds between subscriptions while the first message is awaited; from the third time on, always the last number."""
+"""Seconds between subscriptions while the first message is awaited, or after SUB or ACK failed; from the third time on,
+always the last number."""
 AFTER_SUBSCRIBING = 1.0
-"""Seconds after which a new subscription is repeated once, because relays sometimes do not push the first message
-(handshake.md 5)."""
+"""Seconds after which a new subscription is repeated once, because relays sometimes do not push the first message."""

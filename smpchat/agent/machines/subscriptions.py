@@ -1,6 +1,6 @@
 """When to subscribe again: a queue stays stuck if its relay did not push a message, or did not execute SUB or ACK.
 
-Source: handshake.md 5, smp-wire 7.3. Pure: time comes in as an argument.
+Source: smp-wire 7.3. Nothing here reads a clock: the time is an argument.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class SubscriptionPlan(Generic[Queue]):
         self._failures: dict[Queue, int] = {}
 
     def subscribed(self, queue: Queue, now: float) -> None:
-        """A queue was created or subscribed on a new connection to its relay: repeat once, soon."""
+        """A queue was created, or was subscribed in a new session: repeat SUB once, soon."""
         self._due[queue] = _Due(now + AFTER_SUBSCRIBING, 0)
 
     def forget(self, queue: Queue) -> None:
-        """The queue needs no more attention: it was deleted, or its relay cannot be reached."""
+        """The queue needs no more attention: it no longer exists, or there is no session with its relay."""
         self._due.pop(queue, None)
         self._failures.pop(queue, None)
 
     def failed(self, queue: Queue, now: float) -> None:
-        """The relay did not execute SUB or ACK, so it sends nothing more from the queue. Each time the pause gets
-        longer."""
+        """The relay did not execute SUB or ACK, so it sends nothing more from the queue. After each failure, the pause
+        before the next SUB is longer."""
         failures = self._failures[queue] = self._failures.get(queue, 0) + 1
         delay = FIRST_MESSAGE[min(failures, len(FIRST_MESSAGE)) - 1]
         self._due[queue] = _Due(now + delay, failures)
@@ -64,5 +64,5 @@ class SubscriptionPlan(Generic[Queue]):
         self._due[queue] = _Due(now + delay, due.repeats + 1)
 
     def next_deadline(self) -> float | None:
-        """The earliest time at which something is due."""
+        """When the next SUB is due; None if none is planned."""
         return min((due.at for due in self._due.values()), default=None)
