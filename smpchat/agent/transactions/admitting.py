@@ -1,9 +1,9 @@
-"""How many requests an address keeps, and how many it accepts automatically: limits in time and number.
+"""How many contact requests a profile keeps, and how many it accepts automatically: limits in time and number.
 
 Each accepted request makes us connect to a relay that the requester chose, and keep a queue. So there must be a limit
-to what one requester can cause. Requests beyond the limit wait, and are accepted later. If too many wait, the newest
-one from the relay that most requests name is dropped: a requester can change names and keys at will, but relays less
-easily.
+to what one requester can cause. Requests beyond the limit wait, and are accepted later. If too many wait, one that
+names the same relay as most others is dropped, usually the newest: a requester can change names and keys at will, but
+relays less easily.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ MAX_REQUESTS = 1_000
 PER_HOUR = 60
 """How many requests are accepted automatically in one hour."""
 AT_ONCE = 10
-"""How many recent, automatically accepted contacts may have a relay that was not reached yet.
-Each try to reach a relay may take some seconds."""
+"""How many contacts that were accepted automatically a short time ago may have a relay that was not reached yet. Each
+try to reach a relay may take some seconds."""
 UNREACHED = 100
-"""The same limit for contacts of any age: each costs a session with a relay, or repeated tries to connect."""
+"""The same limit for contacts of any age: each of them costs a session with a relay, or repeated tries to connect."""
 YOUNG = 600.0
 """Seconds for which a contact counts as recent (see `AT_ONCE`)."""
 PATIENCE = 7 * 86_400.0

@@ -164,7 +164,7 @@ def _insert(
     reply_key: Ed25519PrivateKey | None = None,
     plain: bool = False,
 ) -> int:
-    """Insert a connection, with our highest versions until others are agreed."""
+    """Insert a connection, with our highest versions until others are agreed on."""
     return connections.insert(
         tx,
         state=state,
@@ -346,15 +346,15 @@ def _send_confirmation(
     reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.link_key.public(), own.mode)
     message: ConnInfoSecured | ConnInfoReply
     if answer is Answer.SECURED:
-        # The reply key is in the message although the initiator knows it: if it finds another key in our S, it knows
-        # that its link was changed on the way (handshake.md 3.3). Only one queue, because apps use only the first
-        # (agent-wire 3.4, trap 35).
+        # The reply key is in the message although the initiator knows it: if it finds another key in our confirmation,
+        # it knows that its link was changed on the way. Only one queue, because apps use only the first (agent-wire
+        # 3.4, trap 35).
         message = ConnInfoSecured(reply_key_of(connection), (reply,), info)
     else:
         message = ConnInfoReply((reply,), info)
     # Sealed once and kept. A second confirmation would take another ratchet number and message id, which the peer
-    # reports as a gap (agent-wire 3.6 and 5.4). It also names the reply queue, which is never replaced from here on
-    # (handshake.md 5).
+    # reports as a gap (agent-wire 3.6 and 5.4). The confirmation also names the reply queue, so from here on this queue
+    # is not replaced before the peer answers.
     params = _confirmation_params(tx, context, connection)
     body = sealing.seal_first_message(
         tx, context.entropy, connection, send_queue, message, params=params, signed=signed
@@ -364,9 +364,10 @@ def _send_confirmation(
 
 
 def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: Connection) -> E2EParams:
-    """Our X3DH keys, with a KEM key if the link did not contain one that we could answer.
+    """Our X3DH keys, with our answer to the link's KEM key. If the link has none that we could answer, a KEM key of our
+    own is proposed, if possible.
 
-    The KEM key is chosen only now, so that a spare one could be made while we waited for the relays.
+    This KEM key is chosen only now, so that a spare one could be made while we waited for the relays.
     """
     ratchet = ratchets.load(tx, connection.id)
     if ratchet.kem_enabled and ratchet.kem is None and context.has_kem:
@@ -437,11 +438,13 @@ def stay(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
 
 
 FAREWELL_PATIENCE = 2 * 86_400.0
-"""Seconds for which the queue of a deleted connection is kept, so that smpchat can try again to tell the peer."""
+"""The longest time in seconds for which our queue of a deleted connection is kept, while smpchat tries to tell the
+peer."""
 
 
 def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewell: bytes | None = None) -> None:
-    """Delete a connection: its queue is deleted at the relay when the relay can be reached, and then the rest here.
+    """Delete a connection. Its queue is deleted at the relay as soon as the relay can be reached; then what is left of
+    the connection here is deleted, too.
 
     Args:
         farewell: A last user message, if the peer can read one. Everything else that waits is dropped. The queue is

@@ -1,7 +1,7 @@
 """A contact address of our own, and the requests that come through it (agent-wire 5.5).
 
 The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted like any
-other. The queue is never secured and has no fixed secret, as each request contains a key. Accepting a request is
+other. The queue is never secured, and has no lasting secret: each request brings its own key. Accepting a request is
 joining the invitation in it. The link of a group of ours is such an address, too, marked by its client data.
 """
 
@@ -52,8 +52,8 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 TOO_MANY_REQUESTS = (
-    f"{MAX_REQUESTS:,} requests are waiting for your answer. Until you accept or reject some, new ones are turned"
-    " away, first those from the relay that most requests name. `smpchat requests --reject-all` rejects them all."
+    f"{MAX_REQUESTS:,} requests are waiting for your answer. Until you accept or reject some, more are turned away,"
+    " first those that use the same relay as most others. `smpchat requests --reject-all` rejects them all."
 )
 TAKING_TURNS = (
     f"More people are asking than smpchat accepts automatically: {PER_HOUR} an hour, and at most {AT_ONCE}"
@@ -64,8 +64,8 @@ TOO_MANY_JOIN = (
     " of these have joined."
 )
 JOINING_IN_TURN = (
-    f"More people use your group's link than smpchat lets in: {PER_HOUR} an hour, and {AT_ONCE} at a time while"
-    " their relays are not reached. The others wait for their turn."
+    f"More people use your group's link than smpchat lets in: {PER_HOUR} an hour, and at most {AT_ONCE} whose"
+    " relays were not reached yet. The others wait for their turn."
 )
 
 
@@ -141,7 +141,8 @@ def prepare(
     version: int,
     dh_key: X25519PublicKey,
 ) -> Publication | None:
-    """The keys and data for the NEW of an address, for a relay and its SMP version; None for any other connection."""
+    """What the NEW of an address contains beside keys, at this relay with this SMP version. None if the connection is
+    not an address."""
     address = addresses.load(tx, connection_id)
     if address is None or address.root_key is None:
         return None
@@ -224,7 +225,8 @@ def request_received(
 ) -> None:
     """Keep a request, or accept it if the address accepts requests automatically.
 
-    A request that is sent again replaces the first one; one that was already accepted is recognised by its queue.
+    A request that is sent again replaces the first one; one that was already accepted is recognised by its queue, and
+    ignored.
 
     Raises:
         EnvelopeRefused: The message is not a request, or not one that could be accepted.
@@ -349,9 +351,9 @@ def _invitation(text: bytes) -> InvitationLink:
     try:
         link = parse_link(text.decode())
         if not isinstance(link, InvitationLink):
-            raise EnvelopeRefused("the request holds another link than a one-time invitation")
+            raise EnvelopeRefused("the link in the request is not a one-time invitation")
         if len(link.queues[0].server.key_hash) != FINGERPRINT_SIZE:
-            raise EnvelopeRefused("the request's invitation leads to no relay")
+            raise EnvelopeRefused("the relay in the request's invitation has no valid fingerprint")
         agree_versions(link)
     except (UnicodeDecodeError, LinkError, IncompatibleVersion) as error:
         raise EnvelopeRefused("the request's invitation cannot be used") from error
@@ -359,7 +361,8 @@ def _invitation(text: bytes) -> InvitationLink:
 
 
 def _is_joined(tx: sqlite3.Connection, link: InvitationLink) -> bool:
-    """Whether a request with this invitation was accepted; its queue may have moved since."""
+    """Whether a request with this invitation was accepted. The peer's queue may have moved since, so the link is
+    compared, too."""
     queue = link.queues[0]
     by_text = connections.find_by_link(tx, format_link(link))
     return by_text is not None or connections.find_send_queue(tx, queue.server, queue.sender_id) is not None

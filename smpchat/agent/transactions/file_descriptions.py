@@ -31,7 +31,7 @@ def read(text: str) -> FileDescription:
 
 
 def describe(tx: sqlite3.Connection, file: StoredFile) -> Iterator[str]:
-    """The description for each recipient, in order of the slots."""
+    """One description for each recipient for whom the file is registered (its slots), in order."""
     from smpchat.xftp.description import DescribedChunk, DescribedReplica, FileDescription, write_description
 
     chunks = file_chunks.chunks(tx, file.id)

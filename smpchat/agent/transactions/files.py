@@ -153,7 +153,7 @@ def receive_file(
 
     Args:
         target: The path of the file. If something exists there by then, a number is added to the name.
-        approved: The user agrees that relays see this computer's address although the sender chose them.
+        approved: The user agrees that relays which the sender chose see this computer's address.
         known: Whether the user's own settings name a relay.
         size: Announced size of the file in bytes; a file of another size is not saved.
     Returns:
@@ -221,8 +221,8 @@ def delete_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
 
 
 def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
-    # A process that is decrypting the file at this moment finds nothing to publish. If this is rolled back, it is
-    # decrypted again.
+    # A process that is decrypting the file at this moment finds nothing to publish. If this transaction is rolled back,
+    # the file is decrypted again.
     file_folder.remove_part(file.target, file.local)
     file_chunks.take_places(tx, file.id, context.now())
     file_chunks.forget(tx, file.id)
@@ -231,7 +231,8 @@ def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
 
 
 def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
-    """The profile was imported from another place. Give up its downloads, because their paths may not be the user's."""
+    """The profile was imported from another place. Give up its downloads: their target paths were chosen there, not on
+    this computer."""
     for stage in (Stage.MOVING, Stage.OPENING):
         for file in files.in_stage(tx, stage):
             if not file.sending:
@@ -257,7 +258,8 @@ def sweep(database: Database) -> None:
 
 
 def spent(database: Database) -> list[Path]:
-    """Ciphertext of files that have ended, without what another process may be using. Changes nothing."""
+    """Paths of ciphertext that no transfer needs any more, except what another process may be using. Changes
+    nothing."""
     found = file_folder.candidates(database.path.parent, files.locals_in_use(database.connection))
     return [path for path in found if not file_folder.may_be_in_use(path)]
 
@@ -266,7 +268,8 @@ def spent(database: Database) -> list[Path]:
 
 
 class Registration(Record):
-    """FNEW of a chunk. Each try has fresh keys, so that a lost try shares no key with the one that succeeded."""
+    """The content of one FNEW, for a chunk. Each try has fresh keys, so that a lost try shares no key with the one that
+    succeeded."""
 
     file_id: int
     number: int
@@ -286,7 +289,8 @@ class Answer(Record):
 
 
 def prepare(tx: sqlite3.Connection, context: Context, file_id: int, number: int) -> Registration | None:
-    """Keys for a chunk that no relay knows yet; None if it need not be registered any more."""
+    """A registration with fresh keys, for a chunk that no relay knows yet; None if it need not be registered any
+    more."""
     file, chunk = files.find(tx, file_id), file_chunks.chunk(tx, file_id, number)
     if file is None or chunk is None or file.stage is not Stage.MOVING or chunk.state != machine.Unplaced():
         return None
@@ -340,7 +344,7 @@ def moved(tx: sqlite3.Connection, context: Context, moved_chunks: Sequence[tuple
 def not_moved(
     tx: sqlite3.Connection, context: Context, file_id: int, number: int, problem: Problem, not_before: float = 0
 ) -> None:
-    """A relay did not register, accept or send a chunk.
+    """A chunk was not registered, uploaded or downloaded.
 
     Args:
         not_before: POSIX seconds; the chunk is not tried again before this time, neither at this relay nor at another
@@ -379,7 +383,7 @@ def opened(tx: sqlite3.Connection, context: Context, file_id: int, path: Path) -
 
 
 def hold(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
-    """The whole file waits, because of a problem with this computer's disk."""
+    """The whole file waits, because of a problem on this computer."""
     file = files.find(tx, file_id)
     if file is not None and file.stage in (Stage.MOVING, Stage.OPENING):
         files.set_problem(tx, file_id, problem)
@@ -415,7 +419,8 @@ def _apply(
     problem: Problem | None = None,
     not_before: float = 0,
 ) -> machine.State | None:
-    """One step of a chunk; None if the transfer of the file has ended, or if the event comes too late for the chunk."""
+    """Step a chunk, and return its new state. None if the transfer of the file has ended, or if the event comes too
+    late."""
     file, chunk = files.find(tx, file_id), file_chunks.chunk(tx, file_id, number)
     if file is None or chunk is None or file.stage not in (Stage.MOVING, Stage.OPENING) or not _fits(chunk, event):
         return None

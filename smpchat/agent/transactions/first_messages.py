@@ -1,4 +1,4 @@
-"""The first message of a queue, confirmation or hello, and its copies (agent-wire 5.1 to 5.4, handshake.md 5).
+"""Receives the first message of a queue, which is a confirmation or a hello, and its copies (agent-wire 5.1 to 5.4).
 
 The ratchet, queue secret, profile and handshake state are stored together, in the transaction that opened the message.
 """
@@ -98,7 +98,7 @@ def _receive_confirmation(
     if isinstance(params.kem, KEMAccepted) and offered is None:
         raise EnvelopeRefused("the confirmation answers a KEM key, but the link has none")
     with refusing("the confirmation does not open"):
-        # The joiner shows that it wants post-quantum keys: it proposes one, or its header has room for one.
+        # The joiner wants post-quantum keys if it sends one, or if its header has room for one.
         wished = params.kem is not None or has_large_header(envelope.ratchet_message)
         pq = wished and context.wants_pq_in(connection, params.version, envelope.agent_version)
         kem = None
@@ -118,8 +118,8 @@ def _receive_confirmation(
         raise EnvelopeRefused("the confirmation holds another message")
     # All queues were decoded, but only the first is used (agent-wire 3.4, trap 35).
     reply = message.queues[0]
-    # For a D message, our key is new, never the link's: anyone who has seen the link could tell by the link's key whose
-    # queue this is (handshake.md 3.1).
+    # After a confirmation with the tag D, our key for the reply queue is new, never the link's reply key: anyone who
+    # has seen the link could tell by that key whose queue this is.
     auth_key, reply_key_ours = Ed25519PrivateKey.generate(context.entropy), None
     if isinstance(message, ConnInfoSecured):
         if connection.reply_key is None:
@@ -195,9 +195,9 @@ def _save_first(
     sent_at: int,
 ) -> None:
     """The queue's secret is stored together with the ratchet that opened its first message, never before."""
-    # If we secure the queue, not its sender, it has accepted messages from anybody until then. Only with the link's key
-    # can we detect a second person who had the link (see `receive_repeated`), so the key is kept. After the peer's
-    # first signed message, no such message can follow.
+    # If we secure the queue, not its sender, the queue has accepted messages from anybody until then. Only with the
+    # link's key can we detect a second person who had the link (see `receive_repeated`), so the key is kept. After the
+    # peer's first signed message, nothing from a second person can follow.
     shared = states.role(connection.state) is states.Role.INITIATOR and queue.mode is not QueueMode.MESSAGING
     connections.save_receive_queue(tx, queue if shared else replace(queue, e2e_key=None))
     save_opened(tx, connection.id, ratchet_message, opened, sent_at)
@@ -217,8 +217,7 @@ def receive_repeated(
         with refusing("the sender's key is bad"):
             secret = queue.e2e_key.exchange(envelope.sender_key)
         _, inner = open_layers(secret, envelope)
-        # It opens with the link's keys but not with the queue's, so it is from another person who has the link
-        # (handshake.md 5 and 7).
+        # It opens with the link's keys but not with the queue's, so it is from another person who has the link.
         if isinstance(inner, Confirmation) and inner.e2e_params is not None:
             context.application.notice(tx, connection.id, SECOND_PERSON, NoticeKind.SECOND_PERSON)
             return

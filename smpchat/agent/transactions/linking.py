@@ -55,7 +55,7 @@ def _request(
     kem: KEMParams | None = None,
 ) -> InvitationLink:
     """The data that both the full and the short link lead to; the KEM key is only for short links (agent-wire 2.9)."""
-    # only a queue that may be secured has its mode in the link: never q=c in an invitation (handshake.md 4)
+    # only a queue that its sender may secure has its mode in the link (q=m); an invitation never has q=c
     shown = mode if mode is QueueMode.MESSAGING else None
     uri = QueueURI(CLIENT_VERSIONS, server, sender_id, e2e_key, shown)
     return InvitationLink(
@@ -90,7 +90,8 @@ def prepare(
     version: int,
     e2e_key: X25519PublicKey,
 ) -> Publication | None:
-    """The data for the NEW of an invitation, for a relay and its SMP version; None if it has no short link."""
+    """What the NEW of an invitation contains beside keys, at this relay with this SMP version. None if there will
+    be no short link."""
     state = connection.state
     if not isinstance(state, states.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
         return None
@@ -122,8 +123,8 @@ def queue_created(tx: sqlite3.Connection, queue: ReceiveQueue, publication: Publ
 
 
 def _leads_here(publication: Publication, ids: Ids) -> bool:
-    # What IDS says counts, not what we asked for: the sealed request names the sender id that follows from the
-    # correlation id (smp-wire 5.1, trap 22). If the relay gave another one, the short link would lead to nothing.
+    # What IDS says counts, not what we asked for: the short link's data names the sender id that follows from the
+    # correlation id (smp-wire 5.1, trap 22). If the relay gave another sender id, the short link would lead to nothing.
     known = ids.link_id is not None and len(ids.link_id) == LINK_ID_SIZE
     return known and ids.snd_id == sender_id_for(publication.corr_id) and ids.queue_mode is QueueMode.MESSAGING
 
@@ -134,7 +135,7 @@ def _leads_here(publication: Publication, ids: Ids) -> bool:
 def may_send_early(link: InvitationLink) -> bool:
     """Whether the initiator's software reads messages that follow the confirmation.
 
-    Software below `SND_SECURE_SINCE` cannot be told that the reply queue is messaging, so it waits for HELLO.
+    Software below `SND_SECURE_SINCE` cannot be told that it may secure the reply queue, so it waits for HELLO.
     """
     reads = link.agent_versions.maximum >= SEND_EARLY_SINCE
     return reads and link.queues[0].versions.maximum >= SND_SECURE_SINCE
@@ -151,15 +152,15 @@ def take_up(
     """
     connection, entropy, queue = connections.load(tx, connection_id), context.entropy, link.queues[0]
     versions = agree_versions(link)
-    # never turned on here: texts may have been accepted that would then not fit
+    # the KEM is never turned on here, only off: texts may have been accepted that would not fit beside it
     pq = connection.pq_support and context.wants_pq_in(connection, versions.e2e, versions.agent)
     offered = link.e2e.kem if pq else None
     # A full link has no KEM key, even if the short one has (agent-wire 2.9, trap 24). So a missing key is not a
     # refusal, and we propose our own in the confirmation.
     kem = KEMState.accept(offered.key, context.kem_in(tx)) if isinstance(offered, KEMProposed) else None
     kem_secret = kem.answer.secret if kem and kem.answer else b""
-    # These keys are made and used here, and never stored: a thief who later steals the profile and has recorded the
-    # confirmation could decrypt it with them, and the texts after it.
+    # These keys are made and used here, and never stored. With them, a thief who steals the profile later and has
+    # recorded the confirmation could decrypt it, and the texts after it.
     keys = X3DHKeys.generate(entropy)
     secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2, kem_secret)
     first_key = X448PrivateKey.generate(entropy)
@@ -174,7 +175,8 @@ def take_up(
 def read_link(
     tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None
 ) -> tuple[LinkRead | LinkUnusable, str | None]:
-    """The meaning of the relay's answer to LKEY, and the full link in it, if it can be used."""
+    """The event that follows from the relay's answer to LKEY, and the full link; None instead of the link if the answer
+    cannot be used."""
     stored = links.joined(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):
@@ -210,8 +212,8 @@ def _check_queue(tx: sqlite3.Connection, request: InvitationLink) -> None:
 
 
 def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused | LinkUnusable:
-    """The meaning of the relay's answer AUTH to LKEY. The short form of a full link is not known, so the link may have
-    been joined before in its full form."""
+    """The event that follows if the relay answers LKEY with AUTH. The short form of a full link is not known, so the
+    link may have been joined before in its full form."""
     relay = links.joined(tx, connection_id).link.server.key_hash
     short = links.texts(tx)
     in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))

@@ -1,11 +1,11 @@
 """Moves our own queue to another relay: carries out in the store what `smpchat.agent.machines.moving` decides.
 
 Each step stores everything in one transaction, with the event that caused it: the state, the new queue, and the entries
-for the outbox. After a process was killed, the next one continues where it stopped.
+for the outbox. If a process is killed, the next one continues from there.
 
-An abandoned queue is read until it is empty, and only then deleted. Most moves are made because a relay is gone or soon
-will be, so nothing else waits for this deletion. It is given up when all messages that could wait in the queue have
-expired.
+After a move, the old queue is read until it is empty, and only then deleted. Most moves are made because a relay is
+gone or soon will be, so nothing else waits for this deletion. The deletion is given up when all messages that could
+wait in the queue have expired.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ LOST = "Moving to the relay {host} failed: it did not accept the new queue. You 
 NOT_FOLLOWED = "{{alias}}'s app cannot use the new relay: {why}. You still receive at the old relay."
 
 REFUSALS = Allowance("refusal", 10, HOUR)
-"""How many unusable QKEYs the user is told about: the peer may answer one move any number of times."""
+"""How many unusable QKEYs the user is told about within an hour: the peer may answer one move any number of times."""
 LEAVE_AFTER = 10.0
 """Seconds to wait, after the peer's first message through the new queue, before the old queue is emptied and deleted.
 The peer sends to both relays at the same time, so messages to the old one may still be on their way."""
 LEAVE_PAUSE = 900.0
 """Seconds between two tries to reach a relay just to delete a queue there."""
 LEAVE_FOR = 21 * 86_400.0
-"""Seconds after which a queue at a relay that does not answer is forgotten. Relays keep messages for 21 days, so
-nothing older can still wait there."""
+"""Seconds after which a queue at a relay that does not answer is forgotten. Relays keep messages for 21 days, so by
+then nothing waits there any more."""
 
 _NEW = pair(boolean, boolean).encode((True, False))
 """Body of the CREATE item: a messaging queue without a key (agent-wire 5.7: the peer's key comes with QKEY)."""
@@ -89,7 +89,8 @@ def cancel(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
 
 
 def end(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The connection is deleted, so delete all its other queues, too, whether they were emptied or not."""
+    """The connection is deleted or has failed, so delete all its other queues, too, whether they were emptied or
+    not."""
     moves.save(tx, connection_id, Move(Settled(), context.now()))
     for other in moves.other_queues(tx, connection_id):
         _delete_queue(tx, context, other)
@@ -122,7 +123,7 @@ def queue_lost(tx: sqlite3.Connection, context: Context, connection_id: int) -> 
 
 
 def queue_emptied(tx: sqlite3.Connection, item: OutboxItem) -> None:
-    """Nothing waits at the relay in an abandoned queue."""
+    """An abandoned queue is empty, so it can be deleted at its relay."""
     outgoing.enqueue(tx, item.connection_id, Lane.LEAVE, Kind.DELETE_LEFT, Priority.MESSAGE, body=item.body)
 
 

@@ -130,17 +130,16 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
     queue = sending.required_send_queue(tx, item.connection_id)
     if item.kind is Kind.SECURE_SEND:
         return Request(SKey(queue.auth_key.public()), queue.snd_id, queue.auth_key)
-    # Every try sends the stored bytes: sealing them again would be another ratchet step (handshake.md 5).
+    # Every try sends the stored bytes: sealing again would be another ratchet step.
     body = item.body if item.kind in NUMBERED else outgoing.first_message(tx, item.connection_id)
     return Request(Send(item.notify, body), queue.snd_id, queue.auth_key if item.signed else None)
 
 
 def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem]:
-    """Those of a lane's next items that may be on their way at the same time: one item, or several SENDs in a row
-    (handshake.md 4)."""
+    """Those of a lane's next items that may be on their way at the same time: one item, or several SENDs in a row."""
     first = items[0]
     # SKEY or KEY is never on its way together with a command that needs it: the reference relay checks authorisation on
-    # arrival, before earlier commands have run (handshake.md 4, smp-wire 7.3).
+    # arrival, before earlier commands have run (smp-wire 7.3).
     if first.kind not in SENDS:
         return items[:1]
     # Other items may follow a confirmation or hello only if its queue is already secured; else the relay's OK decides
@@ -171,7 +170,7 @@ class Creation(Record):
 
     def request(self, version: int, *, keyed: bool, password: bytes | None) -> Request:
         """The NEW command for a relay's SMP version; ``keyed``: with the reply key, if the relay supports that."""
-        # queue modes exist since SMP 9; a queue without sender securing has none (handshake.md 4)
+        # queue modes exist since SMP 9; a queue that its sender may not secure has none
         queue = QueueRequest(QueueMode.MESSAGING) if self.messaging and version >= SND_AUTH_KEY else None
         if self.publication is not None:
             queue = self.publication.queue
@@ -212,7 +211,7 @@ def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
 def prepare_creation(
     tx: sqlite3.Connection, context: Context, item: OutboxItem, server: SMPServer, version: int
 ) -> Creation:
-    """Keys and parameters for a `CREATE` item at a relay and its SMP version."""
+    """The content of a `CREATE` item's NEW, with fresh keys, for this relay with this SMP version."""
     entropy = context.entropy
     messaging, keyed = connection_steps.create_parameters.decode(item.body)
     connection = connections.load(tx, item.connection_id)
@@ -275,7 +274,7 @@ def created(
     elif creation.publication is not None and isinstance(connection.state, states.Publishing):
         contact_address.queue_created(tx, context, queue, creation.publication, ids)
     event = ReceiveQueueCreated(
-        # ``key_beside``: KEY may be sent at the same time as the confirmation (handshake.md 3.2).
+        # ``key_beside``: KEY may be sent at the same time as the confirmation.
         messaging=ids.queue_mode is QueueMode.MESSAGING,
         keyed=keyed,
         key_beside=version >= SND_AUTH_KEY,
@@ -404,7 +403,7 @@ def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int
     """Stop trying to delete queues at a relay that is not reached, if their connections ended before the given time, in
     POSIX seconds.
 
-    If the relay ever comes back, it removes unread queues by itself. Returns how many.
+    If the relay ever comes back, it removes unread queues by itself. Returns how many deletions were given up.
     """
     given_up = outgoing.deletions_at(tx, server, before)
     for item in given_up:
@@ -414,8 +413,8 @@ def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int
 
 
 def give_up_left(tx: sqlite3.Connection, server: str) -> int:
-    """Stop trying to delete queues that we moved away from a relay, and lose the messages that may wait there. Returns
-    how many."""
+    """Forget the queues at a relay that we abandoned by moving, with any messages that still wait in them. Returns how
+    many queues."""
     left = [other for other in moves.queues_at(tx, server) if other.left_at is not None]
     for other in left:
         moving.forget_left(tx, other)
@@ -424,10 +423,10 @@ def give_up_left(tx: sqlite3.Connection, server: str) -> int:
 
 
 def waits_on(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
-    """Whether the deletion of a queue must wait after a leap of the clock, because the farewell is not sent. Changes
+    """Whether the deletion of a queue must wait, because the clock has leapt and the farewell is not sent yet. Changes
     nothing.
 
-    After a leap, the deletion may seem due before `clock.note` has postponed it.
+    After a leap, the deletion may seem due until `clock.note` has postponed it.
     """
     if item.kind is not Kind.DELETE or not outgoing.awaits_farewell(tx, item.connection_id):
         return False

@@ -1,8 +1,7 @@
 """One message from a relay inside one transaction: open its layers, check it, step the connection, store it.
 
-Source: agent-wire 3.1 to 3.6 and 5; repetition: handshake.md 5. A message that cannot be opened, or is not allowed at
-this point, raises `EnvelopeRefused`: the caller rolls back, acknowledges the message and forgets it, so it never blocks
-the queue.
+Source: agent-wire 3.1 to 3.6 and 5. A message that cannot be opened, or is not allowed at this point, raises
+`EnvelopeRefused`: the caller rolls back, acknowledges the message and forgets it, so it never blocks the queue.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ LAST_MOMENT = 32_503_680_000
 
 
 class Received(Record):
-    """The result of a message.
+    """What the caller must know about a message that was processed.
 
     Attributes:
         resume: The peer has room again, or another queue, so messages to it need not wait any longer.
@@ -121,7 +120,7 @@ def _receive(
     with refusing("the message is malformed"):
         envelope = client_msg_envelope.decode(message.body)
     sent_at = message.timestamp
-    if not 0 <= sent_at < LAST_MOMENT:  # the relay may say anything, but no calendar can show it
+    if not 0 <= sent_at < LAST_MOMENT:  # the relay may name any time, even one that no calendar can show
         sent_at = int(context.now())
     if isinstance(connection.state, states.Published):
         contact_address.request_received(tx, context, connection.id, _open_request(queue, envelope), sent_at)
@@ -263,8 +262,8 @@ def _dispatch(
     match message:
         case UserMessage(body):
             if allowances.use(tx, connection.id, MESSAGES, context.now()) is not Use.ALLOWED:
-                # Raised, so that ratchet and chain are rolled back, too: the relay keeps the message, and it opens
-                # another day.
+                # Raised, so that ratchet and chain are rolled back, too: the relay keeps the message, which can be
+                # opened another day.
                 raise HeldBack("more messages came than are taken in a day")
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
             # Loaded again, because this message may have raised the version.

@@ -160,7 +160,7 @@ def overrule(tx: sqlite3.Connection, context: Context, connection_id: int) -> No
 def keys_received(
     tx: sqlite3.Connection, context: Context, connection: Connection, envelope: RatchetKeyEnvelope, sent_at: int
 ) -> None:
-    """The peer's R envelope. Raises `EnvelopeRefused` for keys that cannot be used."""
+    """The peer's R envelope, which brings new ratchet keys. Raises `EnvelopeRefused` for keys that cannot be used."""
     params = envelope.e2e_params
     if not _is_made(connection):
         raise EnvelopeRefused("new ratchet keys came before the connection was made")
@@ -242,7 +242,7 @@ def ready_received(tx: sqlite3.Connection, context: Context, connection: Connect
 
 
 def keys_hash(key1: X448PublicKey, key2: X448PublicKey) -> bytes:
-    """The hash of a pair of keys. It identifies the pair, and two hashes can be compared."""
+    """The hash that identifies a pair of keys. The side with the smaller hash receives first in the new ratchet."""
     # The hash is over the raw keys, as in the associated data, not over their DER (agent-wire 5.8, trap 5).
     return hashlib.sha256(key1.raw + key2.raw).digest()
 
@@ -321,7 +321,7 @@ def _start_ratchet(
     sends: bool,
 ) -> None:
     version, before = theirs.version, ratchets.load(tx, connection.id)
-    # These messages are sealed with the old ratchet, and the peer could not open them with the new one.
+    # What waits in the outbox is sealed with the old ratchet, and the peer could not open it with the new one.
     outgoing.take_back(tx, connection.id)
     pq = connection.pq_support or (
         theirs.kem is not None

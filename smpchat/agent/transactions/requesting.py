@@ -1,9 +1,9 @@
 """Requests for a connection through the contact address of another person (agent-wire 5.5).
 
-The request contains an invitation made for this purpose, with a reply key like our other invitations, and our
-connection info. Until the owner answers, the connection's send queue is the address; the owner's answer, a confirmation
-like any other, replaces it by the owner's own queue. If the OK to a request is lost, the same bytes are sent again; the
-owner recognises copies by the queue that they offer.
+The request contains an invitation made for this purpose, with a reply key like our other invitations, and our profile.
+Until the owner answers, the connection's send queue is the address; the owner's answer, a confirmation like any other,
+replaces it by the owner's own queue. If the OK to a request is lost, the same bytes are sent again; the owner
+recognises copies by the queue that they offer.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def begin(
 ) -> int:
     """Make a connection through the address of another person. Keys are stored before anything is sent.
 
-    `introduce` must follow in the same transaction.
+    The content of the request must be stored in the same transaction (`sent_requests.save_info`).
 
     Args:
         held: The request is not sent before `JoinReleased`.
@@ -197,7 +197,8 @@ def reading(tx: sqlite3.Connection, connection_id: int) -> Request:
 
 
 def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
-    """The data of the short link arrived. It may be anything; the data of an address says who made it."""
+    """The relay answered LGET. If this is the data of an address, store its queue and what it says about its owner;
+    else the connection fails."""
     link = _short_link(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):

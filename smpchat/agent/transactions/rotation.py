@@ -14,8 +14,8 @@ QUSE comes later, the peer gets `DRAIN_TIME` to fetch the messages that were sen
 new queue.
 
 Until the new queue has accepted a message, the old one is kept: if the new one refuses, everything goes to the old one
-again. Addresses are the same if their hosts, port and id are, letter by letter. Each step is stored in one transaction
-with the event that caused it, so after a process was killed, the next one continues where it stopped.
+again. Two addresses are of the same queue if their hosts, port and id are equal, letter by letter. Each step is stored
+in one transaction with the event that caused it, so if a process is killed, the next one continues from there.
 """
 
 from __future__ import annotations
@@ -85,15 +85,15 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
     current = sending.required_send_queue(tx, connection.id)
     uri = next((uri for uri, old in message.queues if old is not None and same_address(old, current)), None)
     if uri is None:
-        _refuse(tx, context, connection, "it names an old queue that is not in use")
+        _refuse(tx, context, connection, "{alias}'s app names an old queue that is not in use")
         return
     under_way = rotations.load(tx, connection.id)
     if under_way is not None and under_way.stage is Stage.TESTING:
-        rotations.delete(tx, connection.id)  # the peer replaces the queue that we test, so it uses it already
+        rotations.delete(tx, connection.id)  # the peer replaces the queue that we test, so it uses that queue already
     why = _unusable(uri, current) or strangers.reason_against_move(tx, connection.id, uri.server)
     version = uri.versions.agree(CLIENT_VERSIONS)
     if why is None and version is None:
-        why = f"it needs versions {uri.versions}, which this smpchat does not support"
+        why = f"the new queue needs versions {uri.versions}, which this smpchat does not support"
     if why is not None or version is None:
         _refuse(tx, context, connection, why or "")
         return
@@ -154,7 +154,7 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
         if same_address(address, current):
             _test(tx, context, connection.id, current)
             return False
-    _refuse(tx, context, connection, "it names a new queue that was not agreed on")
+    _refuse(tx, context, connection, "{alias}'s app names a new queue that was not agreed on")
     return False
 
 
@@ -195,14 +195,15 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
 def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQueue) -> None:
     """Everything that is sealed but not sent goes to another queue: the same ratchet messages in a new box."""
     # Only the box is new. Sealing again would be another ratchet step, and the peer would show the text twice if the
-    # old queue had it (handshake.md 5).
+    # old queue had it.
     for item in outgoing.numbered(tx, old.connection_id):
         outgoing.replace_body(tx, item.id, sealing.seal_again(context.entropy, item.body, old, new))
     connections.save_send_queue(tx, new)
 
 
 def _test(tx: sqlite3.Connection, context: Context, connection_id: int, queue: SendQueue) -> None:
-    """Send QTEST, unless too many messages wait already: any first message makes the peer delete its old queue."""
+    """Send QTEST, unless too many messages wait already: any other message through the new queue makes the peer delete
+    the old one, too."""
     if owed.may_answer(tx, connection_id):
         sending.submit(tx, context, connection_id, QueueTest((_address(queue),)))
 

@@ -55,9 +55,11 @@ def seal_first_message(
     ciphertext = _encrypt(tx, connection.id, plaintext, first=True)
     # It counts as message 1, and the first text contains its hash (agent-wire 3.6, trap 13).
     connections.save_sent(tx, connection.id, Chain().confirmed(plaintext))
-    # C and I carry the version agreed on, M and R below our highest (agent-wire 1.5, trap 21).
+    # Envelopes C and I (confirmation and invitation) name the agreed version; M and R (message and ratchet keys, below)
+    # name our highest (agent-wire 1.5, trap 21).
     envelope = Confirmation(connection.agent_version, params, ciphertext)
-    # A signed SEND shows that the queue has our key; an unsigned one has to bring it (agent-wire 3.7, trap 15).
+    # A SEND is signed if the queue already has our key; an unsigned one has to bring this key (agent-wire 3.7, trap
+    # 15).
     header = PHEmpty() if signed else PHConfirmation(queue.auth_key.public())
     return seal_client_message(
         queue.client_version,

@@ -44,7 +44,8 @@ def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_
 
 
 def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
-    """Longest chat message of a connection in bytes, as apps count (agent-wire 6.5): of JSON, or compressed.
+    """The longest chat message of a connection, in bytes, as apps count (agent-wire 6.5): of the JSON, or of its
+    compressed form.
 
     It becomes smaller at most once, when the connection begins to leave room for a KEM.
     """
@@ -65,7 +66,7 @@ def holds_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """Messages of the user that no relay has yet wait until `let_texts_go`, as do later ones; everything else
+    """Messages of the user wait until `let_texts_go`: those that no relay has yet, and later ones. Everything else
     continues."""
     outgoing.hold_texts(tx, connection_id, now)
     outgoing.park(tx, connection_id, USER_MESSAGE)
@@ -125,8 +126,8 @@ def release(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
 
 
 def seal_receipt(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """A receipt has come to its turn: it becomes the last of the sealed messages, if the user still wants it to be
-    sent.
+    """A receipt's turn has come: if the user still wants receipts, it is sealed, after all messages that are already
+    sealed.
 
     A sealed message has a number, and the peer would notice if it were missing. So nothing is sealed that may have to
     be left out.
