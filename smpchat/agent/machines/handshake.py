@@ -11,8 +11,8 @@ this purpose, and so is the initiator. Until the owner answers, the requester's 
 itself is a queue of the **owner** that is never reserved for one sender; each accepted request becomes a connection of
 its own.
 
-The initiator's *hello* is the message with its profile. HELLO, in capitals, is another message: the last of each side in
-the older handshakes.
+The initiator's *hello* is the message with its profile. HELLO, in capitals, is another message: the last of each side
+in the older handshakes.
 
 Three modules beside this one define the states (`handshake_states`), events (`handshake_events`) and effects
 (`handshake_effects`).

@@ -18,7 +18,7 @@ LOOK_AGAIN = 60.0
 
 
 class Admitting:
-    """The requests to a profile's address that are accepted automatically."""
+    """Accepts requests to a profile's addresses automatically, each in its turn."""
 
     def __init__(self, database: Database, context: Context) -> None:
         self._database = database

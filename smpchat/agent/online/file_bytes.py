@@ -37,13 +37,13 @@ async def to_thread(function: Callable[..., T], /, *arguments: Any) -> T:
 
 
 async def in_place(function: Callable[..., T], /, *arguments: Any) -> T:
-    """Runs it directly, for event loops with simulated time."""
+    """Runs the function directly, for event loops with simulated time."""
     return function(*arguments)
 
 
 class _Disk:
     """A file that threads read or write. A thread cannot be stopped, so the file is closed only after its work has
-    ended. If it were closed before, the descriptor might belong to another file by then.
+    ended. If it were closed earlier, its descriptor might belong to another file when the thread uses it.
 
     Args:
         open_file: Opens the file, in a thread, when it is first used.
@@ -99,8 +99,8 @@ class _Disk:
 
 
 async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
-    """Bytes of a file. A piece is valid until the next but one. Raises `OSError`, and `EOFError` if the file is
-    shorter."""
+    """``size`` bytes of a file from position ``begin``, in pieces. A piece is valid until the next but one. Raises
+    `OSError`, and `EOFError` if the file is shorter."""
     disk = _Disk(lambda: FileIO(path, "rb"))
     try:
         done = 0

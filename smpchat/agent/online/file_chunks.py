@@ -137,7 +137,7 @@ class FileChunks:
         try:
             await session.put(chunk.sender_id, Ed25519PrivateKey(chunk.sender_key), chunk.size, source)
         except Exception as error:
-            if stopped:  # the session may have turned it into another error
+            if stopped:  # the session may have turned our error into another one
                 raise stopped[0] from error
             raise
         finally:

@@ -1,9 +1,9 @@
-"""The last steps of receiving a file: it is decrypted to a temporary file beside its place, checked as a whole, and
-moved to its place.
+"""The last steps of receiving a file: it is decrypted to a temporary file in the folder where it belongs, checked as a
+whole, and moved to its place there.
 
 A file of many chunks is decrypted while it is downloaded, up to the first missing chunk, so that both cores of a small
-computer have work. The ciphertext stays complete meanwhile: a process that starts again, or that finds a damaged chunk,
-decrypts from the beginning.
+computer have work. All ciphertext is kept meanwhile, because a process that starts again, or that finds a damaged
+chunk, decrypts from the beginning.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class _Part:
             raise _Stopped
 
     def read(self, source: Path, until: int) -> None:
-        """Decrypt the bytes of the ciphertext before number ``until``. After an error, call nothing but `discard`."""
+        """Decrypt the first ``until`` bytes of the ciphertext, from where the last call stopped. After an error, call
+        nothing but `discard`."""
         try:
             with self._used, open(source, "rb") as ciphertext:
                 self._check(0)
@@ -118,7 +119,7 @@ class _Part:
 
 
 class FileOpening:
-    """Opens files, one step after the other.
+    """Decrypts received files and moves them to their places, one step after the other.
 
     Args:
         fault: Called with the number of a file and an error that should not happen.

@@ -17,7 +17,8 @@ COMMIT_EVERY = 0.25
 
 
 class FileProgress:
-    """Chunks that a worker is handling, and chunks that are done but not committed yet.
+    """Chunks that a worker of `smpchat.agent.online.file_transfers` is handling, and chunks that are done but not
+    committed yet.
 
     Args:
         fault: Called with a file whose progress cannot be committed, and the reason.
@@ -46,7 +47,8 @@ class FileProgress:
         self._commit_soon()
 
     def moved(self, key: ChunkKey, *, last: bool) -> None:
-        """A chunk has been transferred. ``last``: there is nothing else to do at its relay."""
+        """A chunk has been transferred. ``last``: there is nothing else to do at its relay, so this is committed at
+        once."""
         self._under_way.pop(key, None)
         self._done.append(key)
         if last:

@@ -92,8 +92,8 @@ class Failure(Record):
 
 
 def failure_of(server: FileServer, error: Exception, *, registering: bool = False) -> Failure:
-    """The kind of trouble that an error of a session means. ``registering``: it is the answer to FNEW, for which AUTH
-    concerns the password."""
+    """The failure that an error of a session means. ``registering``: it is the answer to FNEW, for which AUTH concerns
+    the password."""
     if isinstance(error, XFTPError):
         return Failure(_trouble_of_answer(error, registering=registering), f"relay {server.host}: {error.code}")
     return Failure(trouble_of(error), str(error))
@@ -178,7 +178,7 @@ class FileRelays:
         return relay is not None and any(lane.session and not lane.session.closed.is_set() for lane in relay.lanes)
 
     def dials(self) -> int:
-        """How many relays a worker is trying to reach."""
+        """How many relays the workers are trying to reach."""
         return sum(relay.lane.busy and not self.is_reached(server) for server, relay in self._relays.items())
 
     def attempts(self, server: FileServer) -> int:
@@ -187,14 +187,14 @@ class FileRelays:
         return relay.attempts if relay is not None else 0
 
     def forget_but(self, needed: Collection[FileServer]) -> None:
-        """Forget all other relays, except those that are in use or not used for a while after a failure."""
+        """Forget all relays but those that are needed, in use, or left alone after a failure."""
         for server, relay in list(self._relays.items()):
             used = any(lane.busy or lane.session for lane in relay.lanes)
             if server not in needed and not used and relay.resting is None:
                 del self._relays[server]
 
     def in_trouble(self) -> frozenset[str]:
-        """Addresses of relays that are not used for a while after a failure."""
+        """Addresses of relays that are left alone for a while after a failure."""
         return frozenset(str(server) for server, relay in self._relays.items() if relay.resting is not None)
 
     def begin(self, server: FileServer, *, second: bool = False) -> Lane:
@@ -248,7 +248,8 @@ class FileRelays:
         return lane.session
 
     async def drop(self, lane: Lane) -> None:
-        """End the session, because its request is not wanted any more, or because it can no longer be relied on."""
+        """End the session, because its request is not wanted any more, or because the session can no longer be relied
+        on."""
         session, lane.session = lane.session, None
         if session is not None:
             await _close(session)

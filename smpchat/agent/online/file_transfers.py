@@ -2,8 +2,9 @@
 
 Each relay has a worker, which makes one request at a time, and a second one if there are many chunks. All workers run
 at the same time, and take turns among the files. A chunk that no relay knows yet goes to the first free worker. So a
-dead or slow relay delays only the chunks that it has registered. Progress is committed a few times a second; it does no
-harm if a chunk is transferred twice. Messages have their own tasks and sessions, so they never wait for files.
+dead or slow relay delays only the chunks that it has registered. Progress is committed a few times a second. After a
+crash some chunks are transferred again, which does no harm. Messages have their own tasks and sessions, so they never
+wait for files.
 """
 
 from __future__ import annotations
@@ -251,8 +252,8 @@ class FileTransfers:
             transactions.not_moved(tx, self._context, file_id, numbers[0], problem)
 
     def _next(self, server: str | None, count: int, now: float) -> tuple[int, list[int]] | None:
-        """The next chunks of a file to be transferred at a relay; without a relay, chunks that need one. Files
-        take turns."""
+        """The next file in turn, and the numbers of its next chunks to be transferred at a relay. ``server`` None:
+        chunks that no relay knows yet."""
         found = file_chunks.files_at(self._tx, server, now)
         for file_id in sorted(found, key=lambda number: self._turns.get(number, 0)):
             taken = {number for claimed, number in self._progress.claimed if claimed == file_id}

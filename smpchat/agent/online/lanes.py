@@ -1,7 +1,7 @@
 """The lanes of the outbox: which lanes are running, which pause after a refusal, and which wait for their relay.
 
-A lane contains items that must be sent in order: those of one connection to its own relay, or to the peer's relay.
-Lanes do not wait for each other, so a dead relay delays only the contacts who use it.
+A lane contains items of one connection that must be sent in order, for example all that go to the peer's queue. Lanes
+do not wait for each other, so a dead relay delays only the contacts who use it.
 """
 
 from __future__ import annotations

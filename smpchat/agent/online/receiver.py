@@ -44,7 +44,8 @@ class Receiver:
     """Empties `Incoming`.
 
     Args:
-        resume: Called with a connection whose peer has read messages, so that its full queue has room again.
+        resume: Called with the number of a connection if messages to its peer need not wait any longer: the peer's
+            queue has room again, or the peer uses another queue.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Receiver:
                 log.error("message not processed", exc_info=error)
                 self._notices.tell(queue.connection_id, NOT_PROCESSED, NoticeKind.NOT_PROCESSED)
                 continue
-            self._acknowledge(pushed, queue)  # is sent together with what the commit put into the outbox
+            self._acknowledge(pushed, queue)  # the ACK is sent together with what the commit put into the outbox
             if resume:
                 self._resume(queue.connection_id)
 
@@ -100,7 +101,8 @@ class Receiver:
                 received = receiving.receive(
                     tx, self._context, pushed.session.server, pushed.rcv_id, message.msg_id, message.body
                 )
-        # Acknowledged anyway: else the relay would deliver it again for ever, and nothing after it (agent-wire 5.4).
+        # A refused message is acknowledged, too: else the relay would deliver it again for ever, and nothing after it
+        # (agent-wire 5.4).
         except EnvelopeRefused as error:
             log.warning("message refused: %s", error)
             if error.notice is not None:

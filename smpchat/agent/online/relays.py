@@ -43,7 +43,8 @@ class Relays:
         self._used: dict[SMPServer, None] = {}
 
     def watch_all(self) -> None:
-        """Keep a session with every relay that has a queue of ours. Notes of an earlier process are removed."""
+        """Keep a session with every relay that has a queue of ours. Outdated notes of an earlier process are cleaned
+        up."""
         tx = self._database.connection
         if outgoing.relay_troubles(tx) or held.load_all(tx) or visits.unfinished(tx):
             with self._database.transaction() as tx:
@@ -54,7 +55,7 @@ class Relays:
             self._pool.watch(queue.server)
 
     def queues_at(self, server: SMPServer) -> list[ReceiveQueue]:
-        """Our queues at a relay that may still get messages."""
+        """Those of our queues at a relay to which messages may still come."""
         return [queue for queue in self._live_queues() if queue.server == server]
 
     def _live_queues(self) -> list[ReceiveQueue]:
@@ -73,10 +74,9 @@ class Relays:
             visits.arrived(tx, str(server), self._context.now())
 
     def leave_all(self) -> None:
-        """The process ends. From now on it does not know what happens at the relays.
+        """Note that the process ends: from now on, nobody listens at the relays (see `smpchat.agent.store.visits`).
 
-        Nothing depends on this note, so an error of the store here must not replace the error with which the process
-        ends.
+        An error of the store is only logged, because it must not replace the error with which the process ends.
         """
         try:
             if visits.unfinished(self._database.connection):
@@ -141,8 +141,8 @@ class Relays:
         self.leave_if_unused(before)
 
     def leave_if_unused(self, server: SMPServer) -> None:
-        """Work at ``server`` has ended. If nothing is left to do there, end the session with it, and with relays that
-        were left before."""
+        """Work at ``server`` has ended. If nothing is left to do there, end the session with this relay. The same holds
+        for relays whose work ended before."""
         self._left.add(server)
         for left in [left for left in self._left if not self._is_needed(left)]:
             self._left.remove(left)

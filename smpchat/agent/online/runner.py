@@ -93,8 +93,8 @@ class AgentRunner:
         self._receiver = Receiver(database, context, incoming, self._subscriptions, notices, resume=self._resume)
 
     async def run(self) -> None:
-        """Work until cancelled. It ends with an unexpected exception of any task, or with an error of the store in any
-        callback.
+        """Work until cancelled. An unexpected exception of any task ends it, too, and so does an error of the store in
+        any callback.
 
         Raises:
             StoreError: The database cannot be read or written. What was committed is kept; nothing else was sent.
@@ -106,7 +106,7 @@ class AgentRunner:
             self._admitting.look()
             if self._files is not None:
                 self._files.look()
-            # Called later, not from inside the commit: the code that commits runs on first.
+            # Called later, not from inside the commit: the code that commits continues first.
             loop.call_soon(self._lanes.kick)
 
         self._database.watch(look_for_work)

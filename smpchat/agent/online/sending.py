@@ -125,9 +125,8 @@ class Sender:
 
     async def _post(self, session: ServerSession, items: list[OutboxItem]) -> Verdict:
         requests = [outbox.request(self._database.connection, item) for item in items]
-        # Each command is a block of its own, sent in order on one connection (handshake.md 4). Outcomes are committed
-        # in the same order. Commands after one that failed count as unsent and are sent again; the receiver drops the
-        # copies.
+        # Each command is a block of its own, sent in order on one connection. Outcomes are committed in the same order.
+        # Commands after one that failed count as unsent and are sent again; the receiver drops the copies.
         answers = session.post(requests)
         self._spares.commands_sent()
         for item, request, answer in zip(items, requests, answers, strict=True):

@@ -57,8 +57,8 @@ class SpareKeys:
                 timer.cancel()
 
     def _make(self, kem: KEMProvider) -> None:
-        """Make one pair. If the pair cannot be stored, it is made later by the code that needs it, so this is only
-        logged."""
+        """Make one pair. If the pair cannot be stored, this is only logged: the code that needs a pair makes one
+        itself."""
         self._urgent = None
         if not kem.available():  # asked only here, because the answer takes 13 ms
             self._kem = None

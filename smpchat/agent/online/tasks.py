@@ -54,7 +54,7 @@ class Tasks:
             log.info("while the agent ended: %s", type(error).__name__, exc_info=error)
 
     def fault_of_callback(self, message: str, error: Exception) -> None:
-        """Handle errors that asyncio or the pool would only report. If it is not an error of the store, the rest can
+        """Handle an error that asyncio or the pool would only report. If it is not an error of the store, the rest can
         continue."""
         if is_of_store(error):
             self.fail(error)
