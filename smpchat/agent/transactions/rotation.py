@@ -85,7 +85,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
     current = sending.required_send_queue(tx, connection.id)
     uri = next((uri for uri, old in message.queues if old is not None and same_address(old, current)), None)
     if uri is None:
-        _refuse(tx, context, connection, "{alias}'s app names an old queue that is not in use")
+        _refuse(tx, context, connection, "the announcement names an old queue that is not in use")
         return
     under_way = rotations.load(tx, connection.id)
     if under_way is not None and under_way.stage is Stage.TESTING:
@@ -154,7 +154,7 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
         if same_address(address, current):
             _test(tx, context, connection.id, current)
             return False
-    _refuse(tx, context, connection, "{alias}'s app names a new queue that was not agreed on")
+    _refuse(tx, context, connection, "the announcement names a new queue that was not agreed on")
     return False
 
 
