@@ -1,7 +1,8 @@
-"""Contact addresses: their data besides the connection record and the queue, and the requests that wait for an answer.
+"""Contact addresses: the data that is not in their connection record or queue, and the requests that wait for an
+answer.
 
-The user has at most one address of their own. A link to a group of ours is an address, too; there may be any number of
-these, and their client data tells them from the user's own address.
+The user has at most one address of their own. The link to each of our groups is stored as an address, too. Client data
+marks such a link; the user's own address has none.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Address(Record):
 
     Attributes:
         auto_accept: Requests are accepted automatically.
-        root_key: Signs the data of its short link; None when the address is being deleted.
+        root_key: The key that signs the data of the short link; None once the address is being deleted.
         user_data: The part of the short link's data that people see before they send a request.
         short_link: None if the relay does not keep link data, and until the queue exists.
         fixed_data: The part of the short link's data that never changes, as the relay has it.
@@ -97,7 +98,7 @@ def save_short_link(tx: sqlite3.Connection, connection_id: int, link: str, fixed
 
 
 def forget_root_key(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The address is being deleted, so its link's data will not be signed any more."""
+    """Erase the root key: the address is being deleted, so the data of its link will not be signed any more."""
     tx.execute("UPDATE addresses SET root_key = x'' WHERE connection_id = ?", (connection_id,))
 
 
@@ -107,8 +108,8 @@ def save_user_data(tx: sqlite3.Connection, connection_id: int, user_data: bytes)
 
 
 def save_auto_accept(tx: sqlite3.Connection, connection_id: int, auto_accept: bool) -> None:
-    """Save whether requests are accepted automatically. If not, requests that waited for their turn now wait for the
-    user."""
+    """Save whether requests are accepted automatically. If not, the requests that were waiting to be accepted
+    automatically now wait for the user's decision."""
     if not auto_accept:
         tx.execute("UPDATE received_requests SET in_turn = 0 WHERE connection_id = ?", (connection_id,))
     tx.execute("UPDATE addresses SET auto_accept = ? WHERE connection_id = ?", (auto_accept, connection_id))
@@ -121,14 +122,14 @@ class ReceivedRequest(Record):
     """A request of someone who wants to connect.
 
     Attributes:
-        request_id: Id of the request, the same each time it is sent, if its sender's program gives one.
+        request_id: Id of the request, the same each time the request is sent; None if the sender's program gives no id.
         snd_id: Sender id of the queue that the request offers.
         link: The invitation link in the request.
         info: Connection info of the person who asks.
-        received_at: When the address's relay received it; POSIX seconds.
+        received_at: When the address's relay received the request; POSIX seconds.
         shown: The request was shown to the user.
         relay: Hosts of the relay that the request names.
-        in_turn: The request will be accepted automatically, as soon as the limit allows it.
+        in_turn: The request will be accepted automatically, as soon as the limit on automatic acceptance allows it.
     """
 
     id: int
@@ -164,7 +165,7 @@ def insert_request(tx: sqlite3.Connection, request: ReceivedRequest) -> int:
 
 
 def replace_request(tx: sqlite3.Connection, request: ReceivedRequest) -> None:
-    """The request with this number was sent again, and now has this content."""
+    """Replace the stored request that has the number ``request.id``: the request was sent again, with this content."""
     tx.execute(
         "UPDATE received_requests SET request_id = ?, snd_id = ?, link = ?, info = ?, received_at = ?, shown = ?,"
         " relay = ?, in_turn = ? WHERE id = ?",
@@ -191,7 +192,7 @@ def requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
 
 
 def unshown_requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
-    """Requests that wait for a person and were not shown yet, oldest first."""
+    """Requests to the user's own address that wait for the user's answer but were not shown yet, oldest first."""
     query = f"SELECT * FROM received_requests WHERE shown = 0 AND NOT in_turn AND {_OWN} ORDER BY id"
     return [_request(row) for row in tx.execute(query)]
 
@@ -199,7 +200,8 @@ def unshown_requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
 def same_requests(
     tx: sqlite3.Connection, connection_id: int, request_id: str | None, snd_id: bytes
 ) -> list[ReceivedRequest]:
-    """The waiting requests that are the same as this one: they have the same id, or offer the same queue."""
+    """The waiting requests to an address that have this id or offer this queue. All of them are copies of one
+    request."""
     rows = tx.execute(
         "SELECT * FROM received_requests WHERE connection_id = ? AND (request_id = ? OR snd_id = ?) ORDER BY id",
         (connection_id, request_id, snd_id),
@@ -213,19 +215,20 @@ def count_requests(tx: sqlite3.Connection) -> int:
 
 
 def count_requests_to(tx: sqlite3.Connection, connection_id: int) -> int:
-    """Number of requests to one address that wait."""
+    """Number of waiting requests to one address."""
     query = "SELECT count(*) FROM received_requests WHERE connection_id = ?"
     return int(tx.execute(query, (connection_id,)).fetchone()[0])
 
 
 def requests_by_relay(tx: sqlite3.Connection) -> dict[str, int]:
-    """How many requests wait, by the relay that they name."""
+    """For each relay that waiting requests name, the number of these requests."""
     rows = tx.execute("SELECT relay, count(*) FROM received_requests GROUP BY relay ORDER BY relay")
     return {row[0]: row[1] for row in rows}
 
 
 def delete_newest_of(tx: sqlite3.Connection, relay: str) -> None:
-    """Drop the last request that names this relay, to make room; if possible, one that was not shown to a person."""
+    """To make room, drop the newest request that names this relay and was not shown to the user. If all were shown,
+    drop the newest of them."""
     query = "SELECT id FROM received_requests WHERE relay = ? ORDER BY shown, id DESC LIMIT 1"
     tx.execute(f"DELETE FROM received_requests WHERE id = ({query})", (relay,))
 
@@ -241,14 +244,14 @@ def next_in_turn(tx: sqlite3.Connection) -> ReceivedRequest | None:
 
 
 def turned_away(tx: sqlite3.Connection, connection_id: int) -> tuple[int, float] | None:
-    """How many requests to an address were dropped because too many were waiting, and since when; None if there were
-    none."""
+    """How many requests to an address were dropped because too many were waiting, and when the first was dropped, in
+    POSIX seconds; None if none was."""
     row = tx.execute("SELECT count, since FROM turned_away WHERE connection_id = ?", (connection_id,)).fetchone()
     return (row["count"], row["since"]) if row else None
 
 
 def count_turned_away(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """One more request was dropped."""
+    """Count one more dropped request. ``now``: POSIX seconds."""
     tx.execute(
         "INSERT INTO turned_away VALUES (?, 1, ?) ON CONFLICT (connection_id) DO UPDATE SET count = count + 1",
         (connection_id, now),
@@ -261,13 +264,13 @@ def forget_turned_away(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def note_accepted(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """A request was accepted automatically and became this connection."""
+    """Note that a request was accepted automatically and became this connection. ``now``: POSIX seconds."""
     tx.execute("INSERT INTO accepted_by_themselves VALUES (?, ?)", (connection_id, now))
 
 
 def accepted_by_themselves(tx: sqlite3.Connection) -> dict[int, float]:
-    """Automatically accepted connections that are recent, or whose relays were not reached yet, with their times in
-    POSIX seconds."""
+    """The automatically accepted connections, each id with the time when it was accepted, in POSIX seconds.
+    `forget_accepted` removes those that no longer count."""
     return {row["connection_id"]: row["at"] for row in tx.execute("SELECT * FROM accepted_by_themselves")}
 
 

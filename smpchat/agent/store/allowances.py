@@ -1,5 +1,5 @@
-"""How often a peer may cause something. This is counted in the store, so that a new process does not start counting
-from zero."""
+"""Limits on how often a peer can make us do something. The count is in the store, so that a new process does not start
+counting from zero."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Use(Enum):
 
     ALLOWED = auto()
     FIRST_TOO_MANY = auto()
-    """The first time beyond the limit. The user is told about it."""
+    """The first time beyond the limit. The user is told about this time, but not about later ones."""
     TOO_MANY = auto()
 
 

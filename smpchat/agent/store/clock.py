@@ -1,8 +1,8 @@
-"""When smpchat last read the computer's clock, so that nothing counts as old just because the clock leaps.
+"""Remembers when smpchat last read the computer's clock, so that nothing counts as old just because the clock leaps.
 
-Otherwise a computer that starts with a wrong date would delete at once what should be deleted in months, and give up
-work that is still to be done. A long time without smpchat looks like a leap, too; then everything that is due is
-deleted a day later.
+Otherwise, on a computer that starts with a wrong date, smpchat would delete at once what should be deleted in months,
+and give up work that is still to be done. If smpchat was not used for a long time, the clock seems to have leapt, too;
+everything that is due is then deleted a day later.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from smpchat.agent.store.outgoing import PARKED
 LEAP = 7 * 86_400.0
 """If the clock has advanced by more than this many seconds since it was last read, we do not trust it at once."""
 BACK = 3_600.0
-"""Seconds that the clock may go back without counting as a leap."""
+"""By how many seconds the clock may go back before this counts as a leap."""
 HOLD = 86_400.0
-"""For how many seconds after a leap nothing counts as old: someone may set the clock right."""
+"""For how many seconds after a leap nothing counts as old, so that someone has time to set the clock right."""
 _NOTED_EVERY = 3_600.0
 
 
@@ -35,7 +35,8 @@ def is_due(tx: sqlite3.Connection, now: float) -> bool:
 def note(tx: sqlite3.Connection, now: float) -> bool:
     """Note the time on the clock, and return whether the clock leapt.
 
-    Planned times are shifted with the clock, so that nothing is given up too early or kept without end.
+    If the clock leapt or went back, the times until which messages and commands wait are shifted by the same amount, so
+    that these waits keep their length.
     """
     seen, until = _known(tx, now)
     leapt = _leapt(seen, now)

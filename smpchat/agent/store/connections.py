@@ -1,4 +1,4 @@
-"""Connections and their queues: records and the statements that load and save them."""
+"""Connections and their queues: the records, and the SQL statements that load and save them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,22 @@ class Connection(Record):
     """One duplex connection.
 
     Attributes:
-        link: The full link of our invitation, or of the one that we joined; None as long as it is not known.
+        link: The full link of our invitation, or of the one that we joined; for our request to an address, the link of
+            the address as the user gave it. None as long as the full link is not known.
         x3dh_keys: Initiator: our keys for the key agreement, kept until the first message is decrypted. A joiner's keys
             are used in the transaction that makes them, and never stored.
-        x3dh_public: Joiner: our public keys for the agreement, raw, kept until they are in the confirmation.
+        x3dh_public: Joiner: the raw bytes of our public keys for the agreement, kept until they are in the
+            confirmation.
         reply_key: Initiator: private half of the reply key in the link, kept as long as ``x3dh_keys``.
         sent: Hash chain of the messages that we sent.
         received: Hash chain of the messages that arrived.
-        pq_support: Messages are padded so that each header has room for a KEM. Before the handshake this is our wish,
-            afterwards what was agreed.
+        pq_support: Messages are padded so that each ratchet header has room for KEM keys. Before the handshake this is
+            our wish; afterwards it is what was agreed.
         plain: A connection between members of a group: it never has a KEM, and is made only by a full link (group-wire
             0 and 1).
         created_at: When the link was made or used; POSIX seconds, like the other times.
-        ready_at: When the confirmation was accepted by the relay, or processed.
+        ready_at: When the connection became *ready*: the relay had accepted our confirmation or request, or we had
+            processed the peer's confirmation.
     """
 
     id: int
@@ -97,7 +100,7 @@ class ReceiveQueue(Record):
 
 
 class SendQueue(Record):
-    """The peer's queue.
+    """The peer's queue, to which we send.
 
     Attributes:
         auth_key: Authorises our SENDs once the queue is secured with it.
@@ -177,7 +180,8 @@ def find_by_link(tx: sqlite3.Connection, link: str) -> Connection | None:
 
 
 def find_by_link_start(tx: sqlite3.Connection, start: str) -> Connection | None:
-    """The connection whose link begins with ``start`` and a ``?``; the rest of a link only says where its relay is."""
+    """The connection whose link begins with ``start``, followed by a ``?``. What follows the ``?`` in a link only says
+    where its relay is."""
     row = tx.execute("SELECT * FROM connections WHERE link >= ? AND link < ?", (f"{start}?", f"{start}@")).fetchone()
     return _connection(row) if row else None
 
@@ -229,7 +233,7 @@ def save_state(tx: sqlite3.Connection, connection_id: int, state: State, now: fl
 
 
 def save_wanted_relay(tx: sqlite3.Connection, connection_id: int, address: SMPServerAddress) -> None:
-    """The connection's queue must be made at this relay, whatever relays are configured."""
+    """Save that the connection's queue must be made at this relay, even if other relays are configured."""
     tx.execute("UPDATE connections SET wanted_relay = ? WHERE id = ?", (format_server(address), connection_id))
 
 
@@ -271,7 +275,7 @@ def save_pq_support(tx: sqlite3.Connection, connection_id: int, supported: bool)
 
 
 def raise_agent_version(tx: sqlite3.Connection, connection_id: int, version: int) -> None:
-    """The connection's version goes up, never down."""
+    """Raise the agent version of the connection to ``version``. A lower version changes nothing."""
     tx.execute("UPDATE connections SET agent_version = max(agent_version, ?) WHERE id = ?", (version, connection_id))
 
 
@@ -438,17 +442,18 @@ def send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue | None:
 
 
 def senders_to(tx: sqlite3.Connection, server: str) -> list[int]:
-    """Connections that send to queues at a relay."""
+    """Ids of the connections that send to queues at a relay."""
     rows = tx.execute("SELECT connection_id FROM send_queues WHERE server = ? ORDER BY connection_id", (server,))
     return [int(row[0]) for row in rows]
 
 
 def delete_send_queue(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Nothing more is sent to the peer, so forget the keys for it."""
+    """Nothing more is sent to the peer, so delete our record of its queue, with the keys."""
     tx.execute("DELETE FROM send_queues WHERE connection_id = ?", (connection_id,))
 
 
 def find_send_queue(tx: sqlite3.Connection, server: SMPServer, snd_id: bytes) -> SendQueue | None:
-    """Our record of this queue of a peer. It is used to find out whether a link was already joined."""
+    """Our record of a peer's queue, given by its relay and sender id. It is used to find out whether a link was already
+    joined."""
     row = tx.execute("SELECT * FROM send_queues WHERE server = ? AND snd_id = ?", (str(server), snd_id)).fetchone()
     return send_queue_from(row) if row else None

@@ -13,24 +13,27 @@ _ANY = ""
 
 
 def add(tx: sqlite3.Connection, connection_id: int, server: Server | None) -> None:
-    """The user agrees to this relay for the connection, or, if None, to every one that the contact names."""
+    """Save that the user agrees to connect to ``server`` for this connection; if ``server`` is None, to every relay
+    that the contact names."""
     text = _ANY if server is None else str(server)
     tx.execute("INSERT OR IGNORE INTO consents VALUES (?, ?)", (connection_id, text))
 
 
 def anywhere(tx: sqlite3.Connection) -> bool:
-    """Whether relays that other people name may be at any address, even of this computer and its networks."""
+    """Whether relays that other people name may be at any IP address, even at those of this computer and its
+    networks."""
     return tx.execute("SELECT 1 FROM strangers WHERE anywhere").fetchone() is not None
 
 
 def save_anywhere(tx: sqlite3.Connection, allow: bool) -> None:
-    """Save whether relays that other people name may be at any address."""
+    """Save whether relays that other people name may be at any IP address."""
     tx.execute("DELETE FROM strangers")
     tx.execute("INSERT INTO strangers VALUES (?)", (allow,))
 
 
 def covers(tx: sqlite3.Connection, server: Server) -> bool:
-    """Whether the user agreed to this relay for any contact. If so, a session with it reveals nothing new."""
+    """Whether the user has agreed to connect to this relay for at least one contact. If so, another session with the
+    relay reveals nothing new to it."""
     query = (
         "SELECT 1 FROM consents WHERE server = :server UNION ALL"
         " SELECT 1 FROM consents JOIN send_queues AS q USING (connection_id)"

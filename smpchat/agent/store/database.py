@@ -1,7 +1,8 @@
 """The profile's SQLite file: opening, numbered migrations, and the one transaction helper.
 
 The file is the single source of truth; several processes may have it open. Every write is one ``BEGIN IMMEDIATE``
-transaction, so writers queue up for a bounded time and nobody sees "database is locked".
+transaction: a writer waits until another one has finished, up to `BUSY_TIMEOUT`, instead of failing at once with
+"database is locked".
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ BUSY_TIMEOUT = 30.0
 LOG_KEPT = 60.0
 """Seconds for which the write-ahead log may still hold overwritten data, such as earlier states of a ratchet."""
 CLEARING_TIMEOUT = 0.05
-"""Seconds to wait until the log can be emptied. It is not long, because another command may read for hours, for example
-while it shows messages page by page. The log can be emptied later."""
+"""Seconds to wait until the log can be emptied. We do not wait longer, because another command may read for hours, for
+example while it shows messages page by page. The log can be emptied later."""
 _WAL_TRIES = 1000
 
 Scripts = Sequence[str]
@@ -34,8 +35,8 @@ Scripts = Sequence[str]
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch the file to a write-ahead log; the file remembers this. SQLite does not wait, but fails, if another
-    process is using the file."""
+    """Switch the file to a write-ahead log; this setting is stored in the file. If another process is using the file,
+    SQLite fails without waiting, so we wait and try again."""
     for _ in range(_WAL_TRIES):
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
@@ -121,7 +122,7 @@ class Database:
             raise
 
     def _readable(self, error: sqlite3.OperationalError) -> sqlite3.Connection:
-        """Open the file only for reading, because it cannot be written. Raises ``error`` if nothing can be read
+        """Open the file only for reading, because it cannot be written. Raises ``error`` if the file cannot be read
         either."""
         self.read_only = True
         for options in ways_to_read(self.path):
@@ -165,8 +166,8 @@ class Database:
                 if version > len(migrations):
                     raise StoreError(f"A newer smpchat wrote the profile's database {self.path}: upgrade smpchat.")
                 for script in scripts:
-                    # Not `executescript`: it commits what was begun before it, and all migrations are one transaction.
-                    # So no statement may hold a semicolon.
+                    # Not `executescript`: it would commit the transaction, but all migrations must be committed
+                    # together. Scripts are split at semicolons, so no statement may contain one.
                     for statement in script.split(";"):
                         tx.execute(statement)
                 tx.execute("INSERT OR REPLACE INTO schema_versions VALUES (?, ?)", (name, len(migrations)))
@@ -179,7 +180,7 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """For reading outside any transaction."""
+        """The SQLite connection, for reading outside any transaction."""
         return self._connection
 
     def read(self, query: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
@@ -283,8 +284,8 @@ class Database:
     def clear_log(self) -> None:
         """Move the write-ahead log into the file and empty it, because older pages in it contain deleted data.
 
-        While another process is reading, the log stays as it is, and a later call of this or `clear_old_log` empties
-        it.
+        While another process is reading, the log stays as it is; a later call of this method or of `clear_old_log`
+        empties it.
         """
         self._log_is_due, self._log_seen_at = True, None
         self._wait_for(CLEARING_TIMEOUT)
@@ -304,8 +305,8 @@ class Database:
         self._erased = True
 
     def clear_old_log(self, now: float) -> None:
-        """Empty the log if `clear_log` could not, or if it has had content for `LOG_KEPT` seconds. Long-running
-        processes call this from time to time.
+        """Empty the write-ahead log if `clear_log` could not, or if the log has had content for `LOG_KEPT` seconds.
+        Long-running processes call this from time to time.
 
         Args:
             now: Seconds of a monotonic clock.

@@ -1,4 +1,5 @@
-"""Encrypts a file of the user for sending, completely and before anything about it is stored."""
+"""Encrypts a file that the user wants to send. The encryption is complete before the store contains anything about the
+file."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ _SYNCED = 64 * 1024 * 1024
 
 
 class EncryptedFile:
-    """A file that is encrypted and not submitted yet. Use it in a ``with`` block: if it is not submitted, it is
-    removed.
+    """The encrypted copy of a file that is to be sent. Use it in a ``with`` block: at the end of the block, the copy is
+    removed unless the store refers to it (`settle`).
 
     Attributes:
-        plain_size: Bytes of the file itself.
-        chunks: Size and SHA-256 of each chunk, in order.
+        plain_size: Size of the unencrypted file, in bytes.
+        chunks: Size in bytes and SHA-256 of each chunk, in order.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class EncryptedFile:
         self._submitted = False
 
     def settle(self) -> None:
-        """Keep the file: a row of the store refers to it now. Raises `FileGone`."""
+        """Keep the encrypted copy: a row of the store refers to it now. Raises `FileGone` if the copy was removed
+        meanwhile."""
         if sys.platform == "win32":  # Windows cannot rename an open file
             self._held.close()
         try:
@@ -59,7 +61,7 @@ class EncryptedFile:
         self._submitted = True
 
     def close(self) -> None:
-        """Close the file; if it was not submitted, remove it."""
+        """Close the encrypted copy, and remove it if `settle` was not called."""
         self._held.close()
         if not self._submitted:
             file_folder.discard_new(self.profile, self.local)

@@ -3,11 +3,11 @@
 The format is that of SQLCipher 4, which other tools read: each page is encrypted with AES-256-CBC and authenticated
 with HMAC-SHA-512; PBKDF2-HMAC-SHA-512 with 256,000 rounds derives the key from the passphrase and the file's salt.
 
-A plain file cannot be encrypted in place. An encrypted file is made beside it (`encrypted_path`), and as soon as this
-is complete, it is the profile's database. Decrypting works the same way in reverse. Meanwhile no other process may have
-the database open. A process that opens it waits for the write lock, then finds that the file was replaced, and stores
-nothing in it. After `kill -9`, the profile's database is complete, either old or new; what else is left over is deleted
-the next time.
+A plain file cannot be encrypted in place. An encrypted file is made beside it (`encrypted_path`). As soon as the new
+file is complete, it becomes the profile's database. Decrypting works the same way in reverse. When this begins, no
+other process may have the database open. A process that opens the old file meanwhile waits for the write lock; then it
+finds that the file was replaced, and stores nothing. After `kill -9`, the profile's database is complete, either old or
+new. Other leftovers are deleted when the encrypted database is next opened, or when the work is done again.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class EncryptedDatabase(Database):
         self._passphrase = passphrase
         super().__init__(encrypted_path(path), components)
         del self._passphrase
-        # If `encrypt` or `decrypt` was interrupted, one of these plain files is left. If one of them is still running,
-        # it holds the write lock, for which the transaction waits.
+        # If `encrypt` or `decrypt` was interrupted, one of these plain files is left. If one of these functions is
+        # still running, it holds the write lock, for which the transaction waits.
         left = [plain for plain in (path, _under_way(path)) if plain.exists()]
         if left and not self.read_only:
             with self.transaction():
@@ -67,7 +67,8 @@ class EncryptedDatabase(Database):
         return _open(self.path, self._passphrase, BUSY_TIMEOUT, options)
 
     def copy_to(self, target: sqlite3.Connection) -> None:
-        """As in `Database`, but without the search indexes. SQLCipher's own copy goes only to files."""
+        """As in `Database`, but without the search indexes. SQLCipher's own function for this can only copy to a
+        file."""
         target.execute("PRAGMA foreign_keys = OFF")
         self._connection.execute("BEGIN")
         try:
@@ -238,7 +239,7 @@ def _remove_file(path: Path, suffix: str) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Make sure that everything written is on the disk; for a folder, the names in it."""
+    """Make sure that the content of a file, or the list of names in a folder, is on the disk."""
     if sys.platform == "win32" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

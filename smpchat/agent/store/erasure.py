@@ -16,19 +16,22 @@ EMPTY_LOG = "empty_log_after_commit"
 
 
 def empty_log(tx: sqlite3.Connection) -> None:
-    """After this transaction is committed, nothing that it erased may stay in the write-ahead log."""
+    """Have the write-ahead log emptied after this transaction is committed, so that nothing that it erased stays in the
+    log."""
     tx.execute(f"SELECT {EMPTY_LOG}()").fetchone()
 
 
 def after_agreement(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Our link was answered. From now on its keys would help only a thief who recorded the answer, so erase them."""
+    """Erase the keys of our link, because someone has answered the link. From now on, the keys would help only a thief
+    who recorded the answer."""
     connections.forget_handshake_keys(tx, connection_id)
     links.forget_keys(tx, connection_id)
     empty_log(tx)
 
 
 def after_link(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The short link of another person was read, and its key now belongs to the send queue."""
+    """Erase the keys of another person's short link that was read: our key for the queue is now stored with the send
+    queue."""
     links.forget_keys(tx, connection_id)
     empty_log(tx)
 
@@ -48,7 +51,8 @@ def stop_reading(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def stop_writing(tx: sqlite3.Connection, connection_id: int) -> None:
-    """From now on, nothing is sealed or sent on the connection, not even again."""
+    """Erase everything that is needed for sending. From now on, nothing new is sealed for the connection, and nothing
+    that was sealed before is sent."""
     from smpchat.agent.store import rotations
 
     ratchets.delete(tx, connection_id)

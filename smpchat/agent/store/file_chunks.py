@@ -19,9 +19,11 @@ class Chunk(Record):
 
     Attributes:
         digest: SHA-256 of its bytes.
-        not_before: POSIX seconds; the chunk is not asked for before that time.
-        server: For a file that is sent: address of the relay that has registered the chunk.
-        sender_id, sender_key: The chunk's id at that relay, and the key for our commands on it.
+        not_before: No relay is asked to register, take or send the chunk before this time, in POSIX seconds.
+        server: Address of a relay. If we send the file: the one that has registered the chunk. If we receive it: the
+            one that we ask for the chunk.
+        sender_id, sender_key: If we send the file: the chunk's id at that relay, and the key for our commands on the
+            chunk.
     """
 
     file_id: int
@@ -77,7 +79,7 @@ def offset(tx: sqlite3.Connection, file_id: int, number: int) -> int:
 
 
 def gapless(tx: sqlite3.Connection) -> dict[int, int]:
-    """For each file of which the first chunk was downloaded, but not yet all: how many bytes of its ciphertext are here
+    """For each file whose first chunk has been downloaded, but not yet all chunks: the number of bytes of ciphertext
     before the first missing chunk."""
     begun = tx.execute(
         "SELECT id FROM files JOIN file_chunks ON file_id = id AND number = 1"
@@ -92,7 +94,8 @@ def gapless(tx: sqlite3.Connection) -> dict[int, int]:
 
 
 def save_state(tx: sqlite3.Connection, file_id: int, number: int, state: State, not_before: float = 0) -> None:
-    """A chunk's next state; ``not_before``: POSIX seconds. If the chunk is lost, the whole file fails."""
+    """Save a chunk's next state. It is never `Lost`: if a chunk is lost, the whole file fails. ``not_before``: see
+    `Chunk`."""
     assert not isinstance(state, Lost)
     replica = getattr(state, "replica", 0)
     tx.execute(
@@ -136,7 +139,7 @@ def set_chunk_problem(tx: sqlite3.Connection, file_id: int, number: int, problem
 
 
 def place(tx: sqlite3.Connection, file_id: int, number: int, server: str, sender_id: bytes, sender_key: bytes) -> None:
-    """A relay has registered the chunk."""
+    """Save at which relay a chunk of ours is registered, with its id there and the key for commands on it."""
     tx.execute(
         "UPDATE file_chunks SET server = ?, sender_id = ?, sender_key = ? WHERE file_id = ? AND number = ?",
         (server, sender_id, sender_key, file_id, number),
@@ -144,7 +147,7 @@ def place(tx: sqlite3.Connection, file_id: int, number: int, server: str, sender
 
 
 def take_place(tx: sqlite3.Connection, file_id: int, number: int, now: float) -> None:
-    """Note that the chunk must be deleted at its relay, and forget its places."""
+    """Note that a chunk of ours must be deleted at its relay, and forget where recipients would have found it."""
     file_deletions.owe(tx, "file_id = ? AND number = ?", (file_id, number), now)
     tx.execute("DELETE FROM file_replicas WHERE file_id = ? AND number = ?", (file_id, number))
 
@@ -155,7 +158,7 @@ def take_places(tx: sqlite3.Connection, file_id: int, now: float) -> None:
 
 
 def forget(tx: sqlite3.Connection, file_id: int) -> None:
-    """Forget the chunks of a file that has ended. No relay has to delete any of them."""
+    """Forget the chunks of a file that has ended. If relays must delete some of them, call `take_places` before."""
     tx.execute("DELETE FROM file_chunks WHERE file_id = ?", (file_id,))
 
 
@@ -181,7 +184,8 @@ def servers(tx: sqlite3.Connection, now: float) -> list[str]:
 
 
 def files_at(tx: sqlite3.Connection, server: str | None, now: float) -> list[int]:
-    """Files with chunks to be transferred at this relay; without a relay, files with chunks that need one."""
+    """Numbers of the files with chunks to be transferred to or from this relay now. If ``server`` is None: with chunks
+    that have no relay yet."""
     rows = tx.execute(
         f"SELECT DISTINCT file_id FROM file_chunks JOIN files ON files.id = file_id WHERE server IS :server AND"
         f" {_TO_MOVE} AND stage = :moving AND coalesce(files.next_try_at, 0) <= :now",
@@ -191,7 +195,8 @@ def files_at(tx: sqlite3.Connection, server: str | None, now: float) -> list[int
 
 
 def numbers_at(tx: sqlite3.Connection, server: str | None, file_id: int, now: float, limit: int) -> list[int]:
-    """The next chunks of a file to be transferred at this relay, in order."""
+    """Numbers of the next chunks of a file to be transferred to or from this relay, in order. ``server``: as in
+    `files_at`."""
     rows = tx.execute(
         f"SELECT number FROM file_chunks WHERE server IS :server AND file_id = :id AND {_TO_MOVE}"
         " ORDER BY number LIMIT :limit",
@@ -201,7 +206,8 @@ def numbers_at(tx: sqlite3.Connection, server: str | None, file_id: int, now: fl
 
 
 def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the next waiting chunk or file may continue, in POSIX seconds."""
+    """When the next waiting chunk, deletion or file may be tried again, in POSIX seconds; None if nothing is
+    waiting."""
     row = tx.execute(
         "SELECT min(at) FROM (SELECT not_before AS at FROM file_chunks WHERE not_before > :now"
         " UNION ALL SELECT not_before FROM file_deletions WHERE not_before > :now"

@@ -1,4 +1,4 @@
-"""The chunks that file relays must delete, and how long we can ask them to."""
+"""The chunks that file relays must delete, and when we stop asking the relays for this."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record, field
 
 
 class Deletion(Record):
-    """A chunk that a relay must delete. ``since``: POSIX seconds."""
+    """A chunk that a relay must delete. ``since``: since when, in POSIX seconds."""
 
     id: int
     server: str
@@ -65,8 +65,8 @@ def give_up_deletions(tx: sqlite3.Connection, moment: float) -> bool:
 
 
 def forget_sender_keys(tx: sqlite3.Connection, moment: float) -> bool:
-    """Forget the chunks, and the keys to delete them, of ended files that began before the given time, in POSIX
-    seconds. Returns whether there were any."""
+    """Forget the chunks of ended files, and the keys that could delete these chunks, if the files began before the
+    given time, in POSIX seconds. Returns whether there were any."""
     changed = tx.execute(
         "DELETE FROM file_chunks WHERE file_id IN (SELECT id FROM files WHERE started < ? AND stage NOT IN (?, ?))",
         (moment, Stage.MOVING, Stage.OPENING),

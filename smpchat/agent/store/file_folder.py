@@ -1,4 +1,5 @@
-"""The folder of encrypted files beside a profile's database; also saves received files without overwriting others.
+"""Manages the folder of encrypted files beside a profile's database, and saves received files without overwriting
+others.
 
 ::
 
@@ -30,7 +31,7 @@ from smpchat.agent.store.file_traces import FOLDER
 _NAME = re.compile(r"[0-9a-f]{32}")
 _SENT, _NEW, _BY_LINK = ".enc", ".new", ".link"
 _KEPT_BY_LINK = 48 * 3600
-"""Seconds for which the beginning of a file is kept: relays keep files no longer."""
+"""Seconds for which we keep the part of a file that has arrived so far: relays do not keep the rest longer."""
 ROOM = 64 * 1024 * 1024
 """Bytes that must stay free on the disk, because messages and the profile's database need space too."""
 MAX_NAME = 255
@@ -107,14 +108,14 @@ def create_new(profile: Path, name: str) -> tuple[Path, BinaryIO]:
 
 
 def settle_new(profile: Path, name: str) -> None:
-    """Rename a file that is complete. Call this in the transaction that stores the file. Raises `OSError` if it is
-    gone."""
+    """Give a completely encrypted file its final name. Call this in the transaction that stores the file. Raises
+    `OSError` if the file is gone."""
     folder = folder_of(profile)
     (folder / f"{_checked(name)}{_NEW}").rename(folder / f"{name}{_SENT}")
 
 
 def discard_new(profile: Path, name: str) -> None:
-    """Remove a file that will not be sent."""
+    """Remove an encrypted file that will not be sent."""
     with suppress(OSError):
         (folder_of(profile) / f"{_checked(name)}{_NEW}").unlink()
 
@@ -150,7 +151,8 @@ def open_by_link(profile: Path, name: str) -> BinaryIO | None:
 
 
 def discard_by_link(profile: Path, name: str) -> None:
-    """Remove that ciphertext: the file was received, or cannot be."""
+    """Remove the ciphertext of a file that is received by a link: either the file is complete, or it cannot be
+    received."""
     with suppress(OSError):
         (folder_of(profile) / f"{_checked(name)}{_BY_LINK}").unlink()
 
@@ -159,7 +161,8 @@ def discard_by_link(profile: Path, name: str) -> None:
 
 
 def candidates(profile: Path, needed: Collection[str]) -> list[Path]:
-    """The files in the folder that are not in ``needed``. If that is out of date, some of them may be needed."""
+    """The files in the folder that are not in ``needed``. If ``needed`` is out of date, some of these files may be
+    needed, too."""
     try:
         with os.scandir(folder_of(profile)) as entries:
             return [Path(entry.path) for entry in entries if _is_ours(entry) and entry.name[:32] not in needed]
@@ -209,13 +212,13 @@ def numbered(target: Path) -> Iterator[Path]:
 
 
 def publish(part: Path, target: Path) -> Path:
-    """Give a complete file its name, or the first free one of `numbered`. The part keeps its own name, too, until
-    `unpublished`.
+    """Give a complete decrypted file the name ``target``, or else the first free name of `numbered`. On file systems
+    with hard links, the file also keeps the name ``part``, until `unpublished`.
 
     The call may be repeated after a crash at any point: a published file is found again, and not published twice.
 
     Raises:
-        FileExistsError: Thousands of such names are taken.
+        FileExistsError: ``target`` and thousands of numbered names are taken.
         OSError: The folder cannot be written.
     """
     sync(part)
@@ -241,8 +244,8 @@ def publish(part: Path, target: Path) -> Path:
 
 
 def find_published(part: Path, target: Path) -> Path | None:
-    """The path to which a part was published, if the process ended before it noted this; the file then has two
-    names."""
+    """The path to which ``part`` was already published; None if it was not. If a process ended before it noted the new
+    path, the file has both names."""
     try:
         if part.is_symlink() or part.stat().st_nlink < 2:
             return None
@@ -270,20 +273,20 @@ def unpublished(part: Path) -> None:
 
 
 def remove_part(target: Path | None, name: str) -> None:
-    """Discard what was decrypted so far."""
+    """Discard what was decrypted so far of a file that was to become ``target``."""
     if target is not None:
         with suppress(MissingRecord):
             unpublished(part_path(target, name))
 
 
 def identity(path: Path) -> tuple[int, int]:
-    """The identity of a file, which another file with the same name does not have. Raises `OSError`."""
+    """The device and inode of a file, by which it differs from a later file with the same name. Raises `OSError`."""
     found = path.lstat()
     return found.st_dev, found.st_ino
 
 
 def retract(path: Path, known: tuple[int, int]) -> None:
-    """Remove a file that was published, but not reported."""
+    """Remove a file that was given its name, but whose transfer was cancelled meanwhile. ``known``: its `identity`."""
     with suppress(OSError):
         if identity(path) == known:
             path.unlink()

@@ -1,4 +1,4 @@
-"""Whether a profile has anything to do with files. Every online process asks this, and most find nothing.
+"""Whether a profile has files to send, receive or delete. Every online process asks this, and most find nothing.
 
 This module is separate from the code for files, which is imported only when there are files.
 """

@@ -31,12 +31,12 @@ class Stage(StrEnum):
 
 
 class Problem(Record):
-    """Why a file does not continue, or has failed.
+    """Why the transfer of a file does not make progress, or has failed.
 
     Attributes:
         error: What happened, in words.
-        since: POSIX seconds.
-        next_try_at: When it is tried again, if that is known.
+        since: When the problem began; POSIX seconds.
+        next_try_at: When the transfer is tried again, in POSIX seconds; None if that is not known.
     """
 
     kind: Trouble
@@ -49,14 +49,14 @@ class StoredFile(Record):
     """One file.
 
     Attributes:
-        sending: It is sent; otherwise it is received.
+        sending: Whether we send the file; otherwise we receive it.
         name: The file's name, as people see it.
-        target: Where to save a received file, if nothing exists there.
+        target: Where to save a received file; if that name is taken, a number is added.
         local: Name of its ciphertext in the profile's folder of files.
-        size: Bytes of the ciphertext, which is the sum of the chunks.
+        size: Size of the ciphertext in bytes, which is the sum of the sizes of the chunks.
         plain_size: Size of the file itself in bytes, if it is known. A file of another size is not accepted.
         slots: For how many recipients each chunk is registered.
-        started: POSIX seconds.
+        started: When the transfer began; POSIX seconds.
         problem: Why the whole file, not only one chunk, does not continue.
     """
 
@@ -153,7 +153,8 @@ def delete(tx: sqlite3.Connection, file_id: int) -> None:
 
 
 def set_moving(tx: sqlite3.Connection, moving: dict[int, int]) -> None:
-    """For each file, how many bytes of its unfinished chunks have been transferred."""
+    """Save how many bytes of unfinished chunks have been transferred; ``moving`` maps each file's number to the
+    bytes."""
     tx.executemany("UPDATE files SET moving = ? WHERE id = ?", [(bytes_, file) for file, bytes_ in moving.items()])
 
 
@@ -166,7 +167,7 @@ def begin_anew(tx: sqlite3.Connection) -> None:
 
 
 def with_parts(tx: sqlite3.Connection) -> list[StoredFile]:
-    """Files that have ended, but whose unfinished part may still be on the disk."""
+    """Files whose transfer has ended, but of which a partly decrypted copy may still be on the disk."""
     query = "SELECT * FROM files WHERE target IS NOT NULL AND stage NOT IN (?, ?)"
     return [_file(row) for row in tx.execute(query, (Stage.MOVING, Stage.OPENING)).fetchall()]
 
@@ -187,7 +188,7 @@ def set_problem(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
 
 
 def clear_problem(tx: sqlite3.Connection, file_id: int) -> None:
-    """The whole file continues."""
+    """Forget the problem of the whole file: its transfer continues."""
     tx.execute(
         "UPDATE files SET trouble = NULL, error = '', since = NULL, next_try_at = NULL"
         " WHERE id = ? AND trouble IS NOT NULL",
@@ -196,20 +197,20 @@ def clear_problem(tx: sqlite3.Connection, file_id: int) -> None:
 
 
 def forget_keys(tx: sqlite3.Connection, file_id: int) -> None:
-    """Erase the file's keys: it will not be downloaded or decrypted any more, and its description is given to no
-    one."""
+    """Erase the file's keys: we will not download or decrypt the file any more, and will not give anybody its
+    description."""
     tx.execute("UPDATE files SET key = x'', nonce = x'', digest = x'' WHERE id = ?", (file_id,))
     tx.execute("DELETE FROM file_replicas WHERE file_id = ?", (file_id,))
 
 
 def locals_in_use(tx: sqlite3.Connection) -> set[str]:
-    """Names of ciphertext files that something still needs."""
+    """Names of the ciphertext files that are needed for unfinished transfers."""
     rows = tx.execute("SELECT local FROM files WHERE stage IN (?, ?)", (Stage.MOVING, Stage.OPENING))
     return {row["local"] for row in rows}
 
 
 def count_moving(tx: sqlite3.Connection) -> int:
-    """Files that are being sent or received."""
+    """Number of files that are being sent or received."""
     query = "SELECT count(*) FROM files WHERE stage IN (?, ?)"
     return int(tx.execute(query, (Stage.MOVING, Stage.OPENING)).fetchone()[0])
 

@@ -1,5 +1,5 @@
-"""Lanes of the outbox that wait because of a relay's answer: a full queue, a full disk, a wrong password. (See
-`Lane`.)"""
+"""Lanes of the outbox (see `Lane`) that wait because of a relay's answer: a full queue, a full disk, a wrong
+password."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Held(Record):
 
 
 def hold(tx: sqlite3.Connection, connection_id: int, lane: Lane, held: Held) -> None:
-    """The lane waits; ``since`` does not change as long as the kind of reason stays the same."""
+    """Save that the lane waits, and why. ``since`` does not change as long as the kind of reason stays the same."""
     tx.execute(
         "INSERT INTO held_lanes (connection_id, lane, kind, error, since, tried_at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (connection_id, lane) DO UPDATE SET error = excluded.error, kind = excluded.kind,"
@@ -46,7 +46,8 @@ def rests_until(tx: sqlite3.Connection, connection_id: int, lane: Lane, moment: 
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A process that comes online tries everything at once, whatever delay an earlier process had reached (cli.md)."""
+    """A process that comes online tries everything at once, however long the delay was that an earlier process had
+    reached."""
     tx.execute("UPDATE held_lanes SET next_try_at = 0")
 
 

@@ -1,4 +1,5 @@
-"""KEM key pairs made ahead of time: one takes about 20 ms, which no handshake should wait for."""
+"""KEM key pairs that are made ahead of time, because making one takes about 20 ms, and no handshake should wait for
+this."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ def add(tx: sqlite3.Connection, public: KEMPublicKey, private: KEMPrivateKey) ->
 def take(tx: sqlite3.Connection) -> tuple[KEMPublicKey, KEMPrivateKey] | None:
     """Take a key pair out of the store; None if there is none."""
     row = tx.execute(
-        # The transaction that uses the pair deletes it: two processes never take the same, and a crash puts it back.
+        # The transaction that uses the pair deletes it: two processes never take the same pair, and after a crash the
+        # pair is still there.
         "DELETE FROM kem_spares WHERE id = (SELECT min(id) FROM kem_spares) RETURNING public, private"
     ).fetchone()
     return (KEMPublicKey(row["public"]), KEMPrivateKey(row["private"])) if row else None

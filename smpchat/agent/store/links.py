@@ -50,10 +50,10 @@ def forget_kem(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def forget_keys(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The link was used, or will never be used. Keep only what shows that it existed.
+    """Erase the keys of a link that was used, or will never be used.
 
-    Its text is kept, so that its relay and id are recognised; zeros replace the key that opens the link's data at the
-    relay.
+    The text of the link is kept, so that we recognise its relay and id. In the text, zeros replace the key that opens
+    the link's data at the relay.
     """
     row = tx.execute("SELECT link FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None:
@@ -84,7 +84,7 @@ def save_made(tx: sqlite3.Connection, connection_id: int, text: str, link_id: by
 def save_joined(
     tx: sqlite3.Connection, connection_id: int, text: str, link_id: bytes, auth_key: Ed25519PrivateKey
 ) -> None:
-    """Save a short link that must still be read, with the key for it."""
+    """Save a short link that we use and must still read. ``auth_key``: our key for the initiator's queue."""
     tx.execute(
         "INSERT INTO short_links (connection_id, link, link_id, auth_key) VALUES (?, ?, ?, ?)",
         (connection_id, text, link_id, auth_key.raw),
@@ -92,7 +92,7 @@ def save_joined(
 
 
 def joined(tx: sqlite3.Connection, connection_id: int) -> JoinedLink:
-    """The short link that a connection was joined by. Raises `MissingRecord` if there is none."""
+    """The short link by which we join, while it must still be read. Raises `MissingRecord` if there is none."""
     row = tx.execute("SELECT * FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None or row["auth_key"] is None:
         raise MissingRecord("The short link is missing.")
@@ -100,21 +100,21 @@ def joined(tx: sqlite3.Connection, connection_id: int) -> JoinedLink:
 
 
 def texts(tx: sqlite3.Connection) -> dict[int, str]:
-    """Every short link, by its connection."""
+    """The text of every short link. The keys of the dict are the ids of the links' connections."""
     rows = tx.execute("SELECT connection_id, link FROM short_links WHERE link IS NOT NULL")
     return {row["connection_id"]: row["link"] for row in rows}
 
 
 def find(tx: sqlite3.Connection, link: ShortInvitation) -> int | None:
-    """The connection that made or joined a short link in any form, found by the relay's fingerprint and the link's
-    id."""
+    """The id of the connection that made or joined a short link; None if there is none. The link may be written in any
+    form, because only its relay's fingerprint and its id are compared."""
     from smpchat.agent.wire.short_links import resolve
 
     return _find(tx, resolve(link).server, link.link_id)
 
 
 def uses_id(tx: sqlite3.Connection, server: SMPServer, link_id: bytes) -> bool:
-    """Whether a short link at this relay that we made or joined has this id."""
+    """Whether one of the short links that we made or joined at this relay has this id."""
     return _find(tx, server, link_id) is not None
 
 

@@ -1,4 +1,5 @@
-"""Moves of our own queues: the state of each, its new queue, and abandoned queues that still exist."""
+"""Moves of our own queues to another relay: the state of each move, the new queue, and abandoned queues that may still
+exist at their relays."""
 
 from __future__ import annotations
 
@@ -29,11 +30,11 @@ class Move(Record):
 
 
 class OtherQueue(Record):
-    """A queue of ours in addition to the connection's own.
+    """A queue of ours besides the one that the connection uses: the new queue of a move, or an abandoned queue.
 
     Attributes:
-        id: The number by which items in the outbox refer to it.
-        left_at: When it was abandoned; POSIX seconds. None if it is the new queue of the move.
+        id: The number by which items in the outbox refer to the queue.
+        left_at: When the queue was abandoned; POSIX seconds. None if it is the new queue of the move.
     """
 
     id: int
@@ -51,7 +52,7 @@ def load(tx: sqlite3.Connection, connection_id: int) -> Move | None:
 
 
 def load_all(tx: sqlite3.Connection) -> dict[int, Move]:
-    """All moves in progress, by connection."""
+    """All moves in progress. The keys are connection ids."""
     return {row["connection_id"]: _move(row) for row in tx.execute("SELECT * FROM moves")}
 
 
@@ -101,14 +102,15 @@ def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | N
 
 
 def save_keys(tx: sqlite3.Connection, queue_id: int, e2e_secret: bytes, peer_key: bytes) -> None:
-    """Save what follows from the peer's keys for the new queue of a move, and erase our own key for the box, which is
-    not needed any more."""
+    """The peer's keys for the new queue of a move have arrived: save the secret that follows from them and the key that
+    secures the queue. Erase our private key for the box, which is not needed any more."""
     query = "UPDATE other_receive_queues SET e2e_key = x'', e2e_secret = ?, peer_key = ? WHERE id = ?"
     tx.execute(query, (e2e_secret, peer_key, queue_id))
 
 
 def leave_queue(tx: sqlite3.Connection, queue_id: int, left_at: float) -> None:
-    """Mark a queue as abandoned: the move does not lead to it any more, so the peer's keys for it are of no use."""
+    """Mark a queue as abandoned: the move does not lead to it any more. Erase our private key for its box, because keys
+    that the peer may still send for this queue are of no use."""
     tx.execute("UPDATE other_receive_queues SET left_at = ?, e2e_key = x'' WHERE id = ?", (left_at, queue_id))
 
 
@@ -125,25 +127,25 @@ def new_queue(tx: sqlite3.Connection, connection_id: int) -> OtherQueue | None:
 
 
 def queue(tx: sqlite3.Connection, queue_id: int) -> OtherQueue | None:
-    """One of the other queues; None if it was deleted from the store."""
+    """The new or abandoned queue with this number; None if it was deleted from the store."""
     row = tx.execute("SELECT * FROM other_receive_queues WHERE id = ?", (queue_id,)).fetchone()
     return _other(row) if row else None
 
 
 def other_queues(tx: sqlite3.Connection, connection_id: int) -> list[OtherQueue]:
-    """All queues of a connection except its own."""
+    """All queues of a connection except the one that it uses."""
     query = "SELECT * FROM other_receive_queues WHERE connection_id = ? ORDER BY id"
     return [_other(row) for row in tx.execute(query, (connection_id,))]
 
 
 def queues_at(tx: sqlite3.Connection, server: str) -> list[OtherQueue]:
-    """The other queues at a relay, given by its address."""
+    """The new and the abandoned queues at the relay with this address."""
     rows = tx.execute("SELECT * FROM other_receive_queues WHERE server = ? ORDER BY id", (server,))
     return [_other(row) for row in rows.fetchall()]
 
 
 def find_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> OtherQueue | None:
-    """The other queue with this recipient id at this relay."""
+    """The new or abandoned queue with this recipient id at this relay."""
     query = "SELECT * FROM other_receive_queues WHERE server = ? AND rcv_id = ?"
     row = tx.execute(query, (str(server), rcv_id)).fetchone()
     return _other(row) if row else None
@@ -162,7 +164,7 @@ def find_any(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> Receiv
 
 
 def uses_id(tx: sqlite3.Connection, server: SMPServer, entity_id: bytes) -> bool:
-    """Whether a queue of ours at this relay has this id, as its recipient's or its sender's."""
+    """Whether a queue of ours at this relay has this id, as recipient id or as sender id."""
     query = " UNION ALL ".join(
         f"SELECT 1 FROM {table} WHERE server = :server AND (rcv_id = :id OR snd_id = :id)"
         for table in ("receive_queues", "other_receive_queues")
@@ -177,8 +179,8 @@ def every_queue(tx: sqlite3.Connection) -> list[ReceiveQueue]:
 
 
 def awaits_first_message(tx: sqlite3.Connection, queue: ReceiveQueue) -> bool:
-    """Whether no message has come to a queue yet. If the relay forgot to push the first message, no one would
-    notice."""
+    """Whether no message has come to a queue yet. Then the queue is subscribed again from time to time: if a relay
+    fails to push the first message, nothing else shows it."""
     if queue.e2e_secret is None:
         return True
     other = find_queue(tx, queue.server, queue.rcv_id)

@@ -1,6 +1,6 @@
 """What keeps a connection from making progress.
 
-Only the relays that it needs at the moment matter; troubles of other relays do not.
+Only the relays that the connection needs at the moment matter; troubles of other relays do not.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Obstacle(Record):
 
 
 def of_connection(tx: sqlite3.Connection, connection_id: int, now: float, *, receiving: bool) -> Obstacle | None:
-    """What the online process is waiting for before it tries the connection's work again.
+    """Why the online process is waiting before it tries the connection's work again; None if it is not waiting.
 
     Args:
-        receiving: Incoming messages count too, so the relay of our own queue is needed.
+        receiving: Whether incoming messages count as work, too, so that the relay of our own queue is needed.
     """
     for server in needed_servers(tx, connection_id, receiving=receiving):
         trouble = outgoing.relay_trouble(tx, server)

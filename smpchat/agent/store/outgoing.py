@@ -12,9 +12,9 @@ from smpchat.encoding.record import Record, field
 class Lane(StrEnum):
     """A connection's outbox has several lanes. Items in one lane are handled one after the other, lanes in parallel."""
 
-    SEND = "send"
-    RECEIVE = "receive"
-    REPEAT = "repeat"
+    SEND = "send"  # what goes to the peer's queue
+    RECEIVE = "receive"  # commands for our own queue
+    REPEAT = "repeat"  # copies of a confirmation, if the peer does not answer
     ROTATE = "rotate"
     """The peer's queue moves to another relay: see `smpchat.agent.transactions.rotation`."""
     MOVE = "move"
@@ -47,22 +47,22 @@ class Kind(StrEnum):
 
 
 AWAITED = (Lane.SEND, Lane.RECEIVE)
-"""Lanes whose results someone may wait for; the others are worked on from time to time."""
+"""Lanes whose results someone may wait for; the other lanes are worked on from time to time."""
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
-"""SENDs of everything after confirmation and hello; their bodies are in the outbox."""
+"""Items that SEND a message after confirmation and hello. The messages are numbered; their bodies are in the outbox."""
 SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
 TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
 """Items that go to the peer's queue."""
 
 
 class Priority(IntEnum):
-    """Priority within a lane. Equal items keep their order; a repair goes before the items that wait for it."""
+    """The order of the items in a lane, lowest number first. Items with equal numbers keep their order."""
 
     SECURE = 0
     HANDSHAKE = 1
     MESSAGE = 2
     RECEIPT = 3
-    """After every sealed message, because a receipt is sealed later and so gets a higher number."""
+    """Receipts go after every sealed message: they are sealed later, so their message numbers are higher."""
 
 
 PARKED = 1e11
@@ -70,11 +70,11 @@ PARKED = 1e11
 
 
 class OutboxItem(Record):
-    """One command for a relay, to be repeated until it is answered.
+    """Something to do at a relay, usually one command, which is repeated until the relay answers.
 
     Attributes:
-        body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or the number of an
-            abandoned queue; requests, confirmations and hellos are in `first_message`, receipts in a column of their
+        body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or number of an
+            abandoned queue. Requests, confirmations and hellos are in `first_message`, receipts in a column of their
             own.
         signed: Whether the SEND is authorised.
         reference: The application's number for the message; None for the agent's own messages.
@@ -104,11 +104,11 @@ def enqueue(
     not_before: float = 0,
     message: bytes | None = None,
 ) -> None:
-    """Put an item into the outbox. It is not handled before the given time, in POSIX seconds.
+    """Put an item into the outbox. It is not handled before ``not_before``, in POSIX seconds.
 
     Args:
-        message: Plaintext of the body, so that it can be sealed again as long as no relay has it; for a receipt, what
-            is to be sealed.
+        message: Plaintext of the body, so that a message can be sealed again as long as no relay has accepted it. For a
+            receipt: what is to be sealed.
     """
     tx.execute(
         "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference, not_before, message)"
@@ -138,7 +138,7 @@ def lanes(tx: sqlite3.Connection, now: float) -> list[tuple[int, Lane]]:
 
 
 def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the first waiting item may be handled."""
+    """When the first waiting item may be handled, in POSIX seconds; None if no item is waiting for a time."""
     row = tx.execute(
         "SELECT min(not_before) FROM outbox WHERE not_before > ? AND not_before < ?", (now, PARKED)
     ).fetchone()
@@ -149,7 +149,7 @@ def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
 def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now: float) -> list[OutboxItem]:
     """The next items of a lane at this time."""
     rows = tx.execute(
-        # By priority first: SKEY that repairs a queue goes before the hello that waits for it (handshake.md 4).
+        # By priority first: an SKEY that repairs the peer's queue goes before the hello that needs this queue.
         "SELECT * FROM outbox WHERE connection_id = ? AND lane = ? AND not_before <= ? ORDER BY priority, id LIMIT ?",
         (connection_id, lane, now, limit),
     )
@@ -194,7 +194,7 @@ def drop(tx: sqlite3.Connection, connection_id: int, lane: Lane) -> None:
 
 
 def drop_item(tx: sqlite3.Connection, connection_id: int, kind: Kind, body: bytes) -> None:
-    """Remove items of a kind by their body."""
+    """Remove the items of this kind that have this body."""
     query = "DELETE FROM outbox WHERE connection_id = ? AND kind = ? AND body = ?"
     tx.execute(query, (connection_id, kind, body))
 
@@ -226,7 +226,7 @@ def hold_numbered(tx: sqlite3.Connection, connection_id: int, not_before: float)
 
 
 def take_receipt(tx: sqlite3.Connection, item_id: int) -> bytes | None:
-    """Remove a receipt that is not sealed; None if it did not exist any more."""
+    """Remove a receipt that is not sealed yet, and return its plaintext; None if it did not exist any more."""
     query = "DELETE FROM outbox WHERE id = ? AND kind = ? RETURNING message"
     row = tx.execute(query, (item_id, Kind.RECEIPT)).fetchone()
     message: bytes | None = row["message"] if row else None
@@ -257,7 +257,7 @@ def is_joining(tx: sqlite3.Connection) -> bool:
 
 
 def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) -> None:
-    """The sealed request, confirmation or hello: every try sends these bytes."""
+    """Save the sealed request, confirmation or hello: every try sends these bytes."""
     tx.execute("INSERT OR REPLACE INTO first_messages VALUES (?, ?)", (connection_id, body))
 
 
@@ -271,7 +271,7 @@ def first_message(tx: sqlite3.Connection, connection_id: int) -> bytes:
 
 
 def forget_first_message(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The handshake is complete. Even if we do not know that the first message was sent, the peer has it."""
+    """Stop sending the confirmation or hello, and forget it: the handshake is complete, so the peer has it."""
     tx.execute("DELETE FROM first_messages WHERE connection_id = ?", (connection_id,))
     query = "DELETE FROM outbox WHERE connection_id = ? AND kind IN (?, ?)"
     tx.execute(query, (connection_id, Kind.CONFIRMATION, Kind.HELLO))
@@ -298,7 +298,7 @@ def clear(tx: sqlite3.Connection, connection_id: int) -> list[int]:
 
 
 class WaitingMessage(Record):
-    """A message body, in plaintext, that must wait for the handshake."""
+    """A message in plaintext that must not be sealed yet, for example because the handshake is not complete."""
 
     id: int
     message: bytes = field(repr=False)
@@ -315,7 +315,7 @@ def wait(tx: sqlite3.Connection, connection_id: int, message: bytes, *, notify: 
 
 
 def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | None = None) -> list[WaitingMessage]:
-    """Take everything that waits, in order, except messages that begin with ``but``."""
+    """Remove and return all waiting messages, in order, except those that begin with ``but``."""
     where = "connection_id = ? AND (? IS NULL OR substr(message, 1, ?) <> ?)"
     chosen = (connection_id, but, len(but or b""), but)
     rows = tx.execute(f"SELECT * FROM waiting_messages WHERE {where} ORDER BY id", chosen).fetchall()
@@ -324,8 +324,8 @@ def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | Non
 
 
 def park(tx: sqlite3.Connection, connection_id: int, beginning: bytes) -> None:
-    """Sealed messages that begin with these bytes are held, and all others overtake them."""
-    # They are not sealed again, as in `take_back`: one may be on its way at this moment, and would arrive twice.
+    """Hold the sealed messages whose plaintext begins with these bytes; all other messages overtake them."""
+    # Unlike in `take_back`, they are not sealed again: one may be on its way now, and would arrive twice.
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind = ? AND substr(message, 1, ?) = ?",
         (PARKED, connection_id, Kind.MESSAGE, len(beginning), beginning),
@@ -380,7 +380,7 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 # -- messages sent ----------------------------------------------------------------------------------------------------
 
 KEPT_SENT = 1000
-"""How many messages before the last one with a receipt may still get a receipt; edits and reactions never get one."""
+"""How many messages before the last one that got a receipt can still get theirs. Edits and reactions never do."""
 KEPT_UNCONFIRMED = 10_000
 """How many of our last messages may still get a receipt, if no receipt has ever come."""
 
@@ -388,14 +388,14 @@ KEPT_UNCONFIRMED = 10_000
 def record_sent(
     tx: sqlite3.Connection, connection_id: int, message_id: int, message_hash: bytes, reference: int
 ) -> None:
-    """Remember id and hash of a user message, for its receipt, and forget an old one: receipts may never come."""
+    """Remember id and hash of a user message for its receipt. Forget a very old message: its receipt may never come."""
     tx.execute("INSERT INTO sent_messages VALUES (?, ?, ?, ?)", (connection_id, message_id, message_hash, reference))
     query = "DELETE FROM sent_messages WHERE connection_id = ? AND message_id <= ?"
     tx.execute(query, (connection_id, message_id - KEPT_UNCONFIRMED))
 
 
 def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tuple[bytes, int] | None:
-    """The hash and reference of a sent message, for a receipt that came; None for a second receipt.
+    """Remove and return the hash and reference of the message that a receipt is for; None for a second receipt.
 
     Messages that were sent more than `KEPT_SENT` messages earlier are forgotten, as receipts come in the order of
     messages.
@@ -419,8 +419,8 @@ class RelayTrouble(Record):
 
     Attributes:
         error: What happened, in words.
-        since: POSIX seconds of the first time.
-        next_try_at: When it is tried again, if that is known.
+        since: POSIX seconds of the first failure.
+        next_try_at: When the relay is tried again, in POSIX seconds; None if that is not known.
     """
 
     server: str
@@ -441,8 +441,8 @@ def save_relay_trouble(tx: sqlite3.Connection, trouble: RelayTrouble) -> None:
 
 
 def is_relay_needed(tx: sqlite3.Connection, server: str) -> bool:
-    """Whether this relay has a queue of ours or of a peer, even one that is being moved to or from it, or may have one
-    soon."""
+    """Whether this relay has a queue of ours or of a peer, or may have one soon. Queues that are being moved count,
+    too."""
     if tx.execute(_HAS_QUEUES.format(server=":server"), {"server": server}).fetchone():
         return True
     return tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is not None
@@ -455,7 +455,7 @@ def has_work_at(tx: sqlite3.Connection, server: str) -> bool:
 
 
 TROUBLE_KEPT = 600
-"""Seconds for which smpchat remembers that a relay refused a new queue, so that the next queue is not tried there
+"""Seconds for which smpchat remembers that a relay refused a new queue. Meanwhile, new queues are tried elsewhere
 first."""
 
 
@@ -476,12 +476,12 @@ _SEEKS_QUEUES = "SELECT 1 FROM outbox WHERE kind IN (?, ?, ?)"
 
 
 def clear_relay_trouble(tx: sqlite3.Connection, server: str) -> None:
-    """The relay answered."""
+    """Forget the trouble of a relay, which has answered."""
     tx.execute("DELETE FROM relay_states WHERE server = ?", (server,))
 
 
 def relay_troubles(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
-    """All relays that could not be reached at the last try, by their addresses."""
+    """The trouble of each relay that could not be used at the last try. The keys are the addresses of the relays."""
     return {row["server"]: _trouble(row) for row in tx.execute("SELECT * FROM relay_states")}
 
 

@@ -1,4 +1,5 @@
-"""How much may wait for a peer that may never read it: answers to its messages, and messages of the user."""
+"""Limits on what waits for a peer that may never read it: our automatic answers to the peer, and messages of the
+user."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ import sqlite3
 from smpchat.agent.store.outgoing import Kind
 
 MAX_OWN = 512
-"""How many receipts and similar answers may wait for a contact who does not read. No more are made than this, so that
-neither the contact nor our own relay (which makes quota markers) can fill our disk."""
+"""How many receipts and similar answers may wait for a contact who does not read. No more are made than this: else the
+contact could fill our disk, and so could our own relay, because we answer its quota markers ("the queue was full")."""
 MAX_OWN_BYTES = 8 << 20
 """The same limit in bytes: a sealed message has 16 kB, and its content is kept beside it."""
 MAX_ANSWERS = 64
@@ -26,8 +27,8 @@ def has_room(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def may_answer(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether one more answer may wait. A queue may move because its relay is gone, and then receipts already wait for
-    it."""
+    """Whether one more answer to a move of the peer's queue may wait. If the peer moves because its relay is gone, many
+    receipts may already be waiting."""
     return _waiting(tx, connection_id, "IS NULL")[0] < MAX_OWN + MAX_ANSWERS
 
 

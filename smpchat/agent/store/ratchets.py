@@ -14,11 +14,11 @@ if TYPE_CHECKING:  # imported where they are loaded: many commands need no ratch
 KEPT_SEEN = 1000
 """How many hashes of the messages that were opened last are kept for each connection. A relay that did not get our ACK
 delivers the last message again. A sender that did not get answers repeats up to 16 messages (this program) or one (an
-app); if a queue is moved, it repeats what the old queue holds, usually up to 128 messages. Older messages come again
-only from two kinds of relays: one that was restored from a backup, which `forgotten_until` reveals, or one that repeats
-messages on purpose with a new time, which `was_opened` reveals."""
+app); if a queue is moved, the sender repeats what the old queue holds, usually up to 128 messages. Older messages come
+again only from two kinds of relays: one that was restored from a backup, which `forgotten_until` reveals, or one that
+repeats messages on purpose with a new time, which `was_opened` reveals."""
 KEPT_OLD = 100_000
-"""For how many messages that were opened earlier the beginning of the hash is kept: about 2 MB."""
+"""For how many earlier messages only the beginning of the hash is kept. This takes about 2 MB."""
 _BEGINNING = 8
 """Bytes of a hash that are kept. They only tell whether a message that does not open was opened before, so nobody gains
 from two hashes with the same beginning."""
@@ -98,7 +98,8 @@ def apply_skipped(tx: sqlite3.Connection, connection_id: int, diff: SkippedDiff)
 
 
 def was_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> bool:
-    """Whether one of the messages opened last had this hash: a copy is acknowledged and dropped."""
+    """Whether this is the hash of one of the `KEPT_SEEN` messages that were opened last. A copy of such a message is
+    acknowledged and dropped."""
     query = "SELECT 1 FROM seen_messages WHERE connection_id = ? AND hash = ?"
     return tx.execute(query, (connection_id, ratchet_message_hash)).fetchone() is not None
 
@@ -123,13 +124,13 @@ def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: 
 
 
 def was_opened(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> bool:
-    """Whether a message with this hash was opened, earlier than those that `was_seen` knows."""
+    """Whether this is the hash of a message that was opened earlier than the messages that `was_seen` compares."""
     query = "SELECT 1 FROM old_messages WHERE connection_id = ? AND hash = ?"
     return tx.execute(query, (connection_id, ratchet_message_hash[:_BEGINNING])).fetchone() is not None
 
 
 def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
-    """Count one more old message that came again, and return how many there were."""
+    """Count one more old message that came again, and return how many have come again so far."""
     row = tx.execute(
         "INSERT INTO old_copies VALUES (?, 1) ON CONFLICT (connection_id) DO UPDATE SET number = number + 1"
         " RETURNING number",

@@ -1,5 +1,5 @@
-"""The state of each connection's re-synchronisation: our keys that wait for an answer, and the keys that the peer has
-sent."""
+"""The state of each connection's re-synchronisation, in which both sides agree on a new ratchet: our keys that wait for
+an answer, and the keys that the peer has sent."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _STATES = {
 """The states without fields."""
 
 KEPT_SEEN = 64
-"""How many keys of one peer are remembered, to recognise copies. If even older keys come again, the user is only asked
-once more."""
+"""How many keys of one peer are remembered, to recognise copies. If even older keys come again, the user may be asked
+about them once more; that is the only effect."""
 MAX_ASKED = 16
 """The highest number of new keys of one peer that the user is asked about in a day; further keys are dropped."""
 DAY = 86_400.0
@@ -69,7 +69,7 @@ def delete(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def save_asked(tx: sqlite3.Connection, connection_id: int, theirs: E2EParams) -> None:
-    """Save the peer's keys about which the user is asked, after the state was saved."""
+    """Save the peer's keys about which the user is asked. Call this after `save`, which creates the record."""
     tx.execute("UPDATE resyncs SET asked = ? WHERE connection_id = ?", (e2e_params.encode(theirs), connection_id))
 
 
@@ -111,7 +111,7 @@ def mark_seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes, now:
 
 
 def seen_lately(tx: sqlite3.Connection, connection_id: int, now: float) -> int:
-    """How many keys of the peer came within a day."""
+    """How many keys of the peer came within the last day."""
     query = "SELECT count(*) FROM ratchet_keys_seen WHERE connection_id = ? AND at > ?"
     return int(tx.execute(query, (connection_id, now - DAY)).fetchone()[0])
 

@@ -25,7 +25,7 @@ class Rotation(Record):
 
     Attributes:
         queue: The queue that is not in use: the new one or, in the last stage, the old one.
-        hold_until: POSIX seconds; messages that are sealed before this time are sent at this time.
+        hold_until: POSIX seconds. Messages that are sealed before this time wait until then.
     """
 
     stage: Stage

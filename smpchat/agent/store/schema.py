@@ -6,8 +6,8 @@ from pathlib import Path
 
 from smpchat.storage.migrations import Migrations
 
-# AUTOINCREMENT: without it, SQLite may give a new row the number of a deleted row. A relay's answer to a deleted outbox
-# item, or another process that still has its number, would then be taken to mean the new item.
+# AUTOINCREMENT: without it, SQLite may give a new row the number of a deleted row. A relay's answer about a deleted
+# outbox item would then count for the new item. So would what another process does that still knows the old number.
 _SCRIPTS = (
     """
     CREATE TABLE connections (

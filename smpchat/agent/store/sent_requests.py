@@ -7,7 +7,7 @@ import sqlite3
 from smpchat.encoding.record import Record, field
 
 MAX_INFO = 12_000
-"""The longest connection info of a request, in bytes: the size of its envelope minus our longest link."""
+"""The longest connection info that fits into a request, in bytes: the room in the envelope minus our longest link."""
 
 
 class SentRequest(Record):
@@ -16,8 +16,8 @@ class SentRequest(Record):
     Attributes:
         address_id: Sender id of the address's queue; None while only its short link is known.
         info: Our connection info in the request; empty once the request is sealed.
-        reference: The application's number for the text in it, if it has one; None once we know whether the request
-            arrived.
+        reference: The application's number for the text message in the request, if there is one; None once we know
+            whether the request arrived.
     """
 
     connection_id: int
@@ -35,13 +35,13 @@ def insert(tx: sqlite3.Connection, request: SentRequest) -> None:
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> SentRequest | None:
-    """The request that this connection began with."""
+    """The request with which this connection began; None if it did not begin with one."""
     row = tx.execute("SELECT * FROM sent_requests WHERE connection_id = ?", (connection_id,)).fetchone()
     return SentRequest(*row) if row else None
 
 
 def find_by_address(tx: sqlite3.Connection, address_id: bytes) -> int | None:
-    """The connection that we requested through this address."""
+    """The id of the connection that we requested through this address."""
     row = tx.execute("SELECT connection_id FROM sent_requests WHERE address_id = ?", (address_id,)).fetchone()
     return row["connection_id"] if row else None
 
@@ -64,8 +64,8 @@ def sealed(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def take_reference(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """Take the number of the text in the request, as it is now known whether the request arrived. None the second
-    time."""
+    """Return and forget the number of the text in the request: it is now known whether the request arrived. Returns
+    None the second time."""
     request = load(tx, connection_id)
     tx.execute("UPDATE sent_requests SET reference = NULL WHERE connection_id = ?", (connection_id,))
     return request.reference if request else None

@@ -25,8 +25,8 @@ _FOLDER_MODE = 0o700
 
 
 def _folder() -> Path | None:
-    """The folder with the sockets of all stores of this user; short, because a socket's path may have only about 100
-    bytes."""
+    """The folder with the sockets of all stores of this user; None on systems without user ids. The path is short,
+    because a socket's path may have only about 100 bytes."""
     if not hasattr(os, "getuid"):
         return None
     return Path(os.environ.get("TMPDIR") or "/tmp") / f"smpchat-{os.getuid()}"
@@ -48,7 +48,8 @@ class Signals:
     """The signals that one connection to a store sends and receives.
 
     Args:
-        store: The store's file. Processes that have the same folder open, by whatever path, signal to each other.
+        store: The store's file. Two processes signal to each other if their stores are in the same folder, even if they
+            opened it by different paths.
     """
 
     def __init__(self, store: Path) -> None:
@@ -83,7 +84,7 @@ class Signals:
         return own
 
     def wait(self, seconds: float) -> None:
-        """Block until signals of other processes come, which then count as one, or until time is up.
+        """Block until another process signals, or until time is up. Several signals count as one.
 
         On systems without signals, time is up after `POLL_WITHOUT_SIGNALS` at the latest.
         """
@@ -149,8 +150,8 @@ class Signals:
         return [path for path in found if path != own]
 
     def _name(self) -> str:
-        """The beginning of the names of this store's sockets: short, and the same whatever path the store was opened
-        by."""
+        """The beginning of the names of this store's sockets: short, and the same for every path by which the store may
+        be opened."""
         if self._prefix is None:
             found = self._store.parent.stat()
             self._prefix = f"{found.st_dev:x}-{found.st_ino:x}-"

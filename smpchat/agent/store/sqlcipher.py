@@ -1,7 +1,7 @@
 """SQLCipher as if it were `sqlite3`: the same calls, and the same exceptions.
 
-Its Python binding has classes of its own, which are not subclasses of those in `sqlite3`. All code that reads and
-writes a profile uses only `sqlite3`, so that most commands never load SQLCipher.
+SQLCipher's Python binding has classes of its own, which are not subclasses of those in `sqlite3`. All code that reads
+and writes a profile uses only `sqlite3`, so that most commands never load SQLCipher.
 """
 
 from __future__ import annotations

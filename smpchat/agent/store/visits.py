@@ -1,4 +1,5 @@
-"""Until when we listened at each relay: we know what happened at the relay until then, but not what happened since.
+"""Until when a process of this profile last listened at each relay. Until then we know what happened there; what
+happened since is unknown.
 
 A *visit* lasts from the time when our queues at a relay are subscribed until the session ends.
 """
@@ -40,7 +41,7 @@ def end_of_killed(tx: sqlite3.Connection) -> None:
 
 
 def latest(tx: sqlite3.Connection, server: str, now: float, *, online: bool) -> float | None:
-    """Until when we listened at a relay, POSIX seconds: ``now`` if we still listen; None if it is not known.
+    """Until when we listened at a relay, in POSIX seconds: ``now`` if we still listen, None if the time is not known.
 
     Args:
         online: Whether a process is online for the profile: if so, a visit without an end is still going on.
