@@ -44,7 +44,7 @@ class Saying(Record):
     Attributes:
         shared_id: The id of the message; None if it has none.
         said_at: POSIX seconds, not later than now.
-        forwarder: The member who passed it on; None for the author's own copy.
+        forwarder: The member who passed this event on; None for the author's own copy.
     """
 
     by: Member
@@ -134,7 +134,8 @@ def _of(saying: Saying, shared_id: str) -> Saying:
 
 
 def took_back(group: Group, saying: Saying, deletion: Deletion) -> Step:
-    """``x.msg.del``: the author can delete for some time, a moderator at any time, even before the message arrives."""
+    """``x.msg.del``: the author can delete a message for some time; a moderator can at any time, even before the
+    message has arrived here."""
     by, item = saying.by, saying.known.item
     author = deletion.author or by.id
     if saying.known.gone:
@@ -142,7 +143,7 @@ def took_back(group: Group, saying: Saying, deletion: Deletion) -> Step:
     if author != by.id:
         target = group.find(author)
         if not may(Deed.MODERATE, by.role, target.role if target else None):
-            return group, (Refused("x.msg.del", "of somebody else's message, from somebody who may not"),)
+            return group, (Refused("x.msg.del", "somebody else's message, by a member without that right"),)
     elif item is not None and deletion.author is None and saying.said_at > item.said_at + DELETABLE:
         return group, (Refused("x.msg.del", "too late"),)
     if item is None:
@@ -157,9 +158,9 @@ def reacted(group: Group, saying: Saying, reaction: Reaction) -> Step:
     if reaction.author is None:
         return group, (Refused("x.msg.react", "without the author of the message"),)
     if not group.profile.allows(Feature.REACTIONS, saying.by.role):
-        return group, (Refused("x.msg.react", "which the group does not allow"),)
+        return group, (Refused("x.msg.react", "the group does not allow reactions"),)
     if saying.known.gone or (reaction.add and item is not None and item.reactions >= MAX_REACTIONS):
-        return group, (Refused("x.msg.react", "too many, or on a message that was deleted"),)
+        return group, (Refused("x.msg.react", "too many reactions, or the message was deleted"),)
     return group, (React(reaction.author, reaction.original, saying.by.id, reaction.emoji, reaction.add),)
 
 
@@ -171,7 +172,7 @@ def file_event(group: Group, saying: Saying, event: FileDescribed | FileWithdraw
 def offered(group: Group, by: Member, event: DirectInvitation) -> Step:
     """``x.grp.direct.inv``."""
     if by.blocked or not group.profile.allows(Feature.DIRECT_MESSAGES, by.role):
-        return group, (Refused("x.grp.direct.inv", "which the group does not allow"),)
+        return group, (Refused("x.grp.direct.inv", "the group does not allow it from this member"),)
     return group, (DirectOffer(by.id, event.link, event.content),)
 
 
@@ -186,5 +187,5 @@ def _scope(group: Group, by: Member, scope: MemberId | None) -> MemberId | _Nobo
     if scope == group.own.id:
         return scope if by.role >= Role.MODERATOR else _Nobodys("in our support chat, and not from a moderator")
     if group.own.role < Role.MODERATOR or (scope != by.id and by.role < Role.MODERATOR):
-        return _Nobodys("in a support chat that is not theirs or not ours")
+        return _Nobodys("in a support chat to which they or we do not belong")
     return scope

@@ -60,9 +60,9 @@ class Repeat(Record):
     """Send to a member directly, before anything new, all messages that were left to a host to pass on: the member may
     have missed some.
 
-    A host stops passing messages on as soon as one of the two members reports their connection. Earlier messages,
-    mostly of a member that was offline, may reach the host only after that report. A member that already has such a
-    message recognises its id and drops it.
+    A host stops passing messages on between two members as soon as one of them reports that they are connected. Earlier
+    messages, mostly of a member that was offline, may reach the host only after that report. A member that already has
+    such a message recognises its id and drops it.
     """
 
     member: MemberId
@@ -72,14 +72,14 @@ class Repeat(Record):
 
 
 class Invite(Record):
-    """Send a contact the invitation, now that its link has been made."""
+    """Send a contact the invitation, now that the link in it has been made."""
 
     member: MemberId
 
 
 class Admit(Record):
-    """Our connection to a newcomer works: announce the newcomer, and introduce everybody to it. ``by_link``: the
-    newcomer used our link."""
+    """Our connection to a newcomer works: announce the newcomer, and introduce all members to the newcomer.
+    ``by_link``: the newcomer used our link."""
 
     member: MemberId
     by_link: bool
@@ -90,8 +90,8 @@ class AcceptNewcomer(Record):
     it.
 
     Attributes:
-        ours: We decided this, so we tell the newcomer and the moderators; if false, another moderator decided and has
-            told them.
+        ours: Whether we decided this, so that we must tell the newcomer and the moderators. Otherwise another moderator
+            decided, and has told them.
     """
 
     member: MemberId
@@ -122,7 +122,7 @@ class Send(Record):
     Attributes:
         now: Connected members.
         later: Members who get the event as soon as they are connected.
-        passed_on: Members who get the event from a host; if we sent it later as well, they would get it twice
+        passed_on: Members who get the event from a host; if we sent the event later as well, they would get it twice
             (group-wire 11, trap 6).
     """
 
@@ -139,19 +139,20 @@ class Hidden(StrEnum):
     """Why a message is not shown."""
 
     BLOCKED = "blocked"
-    """Its author is blocked for all members."""
+    """The author is blocked for all members."""
     MODERATED = "moderated"
-    """It was deleted before it arrived."""
+    """The message was deleted before it arrived."""
     FEATURE = "feature"
-    """The group does not allow this author to send it."""
+    """The group does not allow this author to send such a message."""
 
 
 class Show(Record):
     """Store and show a new message, unless ``hidden`` says why not.
 
     Attributes:
-        forwarder: The member who passed it on, so nothing proves its author; None for the author's own copy.
-        ttl: Seconds after which it disappears.
+        forwarder: The member who passed the message on, so that nothing proves who wrote it; None for the author's own
+            copy.
+        ttl: Seconds after which the message disappears.
         by: With `Hidden.MODERATED`, who deleted it.
     """
 
@@ -175,7 +176,8 @@ class Prove(Record):
 
 
 class Change(Record):
-    """A new text for a message. ``ttl``: the new number of seconds after which it disappears; None: no change."""
+    """A new text for a message. ``ttl``: the new number of seconds after which the message disappears; None: no
+    change."""
 
     author: MemberId
     edit: Edit
@@ -184,7 +186,7 @@ class Change(Record):
 
 
 class Remove(Record):
-    """Delete a message. ``whole``: nothing of it remains, not even a mark."""
+    """Delete a message. ``whole``: nothing of the message remains, not even a mark."""
 
     author: MemberId
     shared_id: str
@@ -285,7 +287,7 @@ class Tell(Record):
     """A line for the conversation.
 
     Attributes:
-        member: The member whom it is about; None if it is about us or the group.
+        member: The member whom the line is about; None if the line is about us or the group.
         by: Who did it.
         role: With `News.ROLE`, the member's new role.
         before: With `News.RENAMED`, the member's earlier name.
@@ -299,7 +301,7 @@ class Tell(Record):
 
 
 class SaveGroup(Record):
-    """The group's own profile changed."""
+    """Save the group's own profile, which has changed."""
 
     profile: GroupProfile
 

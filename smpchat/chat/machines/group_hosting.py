@@ -1,14 +1,14 @@
-"""The duties of a host, the member that let newcomers in: it introduces them to the other members, and passes messages
-on until two members are connected.
+"""The duties of a host, the member that let newcomers in: it introduces them to the other members, and passes on
+messages between two members until these two are connected.
 
 ::
 
     Hosting: per introduced pair: was the newcomer's link passed on, and which of the two reported the connection
 
 Source: group-wire 4, 6, 8 and 12. The reference stops passing on the messages of both members as soon as one of them
-reports the connection. Here, a member's report stops only the passing on of its own messages. The report arrives after
-all earlier messages of the same member, so none is lost if we were offline. A member that gets a message twice
-recognises its id and drops it.
+reports the connection. Here, a member's report stops only the passing on of this member's own messages. The report
+arrives after all earlier messages of the same member, so none is lost if we were offline. A member that gets a message
+twice recognises its id and drops it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from smpchat.encoding.record import Record, field, replace
 INTRODUCED_SINCE = 2
 """Only members whose app speaks at least this chat version can be introduced."""
 Pair = tuple[MemberId, MemberId]
-"""A newcomer, and a member who was in the group before."""
+"""A newcomer, and a member who was in the group before the newcomer."""
 
 
 class Introduction(Record):
@@ -86,7 +86,7 @@ def admit(
     *,
     by_link: bool,
 ) -> Step:
-    """Our connection to a newcomer works: introduce it to everybody, and everybody to it.
+    """Our connection to a newcomer works: introduce the newcomer to everybody, and everybody to the newcomer.
 
     While the newcomer is under review, it is introduced only to moderators.
 
@@ -119,7 +119,8 @@ def accept(
     *,
     said: bool = False,
 ) -> Step:
-    """Moderators have admitted a newcomer: announce and introduce it to the members who did not know of it.
+    """Moderators have admitted a newcomer: announce the newcomer to the members who did not know of it, and introduce
+    these members to the newcomer.
 
     Args:
         said: Another moderator decided this, and has told the newcomer and the moderators.
@@ -164,8 +165,8 @@ def _introducible(member: Member) -> bool:
 def link_came(
     group: Group, hosting: Hosting, by: Member, event: LinkForMember, profiles: Mapping[MemberId, Profile]
 ) -> Step:
-    """``x.grp.mem.inv``: a newcomer's link for another member. It is accepted only from a newcomer that we let in, once
-    for each member."""
+    """``x.grp.mem.inv``: a newcomer's link for another member. Such a link is accepted only from a newcomer that we let
+    in, once for each member."""
     pair = (by.id, event.member)
     introduction = hosting.pairs.get(pair)
     if introduction is None or introduction.asked or by.gone:
@@ -175,7 +176,8 @@ def link_came(
 
 
 def reported(hosting: Hosting, by: MemberId, member: MemberId) -> Hosting:
-    """``x.grp.mem.con``: ``by`` is connected to the other member, who from now on gets what ``by`` says without us."""
+    """``x.grp.mem.con``: ``by`` is connected to the other member, so from now on this member gets what ``by`` says
+    directly."""
     pair = hosting.find(by, member)
     if pair is None:
         return hosting
@@ -204,7 +206,7 @@ def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) ->
 
 
 def waiting_for(hosting: Hosting, author: MemberId) -> list[MemberId]:
-    """Members to whom we pass on what ``author`` says, because it has not reported a connection to them."""
+    """Members to whom we pass on what ``author`` says, because ``author`` has not reported a connection to them."""
     return [
         pair[1] if pair[0] == author else pair[0]
         for pair, known in hosting.pairs.items()
@@ -235,7 +237,8 @@ def _moderates(member: Member) -> bool:
 
 
 def _to_all(event: GroupEvent, members: Iterable[Member]) -> Send:
-    """Sends to each member now, or when it connects: no other member passes on what a host says about its newcomers."""
+    """Sends to each member now, or as soon as the member is connected: nobody else passes on what a host says about
+    newcomers."""
     known = list(members)
     now = tuple(member.id for member in known if member.link is Link.CONNECTED)
     return Send(event, now, tuple(member.id for member in known if member.link is not Link.CONNECTED))

@@ -31,7 +31,7 @@ class Invitee(Record):
 
     Attributes:
         name: The name that the contact gave itself, never our alias for it.
-        versions: The chat versions of its app.
+        versions: The chat versions of the contact's app.
     """
 
     member: MemberId
@@ -55,7 +55,7 @@ class Grant(Record):
 
 
 class Expel(Record):
-    """A member is removed. ``messages``: its messages are deleted too."""
+    """A member is removed. ``messages``: the member's messages are deleted too."""
 
     member: MemberId
     messages: bool = False
@@ -130,8 +130,8 @@ class Tick(Record):
 
 
 class Seen(Record):
-    """An event that has arrived before. ``forwarder``: the member who passed it on; None if the author's own copy
-    arrived."""
+    """An event that has arrived before. ``forwarder``: the member who passed the event on; None if the author's own
+    copy arrived."""
 
     forwarder: MemberId | None
 
@@ -141,8 +141,8 @@ class Item(Record):
 
     Attributes:
         said_at: POSIX seconds.
-        scope: The member whose support chat it belongs to; None if it is for everybody.
-        reactions: How many different reactions the sender of the current event has given to it.
+        scope: The member to whose support chat the message belongs; None if it is for everybody.
+        reactions: How many different reactions the sender of the current event has given to the message.
     """
 
     author: MemberId
@@ -156,9 +156,10 @@ class Known(Record):
 
     Attributes:
         seen: Set if this event has arrived before.
-        item: The message that the event changes; for a post, the message that an edit created by arriving before it.
+        item: The message that the event changes; for a post, the message created by an edit that arrived before the
+            post.
         gone: The message once existed, and nothing of it is kept.
-        moderators: For a post: the moderators who deleted it before it arrived.
+        moderators: For a post: the moderators who deleted the post before it arrived.
     """
 
     seen: Seen | None = None
@@ -174,9 +175,9 @@ class Heard(Record):
     """One event of a message that came through a member's connection.
 
     Attributes:
-        sender: The member through whose connection it came.
-        at: When the relay received it, by the relay's clock; POSIX seconds.
-        now: When it arrived here; POSIX seconds.
+        sender: The member through whose connection the event came.
+        at: When the relay received the event, by the relay's clock; POSIX seconds.
+        now: When the event arrived here; POSIX seconds.
     """
 
     sender: MemberId
@@ -192,7 +193,7 @@ Input = Accept | Leave | Decision | Confirmed | Joiner | Linked | Connected | Lo
 
 
 class Asked(Record):
-    """Which messages must be looked up before an event is stepped; each is given by its author and id.
+    """Which messages must be looked up before the machine handles an event. Each message is given by its author and id.
 
     Attributes:
         event: The event's own id; None if it has none.

@@ -7,7 +7,8 @@
     host          x.grp.mem.fwd        → member         member joins it
     both          x.grp.mem.con        → host           once it works
 
-A connection proves who a member is. Until there is one, everything known about the member comes only from the host.
+A connection proves who a member is. Until there is a connection, everything known about the member comes only from the
+host.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def invited(invitation: Invitation, host_name: str, versions: VersionRange | Non
 
     Args:
         host_name: Our name for that contact.
-        versions: The chat versions of its app.
+        versions: The chat versions of the contact's app.
     """
     host, own = invitation.host, invitation.invited
     if host.member == own.member:
@@ -175,8 +176,8 @@ def announced_as(info: MemberInfo, by: Member, standing: Standing) -> Member:
 
 
 def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step:
-    """``x.grp.mem.fwd``: a newcomer's link for us. It may come before the newcomer is announced (group-wire 11, trap
-    9)."""
+    """``x.grp.mem.fwd``: a newcomer's link for us. This event can arrive before the newcomer is announced (group-wire
+    11, trap 9)."""
     info = event.info
     if not may(Deed.LET_JOIN, by.role, info.role):
         return group, (Refused("x.grp.mem.fwd", "not from somebody who may let members in"),)
@@ -193,7 +194,7 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
     # Only the host that let the newcomer in has its link. Another admin could send a link of their own, to get in
     # between.
     if known.introducer != by.id:
-        return group, (Refused("x.grp.mem.fwd", "not from the host that let it in"),)
+        return group, (Refused("x.grp.mem.fwd", "not from the host that let the newcomer in"),)
     if known.gone or known.link not in (Link.NONE, Link.TO_JOIN):
         return group, (Refused("x.grp.mem.fwd", "connected, or about to be"),)
     versions = info.versions or known.versions
@@ -251,7 +252,7 @@ def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
             after = group.changed(member.id, name=profile.display_name)
             return after, (SaveProfile(member.id, profile), Allow(member.id))
     after, effects = lost(group, member)
-    return after, (*effects, Turn(member.id, "not the person for whom it was"))
+    return after, (*effects, Turn(member.id, "not the person for whom the link was"))
 
 
 def lost(group: Group, member: Member) -> Step:
@@ -263,8 +264,8 @@ def lost(group: Group, member: Member) -> Step:
 
 
 def connected(group: Group, id: MemberId) -> Step:
-    """The connection to a member works: kept messages are sent, and the host is told that it need not pass messages
-    on."""
+    """The connection to a member works: kept messages are sent, and the host is told that it need not pass on our
+    messages to this member."""
     member = group.members.get(id)
     if member is None or member.gone or not group.active:
         return group, (Disconnect((id,)),)
@@ -300,8 +301,8 @@ def waits(standing: Standing) -> News:
 
 
 def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
-    """``x.grp.mem.con``: tells each host once that this member and we are connected, so it can stop passing our
-    messages on."""
+    """``x.grp.mem.con``: tells each host once that this member and we are connected, so that the host can stop passing
+    on our messages."""
     told = group.members[member].told
     if host in told or len(told) >= MAX_TOLD or host not in group.members:
         return group, ()

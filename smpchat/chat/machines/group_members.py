@@ -61,7 +61,7 @@ def accepted(group: Group, by: Member, event: LinkAccepted) -> Step:
         return _we_are_accepted(group, event)
     member = group.members.get(event.member)
     if member is None or not member.pending:
-        return group, (Refused("x.grp.link.acpt", "not a member who waits for it"),)
+        return group, (Refused("x.grp.link.acpt", "not a member who waits for a decision"),)
     if event.acceptance is not Acceptance.ACCEPTED:
         return group.changed(member.id, standing=_standing(event.acceptance)), ()
     after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)

@@ -1,7 +1,8 @@
-"""Our actions in a group that need the rights of our role: create it, invite, change roles, remove (group-wire 7, 8).
+"""Our actions that need the rights of our role in a group: create a group, invite, change roles, remove (group-wire 7,
+8).
 
-Our own actions are checked as strictly as those of others. `refusal` checks beforehand, and returns a sentence for the
-user that says why an action is not allowed.
+Our own actions are checked as strictly as those of others. `refusal` checks an action beforehand, and returns a
+sentence for the user that says why it is not allowed.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def admission(group: Group, event: Admission) -> Step:
     """Admits a newcomer who waits for a decision of the moderators."""
     member = group.members.get(event.member)
     if member is None or not member.pending:
-        return group, (Refused("accept", "not a member who waits for it"),)
+        return group, (Refused("accept", "not a member who waits for a decision"),)
     if refusal(group, Deed.ACCEPT, event.role) is not None:
         return group, (Refused("accept", "not our right"),)
     after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
@@ -161,7 +162,7 @@ def admission(group: Group, event: Admission) -> Step:
 
 
 def grant(group: Group, event: Grant) -> Step:
-    """Gives a member another role; a contact that has not accepted yet gets it with the invitation."""
+    """Gives a member another role; a contact that has not accepted yet gets the new role with a repeated invitation."""
     member = group.members.get(event.member)
     if member is None or member.gone:
         return group, (Refused("role", "not a member whom we know"),)

@@ -1,4 +1,4 @@
-"""Who may do what in a group, as one table. Each receiver enforces it, because no server can (group-wire 7)."""
+"""Who may do what in a group, as one table. Each receiver enforces this table, because no server can (group-wire 7)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record
 
 
 class Deed(StrEnum):
-    """An action of a member; the value names the event for it."""
+    """An action of a member; the value names the event that carries the action."""
 
     WRITE = "x.msg.new"
     EDIT = "x.msg.update"
@@ -38,7 +38,7 @@ class Rule(Record):
     """The role that an action requires.
 
     Attributes:
-        least: The lowest role that may do it.
+        least: The lowest role with which the action is allowed.
         covers: The acting member's role must also be at least that of the member concerned (for a newcomer: the role
             that it gets).
     """
@@ -78,7 +78,7 @@ _RULES: dict[Deed, Rule] = {
 
 
 def may(deed: Deed, role: Role, target: Role | None = None) -> bool:
-    """Whether a member with this role may do it. ``target``: the role of the member concerned; None if there is
-    none."""
+    """Whether a member with this role has the right to do this. ``target``: the role of the member concerned; None if
+    there is none."""
     rule = _RULES[deed]
     return role >= rule.least and (not rule.covers or target is None or role >= target)

@@ -30,7 +30,7 @@ from smpchat.chat.wire.profile import Profile
 FORWARDS_SINCE = 4
 """Since this chat version, hosts pass on messages between two members who are not connected yet."""
 PROFILES_SINCE = 7
-"""Since this chat version, members accept a new profile in a group."""
+"""Since this chat version, apps accept a member's new profile in a group."""
 SCOPES_SINCE = 15
 """Since this chat version, apps keep support chats separate."""
 MAX_RECEIPTS = 20
@@ -106,7 +106,7 @@ def wants_receipts(group: Group) -> bool:
 
 
 def to_member(group: Group, id: MemberId, event: GroupEvent) -> tuple[Effect, ...]:
-    """Sends one event to one member, if it is still in the group."""
+    """Sends one event to one member, if the member is still in the group."""
     member = group.members.get(id)
     if member is None or member.gone:
         return ()

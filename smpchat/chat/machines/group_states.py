@@ -68,12 +68,12 @@ class Member(Record):
     """A member of the group.
 
     Attributes:
-        name: The name from its profile, or a substitute. It proves nothing and is not unique.
-        older: It was in the group before us.
-        introducer: The member who let it in or told us of it, and who passes on messages between us until we are
-            connected. Our own id if we let it in.
-        named: False for unknown authors, and for the host of a group link until it has sent its profile, which it may
-            do once (group-wire 11, trap 11).
+        name: The name from the member's profile, or a substitute. This name proves nothing and is not unique.
+        older: Whether the member was in the group before us.
+        introducer: The other member who let this one in, or told us of this one; our own id if we let this member in.
+            Until we and this member are connected, the introducer passes on messages between us.
+        named: False for unknown authors, and for the host of a group link until that host has sent its profile, which
+            is accepted only once (group-wire 11, trap 11).
         offer: The link that we will join.
         told: Hosts to whom we have reported the connection.
     """
@@ -93,7 +93,7 @@ class Member(Record):
 
     @property
     def speaks(self) -> int:
-        """The highest chat version of its app; 1 if unknown."""
+        """The highest chat version of the member's app; 1 if unknown."""
         return self.versions.maximum if self.versions is not None else 1
 
     @property

@@ -136,7 +136,7 @@ def _linked(group: Group, id: MemberId, link: str) -> Step:
 def _heard(group: Group, heard: Heard) -> Step:
     sender, event = group.members.get(heard.sender), heard.message.event
     if sender is None or sender.gone or sender.standing is Standing.INVITED or not group.active:
-        return group, (Refused(_name(event), "from somebody who is not in the group, or we are not"),)
+        return group, (Refused(_name(event), "the sender is not in the group, or we are not"),)
     versions = heard.message.versions
     if versions is not None and versions != sender.versions:
         group = group.changed(sender.id, versions=versions)
@@ -193,7 +193,7 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
 
 
 def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step | None:
-    """Events that count only when they come directly from their author; None for all others."""
+    """Handles events that count only when they come directly from their author; returns None for all other events."""
     match event:
         case HostProfile():
             return members.host_named(group, by, event)
@@ -218,7 +218,7 @@ def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step |
 
 
 def _said(group: Group, saying: content.Saying, event: GroupEvent) -> Step:
-    """Events that count by their author's rights, whether they came directly or were passed on."""
+    """Handles events that count by their author's rights, whether they came directly or were passed on."""
     by = saying.by
     if by.gone and not isinstance(event, Post | Edit | Deletion | Reaction | FileDescribed | FileWithdrawn):
         return group, (Refused(_name(event), "from somebody who is not in the group"),)
