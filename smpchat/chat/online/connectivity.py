@@ -1,7 +1,7 @@
 """Runs the agent of a profile in its online process, and opens sessions with relays according to the settings.
 
-It is separate from `smpchat.chat.online.presence`, because importing the agent's network side takes a tenth of a
-second, and a command that hands its work to the online process needs none of it.
+This module is separate from `smpchat.chat.online.presence`, because importing the agent's network side takes a tenth of
+a second, and a command that hands its work to the online process needs none of it.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Sessions:
 
     async def open(self, server: SMPServer) -> ServerSession:
         """A session with ``server``. If private routing is on, other people's relays are reached through one of the
-        user's own."""
+        user's own relays."""
         service = self._service
         if self._is_own(server):
             return await self._open_directly(server)

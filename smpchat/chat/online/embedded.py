@@ -15,8 +15,8 @@ class EmbeddedRelay(Protocol):
         ...
 
     async def start(self) -> SMPServerAddress:
-        """Starts the relay if necessary, and returns its address. Raises `TransportError` if the user stopped it or it
-        fails."""
+        """Starts the relay if necessary, and returns its address. Raises `TransportError` if the user stopped the
+        relay, or the relay fails."""
         ...
 
     def owns_files(self, server: FileServer) -> bool:
@@ -24,6 +24,6 @@ class EmbeddedRelay(Protocol):
         ...
 
     async def start_files(self) -> FileServerAddress:
-        """Starts the relay if necessary, and returns its address for files. Raises as `start`, and also if it stores no
-        files."""
+        """Starts the relay if necessary, and returns its address for files. Raises as `start`, and also if the relay
+        stores no files."""
         ...

@@ -66,13 +66,13 @@ class LinkFetcher:
             raise FileDamaged("This link does not lead to the description of a file.", _ASK_AGAIN) from error
 
     async def file(self, described: FileDescription, place: Path, tell: Tell) -> Path:
-        """Fetches the file and saves it. Returns its path. If this is interrupted, the next call continues.
+        """Fetches the file and saves it. Returns the path. If the call is interrupted, the next call continues.
 
         Args:
             place: A folder, or the path of the file; nothing is overwritten.
         Raises:
-            FileUnavailable: The relays no longer have it.
-            FileDamaged: It is not the file that the link describes. Nothing is saved.
+            FileUnavailable: The relays no longer have the file.
+            FileDamaged: What arrived is not the file that the link describes. Nothing is saved.
             RelayDown: A relay cannot be used now.
             OSError: The disk is full, or the folder cannot be written.
         """

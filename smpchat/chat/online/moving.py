@@ -36,11 +36,11 @@ _LOOK = 0.5
 
 async def until_offered(service: WritingProfile, who: str) -> int:
     """Waits a moment for a file of a contact or group, because it may be at the relay already. Returns the number of
-    its message.
+    the file's message.
 
     Raises:
         NoFileOffered: None has arrived.
-        RelayDown: The relay where we receive their messages cannot be used.
+        RelayDown: The relay at which we receive messages from this contact or group cannot be used.
         InputError: There is no such contact.
     """
 

@@ -1,7 +1,7 @@
 """How long a command waits, and the error if a relay could not be used in that time.
 
-It is separate from the waiting itself, because a command that hands its work to an online process has no event loop to
-wait in.
+This module is separate from the waiting itself, because a command that hands its work to an online process has no event
+loop to wait in.
 """
 
 from __future__ import annotations

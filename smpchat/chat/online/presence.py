@@ -16,16 +16,16 @@ from smpchat.chat.store.lock import online_lock
 log = logging.getLogger("smpchat.chat")
 
 EXPIRY_INTERVAL = 2.0
-"""The longest time in seconds between two looks for messages that must disappear. Meanwhile, every command deletes
-expired messages before it shows anything. The loop cannot simply sleep until the next message is due, because a
+"""The longest time in seconds between two looks for messages that must disappear. Between two looks, every command
+deletes expired messages before it shows anything. The loop cannot simply sleep until the next message is due, because a
 computer may be suspended, and someone may set the clock."""
 _NOTHING_EXPIRES = 15.0
-"""The longest time between two looks if no message must disappear. A new one that must disappear changes the store,
-which is noticed."""
+"""The longest time between two looks if no message must disappear. A new message that must disappear changes the store,
+and the loop notices that."""
 _SHORTEST = 0.01
 TAKE_OVER_INTERVAL = 1.5
-"""Seconds between two tries to go online while another process is online. A process that ends announces it, but one
-that is killed cannot."""
+"""Seconds between two tries to go online while another process is online. A process that ends announces its end, but a
+killed process cannot."""
 _TRIES_APART = 0.2
 
 
@@ -76,12 +76,12 @@ async def remove_expired(service: StoredProfile) -> None:
     """Delete messages when their time ends, until cancelled. Every process that keeps the profile open does this.
 
     This loop also treats an unfinished message as finished if its author has not changed it for a while, even if no one
-    is looking. It deletes the pictures of used links.
+    is looking. The loop also deletes the pictures of used links.
 
-    Another process may show a message at any moment, which starts the message's time. That changes the store, so it is
-    noticed here.
+    Another process may show a message at any moment, which starts the message's time. Showing it changes the store, so
+    this loop notices it.
 
-    It also removes overwritten and erased data from the write-ahead log.
+    Finally, the loop removes overwritten and erased data from the write-ahead log.
     """
     clock = asyncio.get_running_loop().time
     with Changes(service.database) as changes:

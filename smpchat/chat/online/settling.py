@@ -1,8 +1,8 @@
 """Waiting until a message of ours has arrived: what each look finds, and when the next look is due.
 
-It has no clock and no loop of its own. An online process waits in its event loop (`smpchat.chat.online.waiting`), and a
-process that hands its messages to the online process waits without an event loop (`smpchat.chat.online.beside`). Both
-follow these rules.
+This module has no clock and no loop of its own. An online process waits in its event loop
+(`smpchat.chat.online.waiting`), and a process that hands its messages to the online process waits without an event loop
+(`smpchat.chat.online.beside`). Both follow these rules.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Waited(Record):
     Attributes:
         status: The last status that was seen.
         enough: The message has reached the status that was asked for, or will not get any further now.
-        obstacle: Why it was not sent, if that is known.
+        obstacle: Why the message was not sent, if that is known.
     """
 
     status: MessageStatus
@@ -59,7 +59,7 @@ def settling(
     """Waits until a message or change has the status that ``wait`` asks for, or has failed.
 
     Args:
-        status: Returns its current status.
+        status: Returns the current status of the message or change.
         held_is_enough: Also end the wait if nothing more can be done now, because the message waits for the handshake
             or for room in the contact's full queue.
     """

@@ -1,5 +1,5 @@
-"""Which status of a message a command waits for. It is separate from the waiting itself, because the help of a command
-needs only this."""
+"""Which status of a message a command waits for. This module is separate from the waiting itself, because the help of a
+command needs only this."""
 
 from __future__ import annotations
 

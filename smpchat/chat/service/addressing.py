@@ -19,7 +19,8 @@ from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
 
 
 class AddressProfile(IntroducingProfile):
-    """A profile with which people can ask to connect. Each change is one transaction; the online process sends it."""
+    """A profile with which people can ask to connect. Each change is one transaction; the online process sends the
+    change."""
 
     def create_address(
         self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
@@ -46,8 +47,8 @@ class AddressProfile(IntroducingProfile):
 
         Args:
             auto_accept: Whether later requests are accepted at once.
-            welcome: The text that people read before they send a request. They see it as our first message when they
-                are accepted.
+            welcome: The text that people read before they send a request. Once they are accepted, they see this text as
+                our first message.
             auto_reply: A message to each person who is accepted. An empty text removes it.
         Raises:
             NoAddress: There is no address.

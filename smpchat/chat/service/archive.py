@@ -90,9 +90,9 @@ def unpack(data: bytes, passphrase: str) -> Archive:
 
     Raises:
         NoArchive: Another program wrote the file, or it is too large.
-        ArchiveNewer: A later version of smpchat wrote it.
-        ArchiveDamaged: It was cut off or changed.
-        WrongPassphrase: It needs another passphrase.
+        ArchiveNewer: A later version of smpchat wrote the file.
+        ArchiveDamaged: The file was cut off or changed.
+        WrongPassphrase: The file needs another passphrase.
     """
     front = data[: len(MAGIC) + 1]
     # Checked first, because unsealing takes half a second and 128 MiB.
@@ -112,8 +112,8 @@ def unpack(data: bytes, passphrase: str) -> Archive:
 
 
 def _snapshot(service: ChatService) -> bytes:
-    """A copy of the database in memory, never on a disk. It includes the name that contacts see, which may depend on
-    this computer if the user never set one."""
+    """A copy of the database in memory, never on a disk. The copy includes the name that contacts see, which may depend
+    on this computer if the user never set one."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
         harden(copy)
         service.database.copy_to(copy)
@@ -139,7 +139,7 @@ def unfold(
         InputError: The profile already exists.
         ArchiveForeign: The database in the file is not in the form that smpchat writes.
         ArchiveDamaged: The database in the file cannot be used.
-        StoreError: A newer smpchat wrote it, or the disk is full.
+        StoreError: A newer smpchat wrote the database, or the disk is full.
     """
     if folder.exists():
         raise InputError(

@@ -24,7 +24,7 @@ NO_PROXY = "off"
 
 
 class OwnChoices(Record):
-    """The profile's own settings of relays and network, without those of the config files.
+    """The profile's own settings for relays and the network, without those of the config files.
 
     Attributes:
         servers: Addresses of the relays for new queues, without passwords. None: not chosen; empty: the embedded relay.
@@ -137,7 +137,7 @@ class StoredChoices(StoredMessages):
             settings.save_setting(tx, settings.FILE_SERVERS, "own")
 
     def use_file_servers(self, addresses: Sequence[FileServerAddress]) -> None:
-        """Files are uploaded only to these relays; if none is given, to the embedded one."""
+        """From now on, files are uploaded only to these relays; if none is given, to the embedded relay."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, settings.FILE_SERVERS, "own")
             settings.prefer_no_file_server(tx)
@@ -224,7 +224,8 @@ class StoredChoices(StoredMessages):
             settings.save_setting(tx, settings.SERVERS, "own")
 
     def use_servers(self, addresses: Sequence[str]) -> None:
-        """New queues are made only at these relays; if none is given, at the embedded one. Raises `InputError`."""
+        """From now on, new queues are made only at these relays; if none is given, at the embedded relay. Raises
+        `InputError`."""
         from smpchat.chat.store.servers import relay_address
 
         servers = [relay_address(address) for address in addresses]
@@ -253,7 +254,7 @@ class StoredChoices(StoredMessages):
             consents.save_anywhere(tx, on)
 
     def own_choices(self) -> OwnChoices:
-        """The profile's own settings of relays and network."""
+        """The profile's own settings for relays and the network."""
         routing = settings.setting(self._tx, "private_routing")
         servers = [masked(format_server(e.address)) for e in self.servers() if e.preferred]
         files = [masked(format_server(e.address)) for e in self.file_servers() if e.preferred]

@@ -46,8 +46,8 @@ class UnchosenName(Record):
     """A name that others see, although the user never chose one.
 
     Attributes:
-        is_login: It is the user's login name.
-        is_first: This is the first link that was made or used.
+        is_login: Whether the name is the user's login name.
+        is_first: Whether the profile has no connection other than that of the present link.
     """
 
     name: str
@@ -121,12 +121,12 @@ class ChatService(OwnGroupsProfile):
         """Join an invitation or use an address: link, alias and texts are stored together before anything is sent.
 
         If this link was used before and its join is still held (it waits until the contact is named), that join
-        continues. Texts that it already has are not sent twice.
+        continues. Texts that the join already has are not sent twice.
 
         Args:
             alias: The contact's alias. None: a substitute, until a name from the data of a short link replaces it.
-            texts: Messages to send. With an address, the first one is sent with the request; the others wait until its
-                owner accepts.
+            texts: Messages to send. With an address, the first message is sent with the request; the others wait until
+                the address's owner accepts.
             hold: Our profile is not sent before `name_contact` is called. This counts only for short links, and only if
                 the link leads to a group or no alias is given.
             incognito: The contact is told a made-up name, and never anything else of our profile.
@@ -249,7 +249,7 @@ class ChatService(OwnGroupsProfile):
             agent.apply(tx, self.context, contact.connection_id, JoinReleased())
 
     def _free_alias(self, tx: sqlite3.Connection, alias: str, contact_id: int | None = None) -> None:
-        """Checks that an alias is free. A failed contact that has it is deleted."""
+        """Checks that an alias is free. A failed contact with this alias is deleted."""
         holder = records.find_contact(tx, alias)
         if holder is not None:
             if not self._has_failed(tx, holder):
@@ -349,7 +349,7 @@ class ChatService(OwnGroupsProfile):
         return None
 
     def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        """Tells the contact if possible, and deletes it here."""
+        """Deletes a contact here, and tells the contact so if possible."""
         if contact.is_group:
             self._leave_for_good(tx, contact)
         else:
@@ -396,12 +396,14 @@ class ChatService(OwnGroupsProfile):
     def accept(
         self, who: str, alias: str | None = None, *, incognito: bool = False, any_relay: bool = False
     ) -> Contact:
-        """Accepts a request by its number or name. Its sender becomes a contact, and its text the first message.
+        """Accepts a request by its number or name. The sender of the request becomes a contact, and the request's text
+        becomes the first message.
 
         Args:
             alias: The contact's alias. None: made from the name in the request.
             incognito: The contact is told a made-up name, and never anything else of our profile.
-            any_relay: Connect to the contact's relay, now and later, even if it is on this computer or in its network.
+            any_relay: Connect to the contact's relay, now and later, even if that relay is on this computer or in this
+                computer's network.
         Raises:
             InputError: There is no such request, or the alias cannot be used.
             RelayNotPublic: The contact's relay is not public, so it needs ``any_relay``.
@@ -422,6 +424,6 @@ class ChatService(OwnGroupsProfile):
 
 
 def _check_person(contact: Contact) -> None:
-    """Raises `InputError` for a group, which has a queue for each member."""
+    """Raises `InputError` for a group, because a group has a queue for each member."""
     if contact.is_group:
         raise InputError(f"{contact.alias} is a group.", "`smpchat rotate` moves the queue of one person.")

@@ -17,12 +17,12 @@ def set_passphrase(folder: Path, passphrase: str) -> None:
     Raises:
         InputError: The profile is already encrypted.
         ProfileLocked: A process is online for the profile. Nothing changed.
-        StoreError: Another process has it open, or the disk is full. Nothing changed.
+        StoreError: Another process has the profile open, or the disk is full. Nothing changed.
     """
     with kept_offline(folder, folder.name):
         check_encrypted(folder, False)
         encryption.encrypt(folder / DATABASE_NAME, passphrase)
-        # Done last. If a crash comes before it, pictures of links stay beside the encrypted file until the profile is
+        # Done last. If a crash comes before this, pictures of links stay beside the encrypted file until the profile is
         # opened again.
         leftovers.remove_all(folder)
 

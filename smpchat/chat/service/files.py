@@ -1,4 +1,4 @@
-"""A profile that sends and receives files: they are checked, encrypted, stored, requested and cancelled.
+"""A profile that sends and receives files: here files are checked, encrypted, stored, requested and cancelled.
 
 Sending has three steps: `look_at_file`, `encrypt_file`, `store_file`. Encrypting takes time and does not use the store,
 so it may run in another thread.
@@ -140,8 +140,8 @@ class FileProfile(StoredProfile):
         another thread.
 
         Args:
-            progress: Called with the number of bytes done and the total. If it raises an exception, the encryption ends
-                and nothing is kept.
+            progress: Called with the number of bytes done and the total. If this call raises an exception, the
+                encryption ends and nothing is kept.
         Raises:
             InputError: The file cannot be read, or has changed meanwhile.
         """
@@ -154,8 +154,8 @@ class FileProfile(StoredProfile):
             raise InputError(f"{file.path} could not be encrypted: {error.strerror}.", hint) from error
 
     def store_file(self, file: OutgoingFile, encrypted: EncryptedFile, *, anyway: bool = False) -> Message:
-        """Stores the message of an encrypted file; it is sent as soon as the relays allow. If it raises `InputError` or
-        `AgentError`, nothing is kept.
+        """Stores the message of an encrypted file; the message is sent as soon as the relays allow. After an
+        `InputError` or `AgentError`, nothing is kept.
 
         Args:
             anyway: Send this message and held ones, although the contact's keys have changed.
@@ -230,7 +230,8 @@ class FileProfile(StoredProfile):
     def receive_file(
         self, message_id: int, to: Path | str | None = None, *, approved: bool = False, own: Own = no_relay_of_ours
     ) -> Message:
-        """Requests the file of a message. The online process downloads it as soon as its description has arrived.
+        """Requests the file of a message. The online process downloads the file as soon as the file's description has
+        arrived.
 
         Args:
             to: An existing folder, or the path of the new file; None: the folder in the settings. Nothing is

@@ -45,7 +45,7 @@ class GroupsProfile(AddressProfile):
         return found
 
     def join_group(self, who: str, alias: str | None = None) -> GroupView:
-        """Accepts an invitation to a group; the online process joins it.
+        """Accepts an invitation to a group; the online process joins the group.
 
         Args:
             alias: The group's alias. None: made from its name.
@@ -112,7 +112,8 @@ class GroupsProfile(AddressProfile):
         held: bool,
         hidden: bool,
     ) -> int:
-        """Asks to be let into a group by its link. Returns the connection to its host. Raises as `requesting.begin`.
+        """Asks to be let into a group by its link. Returns the connection to the group's host. Raises as
+        `requesting.begin`.
 
         Args:
             hidden: The group is told a made-up name.

@@ -41,7 +41,7 @@ class ContactDetails(Record):
 
 class IntroducingProfile(WritingProfile):
     """A profile that changes what contacts are told about us. Each change is one transaction; the online process sends
-    it."""
+    the change."""
 
     # -- settings for all contacts -------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class IntroducingProfile(WritingProfile):
             return self._introduce(tx, profile)
 
     def set_bot(self, commands: Sequence[BotCommand] | None) -> Profile:
-        """Tells contacts that this profile is a bot, and which commands it offers; None: it is not a bot.
+        """Tells contacts that this profile is a bot, and which commands it offers; None: this profile is not a bot.
 
         If a message calls one of these commands, `Message.command` names the command.
 
@@ -174,7 +174,7 @@ class IntroducingProfile(WritingProfile):
 
         Raises:
             UnknownContact: No contact under that name.
-            InputError: The profile has no picture, or something that is not a picture in its place.
+            InputError: The profile has no picture, or has something else in its place.
         """
         contact = records.contact(self.database.connection, who)
         uri = profiles.picture(self.database.connection, contact.id)

@@ -16,7 +16,7 @@ from smpchat.chat.store.records import Direction, Message
 
 _REMEMBERED = 2 * KEPT_EVENTS
 """How many messages a listener remembers after handing them over, so that it hands none over twice. The event feed,
-which could bring one up again, keeps fewer events."""
+which could bring a message up again, keeps fewer events."""
 
 NOT_HANDLED_KIND = "not-handled"
 NOT_HANDLED = (
@@ -77,12 +77,13 @@ class Listener:
             del self._handed[next(iter(self._handed))]
 
     def failed(self, message: Message, limit: int | None) -> bool:
-        """The handler of a message failed. Returns whether it has now failed too often, so that the message is skipped.
+        """The handler of a message failed. Returns whether the handler has now failed too often, so that the message is
+        skipped.
 
         The message stays unread, and its conversation shows that it was skipped.
 
         Args:
-            limit: How often it may fail; None: without limit.
+            limit: How often the handler may fail; None: without limit.
         """
         with self._service.database.transaction() as tx:
             failures = handling.failed(tx, message.id)
@@ -105,8 +106,8 @@ class Listener:
                 self._add(event.id)
             elif isinstance(event, events.MessageChanged) and event.direction == Direction.RECEIVED:
                 self._change(event.id)
-        # Stored before any of them is handed over. If this process dies, the next durable listener hands them over,
-        # even if another command has shown them.
+        # The new messages are stored before any of them is handed over. If this process dies, the next durable listener
+        # hands them over, even if another command has shown them.
         if self._is_durable and (new := self._arrived.keys() - before):
             with self._service.database.transaction() as tx:
                 handling.keep(tx, new)

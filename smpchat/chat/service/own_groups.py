@@ -165,7 +165,7 @@ class OwnGroupsProfile(GroupsProfile):
             role: ``member`` or ``observer``. None: ``member`` for a new link; an existing one stays as it is.
             server: Address of the relay for this link; None: one of the configured relays.
         Returns:
-            The link. Its texts exist as soon as the online process has made its queue.
+            The link. The link's texts exist as soon as the online process has made the link's queue.
         Raises:
             InputError: We do not have the right; or ``role`` or ``server`` is invalid.
         """

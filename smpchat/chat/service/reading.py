@@ -133,14 +133,14 @@ class StoredProfile(StoredChoices):
     # -- profile ------------------------------------------------------------------------------------------------------
 
     def own_profile(self, tx: sqlite3.Connection | None = None) -> Profile:
-        """The profile that contacts see. Its name is the one that was set; otherwise the profile's name, or, for the
-        default profile, the login name."""
+        """The profile that contacts see. Its name is the one that the user set. Otherwise it is the name under which
+        the profile is stored or, for the default profile, the login name."""
         profile = profiles.own(tx or self._tx) or Profile(_os_user() if self.name == DEFAULT_PROFILE else self.name)
         return replace(profile, preferences={**OWN_DEFAULTS, **profile.preferences})
 
     def retire(self) -> None:
-        """Marks the profile as moved elsewhere. It never goes online here again, because two copies would break each
-        other's encryption."""
+        """Marks the profile as moved elsewhere. The profile never goes online here again, because two copies would
+        break each other's encryption."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, MOVED, str(self.now()))
 
@@ -167,8 +167,8 @@ class StoredProfile(StoredChoices):
         ]
 
     def _listened_until(self, connection_id: int) -> float | None:
-        """The time until which a connection's own queue was read, in POSIX seconds: anything sent before has
-        arrived."""
+        """The time, in POSIX seconds, until which our queue of a connection was read, so that everything sent before
+        has arrived; None if it is not known."""
         queue = connections.receive_queue(self._tx, connection_id)
         if queue is None:
             return None
@@ -182,8 +182,8 @@ class StoredProfile(StoredChoices):
                 return True
         except OSError:  # the disk cannot be written, so no process is online
             return False
-        # We held the lock for a moment. A process that wants to go online at this moment finds it taken, and tries
-        # again (`presence`).
+        # We held the lock for a moment. A process that wants to go online at this moment finds the lock taken, and
+        # tries again (`presence`).
         lock.release()
         return False
 
@@ -283,7 +283,7 @@ class StoredProfile(StoredChoices):
         return codes.current(self._tx, connection_id)
 
     def verification(self, who: str) -> Verification:
-        """A contact's security code. It is the same on both sides, unless somebody intercepts the messages.
+        """A contact's security code. The code is the same on both sides, unless somebody intercepts the messages.
 
         Raises:
             UnknownContact: No contact under that name.

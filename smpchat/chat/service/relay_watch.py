@@ -10,8 +10,8 @@ PATIENCE = 3.0
 
 
 class RelayWatch:
-    """Decides when the user is told that a relay is away, and when that it is back; each is told once. ``now`` can come
-    from any clock that counts seconds."""
+    """Decides when to tell the user that a relay is away, and when to tell that it is back. Each is told only once.
+    ``now`` can come from any clock that counts seconds."""
 
     def __init__(self, service: StoredProfile) -> None:
         self._service = service

@@ -38,9 +38,9 @@ class MemberView(Record):
         name: The name that smpchat shows: unique in the group, but it proves nothing.
         role: ``member``, ``admin`` and so on.
         standing: ``current``, ``left`` and so on.
-        connection: The state of our connection to it. ``connected`` proves that it is the member who joined.
+        connection: The state of our connection to the member. ``connected`` proves that this is the member who joined.
         host: Whether this member let us in.
-        versions: The chat versions of its app, such as ``1-16``; empty if they are not known.
+        versions: The chat versions of the member's app, such as ``1-16``; empty if they are not known.
     """
 
     name: str

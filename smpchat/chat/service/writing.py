@@ -115,7 +115,7 @@ class WritingProfile(FileProfile):
         What is saved is the code, so after a change of keys the contact no longer counts as verified.
 
         Args:
-            code: None if the user has compared the two and found them equal.
+            code: None if the user has compared the two codes and found them equal.
         Raises:
             UnknownContact: No contact under that name.
             AgentError: The connection has no keys yet.

@@ -1,7 +1,7 @@
 """What we send to a contact: texts, replies, edits, deletions, reactions and the farewell, each inside one transaction.
 
-An edit, a deletion or a reaction changes our own store at once. It is sent to the contact after everything that was
-sent before.
+An edit, a deletion or a reaction changes our own store at once. The change is sent to the contact after everything that
+was sent before.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
 
 
 def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentChange:
-    """Deletes a message of ours, here and in the contact's app. Raises `InputError` if it is not ours, or was deleted
-    before.
+    """Deletes a message of ours, here and in the contact's app. Raises `InputError` if the message is not ours, or was
+    deleted before.
 
     If the contact allows full deletion, not even a mark of the message stays here.
     """

@@ -20,7 +20,7 @@ from smpchat.chat.transactions.changes import SentChange
 def progress(
     tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None = None
 ) -> None:
-    """Saves the new status of the message, change or copy with this reference. If it was deleted meanwhile, nothing
+    """Saves the new status of the message, change or copy with this reference. If that was deleted meanwhile, nothing
     happens."""
     if reference >= memberships.COPIES:
         _progress_copy(tx, reference, status, now, reason)

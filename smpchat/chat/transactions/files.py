@@ -1,7 +1,7 @@
 """Operations on files of messages, each inside one transaction: sending, receiving and cancelling, and what the agent
 or a contact reports.
 
-Sending: the file is encrypted before the transaction; then its message and the upload are stored together. The
+Sending: the file is encrypted before the transaction; then the message and the upload are stored together. The
 description is sent when the agent reports that the file was uploaded. The message counts as sent only when the last
 part of the description was sent, because before that the contact cannot fetch the file.
 
@@ -76,8 +76,7 @@ def send(
     *,
     forwarded: bool = False,
 ) -> Message:
-    """Stores a new, pending message of ours with a file. If it raises `InputError` or `AgentError`, nothing is
-    stored."""
+    """Stores a new, pending message of ours with a file. After an `InputError` or `AgentError`, nothing is stored."""
     from smpchat.agent.transactions.files import submit_file
     from smpchat.chat.transactions import file_bodies
 
@@ -214,7 +213,7 @@ def part_of(tx: sqlite3.Connection, contact: Contact, message: Message | None, p
 
 
 def cancelled(tx: sqlite3.Connection, message: Message, contact: Contact) -> None:
-    """The contact has withdrawn a file. If it was already received, it stays."""
+    """The contact has withdrawn a file. A file that was already received stays."""
     file = files.find(tx, message.id)
     if file is None or file.state is FileState.RECEIVED:
         return
@@ -237,7 +236,7 @@ def receive(
     known: Known,
     agreed: bool = False,
 ) -> None:
-    """Asks for a file. It is fetched as soon as its description has arrived.
+    """Asks for a file. The file is fetched as soon as its description has arrived.
 
     Args:
         target: A folder, or the path of the new file.
@@ -294,8 +293,8 @@ def _agree(tx: sqlite3.Connection, message: Message, description: str) -> None:
 
 
 def start(tx: sqlite3.Connection, context: Context, file: MessageFile, *, approved: bool, known: Known) -> None:
-    """Lets the agent fetch a file that was asked for. Raises `AgentError` if it cannot, or if the user must be asked
-    first."""
+    """Lets the agent fetch a file that was asked for. Raises `AgentError` if the agent cannot fetch it, or if the user
+    must be asked first."""
     from smpchat.agent.transactions.files import receive_file
 
     assert file.target is not None

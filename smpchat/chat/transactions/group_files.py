@@ -1,7 +1,7 @@
 """Files of ours in a group: encrypted and uploaded once, and described to each member separately.
 
 Each member gets its own ids for the chunks, so that relays cannot tell which members fetch the same file (xftp-wire 7).
-Members to whom we are not connected get the description from a host, and use the host's ids.
+Members to whom we are not connected get the description from a host, and use the ids that the host got.
 """
 
 from __future__ import annotations
@@ -74,8 +74,7 @@ def send(
     *,
     forwarded: bool = False,
 ) -> Message:
-    """Stores a new, pending message of ours with a file. If it raises `InputError` or `AgentError`, nothing is
-    stored."""
+    """Stores a new, pending message of ours with a file. After an `InputError` or `AgentError`, nothing is stored."""
     from smpchat.agent.transactions.files import submit_file
 
     talk = GroupTalk(tx, context, contact)

@@ -332,7 +332,7 @@ class Heard(Record):
     """An event that we perhaps have to pass on, and how it arrived.
 
     Attributes:
-        envelope: The complete message of its sender.
+        envelope: The complete message that contains the event, as its sender wrote it.
         at: When the relay received the event; POSIX seconds.
         before: The group before the event, in which a member who leaves is still a member.
         found: The effects of the event here. An event that was refused is not passed on.

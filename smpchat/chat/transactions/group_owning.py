@@ -129,7 +129,7 @@ class GroupOwner(Record):
 
         Args:
             role: The role of those who join with it: member or observer.
-            relay: The relay for its queue; None: the online process chooses one.
+            relay: The relay for the link's queue; None: the online process chooses one.
         Raises:
             InputError: We do not have the right, or there already is a link.
         """
@@ -202,8 +202,8 @@ class GroupOwner(Record):
     # -- members ------------------------------------------------------------------------------------------------------
 
     def set_role(self, tx: sqlite3.Connection, group_id: int, member: MemberId, role: Role) -> None:
-        """Gives a member another role. If it has not accepted its invitation, the invitation is sent again. Raises
-        `InputError`."""
+        """Gives a member another role. If the member has not accepted the invitation, the invitation is sent again.
+        Raises `InputError`."""
         group = self._group(tx, group_id)
         _may(group, Deed.ROLE, _known(group, member).role, role)
         self._decide(tx, group_id, Grant(member, role))
@@ -230,8 +230,8 @@ class GroupOwner(Record):
     # -- the group ----------------------------------------------------------------------------------------------------
 
     def change_profile(self, tx: sqlite3.Connection, group_id: int, changes: Mapping[str, object]) -> None:
-        """Changes the group's profile. ``changes``: new values for keys of its JSON; None deletes a key. All other keys
-        stay.
+        """Changes the group's profile. ``changes``: new values for keys of the profile's JSON; None deletes a key. All
+        other keys stay.
 
         Raises:
             InputError: We do not have the right, or the profile is too long.

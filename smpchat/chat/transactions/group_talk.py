@@ -1,4 +1,5 @@
-"""What we send to a group: texts, replies, edits, deletions and reactions. All members get them with the same id.
+"""What we send to a group: texts, replies, edits, deletions and reactions. All members get each of these with the same
+id.
 
 `smpchat.chat.transactions.conversation` calls this for contacts that are groups.
 """

@@ -161,8 +161,8 @@ class GroupTransactions(Record):
         return f"[invites you to the group {name}; to accept: `smpchat group join {group_id}`]"
 
     def accept(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """Accepts an invitation. Raises `InputError` if it was already answered, `AgentError` if its link cannot be
-        used."""
+        """Accepts an invitation. Raises `InputError` if the invitation was already answered, `AgentError` if the
+        invitation's link cannot be used."""
         if any(isinstance(effect, Refused) for effect in self._happened(tx, group_id, Accept())):
             raise InputError(
                 "You have already answered this invitation.", "Ask the person who invited you for a new one."
@@ -182,7 +182,8 @@ class GroupTransactions(Record):
         shared_id: str | None = None,
         refer: Refer | None = None,
     ) -> str:
-        """Sends an event to the group, and returns its id. Raises `InputError` if we may not, or if it is too long.
+        """Sends an event to the group, and returns its id. Raises `InputError` if we have no right to send it, or if it
+        is too long.
 
         Args:
             shared_id: The id of the event; None: a new one.

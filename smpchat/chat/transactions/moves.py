@@ -34,7 +34,7 @@ def _sentences(tx: sqlite3.Connection, contact: Contact, refusal: Refusal) -> tu
             where = f"the relay {new.queue.server.hosts[0]}" if new else "the new relay"
             return (
                 f"It is too late to cancel or change this move: {alias}'s app may already send to {where}.",
-                f"The move ends with the next message from there. `smpchat status {who}` shows it.",
+                f"The move ends with the next message from this relay. `smpchat status {who}` shows it.",
             )
         case Refusal.NONE:
             return f"You are not moving to another relay with {alias}.", f"`smpchat rotate {who}` starts a move."

@@ -98,7 +98,7 @@ def _made_from(alias: str, name: str) -> bool:
 
 
 def _others(tx: sqlite3.Connection, contact_id: int | None) -> list[tuple[int, str, frozenset[str]]]:
-    """The number, alias and looks of each contact except the one with this number."""
+    """The number, the alias and the `looks` of each contact except the one with this number."""
     return [other for other in names.alias_looks(tx) if other[0] != contact_id]
 
 

@@ -1,8 +1,8 @@
 """Finds the preferences of both sides of a conversation, and sends our profile to contacts for whom it has changed.
 
-Our profile differs between contacts, because the user can set preferences for each. It is sent to a contact in the
-handshake, and again whenever it has changed since. A digest of the profile that was sent last shows this, so that no
-contact is left out, and none gets the same profile twice.
+Our profile differs between contacts, because the user can set preferences for each. The profile is sent to a contact in
+the handshake, and again whenever it has changed since. A digest of the profile that was sent last shows whether it has
+changed. So no contact is left out, and none gets the same profile twice.
 """
 
 from __future__ import annotations
