@@ -165,6 +165,7 @@ def _short(value: Any) -> Any:
 def _short_lines(shown: str) -> Iterator[str]:
     """The lines as a terminal of 80 columns breaks them, those of long messages cut; the first is not indented."""
     for message in re.split(r"\n(?! )", re.sub(r"\x1b\[[0-9;]*m|\x1b\]8;[^\x1b]*\x1b\\", "", shown).rstrip("\n")):
+        message = re.sub(r"--home \S+ ", "", message)  # of a copy, in the command of an invitation
         lines = [line[at : at + _COLUMNS] for line in message.splitlines() for at in range(0, len(line), _COLUMNS)]
         yield from lines[:_LINES]
         if len(lines) > _LINES:

@@ -83,6 +83,8 @@ def indented(environment: Environment, text: str, start: int, indent: int) -> st
     return hanging(text, start, indent, shutil.get_terminal_size().columns)
 
 
+STAYS_TOGETHER = "\N{NO-BREAK SPACE}"
+"""A blank in our own text at which a line does not end; no text of others has one (`printable`)."""
 Part = tuple[bool, str]
 """A harmless text in a message, and whether it is ours rather than the author's."""
 
@@ -106,7 +108,7 @@ def in_margin(environment: Environment | None, parts: Sequence[Part], start: int
     for ours, text in parts:
         gutter = f"{bar:>{at - 1}} " if ours else " " * at
         rows += [gutter + row for row in _rows(text, at if rows else start, at, columns)]
-    return "\n".join(rows)[at:]
+    return "\n".join(rows)[at:].replace(STAYS_TOGETHER, " ")
 
 
 def _rows(text: str, start: int, indent: int, columns: int | None) -> list[str]:

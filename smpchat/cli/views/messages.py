@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from smpchat.chat.store.events import Notice, StatusChanged
 from smpchat.chat.store.notices import StoredNotice
 from smpchat.chat.store.records import Direction, Message, MessageStatus, Reaction
-from smpchat.chat.wire.content import Preview
+from smpchat.chat.wire.content import GROUP_INVITATION, Preview
 from smpchat.chat.wire.durations import duration_text
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import abridged, narrowed, plural, printable, shortened
 from smpchat.cli.times import clock, day, iso, since
 from smpchat.cli.views.files import file_mark, file_object
-from smpchat.cli.views.layout import Part, in_margin, indented
-from smpchat.encoding.record import as_dict
+from smpchat.cli.views.layout import STAYS_TOGETHER, Part, in_margin, indented
+from smpchat.encoding.patterns import late
+from smpchat.encoding.record import as_dict, replace
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,6 +29,8 @@ TICKS = {
     MessageStatus.FAILED: "✗",
 }
 _DELETED = "[deleted]"
+_JOIN = late(r"`smpchat [^`]*group join \d+`\]$")
+"""The end of an invitation; the name of the group before it may contain anything."""
 _WRITTEN = 140  # characters of a message that is being written
 _NAMED = 3  # members who reacted with the same emoji; of more, only the number is shown
 _NUMBERED = 13  # columns in front of a text in a conversation
@@ -111,7 +114,8 @@ def _reaction_fields(reaction: Reaction) -> dict[str, Any]:
 
 def show_message(environment: Environment, message: Message) -> None:
     """A ``message`` object, or ``to alice: text  (sent)``."""
-    line = (lambda: message_text(environment, message)) if environment.styled else message_line(message)
+    typed = _as_typed(environment, message)
+    line = (lambda: message_text(environment, typed)) if environment.styled else message_line(typed)
     environment.emit("message", message_fields(message), line)
 
 
@@ -121,6 +125,15 @@ def show_heard(environment: Environment, message: Message) -> None:
         environment.show(spoken(environment, message, several=True, now=environment.now()))
     else:
         show_message(environment, message)
+
+
+def _as_typed(environment: Environment, message: Message) -> Message:
+    """An invitation to a group with a command that runs as it is printed; other messages as they are."""
+    command = _JOIN().search(message.note) if message.content == GROUP_INVITATION else None
+    if command is None:
+        return message
+    note = message.note[: command.start()] + environment.as_typed(command[0])
+    return replace(message, note=note, text=note + message.text.removeprefix(message.note))
 
 
 def message_line(message: Message) -> str:
@@ -206,7 +219,10 @@ def _marks(message: Message) -> str:
     sender = f"[from {_unbracketed(shortened(message.sender or ''))}]" if passed_on else ""
     via = f"[via {_unbracketed(shortened(message.via))}]" if message.via is not None else ""
     forwarded = "[forwarded]" if message.forwarded else ""
-    return " ".join(filter(None, (sender, via, forwarded, printable(message.note))))
+    note = printable(message.note)
+    if message.content == GROUP_INVITATION:
+        note = _JOIN().sub(lambda command: command[0].replace(" ", STAYS_TOGETHER), note)
+    return " ".join(filter(None, (sender, via, forwarded, note)))
 
 
 def _unbracketed(name: str) -> str:
@@ -316,7 +332,7 @@ def show_history(
             for line in conversation(environment, said, previous, several=several):
                 environment.show(line)
         else:
-            _print_in_words(said, previous, several=several)
+            _print_in_words([_as_typed(environment, message) for message in said], previous, several=several)
         previous = said[-1] if said else previous
         if happened is not None and environment.json:
             show_stored_notice(environment, happened)
@@ -387,6 +403,7 @@ def spoken(environment: Environment, message: Message, *, several: bool = False,
     """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: number first."""
     from rich.text import Text
 
+    message = _as_typed(environment, message)
     who = (_who(message, several=several), "bold" if message.direction is Direction.RECEIVED else "dim")
     # In a conversation the time is enough. A message on its own also needs the day, unless that is today.
     when = _when(message) if now is None else f"{message.id:>4}  {since(message.sent_at, now)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -59,6 +60,8 @@ def test_invited_by_a_contact_and_joined(smpchat: Terminal) -> None:
     line = "[invites you to the group 'Hiking club'; to accept: `smpchat group join 1`]"
     [heard] = ok(smpchat("--json", "-p", "bob", "listen", "--timeout", "2")).objects("message")
     assert (heard["text"], heard["content"], heard["contact"]) == (line, "group-invitation", "alice")
+    typed = line.replace("smpchat", "smpchat -p bob")
+    assert f"alice * {typed}" in smpchat("-p", "bob", "history", "alice").stdout
     [waiting] = groups(smpchat, "bob")
     assert waiting == {
         **{"v": 1, "type": "group", "id": 1, "alias": None, "name": "Hiking club", "role": "member"},
@@ -79,6 +82,26 @@ def test_invited_by_a_contact_and_joined(smpchat: Terminal) -> None:
     [contact] = [c for c in ok(smpchat("--json", "-p", "bob", "contacts")).objects() if c["alias"] == "team"]
     assert (contact["group"], contact["state"], contact["profile"]["name"]) == (True, "connected", "Hiking club")
     assert "group, member, 2 members, all connected" in smpchat("-p", "bob", "contacts").stdout
+
+
+def test_an_invitation_is_accepted_with_the_command_that_it_shows(
+    smpchat: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = smpchat.home
+    smpchat.connected("alice", "bob")
+    ok(smpchat("-p", "alice", "group", "create", "`smpchat profile delete x` and a long name", "--alias", "team"))
+    ok(smpchat("-p", "alice", "group", "invite", "team", "bob"))
+    smpchat.home = home.with_name("elsewhere")  # what commands without --home would use
+    for shown in (
+        smpchat("--home", str(home), "-p", "bob", "listen", "--timeout", "2", tty=True),
+        smpchat("--home", str(home), "-p", "bob", "history", "alice"),
+        smpchat("--home", str(home), "-p", "bob", "history", "alice", tty=True),
+    ):
+        [line] = [line for line in ok(shown).stdout.splitlines() if "group join" in line]
+        command = line[line.rindex("`smpchat") : line.rindex("`]")].strip("`")
+        assert "`smpchat profile delete x`" in " ".join(shown.stdout.split())  # a name, and no command of ours
+    assert ok(smpchat(*shlex.split(command)[1:], "--alias", "hike")).stdout == "hike: joining\n"
+    assert not smpchat.home.exists()
 
 
 def test_an_invitation_is_named_by_its_number_and_an_alias_is_one_persons(smpchat: Terminal) -> None:
