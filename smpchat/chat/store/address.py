@@ -67,8 +67,8 @@ class RequestView(Record):
         name: The name that the sender chose.
         text: The text of the sender; None if there is none.
         received_at: POSIX seconds.
-        relay_refused: The sender's relay is not on the internet, so `accept` needs ``any_relay``: a text that says
-            where the relay is. None otherwise.
+        relay_refused: A text that says where the sender's relay is, if it is not on the internet; `accept` then needs
+            ``any_relay``. None otherwise.
         in_turn: Whether the request waits for its turn to be accepted automatically.
         looks_like: The alias of one of our contacts, if it looks like ``name``; None if none does.
     """

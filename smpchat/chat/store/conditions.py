@@ -18,7 +18,7 @@ class Condition(Record):
         contact: Alias; None if it does not concern a contact.
         server: Address of the relay, if the condition is about a relay.
         kind: A `NoticeKind`, or a `Trouble` of the relay.
-        text: One sentence, and the command that helps, if there is one.
+        text: One sentence, and the command that helps, if any.
         since: POSIX seconds.
     """
 

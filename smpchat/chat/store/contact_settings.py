@@ -47,7 +47,7 @@ def receipts(tx: sqlite3.Connection, contact_id: int) -> bool:
 
 
 def receipts_of_all(tx: sqlite3.Connection) -> str:
-    """``on`` or ``off``, for contacts without a setting of their own."""
+    """Whether contacts without a setting of their own are told that messages arrived: ``on`` or ``off``."""
     return settings.in_force(tx, Setting.RECEIPTS) or ON
 
 
@@ -65,7 +65,7 @@ def save_mute(tx: sqlite3.Connection, contact_id: int, until: float | None) -> N
 def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | None) -> None:
     """Saves whether a contact is told that messages arrived; ``contact_id`` None: whether all contacts are told.
 
-    ``on`` None: deletes the setting, so that for this contact the setting for all counts, and for all the default.
+    ``on`` None: deletes the setting. Then the setting for all contacts decides, or else the default.
     """
     value = None if on is None else ON if on else OFF
     if contact_id is not None:

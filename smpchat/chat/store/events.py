@@ -60,7 +60,7 @@ class Change(StrEnum):
     REACTION = "reaction"
     CANCELLED = "cancelled"
     SEVERAL = "changed"
-    """One or more of them; it is not known which."""
+    """One or more of the changes above; it is not known which."""
 
 
 class MessageChanged(Record):

@@ -1,7 +1,7 @@
 """Messages that disappear: when each is due, and how it is deleted so that no text of it remains.
 
 A message with a time to live (``ttl``) is due that many seconds after it was shown or, if it is ours, after it was
-sent. Its ``expires_at`` is not set before. A deleted message leaves no text behind, neither in its row nor in the
+sent. Until then, its ``expires_at`` is empty. A deleted message leaves no text behind, neither in its row nor in the
 replies that quote it. Only the id that both apps know is kept, so that a later reply that quotes the message does not
 bring its text back.
 """
@@ -72,7 +72,7 @@ def take_due(tx: sqlite3.Connection, now: float) -> list[Gone]:
 
 def remove(tx: sqlite3.Connection, message_id: int) -> None:
     """Deletes a message with its reactions, and its text in replies that quote it."""
-    # Before the row is deleted, because it contains the id that must be remembered.
+    # Called before the row is deleted, because the row contains the id that must be remembered.
     _forget_words(tx, message_id)
     tx.execute("DELETE FROM messages WHERE id = ?", (message_id,))
 

@@ -1,7 +1,7 @@
 """Files of messages: their names, states and places on this computer. The agent stores how far each transfer is.
 
-The description of a file that can be received contains its keys. It is kept as long as the file can still be received,
-and then deleted.
+A file that a contact sent is received with its description, which contains the keys of the file. The description is
+kept as long as the file can still be received, and then deleted.
 """
 
 from __future__ import annotations
@@ -163,8 +163,10 @@ def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
 
 
 def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tuple[str, str, bool] | None, bool]:
-    """Bytes of the plain file that have been transferred; the problem, if any, and whether there is a next try; and
-    whether the file is being checked. The agent counts padded ciphertext, so the bytes are an estimate.
+    """Three values: the bytes of the plain file that have been transferred; the problem, or None, as its text, its kind
+    and whether there is a next try; and whether the file is being checked.
+
+    The agent counts padded ciphertext, so the bytes are an estimate.
     """
     from smpchat.agent.store import files  # most messages have no file
 
@@ -340,7 +342,7 @@ def keep_description(tx: sqlite3.Connection, message_id: int, description: str, 
 
 
 def describing(tx: sqlite3.Connection, message_id: int, change_id: int) -> None:
-    """Notes that the description is queued for the contact; the change contains its last part."""
+    """Notes that the description is queued for the contact. ``change_id``: the change that contains its last part."""
     tx.execute("UPDATE message_files SET described = ? WHERE message_id = ?", (change_id, message_id))
 
 

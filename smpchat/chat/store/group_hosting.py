@@ -81,7 +81,7 @@ def contact_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> int |
 
 
 def members_of_contact(tx: sqlite3.Connection, group_id: int, connection_id: int) -> list[MemberId]:
-    """The ids that a contact got with our invitations to a group; ids of former members are left out."""
+    """The member ids that a contact got with our invitations to a group; ids of former members are left out."""
     query = "SELECT member FROM group_invitees WHERE group_id = ? AND connection_id = ?"
     return [MemberId(row["member"]) for row in tx.execute(query, (group_id, connection_id))]
 

@@ -1,4 +1,4 @@
-"""Made-up names by which some contacts know us. The name is stored for the connection before anything is sent.
+"""Made-up names by which some contacts know us. Each name is stored for its connection before anything is sent there.
 
 Such a contact is told only this name and what we allow, and nothing else of our profile, even if our profile changes.
 """

@@ -113,6 +113,6 @@ def skip_unread(tx: sqlite3.Connection, contact_id: int, before: int) -> None:
 
 
 def pending_counts(tx: sqlite3.Connection) -> dict[int, int]:
-    """The number of each contact with pending messages, with how many these are."""
+    """The number of pending messages for each contact that has any; the keys are the numbers of the contacts."""
     rows = tx.execute("SELECT contact_id, count(*) FROM messages WHERE status = 'pending' GROUP BY contact_id")
     return {row[0]: row[1] for row in rows}

@@ -10,8 +10,8 @@ import sqlite3
 from smpchat.agent.store import connections
 
 COPIES = 1 << 40
-"""A reference is the number that the agent tells us with the fate of what it sends: that of a message, or minus that of
-a change. From this number on, a reference stands for the copy of a group's message for one member."""
+"""With what it sends for us, the agent keeps a number of ours, the reference: the number of a message, or minus the
+number of a change. From this number on, a reference stands for one member's copy of a message to a group."""
 
 
 def group_number(connection_id: int) -> int | None:
@@ -78,8 +78,8 @@ def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
 
 
 def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
-    """Called before a message is deleted. If it is a group's, only the fact that it existed is kept, so that no edit
-    brings it back."""
+    """Called before a message is deleted. Of a message in a group, it keeps only the fact that the message existed, so
+    that no edit brings it back."""
     row = tx.execute("SELECT * FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
     if row is None:
         return
@@ -94,13 +94,15 @@ def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def become_group(tx: sqlite3.Connection, contact_id: int, group_id: int) -> None:
-    """Makes a contact the conversation of a group."""
+    """Makes a contact stand for a group."""
     tx.execute("UPDATE contacts SET connection_id = ?, chat_version = NULL WHERE id = ?", (-group_id, contact_id))
 
 
 def waiting(tx: sqlite3.Connection) -> list[tuple[int, float]]:
-    """The groups in which connections to members wait, because only some can be started in one minute: of each its
-    number, and when the last such minute began (POSIX seconds)."""
+    """The groups in which connections to members wait to be started, because only some can be in one minute.
+
+    Of each group: its number, and when the current minute began (POSIX seconds).
+    """
     rows = tx.execute(
         "SELECT id, minute FROM groups WHERE id IN (SELECT group_id FROM group_members"
         " WHERE link IN ('wanted', 'to-join')) AND standing IN ('joining', 'pending', 'review', 'current')"
@@ -156,8 +158,8 @@ def via(tx: sqlite3.Connection, message_id: int) -> str | None:
 
 
 def reacted(tx: sqlite3.Connection, message_id: int) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The names of the members who reacted to a message, in that order, by direction and emoji; we are not among
-    them."""
+    """The names of the other members who reacted to a message, oldest reaction first. The keys are direction and
+    emoji."""
     rows = tx.execute(
         "SELECT group_id, group_reactions.by, emoji FROM group_messages JOIN group_reactions"
         " USING (group_id, author, shared_id) JOIN groups ON groups.id = group_id"

@@ -35,7 +35,7 @@ def has_unsettled(tx: sqlite3.Connection) -> bool:
 
 
 def unsettled(tx: sqlite3.Connection) -> list[Contact]:
-    """The old contacts whose aliases were stored before `looks` existed. It also fills in `looks` for them."""
+    """The old contacts whose aliases were stored before `looks` existed. Also fills in `looks` for them."""
     found = [records.contact_from(row) for row in tx.execute(records.CONTACTS + "WHERE folded IS NULL ORDER BY id")]
     for one in found:
         tx.execute("UPDATE contacts SET looks = ? WHERE id = ?", (records.joined_looks(one.alias), one.id))

@@ -71,7 +71,7 @@ def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: b
     """Numbers of the newest messages that fit a selection, at most ``limit``, the newest first.
 
     Args:
-        indexed: The index may be used.
+        indexed: Use the index, if there is one.
     Raises:
         IndexDamaged: The index was used, and is damaged.
     """

@@ -59,10 +59,10 @@ def choose_file_servers(
 
 
 def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route:
-    """How ``server`` is reached: as set in the list for the relay with its fingerprint and one of its hosts, otherwise
-    directly over TLS.
+    """How ``server`` is reached: as set in the list for the relay with the same fingerprint and a host in common,
+    otherwise directly over TLS.
 
-    A link may name a relay with more or fewer hosts than its entry, or without the port.
+    A link may name a relay with more or fewer hosts than its entry in the list, or without the port.
     """
     for entry in configured:
         known = entry.address.server

@@ -25,7 +25,7 @@ def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:
 
 
 def put_off(tx: sqlite3.Connection, message_id: int, now: float) -> None:
-    """Puts off showing a change of a message. The first change of a message that is put off decides when all of them
+    """Puts off showing a change of a message. The first change that is put off decides when all changes of the message
     are shown."""
     query = "UPDATE messages SET told_at = coalesce(told_at, ?) WHERE id = ?"
     tx.execute(query, (now + WINDOW, message_id))

@@ -21,8 +21,8 @@ from smpchat.encoding.record import Record, field
 from smpchat.encoding.text import to_base64url
 from smpchat.protocol.version import VersionRange
 
-# Never declare 18 or more: apps would then expect support for channels and their relays. Peers may declare higher
-# versions.
+# Never declare version 18 or more: apps would then expect support for channels and their relays. Peers may declare
+# higher versions.
 CHAT_VERSIONS = VersionRange(1, 16)
 """From version 8 on, a peer compresses messages and uses a post-quantum ratchet; from 9 on, it sends arrays (agent-wire
 6.7)."""
@@ -40,7 +40,7 @@ MAX_INFO = 10_200
 """Longest connection info that we send, plain or compressed, in bytes. The same envelope contains the reply queue,
 whose relay may have many hosts."""
 MAX_EXPANDED = zstd.MAX_DECOMPRESSED
-"""The largest size of all compressed parts of one body together after expansion, in bytes."""
+"""How many bytes all compressed parts of one body together can have after expansion."""
 MAX_MESSAGES = 200
 """How many messages of one body are read. Apps put at most 15,602 bytes into a body, enough for about 160 of the
 shortest messages; but an attacker can fit 900 of these into 89 compressed bytes."""
@@ -138,7 +138,7 @@ class Room(Record):
         """The room in messages of a connection with bodies of at most ``max_body`` bytes, to a peer with this chat
         version.
 
-        Apps compress only if the post-quantum ratchet leaves less room (agent-wire 6.6).
+        Apps compress only if the post-quantum ratchet leaves too little room for the longest JSON (agent-wire 6.6).
         """
         if max_body >= MAX_JSON:
             return Room(MAX_JSON, 0)
@@ -192,7 +192,7 @@ def _parts(body: bytes, *, may_expand: bool) -> Iterator[Part]:
             yield from _each(_elements.decode(body[1:], "batch"), _element)
         case b"F":
             return
-        # Not inside another compressed part: each level would multiply the work that a few bytes cause.
+        # A compressed part inside another is refused: each level would multiply the work that a few bytes cause.
         case b"X" if may_expand:
             yield from _each(_expanded(body), partial(_parts, may_expand=False))
         case _:

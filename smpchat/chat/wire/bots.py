@@ -84,7 +84,7 @@ def called(text: str, offered: Sequence[BotCommand]) -> Call | None:
 
 
 def commands_json(commands: Iterable[BotCommand]) -> list[dict[str, Any]]:
-    """The commands in the form of a profile's preferences."""
+    """The commands as they are written in a profile's preferences."""
     return [_command_json(command) for command in commands]
 
 

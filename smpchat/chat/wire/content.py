@@ -87,7 +87,7 @@ def describe(content: object, file: object = None) -> str | None:
 
 
 def read_content(content: object, file: object = None) -> tuple[str, Content] | None:
-    """The text of ``content`` as in `describe`, and its kind; None if it is not valid content."""
+    """The text that `describe` returns, and what else the message contains; None if it is not valid content."""
     if not isinstance(content, dict) or not isinstance(content.get("type"), str):
         return None
     wire_type, words = content["type"], content.get("text")

@@ -11,7 +11,7 @@ _UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60), (
 
 
 def parse_duration(text: str) -> int:
-    """The seconds of a time span that the user typed. Raises `InputError`."""
+    """A time span that the user typed, in seconds. Raises `InputError`."""
     match = _WRITTEN().fullmatch(text.strip().lower())
     if match is None or int(match[1]) == 0:
         raise InputError(f"{text!r} is not a time span.", "Write 30s, 5m, 1h, 1d or 2w.")

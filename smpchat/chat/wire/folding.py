@@ -1,7 +1,7 @@
 """Folds texts for a search, so that capitals, accents and variant forms of a letter make no difference.
 
-Search words and texts are folded in the same way, so the results need not be real words. But words that a reader would
-call different must stay different.
+Search words and texts are folded in the same way, so the folded forms need not be real words. But words that a reader
+would call different must stay different.
 """
 
 from __future__ import annotations

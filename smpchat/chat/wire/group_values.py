@@ -248,8 +248,8 @@ def read_member(value: object) -> MemberId:
 
 
 def maybe_member(value: object) -> MemberId | None:
-    """A member id like that of `read_member`; None if it is not one."""
-    # bytes, not the text, because one id has several spellings (group-wire 11, trap 2)
+    """The member id that `read_member` would return; None if it is not one."""
+    # The id is kept as bytes, not as text, because one id has several spellings (group-wire 11, trap 2)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_MEMBER_ID * 4 // 3 + 4:
         return None
     try:

@@ -313,7 +313,7 @@ def _reaction(params: JsonObject) -> GroupEvent:
 
 
 def _forward(params: JsonObject) -> GroupEvent:
-    """A passed-on event; one inside another is not accepted (group-wire 6)."""
+    """A passed-on event. It must not contain another passed-on event (group-wire 6)."""
     author, name = params.get("memberId"), params.get("memberName")
     try:
         message = read_envelope(params.get("msg"))

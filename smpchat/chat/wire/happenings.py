@@ -1,8 +1,8 @@
 """Events that are not messages, but that the user should know of: calls, invitations to groups, old files, group
 events.
 
-Each becomes a line of the conversation. The line says what happened and, where this is the case, that smpchat does not
-support it. Everything here is read from a peer's JSON; anything malformed is ignored.
+Each becomes a line of the conversation. The line says what happened, and if smpchat does not support it, says that
+too. Everything here is read from a peer's JSON; anything malformed is ignored.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ class Relayed(Record):
     Attributes:
         author: The member's name according to the contact, or the beginning of the member's id; it proves nothing.
         said_at: When it was said, according to the contact; POSIX seconds.
-        member: The member's id if the contact gives no name: apps before 6.5 give it only in the member's introduction.
+        member: The member's id if the contact gives no name: apps before 6.5 name a member only in its introduction.
     """
 
     author: str
@@ -346,7 +346,7 @@ def decode_messages(body: bytes) -> list[ChatMessage]:
 
 
 def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | None]:
-    """A contact request, and the versions of its sender's app. A request may also be a mere ``x.info``.
+    """A contact request, and the versions of its sender's app. A request may also be just an ``x.info``.
 
     Raises:
         DecodeError: It is not a request, or it contains no name.
@@ -449,7 +449,7 @@ def _read_join_rejected(envelope: Envelope) -> ChatEvent | None:
 
 
 def _read_relayed(envelope: Envelope) -> ChatEvent | None:
-    """A passed-on event; one inside another is not accepted (group-wire 6)."""
+    """A passed-on event. It must not contain another passed-on event (group-wire 6)."""
     params = envelope.params
     try:
         inner = read_envelope(params.get("msg"))
