@@ -7,14 +7,14 @@ Words used in this package:
 - *online process*: the one process that runs the agent for a profile, while others only use its store;
 - *held*: of a join or a message of ours, not sent until the user decides; of a contact's message, shown only by `chat`
   until its author has finished it;
-- *host*: the member of a group who let another one in, who is a *newcomer* at first;
+- *host*: the member of a group who let another member in; the one who was let in is at first a *newcomer*;
 - *support chat*: the chat between one member of a group and its moderators; this member is the *scope* of a message in
   that chat;
 - *passed on*: of a message, sent by a host in the name of the author, who is not connected to the receiver yet.
 
 Errors::
 
-    ChatError                 root; the message is one sentence for people, ``hint`` says what to do
+    ChatError                 root; its text says in a sentence what happened, ``hint`` what the user can do
     ├── InputError            the user gave something that cannot be used; nothing was stored
     │   ├── UnknownContact    no contact or invitation under that name
     │   │   └── AmbiguousContact  several contacts, whose aliases differ only in capitals

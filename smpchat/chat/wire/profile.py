@@ -15,8 +15,8 @@ from smpchat.encoding.record import Record, field, replace
 MAX_NAME = 100
 """Longest display name that we send, in characters."""
 MAX_RECEIVED_NAME = 255
-"""How many characters of a peer's display name and full name are kept; on a terminal,
-at most 100 are shown."""
+"""How many characters of a peer's display name and full name are kept; on a terminal, at most 100 are
+shown."""
 _BOT = "bot"
 MAX_DESCRIPTION = 160
 """Longest description, in characters; apps cut off the rest."""
