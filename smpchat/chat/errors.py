@@ -117,7 +117,7 @@ class ContactGone(InputError):
 class ConnectionFailed(ChatError):
     """The handshake with a contact failed for good; the text of the error says why."""
 
-    hint = "Ask them for a new link. You can use the same alias again."
+    hint = "Ask your contact for a new link. You can use the same alias again."
 
 
 class DeliveryFailed(ChatError):
