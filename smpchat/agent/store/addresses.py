@@ -22,7 +22,7 @@ class Address(Record):
         auto_accept: Requests are accepted automatically.
         root_key: The key that signs the data of the short link; None once the address is being deleted.
         user_data: The part of the short link's data that people see before they send a request.
-        short_link: None if the relay does not keep link data, and until the queue exists.
+        short_link: None until the queue exists, and afterwards, too, if the relay does not keep link data.
         fixed_data: The part of the short link's data that never changes, as the relay has it.
         client_data: The data that marks the link of a group (agent-wire 2.1); None for the user's own address.
     """
@@ -119,7 +119,7 @@ def save_auto_accept(tx: sqlite3.Connection, connection_id: int, auto_accept: bo
 
 
 class ReceivedRequest(Record):
-    """A request of someone who wants to connect.
+    """A request from someone who wants to connect.
 
     Attributes:
         request_id: Id of the request, the same each time the request is sent; None if the sender's program gives no id.
@@ -280,17 +280,17 @@ def forget_accepted(tx: sqlite3.Connection, connection_ids: list[int]) -> None:
 
 
 def mark_request_shown(tx: sqlite3.Connection, number: int) -> None:
-    """The request was shown to a person."""
+    """Note that the request was shown to the user."""
     tx.execute("UPDATE received_requests SET shown = 1 WHERE id = ?", (number,))
 
 
 def delete_request(tx: sqlite3.Connection, number: int) -> None:
-    """Delete a request that does not wait any more."""
+    """Delete a request that no longer waits for an answer."""
     tx.execute("DELETE FROM received_requests WHERE id = ?", (number,))
 
 
 def delete_requests(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Forget every request of an address."""
+    """Delete every request to an address."""
     tx.execute("DELETE FROM received_requests WHERE connection_id = ?", (connection_id,))
 
 

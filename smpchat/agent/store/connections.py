@@ -155,7 +155,8 @@ def insert(
 
 
 def is_plain(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether this is a connection between members of a group, or a request for one. False if it does not exist."""
+    """Whether this is a connection between members of a group, or a request for one. False if the connection does not
+    exist."""
     row = tx.execute("SELECT plain FROM connections WHERE id = ?", (connection_id,)).fetchone()
     return row is not None and bool(row["plain"])
 
@@ -325,7 +326,8 @@ def _mode(text: str | None) -> QueueMode | None:
 
 def save_receive_queue(tx: sqlite3.Connection, queue: ReceiveQueue) -> None:
     """Insert or replace the connection's receive queue."""
-    # Not INSERT OR REPLACE: that would also replace another connection's queue, if a relay gave both one id.
+    # Not INSERT OR REPLACE: that would also replace another connection's queue, if a relay gave the same id to both
+    # queues.
     delete_receive_queue(tx, queue.connection_id)
     tx.execute("INSERT INTO receive_queues VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", receive_queue_values(queue))
 

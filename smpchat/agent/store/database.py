@@ -47,8 +47,8 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def encrypted_path(path: Path) -> Path:
-    """The path of the encrypted file that replaces the plain one at ``path``. If it exists, the plain one is
-    ignored."""
+    """The path of the encrypted file that replaces the plain one at ``path``. If the encrypted file exists, the plain
+    one is ignored."""
     return path.with_name(f"{path.name}.encrypted")
 
 
@@ -276,10 +276,10 @@ class Database:
         return StoreNotWritable(f"The profile's database {self.path} cannot be written: {reason}.")
 
     def _before_commit(self) -> None:
-        """For fault injection: called with the transaction complete but not committed."""
+        """For fault injection in tests: called just before a commit."""
 
     def _after_commit(self) -> None:
-        """For fault injection: called right after a commit."""
+        """For fault injection in tests: called right after a commit."""
 
     def clear_log(self) -> None:
         """Move the write-ahead log into the file and empty it, because older pages in it contain deleted data.

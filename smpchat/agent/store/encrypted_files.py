@@ -19,7 +19,7 @@ Progress = Callable[[int, int], object]
 """Called with the number of encrypted bytes and the number of all bytes; it may raise an exception to stop the work."""
 
 _SYNCED = 64 * 1024 * 1024
-"""After this many new bytes, the file is flushed to the disk."""
+"""Each time this many new bytes are written, the file is flushed to the disk."""
 
 
 class EncryptedFile:

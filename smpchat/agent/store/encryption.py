@@ -97,7 +97,7 @@ def encrypt(path: Path, passphrase: str) -> None:
     """Encrypt the database at ``path``, and delete the plain file.
 
     Raises:
-        StoreInUse: Another process has it open. Nothing changed.
+        StoreInUse: Another process has the database open. Nothing changed.
         StoreError: The disk is full, or the file cannot be used. Nothing changed.
     """
     encrypted = encrypted_path(path)
@@ -114,7 +114,7 @@ def decrypt(path: Path, passphrase: str) -> None:
 
     Raises:
         PassphraseRefused: The passphrase is wrong. Nothing changed.
-        StoreInUse: Another process has it open. Nothing changed.
+        StoreInUse: Another process has the database open. Nothing changed.
         StoreError: The disk is full, or the file cannot be used. Nothing changed.
     """
     encrypted = encrypted_path(path)
@@ -135,7 +135,7 @@ def change_passphrase(path: Path, old: str, new: str) -> None:
 
     Raises:
         PassphraseRefused: ``old`` is not the passphrase. Nothing changed.
-        StoreInUse: Another process has it open. Nothing changed.
+        StoreInUse: Another process has the database open. Nothing changed.
         StoreError: The disk is full, or the file cannot be used. Nothing changed.
     """
     encrypted = encrypted_path(path)

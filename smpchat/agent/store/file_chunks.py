@@ -79,8 +79,8 @@ def offset(tx: sqlite3.Connection, file_id: int, number: int) -> int:
 
 
 def gapless(tx: sqlite3.Connection) -> dict[int, int]:
-    """For each file whose first chunk has been downloaded, but not yet all chunks: the number of bytes of ciphertext
-    before the first missing chunk."""
+    """For each file of which the first chunk, but not every chunk, has been downloaded: the number of bytes of
+    ciphertext before the first missing chunk."""
     begun = tx.execute(
         "SELECT id FROM files JOIN file_chunks ON file_id = id AND number = 1"
         " WHERE NOT sending AND stage = ? AND state = 'here'",
@@ -121,7 +121,7 @@ def save_state(tx: sqlite3.Connection, file_id: int, number: int, state: State, 
 
 
 def clear_chunk_problem(tx: sqlite3.Connection, file_id: int, number: int) -> None:
-    """The chunk does not wait any more: forget why it did."""
+    """Forget why a chunk was waiting: it is not waiting any more."""
     tx.execute(
         "UPDATE file_chunks SET trouble = NULL, error = '', since = NULL, next_try_at = NULL"
         " WHERE file_id = ? AND number = ? AND trouble IS NOT NULL",

@@ -43,7 +43,7 @@ def deleted(tx: sqlite3.Connection, deletion_id: int) -> None:
 
 
 def postpone(tx: sqlite3.Connection, deletion_id: int, not_before: float) -> None:
-    """The relay did not delete the chunk. We ask again at the given time, in POSIX seconds."""
+    """The relay has not deleted the chunk. Ask it again at the given time, in POSIX seconds."""
     tx.execute("UPDATE file_deletions SET not_before = ? WHERE id = ?", (not_before, deletion_id))
 
 

@@ -60,7 +60,7 @@ def part_path(target: Path, name: str) -> Path:
 
 
 def create_part(part: Path) -> BinaryIO:
-    """Create the unfinished file, empty. Raises `OSError`, also if it exists."""
+    """Create the unfinished file, empty. Raises `OSError`, for example if the file exists already."""
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
     return open(os.open(part, flags, 0o600), "w+b")
 

@@ -57,7 +57,7 @@ class StoredFile(Record):
         plain_size: Size of the file itself in bytes, if it is known. A file of another size is not accepted.
         slots: For how many recipients each chunk is registered.
         started: When the transfer began; POSIX seconds.
-        problem: Why the whole file, not only one chunk, does not continue.
+        problem: Why the whole file, not only one chunk, does not make progress.
     """
 
     id: int
@@ -178,7 +178,7 @@ def forget_target(tx: sqlite3.Connection, file_id: int) -> None:
 
 
 def set_problem(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
-    """Save why the whole file does not continue; ``since`` does not change as long as the kind of reason stays the
+    """Save why the whole file does not make progress; ``since`` does not change as long as the kind of reason stays the
     same."""
     tx.execute(
         "UPDATE files SET since = CASE WHEN trouble = :kind THEN since ELSE :since END, trouble = :kind,"

@@ -46,8 +46,7 @@ def rests_until(tx: sqlite3.Connection, connection_id: int, lane: Lane, moment: 
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A process that comes online tries everything at once, however long the delay was that an earlier process had
-    reached."""
+    """A new process is online: it tries everything at once, even where an earlier process would still have waited."""
     tx.execute("UPDATE held_lanes SET next_try_at = 0")
 
 

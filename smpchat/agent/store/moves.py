@@ -179,8 +179,8 @@ def every_queue(tx: sqlite3.Connection) -> list[ReceiveQueue]:
 
 
 def awaits_first_message(tx: sqlite3.Connection, queue: ReceiveQueue) -> bool:
-    """Whether no message has come to a queue yet. Then the queue is subscribed again from time to time: if a relay
-    fails to push the first message, nothing else shows it."""
+    """Whether no message has come to a queue yet. As long as this is so, we subscribe the queue again from time to
+    time, because a relay may fail to push the first message."""
     if queue.e2e_secret is None:
         return True
     other = find_queue(tx, queue.server, queue.rcv_id)

@@ -76,7 +76,7 @@ class OutboxItem(Record):
         body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or number of an
             abandoned queue. Requests, confirmations and hellos are in `first_message`, receipts in a column of their
             own.
-        signed: Whether the SEND is authorised.
+        signed: Whether we authorise the SEND with our key for the peer's queue.
         reference: The application's number for the message; None for the agent's own messages.
     """
 
@@ -278,7 +278,7 @@ def forget_first_message(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def drop_request(tx: sqlite3.Connection, connection_id: int) -> None:
-    """A contact request arrived, so it need not be sent any more."""
+    """Stop sending a contact request, because it has arrived."""
     tx.execute("DELETE FROM outbox WHERE connection_id = ? AND kind = ?", (connection_id, Kind.REQUEST))
 
 

@@ -140,11 +140,11 @@ def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """A time in POSIX seconds, by the relay's clock. All messages that were opened and forgotten are from this time or
-    earlier.
+    """A time in POSIX seconds, by the relay's clock: every message that was opened and then forgotten is from this time
+    or earlier.
 
-    It is the time of a message in the middle of those kept, because a sender may have repeated a forgotten message
-    while some of the kept messages were on their way. None if no message was forgotten.
+    It is the time of a message in the middle of those that are remembered, because a sender may have repeated a
+    forgotten message while some of the kept messages were on their way. None if no message was forgotten.
     """
     last = _last_seen(tx, connection_id)
     if last < KEPT_SEEN:

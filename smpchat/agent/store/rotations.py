@@ -10,7 +10,7 @@ from smpchat.encoding.record import Record
 
 
 class Stage(StrEnum):
-    """How far the move of a peer's queue is."""
+    """How far the move of a peer's queue has got."""
 
     REACHING = "reaching"
     """The peer asked us to use a new queue (QADD). Before we agree, we find out whether we can reach its relay."""

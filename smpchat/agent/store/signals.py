@@ -33,8 +33,8 @@ def _folder() -> Path | None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether only we can put files into the folder. Others can write next to it, and could have created it before
-    us."""
+    """Whether only we can put files into the folder. Other users can write into the folder that contains it, so they
+    could have created this folder before us."""
     try:
         # Not `stat`, which follows symbolic links: somebody else can make one in /tmp that leads to another folder of
         # ours.
@@ -48,8 +48,8 @@ class Signals:
     """The signals that one connection to a store sends and receives.
 
     Args:
-        store: The store's file. Two processes signal to each other if their stores are in the same folder, even if they
-            opened it by different paths.
+        store: The store's file. Two processes signal to each other if their stores are in the same folder, even if each
+            uses another path to it.
     """
 
     def __init__(self, store: Path) -> None:
@@ -122,7 +122,7 @@ class Signals:
             self._own = self._own_path = None
 
     def send(self) -> None:
-        """Wake the other processes that follow the store. It never waits, and fails silently."""
+        """Wake the other processes that follow the store. This call never waits. If it fails, it says nothing."""
         folder = _folder()
         try:
             if folder is None or not (others := self._others(folder)) or not _is_ours(folder):

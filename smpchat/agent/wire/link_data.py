@@ -1,9 +1,9 @@
 """The data that a relay keeps for a short link: two signed and sealed blobs (agent-wire 2.6 to 2.9).
 
 The fixed blob holds the connection request. The hash of its content is the link's key, so nobody can change this
-content. The user blob holds what people see before they connect. It must be signed with the root key, or with the key
-of an owner whom the root key authorised. The end of the user blob may hold a reply key (`InvitationLink`), which is our
-own extension; other software ignores it.
+content. The user blob holds what people see before they connect. This blob must be signed with the root key, or with
+the key of an owner whom the root key authorised. The end of the user blob may hold a reply key (`InvitationLink`),
+which is our own extension; other software ignores it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Connection links: the invitation and contact-address texts that people pass on (agent-wire 2.1 to 2.5).
 
 After all standard parameters, an invitation may have a reply key, ``rk``: the joiner then secures its reply queue with
-this key. It is our own extension; other software ignores the parameter.
+this key. The reply key is our own extension; other software ignores the parameter.
 """
 
 from __future__ import annotations

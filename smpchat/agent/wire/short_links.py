@@ -1,8 +1,8 @@
 """Short links: a few dozen characters that lead to the full connection request, which a relay stores encrypted.
 
-A short invitation contains the id and the key of this data. A short contact link contains only the key, from which the
-id is derived (`smpchat.agent.wire.link_data`). Source: agent-wire 2.7 for the text; 2.10 for links to preset relays,
-which name only the host.
+A short invitation contains the id and the key of the stored data. A short contact link contains only the key, from
+which the id is derived (`smpchat.agent.wire.link_data`). Source: agent-wire 2.7 for the text; 2.10 for links that name
+only the host of a preset relay.
 """
 
 from __future__ import annotations
