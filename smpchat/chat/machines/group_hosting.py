@@ -97,7 +97,7 @@ def admit(
     """
     newcomer = group.members[id]
     if not may(Deed.ANNOUNCE, group.own.role, newcomer.role):
-        return hosting, (Refused("admit", "not our right any more"),)
+        return hosting, (Refused("admit", "we no longer have the right"),)
     greeting = to_member(group, id, HostProfile(own)) if by_link else ()
     review = newcomer.standing is Standing.REVIEW
     told = [member for member in _others(group, id) if not review or _moderates(member)]
@@ -127,7 +127,7 @@ def accept(
     """
     newcomer = group.members[id]
     if not said and not may(Deed.ACCEPT, group.own.role, role):
-        return hosting, (Refused("accept", "not our right"),)
+        return hosting, (Refused("accept", "we do not have the right"),)
     others = _others(group, id)
     moderators = [member for member in others if _moderates(member)]
     rest = [member for member in others if not _moderates(member)]

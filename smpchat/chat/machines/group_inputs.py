@@ -188,7 +188,7 @@ class Heard(Record):
 
 
 Decision = Invitee | Admission | Grant | Expel | Block | Change | Dissolve
-"""Our actions in a group that need the rights of our role (`smpchat.chat.machines.group_owning`)."""
+"""Our actions that need the rights of our role in a group (`smpchat.chat.machines.group_owning`)."""
 Input = Accept | Leave | Decision | Confirmed | Joiner | Linked | Connected | Lost | Tick | Heard
 
 

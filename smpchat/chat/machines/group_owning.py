@@ -84,7 +84,7 @@ def invite(group: Group, event: Invitee) -> Step:
     """Invites a contact. A repeated invitation has the same link, and may offer another role (group-wire 12, fact
     10)."""
     if refusal(group, Deed.INVITE, event.role) is not None:
-        return group, (Refused("invite", "not our right"),)
+        return group, (Refused("invite", "we do not have the right"),)
     known = group.members.get(event.member)
     if known is None:
         member = Member(
@@ -112,7 +112,7 @@ def invite(group: Group, event: Invitee) -> Step:
 def joins(group: Group, event: Joiner) -> Step:
     """Somebody uses our link, and becomes a member when the connection works."""
     if refusal(group, Deed.INVITE, event.role) is not None:
-        return group, (Refused("x.contact", "not our right to let anybody in"),)
+        return group, (Refused("x.contact", "we have no right to let anybody in"),)
     if event.member in group.members or event.member == group.own.id:
         return group, (Refused("x.contact", "an id that is already used"),)
     member = Member(
@@ -147,7 +147,7 @@ def admission(group: Group, event: Admission) -> Step:
     if member is None or not member.pending:
         return group, (Refused("accept", "not a member who waits for a decision"),)
     if refusal(group, Deed.ACCEPT, event.role) is not None:
-        return group, (Refused("accept", "not our right"),)
+        return group, (Refused("accept", "we do not have the right"),)
     after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
     told = Tell(News.MEMBER_ACCEPTED, member.id, group.own.id)
     if member.introducer == group.own.id:
@@ -167,7 +167,7 @@ def grant(group: Group, event: Grant) -> Step:
     if member is None or member.gone:
         return group, (Refused("role", "not a member whom we know"),)
     if refusal(group, Deed.ROLE, member.role, event.role) is not None:
-        return group, (Refused("role", "not our right"),)
+        return group, (Refused("role", "we do not have the right"),)
     if member.role is event.role:
         return group, ()
     after = group.changed(member.id, role=event.role)
@@ -183,7 +183,7 @@ def expel(group: Group, event: Expel) -> Step:
     if member is None or member.gone:
         return group, (Refused("remove", "not a member whom we know"),)
     if refusal(group, Deed.REMOVE, member.role) is not None:
-        return group, (Refused("remove", "not our right"),)
+        return group, (Refused("remove", "we do not have the right"),)
     after, effects = out(group, member, Standing.REMOVED)
     if member.standing is Standing.INVITED:  # nobody else knows of the invitation
         return after, effects
@@ -207,7 +207,7 @@ def block(group: Group, event: Block) -> Step:
     if member is None or member.gone or member.standing is Standing.INVITED:
         return group, (Refused("block", "not a member whom we know"),)
     if refusal(group, Deed.RESTRICT, member.role) is not None:
-        return group, (Refused("block", "not our right"),)
+        return group, (Refused("block", "we do not have the right"),)
     if member.blocked is event.blocked:
         return group, ()
     restriction = Restriction.BLOCKED if event.blocked else Restriction.UNRESTRICTED
@@ -222,7 +222,7 @@ def block(group: Group, event: Block) -> Step:
 def change(group: Group, event: Change) -> Step:
     """Sends the group's new, complete profile to all members and to newcomers who are not in yet (group-wire 8)."""
     if refusal(group, Deed.CHANGE) is not None:
-        return group, (Refused("change", "not our right"),)
+        return group, (Refused("change", "we do not have the right"),)
     if event.profile == group.profile:
         return group, ()
     waiting = [member for member in group.members.values() if member.standing is Standing.CURRENT or member.pending]
@@ -237,7 +237,7 @@ def change(group: Group, event: Change) -> Step:
 def dissolve(group: Group, event: Dissolve) -> Step:
     """Deletes the group for everybody."""
     if refusal(group, Deed.DELETE) is not None:
-        return group, (Refused("delete", "not our right"),)
+        return group, (Refused("delete", "we do not have the right"),)
     said = deliver(group, GroupDeleted())
     after, effects = over(group, Standing.DELETED)
     # After the deletion nothing is sent in this group, so nothing is kept for members who are not connected now.

@@ -1,7 +1,7 @@
 """A group as one of its members sees it, as a state machine: ``step(group, event) -> (group, effects)``.
 
 An event that is not allowed changes nothing and gives one `Refused`. The machine never raises because of what a peer
-says. Events of one group are stepped one after the other (group-wire 11, trap 28).
+says. The events of one group are handled one after the other (group-wire 11, trap 28).
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Patience(Record):
 
     @staticmethod
     def of(seconds: float | None, usual: float = RELAY_TIMEOUT) -> Patience:
-        """The patience for the value of an option; None: the option was not given."""
+        """The patience for the time that the user gave with an option; ``seconds`` None: the option was not given."""
         return Patience(usual) if seconds is None else Patience(seconds, chosen=True)
 
     def next_look(self, waited: float) -> float:

@@ -44,7 +44,8 @@ class OwnChoices(Record):
 
     @property
     def says_something(self) -> bool:
-        """Whether anything is chosen. Relays that hold the profile's queues are not a choice."""
+        """Whether anything is chosen. Relays that hold the profile's queues (``receives_at``) do not count as
+        chosen."""
         chosen = (self.servers, self.proxy, self.private_routing, self.file_servers)
         return self.strangers_anywhere or any(one is not None for one in chosen)
 
@@ -207,7 +208,8 @@ class StoredChoices(StoredMessages):
         return server
 
     def remove_server(self, address: str) -> None:
-        """Remove a relay from the list; contacts whose queues are there keep them. Raises `InputError`."""
+        """Remove a relay from the list; contacts whose queues are at this relay keep these queues. Raises
+        `InputError`."""
         from smpchat.chat.store.servers import relay_address
 
         with self.database.transaction() as tx:

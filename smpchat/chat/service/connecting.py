@@ -191,7 +191,8 @@ class ChatService(OwnGroupsProfile):
         return UnchosenName(self.own_profile().display_name, self.name == DEFAULT_PROFILE, is_first)
 
     def free_alias(self, text: str) -> str:
-        """Checks that a new contact may have this alias, and returns it in its stored form. Raises `InputError`."""
+        """Checks that a new contact can have this alias, and returns the alias in the form in which it is stored.
+        Raises `InputError`."""
         alias = check_alias(text)
         holder = records.find_contact(self._tx, alias)
         if holder and not self._has_failed(self._tx, holder):

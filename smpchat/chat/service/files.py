@@ -60,7 +60,7 @@ class OutgoingFile(Record):
 
 
 def no_relay_of_ours(_: object) -> bool:
-    """Used if there is no embedded relay to ask: no file relay is our own."""
+    """Always False: used if there is no embedded relay, so that no file relay is our own."""
     return False
 
 

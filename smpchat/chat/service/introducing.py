@@ -152,7 +152,7 @@ class IntroducingProfile(WritingProfile):
         return self.details(who)
 
     def mute(self, who: str, seconds: float | None) -> ContactDetails:
-        """Mutes a contact for this many seconds, or `FOR_EVER`; None ends this. The contact is not told.
+        """Mutes a contact for this many seconds, or `FOR_EVER`; None ends the muting. The contact is not told.
 
         Raises:
             UnknownContact: No contact under that name.

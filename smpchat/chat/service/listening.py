@@ -66,7 +66,7 @@ class Listener:
                 yield found
 
     def done(self, message: Message) -> None:
-        """A message or change was handed over, and its line was flushed."""
+        """A message or change was handed over, and the line about it was flushed."""
         self._service.mark_shown(message.id, message.changes)
         self._forget(message.id)
         # Removed and added again to keep the dict in the order in which messages were handed over: its oldest entry is

@@ -38,7 +38,7 @@ _NO_LIMIT = 2**63 - 1
 
 
 class Found(Record):
-    """A page of messages, oldest first; ``more``: there are earlier ones."""
+    """A page of messages, oldest first; ``more``: whether there are earlier messages."""
 
     messages: list[Message]
     more: bool
@@ -278,13 +278,13 @@ class StoredMessages:
         return records.changes_to_show(self._tx)
 
     def mark_shown(self, message_id: int, changes: int | None = None) -> None:
-        """Notes that a message was shown and its line was flushed. ``changes``: how many of its changes were included;
-        None: all."""
+        """Notes that a message was shown, and the line with it was flushed. ``changes``: how many of its changes were
+        included; None: all."""
         with self.database.transaction() as tx:
             self._mark_shown(tx, message_id, changes)
 
     def mark_all_shown(self, messages: Sequence[Message]) -> None:
-        """Notes that these messages were shown in their present form, and their lines were flushed."""
+        """Notes that these messages were shown in their present form, and the lines with them were flushed."""
         with self.database.transaction() as tx:
             for message in messages:
                 self._mark_shown(tx, message.id, message.changes)

@@ -58,7 +58,7 @@ def delete(tx: sqlite3.Connection, message_id: int, by: str | None = None) -> No
     """Marks a message as deleted, and removes its text and reactions.
 
     Args:
-        by: The member of a group who did it, if not the author.
+        by: The group member who deleted the message, if that was not the author.
     """
     searching.forget(tx, message_id)
     files.drop(tx, message_id)

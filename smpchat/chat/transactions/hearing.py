@@ -240,12 +240,12 @@ def take_back(
     by: str | None = None,
     moderated: bool = False,
 ) -> None:
-    """Deletes a message for somebody who has the right.
+    """Deletes a message, as somebody with the right to do so wants.
 
     Args:
         whole: Nothing of it stays, not even a mark.
-        by: The member of a group who does it.
-        moderated: This member is not the author.
+        by: The group member who deletes the message.
+        moderated: Whether this member is not the author.
     """
     moderator = by if moderated else None
     if whole:

@@ -62,7 +62,8 @@ def watch(tx: sqlite3.Connection, contact: Contact, name: str, now: float) -> No
 
 
 def like(tx: sqlite3.Connection, name: str) -> str | None:
-    """The alias of a contact that looks like the name of a person who is not a contact yet."""
+    """A contact's alias that looks like ``name``, the name of a person who is not a contact yet; None if there is
+    none."""
     alike = _like(tx, name, None)
     return alike[1] if alike else None
 

@@ -46,7 +46,7 @@ def _name(request: ReceivedRequest) -> str:
 
 
 def find(tx: sqlite3.Connection, who: str) -> ReceivedRequest:
-    """The request with this number, or with this name if it is the only one. Raises `UnknownRequest`."""
+    """The request with this number, or the only request with this name. Raises `UnknownRequest`."""
     waiting = addresses.requests(tx)
     # The number comes first, because a person may call themselves "3".
     by_number = [request for request in waiting if str(request.id) == who]
