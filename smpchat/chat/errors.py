@@ -165,7 +165,7 @@ class FileStalled(ChatError):
 class TextsHeld(ChatError):
     """The message is stored, but held until the user has decided, because keys of the contact have changed."""
 
-    hint = "Compare the security code with them, over a call or face to face, then decide."
+    hint = "Compare the security code with your contact, over a call or face to face, then decide."
 
 
 class CodeDiffers(ChatError):

@@ -28,7 +28,9 @@ HINTS: dict[Trouble, str] = {
         "Add a relay that forwards messages: `smpchat server add ADDRESS`. Or turn private routing off: `smpchat"
         " server private-routing off`."
     ),
-    Trouble.FINGERPRINT: ("Someone else may be answering in its place. Check the relay's address with its operator."),
+    Trouble.FINGERPRINT: (
+        "Someone else may be answering in the relay's place. Check its address with the relay's operator."
+    ),
     Trouble.CERTIFICATE_TIME: (
         "Check this computer's clock. If it is right, the relay's operator must renew the certificate."
     ),

@@ -89,7 +89,7 @@ def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: Fals
 
 def base_alias(name: str) -> str:
     """A name with harmless characters only, in the form of an alias."""
-    # The name is cut before it is normalised: NFC of 16,000 marks on one letter took 0.56 s, inside the transaction.
+    # Cut before it is normalised: NFC of 16,000 marks on one letter took 0.56 s, inside a database transaction.
     visible = "".join(c if c.isprintable() and _without_invisible(c) else " " for c in name[:_MAX_NAME])
     visible = unicodedata.normalize("NFC", visible)
     if not visible.isascii():

@@ -65,7 +65,7 @@ class Unreadable(Record):
 
 
 class LeftOut(Record):
-    """Stands for the messages of a body after the first `MAX_MESSAGES`, which are not read."""
+    """Stands for the messages of a body that are not read, because they come after the first `MAX_MESSAGES`."""
 
     what: str = "more messages than are read"
 
