@@ -1,4 +1,4 @@
-"""The encryption used everywhere outside the ratchet, called a box: XSalsa20-Poly1305, after one HSalsa20 on the key.
+"""The protocols' encryption outside the ratchet, called a *box*: XSalsa20-Poly1305, after one HSalsa20 on the key.
 
 With an X25519 secret as key, it is the same as NaCl's ``crypto_box``. With a symmetric key, it is *not* libsodium's
 secretbox, which does without the HSalsa20 on the key (smp-wire 4.5, agent-wire 0.4 and trap 9).
@@ -102,7 +102,8 @@ def _box_key(key: bytes, nonce: bytes) -> bytes:
     if len(key) != KEY_SIZE or len(nonce) != NONCE_SIZE:
         raise KeyFormatError(f"a box takes a key of {KEY_SIZE} bytes and a nonce of {NONCE_SIZE}")
     # This step is needed for symmetric keys too, because the reference uses the same function for all keys (smp-wire
-    # trap 11, agent-wire trap 9). libsodium's secretbox, without it, cannot open short links or blocks of SMP 11.
+    # trap 11, agent-wire trap 9). Without it, libsodium's secretbox cannot open short
+    # links or blocks of SMP 11.
     return _hsalsa20(key, _ZERO_BLOCK)
 
 
@@ -150,11 +151,10 @@ def libsodium_secretbox() -> tuple[Secretbox, Secretbox] | None:
         return output.raw
 
     def open_sealed(sealed: bytes, nonce: bytes, key: bytes) -> bytes:
-        # At least one byte, because an empty message has only a tag, and ctypes cannot make an empty buffer.
-        output = ctypes.create_string_buffer(max(1, len(sealed) - TAG_SIZE))
+        output = ctypes.create_string_buffer(len(sealed) - TAG_SIZE)
         if open_easy(output, sealed, len(sealed), nonce, key):
             raise VerificationError("the box does not open with this key")
-        return output.raw[: len(sealed) - TAG_SIZE]
+        return output.raw
 
     return seal_message, open_sealed
 
