@@ -1,5 +1,7 @@
-"""Keys, encryption, key agreement and the double ratchet. All functions are pure, except those of `kem`: they get
-randomness as an argument (`Entropy`).
+"""Keys, encryption, key agreement and the double ratchet, as pure functions: those that need randomness get it as an
+argument (`Entropy`). Only `kem` takes its randomness from the operating system itself.
+
+In comments, *the reference* is simplexmq, the official implementation.
 
 Errors::
 

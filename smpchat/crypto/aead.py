@@ -23,8 +23,8 @@ def aead_encrypt(key: bytes, iv: bytes, associated: bytes, plaintext: bytes) -> 
 
 def aead_decrypt(key: bytes, iv: bytes, associated: bytes, tag: bytes, ciphertext: bytes) -> bytes:
     """Decrypt. Raises `VerificationError` unless key, IV, associated data, tag and ciphertext belong together."""
-    # The library takes the ciphertext and the tag as one byte string. With a tag of 15 bytes, it would use a byte of
-    # the ciphertext as the 16th.
+    # The library takes the ciphertext and the tag as one byte string. With a tag of 15 bytes, the library
+    # would use a byte of the ciphertext as the 16th.
     if len(tag) != TAG_SIZE:
         raise VerificationError("the authentication tag has a wrong length")
     try:

@@ -64,8 +64,8 @@ def _write_params(params: E2EParams) -> bytes:
 def _read_params(reader: Reader) -> E2EParams:
     version = word16.read(reader)
     key1, key2 = x448_key.read(reader), x448_key.read(reader)
-    # At version 2, the field for a KEM is missing, not just empty. In a range of versions, the field is always present
-    # (agent-wire 2.6).
+    # At version 2, the field for a KEM is missing, not just empty. In the parameters for a range of versions, the field
+    # is always present (agent-wire 2.6).
     return E2EParams(version, key1, key2, _maybe_kem.read(reader) if version >= E2E_VERSION_KEM else None)
 
 
@@ -211,7 +211,8 @@ def _derive(
     # The protocol defines the order of the output: header key, next header key, root key (agent-wire trap 1). A KEM's
     # secret is appended to the input as it is; only other protocols hash it first (trap 32).
     header_key, next_header_key, root_key = hkdf3(bytes(64), b"".join(secrets) + kem_secret, b"SimpleXX3DH")
-    # On both sides: raw keys, the joiner's first (agent-wire trap 5). Everywhere else keys are sent as DER.
+    # On both sides, the associated data has the raw keys, the joiner's first (agent-wire trap 5). Keys that are sent
+    # are DER.
     return X3DHSecret(joiner1.raw + initiator1.raw, header_key, next_header_key, root_key, kem_secret)
 
 

@@ -1,4 +1,4 @@
-"""The source of randomness: the only module of this package that asks the operating system for random bytes."""
+"""The source of randomness. Only this module, and the library that `kem` uses, ask the operating system for it."""
 
 from __future__ import annotations
 

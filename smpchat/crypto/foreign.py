@@ -1,4 +1,4 @@
-"""Turns all errors of the library `cryptography` for bytes from other people into one error of ours.
+"""Turns every error that the library `cryptography` raises for other people's bytes into one error of ours.
 
 A certificate can contain anything: a version that does not exist, a key of an unknown algorithm, an extension twice.
 The library has an error class for each of these, not always a `ValueError`, and new releases bring new ones. So this
@@ -37,7 +37,7 @@ def foreign_bytes(*passed: type[Exception]) -> Iterator[None]:
         except Exception as error:
             raise ForeignBytesError(_reason(error)) from error
         except BaseException as error:
-            if type(error).__name__ != "PanicException":  # the library's Rust code raises it; not an `Exception`
+            if type(error).__name__ != "PanicException":  # from the library's Rust code; not an `Exception`
                 raise
             raise ForeignBytesError("the library for certificates gave up") from error
 

@@ -13,10 +13,10 @@ _INNER, _OUTER = (bytes(value ^ mask for value in range(256)) for mask in (0x36,
 
 
 class _HMAC:
-    """HMAC-SHA512 with one key, whose two inner hash states are computed only once.
+    """HMAC-SHA512 with one key: the two hash states that depend only on the key are computed once.
 
     A relay needs one HKDF for every block that it receives or sends. With `hmac.digest`, which computes these states
-    each time, HKDF took 9 % of the relay's CPU time. With this class it takes half of that.
+    each time, HKDF took 9 % of the relay's CPU time. With this class, HKDF takes half of that.
     """
 
     __slots__ = ("_inner", "_outer")

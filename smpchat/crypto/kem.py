@@ -1,6 +1,6 @@
 """Key encapsulation (sntrup761) with the package ``pqcrypto``, and its fields on the wire.
 
-The package is imported at its first use, so that everything else works where it cannot be installed. It gets its
+The package is imported at its first use, so that everything else works without it. The package itself gets its
 randomness from the operating system. Source: agent-wire 2.6 and 4.8.
 """
 
@@ -109,10 +109,10 @@ kem_params: Codec[KEMParams] = tagged(
 
 
 class KEMProvider(Protocol):
-    """Makes keys and secrets. This module is one; tests use another, which replays recorded values."""
+    """Makes keys and secrets. This module is a provider; tests use another one, which replays recorded values."""
 
     def available(self) -> bool:
-        """Whether the other methods can work here."""
+        """Whether the other methods work on this computer: not if the package is missing."""
         ...
 
     def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:

@@ -139,8 +139,8 @@ class X25519PrivateKey(_PrivateKey):
 
         try:
             return nacl.bindings.crypto_scalarmult(self.raw, peer.raw)
-        # With a key of low order, the secret would be zero for every private key, and so known to everyone. The
-        # reference does not check this (smp-wire 4.5), but no honest program makes such a key.
+        # With a key of low order, the secret would be zero for every private key, and so known to everyone. We refuse
+        # such a key, although the reference does not (smp-wire 4.5): no honest program makes one.
         except nacl.exceptions.RuntimeError:
             raise CryptoError("the peer's X25519 key has low order") from None
 

@@ -21,7 +21,7 @@ def pad(message: bytes, length: int) -> bytes:
 
 
 def unpad(padded: bytes) -> bytes:
-    """The message inside the padding, whose bytes are not checked. Raises `PaddingError`."""
+    """The message in ``padded``; the bytes after the message are not checked. Raises `PaddingError`."""
     if len(padded) < LENGTH_SIZE:
         raise PaddingError("padded message without a length")
     # We check neither the filler nor the padded size: the reference only reads the length, and older peers pad to other

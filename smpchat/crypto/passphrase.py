@@ -7,9 +7,9 @@
     proof    = HMAC-SHA-256(proof key, prefix header)  ; 32 bytes: distinguishes a wrong passphrase from damage
     checksum = first 16 bytes of SHA-256(prefix header proof)
 
-scrypt gives 64 bytes: the encryption key and the proof key. ``prefix`` is written by the caller before these bytes,
-such as a magic number and a version; it is authenticated with the header. The proof does not help to guess a
-passphrase: each guess still needs one scrypt.
+scrypt gives 64 bytes: the encryption key and the proof key. The caller writes ``prefix``, for example a magic number
+and a version, before the sealed bytes; it is authenticated together with the header. The proof does not help to guess
+a passphrase: each guess still needs one scrypt.
 
 Source: RFC 7914 (scrypt); the proof and the checksum are modelled on the file format of the ``scrypt`` program.
 """

@@ -114,7 +114,7 @@ class Decrypted(Record):
 
 
 def encrypt(ratchet: Ratchet, plaintext: bytes, padded_length: int) -> tuple[Ratchet, bytes]:
-    """Encrypt one message. Returns the ratchet after it, and the bytes of the message.
+    """Encrypt one message. Returns the ratchet after this step, and the encrypted message.
 
     Args:
         ratchet: A ratchet with a sending chain.
@@ -129,7 +129,11 @@ def encrypt(ratchet: Ratchet, plaintext: bytes, padded_length: int) -> tuple[Rat
 
 
 def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
-    """Make the ratchet step for one message. Raises `RatchetStateError` if there is no sending chain yet."""
+    """Make the ratchet step for one message. Returns the ratchet after it, and the argument for `encrypt_body`.
+
+    Raises:
+        RatchetStateError: There is no sending chain yet.
+    """
     if ratchet.sending is None:
         raise RatchetStateError("cannot send before the first message of the peer has arrived")
     step = chain_step(ratchet.sending.chain_key)
@@ -138,7 +142,8 @@ def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
         ratchet_key=ratchet.own_public,
         previous_sent=ratchet.previous_sent,
         index=ratchet.sent,
-        # Sent in every message of the chain, because the first message may be lost (agent-wire 4.5, trap 30).
+        # Every message of the chain contains the KEM key, because the first message may be lost (agent-wire 4.5, trap
+        # 30).
         kem=None if ratchet.kem is None else ratchet.kem.params,
     )
     padded = pad(encode_header(header, ratchet.version), header_size(ratchet.version, ratchet.large_headers))
@@ -163,7 +168,7 @@ def decrypt(
 
     Args:
         ratchet: The ratchet that was saved last.
-        skipped: Keys of skipped messages so far.
+        skipped: The keys that are stored for messages that have not arrived yet.
         message: The bytes of the message. Anyone may have sent them.
         entropy: Source of our new ratchet key (56 bytes), which is needed when the peer's key has changed.
         kem: Makes KEM keys and secrets, if the ratchet uses a KEM.
@@ -184,7 +189,7 @@ def decrypt(
     number = SkippedId(header_key, header.index)
     if number in skipped:
         stored = skipped[number]
-        # The ratchet does not change: a late message of an old chain must not turn it back (agent-wire 4.7, step 1).
+        # The ratchet does not change: a late message must not set it back to an old chain (agent-wire 4.7, step 1).
         plaintext = _open_body(ratchet, sealed, stored.message_key, stored.iv)
         return Decrypted(plaintext, ratchet, SkippedDiff(removed=(number,)))
     # The version may be raised only now: the header was decrypted, so the version is really the peer's.
@@ -194,8 +199,7 @@ def decrypt(
         if header_key != ratchet.next_receiving_header_key:
             raise RatchetFinished("the message belongs to a finished chain, and its key is not kept")
         if ratchet.receiving is not None:
-            # First derive the keys of messages of the old chain that are missing: after the step, the old chain key is
-            # gone.
+            # First derive the keys of the old chain's missing messages: after `_advance`, the old chain key is gone.
             _, passed = _skip(ratchet.receiving, ratchet.received, header.previous_sent)
             added |= passed
         ratchet, receiving = _advance(ratchet, header, entropy, kem)
@@ -252,11 +256,11 @@ def _raise_version(ratchet: Ratchet, peer_maximum: int) -> Ratchet:
 
 
 def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingChain, dict[SkippedId, SkippedKey]]:
-    """Derive and keep the keys of messages that have not arrived yet.
+    """Derive the keys of the messages before ``until`` that have not arrived yet.
 
     Args:
         chain: The receiving chain.
-        received: The number of its messages so far, received or skipped.
+        received: The number of the chain's messages so far, received or skipped.
         until: Index of the message that has arrived; its own key is not derived.
     Returns:
         The chain after these messages, and one key for each skipped message.
@@ -267,7 +271,7 @@ def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingCh
         raise RatchetEarlier(received - until - 1)
     if received == until + 1:
         raise RatchetDuplicate("the last message received came again")
-    # Each skipped message costs one HKDF and one row in the store, and the index in a header may be 4,294,967,295.
+    # Each skipped message costs one HKDF and one row in the store, and a header may claim the index 4,294,967,295.
     if received + MAX_SKIP < until:
         raise RatchetTooManySkipped(until + 1 - received)
     passed: dict[SkippedId, SkippedKey] = {}

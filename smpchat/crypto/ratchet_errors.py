@@ -3,7 +3,7 @@
 Errors::
 
     RatchetError                   base class; a `smpchat.crypto.errors.CryptoError`
-    ├── RatchetStateError          this ratchet cannot do it yet (send before receiving), or not in this version
+    ├── RatchetStateError          the ratchet cannot make this step yet (send before receiving), or at this version
     ├── RatchetHeaderError         no header key fits, or the header is malformed: re-synchronisation is required
     │   └── RatchetFinished        a message of an old chain, whose key is gone: like RatchetEarlier
     ├── RatchetTooManySkipped      too many messages missing before this one: re-synchronisation is required
@@ -62,7 +62,7 @@ class RatchetEarlier(RatchetError):
 
 
 class RatchetTooManySkipped(RatchetError):
-    """According to the header, more messages are missing before this one than we keep keys for. Re-synchronise.
+    """According to the header, more messages are missing before this one than we allow. Re-synchronise.
 
     Attributes:
         count: Its claimed distance to the last message received, in messages.

@@ -1,6 +1,6 @@
 """The KEM in the ratchet: our proposed key, our answer to the peer's key, and how both change with a new ratchet key.
 
-It is off by default. Source: agent-wire 4.8.
+A ratchet uses a KEM only if its ``kem_enabled`` is true. Source: agent-wire 4.8.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ SNTRUP761: KEMProvider = kem
 
 
 class KEMAnswer(Record):
-    """A secret for the owner of a peer's key, and the ciphertext that contains it.
+    """The answer to a KEM key: the peer's latest key, a ciphertext, and the secret in the ciphertext.
 
     Attributes:
-        secret: Used to derive the ratchet's next chains. The store does not keep it, so it is empty in a ratchet from
-            there.
+        secret: Used to derive the ratchet's next chains. The store does not keep it: after a ratchet was read from the
+            store, the secret is empty.
     """
 
     peer_key: KEMPublicKey
@@ -68,7 +68,7 @@ class KEMState(Record):
 
 
 class KEMStep(NamedTuple):
-    """The KEM's secrets and state after a new ratchet key of the peer. If there is no secret, it is empty."""
+    """The KEM's secrets and state after a new ratchet key of the peer. A secret that does not exist is ``b""``."""
 
     receiving_secret: bytes
     sending_secret: bytes
@@ -94,8 +94,8 @@ def kem_step(state: KEMState | None, header: KEMParams | None, enabled: bool, pr
     if isinstance(header, KEMAccepted):
         if state is None:
             raise RatchetKEMError("the peer accepted a KEM key, but none was proposed")
-        # Even if we have turned the KEM off: the peer used the secret before it could know that (agent-wire 4.8, last
-        # column).
+        # Do this even if we have turned the KEM off: the peer used the secret before it could know that (agent-wire
+        # 4.8, last column).
         received = provider.decapsulate(state.private, header.ciphertext)
     if not enabled:
         return KEMStep(received, b"", None)

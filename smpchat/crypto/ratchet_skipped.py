@@ -11,7 +11,7 @@ from smpchat.encoding.record import Record, field
 MAX_STORED_SKIPPED = 2048
 """Maximum number of skipped keys that are kept for a connection; if there are more, the oldest are dropped. One message
 can add 1,024 keys (512 of the peer's previous chain, 512 of its new one), so there is room for two such gaps. The
-reference has no limit, so a peer can fill its disk."""
+reference has no limit, so a peer can fill the disk of a user of the reference."""
 
 
 class SkippedId(NamedTuple):

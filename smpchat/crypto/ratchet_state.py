@@ -1,6 +1,6 @@
 """The state of a double ratchet with header encryption: its two starting states, and its form in our store.
 
-Comments give the names used in the paper, such as DHRs. Source of the starting states: agent-wire 4.4.
+Names such as DHRs are those of the Double Ratchet specification. Source of the starting states: agent-wire 4.4.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Ratchet(Record):
         large_headers: Whether headers have room for a KEM's keys ("PQ support" in apps); once on, it stays on.
         kem_enabled: Whether we use the KEM, from the peer's next ratchet key on.
         kem: Our KEM key and our answer to the peer's, sent in each header.
-        kem_sending, kem_receiving: Whether a KEM secret was used to derive the current chain.
+        kem_sending, kem_receiving: Whether a KEM secret was used to derive the current sending or receiving chain.
     """
 
     version: int
@@ -104,7 +104,7 @@ class Ratchet(Record):
         Args:
             secret: Result of `agree_joiner`.
             peer_key2: The initiator's second X3DH key, which is its first ratchet key.
-            first_key: A new key; its public key is sent only in the first header.
+            first_key: A new key. The peer learns its public key from our headers, not from the X3DH parameters.
             version: The version agreed for this connection.
             max_version: Highest version to offer in headers.
             kem_enabled: Whether to use a KEM; headers are then large.
@@ -158,7 +158,8 @@ class Ratchet(Record):
             version: Version of the joiner's confirmation.
             max_version: Highest version to offer in headers.
             kem_enabled: Whether to use a KEM; headers are then large.
-            kem: The key in our link, with the joiner's answer if there was one; the first header repeats it.
+            kem: The key pair of our link, with the joiner's answer if there was one. The joiner's first headers repeat
+                that answer.
         Raises:
             RatchetStateError: We do not support the version.
         """
@@ -184,15 +185,14 @@ class Ratchet(Record):
         )
 
     def with_kem(self, enabled: bool) -> Ratchet:
-        """Turn our use of the KEM on or off, from the peer's next ratchet key on. Returns the changed ratchet.
+        """Turn our use of the KEM on or off, with effect from the peer's next ratchet key. Returns the changed ratchet.
 
         Large headers stay on, so that nobody can see when the KEM is turned off.
         """
         return replace(self, kem_enabled=enabled, large_headers=self.large_headers or enabled)
 
     def to_bytes(self) -> bytes:
-        """The ratchet in the form of our store. It leaves out the KEM's secret, which the chains are derived from
-        already.
+        """The ratchet in the form of our store, without the KEM's secret: the chains were already derived from it.
 
         The bytes contain unencrypted secrets; the store must protect them.
         """

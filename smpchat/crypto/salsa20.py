@@ -1,9 +1,9 @@
 """The Salsa20 keystream from any block on; neither `cryptography` nor PyNaCl's bindings offer it.
 
-PyNaCl's libsodium has it. We call it with memory addresses, so that nothing is copied. Where libsodium cannot be
-called, Python computes thousands of blocks at once. A block has sixteen words, and for each of them there is one long
-integer, which contains this word of all blocks. Every block has 64 bits in it; the upper half is room for carries and
-rotations.
+PyNaCl's libsodium has a function for it. We call this function with memory addresses, so that nothing is copied. Where
+libsodium cannot be called, Python computes thousands of blocks at once. Each of the sixteen words of a block has one
+long integer, which contains this word of all blocks. Every block has 64 bits in that integer: the word in the lower
+half, and room for carries and rotations in the upper half.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _check(data: Buffer, output: memoryview, key: bytes, nonce: bytes) -> None:
 
 
 def portable_xor(data: Buffer, output: memoryview, key: bytes, nonce: bytes, block: int) -> None:
-    """In Python, for systems where libsodium cannot be called: the same result, at about 10 MB a second."""
+    """The same in Python, at about 10 MB a second, for systems where libsodium cannot be called."""
     _check(data, output, key, nonce)
     step = _AT_ONCE * BLOCK
     for start in range(0, len(data), step):

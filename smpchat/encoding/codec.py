@@ -1,4 +1,4 @@
-"""Codecs and their combinators: one codec both writes and reads a type, and its definition looks like the ABNF.
+"""Codecs and their combinators: one codec both writes and reads a type. Its definition looks like the protocol's ABNF.
 
 Binary forms of agent-wire 0.1 and smp-wire 1.1: big-endian integers, ``T``/``F`` booleans, length-prefixed
 strings, ``0``/``1`` optionals, counted lists. Limits are checked in both directions.
@@ -19,7 +19,7 @@ U = TypeVar("U")
 class Codec(Record, Generic[T]):
     """Writes a ``T`` as bytes and reads it back.
 
-    ``write`` raises `EncodeError`; ``read`` raises `DecodeError`, whatever the input.
+    ``write`` raises `EncodeError`. Whatever bytes ``read`` gets, it raises only `DecodeError`.
     """
 
     write: Callable[[T], bytes]
@@ -30,7 +30,7 @@ class Codec(Record, Generic[T]):
         return self.write(value)
 
     def decode(self, data: bytes, what: str = "value") -> T:
-        """The value in ``data``, which must use all of its bytes. Raises `DecodeError`."""
+        """The value in ``data``; bytes that are left over are an error. Raises `DecodeError`."""
         reader = Reader(data)
         value = self.read(reader)
         reader.finish(what)
@@ -190,7 +190,7 @@ def pair(first: Codec[T], second: Codec[U]) -> Codec[tuple[T, U]]:
 def tagged(what: str, cases: Sequence[tuple[bytes, type[Any], Codec[Any]]]) -> Codec[Any]:
     """A tag that names a type, then a value of this type."""
     by_type = {cls: (tag, codec) for tag, cls, codec in cases}
-    # Longer tags first: if one tag is the beginning of another, it would match the values of both.
+    # Longer tags first: if one tag is the beginning of another, the shorter one would match the values of both.
     by_tag = sorted(cases, key=lambda case: -len(case[0]))
 
     def write(value: Any) -> bytes:

@@ -51,7 +51,7 @@ records, and a command makes only one or two records of most classes."""
 
 
 class _Initialiser:
-    """Stands in for ``__init__`` until many records of a class were made, or ``__init__`` is read as an attribute."""
+    """Stands in for ``__init__`` until many records of a class were made, or ``__init__`` is read from the class."""
 
     __slots__ = ("_left", "_owner")
 
@@ -102,7 +102,7 @@ def _initialiser(cls: RecordType) -> Any:
             names[f"_make_{name}"] = one.default_factory
             parameter, value = f"{name}=_MISSING", f"_make_{name}() if {name} is _MISSING else {name}"
         parameters.append(parameter)
-        names[f"_set_{name}"] = getattr(cls, name).__set__  # the slot's own: `__setattr__` refuses
+        names[f"_set_{name}"] = getattr(cls, name).__set__  # the slot's setter: `__setattr__` refuses
         lines.append(f"    _set_{name}(self, {value})")
     if hasattr(cls, "__post_init__"):
         lines.append("    self.__post_init__()")

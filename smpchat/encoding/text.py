@@ -71,7 +71,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def size_text(size: int) -> str:
-    """A number of bytes with at most three digits: ``1 byte``, ``117 KiB``, ``1.4 GiB``."""
+    """A number of bytes, in a unit that keeps it below 1,024 if there is one: ``1 byte``, ``117 KiB``, ``1.4 GiB``."""
     if size == 1:
         return "1 byte"
     amount, unit = float(size), 0

@@ -1,7 +1,8 @@
 """Zstandard frames from peers: content is never decompressed beyond the size in the frame's header, or a limit.
 
-The library (``compression.zstd`` from Python 3.14, the package ``backports.zstd`` before) is imported when first used.
 So a bomb, a few bytes that decompress to gigabytes, costs no memory. Source of the limits: agent-wire 6.6.
+
+The library (``compression.zstd`` from Python 3.14, the package ``backports.zstd`` before) is imported when first used.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ MAX_DECOMPRESSED = 65_536
 LEVEL = 3
 """The level that apps use."""
 _MAX_WINDOW_LOG = 21
-"""The logarithm of the largest window that is accepted: 2 MiB, the largest of level 3. A header could ask for
-gigabytes."""
+"""Base-2 logarithm of the largest window that is accepted, in bytes: 2 MiB, the most that level 3 needs. Without this
+limit, a header could ask for gigabytes."""
 
 
 def _library() -> Any:
@@ -45,8 +46,8 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
     """
     zstd = _library()
     try:
-        # Refuse a frame without a size: to find out that it is too large, we would have to decompress 64 KiB for a few
-        # bytes of the sender's. Apps refuse it as well (agent-wire 6.6).
+        # Refuse a frame without a size: to find out that its content is too large, we would have to decompress 64 KiB,
+        # although the sender sent only a few bytes. Apps refuse such a frame as well (agent-wire 6.6).
         size = zstd.get_frame_info(frame).decompressed_size
         if size is None:
             raise DecodeError("the compressed data does not say how long it is")
@@ -54,8 +55,8 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
             raise DecodeError(f"the compressed data contains {size} bytes, and the limit is {limit}")
         options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}
         decompressor = zstd.ZstdDecompressor(options=options)
-        # Ask for one byte more than the header says: this shows whether the frame has more, without decompressing it
-        # all.
+        # Ask for one byte more than the header says: this shows whether the frame has more, without decompressing all
+        # of it.
         content = bytes(decompressor.decompress(frame, max_length=size + 1))
     except zstd.ZstdError:
         raise DecodeError("damaged compressed data") from None
