@@ -45,8 +45,8 @@ class Server(Record):
     @property
     def port_number(self) -> int:
         """The port to connect to."""
-        # The text is kept because, to the reference, "" and "5223" are different addresses; it compares them when
-        # queues move (agent-wire trap 27).
+        # The text is kept because the reference compares the texts of addresses when queues move: to it, "" and "5223"
+        # are different ports (agent-wire trap 27).
         return int(self.port) if self.port else self.DEFAULT_PORT
 
     @property
@@ -65,8 +65,8 @@ class Server(Record):
         return all(map(is_loopback, self.hosts))
 
     def is_within(self, known: Self) -> bool:
-        """Whether this is the relay ``known``, with no other hosts. The fingerprint alone is not enough, because it is
-        not a secret."""
+        """Whether this is the relay ``known``: the same fingerprint, and no hosts that ``known`` does not have. The
+        fingerprint alone is not enough, because it is not a secret."""
         # Compare the hosts too. Otherwise a contact who knows our relay's fingerprint could add a host of their own,
         # and smpchat would connect to it as if it were our relay: without the proxy.
         return self.key_hash == known.key_hash and set(self.hosts) <= set(known.hosts)
@@ -107,7 +107,7 @@ class FileServerAddress(Record):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this computer's own name or address."""
+    """Whether a host is ``localhost`` or a loopback address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -169,7 +169,7 @@ def checked_file_server(text: str) -> FileServer:
 
 
 def checked_server(hosts: Iterable[str], port: str, key_hash: bytes) -> SMPServer:
-    """Make a relay from texts of other people. IPv6 hosts may be in brackets. Raises `DecodeError`."""
+    """Make a relay from parts that other people wrote. IPv6 hosts may be in brackets. Raises `DecodeError`."""
     return SMPServer(_hosts(tuple(hosts)), checked_port(port), key_hash)
 
 

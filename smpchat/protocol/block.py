@@ -15,8 +15,8 @@ BLOCK_SIZE = 16384
 PLAIN_CONTENT = BLOCK_SIZE - 2
 ENCRYPTED_CONTENT = BLOCK_SIZE - 16 - 2
 BATCH_CONTENT = 16366
-"""Longest content of a block with several transmissions, plain or encrypted: their number (1 byte), and 16,365
-bytes."""
+"""Longest content of a block with several transmissions, plain or encrypted: 1 byte for their number, and 16,365 bytes
+for the transmissions."""
 MAX_BATCH = 255
 
 _batch = non_empty(large_bytes)

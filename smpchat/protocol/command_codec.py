@@ -1,7 +1,7 @@
 """Encodes and decodes commands and relays' messages, at every SMP version (smp-wire 5.1 and 5.2).
 
-A command is a tag. If it has parameters, a blank and the parameters follow, without separators. Bytes after them are an
-error. Only NEW, IDS, SOK, DELD and BLOCKED differ between versions.
+A command is a tag. If the command has parameters, a blank and the parameters follow, without separators. Bytes after
+the parameters are an error. Only NEW, IDS, SOK, DELD and BLOCKED differ between versions.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from smpchat.protocol.version import VersionRange
 
 
 class LinkData(Record):
-    """Short-link data stored with a queue. The client chooses ``link_id`` only for contact queues."""
+    """Short-link data stored with a queue: ``fixed`` never changes, LSET can replace ``user``. The client chooses
+    ``link_id`` only for contact queues."""
 
     sender_id: bytes
     fixed: bytes
@@ -48,8 +49,8 @@ class NtfIds(Record):
 
 
 class New(Record):
-    """Create a queue. ``sender_key`` is an extension of ours that client and relay negotiate (handshake.md 3.6): it
-    secures the queue at once."""
+    """Create a queue. ``sender_key`` secures the queue at once; it is an extension of ours, which client and relay
+    negotiate in their hellos (`smpchat.protocol.session`)."""
 
     rcv_auth_key: AuthPublicKey
     rcv_dh_key: X25519PublicKey
@@ -128,7 +129,7 @@ class SKey(Record):
 
 
 class Send(Record):
-    """Send a message; ``notification`` asks the relay to notify."""
+    """Send a message. ``notification`` asks the relay to notify the queue's notifier, if there is one."""
 
     notification: bool
     body: bytes = field(repr=False)

@@ -188,7 +188,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 class IdInUse(RemoteProtocolError):
-    """A relay gave a new queue the id of one of our other queues, so the new one would get messages for the other."""
+    """A relay gave a new queue the id of one of our other queues. We could not tell which queue a message is for."""
 
 
 class HandshakeError(RemoteProtocolError):

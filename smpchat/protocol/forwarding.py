@@ -1,9 +1,9 @@
 """The two layers of encryption around a transmission in private routing: client to relay, and proxy to relay (smp-wire
 5.6).
 
-The client encrypts for the relay, so that the proxy cannot read the transmission. The proxy encrypts again, so that the
-bytes on both sides of it cannot be compared. Answers are encrypted in the same two layers, with the bytes of each nonce
-in reverse order; the nonce is not increased by one (trap 19).
+The client encrypts for the relay, so that the proxy cannot read the transmission. The proxy encrypts again, so that
+nobody can match the bytes that enter the proxy with the bytes that leave it. Answers are encrypted in the same two
+layers, with the bytes of each nonce in reverse order; the nonce is not increased by one (trap 19).
 """
 
 from __future__ import annotations
@@ -69,8 +69,7 @@ def open_answer(secret: bytes, corr_id: bytes, sealed: bytes) -> bytes:
     return cb_decrypt(secret, nonce_of(corr_id)[::-1], sealed)
 
 
-# -- between proxy and relay: the secret comes from both session keys; ``corr_id`` is that of RFWD
-# ----------------------
+# -- between proxy and relay: the secret comes from both session keys; ``corr_id`` is that of RFWD -------------------
 
 
 def seal_for_relay(secret: bytes, corr_id: bytes, forwarded: Forwarded) -> bytes:

@@ -41,7 +41,7 @@ def encode_rcv_message(message: RcvMessage | QuotaMarker) -> bytes:
 def decode_rcv_message(data: bytes) -> RcvMessage | QuotaMarker:
     """Decode the decrypted content of MSG. Raises `DecodeError`."""
     reader = Reader(data)
-    # A message begins with its time in 8 bytes. If the first were Q, that time would be billions of years ahead.
+    # A message begins with its time in 8 bytes. If the first byte were Q, that time would be billions of years ahead.
     if reader.starts_with(_QUOTA + b" "):
         reader.take(len(_QUOTA) + 1)
         marker = QuotaMarker(int64.read(reader))

@@ -1,7 +1,8 @@
 """The exchange of hellos, and the encryption of the blocks after it, for client and relay (smp-wire 3).
 
-At its end, a hello may contain our extension (handshake.md 3.6), which other software ignores. A relay offers it with
-``short("smpchat") ‖ min ‖ max``. Only if the relay did, the client answers ``short("smpchat") ‖ version``.
+A hello may end with our extension, which other software ignores: NEW may then contain the key of the queue's sender. A
+relay offers the extension with ``short("smpchat") ‖ min ‖ max``. A client accepts it with ``short("smpchat") ‖
+version``, and never sends this to a relay that did not offer it.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ T = TypeVar("T")
 
 _EXTENSION_NAME = b"smpchat"
 _chain = non_empty(large_bytes)
-# The DER is SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }. For each algorithm, these are
-# the fixed bytes around key and signature.
+# The DER of a signed key is SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }. For each
+# algorithm, these are the fixed bytes around key and signature.
 _SPKI_SEQUENCE = b"\x30\x2c"
 _SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
     (bytes.fromhex("3078"), bytes.fromhex("300506032b6570034100"), 64),
@@ -255,8 +256,8 @@ class SMPSession:
         return cb_encrypt(key, nonce, content, BLOCK_SIZE - 16)
 
     def open_block(self, block: bytes) -> bytes:
-        """The content of a received block. Raises `BlockError`; even then the chain key has changed, as it did at the
-        peer."""
+        """The content of a received block. Raises `BlockError`; even then the chain key has changed, as the peer's
+        has."""
         if self._receive is None:
             return unpad_block(block)
         if len(block) != BLOCK_SIZE:
@@ -326,8 +327,7 @@ class ClientHandshake:
         if peer_key is None and version >= AUTH_CMDS:
             raise IdentityError("The relay sent no certificates, although its version requires them.")
         own_key = X25519PrivateKey.generate(self._entropy) if version >= AUTH_CMDS else None
-        # Only if the relay offered our extension: to other relays, we must look like any other client (handshake.md
-        # 3.6).
+        # Only if the relay offered our extension: to other relays, we must look like any other client.
         extension = EXTENSION_VERSIONS.agree(hello.extensions) if self._extensions and hello.extensions else None
         answer = ClientHello(
             version, self._key_hash, own_key.public() if own_key else None, self._proxy, extension=extension

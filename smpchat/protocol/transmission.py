@@ -19,7 +19,7 @@ NONCE_LENGTH = 24
 
 
 class SessionMismatch(DecodeError):
-    """A transmission of version 6 contains the id of another session."""
+    """A transmission contains the id of another session. (Only SMP 6 and XFTP send the id.)"""
 
 
 class Transmission(Record):

@@ -67,15 +67,15 @@ def _read(reader: Reader) -> VersionRange:
 
 version_range: Codec[VersionRange] = Codec(lambda v: word16.write(v.minimum) + word16.write(v.maximum), _read)
 
-# Versions 19 and 20 are about services and names, which we do not use. Software that offers them agrees with us on 18
-# (deltas 2).
+# Versions 19 and 20 are about services and names, which we do not use. Software that offers them agrees with us on
+# 18.
 SMP_VERSIONS = VersionRange(6, 18)
 SMP_CLIENT_VERSIONS = VersionRange(7, 18)
 """Versions that our client offers. Version 6 is not one of them: it has no signed session key that we could check."""
 PROXIED_VERSIONS = VersionRange(SENDING_PROXY, NEW_NTF_CREDS)
 """Versions that may be used through a proxy (smp-wire 3.5)."""
 UNENCRYPTED_PROXY_VERSIONS = VersionRange(6, 10)
-"""Versions that a proxy offers to a relay whose version has no way to say "I am a proxy". At these versions, blocks are
-never encrypted inside TLS, as proxies need (smp-wire 3.4)."""
+"""Versions that a proxy offers to an old relay, which does not know the field "I am a proxy" of a hello. At these
+versions, blocks are never encrypted inside TLS, as a proxy needs them (smp-wire 3.4)."""
 EXTENSION_VERSIONS = VersionRange(1, 1)
-"""Versions of our own extensions (handshake.md 3.6): version 1 is NEW with a key."""
+"""Versions of our own extension, NEW with the key of the queue's sender (`smpchat.protocol.session`)."""

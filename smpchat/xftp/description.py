@@ -63,7 +63,7 @@ class DescribedChunk(Record):
 
 
 class Redirect(Record):
-    """Says that the file contains the description of another file, whose chunks have this size and SHA-512."""
+    """Says that the file contains the description of another file, whose chunks together have this size and SHA-512."""
 
     size: int
     digest: bytes
@@ -308,7 +308,7 @@ def format_size(size: int) -> str:
 
 
 def write_description(description: FileDescription) -> str:
-    """The text of a description, as apps write it: keys in order, replicas by relay."""
+    """The text of a description, as apps write it: keys in alphabetical order, replicas grouped by relay."""
     default = description.chunks[0].size
     places: dict[str, list[str]] = {}
     for chunk in description.chunks:

@@ -194,7 +194,7 @@ class _Behind:
         return view[:size]
 
     def pass_on(self, piece: memoryview) -> None:
-        """Start the work on a piece: the last buffer, filled."""
+        """Start the work on a piece: the buffer that `space` returned last, now filled."""
         if self._threads:
             jobs = (thread.submit(work, piece) for thread, work in zip(self._threads, self._works, strict=True))
             self._spaces[-1][1].extend(jobs)

@@ -49,7 +49,7 @@ def write_file_link(link: FileLink) -> str:
 
 
 def redirect_to(description: FileDescription) -> Redirect:
-    """The redirect to ``description``, for the description of the file that will contain it."""
+    """The redirect that leads to ``description``, for the description of the file that contains this text."""
     return Redirect(description.size, description.digest)
 
 

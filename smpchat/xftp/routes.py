@@ -35,7 +35,7 @@ class FileRoutes:
         self._route = route
         self._proxy = proxy
 
-    async def connect(self, server: FileServer, *, timeout: float) -> HTTP2Client:  # noqa: ASYNC109 - shared out among hosts
+    async def connect(self, server: FileServer, *, timeout: float) -> HTTP2Client:  # noqa: ASYNC109 - divided among the hosts
         """Open a connection to ``server``, without any hello. Raises `ConnectFailed`."""
         from smpchat.transport.http2 import client  # takes 40 ms to import, so only for files
 

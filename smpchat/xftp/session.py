@@ -62,7 +62,7 @@ RESPONSE_TIMEOUT = 30.0
 """The session ends if the relay neither sends nor accepts anything for this many seconds (xftp-wire 1.2)."""
 SLOWEST = 16 * 1024
 """The lowest average rate of a chunk's transfer, in bytes a second. The app demands 80 KiB, and fails on slow lines. A
-relay waits five minutes for a chunk; at this rate, the largest chunk takes that long."""
+relay waits five minutes for a chunk; at this rate, the largest chunk takes a little less."""
 MAX_KEYS = 200
 """Maximum number of recipients in one command; FADD commands add the rest, as in the app (xftp-wire 2.2)."""
 _PART = 64 * 1024
@@ -183,7 +183,7 @@ class FileSession:
 
         Args:
             size: One of `CHUNK_SIZES`.
-            digest: SHA-256 of its bytes.
+            digest: SHA-256 of the chunk's bytes.
             recipient_keys: At least one.
             password: The password that the relay needs for uploads, if any.
         Returns:
@@ -241,8 +241,9 @@ class FileSession:
     async def get(
         self, recipient_id: bytes, recipient_key: Ed25519PrivateKey, size: int, digest: bytes
     ) -> AsyncGenerator[memoryview, None]:
-        """Download a chunk in pieces, which are authentic only when the last one has arrived. The memory of a piece is
-        used again after the next one.
+        """Download a chunk in pieces, which are authentic only once the iteration has ended without an error.
+
+        The memory of a piece is overwritten after the next piece.
 
         Args:
             size, digest: Size and digest in the description of the chunk.
@@ -325,7 +326,7 @@ class FileSession:
 
     @asynccontextmanager
     async def _request(self) -> AsyncIterator[None]:
-        """Run one request: errors inside the block end the session."""
+        """Run one request: errors inside the block end the session, except a relay's ERR."""
         if self._busy:
             raise LocalProtocolError("a session with a file relay handles one request at a time")
         if self.closed.is_set():

@@ -155,7 +155,7 @@ def decode_answer(data: bytes) -> FileAnswer:
 
 
 def password_bytes(password: str | None) -> bytes | None:
-    """A relay's password in the form of FNEW. Raises `EncodeError`."""
+    """A relay's password as bytes, for FNEW. Raises `EncodeError` if it is too long."""
     if password is None:
         return None
     data = password.encode()

@@ -13,7 +13,7 @@ MAX_KEYS = 255
 
 
 class FNew(Record):
-    """Register a chunk of ``size`` bytes with this SHA-256, for its sender and its recipients."""
+    """Register a chunk of ``size`` bytes with the SHA-256 ``digest``, for its sender and its recipients."""
 
     sender_key: AuthPublicKey
     size: int
@@ -67,7 +67,7 @@ class RIds(Record):
 
 
 class File(Record):
-    """The chunk follows the block, encrypted with the secret of both keys and this nonce; its tag is last."""
+    """The chunk follows the block, then the tag. Both keys (``key`` and FGET's) and ``nonce`` encrypt the chunk."""
 
     key: X25519PublicKey
     nonce: bytes

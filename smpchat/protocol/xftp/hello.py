@@ -113,8 +113,8 @@ def receive_server_hello(
         raise IdentityError(
             "The file relay's hello belongs to another TLS session: someone may be intercepting the connection."
         )
-    # Check the identity before the version: an error about the versions of a wrong relay would be misleading. SMP
-    # allows up to four certificates (xftp-wire trap 13).
+    # Check the identity before the version: an error about the versions of a wrong relay would be misleading. XFTP has
+    # exactly two certificates, although SMP allows up to four (xftp-wire trap 13).
     if len(hello.chain) != _CHAIN_LENGTH:
         raise IdentityError(f"The file relay sent {len(hello.chain)} certificates; exactly two are allowed.")
     verify_session_key(hello.chain, hello.signed_key, key_hash)
@@ -165,7 +165,7 @@ def server_hello(
     entropy: Entropy,
     versions: VersionRange = XFTP_VERSIONS,
 ) -> tuple[bytes, X25519PrivateKey]:
-    """Make a relay's hello block. Returns it, and the private key of the session key in it.
+    """Make a relay's hello block. Returns the block, and the private key for the session key in the block.
 
     Args:
         chain: The relay's leaf and identity certificates, DER.
