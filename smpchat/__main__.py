@@ -19,7 +19,7 @@ def program() -> None:
     before it returns.
     """
     _open_closed_streams()
-    gc.set_threshold(100_000)  # a start makes up to 65,000 objects, and all stay: collecting garbage takes 8 ms
+    gc.set_threshold(100_000)  # a start makes up to 65,000 objects, none of them garbage: looking takes 8 ms
     if any(name.startswith(_OURS) for name in os.environ):
         from smpchat.relay.surroundings import take_secrets
 

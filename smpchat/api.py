@@ -17,9 +17,9 @@
         asyncio.run(main())
 
 Profiles are the same as for the command line, in the same folder: ``smpchat -p echo history bob`` shows what the bot
-said. If another process is online for the profile, such as ``smpchat chat``, the two share it. Every error is a
-`ChatError` or `AgentError`, with a sentence and a ``hint`` that says what to do, or a `TimeoutError`. Every method
-raises `InputError` for a string that contains a lone surrogate.
+said. If another process is online for the profile, such as ``smpchat chat``, the two share it. An error is a
+`ChatError` or `AgentError`, with a sentence and a ``hint`` that says what to do, or a `TimeoutError`; a mistake in the
+program is a `ValueError` or `RuntimeError`. Every method raises `InputError` for a string with a lone surrogate.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ Fate = tuple[MessageStatus, str | None]
 class Client(GroupCalls):
     """A profile that is online inside an ``async with`` block.
 
-    One task enters and leaves the block; inside it, any task of the same event loop may call the methods.
+    The same task must enter and leave the block; inside it, any task of the same event loop may call the methods.
 
     Args:
         profile: Name of the profile, which is created at its first use.
@@ -170,7 +170,7 @@ class Client(GroupCalls):
         """Make a one-time link.
 
         Args:
-            note: Alias for the person who uses it; None: the name that they chose, made unique.
+            note: Alias for the person who uses the link; None: the name that this person chose, made unique.
             server: Address of the relay for this link only; None: one of the configured relays.
             timeout: Seconds in which the relay must answer.
             incognito: Use a made-up name for this contact instead of our own.
@@ -213,7 +213,7 @@ class Client(GroupCalls):
         """Open a link and write at once: link, alias and texts are saved together before anything is sent.
 
         Returns:
-            The contact, to whom you can write now; `wait_connected` waits for their answer.
+            The contact, to whom you can write now; `wait_connected` waits until the contact has answered.
         Raises:
             InputError, LinkError, LinkJoinedError, OwnLinkError: Nothing was stored.
             ConnectionFailed: The link was used or deleted.
@@ -234,7 +234,7 @@ class Client(GroupCalls):
         if state is None:
             raise not_in_time().for_program()
         check_not_failed(state)
-        # Meanwhile a short link may have told the contact's name.
+        # Meanwhile the short link may have been read, and the contact may have the name in it.
         named = service.contact_of(contact.connection_id) or contact
         return service.contact(named.alias)
 
@@ -262,7 +262,7 @@ class Client(GroupCalls):
         """Delete a contact with its messages and tell the contact, or cancel an invitation.
 
         Returns:
-            Whether the relay was told. If this takes longer than ``timeout`` seconds, the relay is told later.
+            Whether the relay has deleted the queue. If this takes longer than ``timeout`` seconds, it is done later.
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
         """
@@ -317,7 +317,7 @@ class Client(GroupCalls):
         """Delete the contact address and the requests that wait; contacts made through it stay.
 
         Returns:
-            Whether the relay was told. If this takes longer than ``timeout`` seconds, the relay is told later.
+            Whether the relay has deleted the queue. If this takes longer than ``timeout`` seconds, it is done later.
         Raises:
             NoAddress: The profile has no address.
         """
@@ -339,7 +339,7 @@ class Client(GroupCalls):
         Args:
             request: Its number, or the name in it.
             alias: Alias of the contact; None: it is made from the name in the request.
-            any_relay: Connect even if the contact's relay is on this computer or in its network.
+            any_relay: Connect even if the contact's relay is on this computer or in this computer's network.
         Returns:
             The contact, to whom you can write now; `wait_connected` waits until the contact's app has answered.
         Raises:
@@ -382,8 +382,8 @@ class Client(GroupCalls):
             anyway: Send this and held messages, although keys of the contact have changed.
             wait: How long to wait: ``sent`` (the relay has it), ``delivered`` or ``none``.
         Returns:
-            The message with its status: still ``pending`` if the handshake or the contact's full queue holds it back
-            and ``wait`` is ``sent``.
+            The message with its status. With ``wait="sent"``, it may still be ``pending``: if the handshake has to go
+            further first, or the contact's queue is full.
         Raises:
             InputError: Nothing was stored.
             DeliveryFailed: The message will never arrive.
@@ -406,7 +406,7 @@ class Client(GroupCalls):
         return service.message(message.id) or replace(message, status=service.fate(message)[0])
 
     async def edit(self, message_id: int, text: str, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
-        """Edit a message of ours; waits and raises as `send` does, but apps send no receipt for it."""
+        """Edit a message of ours; waits and raises as `send` does, but cannot wait for ``delivered``."""
         return await self._change(lambda service: service.edit(message_id, text), wait, timeout)
 
     async def retract(self, message_id: int, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
@@ -422,7 +422,7 @@ class Client(GroupCalls):
     async def react(
         self, message_id: int, emoji: str, *, add: bool = True, wait: WaitFor = Wait.SENT, timeout: float = 20.0
     ) -> Message:
-        """React to a message with one of eight emoji, or remove it; waits and raises as `edit` does."""
+        """React to a message with one of eight emoji, or remove this reaction; waits and raises as `edit` does."""
         return await self._change(lambda service: service.react(message_id, emoji, add=add), wait, timeout)
 
     async def _change(self, make: Callable[[ChatService], SentChange], wait: WaitFor, seconds: float) -> Message:

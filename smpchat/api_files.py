@@ -101,7 +101,7 @@ class FileCalls(ProfileCalls):
         Args:
             to: An existing folder, or the path of the new file; None: the folder in the settings. Nothing is
                 overwritten: a number is added to the name.
-            approve: Allow relays that are not in the profile's list; they learn this computer's address.
+            approve: Allow relays that are not in the profile's list; they learn this computer's IP address.
             timeout: Seconds for the whole transfer; None: no limit.
         Returns:
             The path of the file.

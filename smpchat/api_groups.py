@@ -22,7 +22,7 @@ class GroupCalls(FileCalls):
     """
 
     def groups(self) -> list[GroupView]:
-        """All groups that we are or were in, by alias, then those that we are invited to (their alias is None)."""
+        """All groups that we are or were in, sorted by alias; then our invitations to groups, whose alias is None."""
         return self._service.groups()
 
     def group(self, who: str) -> GroupView:

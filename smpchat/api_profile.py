@@ -108,7 +108,7 @@ class ProfileCalls:
             self._service.set_contact_allowed(alias, Feature(feature), chosen)
 
     def disappear_after(self, alias: str, seconds: int | None) -> ContactDetails:
-        """Let messages with a contact disappear this many seconds after they were shown; None: they stay.
+        """Let messages with a contact disappear this many seconds after they were shown (ours: sent); None: they stay.
 
         This takes effect only if the contact allows it too: ``agreement.ttl`` of the result is the time in effect.
 
@@ -136,7 +136,7 @@ class ProfileCalls:
         """Choose whether a contact is told that messages arrived. The contact is not told of this change.
 
         Args:
-            on: None: the choice for all contacts; without ``alias``, the default (yes).
+            on: True or False; None: the choice for all contacts; without ``alias``, the default (yes).
             alias: The contact; None: all contacts without a setting of their own.
         Raises:
             UnknownContact: No contact has this alias.
@@ -181,7 +181,7 @@ class ProfileCalls:
     # -- contacts ------------------------------------------------------------------------------------------------------
 
     def contacts(self) -> list[ContactView]:
-        """All contacts, by alias."""
+        """All contacts, sorted by alias."""
         return self._service.contacts()
 
     def contact(self, alias: str) -> ContactView:
@@ -189,7 +189,7 @@ class ProfileCalls:
         return self._service.contact(alias)
 
     def rotate(self, alias: str, server: str | None = None) -> ContactView:
-        """Receive from a contact at another relay; ``move`` shows the progress. Raises `InputError`."""
+        """Receive from a contact at another relay; ``move`` of the result is the progress. Raises `InputError`."""
         return self._service.contact(self._service.rotate(alias, server).alias)
 
     def cancel_rotation(self, alias: str) -> ContactView:
@@ -206,10 +206,11 @@ class ProfileCalls:
         before: int | None = None,
         limit: int = 50,
     ) -> list[Message]:
-        """The last messages with every word of a text, of all contacts or one, oldest first; they count as seen.
+        """The last messages that contain every word of a text, oldest first; they then count as seen.
 
         Args:
             text: Words, or parts of them, in any order; capitals and accents do not matter. All messages if empty.
+            alias: The contact or group; None: all conversations.
             since, until: Only messages sent at ``since`` or later and before ``until``, in POSIX seconds.
             before: Only messages with a smaller id, to page back.
         Raises:

@@ -1,5 +1,5 @@
-"""Checks the text that a program gives, before anything is done with it: a Python string can contain data that is not
-text."""
+"""Checks the strings that a program gives to `smpchat.Client`, before anything is done with them: a Python string can
+contain lone surrogates, which are not text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NotText(InputError):
 
 
 def checks_texts(cls: C) -> C:
-    """Let the constructor and every public method of a class raise `NotText` for such strings."""
+    """Let the constructor and every public method of a class raise `NotText` for strings with a lone surrogate."""
     for name, method in tuple(vars(cls).items()):
         if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_")):
             setattr(cls, name, _checking(method))

@@ -142,8 +142,9 @@ KEYS = {
             "notifications",
             "off",
             "how `chat` and `listen` notify you of a message or request: `bell`; `osc9` or `osc777`, which many"
-            " terminals show on the desktop; or your own command, which gets the number as `SMPCHAT_ID` and the alias"
-            " as `SMPCHAT_CONTACT` (for a request, the sender's name as `SMPCHAT_REQUEST`)",
+            " terminals show on the desktop; or your own command, which gets the number of the"
+            " message or request as `SMPCHAT_ID`, and the contact's alias as `SMPCHAT_CONTACT` (for a request: the"
+            " sender's name as `SMPCHAT_REQUEST`)",
             "off, bell, osc9, osc777 or a command",
             _notifications,
             NOTIFICATIONS,
@@ -408,7 +409,7 @@ _PLAIN = late(r"[^\"'#\n\[\]{}]+")
 
 
 def statements(path: Path, text: str) -> list[Statement]:
-    """The place of each setting, which `tomllib` does not tell; for a file that is not TOML, only some of them."""
+    """The lines of each setting, which `tomllib` does not tell; in a file that is not TOML, only of some settings."""
     found = []
     for first, last, code, comment in _logical_lines(text):
         begun = code.strip()

@@ -31,7 +31,7 @@ class Home(Record):
     """A folder, which is created at first use and readable by its owner only.
 
     Attributes:
-        config: The config file for everything; None: that of the home (`config_file`).
+        config: The config file for all profiles; None: `own_config_file` of the folder.
     """
 
     path: Path
@@ -47,16 +47,16 @@ class Home(Record):
 
     @property
     def config_file(self) -> Path:
-        """The config file for everything: that of the platform; for a home in another place, its own."""
+        """The config file for all profiles: that of the platform; for a home in another place, its own."""
         return self.config or own_config_file(self.path)
 
     def config_files(self, profile: str) -> tuple[Path, Path]:
-        """The config file for everything, and that of the profile, which overrides it. Raises `InputError` as
-        `profile_folder`."""
+        """The config file for all profiles, and that of the profile, which overrides the first. Raises `InputError` as
+        `profile_folder` does."""
         return self.config_file, self.profile_folder(profile) / CONFIG_FILE
 
     def configuration(self, profile: str) -> Configuration:
-        """The settings in both files. Raises `ConfigRefused`, and `InputError` as `profile_folder`."""
+        """The settings in both files. Raises `ConfigRefused`, and `InputError` as `profile_folder` does."""
         return read(self.config_files(profile))
 
     @property
@@ -76,8 +76,8 @@ class Home(Record):
 
     def profile_folder(self, profile: str) -> Path:
         """Folder of a profile. Raises `InputError` for a name that cannot be the name of a folder."""
-        # The name becomes a folder's name, and any program may have chosen it: it must not lead out of the home folder,
-        # on Windows either.
+        # The name becomes a folder's name, and any program may have chosen it: it must not lead out of the home folder.
+        # On Windows, \ and : could do so too.
         fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
         if not fits or any(c in profile for c in "/\\:"):
             raise InputError(f"{profile!r} cannot be the name of a profile.", "Use letters, digits, - and _.")
@@ -153,8 +153,8 @@ class Home(Record):
         folder = self.profile_folder(profile)
         if not folder.is_dir():
             raise UnknownProfile(profile)
-        # No profile can have this name. If this process is killed in between, the rest no longer counts as a profile,
-        # and the next deletion removes it.
+        # No profile can have this name. If this process is killed before the folder is removed, what is left no longer
+        # counts as a profile, and the next deletion removes it.
         grave = folder.with_name(f"{_DELETED}{os.getpid()}-{profile}")
         try:
             with kept_offline(folder, profile):

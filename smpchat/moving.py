@@ -1,5 +1,4 @@
-"""Moves a profile from one home to another, in one encrypted file (`smpchat.chat.service.archive`). Above
-`smpchat.home`."""
+"""Moves a profile from one home to another, in one encrypted file (`smpchat.chat.service.archive`)."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ def export_profile(
 
     Args:
         own_passphrase: Called for the passphrase of the profile, if it is encrypted; the file has its own.
-        move: The profile never goes online here again. Without this, the user must take care not to use both.
+        move: The profile never goes online here again. Without this, the user must take care to use only one copy.
     Returns:
         Size of the file in bytes.
     Raises:
@@ -65,7 +64,8 @@ def import_profile(
 
     Args:
         profile: Its name here; None: the name in the file.
-        approve: Called with the file's settings for relays, which another person may have chosen.
+        approve: Called with the file's settings for relays, which another person may have chosen; says whether to
+            use them.
     Returns:
         The profile's name here.
     Raises:

@@ -60,7 +60,10 @@ class BackgroundRelay:
         return parse_server(info.address)
 
     async def start_files(self) -> FileServerAddress:
-        """Do the same for its address for files. Raises as `start`, or `OwnRelayFailed` if it does not store files."""
+        """Start the relay if needed; returns its address for files.
+
+        Raises as `start` does, and `OwnRelayFailed` if the relay does not store files.
+        """
         info = await self._started()
         if info.files_address is None:
             raise OwnRelayFailed(f"The embedded relay does not store files. {_why_no_files(info)}")
@@ -84,7 +87,7 @@ class BackgroundRelay:
             raise OwnRelayFailed(str(error)) from error
 
     async def _answers(self, info: RelayInfo) -> bool:
-        """Whether the running relay accepts connections on this computer; after a yes, it is not asked again."""
+        """Whether the running relay accepts connections on this computer; once it did, it is not asked again."""
         import asyncio
         import socket
 
