@@ -69,7 +69,7 @@ class X25519PublicKey(_Key):
     __slots__ = ()
     SIZE = 32
     # For all four kinds, the DER is a constant prefix and the raw key, so we need no ASN.1 parser. The algorithm must
-    # have no parameters in it, not even NULL, which the reference refuses (smp-wire 1.2).
+    # have no parameters, not even NULL: the reference refuses them (smp-wire 1.2).
     DER_PREFIX = bytes.fromhex("302a300506032b656e032100")
 
 

@@ -152,13 +152,13 @@ Other sequences of states:
 
 ## How to read the tables
 
-A row holds if the state and the event fulfil the conditions in brackets, for the variants in the last column. If a
-state has no row for an event, this event is an error and changes nothing.
+A row holds if the state and the event fulfil the conditions in brackets, for the variants in the last column. An event
+that is neither in a row of the state nor in the list below the table is an error, and changes nothing.
 
 - If *next* is the state itself and there is no effect, the state only remembers the event.
 - Events that change nothing, because an answer or a message was repeated, are listed below each table.
-- The tables show every event that the machine accepts. Some cannot occur in practice: for example, no relay answers
-  KEY before it has created the queue.
+- The tables show every event that the machine accepts. Some rows cannot occur in practice. For example, *Joining
+  (reply queue not created)* never gets *ReceiveQueueSecured*: no relay answers KEY before it has created the queue.
 - Deleting is possible in every state and removes the queue from the relay.
 - States have another form called *held*: the user must decide something first. A held state accepts the same events,
   but sends no confirmation or request before *JoinReleased*. This event then does what was held back. The tables leave

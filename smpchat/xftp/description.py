@@ -168,7 +168,7 @@ class _Events:
             while not isinstance(event := next(self._events, None), yaml.MappingEndEvent):
                 key = self._of(event, depth - 1)
                 if not isinstance(key, str) or key in found or len(found) >= _MAX_FIELDS:
-                    raise DecodeError("a mapping in it has keys that are not texts, too many, or one of them twice")
+                    raise DecodeError("a mapping in it has too many keys, a key twice, or a key that is not a text")
                 found[key] = self.node(depth - 1)
             return found
         raise DecodeError("it is cut off")
