@@ -47,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m smpchat.relay", description="Run the smpchat relay.")
     parser.add_argument("folder", type=Path, help="where the relay keeps certificates, queues, messages and files")
     parser.add_argument("--port", type=_port, default=0, help="default: the port used before, or any free port")
-    parser.add_argument(
-        "--ws-port", type=_port_or_off, help="port for WebSocket, 0 for the last or any free one, or off; remembered"
-    )
-    parser.add_argument(
-        "--files-port", type=_port_or_off, help="port for files, 0 for the last or any free one, or off; remembered"
-    )
+    for kind, flag in (("WebSocket", "--ws-port"), ("files", "--files-port")):
+        parser.add_argument(
+            flag,
+            type=_port_or_off,
+            help=f"port for {kind}; 0: the last port, or any free port; off: none; default: as at the last start",
+        )
     for option in OPTIONS:
         if option.name != "password":
             parser.add_argument(option.flag, metavar=option.metavar, help=option.help)

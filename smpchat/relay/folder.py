@@ -123,8 +123,8 @@ class FolderLock:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a relay is running on the folder. This takes a shared lock for a moment, so a starting relay tries to
-    lock several times."""
+    """Whether a relay is running on the folder. The check takes a shared lock for a moment. Because of that, a relay
+    that starts tries several times to take its lock."""
     try:
         file = os.open(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
@@ -180,7 +180,7 @@ def read_state(folder: Path) -> RelayInfo:
             ):
                 state: Literal["running", "stopped"] = "stopped" if pid is None else "running"
                 return RelayInfo(state, address, pid, port, ws_port, files_port, trouble, options)
-    raise RelayError(f"{path} is damaged: write the port from your links into it, or delete it.")
+    raise RelayError(f"{path} is damaged: delete it, and start the relay with --port and the port in your links.")
 
 
 def state_json(info: RelayInfo) -> bytes:
