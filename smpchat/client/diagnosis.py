@@ -74,6 +74,6 @@ def trouble_of_code(code: ErrorCode) -> Trouble:
 
 
 def trouble_of_command(command: Command, error: SMPError) -> Trouble:
-    """The trouble that a relay's ERR to ``command`` means: only to SEND does QUOTA mean that a queue is full."""
+    """The trouble that a relay's ERR to ``command`` means. QUOTA means a full queue only in answer to SEND."""
     found = trouble_of(error)
     return Trouble.FULL_QUEUE if found is Trouble.RELAY_FULL and isinstance(command, Send) else found

@@ -71,7 +71,7 @@ class Network:
             except ConnectFailed as error:
                 failures.append(error)
             else:
-                # Only after the hellos: a port that accepts TLS may still be a web server's.
+                # Noted only after the SMP hellos: a port that accepts TLS may still be a web server's.
                 self._worked[server] = transport
                 return result
         if len(failures) == 1:
@@ -87,7 +87,7 @@ class Network:
     def _transports(self, server: SMPServer, route: Route) -> list[Transport]:
         if route.transport is not Transport.AUTO:
             return [route.transport]
-        # Perhaps only the network that we were in a moment ago blocked TLS, so TLS stays the second choice.
+        # Perhaps only our previous network blocked TLS, so TLS is tried too, as the second choice.
         if self._worked.get(server) is Transport.WEBSOCKET:
             return [Transport.WEBSOCKET, Transport.TLS]
         return [Transport.TLS, Transport.WEBSOCKET]

@@ -203,7 +203,7 @@ class SessionPool:
                 woken.cancel()
 
     async def _until_down(self, server: SMPServer, relay: _Relay) -> Exception:
-        """Open a session and wait until it is lost. Returns the error that ended or prevented it."""
+        """Open a session and wait until it is lost. Returns the error that ended or prevented the session."""
         try:
             session = await self._join(server, relay, None)
         except (TransportError, ProtocolError) as error:

@@ -2,7 +2,7 @@
 without reading them.
 
 The relay sees the proxy's network address instead of the client's. The proxy sees which relay is used, but neither the
-queue nor the message. This module does no I/O: `smpchat.client.routed_session` sends what it makes.
+queue nor the message. This module does no I/O: `smpchat.client.routed_session` sends what this module makes.
 """
 
 from __future__ import annotations

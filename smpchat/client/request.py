@@ -58,7 +58,7 @@ def encode_requests(
         requests: In the order in which they must be executed.
         smp: Contains the version, the session id and the keys.
         entropy: For correlation ids.
-        batch: Put as many as fit into each block. Only for different queues, and never for SEND.
+        batch: Put as many requests as fit into each block. Only for different queues, and never for SEND.
     Raises:
         LocalProtocolError: ``batch`` with SEND or with two commands for one queue; a correlation id of the wrong size;
             an X25519 key in a session in which the relay gave no key.
@@ -103,4 +103,4 @@ def _check_batch(requests: Sequence[Request]) -> None:
     if len(entities) != len(set(entities)):
         raise LocalProtocolError("commands for one queue must not share a block: they run in reverse order")
     if any(isinstance(request.command, Send) for request in requests):
-        raise LocalProtocolError("SEND must not share a block: several run in reverse order")
+        raise LocalProtocolError("SEND must not share a block: several SENDs in a block run in reverse order")

@@ -308,7 +308,7 @@ class PrivateRouter:
         """Open a session with ``server`` through a relay of ``own``, tried in random order.
 
         Raises:
-            PrivateRoutingFailed: ``own`` is empty, or none of its relays can be reached and forwards.
+            PrivateRoutingFailed: ``own`` is empty, or every relay in it cannot be reached or does not forward.
             ProtocolError: A proxy gave the key of another relay than ``server``, or is not the relay in its own
                 address.
         """
@@ -319,7 +319,7 @@ class PrivateRouter:
         proxies = self._in_order(own)
         for left, proxy in zip(range(len(proxies), 0, -1), proxies, strict=True):
             try:
-                # The first ones get less time: a relay that never answers must leave time for the others.
+                # The first proxies get less time: a relay that never answers must leave time for the others.
                 session = await self._pool.get(proxy.server, timeout=timeout / left)
                 routed = await open_routed(
                     server, session, password=proxy.password, entropy=self._entropy, now=self._now

@@ -69,8 +69,8 @@ def start_background(
 ) -> RelayInfo:
     """Starts the relay of ``folder`` in a background process. Returns when it accepts connections.
 
-    The process has its own session, inherits no file descriptors, and continues when this process ends. A relay that is
-    already running is not changed. This function blocks: call it in a thread in asyncio programs.
+    The new process is detached from the terminal, inherits no file descriptors, and continues when this process ends. A
+    relay that is already running is not changed. This function blocks: call it in a thread in asyncio programs.
 
     Args:
         options, port, ws_port, files_port, keep, reset: See `run_relay`.
@@ -118,7 +118,7 @@ def start_background(
 
 
 def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[int, subprocess.Popen[bytes]]:
-    """Starts the process. Returns the position in the log at which its lines begin, and the process."""
+    """Starts the process. Returns the position in the log at which the lines of this process begin, and the process."""
     path = folder / LOG
     environment = for_own_process(password)
     # -P: do not import modules from the current directory.

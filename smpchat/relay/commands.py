@@ -144,8 +144,8 @@ class QueueService:
             return [error(client, transmission, code)]
         if allowed is not None and not isinstance(command, allowed):
             return [error(client, transmission, _PROHIBITED)]
-        # Not STORE or INTERNAL: after these, the reference gives the message up. After QUOTA, all senders try again
-        # later.
+        # Not STORE or INTERNAL: after these errors, reference clients give up the message. After QUOTA, all clients try
+        # again later.
         if not self._store.has_room and isinstance(command, _NEED_ROOM):
             return [error(client, transmission, ErrorCode.QUOTA)]
         return self._handlers[type(command)](client, transmission, command)

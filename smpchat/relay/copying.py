@@ -36,8 +36,8 @@ def copy_database(source: Path, target: Path) -> None:
     with translated("copying it"), closing(sqlite3.connect(source)) as db, closing(sqlite3.connect(target)) as copy:
         harden(db)
         db.execute("PRAGMA query_only = ON")
-        # Copy in one step, which reads a single state of the database. Between several steps, a write of the relay
-        # would make the copy start again.
+        # Copy in one step, which reads a single state of the database. With several steps, a write of the relay between
+        # two of them would make the copy start again.
         db.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")  # all data must be in this one file
 

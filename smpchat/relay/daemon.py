@@ -77,7 +77,7 @@ async def run_relay(
     Args:
         folder: Created at the first start, with certificates, database and port.
         options: The chosen options; for options that were not chosen, the values kept in the folder are used. If the
-            relay listens on all addresses, its link address contains this computer's own address.
+            relay listens on all addresses, its links contain this computer's own address.
         port: 0 for the port of the last start, or any free port at the first start.
         ws_port: The port for WebSocket. None: do as at the last start. 0: the port of the last start, or any free port.
             `NO_WEBSOCKET`: do not serve WebSocket.

@@ -12,7 +12,7 @@ QUOTA = 128
 """Maximum number of messages in a queue; then SEND is refused."""
 PLAUSIBLE_PAUSE = 86_400
 """The relay checks the clock every two hours. If more seconds than this have passed since the last check, it does not
-trust the clock yet."""
+trust the clock at first, and removes no old messages (`SQLiteStore.see_clock`)."""
 CERTIFICATE_WARNING = timedelta(days=30)
 """The operator is warned when the relay's certificate expires within this time."""
 
@@ -42,13 +42,13 @@ class Limits(Record):
             seconds.
         idle: A connection without subscriptions is closed after this many seconds without a block (smp-wire 7.5).
         connections: Maximum number of open connections, including those in handshakes; further ones are closed at once.
-        connections_per_address: The same for one address; see `Gate`.
+        connections_per_address: Maximum number of open connections from one address; see `Gate`.
         new_queues: Maximum number of queues that one connection may create in a minute; then ERR QUOTA.
         unsent_bytes: If more bytes of answers than this wait for a client, the relay stops reading from it.
         quota: Maximum number of messages in a queue.
         stored: Maximum number of bytes of the database in use. If more are in use, commands that need room get ERR
             QUOTA.
-        free: The same if the disk has fewer free bytes than this.
+        free: If the disk has fewer free bytes than this, the same commands get ERR QUOTA.
         keep: Seconds after which an unfetched message is removed (smp-wire 7.5).
         keep_notifications: Seconds after which an unsent notification is removed.
         expire_every: Seconds between two searches for old messages and notifications.

@@ -29,7 +29,7 @@ class Explained(Record):
         name: Name of the field in `Options`. The option is ``--name``, with hyphens.
         metavar: Name of the value in help texts.
         meaning: One sentence without a full stop.
-        default: The default value as a user would type it; None if there is no such value.
+        default: The default value as a user would type it; None if the default is not a fixed value.
         bounds: Smallest and largest value of a number.
         words: All values of an option whose values are words.
     """

@@ -142,7 +142,7 @@ class SQLiteStore:
         return True
 
     def see_clock(self, now: int, keep: int) -> tuple[bool, int]:
-        """Checks the clock. Returns whether it advanced normally, and for how many seconds nothing may count as old.
+        """Checks the clock. Returns whether it advanced normally, and for how many seconds no message may count as old.
 
         After the clock jumped, or after a long pause, these are ``keep`` seconds, so that people have the promised
         time to fetch messages.

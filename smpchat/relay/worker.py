@@ -188,7 +188,7 @@ class Worker:
         try:
             self._perform_some(group, outgoing)
             if self._store.changed:
-                # In a thread, because it waits for the disk; commands that arrive meanwhile form the next group.
+                # In a thread, because a commit waits for the disk. Commands that arrive meanwhile form the next group.
                 # Answers must wait for the commit: otherwise a power cut could undo a command that was already
                 # answered.
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._store.commit)
@@ -264,7 +264,7 @@ class Worker:
         believed, hold = self._store.see_clock(now, self._limits.keep)
         if not believed:
             _log.warning(
-                "the clock jumped, or the relay was off for long: no old messages are removed for %d more days",
+                "the clock jumped, or the relay was off for a long time: no old messages are removed for %d more days",
                 hold // 86_400,
             )
         return hold > 0
@@ -275,7 +275,7 @@ class Worker:
         if self._full == self._store.has_room:
             self._full = not self._full
             if self._full:
-                _log.error("no more messages and queues are accepted: --max-stored or --min-free is reached")
+                _log.error("no new messages or queues are accepted: --max-stored or --min-free is reached")
             else:
                 _log.info("messages and queues are accepted again")
 

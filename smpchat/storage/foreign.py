@@ -1,4 +1,4 @@
-"""Copies rows from a database file that another person made into an empty database of ours.
+"""Copies rows into an empty database of ours, from a database file that another person made.
 
 Only rows are copied. A file may contain triggers that copy later data, views instead of tables, computed columns, pages
 that several tables share, or text that is not UTF-8. So the file must have exactly our schema and intact pages, and

@@ -1,7 +1,7 @@
 """Migrations of a component's tables, and a file with the final schema.
 
-A new database gets the final tables at once. Running all migrations would take 18 ms, which the first `invite` of a new
-profile would have to wait.
+A new database gets the final tables at once. Running all migrations would delay the first `invite` of a new profile by
+18 ms.
 """
 
 from __future__ import annotations

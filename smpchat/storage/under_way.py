@@ -110,7 +110,8 @@ def _strike(entry: Path, lock: FileLock) -> None:
 
 
 def _entries(folder: Path) -> list[tuple[Path, Path]]:
-    """Each entry with the path in it. Entries with a path that we would not have made are ignored."""
+    """Each entry of the register, and the path of the unfinished file that the entry contains. Entries with a path that
+    we would not have made are ignored."""
     found, register = [], folder / REGISTER
     try:
         if not _is_ours(register):

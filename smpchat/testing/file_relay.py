@@ -42,7 +42,7 @@ class FileFault(Record):
 
 
 STALL = 120.0
-"""Seconds of a `FileFaultKind.STALLED`: longer than a client waits for an answer."""
+"""Seconds that a `FileFaultKind.STALLED` lasts: longer than a client waits for an answer."""
 
 
 class _Stored:
@@ -57,7 +57,7 @@ class MemoryFileRelay:
 
     Attributes:
         up: Whether clients can connect.
-        refuses: Commands that the relay does not execute, by name, and the error that it answers.
+        refuses: Names of commands that the relay does not execute, each with the error that it answers.
         refuses_id: The id of a chunk that cannot be downloaded, and the error that the relay answers.
         commands: The names of all commands received so far.
         on_command: Called with each name before the command is executed.

@@ -54,7 +54,7 @@ class Fault(Record):
 
 
 STALL = 20.0
-"""Seconds of a `FaultKind.STALLED`: longer than a client waits for an answer."""
+"""Seconds that a `FaultKind.STALLED` lasts: longer than a client waits for an answer."""
 LATE = 0.5
 """Seconds by which `FaultKind.ANSWER_LATE` delays an answer."""
 

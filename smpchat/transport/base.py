@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 BLOCK_SIZE = 16384
-"""Size of every block in bytes, including hellos (smp-wire 2.6)."""
+"""Size of every block in bytes, also of SMP hellos (smp-wire 2.6)."""
 
 
 class TransportError(Exception):

@@ -29,9 +29,10 @@ _KNOWN_EXTENSIONS = (
 
 
 def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) -> None:
-    """Check that the identity with fingerprint ``key_hash`` issued the first certificate.
+    """Check that the identity certificate, with fingerprint ``key_hash``, issued the first certificate.
 
-    The identity is always the second certificate. The last one is the only trust anchor. Host names are not checked.
+    The identity certificate is always the second one. The last one is the only trust anchor. Host names are not
+    checked.
 
     Args:
         chain: DER, leaf first: 2 to 4 certificates.
@@ -106,7 +107,7 @@ def _check_authority(certificate: x509.Certificate, below: int) -> None:
         raise ChainRefused("an intermediate certificate of the relay has no basic constraints") from None
     usage = _key_usage(certificate)
     if not constraints.ca or (usage is not None and not usage.key_cert_sign):
-        raise ChainRefused("an intermediate certificate of the relay must not issue certificates")
+        raise ChainRefused("an intermediate certificate of the relay is not allowed to issue certificates")
     if constraints.path_length is not None and below > constraints.path_length:
         raise ChainRefused("the relay's certificate chain is longer than one of its certificates allows")
 

@@ -247,7 +247,7 @@ def _finish_rotation(folder: Path) -> None:
             _sync_folder(folder)
     except (IdentityError, OSError) as error:
         if new.exists():  # otherwise, another process has just finished the replacement
-            raise IdentityError(f"the new certificate in {folder} cannot take its place: {error}") from error
+            raise IdentityError(f"the new certificate in {folder} cannot replace the old one: {error}") from error
 
 
 def _host_names(certificate: x509.Certificate) -> list[str]:

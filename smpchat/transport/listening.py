@@ -19,7 +19,8 @@ BACKLOG = 1024
 """Maximum number of connections that may wait in the kernel: after a restart, all clients of a relay connect at
 once."""
 _TRIES = 16
-"""How often we ask the system for a free port. A port may be free for the first address, but in use for another."""
+"""How many times we ask the system for a free port. A port may be free for the first address, but in use for
+another."""
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """Errors that mean: this computer does not have this address, or no address of its family."""
 

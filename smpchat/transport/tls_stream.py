@@ -256,7 +256,7 @@ class TLSStream(asyncio.BufferedProtocol):
             self._handshake.set_result(None)
 
     def _input_ended(self) -> None:
-        # With this, OpenSSL can distinguish an end in the middle of a record from a proper end after close_notify.
+        # After `write_eof`, OpenSSL can distinguish an end in the middle of a record from one after close_notify.
         self._incoming.write_eof()
         if not self._handshake.done():
             self._continue_handshake()

@@ -72,7 +72,7 @@ class Asked(Record):
 
 
 class Sealed(Record):
-    """A chunk that is sent after an answer, and its encryption."""
+    """A chunk that is sent after an answer, and what encrypts it."""
 
     file: BinaryIO
     chunk: Chunk
@@ -152,7 +152,8 @@ class FileService:
         entity = request.transmission.entity_id
         by_recipient = isinstance(request.command, FGet | FAck)
         chunk = await self._indexed(self._store.by_recipient if by_recipient else self._store.by_sender, entity)
-        # We verify the authorisation even if there is no chunk, so that the time until a refusal does not show it.
+        # We verify the authorisation even if there is no chunk: the time until a refusal must not show whether there is
+        # one.
         if not self._authorised(request, chunk.key if chunk is not None else None) or chunk is None:
             return _AUTH
         match request.command:

@@ -91,7 +91,7 @@ class FileConnection:
             StreamEnded: The client has cancelled this request; its other requests continue.
             BrokenOff: The answer is incomplete; close the connection, so that the client notices.
         """
-        # Limit how many requests are handled at the same time, before anything is read. The bytes of further requests
+        # Before anything is read, limit how many requests are handled at the same time. The bytes of further requests
         # wait at the client, because HTTP/2's flow-control window is full.
         async with self._at_once:
             try:

@@ -23,7 +23,7 @@ class FileLimits(Record):
             request.
         transfer: Maximum number of seconds for uploading or downloading a chunk (xftp-wire 1.2).
         connections: Maximum number of open connections, including those in handshakes; further ones are closed at once.
-        connections_per_address: The same for one address; see `smpchat.relay.gate.Gate`.
+        connections_per_address: Maximum number of open connections from one address; see `smpchat.relay.gate.Gate`.
         requests: Maximum number of requests of one connection that are handled at the same time; further ones wait.
         new_chunks: Maximum number of chunks that one connection may register in a minute (ERR QUOTA).
         recipients: Maximum number of recipients of a chunk (ERR QUOTA).

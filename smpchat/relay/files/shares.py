@@ -8,7 +8,7 @@ from smpchat.encoding.record import Record
 from smpchat.relay.files.limits import FileLimits
 
 _MOST_KNOWN = 50_000
-"""Maximum number of addresses that are remembered. If there are more, those that have used the least are forgotten."""
+"""Maximum number of addresses that are remembered. If there are more, the half that has used the least is forgotten."""
 
 
 class _Taken(Record):

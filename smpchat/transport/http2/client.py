@@ -62,7 +62,7 @@ class HTTP2Client(Link):
         # If an answer comes before the whole request was sent, the relay refuses the request and no longer reads it. So
         # stop sending then.
         self._outlet = outlet = Outlet(self, stream_id, lambda: self._status is not None)
-        # Only these four headers: the relay refuses `te` and `connection` (xftp-wire 1.2).
+        # Only these four headers: official file relays refuse `te` and `connection` (xftp-wire 1.2).
         headers = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", self._authority), (b":path", b"/")]
         sent = await outlet.send_all(headers, parts)
         await self._until(lambda: self._status is not None)

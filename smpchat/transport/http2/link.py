@@ -1,5 +1,5 @@
 """One HTTP/2 connection, used by client and server: sends and receives bodies piece by piece, respects the peer's
-windows, and limits what the peer may do."""
+flow-control windows, and limits what the peer may do."""
 
 from __future__ import annotations
 

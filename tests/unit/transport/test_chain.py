@@ -103,8 +103,8 @@ def test_a_leaf_not_for_signatures_is_refused() -> None:
     ("extensions", "words"),
     [
         ((), "no basic constraints"),
-        (((x509.BasicConstraints(ca=False, path_length=None), True),), "must not issue"),
-        ((CA, (usage(digital_signature=True), True)), "must not issue"),
+        (((x509.BasicConstraints(ca=False, path_length=None), True),), "is not allowed to issue"),
+        ((CA, (usage(digital_signature=True), True)), "is not allowed to issue"),
     ],
 )
 def test_an_intermediate_that_must_not_issue_is_refused(

@@ -334,7 +334,7 @@ def test_a_certificate_left_over_that_does_not_fit_is_not_taken(tmp_path: Path) 
     with pytest.raises(IdentityError, match="not the key of"):
         load_identity(folder)
     (folder / "server.crt.new").write_text("nothing")
-    with pytest.raises(IdentityError, match="cannot take its place"):
+    with pytest.raises(IdentityError, match="cannot replace the old one"):
         load_identity(folder)
 
 
