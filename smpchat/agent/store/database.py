@@ -69,6 +69,7 @@ class Database:
 
         Raises:
             StoreTampered: The file contains a trigger, which could change or copy everything that is written.
+            StoreReplaced: Another process has encrypted, decrypted or deleted the file meanwhile.
             StoreError: The file cannot be opened, is not a database, or was written by a newer version.
         """
         self.path = path
@@ -81,7 +82,10 @@ class Database:
         self.read_only = False
         try:
             self._create()
-            self._inode = path.stat().st_ino
+            try:
+                self._inode = path.stat().st_ino
+            except FileNotFoundError:  # another process has just encrypted, decrypted or deleted it
+                raise StoreReplaced from None
             try:
                 self._connection = self._usable(self._connect)
             except sqlite3.OperationalError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from smpchat.agent.errors import StoreError
+from smpchat.agent.errors import StoreError, StoreReplaced
 from smpchat.agent.store import erasure
 from smpchat.agent.store.database import BUSY_TIMEOUT, LOG_KEPT, Database
 
@@ -48,6 +48,20 @@ def test_a_file_that_another_process_holds_is_refused_in_time(database: Database
     with database.transaction() as tx:
         tx.execute("INSERT INTO texts VALUES ('later')")
     assert texts(database) == ["later"]
+
+
+def test_a_file_that_is_encrypted_while_it_is_opened_counts_as_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Database._create
+
+    def create_and_lose(database: Database) -> None:
+        create(database)
+        database.path.unlink()  # as `encrypt` does at its end
+
+    monkeypatch.setattr(Database, "_create", create_and_lose)
+    with pytest.raises(StoreReplaced):
+        Database(tmp_path / "lost.db", {})
 
 
 def test_a_fault_of_the_block_comes_out_as_it_is(database: Database) -> None:
