@@ -1,61 +1,14 @@
-"""What `smpchat explain` says about every exit code, connection state and message status, and who can do something
+"""What `smpchat explain` says about every exit code and state, and who can do something
 next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.group_topics import GROUP_TOPICS
+from smpchat.cli.topic import Kind, Mover, Topic
 from smpchat.encoding.record import Record, field
-
-
-class Kind(StrEnum):
-    """What is explained."""
-
-    EXIT = "exit-code"
-    CONNECTION = "connection-state"
-    MESSAGE = "message-status"
-
-
-class Mover(StrEnum):
-    """Who acts next."""
-
-    YOU = "you"
-    CONTACT = "contact"
-    OPERATOR = "operator"
-    NOBODY = "nobody"
-
-
-class Topic(Record):
-    """One thing that can be explained.
-
-    Attributes:
-        name: What `smpchat explain` accepts; for an exit code, also its number.
-        meaning: What it means, in one line.
-        happened: The same in sentences, with its consequences.
-        moves: Who does what next. More than one, if it depends on the cause.
-        commands: What to type, and what that does.
-        causes: The usual causes.
-        mark: The mark for it in `chat`.
-        code: Number of an exit code.
-    """
-
-    kind: Kind
-    name: str
-    meaning: str
-    happened: str
-    moves: tuple[tuple[Mover, str], ...]
-    commands: tuple[tuple[str, str], ...] = ()
-    causes: tuple[str, ...] = ()
-    mark: str | None = None
-    code: int | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All words by which it is found."""
-        code = () if self.code is None else (str(self.code),)
-        return (*code, self.name, *(() if self.mark is None else (self.mark,)))
 
 
 class _Exit(Record):
@@ -393,6 +346,7 @@ def topics() -> Iterator[Topic]:
             code=int(status),
         )
     yield from _STATES
+    yield from GROUP_TOPICS
 
 
 def find(text: str) -> list[Topic]:

@@ -15,9 +15,9 @@ from smpchat.chat.wire.group_values import Role
 from smpchat.chat.wire.preferences import Allow, Feature
 from smpchat.cli.environment import JSON_VERSION
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.explanations import Kind as Explained
-from smpchat.cli.explanations import Mover
 from smpchat.cli.fields import Field, Kind, ObjectType, flag, number, text
+from smpchat.cli.topic import Kind as Explained
+from smpchat.cli.topic import Mover
 from smpchat.relay.statistics import Kind as FigureKind
 from smpchat.relay.statistics import figures
 

@@ -14,8 +14,9 @@ from smpchat.chat.errors import InputError
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.explanations import Kind, Mover, Topic, find, topics
+from smpchat.cli.explanations import find, topics
 from smpchat.cli.running import run
+from smpchat.cli.topic import Kind, Mover, Topic
 from smpchat.encoding.record import replace
 
 app = Program()
@@ -24,10 +25,13 @@ _KINDS = {
     Kind.EXIT: ("Exit code", "Exit codes"),
     Kind.CONNECTION: ("Connection state", "Connection states"),
     Kind.MESSAGE: ("Message status", "Message statuses"),
+    Kind.GROUP: ("Group state", "States of groups and members"),
+    Kind.MEMBER: ("Connection to a member", "Connections to members"),
 }
 _WHO = {
     Mover.YOU: "you",
     Mover.CONTACT: "your contact",
+    Mover.MEMBER: "another member",
     Mover.OPERATOR: "the relay's operator",
     Mover.NOBODY: "automatic",
 }
@@ -43,12 +47,12 @@ def _names(incomplete: str) -> list[str]:
 @app.command(epilog=examples("smpchat explain 4", "smpchat explain ready"))
 def explain(
     context: typer.Context,
-    code: str | None = typer.Argument(
-        None, metavar="[CODE]", help="An exit code or a state (default: all).", autocompletion=_names
+    code: list[str] | None = typer.Argument(
+        None, metavar="[CODE]...", help="An exit code or a state (default: all).", autocompletion=_names
     ),
 ) -> None:
     """Explain an exit code or state, and what to do."""
-    run(context, lambda environment: _explain(environment, code), reads_config=False)
+    run(context, lambda environment: _explain(environment, " ".join(code) if code else None), reads_config=False)
 
 
 def _explain(environment: Environment, code: str | None) -> int:

@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.chat.machines.group_states import Link, Standing
 from smpchat.chat.store.records import MessageStatus
+from smpchat.chat.wire.group_values import Role
 from smpchat.cli.app import program
 from smpchat.cli.command_line import loaded
 from smpchat.cli.exit_status import ExitStatus
-from smpchat.cli.explanations import Kind, Topic, find, topics
+from smpchat.cli.explanations import find, topics
 from smpchat.cli.schema import problems
 from smpchat.cli.text import sentence
+from smpchat.cli.topic import Kind, Topic
+from smpchat.cli.views import groups
 from smpchat.cli.views.messages import TICKS
 from tests.cli.terminal import Terminal
 
@@ -33,6 +37,15 @@ def test_everything_that_a_person_meets_is_explained() -> None:
     assert sorted(names(Kind.CONNECTION)) == sorted(ConnectionState)
     assert sorted(names(Kind.MESSAGE)) == sorted(MessageStatus)
     assert {topic.name: topic.mark for topic in TOPICS if topic.mark} == dict(TICKS)
+
+
+def test_every_word_about_groups_and_members_is_explained() -> None:
+    """Those of JSON, and those that `groups` and `group members` print for people."""
+    states = {*Standing, *groups._STANDINGS.values(), *groups._NOT_IN.values(), *(role.word for role in Role)}
+    for word in states:
+        assert [topic.name for topic in find(word) if topic.kind is Kind.GROUP], word
+    for word in {*Link, *groups._LINKS.values()}:
+        assert [topic.name for topic in find(word) if topic.kind is Kind.MEMBER], word
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: f"{topic.kind}-{topic.name}")
@@ -79,7 +92,9 @@ def test_the_readme_and_the_manual_have_the_same_words(smpchat: Terminal) -> Non
         (" 130 ", [(Kind.EXIT, "interrupted")]),
         ("failed", [(Kind.CONNECTION, "failed"), (Kind.MESSAGE, "failed")]),
         ("✓✓", [(Kind.MESSAGE, "delivered")]),
-        ("none", []),
+        ("nothing", []),
+        ("Waiting to be let in", [(Kind.GROUP, "pending")]),
+        ("joining", [(Kind.CONNECTION, "joining"), (Kind.GROUP, "joining"), (Kind.MEMBER, "making")]),
         ("", []),
         ("8", []),
     ],
@@ -89,8 +104,9 @@ def test_what_is_found(asked: str, found: list[tuple[Kind, str]]) -> None:
 
 
 def test_the_screens(smpchat: Terminal, screen: Callable[[str, str], None]) -> None:
-    said = [smpchat("explain", *arguments) for arguments in ([], ["3"], ["ready"], ["failed"], ["nonsense"])]
-    assert [result.code for result in said] == [0, 0, 0, 0, 1]
+    asked = ("", "3", "ready", "failed", "waiting to be let in", "nonsense")
+    said = [smpchat("explain", *words.split()) for words in asked]
+    assert [result.code for result in said] == [0, 0, 0, 0, 0, 1]
     assert all(len(line) <= 80 for result in said for line in result.stdout.splitlines())
     assert not list(smpchat.home.iterdir())
     screen("explain", "\n".join(result.transcript() for result in said))
@@ -108,4 +124,4 @@ def test_the_shell_completes_states(smpchat: Terminal, monkeypatch: pytest.Monke
     monkeypatch.setenv("_SMPCHAT_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "smpchat explain re")
     monkeypatch.setenv("COMP_CWORD", "2")
-    assert smpchat().stdout.split() == ["ready", "received", "refused"]
+    assert smpchat().stdout.split() == ["ready", "received", "refused", "removed"]
