@@ -38,7 +38,7 @@ class NoticeKind(StrEnum):
     PEER_QUEUE_GONE = "peer-queue-gone"
     """The relay no longer has the peer's queue, so nothing can be sent."""
     NOT_OPENED = "not-opened"
-    """A message waits at the relay because this installation lacks something."""
+    """A message that needs a KEM waits at the relay, because no KEM is installed here."""
     NOT_PROCESSED = "not-processed"
     """A message waits at the relay because of a bug in this program."""
     TOO_MUCH = "too-much"

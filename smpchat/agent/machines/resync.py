@@ -185,7 +185,7 @@ def step(state: State, event: Event) -> Step:
 
 
 def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
-    """The ratchet in use continues while the user is asked."""
+    """While the user is asked, the ratchet in use opens further messages."""
     under, effects = step(state.under, event)
     assert not isinstance(under, Started | Asked)
     after = replace(state, under=under)

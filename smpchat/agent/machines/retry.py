@@ -15,8 +15,8 @@ class Delays(Record):
     def after(self, attempts: int, jitter: float = 0.0) -> float:
         """Seconds to wait after ``attempts`` failed tries; ``jitter`` from 0 to 1 shortens the wait by up to a
         fifth."""
-        # 40 is far beyond every bound here; from 1.5 ** 1751 on Python raises OverflowError, and tries two minutes
-        # apart get there in 58 hours.
+        # After 40 tries, every delay here has long reached its bound. There is a limit because Python raises
+        # OverflowError from 1.5 ** 1751 on, which tries two minutes apart would reach in 58 hours.
         delay = min(self.longest, self.first * 1.5 ** min(max(attempts - 1, 0), 40))
         # Jitter only shortens the delay, because the longest delay is a promise. It is needed because all clients of a
         # relay that restarts lose their connections in the same second.

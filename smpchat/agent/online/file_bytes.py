@@ -20,7 +20,7 @@ T = TypeVar("T")
 PIECE = 256 * 1024
 """The smallest number of bytes that are written at once."""
 READ_PIECE = 1024 * 1024
-"""Bytes that are read at once. A change of threads takes as long as reading a quarter of them."""
+"""Bytes that are read at once. Handing the work to a thread takes as long as reading a quarter of these bytes."""
 
 
 class Offload(Protocol):

@@ -1,5 +1,5 @@
-"""The last steps of receiving a file: it is decrypted to a temporary file in the folder where it belongs, checked as a
-whole, and moved to its place there.
+"""The last steps of receiving a file: it is decrypted to a temporary file in its target folder, checked as a whole, and
+moved to its place.
 
 A file of many chunks is decrypted while it is downloaded, up to the first missing chunk, so that both cores of a small
 computer have work. All ciphertext is kept meanwhile, because a process that starts again, or that finds a damaged
@@ -228,8 +228,8 @@ class FileOpening:
         return file_folder.local_path(self._database.path.parent, file.local)
 
     async def _open(self, file: StoredFile) -> None:
-        """Move the file to its place. If that is impossible, have damaged chunks downloaded again, wait for the disk,
-        or fail."""
+        """Decrypt the file, and move it to its place. If this fails, have damaged chunks downloaded again, wait for the
+        disk, or give up the file."""
         source = self._source(file)
         assert file.target is not None
         part = file_folder.part_path(file.target, file.local)

@@ -21,7 +21,7 @@ class FileProgress:
     committed yet.
 
     Args:
-        fault: Called with a file whose progress cannot be committed, and the reason.
+        fault: Called with the number of a file whose progress cannot be committed, and the reason.
 
     Attributes:
         claimed: The keys of all these chunks. No other worker may begin with one of them.

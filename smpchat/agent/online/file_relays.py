@@ -85,7 +85,7 @@ class FileNetwork(Record):
 
 
 class Failure(Record):
-    """Why a relay did not do what it was asked, in a form that is stored."""
+    """Why a relay did not do what it was asked, in a form that can be stored."""
 
     kind: Trouble
     error: str

@@ -55,7 +55,7 @@ class Relays:
             self._pool.watch(queue.server)
 
     def queues_at(self, server: SMPServer) -> list[ReceiveQueue]:
-        """Those of our queues at a relay to which messages may still come."""
+        """Our queues at a relay, without those of connections that are deleted or have failed."""
         return [queue for queue in self._live_queues() if queue.server == server]
 
     def _live_queues(self) -> list[ReceiveQueue]:
@@ -69,7 +69,7 @@ class Relays:
             outgoing.clear_relay_trouble(tx, str(server))
 
     def listening(self, server: SMPServer) -> None:
-        """Our first queues in a session with this relay were subscribed."""
+        """In a session with this relay, the first of our queues were subscribed."""
         with self._database.transaction() as tx:
             visits.arrived(tx, str(server), self._context.now())
 

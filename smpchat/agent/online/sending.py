@@ -116,8 +116,8 @@ class Sender:
         return await self._post(session, outbox.together(self._database.connection, items))
 
     def _seal_receipts(self, key: LaneKey, most: int) -> None:
-        """Seal the receipts that are sent next, now that there is a session. Others can still be changed or left
-        out."""
+        """Seal the receipts that are sent next, now that there is a session. Later receipts can still be changed or
+        left out."""
         while due := [item for item in self.head(key)[:most] if item.kind is Kind.RECEIPT]:
             with self._database.transaction() as tx:
                 for item in due:

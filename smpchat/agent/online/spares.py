@@ -1,8 +1,8 @@
 """Makes KEM key pairs ahead of time, when the process has nothing better to do.
 
 ``pqcrypto`` takes 20 to 30 ms for a pair and blocks the interpreter meanwhile. So a thread would not help: the event
-loop stands still in any case. What helps is the right moment. Usually this is after a second without commits. If a
-joiner will need a pair for its confirmation and there is none, it is while the joiner's first commands are on their
+loop stands still in any case. What helps is the right moment: usually after a second without commits. If there is no
+pair and a joiner will need one for its confirmation, the right moment is while the joiner's first commands are on their
 way.
 """
 

@@ -1,9 +1,9 @@
 """How many contact requests a profile keeps, and how many it accepts automatically: limits in time and number.
 
 Each accepted request makes us connect to a relay that the requester chose, and keep a queue. So there must be a limit
-to what one requester can cause. Requests beyond the limit wait, and are accepted later. If too many wait, one that
-names the same relay as most others is dropped, usually the newest: a requester can change names and keys at will, but
-relays less easily.
+to what one requester can cause. Requests beyond the limit wait for their turn, and are accepted later. If too many
+wait, one that names the same relay as most others is dropped, usually the newest: a requester can change names and keys
+at will, but relays less easily.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MAX_REQUESTS = 1_000
 PER_HOUR = 60
 """How many requests are accepted automatically in one hour."""
 AT_ONCE = 10
-"""How many contacts that were accepted automatically a short time ago may have a relay that was not reached yet. Each
-try to reach a relay may take some seconds."""
+"""Limit for recent contacts that were accepted automatically, and whose relays were not reached yet. Each try to reach
+a relay may take some seconds."""
 UNREACHED = 100
 """The same limit for contacts of any age: each of them costs a session with a relay, or repeated tries to connect."""
 YOUNG = 600.0
@@ -65,7 +65,7 @@ def next_acceptance(tx: sqlite3.Connection, now: float) -> float:
 
 
 def note_acceptance(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """A request was accepted automatically. Entries that no longer count are deleted."""
+    """A request was accepted automatically. Notes of earlier ones that no longer count are deleted."""
     times = addresses.accepted_by_themselves(tx)
     addresses.forget_accepted(tx, [n for n, at in times.items() if at <= now - _HOUR and not _is_unreached(tx, n)])
     addresses.note_accepted(tx, connection_id, now)

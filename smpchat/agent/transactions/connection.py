@@ -84,7 +84,7 @@ def invite(
     does.
 
     Args:
-        relay: The relay of its queue; None: the online process chooses one.
+        relay: The relay for the invitation's queue; None: the online process chooses one.
         plain: The invitation is for a member of a group: see `Connection`.
     """
     state, effects = handshake.invite(terms)
@@ -181,7 +181,7 @@ def _insert(
 
 
 def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
-    """The relay answered LKEY: the queue holds our key."""
+    """The relay answered LKEY: the queue holds our key now."""
     event, link = linking.read_link(tx, context, connection_id, answer)
     if link is not None:
         other = connections.find_by_link(tx, link)
@@ -211,13 +211,14 @@ def receive_queue_created(
 
 
 def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: Event) -> None:
-    """Step the connection, save the state, queue the effects, and release what may be sent now."""
+    """Step the connection, save the state, put the effects into the outbox, and release messages that may be sent
+    now."""
     before = connections.load(tx, connection_id).state
     state, effects = handshake.step(before, event)
     if state != before:
         connections.save_state(tx, connection_id, state, context.now())
     if type(state) is not type(before):
-        # A repetition that is still planned belongs to the state before.
+        # If a repetition of the confirmation is still planned, it belongs to the state before.
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
             case states.Failed():
@@ -447,8 +448,8 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
     the connection here is deleted, too.
 
     Args:
-        farewell: A last user message, if the peer can read one. Everything else that waits is dropped. The queue is
-            deleted after the farewell was sent or refused, or after `FAREWELL_PATIENCE`.
+        farewell: A last user message to the peer; None if there is none. Everything else that waits is dropped. The
+            queue is deleted after the farewell was sent or refused, or after `FAREWELL_PATIENCE`.
     """
     before = connections.load(tx, connection_id)
     writable = states.reached_peer(before.state) and may_send(tx, before)

@@ -86,7 +86,7 @@ def publish(
 
     Args:
         user_data: The part of the short link's data that people see before they send a request.
-        relay: The relay of its queue; None: the online process chooses one.
+        relay: The relay for the address's queue; None: the online process chooses one.
         auto_accept: Accept requests automatically.
         client_data: The data that marks the link of a group; None for the user's own address.
     """
@@ -176,7 +176,7 @@ def _full_link(
 def queue_created(
     tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, publication: Publication, ids: Ids
 ) -> None:
-    """IDS arrived: the address has its links."""
+    """IDS arrived: store the links that the address has now."""
     address = addresses.load(tx, queue.connection_id)
     client_data = None if address is None else address.client_data
     full = _full_link(queue.server, queue.snd_id, queue.link_key.public(), queue.mode, client_data)
@@ -323,7 +323,8 @@ def accept_next(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def next_look(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the next request gets its turn or the next contact is given up, in POSIX seconds. Changes nothing."""
+    """When the next request gets its turn, or the next contact that was not reached is given up: the earlier of the
+    two, in POSIX seconds; None if neither will happen. Changes nothing."""
     given_up, turn = admitting.next_given_up(tx), next_turn(tx, now)
     due = None if given_up is None else given_up[0]
     if due is not None and due <= now and clock.is_held(tx, now):
@@ -332,7 +333,7 @@ def next_look(tx: sqlite3.Connection, now: float) -> float | None:
 
 
 def give_up_next(tx: sqlite3.Connection, context: Context) -> bool:
-    """Give up an automatically accepted contact that was not reached for too long. Returns whether there was one."""
+    """Give up an automatically accepted contact that was not reached in time. Returns whether there was one."""
     found, now = admitting.next_given_up(tx), context.now()
     if found is None or found[0] > now or clock.is_held(tx, now):
         return False

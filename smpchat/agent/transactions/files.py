@@ -41,10 +41,10 @@ SLOTS = 4
 """For how many recipients a file is registered. The number is fixed, so that relays do not learn how many there are
 (xftp-wire 5)."""
 MAX_PADDING = 4 * 1024 * 1024 + 64 * 1024
-"""By how many bytes a ciphertext may be longer than its file: less than one chunk, plus the smallest chunk for
-names."""
+"""The most bytes by which a ciphertext may be longer than its file: a chunk of padding (4 MiB), and the smallest chunk
+(64 KiB) for the file's name."""
 MIN_OVERHEAD = 24
-"""By how many bytes a ciphertext is longer than its file, at least: a length, and the authentication tag."""
+"""The fewest bytes by which a ciphertext is longer than its file: a length field, and the authentication tag."""
 MAX_FILES = 1_000
 """How many files may be sent and received at the same time in one profile."""
 
@@ -55,7 +55,7 @@ class Transfer(Record):
     Attributes:
         done: How many of the ``total`` bytes have been transferred. Both numbers are of the encrypted and padded file.
         started, expires: POSIX seconds; the transfer is given up at ``expires``.
-        problem: Why it does not continue, or why it failed.
+        problem: Why the transfer does not continue, or why it failed.
     """
 
     file_id: int
@@ -114,7 +114,8 @@ def submit_file(
         chunks=encrypted.chunks,
         now=context.now(),
     )
-    # Last, and under the write lock that `sweep` takes, too: `sweep` never finds this ciphertext without its row.
+    # This comes last, and under the write lock that `sweep` takes, too: so `sweep` never finds this ciphertext without
+    # its row.
     encrypted.settle()
     return file_id
 
@@ -369,7 +370,7 @@ def spoilt(tx: sqlite3.Connection, context: Context, file_id: int, numbers: Sequ
 
 
 def opened(tx: sqlite3.Connection, context: Context, file_id: int, path: Path) -> bool:
-    """The file is in its place. Returns False if it was given up meanwhile."""
+    """The file was decrypted and moved to its place. Returns False if it was given up meanwhile."""
     file = files.find(tx, file_id)
     if file is None or file.stage is not Stage.OPENING:
         return False

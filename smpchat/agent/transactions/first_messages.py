@@ -98,7 +98,7 @@ def _receive_confirmation(
     if isinstance(params.kem, KEMAccepted) and offered is None:
         raise EnvelopeRefused("the confirmation answers a KEM key, but the link has none")
     with refusing("the confirmation does not open"):
-        # The joiner wants post-quantum keys if it sends one, or if its header has room for one.
+        # The joiner wants post-quantum encryption if it sends a KEM key, or leaves room for one in its header.
         wished = params.kem is not None or has_large_header(envelope.ratchet_message)
         pq = wished and context.wants_pq_in(connection, params.version, envelope.agent_version)
         kem = None

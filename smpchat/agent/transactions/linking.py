@@ -73,7 +73,7 @@ class Publication(Record):
         corr_id: Correlation id of the command, from which the sender id of a queue with a short link follows.
         queue: Mode and link data, if the relay supports them.
         sealed: The sealed data of the short link; None if there is none.
-        user_data: The part of the data that may change.
+        user_data: The part of the link's data that may be changed later.
     """
 
     corr_id: bytes
@@ -230,7 +230,7 @@ def _was_joined(state: states.State) -> bool:
 
 
 def _is_at(relay: bytes, text: str) -> bool:
-    """Whether a full link leads to a relay, and may have a short form."""
+    """Whether a full link leads to the relay with this fingerprint, and may have a short form."""
     try:
         link = parse_link(text)
     except LinkError:  # stored by an earlier version, which accepted more hosts and ports

@@ -117,7 +117,7 @@ def queue_secured(tx: sqlite3.Connection, context: Context, connection_id: int) 
 
 
 def queue_lost(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The relay of the new queue says AUTH: to KEY, or to SUB."""
+    """The relay of the new queue answered KEY or SUB with AUTH."""
     if moves.new_queue(tx, connection_id) is not None:
         _step(tx, context, connection_id, moving.QueueLost())
 
@@ -150,8 +150,8 @@ def left_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
 
 
 def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
-    """The relay of an abandoned queue cannot be reached; try again later, after the other items. Returns True if it is
-    given up for good."""
+    """The relay of an abandoned queue cannot be reached; try again later, after the other items. Returns True if the
+    queue is given up for good."""
     other, now = moves.queue(tx, _number(item)), context.now()
     if other is not None and now - (other.left_at or now) > LEAVE_FOR and not clock.is_held(tx, now):
         moves.delete_queue(tx, other.id)
@@ -205,7 +205,7 @@ def _is_at(other: OtherQueue, server: SMPServer, sender_id: bytes) -> bool:
 
 
 def message_arrived(tx: sqlite3.Connection, context: Context, other: OtherQueue) -> None:
-    """A message of the peer came through a queue other than the connection's own, and its box could be opened."""
+    """A message of the peer came through the new queue or an abandoned one, and opened with this queue's secret."""
     if other.left_at is None:
         _step(tx, context, other.queue.connection_id, moving.MessageArrived())
 

@@ -56,8 +56,8 @@ def load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -
 def save_opened(
     tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted, sent_at: int
 ) -> None:
-    """Save the ratchet after a message, the keys that it set aside or used, and the message's hash, by which copies are
-    recognised."""
+    """A message was opened: save the ratchet, the changes in the keys that it has set aside, and the message's hash,
+    which identifies copies."""
     # Saved together, and only for a message that was opened. The reference also saves the steps of a message that
     # failed; the two methods must not be mixed (agent-wire trap 41).
     ratchets.save(tx, connection_id, opened.ratchet)

@@ -1,7 +1,7 @@
 """The command that each outbox item sends to a relay, and the changes that the relay's answer causes.
 
 An item is done once its outcome is committed; until then it is repeated with the same body. Items of a lane run one
-after the other, except SENDs to a peer that may be pipelined.
+after the other, except that several SENDs to a peer may be pipelined.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Verdict(Enum):
     RETRY = auto()
     """The relay has a problem: repeat after a delay."""
     FULL = auto()
-    """The peer's queue is full: repeat when the peer reads."""
+    """The peer's queue is full: repeat when the peer has read some messages."""
 
 
 def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
@@ -185,7 +185,8 @@ class Creation(Record):
 
 
 def wanted_relay(tx: sqlite3.Connection, item: OutboxItem) -> SMPServerAddress | None:
-    """The relay at which the queue of a `CREATE` item must be made, whatever relays are configured."""
+    """The relay at which the queue of a `CREATE` item must be made, whatever relays are configured; None if there is no
+    such relay."""
     if item.lane is Lane.MOVE:
         return moving.wanted_relay(tx, item.connection_id)
     return connections.wanted_relay(tx, item.connection_id)

@@ -90,7 +90,7 @@ def receive(
         None if the queue is not ours, or not any more.
     Raises:
         EnvelopeRefused: Nothing may be stored; the message must be acknowledged.
-        KEMUnavailable, HeldBack: Not now; the message must not be acknowledged.
+        KEMUnavailable, HeldBack: The message cannot be processed now, and must not be acknowledged.
     """
     try:
         return _receive(tx, context, server, rcv_id, msg_id, sealed)
@@ -155,7 +155,8 @@ def _receive(
 
 
 def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> InvitationEnvelope:
-    """Open a message to a contact address. Each has a key of its own, which is not kept (agent-wire 3.2)."""
+    """Open a message to a contact address. Each such message brings a key of its own, which is not kept (agent-wire
+    3.2)."""
     if envelope.sender_key is None or not CLIENT_VERSIONS.contains(envelope.version):
         raise EnvelopeRefused("a contact request must carry its sender's key, and a version that is known")
     with refusing("the sender's key is bad"):

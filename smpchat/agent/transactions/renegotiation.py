@@ -187,7 +187,7 @@ def keys_received(
         _step(tx, context, connection, resync.KeysReceived(theirs, sent_at), keys, params.version, params)
     except UnexpectedEvent as error:
         raise EnvelopeRefused("the new ratchet keys are our own") from error
-    # So that an old R envelope that a relay delivers again does not restart the ratchet (agent-wire 5.8).
+    # Stored so that an old R envelope that a relay delivers again does not restart the ratchet (agent-wire 5.8).
     resyncs.mark_seen(tx, connection.id, theirs, now)
 
 

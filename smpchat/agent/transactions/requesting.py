@@ -91,7 +91,7 @@ def begin(
 
 
 def find(tx: sqlite3.Connection, address: ContactAddress) -> int | None:
-    """The connection that we requested through this address. Raises `LinkError`."""
+    """Number of the connection that we requested through this address; None if there is none. Raises `LinkError`."""
     text = _text(address)
     if isinstance(address, ShortContact):  # the table of known relays may change, and with it the hosts in the text
         by_text = connections.find_by_link_start(tx, text.partition("?")[0])

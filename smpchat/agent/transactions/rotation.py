@@ -126,8 +126,8 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
     if rotation is None or rotation.stage is not Stage.REACHING:
         return
     queue = rotation.queue
-    # the queue's own address, with our key for the per-queue box in place of the recipient's. The peer secures the
-    # queue with KEY after our QKEY; there is no SKEY. The faster way is in the reference's documents, but not in its
+    # QKEY names the queue's own address, with our key for the per-queue box in place of the recipient's. After it, the
+    # peer secures the queue with KEY. We send no SKEY: this faster way is in the reference's documents, but not in its
     # code (agent-wire 5.7, trap 29).
     info = QueueInfo(queue.client_version, queue.server, queue.snd_id, queue.e2e_public, queue.mode)
     key = QueueKey(((info, queue.auth_key.public()),))

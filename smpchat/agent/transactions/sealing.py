@@ -53,7 +53,7 @@ def seal_first_message(
     """
     plaintext = agent_message.encode(message)
     ciphertext = _encrypt(tx, connection.id, plaintext, first=True)
-    # It counts as message 1, and the first text contains its hash (agent-wire 3.6, trap 13).
+    # The confirmation or hello counts as message 1, and the first text contains its hash (agent-wire 3.6, trap 13).
     connections.save_sent(tx, connection.id, Chain().confirmed(plaintext))
     # Envelopes C and I (confirmation and invitation) name the agreed version; M and R (message and ratchet keys, below)
     # name our highest (agent-wire 1.5, trap 21).
@@ -72,7 +72,7 @@ def seal_first_message(
 
 
 def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, link: str, info: bytes) -> bytes:
-    """Body of a contact request: our invitation and connection info, protected only by the box of the address."""
+    """Body of a contact request: our invitation and profile (``info``), protected only by the box of the address."""
     envelope = InvitationEnvelope(connection.agent_version, link.encode(), info)
     return seal_client_message(
         address.client_version,

@@ -76,7 +76,7 @@ def reason_against_request(tx: sqlite3.Connection, server: SMPServer, address_id
     """Why we do not answer a request at the relay that it names, judged only by the relay's network address.
 
     Args:
-        address_id: Connection record of our contact address.
+        address_id: Number of the connection record of our contact address.
     Returns:
         None if we may answer the request.
     """
