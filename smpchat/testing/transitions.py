@@ -120,7 +120,7 @@ _HEADER = """# The states of a connection
 
 A connection has an *initiator*, who made the link, and a *joiner*, who used it. Each side stores its own state. The
 picture shows the usual handshake, called *instant*, in which neither side has to wait for the other. The tables below
-contain every variant and every failure.
+contain every variant.
 
 ```text
  step            initiator                       relays          joiner
@@ -142,9 +142,9 @@ contain every variant and every failure.
 
 Other sequences of states:
 
-- **Contact address**: the owner goes from *Publishing* to *Published*. A new connection then has the roles the other
-  way round. The person who asks sends a new link with the request, and so is its *initiator* (*Preparing*,
-  *Requesting*, *Requested*, then *Answering*, as above). The owner, who accepts, is the *joiner*.
+- **Contact address**: the owner goes from *Publishing* to *Published*. Each accepted request becomes a connection
+  with the roles the other way round. The person who asks sends a new link with the request, and so is the *initiator*
+  (*Preparing*, *Requesting*, *Requested*, then *Answering*, as above). The owner, who accepts, is the *joiner*.
 - **Older programs and relays**: if the initiator cannot secure the reply queue, the joiner secures it with the key in
   the initiator's hello (*SecuringReply*). Each side then waits for a last message from the other (*AwaitingReady*).
 - **Failure and deletion**: a connection that can never be made ends in *Failed*, with the reason; one that the user
@@ -159,7 +159,9 @@ that is neither in a row of the state nor in the list below the table is an erro
 - Events that change nothing, because an answer or a message was repeated, are listed below each table.
 - The tables show every event that the machine accepts. Some rows cannot occur in practice. For example, *Joining
   (reply queue not created)* never gets *ReceiveQueueSecured*: no relay answers KEY before it has created the queue.
-- Deleting is possible in every state and removes the queue from the relay.
+- Deleting is possible in every state; the side that deletes removes its own queue from the relay.
+- One failure is left out: if a request was accepted automatically, and the relay that it names is not reached for a
+  week, the owner's side fails (*GivenUp*).
 - States have another form called *held*: the user must decide something first. A held state accepts the same events,
   but sends no confirmation or request before *JoinReleased*. This event then does what was held back. The tables leave
   held states out.

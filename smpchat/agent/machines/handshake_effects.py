@@ -18,7 +18,7 @@ class KeyChoice(StrEnum):
     REPLY = "reply"
     """The reply key that the link offered."""
     PEER = "peer"
-    """The sender key in the header of the peer's confirmation."""
+    """The sender key in the header of the peer's confirmation or hello."""
 
 
 class CreateReceiveQueue(Record):

@@ -73,9 +73,9 @@ class ConfirmationReceived(Record):
     """The joiner's confirmation arrived, and was opened with the keys of our link.
 
     Attributes:
-        sender_key: Its header holds a key with which our queue must be secured.
+        sender_key: The confirmation's header holds a key with which our queue must be secured.
         securable: The reply queue may be secured by its sender.
-        reply_key_ours: The reply key that it names is the one in our link; None if it names none.
+        reply_key_ours: The reply key that the confirmation names is the one in our link; None if it names none.
     """
 
     answer: Answer

@@ -336,7 +336,7 @@ def reads_link(state: State) -> bool:
 
 
 def may_send(state: State) -> bool:
-    """Whether texts may be sealed and queued after the messages of the handshake."""
+    """Whether texts may be sealed and put into the outbox, behind the messages of the handshake."""
     match state:
         case Connected():
             return True

@@ -191,7 +191,7 @@ class FileTransfers:
             self._tasks.spawn(self._work(server, self._relays.begin(server)))
 
     def _widen(self, server: FileServer) -> None:
-        """Start a second worker beside the first, which has just got its own work."""
+        """Start a second worker beside the first, if there is enough work for both."""
         # Half of the workers are kept for relays that have none yet.
         if self._workers < MAX_WORKERS // 2 and self._relays.has_second(server) and self._has_much(server):
             self._workers += 1

@@ -154,7 +154,7 @@ def receive_file(
 
     Args:
         target: The path of the file. If something exists there by then, a number is added to the name.
-        approved: The user agrees that relays which the sender chose see this computer's address.
+        approved: The user agrees that the relays chosen by the sender see this computer's address.
         known: Whether the user's own settings name a relay.
         size: Announced size of the file in bytes; a file of another size is not saved.
     Returns:
