@@ -234,7 +234,7 @@ class Client(GroupCalls):
         if state is None:
             raise not_in_time().for_program()
         check_not_failed(state)
-        # Meanwhile the short link may have been read, and the contact may have the name in it.
+        # Meanwhile a short link may have been read. The contact then has the name that was in the link's data.
         named = service.contact_of(contact.connection_id) or contact
         return service.contact(named.alias)
 

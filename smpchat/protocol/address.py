@@ -90,14 +90,14 @@ class FileServer(Server):
 
 
 class SMPServerAddress(Record):
-    """A relay, and the password for creating queues on it, if it needs one."""
+    """A relay, and the password for creating queues on it, if the relay needs one."""
 
     server: SMPServer
     password: str | None = field(default=None, repr=False)
 
 
 class FileServerAddress(Record):
-    """A file relay, and the password for uploading files to it, if it needs one.
+    """A file relay, and the password for uploading files to it, if the relay needs one.
 
     The password stays in the configuration: it must never be part of a file's description (xftp-wire trap 19).
     """

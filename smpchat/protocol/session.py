@@ -179,8 +179,8 @@ def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
     """Read our extension at the end of a hello, if it is there and complete. Other bytes belong to other software."""
     tail = reader.rest()
     name = short_bytes.write(_EXTENSION_NAME)
-    # All software ignores bytes after a hello (smp-wire 1.1, last line), so we may write our extension there. Others
-    # may do the same, so unknown bytes are not an error.
+    # All software ignores bytes after a hello (smp-wire 1.1, last line), so we may write our extension there. Other
+    # software may do so as well, so unknown bytes are not an error.
     if not tail.startswith(name):
         return None
     try:

@@ -118,7 +118,7 @@ def _tree(text: str) -> Any:
     """Parse a YAML document into mappings, lists and texts."""
     import yaml
 
-    # PyYAML's C loader is ten times as fast and reads the same, but not every PyYAML was built with it.
+    # PyYAML's C loader is ten times as fast, with the same result, but not every PyYAML was built with it.
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         events = _Events(yaml.parse(text, Loader=loader))
