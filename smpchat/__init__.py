@@ -2,8 +2,8 @@
 
 Layers, each importing only from those to its right::
 
-    {cli, api} -> home -> {chat, relay}; chat -> agent -> client -> {transport, protocol} -> crypto -> encoding
-    relay -> {transport, protocol}
+    {cli, api} -> home -> {chat, relay}; chat -> agent -> xftp -> client -> {transport, protocol} -> crypto -> encoding
+    relay -> {transport, protocol}; {agent, relay} -> storage -> encoding
 
 A program begins with a `Client`; `smpchat.api` has an example.
 """

@@ -285,7 +285,7 @@ class FileSession:
                 raise ChunkDamaged("its digest is wrong")
 
     async def _batches(self, answer: Answer, size: int) -> AsyncGenerator[tuple[list[memoryview], bytes], None]:
-        """Read the body of an answer: several pieces of a chunk at a time, and the bytes of the tag that have arrived.
+        """Read the body of an answer. Yields several pieces of the chunk at a time, and what has arrived of the tag.
 
         Raises:
             ChunkDamaged: The body is longer than the chunk and its tag.
@@ -382,7 +382,7 @@ class FileSession:
         transmission, _ = decode_block(block, self._connection.session_id)
         found = decode_answer(transmission.body)
         self._trace("<", found)
-        # The id is empty in some errors, and in the answer to FNEW: its chunk had no id yet (xftp-wire 2.1).
+        # The id is empty in some errors, and in the answer to FNEW, whose chunk had no id yet (xftp-wire 2.1).
         if transmission.entity_id not in (entity_id, b""):
             raise self._broken("an answer about a different chunk")
         return found
