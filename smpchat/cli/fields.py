@@ -1,4 +1,4 @@
-"""The parts of the table of JSON objects: types of objects, their fields, and what a field may be."""
+"""The parts of the table of JSON objects: types of objects, their fields, and kinds of values."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Field(Record):
     """One field of an object.
 
     Attributes:
-        optional: It is left out if there is nothing to say.
-        nullable: May be null.
+        optional: The field is left out if it does not apply.
+        nullable: The value may be null.
         values: All possible values; empty: any value.
         fields: The fields of the object, or of each object in the list.
     """

@@ -56,8 +56,8 @@ _MOVE = Field(
     fields=(
         text(
             "step",
-            "`creating` the new queue; `asked` their app to use it; `securing` the queue; `using` it, but no message"
-            " has arrived there yet",
+            "`creating` the new queue; `asked`: waiting for their app; `securing` the new queue; `using`: waiting for"
+            " their first message there",
             "creating",
             "asked",
             "securing",
@@ -77,9 +77,9 @@ _FILE_FIELDS = (
         " fetch it; `expired`: relays have deleted it",
         *FileState,
     ),
-    number("bytes", "bytes transferred so far, about"),
+    number("bytes", "about how many bytes are transferred so far"),
     text("path", "its path on this computer", optional=True),
-    text("reason", "a sentence: why it is stopped or failed", optional=True),
+    text("reason", "a sentence: why it stopped or failed", optional=True),
     text(
         "trouble",
         "for programs: what is wrong with a relay, such as `unreachable`; missing if it is not a relay's fault",
@@ -168,21 +168,25 @@ TYPES = (
             number("unread", "messages that `listen` and `chat` have not shown yet"),
             flag("pq", "whether post-quantum encryption protects new messages"),
             flag("gone", "they removed you, so messages no longer reach them", optional=True),
-            Field("conditions", Kind.TEXTS, "current problems, as kinds of `condition`", optional=True),
+            Field("conditions", Kind.TEXTS, "its current problems, each a `kind` of `condition`", optional=True),
             flag("business", "a business: several people there may read your messages", optional=True),
             flag("group", "a group; `group members` lists who is in it", optional=True),
             flag("verified", "you compared the security code", optional=True),
             flag("receipts", "false: they get no receipts for their messages", optional=True),
-            flag("muted", "they ring no bell and show no notification", optional=True),
+            flag("muted", "their messages ring no bell and show no notification", optional=True),
             Field("muted_until", Kind.TIME, "when muting ends; missing if it has no end", optional=True),
             text("looks_like", "another contact whose alias looks like this contact's name", optional=True),
             text("description", "a line that they wrote about themselves", optional=True),
             flag("picture", "they have a picture; `contact show --save-picture` saves it", optional=True),
-            number("disappear_after", "seconds after which messages disappear (`contact show`)", optional=True),
+            number(
+                "disappear_after",
+                "seconds after which messages disappear (`contact show`, `contact set`, `mute`)",
+                optional=True,
+            ),
             Field(
                 "preferences",
                 Kind.OBJECT,
-                "what you allow each other (`contact show`)",
+                "what you allow each other (`contact show`, `contact set`, `mute`)",
                 optional=True,
                 fields=tuple(
                     Field(
@@ -236,7 +240,11 @@ TYPES = (
             text("group", "the group's alias"),
             text("name", "the member's name, with a number if several have it; anyone can choose any name"),
             text("role", "what the member may do", *(role.word for role in Role)),
-            text("state", "`unknown`: other members mentioned this person, but nobody introduced them", *Standing),
+            text(
+                "state",
+                "`unknown`: other members mentioned this person, but nobody introduced the person to you",
+                *Standing,
+            ),
             text(
                 "connection",
                 "your connection to the member; `connected` proves that this is the person who joined",
@@ -269,8 +277,8 @@ TYPES = (
             flag("auto_accept", "whether every request is accepted at once"),
             number("requests", "requests waiting for your answer"),
             number("turned_away", "requests turned away because too many were waiting", optional=True),
-            Field("turned_away_since", Kind.TIME, "when the first of them came", optional=True),
-            text("welcome", "text that people see before they ask, and again when accepted", optional=True),
+            Field("turned_away_since", Kind.TIME, "when the first of these requests came", optional=True),
+            text("welcome", "text that people see before they send a request, and again when accepted", optional=True),
             text("auto_reply", "message to each person you accept", optional=True),
         ),
     ),
@@ -304,7 +312,7 @@ TYPES = (
                 "id", "the number for `reply`, `edit`, `retract` and `react`; your contact has another number for it"
             ),
             text("text", "the text, exactly as it was written"),
-            Field("sent_at", Kind.TIME, "when you wrote it, or when the relay accepted it"),
+            Field("sent_at", Kind.TIME, "when you wrote it; if you received it, when the relay accepted it"),
             text("status", "see the top of this page", "pending", "sent", "delivered", "failed", "received"),
             text(
                 "content",
@@ -322,8 +330,8 @@ TYPES = (
                 "the member who passed it on and could have changed it; missing once the author is proven",
                 optional=True,
             ),
-            number("delivered_to", "to a group: members who have it", optional=True),
-            number("members", "to a group: members to whom it was sent directly", optional=True),
+            number("delivered_to", "of a message to a group: how many members have it", optional=True),
+            number("members", "of a message to a group: to how many members it was sent directly", optional=True),
             text("command", "the keyword, if your profile is a bot and the text is one of its commands", optional=True),
             text("arguments", "the text after the command", optional=True),
             flag("forwarded", "it was forwarded from someone else", optional=True),
@@ -341,14 +349,14 @@ TYPES = (
                 "the message that it replies to",
                 optional=True,
                 fields=(
-                    number("id", "null if you do not have it", nullable=True),
+                    number("id", "its number; null if you do not have it", nullable=True),
                     _DIRECTION,
                     text("text", "its text"),
                     _DELETED,
                     text("sender", "which member of a group wrote it", optional=True),
                 ),
             ),
-            Field("file", Kind.OBJECT, "the file that belongs to it", optional=True, fields=_FILE_FIELDS),
+            Field("file", Kind.OBJECT, "its file", optional=True, fields=_FILE_FIELDS),
             flag("edited", "the text was edited", optional=True),
             _DELETED,
             text("deleted_by", "which member of a group deleted it, if not the author; `you` is you", optional=True),
@@ -357,12 +365,12 @@ TYPES = (
             Field(
                 "reactions",
                 Kind.LIST,
-                "yours and your contact's",
+                "your reactions and your contact's",
                 optional=True,
                 fields=(
                     text("emoji", "one of eight"),
                     _REACTED,
-                    number("people", "how many members of a group; 1 if missing", optional=True),
+                    number("people", "how many members of a group reacted with it; 1 if missing", optional=True),
                     Field("members", Kind.TEXTS, "the names of these members of a group", optional=True),
                 ),
             ),
@@ -394,7 +402,7 @@ TYPES = (
         "`send`, `receive`",
         (
             number("message", "number of its message"),
-            number("bytes", "bytes transferred so far, about"),
+            number("bytes", "about how many bytes are transferred so far"),
             number("size", "bytes in total"),
         ),
     ),
@@ -403,7 +411,7 @@ TYPES = (
         "The versions of smpchat and what it uses.",
         "`--version`",
         (
-            text("smpchat", "smpchat"),
+            text("smpchat", "the smpchat version"),
             text("python", "the Python version"),
             text("openssl", "the TLS library"),
             text("sqlite", "the database library"),
@@ -416,8 +424,8 @@ TYPES = (
                     for name, about in (
                         ("SMP", "versions spoken with relays"),
                         ("SMP of the embedded relay", "versions spoken with its clients"),
-                        ("agent", "with other apps"),
-                        ("end-to-end encryption", "the double ratchet"),
+                        ("agent", "versions spoken with other apps"),
+                        ("end-to-end encryption", "versions of the double ratchet"),
                     )
                 ),
             ),
@@ -432,8 +440,8 @@ TYPES = (
             text("contact", "the alias"),
             text("status", "the new status", "pending", "sent", "delivered", "failed"),
             text("reason", "a sentence: why it failed", optional=True),
-            number("delivered_to", "to a group: members who have it", optional=True),
-            number("members", "to a group: members to whom it was sent directly", optional=True),
+            number("delivered_to", "of a message to a group: how many members have it", optional=True),
+            number("members", "of a message to a group: to how many members it was sent directly", optional=True),
         ),
     ),
     ObjectType(
@@ -483,7 +491,7 @@ TYPES = (
                     ),
                 ),
             ),
-            flag("active", "the profile that this command used, or that later commands will use"),
+            flag("active", "whether this command used it, or later commands will use it"),
             flag("deleted", "true after `profile delete`", optional=True),
         ),
     ),
@@ -514,7 +522,7 @@ TYPES = (
         "A relay.",
         "`server list`, `server add`, `server remove`, `server use`",
         (
-            text("address", "null for the embedded relay before its first start", nullable=True),
+            text("address", "its address; null for the embedded relay before the first start", nullable=True),
             text("transport", "how to reach it", "tls", "websocket", "auto"),
             flag("default", "whether new queues are created there"),
             flag("embedded", "whether it is the embedded relay"),
@@ -585,7 +593,7 @@ TYPES = (
     ),
     ObjectType(
         "notice",
-        "Something that happened to a connection; `listen` prints it once, as it does messages.",
+        "Something that happened to a connection or a relay. `listen` prints it once, like a message.",
         "`listen`, `history`",
         (
             text("contact", "the contact's alias, if it is about a contact", optional=True),
@@ -601,11 +609,11 @@ TYPES = (
         " `status`",
         (
             text("state", "whether it runs", "running", "stopped"),
-            text("address", "null before its first start", nullable=True),
+            text("address", "its address; null before the first start", nullable=True),
             number("pid", "the id of its process; null if it is stopped", nullable=True),
             number("ws_port", "its WebSocket port; null if it has none", nullable=True),
             number("files_port", "port on which it keeps files; null if it keeps none", nullable=True),
-            text("files_address", "`xftp://…`, where it keeps files; null if it does not", nullable=True),
+            text("files_address", "its address for files, `xftp://…`; null if it keeps none", nullable=True),
             text("files_trouble", "a sentence: why it does not store files although it should", optional=True),
             Field(
                 "certificate_expires",
@@ -712,7 +720,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 def problems(value: object) -> list[str]:
     """What is wrong with an object that a command printed: unknown and missing fields, wrong types and values."""
     if not isinstance(value, dict):
-        return ["no object"]
+        return ["not an object"]
     if value.get("v") != JSON_VERSION:
         return [f"v is {value.get('v')!r}"]
     kind = _BY_NAME.get(value.get("type", ""))
@@ -724,7 +732,7 @@ def problems(value: object) -> list[str]:
 
 def _problems(where: str, fields: tuple[Field, ...], value: object) -> list[str]:
     if not isinstance(value, dict):
-        return [f"{where}: no object"]
+        return [f"{where}: not an object"]
     known = {field.name: field for field in fields}
     found = [f"{where}.{name}: unknown" for name in value if name not in known]
     for name, field in known.items():
@@ -743,7 +751,7 @@ def _field_problems(where: str, field: Field, value: Any) -> list[str]:
             return _problems(where, field.fields, value)
         case Kind.LIST:
             if not isinstance(value, list):
-                return [f"{where}: no list"]
+                return [f"{where}: not a list"]
             return [problem for item in value for problem in _problems(where, field.fields, item)]
         case Kind.TEXTS:
             fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
@@ -775,7 +783,8 @@ ASCII, flushed at once. Notices for people go to standard error; `-q` suppresses
 code is the exit code, and its sentences also go to standard error.
 
 Every object has `v`, which is {version}, and `type`. Fields are never renamed and never change their meaning. New
-fields and types may be added: ignore those you do not know. *Optional* fields are left out when they do not apply. A
+fields and types may be added: ignore those you do not know. *Optional* fields are left out when they do not apply. If
+commands stand in parentheses at the end of a meaning, only these commands print the field. A
 *number* is a whole number. A *time* is ISO 8601 in UTC, such as `2025-01-31T09:14:00Z`, with or without a fraction.
 
 The status of a message that you sent goes from `pending` to `sent` (a relay has it) to `delivered` (your contact's

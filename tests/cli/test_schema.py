@@ -63,9 +63,9 @@ def test_what_fits_has_no_problems(value: dict[str, Any]) -> None:
         ({"status": "read"}, "message.status: 'read' is not: text"),
         ({"sent_at": "yesterday"}, "message.sent_at: 'yesterday' is not: time"),
         ({"edited": "yes"}, "message.edited: 'yes' is not: true or false"),
-        ({"reply_to": "bob"}, "message.reply_to: no object"),
+        ({"reply_to": "bob"}, "message.reply_to: not an object"),
         ({"reply_to": {"id": 1, "text": "x"}}, "message.reply_to.direction: missing"),
-        ({"reactions": {}}, "message.reactions: no list"),
+        ({"reactions": {}}, "message.reactions: not a list"),
         ({"reactions": [{"emoji": "x", "direction": "up"}]}, "message.reactions.direction: 'up' is not: text"),
     ],
 )
