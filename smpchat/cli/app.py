@@ -1,6 +1,6 @@
 """The program: its own options, and how it handles a command line that it cannot understand.
 
-The commands are listed in `smpchat.cli.table`; each is declared, with what it does, in ``commands/NAME.py``.
+`smpchat.cli.table` lists the commands; each is implemented in ``commands/NAME.py``.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ app = Program(
     add_completion=True,
 )
 _ALONE = (
-    "To try it alone, use two terminals: run `smpchat -p alice invite` in one, and in the other the command that"
-    " it prints, with -p bob added."
+    "To try smpchat alone, use two terminals. In one, run `smpchat -p alice invite`. In the other, run the command that"
+    " the first one prints, with -p bob added."
 )
 
 

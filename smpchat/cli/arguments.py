@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 def number(
     least: int, most: float = math.inf, *, kind: Callable[[str], float] = int, called: str = "a whole number"
 ) -> Callable[[str], float]:
-    """A function that reads the value of an option. The allowed range is mentioned in its error, not in the help."""
+    """A function that reads the value of an option. Its error names the allowed range; the help does not."""
 
     def parse(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
             raise typer.BadParameter(f"{text!r} is not {called}.") from None
-        # In this form it refuses nan too: every comparison with nan is false.
+        # Written like this, the check refuses nan too: every comparison with nan is false.
         if not least <= value <= most:
             limits = f"{least} or more" if most == math.inf else f"from {least} to {most}"
             raise typer.BadParameter(f"{text} is not {limits}.")
@@ -43,8 +43,8 @@ port = number(1, 65535)
 
 
 def aliases(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion in the shell: the contacts of the profile that the command line names so far, with @ if it was
-    typed."""
+    """For completion in the shell: the aliases of contacts, with @ if the user typed one. They are those of the profile
+    that the unfinished command line names."""
     at = "@" if incomplete.startswith("@") else ""
     return [at + alias for alias in _begun(_aliases(context), incomplete.removeprefix("@"))]
 
@@ -60,7 +60,7 @@ def groups(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def members(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: the members of the group that the line names so far."""
+    """For completion: the members of the group that is already typed."""
     group = context.params.get("who")
 
     def listed(service: StoredProfile) -> list[str]:
@@ -101,7 +101,7 @@ def relays(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def profiles(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: the profiles of the home that the command line names so far."""
+    """For completion: the profiles in the data folder (``--home``) that the unfinished command line names."""
     home = context.find_root().params.get("home")
     try:
         folder = make_environment(Path(home) if home else None, "").home / "profiles"
@@ -111,7 +111,7 @@ def profiles(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _is_profile(path: Path) -> bool:
-    """Whether it is a profile, and not a leftover of a deletion that was killed."""
+    """Whether the path is a profile, and not a leftover of a deletion that was killed."""
     return path.is_dir() and not path.name.startswith(".")
 
 
@@ -120,7 +120,8 @@ def _aliases(context: typer.Context) -> list[str]:
 
 
 def _look(context: typer.Context, read: Callable[[StoredProfile], list[str]]) -> list[str]:
-    """Read from the profile that the command line names so far; nothing if opening it would ask for a passphrase."""
+    """What ``read`` returns for the profile that the unfinished command line names; an empty list if opening the
+    profile would ask for a passphrase, or fails."""
     from smpchat.agent.errors import AgentError
     from smpchat.chat.errors import ChatError
     from smpchat.chat.service.reading import StoredProfile
@@ -145,7 +146,7 @@ def _begun(known: Sequence[str], incomplete: str) -> list[str]:
 def _is_inert(alias: str) -> bool:
     """Whether it contains no character with a special meaning in a shell.
 
-    Shells put completed words into the line without quotes, zsh even evaluates them first, and an alias may be a name
+    Shells put completed words into the line without quotes, and zsh even evaluates them first. An alias can be a name
     that another person chose: ``bob;reboot`` must not be offered.
     """
     return all(c > "\x7f" or c.isalnum() or c in "@+:,./_-=" for c in alias)
@@ -208,7 +209,7 @@ FILE_TIMEOUT = typer.Option(
     "--timeout",
     parser=seconds,
     metavar="SECONDS",
-    help="Seconds for the whole transfer (default: no limit, but it ends when nothing has moved for 20 seconds).",
+    help="Seconds for the whole transfer (default: no limit, but it stops after 20 seconds without progress).",
 )
 TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 PASSPHRASE_FILE = typer.Option(
@@ -217,7 +218,7 @@ PASSPHRASE_FILE = typer.Option(
 
 
 class Shown(NamedTuple):
-    """How a link is shown, besides being printed; see the options."""
+    """How a link is shown, besides being printed: see the options ``--qr``, ``--qr-file`` and ``--copy``."""
 
     qr: bool | None
     qr_file: Path | None

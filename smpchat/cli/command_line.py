@@ -23,13 +23,13 @@ if TYPE_CHECKING:
         def format_message(self) -> str: ...
 
 else:
-    UsageError = typer.BadParameter.__base__  # the one of the click that comes with this typer
+    UsageError = typer.BadParameter.__base__  # `UsageError` of the click that this typer uses
 
 _OTHER = "More"
 
 
 class Program(typer.Typer):
-    """A command, or a group of them (`group`); each is a `CommandWithExample`."""
+    """A typer app: the whole program, a group of commands (`group`), or one command (a `CommandWithExample`)."""
 
     def __init__(self, **settings: Any) -> None:
         names = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -67,7 +67,10 @@ def examples(*lines: str) -> str:
 
 
 class GroupWithPanels(TyperGroup):
-    """Lists its commands in panels, above its options; completes lines with global options after the command."""
+    """A group of commands. Its help lists them in panels (sections with a heading), above the options.
+
+    Completion also works in a line with global options after the command.
+    """
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """As click's; if a shell completes the line, the options that name the profile are moved in front."""
@@ -138,9 +141,10 @@ class LazyGroup(GroupWithPanels):
 
 
 def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
-    """The arguments, with the program's own options moved in front of the command; they may be anywhere before ``--``.
+    """The arguments, with the program's own options moved in front of the command.
 
-    The value of another option never counts as one: ``-m -v`` sends the text ``-v``.
+    These options may be anywhere before ``--``.
+    The value of another option never counts as an option: ``-m -v`` sends the text ``-v``.
     """
     front, rest = _parted(arguments, program)
     return front + rest
@@ -188,5 +192,9 @@ def _value(expected: bool, waiting: Iterator[str]) -> list[str]:
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether ``--json`` is among the arguments, in the order of `globals_first`; the rest may be invalid."""
+    """Whether ``--json`` is among the arguments, before ``--`` if there is one. Other arguments may be invalid.
+
+    Args:
+        arguments: As `globals_first` returns them.
+    """
     return "--json" in arguments[: arguments.index("--")] if "--" in arguments else "--json" in arguments

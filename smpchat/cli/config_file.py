@@ -72,7 +72,7 @@ def _alone(path: Path) -> Iterator[None]:
     """Keep other commands from changing the file; otherwise one command would undo the change of another.
 
     Raises:
-        InputError: Another command is changing the file for too long.
+        InputError: Another command has not finished changing the file in time.
         OSError: The folder cannot be used.
     """
     from smpchat.storage.locks import FileLock
@@ -93,7 +93,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _make_folders(path: Path) -> None:
     for folder in (*reversed(path.parent.parents), path.parent):
-        folder.mkdir(mode=0o700, exist_ok=True)  # with parents=True, others could read all but the last folder
+        folder.mkdir(mode=0o700, exist_ok=True)  # parents=True would give only the last folder this mode
 
 
 def with_setting(path: Path, text: str, name: str, value: bool | str | list[str] | None) -> str:
@@ -114,7 +114,8 @@ def with_setting(path: Path, text: str, name: str, value: bool | str | list[str]
         lines[place.first : place.last + 1] = [line + end for line in written]
         return "\n".join(lines)
     at = next((statement.first for statement in found if statement.is_table), None)
-    if at is None:  # otherwise above the first table, because a table includes all lines below it
+    # Above the first table, because every line below a table's heading belongs to the table; without one, at the end.
+    if at is None:
         at = len(lines) - (lines[-1] == "")
         if at and not lines[at - 1].endswith(end):
             lines[at - 1] += end

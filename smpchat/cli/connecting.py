@@ -98,8 +98,9 @@ async def start_relay(relay: EmbeddedRelay) -> None:
 
 
 def tell_own_name(environment: Environment, service: ChatService, connection: int) -> None:
-    """Say which name other people will see, if the user has not chosen it: at the first link, or as long as it is the
-    login name.
+    """Say which name other people will see, if the user has not chosen one.
+
+    It is said at the first link. On a terminal it is said at every link, as long as the name is the login name.
 
     Args:
         connection: The link that was just made or used.

@@ -1,7 +1,7 @@
 """Sends messages and changes of messages: they are stored, and then the command stays online until they are sent.
 
-If another process is online for the profile, that process sends them. The command then loads neither an event loop nor
-the network code, because scripts send many messages.
+If another process is online for the profile, that process sends them. The command then does not
+import asyncio or the network code, so that scripts can send many messages quickly.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def deliver_changes(
     wait: WaitChange | None,
     patience: float | None,
 ) -> int:
-    """The same for several changes: they are made together, and the command waits until all of them are sent."""
+    """Change several messages here together, and wait until all the changes are sent."""
     service = environment.open_as(WritingProfile)
     try:
         made = make(service)
@@ -144,7 +144,7 @@ class _Delivery:
     """A message, or changes of messages, that are being sent to a contact, and what the user is told about them.
 
     Args:
-        asked: The status to wait for; None: ``usual``, but a message that is held back for now is enough.
+        asked: The status to wait for. None: wait for ``usual``, but no longer if nothing more can be done now.
     """
 
     def __init__(
@@ -193,13 +193,13 @@ class _Delivery:
         wait: Wait | None,
         patience: float | None,
     ) -> _Delivery:
-        """For several changes: together they have the status of the one that is furthest behind."""
+        """For several changes: their common status is that of the change that is furthest behind."""
 
         def found() -> list[SentChange | None]:
             return [service.change(change_id) for change_id in change_ids]
 
         def status() -> MessageStatus:
-            """The status of the one that is furthest behind, or failed."""
+            """The worst status of the changes; a change that is gone counts as failed."""
             known = {change.status if change else MessageStatus.FAILED for change in found()}
             return next(status for status in _WORST_FIRST if status in known)
 
@@ -220,7 +220,7 @@ class _Delivery:
             self._tell(_follow(self._environment, self._service, self._looks()))
 
     async def wait_online_for(self) -> None:
-        """The same, in the event loop of a caller that is online."""
+        """Wait for the status asked for, in the event loop of a caller that is online. Raises `CommandFailed`."""
         from asyncio import CancelledError
 
         from smpchat.chat.online.waiting import follow
@@ -272,7 +272,7 @@ class _Delivery:
 
 @contextmanager
 def _interruptible(*deliveries: _Delivery) -> Iterator[None]:
-    """While the block runs, Ctrl-C says what will happen with the message, as soon as it is stored."""
+    """If Ctrl-C is pressed in the block, end the command, and say what will happen with the stored messages."""
     try:
         yield
     except KeyboardInterrupt:
@@ -307,7 +307,7 @@ def _held(why: Condition) -> tuple[str, str]:
 
 
 def _not_yet(status: MessageStatus) -> CommandFailed:
-    """The error if the time limit ended first; it says what the message is waiting for."""
+    """The error if the time limit ended before the message had the status asked for; it says what is missing."""
     if status is MessageStatus.SENT:
         said = "The message is sent, but not delivered yet."
         hint = (

@@ -14,7 +14,7 @@ _NAMES = (
     ("rocket",),
     ("check", "white_check_mark", "done"),
 )
-"""Names, in the order of `REACTIONS`; those of GitHub, Slack and Signal come first."""
+"""The names of each emoji of `REACTIONS`, in the order of that table."""
 BY_NAME = {name: emoji for emoji, names in zip(REACTIONS, _NAMES, strict=True) for name in names}
 _VARIANT = "\ufe0f"
 """Keyboards add this after an emoji that also has a black and white form; apps compare emoji without it."""

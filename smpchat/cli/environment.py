@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smpchat.home import Home
 
 JSON_VERSION = 1
-"""The ``v`` of every object. It grows when a field is renamed, removed or gets another meaning."""
+"""The field ``v`` of every JSON object. It grows when a field is renamed or removed, or changes its meaning."""
 
 
 class Environment(Record):
@@ -43,7 +43,7 @@ class Environment(Record):
         now: POSIX seconds.
         key: Where the profile's passphrase comes from, if it is encrypted.
         config: What the config files say; None: there are none.
-        config_file: The config file for everything; None: that of the home.
+        config_file: The config file for all profiles; None: the one in ``home``.
     """
 
     home: Path
@@ -72,11 +72,12 @@ class Environment(Record):
         return Home(self.home, self.config_file)
 
     def config_files(self) -> tuple[Path, Path]:
-        """The config file for everything, and the profile's. Raises `InputError` as `profile_folder`."""
+        """The config file for all profiles, and the profile's own. Raises `InputError` as `profile_folder`."""
         return self._home.config_files(self.profile)
 
     def said_otherwise(self, setting: str) -> str | None:
-        """What an option of this run, or an environment variable, says instead of the config files."""
+        """The value that an option of this run, or an environment variable, sets instead of the config files; None if
+        there is none."""
         if setting == "color" and not self.color:
             return "never"
         return self.socks if setting == "socks" else None
@@ -88,7 +89,7 @@ class Environment(Record):
         return KEYS[name].default if self.config is None else self.config.value(name)
 
     def check_config(self) -> None:
-        """Raises `ConfigRefused` if the config files cannot be used: no command ignores them."""
+        """Raises `ConfigRefused` if the config files cannot be used."""
         if self.config is not None and self.config.error is not None:
             raise self.config.error
 
@@ -134,8 +135,8 @@ class Environment(Record):
 
     @property
     def styled(self) -> bool:
-        """Whether standard output may have styles, by the rules of `rich`, but without importing it, so that scripts do
-        not wait."""
+        """Whether standard output may have styles, by the rules of `rich`. It is not imported for this, because
+        that takes time."""
         return sys.stdout.isatty() or self._forced or bool(os.environ.get("FORCE_COLOR"))
 
     @property
@@ -204,7 +205,7 @@ def json_line(kind: str, fields: dict[str, Any]) -> str:
 
 
 def _print_sentences(text: str) -> None:
-    """On standard error; on a terminal, lines end between words."""
+    """Print on standard error; on a terminal, lines are wrapped between words."""
     lines = printable(text, lines=True).split("\n")
     if sys.stderr.isatty():
         lines = [filled(line, shutil.get_terminal_size().columns) for line in lines]
@@ -236,7 +237,7 @@ def make_environment(
     key_file: Path | None = None,
     key_command: str | None = None,
 ) -> Environment:
-    """The environment; ``NO_COLOR`` with any value counts.
+    """The environment of a run. The variable ``NO_COLOR`` turns colours off, unless it is empty.
 
     Args:
         home: None: the platform's folder for data.
@@ -257,7 +258,7 @@ def make_environment(
 
 
 def _configuration(files: tuple[Path, Path]) -> Configuration | None:
-    """What the config files say. If they cannot be used, `run` reports this, if the command needs them."""
+    """What the config files say. If they cannot be used, `run` reports this later, unless the command does without."""
     if not any(map(os.path.lexists, files)):
         return None
     from smpchat.config import ConfigRefused, Configuration, read

@@ -55,7 +55,7 @@ class Explanation(Record):
 
 
 _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
-    # the first line that fits counts; a hint of None is the error's own
+    # The first line whose type fits counts. A hint of None: the error has a hint of its own.
     (ProfileLocked, ExitStatus.LOCKED, None),
     (PassphraseRefused, ExitStatus.LOCKED, None),
     (StoreInUse, ExitStatus.LOCKED, None),
@@ -111,7 +111,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
 
 
 def first_of(error: BaseException) -> BaseException:
-    """The error itself, or the first one of a group."""
+    """The error itself, or the first one of an exception group."""
     # The first error is the cause; the others follow from it.
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -119,7 +119,7 @@ def first_of(error: BaseException) -> BaseException:
 
 
 def explain(error: BaseException) -> Explanation:
-    """What to tell the person at the terminal. Of a group, the first error counts."""
+    """What to tell the person at the terminal. Of an exception group, the first error counts."""
     error = first_of(error)
     if isinstance(error, CommandFailed):
         return Explanation(error.status, str(error), error.hint)  # unchanged: it may begin with an alias

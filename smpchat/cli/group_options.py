@@ -23,7 +23,7 @@ class Said(NamedTuple):
     welcome: str | None
 
     def checked(self) -> dict[str, str | None]:
-        """The same, decoded. Raises `CommandFailed` if one is not UTF-8."""
+        """Name and texts, decoded, by the names of these fields. Raises `CommandFailed` if one is not UTF-8."""
         return {key: None if text is None else argument_text(text) for key, text in self._asdict().items()}
 
 

@@ -1,4 +1,4 @@
-"""Unfinished files of a killed command. The next command removes them and says so."""
+"""Removes unfinished files of a killed command, and says so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from smpchat.cli.text import printable
 
 
 def tell_leftovers(environment: Environment) -> None:
-    """Remove such files, and print a notice for each."""
+    """Remove the unfinished files in the data folder, and print a notice for each."""
     from smpchat.storage.under_way import sweep
 
     for path in sweep(environment.home):

@@ -1,4 +1,4 @@
-"""What `-v` and `--trace` print on standard error: what happens, and the name of every protocol frame."""
+"""What goes to standard error: with `-v` a log of what happens, with `--trace` the name of every protocol frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRACE = "smpchat.trace"
 
 
 def start_logs(environment: Environment) -> None:
-    """Start to print what the options ask for; frames are printed with milliseconds since the start of the program."""
+    """Start to print what the options ask for. Each frame is printed with the milliseconds since the program began."""
     if environment.verbose:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     if environment.trace:

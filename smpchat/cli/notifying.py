@@ -1,7 +1,7 @@
-"""Notifies a person who is not looking at the terminal that someone wrote or wants to connect, by the terminal or by a
-program.
+"""Notifies a person who is not looking at the terminal that someone wrote, or wants to connect.
 
-A notification says who wrote, but not what, because notifications appear on locked and shared screens.
+The terminal itself shows the notification, or a program of the user does. It says who wrote, but not what,
+because notifications appear on locked and shared screens.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _running: list[subprocess.Popen[bytes]] = []
 
 
 class Notifier:
-    """Notifies as the setting ``notifications`` says, but not too often, and with one program at a time.
+    """Notifies as the setting ``notifications`` says, but not too often. Never runs two programs at the same time.
 
     Args:
         rings: Whether ``bell`` is handled here; `chat` has its own bell.

@@ -14,7 +14,7 @@ from smpchat.relay.surroundings import for_programs
 
 
 def local_file(message: Message) -> Path:
-    """The file of a message on this computer. Raises `InputError`."""
+    """Where the file of a message is on this computer. Raises `InputError` if it is not there."""
     file = message.file
     if file is None:
         raise InputError(f"Message {message.id} has no file.", "`smpchat files` lists messages with files.")
@@ -35,7 +35,7 @@ def open_file(path: Path) -> None:
     program = "open" if sys.platform == "darwin" else "xdg-open"
     found = shutil.which(program)
     if found is None:
-        raise InputError(f"There is no {program} here to open files with.", f"Open it yourself: {path}")
+        raise InputError(f"{program}, which opens files, is not installed.", f"Open the file yourself: {path}")
     # Absolute: a name that begins with - would be an option. Without our secrets: it may start anything.
     subprocess.Popen(
         [found, str(path)],

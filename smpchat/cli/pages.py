@@ -18,7 +18,7 @@ class Wanted(Record):
     """What a command line asks for; times as they were typed.
 
     Attributes:
-        command: `history`, or `search`, which takes the text as its argument and the contact as an option.
+        command: The name of the command, ``history`` or ``search``.
         text: Only messages with all its words; all messages if it is empty.
     """
 
@@ -32,7 +32,7 @@ class Wanted(Record):
 
 
 def show_page(environment: Environment, service: StoredProfile, wanted: Wanted) -> bool:
-    """Print the last of the wanted messages, and say whether there are more; False if there are none.
+    """Print the last of the wanted messages, and say so if there are earlier ones. Returns whether any was printed.
 
     Raises:
         InputError: A given time is invalid.

@@ -41,8 +41,10 @@ class Way(Enum):
 
 
 def way_of(variables: Mapping[str, str]) -> Way:
-    """What the environment says about the terminal. The terminal itself is not asked, because its answer could end up
-    in the input."""
+    """How the terminal shows pictures, according to the environment variables.
+
+    The terminal itself is not asked, because its answer could end up in the input.
+    """
     term, program = variables.get("TERM", ""), variables.get("TERM_PROGRAM", "")
     if variables.get("TMUX") or term.startswith(("screen", "tmux")):
         return Way.BLOCKS  # tmux and screen do not pass pictures on to the terminal

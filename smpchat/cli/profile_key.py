@@ -36,7 +36,7 @@ class ProfileKey:
 
     @property
     def is_a_variable(self) -> bool:
-        """Whether it comes from the environment, which programs that we start do not get."""
+        """Whether the passphrase comes from a variable. Programs that we start do not get this variable."""
         from smpchat.cli.passphrases import KEY_VARIABLE
         from smpchat.relay.surroundings import secret
 

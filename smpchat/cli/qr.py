@@ -42,7 +42,7 @@ def show_code(environment: Environment, code: str, *, asked: bool) -> None:
     """Draw a security code in the form that apps scan: its digits, without blanks.
 
     Args:
-        asked: Say so if it cannot be drawn.
+        asked: Whether the user asked for the drawing; then say so if that is not possible.
     """
     symbol = _code("".join(code.split()))
     if not draw(environment, symbol) and asked:

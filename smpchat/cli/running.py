@@ -29,7 +29,7 @@ def run(
             file.
 
     Raises:
-        typer.Exit: Always, with that status.
+        typer.Exit: Always, with the exit status.
     """
     environment = context.obj
     assert isinstance(environment, Environment)

@@ -1,4 +1,4 @@
-"""The three steps of a connection as a person sees them: which are done, how long each took, and what it waits for."""
+"""The three steps of a connection as a person sees them: which are done, how long each took, and what is missing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Progress:
     """What is known about the three steps of one connection.
 
     Attributes:
-        done: Milliseconds from the beginning to the end of each step whose end was seen.
+        done: By step, the milliseconds from making or using the link to the end of the step, if that was seen.
     """
 
     def __init__(self, state: StateChanged | None = None) -> None:
@@ -149,7 +149,7 @@ def steps_table(rows: list[Row]) -> Group:
 class StepView:
     """Shows the steps of one connection while they happen: redrawn in place, as lines, or as objects for scripts.
 
-    It is used as a context around the wait; what it showed last stays on the terminal.
+    Use it as a context manager around the wait. What it showed last stays on the terminal.
     """
 
     def __init__(self, environment: Environment, title: str) -> None:

@@ -9,7 +9,7 @@ import sys
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
 
 MAX_INPUT = 1 << 20
-"""Bytes that are read from standard input; messages and links are much shorter."""
+"""At most this many bytes are read from standard input; messages and links are much shorter."""
 
 
 def read_text() -> str:
@@ -36,7 +36,7 @@ def read_text() -> str:
 
 def argument_text(argument: str) -> str:
     """Text of the command line, read as UTF-8 if the locale cannot read it. Raises `CommandFailed`."""
-    # Python keeps bytes that the locale cannot read as these characters (surrogateescape, PEP 383).
+    # These characters stand for bytes that the locale could not decode (surrogateescape, PEP 383).
     if argument.isascii() or not any("\udc80" <= c <= "\udcff" for c in argument):
         return argument
     try:

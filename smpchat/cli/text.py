@@ -15,8 +15,8 @@ MAX_MARKS = 4
 MAX_SHOWN_NAME = 60
 """Characters of a peer's name that are shown."""
 MAX_ESCAPES = 1_000
-"""Escapes that one text may contain; after that, one mark stands for each run of such characters. Otherwise a text of
-64 KiB, which compresses to 100 bytes, would take half a megabyte on the terminal."""
+"""At most this many characters of a text are shown as escapes. After that, one mark replaces each run of them:
+otherwise a text of 64 KiB, which compresses to 100 bytes, would take half a megabyte on the terminal."""
 MAX_SHOWN_TEXT = 16_000
 """Characters of a message that are shown; apps do not send longer ones."""
 MAX_SHOWN_LINES = 1_000
@@ -33,7 +33,7 @@ def printable(text: str, *, lines: bool = False) -> str:
     """
     text = composed(text)
     if lines:
-        # A lone \r as well: the rest would be written over the beginning of its line.
+        # A lone \r as well: a terminal would write what follows it over the beginning of the line.
         text = re.sub("\r\n?", "\n", text).replace("\t", "    ")
     shown: list[str] = []
     marks = escapes = 0
@@ -61,7 +61,7 @@ def abridged(text: str) -> tuple[str, str]:
     lines = printable(text[:MAX_SHOWN_TEXT], lines=True).split("\n", MAX_SHOWN_LINES)
     left_out = max(0, len(text) - MAX_SHOWN_TEXT) + sum(map(len, lines[MAX_SHOWN_LINES:]))
     shown = "\n".join(lines[:MAX_SHOWN_LINES])
-    return shown, f"({plural(left_out, 'more character')}, in --json)" if left_out else ""
+    return shown, f"({plural(left_out, 'more character')}; --json shows all)" if left_out else ""
 
 
 def _joins(text: str, at: int) -> bool:

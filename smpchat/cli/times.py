@@ -40,7 +40,7 @@ class _Form:
 
 
 def choose_form(form: str) -> None:
-    """``24h``, ``12h``, or ``iso``, which also writes days as ISO 8601 does. Output for scripts does not change."""
+    """Choose how people see times: ``24h``, ``12h``, or ``iso``, which also writes days as ISO 8601 does."""
     _Form.chosen = form
 
 
@@ -84,10 +84,10 @@ WRITTEN = "2026-11-30, '2026-11-30 09:14', 09:14, today, yesterday, 2h or 3d"
 
 
 def moment(text: str, now: float, *, end: bool = False) -> float:
-    """POSIX seconds of a moment in the past that a person gave, in the local time zone; ``Z`` says that it is UTC.
+    """The POSIX seconds of a time that a person typed. It is local time, or UTC if it ends with ``Z``.
 
     Args:
-        text: As in `WRITTEN`; a span is before now: ``30m``, ``2h``, ``3d``, ``1w``.
+        text: As in `WRITTEN`. A span counts back from now: ``30m``, ``2h``, ``3d``, ``1w``.
         end: Return the end of the given day, minute or second.
     Raises:
         InputError: The text has none of these forms.

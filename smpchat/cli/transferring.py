@@ -1,4 +1,4 @@
-"""Waiting for a file: a bar on a terminal, objects in JSON."""
+"""Shows the transfer of a file while a command waits for it: as a bar, or as ``progress`` objects in JSON."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from smpchat import __version__
 
 
 def software() -> dict[str, str]:
-    """smpchat, and what it runs on."""
+    """The versions of smpchat, Python and two libraries, by name."""
     import sqlite3
     import ssl
 
@@ -21,7 +21,7 @@ def software() -> dict[str, str]:
 
 
 def protocols() -> dict[str, str]:
-    """The versions of each protocol that this program speaks, first and last."""
+    """By protocol, the first and the last version that this program speaks."""
     from smpchat.agent.wire.envelope import AGENT_VERSIONS
     from smpchat.agent.wire.links import E2E_VERSIONS
     from smpchat.protocol.version import SMP_CLIENT_VERSIONS, SMP_VERSIONS

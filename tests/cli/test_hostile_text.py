@@ -93,13 +93,13 @@ def test_no_text_floods_the_terminal(filling: str) -> None:
     harmless(shown)
     assert len(shown) < MAX_SHOWN_TEXT + 10 * MAX_ESCAPES
     assert shown.count("\n") < MAX_SHOWN_LINES
-    assert left_out.endswith("in --json)")
+    assert left_out.endswith("--json shows all)")
 
 
 def test_what_people_write_is_shown_in_full() -> None:
     for text in ("", "a\nb", "x" * MAX_SHOWN_TEXT, "\n" * (MAX_SHOWN_LINES - 1), "\u0ba8\u0bbf" * 1_000):
         assert abridged(text) == (text, "")
-    assert abridged("x" * MAX_SHOWN_TEXT + "yy") == ("x" * MAX_SHOWN_TEXT, "(2 more characters, in --json)")
+    assert abridged("x" * MAX_SHOWN_TEXT + "yy") == ("x" * MAX_SHOWN_TEXT, "(2 more characters; --json shows all)")
 
 
 def test_line_ends_of_any_kind_are_line_ends_in_a_text() -> None:

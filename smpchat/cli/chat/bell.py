@@ -1,4 +1,4 @@
-"""The bell of `chat`: off at first, remembered, and not too often."""
+"""The bell of `chat`. It is off by default, the choice is remembered, and it does not ring too often."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def choose(service: ChatService, who: str | None) -> int | None:
     """The contact to begin with: the given one, otherwise one with unread messages, otherwise the one who wrote last.
 
     Returns:
-        None if there are only unanswered invitations or a contact address.
+        The contact's number; None if there are only unanswered invitations or a contact address.
     Raises:
         InputError: There are no contacts, or none with this name.
     """
@@ -138,11 +138,11 @@ class Conversation:
         return self.service.requests()
 
     def unread(self) -> dict[str, int]:
-        """Unread messages of the other contacts, by alias."""
+        """How many messages of each other contact are unread, by alias."""
         return {v.alias: v.contact.unread for n, v in self._views.items() if n != self._contact_id and v.contact.unread}
 
     def unseen(self) -> int:
-        """Unread messages of the other contacts that are not muted."""
+        """How many messages of the other contacts are unread, without those of muted contacts."""
         others = (view for number, view in self._views.items() if number != self._contact_id)
         return sum(view.contact.unread for view in others if view.muted_until is None)
 
@@ -228,7 +228,7 @@ class Conversation:
         self._print_page(self.service.history(self.need_contact().alias, count))
 
     def page(self, *, back: bool) -> None:
-        """Print the page before the one that was printed last, or after it."""
+        """Print the page before the page that was printed last; without ``back``, the page after it."""
         alias, (first, last) = self.need_contact().alias, self._seen
         size = max(_READ, get_terminal_size().lines - _READ)
         found = self.service.earlier(alias, first, size) if back else self.service.later(alias, last, size)
@@ -321,7 +321,7 @@ class Conversation:
         return f"You can write to {alias} now. {not_yet(state, alias)}."
 
     def in_trouble(self) -> list[str]:
-        """Contacts that need attention, by alias, except the current one."""
+        """The aliases of contacts with problems, except the current one."""
         return [view.alias for number, view in self._views.items() if number != self._contact_id and view.conditions]
 
     def show_requests(self) -> None:

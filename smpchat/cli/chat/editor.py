@@ -1,4 +1,4 @@
-"""Lets the user edit a message in an editor, in a file that is in memory if possible, and deleted afterwards.
+"""Lets the user edit a message in an editor. The editor's file is in memory if possible, and is deleted afterwards.
 
 An editor works on a file, and puts others beside it (a swap file, a backup). All of them are in a folder of their own,
 which is removed completely. If a process was killed, the next `chat` removes its folder.
@@ -33,7 +33,7 @@ def edited(text: str, *, encrypted: bool) -> str | None:
         InputError: There is no place for the file, or no editor.
     """
     place = _place(encrypted)
-    # Mode 0700 and a name that nobody can guess: other users could put a link with a known name into the same place.
+    # Mode 0700 and a name that nobody can guess: if the name were known, other users could first put a link there.
     folder = Path(tempfile.mkdtemp(prefix=_BEGINS, dir=place))
     lock = FileLock(folder / _LOCK)
     lock.take()

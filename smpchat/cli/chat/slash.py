@@ -45,7 +45,7 @@ class Edit(Exception):
 
 
 class Offer(Exception):
-    """The input line must contain this text, so that the user can change it."""
+    """Asks the terminal to put a text into the input line, so that the user can change it."""
 
     def __init__(self, line: str) -> None:
         super().__init__()
@@ -357,7 +357,7 @@ class Lines:
             self._transcript.tell(move_sentence(who, move, self._talk.environment.now()))
 
     def _invite(self, argument: str) -> None:
-        """The link is printed once its queue is made: see `Arrivals`."""
+        """Make a link, which `Arrivals` prints once its queue is made; in a group, invite a contact."""
         view = self._talk.current
         if view is not None and view.group is not None:
             self._groups.invite(argument)
@@ -387,7 +387,7 @@ class Lines:
             self._talk.show_request(request)
 
     def _accept(self, argument: str) -> None:
-        """The current contact stays the same."""
+        """Accept a request; the current contact stays the same."""
         who, alias = self._asking(argument)
         name = shortened(self._service.accept(who, alias or None).alias)
         self._transcript.tell(f"* {name} is now a contact. Type /to {name} to write to them.")

@@ -36,12 +36,12 @@ class FileLines:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
 
     def send(self, argument: str) -> None:
-        """``/file PATH [TEXT]``; a path with blanks may stand alone, or in quotes."""
+        """Send a file: ``/file PATH [TEXT]``. A path with blanks must be alone, or in quotes."""
         path, text = split_path(argument)
         self._talk.outgoing.begin(self._service.look_at_file(self._talk.need_contact().alias, path, text))
 
     def get(self, argument: str) -> None:
-        """``/get [N] [PATH]``, followed by ``anyway`` to approve unknown relays."""
+        """Receive a file: ``/get [N] [PATH]``, followed by ``anyway`` to approve unknown relays."""
         words = argument.split(maxsplit=1)
         alias = self._talk.need_contact().alias
         number = message_number(words[0].removeprefix("#")) if words else None
@@ -65,7 +65,7 @@ class FileLines:
             self._transcript.tell(f"* Receiving {shortened(file.name)} ({size_text(file.size)}).")
 
     def list(self) -> None:
-        """``/files``."""
+        """List the files of this conversation: ``/files``."""
         found = self._service.files(self._talk.need_contact().alias, 20)
         if not found:
             self._transcript.tell("No files here yet. /file PATH sends one.")
@@ -75,7 +75,7 @@ class FileLines:
             self._transcript.show(Text(f"{message.id:>4}  {shortened(message.file.name)}  ({told})"))
 
     def cancel(self, argument: str) -> None:
-        """``/cancel N``."""
+        """Cancel a file: ``/cancel N``."""
         number = message_number(argument.removeprefix("#"))
         if number is None:
             raise InputError("Write /cancel N.", "Each message begins with its number.")
@@ -84,7 +84,7 @@ class FileLines:
         self._transcript.tell(f"* {shortened(message.file.name)}: cancelled.")
 
     def view(self, argument: str) -> None:
-        """``/view N``: show a picture here; for any other file, say where it is."""
+        """Show a picture here: ``/view N``. For any other file, say where it is."""
         number = message_number(argument.removeprefix("#"))
         if number is None:
             raise InputError("Write /view N.", "Each message begins with its number.")

@@ -54,7 +54,7 @@ COMMANDS = {
     "/quit": Command("/quit", "leave chat (Ctrl-D)"),
 }
 COMMANDS_OF_SHELL = {"/receive": "/get", "/retract": "/delete", "/rotate": "/switch"}
-"""Commands that have another name in `chat`. People who know them from the shell may type them there too."""
+"""Commands of the shell that have another name in `chat`. In `chat`, both names work."""
 ELSEWHERE = (
     Command("@WHO TEXT", "send one message to another contact; in a group, any other @NAME mentions a member"),
     Command("//TEXT", "send a text that begins with /"),

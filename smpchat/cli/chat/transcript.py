@@ -216,8 +216,7 @@ class Transcript:
                 self.tell(f"* {shortened(message.sender or message.contact)} is typing.")
 
     def moving(self, messages: list[Message], encrypting: Sequence[Encrypting], now: float = 0) -> bool:
-        """Show the progress of files: own files in their messages while these are beside the prompt, others in lines of
-        their own.
+        """Show the progress of files: in a message's line while that is beside the prompt, else in lines of their own.
 
         Args:
             now: Seconds of any clock, to compute the rate.
@@ -244,7 +243,7 @@ class Transcript:
             self.tell(Text(f"* {message.id}: {shortened(file.name)}, {state_text(file, message)}", style))
 
     def settle(self) -> None:
-        """After handling what happened: print what is final, and say which printed messages are delivered now."""
+        """Print what is final, and say which printed messages are delivered now. Call this after handling events."""
         self._drain(_TAIL)
         if self._confirmed:
             numbers = ranges(self._confirmed)

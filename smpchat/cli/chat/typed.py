@@ -1,10 +1,9 @@
 """What the keys Up and Ctrl-R bring back in `chat`: the user's own messages to the current contact, and recent
 commands.
 
-Messages are read from the profile's store when they are needed, so that there is no second copy of them. They are
-encrypted with the store, and deleted with the message or its contact, or when the message disappears. Commands are
-remembered only while `chat` runs: what they contain (a link, a searched word, a security code) is never written to a
-file.
+Messages are read from the profile's store when they are needed. A second copy would not be encrypted, and would stay
+when a message is deleted or disappears. Commands are remembered only while `chat` runs: what they contain (a link, a
+searched word, a security code) is never written to a file.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Typed(History):
             yield line
 
     def load_history_strings(self) -> Iterable[str]:
-        """The same."""
+        """See `History`: the lines of `load`."""
         contact = self._conversation.contact_id
         commands = [command for command in self._commands if command.contact == contact]
         last: str | None = None
@@ -66,7 +65,7 @@ class Typed(History):
         self.store_string(string)
 
     def store_string(self, string: str) -> None:
-        """The same."""
+        """See `History`: what `append_string` does."""
         if not is_command(string) or not self._conversation.lasts(string):
             return
         texts = self._conversation.own_texts(1)

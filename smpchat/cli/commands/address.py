@@ -1,4 +1,4 @@
-"""``address``: the address that many people may use; each of them sends a request."""
+"""``address``: a link that many people can use; each of them sends a request."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _text(option: str | None) -> str | None:
 
 
 async def _create(environment: Environment, said: _Said, server: str | None, shown: Shown) -> int:
-    """Make the profile's address and print it. If it already exists, change whether requests are accepted at once."""
+    """Make the profile's address and print it. If there is one already, ``--auto-accept`` changes it instead."""
     from smpchat.cli.connecting import start_relay
     from smpchat.cli.qr import check_free
 

@@ -1,4 +1,4 @@
-"""``chat``: talk in this terminal. What happens there is in ``smpchat/cli/chat``."""
+"""``chat``: talk in this terminal. The chat itself is implemented in ``smpchat/cli/chat``."""
 
 from __future__ import annotations
 
@@ -102,5 +102,6 @@ def tell_pending(environment: Environment, service: StoredProfile) -> None:
         )
     if len(waiting) > _NAMED:
         environment.notice(
-            f"Messages to {plural(len(waiting) - _NAMED, 'other contact')} are not sent yet either: `smpchat status`."
+            f"Messages to {plural(len(waiting) - _NAMED, 'other contact')} are not sent yet either; `smpchat status`"
+            " lists them."
         )

@@ -118,7 +118,7 @@ def routes_through_nothing(environment: Environment, *, on: bool = False) -> boo
     find out.
 
     Args:
-        on: It is about to be turned on.
+        on: Whether private routing is about to be turned on.
     """
     from smpchat.chat.service.reading import StoredProfile
 
@@ -148,7 +148,7 @@ def _unset(environment: Environment, name: str, profile_only: bool) -> int:
 
 
 def _changed(environment: Environment, name: str, profile_only: bool) -> int:
-    """Print the value in use, and say so if it was set for the profile by a command."""
+    """Print the value in use after a change, and say so if the profile still has a value of its own."""
     from smpchat.chat.service.reading import StoredProfile
 
     key = KEYS[name]

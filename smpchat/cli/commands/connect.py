@@ -78,10 +78,11 @@ def _connect(
     *,
     incognito: bool,
 ) -> int | Coroutine[Any, Any, int]:
-    """Join a link. The command ends when texts may be sent, or with ``wait`` when the other person has answered.
+    """Join a link. The command ends when texts can be sent, or with ``wait`` when the other person has answered.
 
     On a terminal, smpchat asks for the alias if none is given. It reads a short link first, so that it can offer the
-    name in the link, and asks before it sends our profile. If the link leads to a group, it says so before that, too.
+    name in the link, and asks before it sends our profile. If the link leads to a group, smpchat says so before it
+    sends anything.
     """
     from smpchat.agent.transactions.requesting import is_group
     from smpchat.agent.wire.links import ContactLink
@@ -112,7 +113,10 @@ def _connect(
 
 
 def _ask_alias(offered: str | None, accept: Callable[[str], T], what: str) -> T | None:
-    """Ask until an answer is accepted; None at the end of input. An empty line accepts what is offered."""
+    """Ask until ``accept`` takes an answer, and return its result; None at the end of input.
+
+    An empty line takes what is offered.
+    """
     shown = f" [{offered}]" if offered else ""
     while True:
         print(f"Your name for this {what}?{shown} ", end="", file=sys.stderr, flush=True)
@@ -334,7 +338,10 @@ class _Joining:
         return all(m is None or m.status is not MessageStatus.PENDING for m in map(self._service.message, self._unsent))
 
     def _tell_who(self) -> None:
-        """After a short link was read, say which alias was made from its name; if the user chose one, say the name."""
+        """After a short link was read: say which alias was made from the name in the link.
+
+        If the user chose the alias, say the name in the link instead.
+        """
         provisional = self._contact.provisional
         self._contact = self._service.contact_of(self._contact.connection_id) or self._contact
         if provisional:
@@ -372,7 +379,7 @@ def _what_next(environment: Environment, alias: str, state: events.StateChanged,
 
 
 def _what_next_in_group(environment: Environment, service: ChatService, alias: str, gap: str) -> None:
-    """The same after joining by a group's link."""
+    """Print the sentence after joining by a group's link: whether the user is in the group."""
     name, chat = shortened(alias), f"Chat: `smpchat chat {shlex.quote(alias)}`"
     if service.contact(alias).group is not None:
         environment.notice(f"{gap}You are in the group {name}. {chat}")

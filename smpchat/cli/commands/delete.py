@@ -25,7 +25,10 @@ def delete(
     context: typer.Context,
     who: str = typer.Argument(
         metavar="WHO",
-        help="Alias of a contact or group; for a one-time link: its note, its number in `status`, or the link.",
+        help=(
+            "Alias of a contact or group; for a one-time link: the link's note, its number in `status`, or the link"
+            " itself."
+        ),
         autocompletion=who_can_go,
     ),
     yes: bool = YES,

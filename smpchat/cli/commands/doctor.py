@@ -1,7 +1,7 @@
 """``doctor``: checks this installation, this profile and its relays, one thing after another.
 
-A check that fails is shown with what it found; only required ones change the exit status. A missing Internet connection
-does not count as a failure.
+A check that fails is shown with what it found. Only required checks change the exit status. A missing Internet
+connection does not count as a failure.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ _RELAY_TIMEOUT = 5.0
 _PROBE = 65_536
 """Bytes that are written to find out whether the disk has space: about what a message and its log take."""
 _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d703"
-"""SHA-256 of the joiner's first message, "hello" padded to 64 bytes, with the keys of `_ratchet` (agent-wire 4.10)."""
+"""SHA-256 of the joiner's first message, "hello" padded to 64 bytes, with the keys of `_ratchet`."""
 
 
 class Check(Record):
-    """The result of one check. ``required``: nothing works without it."""
+    """The result of one check. ``required``: smpchat does not work if the check fails."""
 
     name: str
     ok: bool
@@ -73,7 +73,7 @@ def doctor(context: typer.Context) -> None:
 
 
 async def _doctor(environment: Environment) -> int:
-    """Run every check and print it; fails if a required one does."""
+    """Run every check and print its result. Raises `CommandFailed` if a required check failed."""
     checks: list[Check] = []
     for look in (_python, _versions, _libraries, _crypto, _post_quantum, _home, _config, _profile, _terminal):
         for check in look(environment):
@@ -205,7 +205,9 @@ def _leftovers(home: Path) -> Iterator[Check]:
 
     left = [str(path) for path in left_behind(home)]
     if left:
-        detail = f"an interrupted command left {', '.join(left)}; the next export, import, backup or restore removes it"
+        detail = (
+            f"left by an interrupted command: {', '.join(left)}; the next export, import, backup or restore cleans up"
+        )
         yield Check("leftovers", False, detail, required=False)
 
 
@@ -263,7 +265,10 @@ def _profile(environment: Environment) -> Iterator[Check]:
 
 
 def _schema(service: ChatService) -> Check:
-    """A trigger that another program added to the database, for example, could change or copy what commands read."""
+    """Whether the profile's database has the schema that smpchat gave it.
+
+    A trigger that another program added, for example, could change or copy what commands read.
+    """
     from smpchat.chat.service.archive import schema_difference
 
     other = schema_difference(service)
@@ -273,14 +278,14 @@ def _schema(service: ChatService) -> Check:
 
 
 def _clock(environment: Environment, service: ChatService) -> Check:
-    """Messages contain the time of their relays: if it is in the future, this computer's clock is behind."""
+    """Whether this computer's clock is behind: then messages, which relays date, seem to come from the future."""
     newest = max((m.sent_at for view in service.contacts() for m in service.history(view.alias, 1)), default=0.0)
     ahead = newest - environment.now()
     if ahead > _CLOCK_TOLERANCE:
         return Check(
             "clock",
             False,
-            f"a message is dated {span(ahead * 1000)} in the future, so this clock is behind",
+            f"a message is dated {span(ahead * 1000)} in the future, so this computer's clock is behind",
             required=False,
         )
     return Check("clock", True, "clock is not behind", required=False)
@@ -336,7 +341,7 @@ def _embedded(environment: Environment) -> Iterator[Check]:
 
 
 def _who_writes_there(service: ChatService) -> dict[SMPServer, list[str]]:
-    """Relays that hold queues of ours, and the contacts whose messages come through them."""
+    """By relay with queues of ours, the aliases of the contacts whose messages come through it."""
     from smpchat.agent.store.connections import receive_queue
     from smpchat.chat.store.memberships import connections_of
 
@@ -350,7 +355,11 @@ def _who_writes_there(service: ChatService) -> dict[SMPServer, list[str]]:
 
 
 async def _reach(service: ChatService, network: Network, address: SMPServerAddress, waiting: list[str]) -> Check:
-    """Connect, exchange hellos, and hang up. ``waiting``: aliases of contacts whose messages come through it."""
+    """Connect to a relay, do the SMP handshake, and disconnect.
+
+    Args:
+        waiting: Aliases of contacts whose messages come through this relay.
+    """
     import asyncio
 
     from smpchat.client.connect import connect

@@ -350,7 +350,7 @@ def remove(
     context: typer.Context,
     who: str = JOINED_GROUP,
     member: str = MEMBER,
-    messages: bool = typer.Option(False, "--messages", help="Also delete their messages, for everybody."),
+    messages: bool = typer.Option(False, "--messages", help="Also delete the member's messages, for everybody."),
 ) -> None:
     """Remove a member, or take back an invitation."""
 

@@ -35,11 +35,11 @@ def import_(
 ) -> None:
     """Create a profile from an exported file.
 
-    The profile keeps the name stored in the file, unless you give another with -p. If the file contains its own relays,
-    proxy or private routing, smpchat shows them; on a terminal it asks whether to accept them, and imports nothing if
-    you do not. Import a file once, and use the profile nowhere else: two copies in use break each other's encryption,
-    and messages are lost. The passphrase is asked for, or read from --passphrase-file or the variable
-    SMPCHAT_PASSPHRASE.
+    The profile keeps the name stored in the file, unless you give another with -p. If the file contains settings
+    for relays, a proxy or private routing, smpchat shows them. On a terminal it also asks whether to accept them, and
+    imports nothing if you do not. Import a file once, and use the profile nowhere else: two copies in use break each
+    other's encryption, and messages are lost. smpchat asks for the file's passphrase, or reads it from
+    --passphrase-file or the variable SMPCHAT_PASSPHRASE.
     """
     # The name as it was typed. If there is none, the environment has the chosen profile, but the file's name is wanted.
     name = context.find_root().params["profile"]

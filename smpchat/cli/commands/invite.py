@@ -46,7 +46,7 @@ class Handshake(Enum):
 def invite(
     context: typer.Context,
     note: str | None = typer.Option(
-        None, "--note", metavar="ALIAS", help="Alias (your own name) for the person who uses the link."
+        None, "--note", metavar="ALIAS", help="Name that you give the person who uses the link; only you see it."
     ),
     server: str | None = typer.Option(
         None, "--server", metavar="ADDRESS", help="Relay for this invitation only.", autocompletion=relays
@@ -130,7 +130,7 @@ async def _invite(
 
 
 def _until_made(seconds: float | None) -> Patience:
-    """How long to wait until the link is made. A limit below `_LEAST` is only for the wait for the other person."""
+    """How long to wait until the link is made. A ``--timeout`` below `_LEAST` limits only the wait for a person."""
     from smpchat.chat.online.patience import Patience
 
     return Patience() if seconds is None or seconds < _LEAST else Patience(seconds, chosen=True)
@@ -154,7 +154,7 @@ class _Inviting:
         self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
     async def run(self, wait: bool, patience: float | None, shown: Shown) -> list[str]:
-        """The alias of the person who used the link, if the command waited for that."""
+        """Run the command. Returns the alias of the person who used the link; nothing if the command did not wait."""
         from smpchat.chat.online.patience import Patience, RelayDown
         from smpchat.chat.online.presence import online
         from smpchat.chat.online.waiting import flush, until
@@ -193,7 +193,8 @@ class _Inviting:
         from smpchat.cli.views.links import command_for_them, own_alias, show_invitation
 
         environment = self._environment
-        suggested = own_alias(self._service, invitation)  # a screen has no room for both links and a QR code
+        suggested = own_alias(self._service, invitation)
+        # On a terminal not in full: a screen has no room for both links and a QR code.
         show_invitation(environment, invitation, suggested, in_full=not environment.attended)
         if invitation.short_link is None:
             environment.notice(self._why_full())
@@ -232,7 +233,11 @@ class _Inviting:
             return await until(self._service, ended, patience, self._connection, receiving=True)
 
     def _explain(self, ended: events.StateChanged | None, down: RelayDown | None) -> str:
-        """The result of the wait: the alias of the person who used the link."""
+        """Print how the wait ended, and return the alias of the person who used the link.
+
+        Raises:
+            CommandFailed: Nobody has used the link, or the connection failed.
+        """
         from smpchat.agent.machines.handshake_states import ConnectionState
         from smpchat.cli.connecting import failed, gap, unreachable
 

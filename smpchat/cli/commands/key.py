@@ -59,7 +59,8 @@ def change(
 ) -> None:
     """Change the passphrase.
 
-    The new one is asked for, or read from SMPCHAT_NEW_KEY. Example: smpchat key change
+    smpchat asks for the new passphrase, unless one of these options or the variable SMPCHAT_NEW_KEY gives it.
+    Example: smpchat key change
     """
     run(context, lambda environment: _change(environment, file, command))
 

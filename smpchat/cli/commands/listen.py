@@ -52,8 +52,8 @@ def listen(
     do not use the alias, but SMPCHAT_CONTACT_ID, which never changes and belongs to one contact only.
 
     If CMD exits with 0, the message counts as read. If CMD fails, `listen` stops with exit code 1, and the next
-    `listen` starts with the same message; with --skip-after N, the Nth failure skips it instead. CMD's output is not
-    sent: to answer, CMD must run `smpchat send`.
+    `listen` starts with the same message. With --skip-after N, the Nth failure skips this message, and `listen` goes
+    on. CMD's output is not sent: to answer, CMD must run `smpchat send`.
     """
     if skip_after is not None and command is None:
         raise typer.BadParameter("--skip-after needs --exec.")
@@ -140,7 +140,7 @@ def _show_people(environment: Environment, service: WritingProfile, notifier: No
     from smpchat.cli.views.links import how_to_answer, show_request
     from smpchat.cli.views.messages import show_stored_notice
 
-    # Marked together: 500 new contacts, marked one by one, would wait 500 times for the disk, and all messages too.
+    # Marked together: marking 500 new contacts one by one would delay all messages by 500 writes to the disk.
     requests = service.unshown_requests()
     for request in requests:
         show_request(environment, request)
@@ -169,7 +169,7 @@ async def _show_messages(
     notifier: Notifier,
     service: WritingProfile,
 ) -> int:
-    """Print what must be shown, but at most ``limit`` new messages. Returns how many they were.
+    """Print what was not shown yet, but at most ``limit`` new messages. Returns how many new messages were printed.
 
     A message counts as shown once its handler is done with it and its line is flushed. After a failure or a crash
     before that, it is repeated. A message is skipped only if its handler has failed on it ``skip_after`` times.

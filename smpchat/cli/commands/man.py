@@ -31,7 +31,7 @@ _ENVIRONMENT = {
     "SMPCHAT_PASSPHRASE": "Passphrase of an exported file.",
     "SMPCHAT_SOCKS": "Same as --socks.",
     "SMPCHAT_RELAY_PASSWORD": "Same as --password of `relay run` and `relay start`.",
-    "NO_COLOR": "Any value turns colours off.",
+    "NO_COLOR": "Turns colours off, unless it is empty.",
     "VISUAL, EDITOR": "Editor that /editor and Ctrl-X Ctrl-E open in chat.",
 }
 
@@ -108,11 +108,11 @@ def _install(environment: Environment, page: str) -> None:
 
 
 def _is_searched(pages: Path) -> bool:
-    """Whether `man` looks for pages there, according to `man` itself if possible."""
+    """Whether `man` looks for pages in this folder, according to `manpath` if there is such a program."""
     found = os.environ.get("MANPATH", "")
     program = shutil.which("manpath")
     if program is not None:
-        # it maps folders of PATH to folders of pages, by rules of its own
+        # `manpath` has its own rules by which it finds folders of pages for the folders in PATH
         found = subprocess.run([program, "-q"], capture_output=True, text=True, check=False).stdout or found
     return any(entry and Path(entry).resolve() == pages.resolve() for entry in found.strip().split(":"))
 

@@ -38,15 +38,15 @@ def receive(
     ),
     to: Path | None = typer.Option(None, "--to", metavar="PATH", help="Save in this folder, or as this new file."),
     approve: bool = typer.Option(
-        False, "--approve", help="Allow file relays that you do not use; they see your IP address."
+        False, "--approve", help="Also fetch from file relays that you do not use yourself; they see your IP address."
     ),
     timeout: float | None = FILE_TIMEOUT,
 ) -> None:
     """Receive a file.
 
-    The file is saved in the folder of the setting files-folder, under its own name, or with a number added: nothing is
-    overwritten. It appears when it is complete and every check has passed. If a contact has sent no file yet, smpchat
-    waits 5 seconds for one.
+    The file is saved in the folder that the setting files-folder names. If that folder has a file with the same name, a
+    number is added to the new name; nothing is overwritten. The new file appears when it is complete and every check
+    has passed. If a contact has sent no file yet, smpchat waits 5 seconds for one.
     """
     run(context, lambda environment: _receive(environment, message, to, timeout, approve=approve))
 
@@ -67,7 +67,7 @@ async def _receive(
     with closing(environment.open_as(WritingProfile)) as service:
         try:
             number = message_number(service, which)
-        except NoFileOffered:  # it may be at the relay
+        except NoFileOffered:  # the message with the file may still be at the relay
             async with online(service, environment.relay()):
                 number = await until_offered(service, which)
         own = environment.relay().owns_files
@@ -124,14 +124,18 @@ def is_file_link(text: str) -> bool:
 
 
 def message_number(service: WritingProfile, which: str) -> int:
-    """The message with this number, or the contact's last file. Raises `InputError`, and of that
-    `NoFileOffered` if the contact has sent none."""
+    """The number of a message: the number that was typed, or that of a contact's last file.
+
+    Raises:
+        NoFileOffered: There is no file from the contact to receive.
+        InputError: There is no such contact.
+    """
     number = which.removeprefix("#")
     return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else service.offered_by(which)
 
 
 def _ask(environment: Environment, relays: tuple[str, ...], hint: str) -> None:
-    """Raises `CommandFailed` unless a person agrees."""
+    """Ask whether relays may see our IP address. Raises `CommandFailed` unless a person agrees."""
     what = (
         f"The sender put the file at {', '.join(relays)}, which you do not use. These relays would see your IP address."
     )

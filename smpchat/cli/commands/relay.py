@@ -61,7 +61,7 @@ FILES_PORT = typer.Option(
     None,
     "--files-port",
     metavar="PORT|off",
-    help="Port for files, or off (no file relay). Remembered; at the first start, any free port.",
+    help="Port for files, or off (no file relay). Remembered (default at the first start: any free port).",
 )
 PASSWORD = _option("password", PASSWORD_VARIABLE)
 PROXY = _option("proxy")
@@ -361,7 +361,7 @@ def _lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def rotate_certificate(context: typer.Context) -> None:
     """Renew the certificate that the relay shows to clients.
 
-    Its address does not change. A running relay uses the new certificate after a restart.
+    The relay's address does not change. A running relay uses the new certificate after a restart.
 
     Example: smpchat relay rotate-certificate
     """

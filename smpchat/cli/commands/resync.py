@@ -24,8 +24,8 @@ def resync(
 ) -> None:
     """Renew the encryption if messages cannot be read.
 
-    Also accepts new keys that a contact sent. Ask them first, over a call or face to face, whether they restored an old
-    backup: someone else may have sent the keys.
+    Also accepts new keys that a contact sent. First ask the contact, over a call or face to face, whether they restored
+    an old backup: someone else may have sent the keys.
     """
     run(context, lambda environment: _resync(environment, who, refuse))
 

@@ -33,21 +33,21 @@ def rotate(
         None,
         "--server",
         metavar="ADDRESS",
-        help="The new relay (default: another one of yours).",
+        help="The new relay (default: another of your relays).",
         autocompletion=relays,
     ),
     cancel: bool = typer.Option(
-        False, "--cancel", help="Cancel the move, as long as their app does not use the new relay."
+        False, "--cancel", help="Cancel the move; this works until the contact's app uses the new relay."
     ),
     wait: bool = typer.Option(
-        False, "--wait/--no-wait", show_default=False, help="Wait until their app uses the new relay (no)."
+        False, "--wait/--no-wait", show_default=False, help="Wait until the contact's app uses the new relay (no)."
     ),
     timeout: float | None = TIMEOUT,
 ) -> None:
     """Receive a contact's messages at another relay.
 
-    Their app moves to the new relay automatically when it comes online. Until then you receive at both relays, and
-    nothing is lost.
+    The contact's app moves to the new relay automatically when it comes online. Until then you receive at both relays,
+    and nothing is lost.
     """
     from smpchat.chat.online.patience import Patience
 

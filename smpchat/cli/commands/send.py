@@ -35,8 +35,8 @@ def send(
         "--timeout",
         parser=seconds,
         metavar="SECONDS",
-        help="Seconds to wait (20). With --file: for the whole transfer (default: no limit, but it ends when nothing"
-        " has moved for 20 seconds).",
+        help="Seconds to wait (20). With --file: for the whole transfer (default: no limit, but it stops after 20"
+        " seconds without progress).",
     ),
     anyway: bool = typer.Option(False, "--anyway", help="Send held messages too, although keys have changed."),
 ) -> None:

@@ -47,9 +47,12 @@ USED_ADDRESS = typer.Argument(
     metavar="ADDRESS", help=f"simplex (the public relays), embedded, or {_HELP}", autocompletion=relays
 )
 TRANSPORT = typer.Option(
-    None, "--transport", metavar="tls|websocket|auto", help="How to reach it (tls); auto tries TLS, then WebSocket."
+    None,
+    "--transport",
+    metavar="tls|websocket|auto",
+    help="How to reach the relay (tls); auto tries TLS, then WebSocket.",
 )
-WS_PORT = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="Its WebSocket port (443).")
+WS_PORT = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="The relay's WebSocket port (443).")
 
 
 @app.command("list")
@@ -62,7 +65,7 @@ def list_(
 
 
 def _list(environment: Environment, *, whole: bool = False) -> int:
-    """Print the relays; the embedded one when none is configured. ``whole``: with their passwords."""
+    """Print the relays; also the embedded one, if it is used for new queues. ``whole``: with their passwords."""
     shown = str if whole else masked
     service = environment.open_as(StoredProfile)
     try:
@@ -160,7 +163,7 @@ def _remove(environment: Environment, address: str) -> int:
 def forget(context: typer.Context, address: str = ADDRESS) -> None:
     """Give up on a relay that is gone for good.
 
-    smpchat then no longer tries to delete the data of deleted contacts there.
+    smpchat then stops trying to delete the data of deleted contacts at this relay.
 
     Example: smpchat server forget smp://FINGERPRINT@HOST
     """
@@ -263,9 +266,9 @@ async def _test(environment: Environment, address: str | None, transport: str | 
         service.close()
     if not failed:
         return ExitStatus.OK
-    # first the one that needs attention most: a relay that is not the one its address names
+    # Report the worst failure: a relay that is not the one that its address names.
     worst, check = min(failed, key=lambda each: status_of(each[1].trouble) is not ExitStatus.VERIFICATION)
-    more = f" (and {len(failed) - 1} more relays failed)" if len(failed) > 1 else ""
+    more = f" ({plural(len(failed) - 1, 'more relay')} failed too)" if len(failed) > 1 else ""
     raise CommandFailed(
         status_of(check.trouble),
         f"The relay {worst.server.host} failed at {check.name}: {check.detail.rstrip('.')}{more}.",
@@ -285,7 +288,7 @@ def _hint(check: Check) -> str:
 
 
 async def _targets(environment: Environment, service: StoredProfile, address: str | None) -> list[SMPServerAddress]:
-    """The relays to test: the given one, with its configuration if it has one; otherwise those for new queues."""
+    """The relays to test: the given one, with its password if it is in the list; otherwise those for new queues."""
     configured = [entry.address for entry in service.servers()]
     if address is not None:
         named = relay_address(address)
@@ -331,7 +334,7 @@ async def _test_one(
 
 
 def _reporter(environment: Environment, text: str) -> tuple[list[Check], Callable[[Check], None]]:
-    """A function that prints each step, and the list of the steps so far. ``text``: the relay's address."""
+    """A list of steps, and a function that prints a step and adds it to the list. ``text``: the relay's address."""
     checks: list[Check] = []
     if not environment.json:
         environment.emit("server", {}, text)
@@ -350,7 +353,7 @@ def _reporter(environment: Environment, text: str) -> tuple[list[Check], Callabl
 def socks(
     context: typer.Context,
     proxy: str | None = typer.Argument(
-        None, metavar="[PROXY]", help="HOST:PORT or off (without it: print the setting)."
+        None, metavar="[PROXY]", help="HOST:PORT or off (if omitted: print the setting)."
     ),
 ) -> None:
     """Reach relays through a SOCKS5 proxy. Example: smpchat server socks 127.0.0.1:9050"""
@@ -377,7 +380,7 @@ def _socks(environment: Environment, proxy: str | None) -> int:
 @app.command("private-routing")
 def private_routing(
     context: typer.Context,
-    setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off (without it: print the setting)."),
+    setting: str | None = typer.Argument(None, metavar="[on|off]", help="on or off (if omitted: print the setting)."),
 ) -> None:
     """Send messages to other people's relays through yours.
 
@@ -414,7 +417,7 @@ def _private_routing(environment: Environment, setting: str | None) -> int:
 def strangers(
     context: typer.Context,
     setting: str | None = typer.Argument(
-        None, metavar="[public|any]", help="public or any (without it: print the setting)."
+        None, metavar="[public|any]", help="public or any (if omitted: print the setting)."
     ),
 ) -> None:
     """Choose to which relays of other people smpchat connects.

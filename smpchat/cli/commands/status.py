@@ -1,4 +1,4 @@
-"""``status``: invitations, handshakes, pending messages and relays, or all about one contact."""
+"""``status``: invitations, connections, pending messages and relays, or everything about one contact."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def status(
 
 
 def _status(environment: Environment, who: str | None) -> int:
-    """Print invitations, handshakes and relays, or all about one contact."""
+    """Print invitations, connections and relays, or everything about one contact."""
     from smpchat.chat.service.reading import StoredProfile
 
     if not environment.is_used():

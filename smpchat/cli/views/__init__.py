@@ -1,4 +1,4 @@
-"""What commands print: objects for scripts (`smpchat.cli.schema`) and lines for people; one module for each kind.
+"""What commands print: objects for scripts (`smpchat.cli.schema`) and lines for people; one module per subject.
 
 Peer text is always escaped. Colours only repeat what words or symbols say. `rich` is imported where something is drawn:
 scripts do not wait for it.

@@ -29,7 +29,7 @@ def choice_fields(choices: OwnChoices) -> dict[str, Any]:
 
 
 def choice_lines(choices: OwnChoices) -> str:
-    """The same for people, a line each."""
+    """The settings for people, one per line."""
     lines = []
     if choices.servers is not None:
         lines.append(f"relays for new contacts: {_listed(choices.servers) or 'the embedded relay'}")
@@ -42,7 +42,7 @@ def choice_lines(choices: OwnChoices) -> str:
     if choices.file_servers is not None:
         lines.append(f"relays for files: {_listed(choices.file_servers) or 'the embedded relay'}")
     if choices.receives_at:
-        lines.append(f"relays of your contacts' messages: {_listed(choices.receives_at)}")
+        lines.append(f"relays that your contacts write to: {_listed(choices.receives_at)}")
     return "\n".join(f"  {line}" for line in lines)
 
 

@@ -88,5 +88,5 @@ def not_yet(state: StateChanged, alias: str) -> str:
 
 
 def is_request(state: StateChanged) -> bool:
-    """Whether a request of ours waits at an address: only a request can be *ready* before its handshake has a name."""
+    """Whether a request of ours waits at an address. Only a request can be *ready* while its ``variant`` is unknown."""
     return state.state == ConnectionState.READY and state.variant is None

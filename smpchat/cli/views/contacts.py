@@ -44,7 +44,7 @@ def no_contacts_yet(invitations: Sequence[Invitation], now: float) -> str:
 
 
 def move_sentence(alias: str, move: MoveView, now: float) -> str:
-    """``Moving to the relay new.test: waiting for bob's app since 14:02.``"""
+    """``Moving your queue for bob to the relay new.test: waiting for bob's app since 14:02.``"""
     name, moment = shortened(alias), since(move.since, now)
     where = f"the relay {shortened(move.relay, 60)}" if move.relay else "another relay"
     waits = {
@@ -179,7 +179,7 @@ def show_contacts(environment: Environment, views: list[ContactView]) -> None:
 
 SELF_NAMED = (
     "(?) The contact chose this name, and anyone can choose any name. `smpchat verify WHO` compares security codes."
-    " `smpchat rename WHO ALIAS` sets an alias of your choice. If you know who this is, you can set the same one."
+    " `smpchat rename WHO ALIAS` sets your own alias. If you know who this is, that can be the same name."
 )
 _HEADINGS = ("Alias", "State", "Unread", "Pending", "Details", "Their name")
 _BREAKS = ("Details",)
@@ -197,7 +197,7 @@ def _natural(alias: str) -> list[tuple[int, str]]:
 
 
 def contacts_table(environment: Environment, views: list[ContactView]) -> Table:
-    """The same table, to be drawn among other things."""
+    """The table of `show_contacts`, to be drawn among other things."""
     return table(*_table(environment, recent_first(views)), breaks=_BREAKS)
 
 
@@ -211,7 +211,7 @@ def _table(environment: Environment, views: list[ContactView]) -> tuple[list[str
 def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]]:
     """Alias, state, unread and pending messages, what we know, and the name that the contact chose.
 
-    That name comes last, because it may contain the same words as ours.
+    That name comes last, because it may imitate the words that we print.
     """
     rows: list[list[Cell]] = []
     now = environment.now()
@@ -237,7 +237,7 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
 
 
 def verification_lines(environment: Environment, found: Verification, *, asked: bool, command: str) -> str:
-    """The security code and what to do with it; or, if it was not ``asked`` for but compared, that it is right."""
+    """The security code, and what to do with it; without ``asked``, a sentence that both codes are the same."""
     name = shortened(found.contact)
     if not asked:
         return indented(environment, f"Verified: you and {name} see the same security code.", 0, 0)

@@ -144,14 +144,15 @@ def told(environment: Environment, details: ContactDetails, setting: Setting) ->
         if theirs is Allow.NO:
             return f"{name} does not allow disappearing messages, so messages stay."
         return f"Disappearing messages are allowed with {name}, but off until one of you sets a time."
+    them = "it" if feature is Feature.FULL_DELETE else "them"
     match who.by_us, who.by_them:
         case True, True:
             return f"{label}: on for you and {name}."
         case True, False:
-            return f"{label}: only for you, because you do not allow them for {name}."
+            return f"{label}: only for you, because you do not allow {them} for {name}."
         case False, True:
-            return f"{label}: only for {name}, because {name} does not allow them for you."
-    because = f"{name} does not allow them" if ours.allow is not Allow.NO else "you do not allow them"
+            return f"{label}: only for {name}, because {name} does not allow {them} for you."
+    because = f"{name} does not allow {them}" if ours.allow is not Allow.NO else f"you do not allow {them}"
     return f"{label}: off, because {because}."
 
 
@@ -161,7 +162,7 @@ def _told_of_receipts(details: ContactDetails) -> str:
         who = f"Members of {name}"
         if details.view.receipts:
             return f"{who} now get receipts when messages arrive here."
-        return f"{who} get no more receipts, and see messages to you as sent, never as delivered."
+        return f"{who} no longer get receipts, and see messages to you as sent, never as delivered."
     if details.view.receipts:
         return f"{name} now gets receipts when messages arrive here."
-    return f"{name} gets no more receipts, and sees messages to you as sent, never as delivered."
+    return f"{name} no longer gets receipts, and sees messages to you as sent, never as delivered."

@@ -14,7 +14,7 @@ from smpchat.encoding.text import size_text
 
 
 def percent(file: FileView) -> int:
-    """How much of a file has been transferred, in percent; 100 only if all of it is."""
+    """How much of a file has been transferred, in percent; at most 99, because a complete file has another state."""
     return 0 if not file.size else min(99, file.bytes * 100 // file.size)
 
 

@@ -115,7 +115,7 @@ def about_group(group: GroupView) -> list[str]:
 
 
 def about_joining(alias: str, group: GroupView | None) -> str:
-    """Whether we are in a group, in a sentence; None: its host has not answered yet."""
+    """Whether we are in a group, in a sentence. ``group`` is None until the group's host has answered."""
     if group is None:
         return f"You have asked to join {alias}. You will be let in when the group's host comes online."
     match group.standing:
@@ -226,7 +226,7 @@ _HEADINGS = ("Name", "Role", "Connection", "")
 
 
 def members_table(group: GroupView, *, all_of_them: bool) -> Table:
-    """The same table, to be drawn among other things."""
+    """The table of `show_members`, to be drawn among other things."""
     return table(_HEADINGS, _rows(group, _to_show(group, all_of_them=all_of_them)))
 
 

@@ -20,17 +20,17 @@ _GAP = 2
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Collection[str] = ()) -> Table:
-    """A table without lines; its first and last columns may hold names that other people chose.
+    """A table without lines. Only the first and last columns wrap, because other people may have chosen their texts.
 
     Args:
-        breaks: Headings of further columns in which lines may break.
+        breaks: Headings of further columns that wrap.
     """
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_edge=False)
     for heading in headings:
-        outer = heading in (headings[0], headings[-1], *breaks)  # only in these may lines break
+        outer = heading in (headings[0], headings[-1], *breaks)  # only these wrap
         drawn.add_column(Text(heading, "dim"), no_wrap=not outer, justify="left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text.assemble(*cell) for cell in row))

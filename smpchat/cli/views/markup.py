@@ -35,7 +35,7 @@ def are_shown(environment: Environment) -> bool:
 
 
 def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]]:
-    """The text for the layout, without the author's marks, and all its pieces, for `draw`."""
+    """The parts for the layout, without the author's marks, and all pieces of their text, for `draw`."""
     kept: list[LayoutPart] = []
     pieces: list[Part] = []
     for ours, text in parts:

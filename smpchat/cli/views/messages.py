@@ -31,7 +31,7 @@ TICKS = {
 _DELETED = "[deleted]"
 _JOIN = late(r"`smpchat [^`]*group join \d+`\]$")
 """The end of an invitation; the name of the group before it may contain anything."""
-_WRITTEN = 140  # characters of a message that is being written
+_WRITTEN = 140  # characters that are shown of a message that is being written
 _NAMED = 3  # members who reacted with the same emoji; of more, only the number is shown
 _NUMBERED = 13  # columns in front of a text in a conversation
 _STYLES = {
@@ -180,7 +180,7 @@ def named(alias: str, *, self_named: bool) -> str:
 
 
 def _colon(message: Message) -> str:
-    """What separates a name from the text: a star, if the first line is ours and not the author's.
+    """What separates a name from the text: a star if the first line is ours, a colon if it is the author's.
 
     No text can fake this mark, because it comes before the text, and an alias has no blanks.
     """
@@ -189,7 +189,7 @@ def _colon(message: Message) -> str:
 
 
 def _parts(message: Message) -> list[Part]:
-    """What is shown of a message: the quote it answers, its kind, the author's words, and its changes.
+    """What is shown of a message: the message that it answers, its kind, the author's words, and its changes.
 
     Our marks are only in the heading's line after the star, or after the bar in the margin (`in_margin`). A text can
     contain the same characters, but never in these places.
@@ -372,7 +372,7 @@ def _who(message: Message, *, several: bool) -> str:
 def interleaved(
     messages: list[Message], notices: Sequence[StoredNotice]
 ) -> list[tuple[list[Message], StoredNotice | None]]:
-    """The messages before each notice, and those after the last one."""
+    """Pairs: the messages before a notice, and the notice. The last pair: the messages after all notices, and None."""
     parts: list[tuple[list[Message], StoredNotice | None]] = []
     for notice in notices:
         before = list(takewhile(lambda message: message.sent_at <= notice.at, messages))  # noqa: B023 - used at once

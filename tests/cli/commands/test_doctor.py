@@ -193,7 +193,7 @@ def test_what_a_killed_command_left_is_told_and_removed_by_the_next(
     result = smpchat("--json", "-p", "alice", "doctor")
     assert (result.code, checks(result)["leftovers"]) == (
         0,
-        (False, f"an interrupted command left {left}; the next export, import, backup or restore removes it"),
+        (False, f"left by an interrupted command: {left}; the next export, import, backup or restore cleans up"),
     )
     (tmp_path / "file").touch()
     (tmp_path / "secret").write_text("correct horse battery")

@@ -289,7 +289,7 @@ def test_what_is_for_one_person_says_so_of_a_group_and_what_a_member_may_not(smp
         (("contact", "show", "team"), "Off: direct, fulldelete."),
         (("mute", "team", "8h"), "team is muted until"),
         (("mute", "team", "off"), "team is not muted."),
-        (("contact", "set", "team", "receipts", "off"), "Members of team get no more receipts"),
+        (("contact", "set", "team", "receipts", "off"), "Members of team no longer get receipts"),
         (("contact", "set", "team", "receipts", "default"), "Members of team now get receipts"),
         (("rename", "team", "crew"), "team is now called crew."),
         (("rename", "crew", "team"), "crew is now called team."),

@@ -60,7 +60,7 @@ def test_what_it_brings_is_told(smpchat: Terminal, file: Path) -> None:
         "private routing: off",
         "in your own network",
     )
-    assert all(line in told.stderr for line in (*lines, "relays of your contacts' messages: smp://"))
+    assert all(line in told.stderr for line in (*lines, "relays that your contacts write to: smp://"))
     with smpchat.service("other") as service:
         assert settings.defaults(service.database.connection) == {}, "another computer's config file"
         assert service.setting(settings.FILES_FOLDER) is None and service.setting(settings.FILES_AUTO) is None

@@ -36,7 +36,7 @@ def shown(smpchat: Terminal) -> tuple[bool, dict[str, bool]]:
 def test_of_one_contact(three: Terminal) -> None:
     assert arrives(three, "alice") == "delivered"
     said = three("-p", "bob", "contact", "set", "alice", "receipts", "off")
-    assert said.stdout == "alice gets no more receipts, and sees messages to you as sent, never as delivered.\n"
+    assert said.stdout == "alice no longer gets receipts, and sees messages to you as sent, never as delivered.\n"
     assert arrives(three, "alice") == "sent"
     assert arrives(three, "carol") == "delivered", "somebody else still is"
     found = {c["alias"]: c.get("receipts", True) for c in three("--json", "-p", "bob", "contacts").objects("contact")}
