@@ -126,6 +126,24 @@ class Recorder:
         return [what for which, what in self.told if which == kind]
 
 
+_to_close: list[Database] = []
+"""Databases whose owners were collected as garbage in another thread, where SQLite does not close them."""
+
+
+def close_with(owner: object, database: Database) -> None:
+    """Close a database when its owner is gone: no test does, and from 3.13 on Python warns of one that is left open."""
+
+    def close() -> None:
+        try:
+            database.close()
+        except sqlite3.ProgrammingError:
+            _to_close.append(database)
+
+    while _to_close:
+        _to_close.pop().close()
+    weakref.finalize(owner, close)
+
+
 class Agent:
     """One profile, looked at through one connection of it.
 
@@ -148,8 +166,7 @@ class Agent:
         self.entropy = SeededEntropy(name)
         folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(folder / f"{name}.db", {"agent": AGENT_MIGRATIONS})
-        # No test closes it, and from 3.13 on Python warns of a connection that is left open.
-        weakref.finalize(self, self.database.close)
+        close_with(self, self.database)
         self.application = Recorder()
         self.context = Context(self.application, self.entropy, lambda: self.now, kem)
         self.now = NOW

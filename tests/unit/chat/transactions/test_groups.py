@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,7 +54,7 @@ from smpchat.encoding.record import replace
 from smpchat.protocol.commands import Send as SMPSend
 from smpchat.protocol.version import VersionRange
 from smpchat.testing.kem import HashKEM
-from tests.unit.agent.agents import Agent, Recorder
+from tests.unit.agent.agents import Agent, Recorder, close_with
 from tests.unit.agent.transactions.test_contact_address import owner
 from tests.unit.agent.transactions.test_group_links import link_of
 from tests.unit.chat.machines.team import text
@@ -73,7 +72,7 @@ class Someone(Agent):
         super().__init__(name, folder, HashKEM())
         components = {"agent": AGENT_MIGRATIONS, "chat": CHAT_MIGRATIONS}
         self.database = Database(folder / f"{name}-groups.db", components)
-        weakref.finalize(self, self.database.close)
+        close_with(self, self.database)
         self.name = MemberId(name.encode())
         self.application = application
         self.context = Context(application, self.entropy, lambda: self.now, HashKEM())
