@@ -207,11 +207,8 @@ def _receive_message(
     # The hash is over the agent message, without padding and envelopes (agent-wire 3.6, trap 14). The user is told the
     # result, but nothing is blocked.
     chain, integrity = delivery.receive(connection.received, message, opened.plaintext)
-    if integrity is Integrity.SKIPPED and isinstance(resyncs.load(tx, connection.id), resync_states.Asked):
-        # If the new keys are from the peer, they took a message id, even though the user has not accepted them.
-        renegotiated = delivery.renegotiated(connection.received)
-        if delivery.receive(renegotiated, message, opened.plaintext)[1] is Integrity.OK:
-            integrity = Integrity.OK
+    if integrity is Integrity.SKIPPED and _only_keys_are_missing(tx, connection, message, opened.plaintext):
+        integrity = Integrity.OK
     connections.save_received(tx, connection.id, chain)
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
     connections.save_pq_support(tx, connection.id, opened.ratchet.large_headers)
@@ -224,6 +221,23 @@ def _receive_message(
         renegotiation.ready_received(tx, context, connection, receiving_only=before.sending is None)
         return Received(connection.id)
     return _dispatch(tx, context, connection, message.message_id, message.message, chain, sent_at, integrity)
+
+
+def _only_keys_are_missing(
+    tx: sqlite3.Connection, connection: Connection, message: NumberedMessage, plaintext: bytes
+) -> bool:
+    """Whether a message skips only the id of new keys that the peer sent (an R envelope).
+
+    We do not count this id as long as the user has not accepted the keys, nor if the user accepts them after choosing
+    to write with the old ratchet (see `renegotiation.request`).
+    """
+    after_keys, standing = delivery.renegotiated(connection.received), resyncs.load(tx, connection.id)
+    if isinstance(standing, resync_states.Agreed):
+        # Usually the keys are counted by then, and anything that is missing now is a message.
+        not_counted = after_keys.last_hash != connection.received.last_hash
+    else:
+        not_counted = isinstance(standing, resync_states.Asked)
+    return not_counted and delivery.receive(after_keys, message, plaintext)[1] is Integrity.OK
 
 
 def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: int, sent_at: int) -> bool:

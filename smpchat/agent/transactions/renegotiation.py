@@ -126,7 +126,7 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
     keys = _fresh_keys(tx, context, connection, version)
     if isinstance(before, resync_states.Asked) and not before.proven:
         # The peer's R envelope took a message id. It is counted here, so that the next message shows no gap. If newer
-        # messages have come since (`proven`), it was counted with them.
+        # messages may have come since (`proven`), they were counted, and `receiving` accepts a gap of this one id.
         connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
         connection = connections.load(tx, connection_id)
     try:

@@ -296,6 +296,16 @@ class TestRenegotiation:
         assert alice.connection.received == bob.connection.sent
         assert bob.connection.received == alice.connection.sent
 
+    def test_keys_that_were_first_put_off_take_an_id_too(self, tmp_path: Path) -> None:
+        alice, bob = connected(tmp_path)
+        agree(bob)
+        exchange(alice, bob)
+        alice.do(lambda tx, context: connection.overrule_keys(tx, context, alice.id))
+        agree(alice)
+        exchange(alice, bob)
+        assert alice.connection.received == bob.connection.sent
+        assert BROKEN_CHAIN not in alice.notices
+
     def test_two_that_begin_at_once_agree(self, tmp_path: Path) -> None:
         alice, bob = connected(tmp_path)
         agree(alice)
