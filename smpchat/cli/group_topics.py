@@ -41,9 +41,9 @@ GROUP_TOPICS = (
         "pending",
         "the newcomer is waiting to be let in; somebody in the group decides",
         "Until then, only those who decide can read what the newcomer writes. In JSON, `pending` means that the member"
-        " decides whose link was used, and `review` that the moderators decide.",
+        " who made the group's link decides, and `review` that the moderators decide.",
         (
-            (Mover.MEMBER, "If you are the newcomer: they let you in, or turn you away."),
+            (Mover.MEMBER, "If you are the newcomer: those who decide let you in, or turn you away."),
             (Mover.YOU, "If you are a moderator: let the newcomer in, or turn them away."),
         ),
         (
@@ -108,8 +108,8 @@ GROUP_TOPICS = (
         Kind.MEMBER,
         "none",
         "you are not connected; another member passes messages on between you",
-        "The member who let one of you in passes the messages on, and could change them. They are marked with the"
-        " name of this member, such as [via alice].",
+        "The member who let one of you in passes the messages on, and could change them. These messages are marked"
+        " with the name of that member, such as [via alice].",
         ((Mover.MEMBER, "The member who passes messages on introduces you to each other."),),
         (("smpchat listen", "stay online, so that you can be connected"),),
         also=("not connected",),
@@ -128,7 +128,7 @@ GROUP_TOPICS = (
         "making",
         "your app and the member's app are connecting",
         "Until you are connected, messages come through the member who let one of you in.",
-        ((Mover.MEMBER, "The member, and the one who let one of you in, come online."),),
+        ((Mover.MEMBER, "The member comes online, and so does the member who let one of you in."),),
         (("smpchat listen", "stay online until you are connected"),),
         also=("offered", "joining", "connecting"),
     ),

@@ -82,7 +82,7 @@ def passphrase(source: Source, *, new: bool) -> str:
         found = _ask(source, new)
     if not found:
         raise InputError("The passphrase is empty.", "Give one that is not empty.")
-    # Only for one that is chosen now: an older one may be shorter, and must still open what it encrypted.
+    # Only a new passphrase must be long enough: an older one may be shorter, and must still open what it encrypted.
     if new and len(found) < MIN_LENGTH:
         raise InputError(
             f"The passphrase is too short: it needs {MIN_LENGTH} characters or more.",

@@ -32,7 +32,7 @@ def hanging(text: str, start: int, indent: int, columns: int) -> str:
 
 def _lines(paragraph: str, start: int, indent: int, columns: int) -> Iterator[str]:
     line, used, room, whole = "", 0, columns - start, columns - indent
-    # Without blanks at the end: with no word after them, the pattern would search them once from each blank.
+    # Blanks at the end are removed first. No word follows them, so the pattern would search again from each blank.
     for blanks, word in re.findall("( *)([^ ]+)", paragraph.rstrip(" ")):
         gap = blanks
         for piece in _pieces(word) if _width(word) > whole else [word]:

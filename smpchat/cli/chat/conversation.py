@@ -42,7 +42,7 @@ from smpchat.protocol.address import FileServer
 HISTORY = 20
 """Messages that are shown when a conversation is opened, unless more are unread."""
 _READ = 5
-"""Messages shown before the unread ones, so that it is clear what those are about."""
+"""Messages shown before the unread ones, so that it is clear what the unread ones are about."""
 _SCREENS = 2
 """At most this many screens are printed when a conversation is opened: more would scroll by unseen, and 20,000 messages
 take half a minute."""
@@ -191,7 +191,7 @@ class Conversation:
         self._tell_earlier(view, found)
         unread = next((m.id for m in messages if m.direction is Direction.RECEIVED and not m.shown), None)
         changing = self.transcript.begin(messages, happened, unread)
-        # After printing: if this process is killed in between, they are shown twice, but never lost.
+        # After printing: if this process is killed in between, messages and notices are shown twice, but never lost.
         self.service.mark_notices_shown(*(notice.id for notice in happened))
         self.service.mark_all_shown(messages)
         if view.state.state != ConnectionState.CONNECTED:

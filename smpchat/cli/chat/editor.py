@@ -74,7 +74,7 @@ def remove_left() -> None:
 
 
 def _run(file: Path) -> bool:
-    """Whether an editor was found and ended with 0. Raises `InputError`."""
+    """Run the editor; returns whether it ended with exit code 0. Raises `InputError` if it cannot be run."""
     chosen = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     usual = next(filter(None, map(shutil.which, _USUAL)), None)
     try:

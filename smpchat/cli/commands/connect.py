@@ -57,8 +57,8 @@ def connect(
 ) -> None:
     """Open a link; you can write at once.
 
-    The person who made it need not be online. On a terminal smpchat asks what you want to call them, unless you give
-    --alias.
+    The person who made the link need not be online. On a terminal smpchat asks what you want to call them, unless you
+    give --alias.
     """
     from smpchat.chat.online.patience import Patience
 

@@ -1,4 +1,4 @@
-"""``retract``: deletes messages of ours on both sides."""
+"""``retract``: deletes messages of ours, here and at the contact."""
 
 from __future__ import annotations
 

@@ -420,7 +420,7 @@ def strangers(
         None, metavar="[public|any]", help="public or any (if omitted: print the setting)."
     ),
 ) -> None:
-    """Choose to which relays of other people smpchat connects.
+    """Choose which of other people's relays smpchat connects to.
 
     A contact request, for example, names the sender's relay, and smpchat connects to it. public: only relays on the
     public internet. any: also relays on this computer or in its network.

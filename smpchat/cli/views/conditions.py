@@ -75,5 +75,5 @@ def show_relay_back(environment: Environment, server: str) -> None:
 
 
 def relay_back(server: str) -> str:
-    """What is said when a relay is back."""
+    """The sentence for a relay that can be reached again."""
     return f"Relay {shortened(server.rpartition('@')[2], 40)} is reachable again."

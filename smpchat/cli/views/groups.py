@@ -160,7 +160,7 @@ def about_rules(group: GroupView) -> str:
 
 
 def show_groups(environment: Environment, groups: Sequence[GroupView]) -> None:
-    """``group`` objects, or a table and below it the invitations."""
+    """``group`` objects, or a table of groups with the invitations below it."""
     if environment.json:
         for group in groups:
             show_group(environment, group)

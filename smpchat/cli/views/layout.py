@@ -97,7 +97,7 @@ def in_margin(environment: Environment | None, parts: Sequence[Part], start: int
     it contains no blanks.
 
     Args:
-        environment: Where it is printed; None: into a pipe.
+        environment: Of the command that prints it; None: it is printed into a pipe.
     """
     columns = None
     if environment is not None and environment.attended:

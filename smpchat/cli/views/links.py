@@ -37,7 +37,7 @@ def command_for_them(made: Invitation | AddressView, suggested: str) -> str:
 
 
 def show_invitation(environment: Environment, invitation: Invitation, suggested: str, *, in_full: bool = True) -> None:
-    """An ``invitation`` object, or the link and the exact command for the other person: the short link if there is one.
+    """An ``invitation`` object, or the short link (else the full one) and the exact command for the other person.
 
     Args:
         suggested: Our alias in the command.
