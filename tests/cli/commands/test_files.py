@@ -41,7 +41,7 @@ def test_a_file_waits_for_a_relay_of_files_and_that_is_said(friends: Terminal, t
         "[file photo.txt, 12 bytes] look", "file", "pending",
     )  # fmt: skip
     assert message["file"]["state"] == "sending" and problems(message) == []
-    assert sent.code == 3 and "does not store files" in sent.stderr and "continues it" in sent.stderr
+    assert sent.code == 3 and "does not store files" in sent.stderr and "continues the transfer" in sent.stderr
     assert friends("-p", "alice", "send", "bob", "a text meanwhile").code == 0
     [file] = friends("--json", "-p", "alice", "files").objects("file")
     assert (file["name"], file["size"], file["state"], file["direction"]) == ("photo.txt", 12, "sending", "sent")
