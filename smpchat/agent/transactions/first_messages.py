@@ -179,7 +179,7 @@ def _receive_hello(
         )
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, ConnInfo):
-        raise EnvelopeRefused("the hello holds another message")
+        raise EnvelopeRefused("the hello holds a message of the wrong kind")
     _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
     unsuitable = context.application.peer_info_received(tx, connection.id, message.conn_info)
     event = HelloReceived(sender_key is not None) if unsuitable is None else PeerUnsuitable(unsuitable)

@@ -87,7 +87,7 @@ def check_joined(tx: sqlite3.Connection, contact: Contact) -> None:
     if connections.is_plain(tx, contact.connection_id):
         raise InputError(
             f"You are not in the group {contact.alias} yet.",
-            "You can write as soon as its host comes online and lets you in.",
+            "You can write as soon as the member whose link or invitation you used comes online and lets you in.",
         )
 
 

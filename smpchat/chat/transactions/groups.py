@@ -253,7 +253,7 @@ class GroupTransactions(Record):
                 group = answered(answer, said.versions)
                 if isinstance(group, Refused):
                     log.info("the answer of a group's host is refused: %s", group.why)
-                    return "The host of this group is not allowed to let you in."
+                    return "The member who made the group's link is not allowed to let you in."
                 group_id = groups.insert(tx, group)
                 groups.connect(tx, group_id, group.host, connection_id)
                 self.conversation.begun(tx, group_id, connection_id)

@@ -31,7 +31,9 @@ def _values(context: typer.Context, incomplete: str) -> list[str]:
 
 
 KEY = typer.Argument(metavar="SETTING", help="Name of the setting; `config list` shows all.", autocompletion=_keys)
-PROFILE_ONLY = typer.Option(False, "--profile-only", help="Use only the profile's own file, not the common one.")
+PROFILE_ONLY = typer.Option(
+    False, "--profile-only", help="Use the profile's own file (default: the file for all profiles)."
+)
 
 
 @app.command("list")

@@ -316,7 +316,7 @@ class _Joining:
                 raise CommandFailed(
                     ExitStatus.TIMEOUT,
                     f"{self._contact.alias} has not let you in yet.",
-                    "The group's host needs to come online. `smpchat listen` shows when you are in.",
+                    "The member who made the link needs to come online. `smpchat listen` shows when you are in.",
                 )
             raise CommandFailed(
                 ExitStatus.TIMEOUT,
@@ -385,5 +385,6 @@ def _what_next_in_group(environment: Environment, service: ChatService, alias: s
         environment.notice(f"{gap}You are in the group {name}. {chat}")
     else:
         environment.notice(
-            f"{gap}You have asked to join {name}. You will be let in when the group's host comes online. {chat}"
+            f"{gap}You have asked to join {name}. You will be let in when the member who made the link comes online."
+            f" {chat}"
         )

@@ -57,8 +57,8 @@ def invite(
         show_default=False,
         help=(
             "How to connect (instant). With instant, the person who opens the link can write at once. With the older"
-            " three-step and standard, that person's messages wait until you are online; with standard, the link also"
-            " lacks the key for your replies. Both are for tests."
+            " handshakes named three-step and standard, which are for tests, that person's messages wait until you are"
+            " online; with standard, the link also lacks the key for your replies."
         ),
     ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),

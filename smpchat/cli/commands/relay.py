@@ -55,13 +55,13 @@ WS_PORT = typer.Option(
     None,
     "--ws-port",
     metavar="PORT|off",
-    help="Serve WebSocket on this port too; 0 for any free port, or off. Remembered.",
+    help="Serve WebSocket on this port too; 0 for any free port, or off.",
 )
 FILES_PORT = typer.Option(
     None,
     "--files-port",
     metavar="PORT|off",
-    help="Port for files, or off (no file relay). Remembered (default at the first start: any free port).",
+    help="Port for files, or off (default: the one used before, or any free one).",
 )
 PASSWORD = _option("password", PASSWORD_VARIABLE)
 PROXY = _option("proxy")

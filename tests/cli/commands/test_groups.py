@@ -158,7 +158,7 @@ def test_by_the_link_of_a_group(smpchat: Terminal) -> None:
     words = " ".join(ok(asked).stderr.split())
     assert 'This link leads to the group "team".' in words
     assert "Nothing is sent until you give this group a name. Your name for this group? [team]" in words
-    assert "You have asked to join team. You will be let in when the group's host comes online." in words
+    assert "You have asked to join team. You will be let in when the member who made the link comes online." in words
     assert "You are not in the group team yet." in refused(smpchat, "-p", "cath", "send", "team", "hi")
     settle(smpchat, "alice", "bob", "cath")
     assert members(smpchat, "cath") == {

@@ -442,7 +442,7 @@ def test_what_a_stranger_answers_is_no_group(tmp_path: Path) -> None:
     own = MemberIdRole(MemberId(b"ann"), Role.MEMBER)
     for event, expected in (
         (LinkRejection(host, own, TEAM, "blocked_name"), "The group 'team' did not accept you ('blocked_name')."),
-        (LinkInvitation(low, "host", own, TEAM), "The host of this group is not allowed to let you in."),
+        (LinkInvitation(low, "host", own, TEAM), "The member who made the group's link is not allowed to let you in."),
         (Agreed(), "The link does not lead to a group."),
     ):
         with ann.database.transaction() as tx:
