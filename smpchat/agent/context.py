@@ -1,5 +1,5 @@
-"""What the agent's operations need besides the store: the layer above, randomness, time, and a KEM (for post-quantum
-encryption) if one is installed."""
+"""What the agent's operations need besides the store: the application above the agent, randomness, time, and a KEM (for
+post-quantum encryption) if one is installed."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Application(Protocol):
         sentence: str,
         kind: NoticeKind = NoticeKind.INFORMATION,
     ) -> None:
-        """Something happened to the connection. It is stored and shown in the conversation.
+        """Something happened to the connection: ``sentence`` is stored, and shown in the conversation.
 
         In ``sentence``, ``{alias}`` stands for the contact's name, and ``{who}`` for the name in the form that a person
         types in a command. Some kinds are conditions, which remain until they are fixed (see
@@ -162,7 +162,10 @@ class Context(Record):
 
 
 class SparedKEM(Record):
-    """A `KEMProvider` inside one transaction. Without a KEM every call raises `KEMUnavailable`."""
+    """A `KEMProvider` for one transaction, which uses up stored key pairs before it generates new ones.
+
+    Without a KEM, every call except `available` raises `KEMUnavailable`.
+    """
 
     tx: sqlite3.Connection
     kem: KEMProvider | None

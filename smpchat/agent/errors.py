@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class AgentError(Exception):
-    """Root of the agent layer.
+    """Root of the agent layer's errors.
 
     Attributes:
         hint: One sentence that tells the user what to do about the error.
@@ -138,16 +138,16 @@ class TooManyFiles(AgentError):
 
 
 class FileRefused(AgentError):
-    """A file's description that cannot be used. Nothing was stored.
+    """The description of a file cannot be used. Nothing was stored.
 
-    The error message says why. No part of the error message is text of the sender.
+    The error message says why, and never quotes the description, because its sender wrote it.
     """
 
     hint = "Ask your contact to send the file again."
 
 
 class RelaysNotApproved(AgentError):
-    """A file is at relays that the sender chose and you do not use yourself. Nothing was stored.
+    """A file is at relays that its sender chose and the user has not approved. Nothing was stored.
 
     Attributes:
         relays: The hosts of these relays.

@@ -45,7 +45,7 @@ async def connect(
         versions: The SMP versions that we offer.
         extensions: Whether to use our extension of SMP, NEW with the sender's key, if the relay offers it.
         clock, response_timeout, ping_after: See `DirectSession`.
-        now: Calendar time, for the dates of certificates.
+        now: Returns the date and time at which certificates must be valid.
     Raises:
         ConnectFailed: ``cannot reach relay HOST:PORT: …``; no command was sent.
         HandshakeError: The relay is not the one in its address, or has no version in common with us.

@@ -1,4 +1,4 @@
-"""Finds the command that an answer belongs to: open correlation ids, with their futures and time limits."""
+"""Finds the command that an answer belongs to; keeps a future and a time limit for each unanswered command."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class Correlation:
         return self._waiting[corr_id].response
 
     def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage | None) -> Msg | None:
-        """Give the answer to the command with ``corr_id``; an unknown id is ignored.
+        """Settle the future of the command with ``corr_id``; an unknown id is ignored.
 
         The answer to ACK may contain the queue's next message. If no caller waits for this answer any more, the message
-        must not be lost, because the relay sends nothing else until the next SUB (smp-wire 7.3). So it is returned, to
-        be passed on.
+        must not be lost, because the relay sends nothing else from this queue until the next SUB (smp-wire 7.3). So the
+        message is returned, and the session must pass it on as an event.
 
         Args:
             corr_id: The answer's correlation id; not empty.
@@ -89,8 +89,8 @@ class Correlation:
         return message if entry is not None and isinstance(message, Msg) and entity_id == entry.entity_id else None
 
     def refuse_block(self, code: ErrorCode) -> bool:
-        """Fail the commands of the only unanswered block. Returns False and does nothing if there are several such
-        blocks."""
+        """Fail the commands of the only unanswered block with the relay's error. Returns False and does nothing if
+        several blocks are unanswered."""
         entries = [*self._late.values(), *self._waiting.values()]
         if len({entry.block for entry in entries}) > 1:
             return False

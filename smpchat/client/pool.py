@@ -47,7 +47,7 @@ class SessionPool:
         connect: Opens a session, with its own time limit. Raises `TransportError` or `ProtocolError`.
         entropy: For the jitter of delays.
         clock: The loop's clock, unless a test has its own.
-        on_event, may_read: Replace these functions of each new session.
+        on_event, may_read: If given, they replace the functions with these names in each new session.
         on_up: Called with each new session of a watched relay, before anyone else can use it: the place to subscribe.
         on_down: Called each time the session of a watched relay is lost, or an attempt to open one fails.
         on_fault: Called with a description and the exception if ``connect``, ``on_up`` or ``on_down`` fails with an
@@ -143,7 +143,7 @@ class SessionPool:
         return self._relays.setdefault(server, _Relay())
 
     async def _join(self, server: SMPServer, relay: _Relay, patience: float | None) -> ServerSession:
-        """Wait for the current attempt to connect, or start one. It is cancelled when the last caller stops waiting."""
+        """Wait for the current attempt to connect, or start one. An attempt for which nobody waits is cancelled."""
         if (session := relay.live()) is not None:
             return session
         if relay.connecting is None:
@@ -237,7 +237,7 @@ def _may_pass(error: Exception) -> bool:
     """Whether the next attempt may succeed although nobody changes anything.
 
     Also true for a damaged hello and for a bug of ours. These may happen only once, and waiting two minutes would be
-    worse.
+    worse than one more failed attempt.
     """
     if isinstance(error, TransportError):
         return error.temporary

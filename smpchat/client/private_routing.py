@@ -31,8 +31,8 @@ _FORWARDABLE = (Send, SKey, LKey, LGet)
 
 
 class PrivateRoutingFailed(TransportError):
-    """The proxy did not forward a command, or there is no proxy. Either the command did not reach the relay, or only
-    the relay's answer was lost.
+    """There is no proxy, or the proxy answered with an error. The relay may have executed the command even so, if the
+    proxy has forwarded the command but lost the relay's answer.
 
     smpchat does not connect directly instead, because this would show the relay the user's network address.
 

@@ -87,7 +87,7 @@ async def probe(
             is deleted.
         timeout: Seconds for connecting, and the same again for each answer.
         versions: The SMP versions that we offer.
-        now: Calendar time, for the dates of certificates.
+        now: Returns the date and time at which certificates must be valid.
     Returns:
         Whether every step succeeded.
     """

@@ -39,7 +39,7 @@ class Request(Record):
 
 class Encoded(Record):
     """An encoded request: its correlation id, the entity that its answer must name, and the index of its block in the
-    list of contents."""
+    contents that `encode_requests` returns."""
 
     corr_id: bytes
     entity_id: bytes

@@ -61,7 +61,7 @@ async def open_routed(
 
     Args:
         password: The password that the proxy needs, if any.
-        now: Calendar time, for the dates of certificates.
+        now: Returns the date and time at which certificates must be valid.
     Raises:
         PrivateRoutingFailed: The proxy refuses, or cannot reach the relay.
         HandshakeError: The proxy gave the key of another relay than ``server``, or there is no common version.
@@ -289,7 +289,7 @@ class PrivateRouter:
     Args:
         connect: Opens a session with a relay of the user.
         entropy: Chooses the proxy, and makes keys.
-        now: Calendar time, for the dates of certificates.
+        now: Returns the date and time at which certificates must be valid.
     """
 
     def __init__(self, connect: Connect, *, entropy: Entropy, now: Callable[[], datetime] = _today) -> None:
@@ -308,7 +308,7 @@ class PrivateRouter:
         """Open a session with ``server`` through a relay of ``own``, tried in random order.
 
         Raises:
-            PrivateRoutingFailed: ``own`` is empty, or every relay in it cannot be reached or does not forward.
+            PrivateRoutingFailed: ``own`` is empty, or none of its relays can be reached and forwards.
             ProtocolError: A proxy gave the key of another relay than ``server``, or is not the relay in its own
                 address.
         """

@@ -368,9 +368,9 @@ class DirectSession:
             if self._silences >= MAX_SILENCES:
                 self._end(f"{self._name} no longer answers", None)
             elif self._pong is None or self._pong.done():
-                # Send PING at once, so that a session that hangs ends after 45 s. Otherwise this would depend on when
-                # the next command is posted. With SUB repeated 5 and 30 s later, it took more than 90 s until a new
-                # session brought the waiting messages.
+                # Send PING at once, so that a session that hangs ends after 45 s. Otherwise, the session would end only
+                # after later commands time out, too. With SUB repeated 5 and 30 s later, it took more than 90 s until
+                # a new session brought the waiting messages.
                 self._ask()
 
     def _watch_idleness(self, _: object = None) -> None:

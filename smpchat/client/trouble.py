@@ -1,5 +1,5 @@
-"""Why a relay cannot be used at the moment. The texts for people and the codes for programs depend only on this
-value."""
+"""Why a relay cannot be used at the moment, as a `Trouble`. The sentence for people and the code for programs depend
+only on the trouble's kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Trouble(StrEnum):
-    """What is wrong with a relay, or the meaning of its error."""
+    """What is wrong: with a relay, with the way to it, with one command, or with a file."""
 
     UNREACHABLE = "unreachable"
     NAME_NOT_FOUND = "name-not-found"

@@ -89,7 +89,7 @@ def open_foreign(source: bytes | Path) -> sqlite3.Connection:
 
 
 def schema_of(connection: sqlite3.Connection) -> Counter[tuple[str, ...]]:
-    """All tables, indexes and so on: type, name, table, and the normalised statement."""
+    """Every table, index and so on, as a tuple of its type, its name, its table, and its normalised statement."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
     return Counter(tuple(_spelling(part) for part in tuple(row)) for row in rows)
 
@@ -178,7 +178,7 @@ def copy_rows(
 
 
 def _size(source: sqlite3.Connection) -> int:
-    """The size of the file in bytes. It has fewer rows than this, because each row takes several bytes."""
+    """The size of the file in bytes. The file has fewer rows than bytes, because each row takes several bytes."""
     pages, size = (source.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return int(pages * size)
 

@@ -22,7 +22,7 @@ class Migrations(tuple[str, ...]):
     tables: Path
 
     def __new__(cls, scripts: Iterable[str], tables: Path) -> Self:
-        """(A slice is a plain tuple, because ``tables`` does not belong to a part of the scripts.)"""
+        """A slice of the scripts is a plain tuple, because ``tables`` is the result of all scripts."""
         made = super().__new__(cls, scripts)
         made.tables = tables
         return made

@@ -49,8 +49,8 @@ def shadows_writable(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def trigger_in(connection: sqlite3.Connection) -> str | None:
-    """The name of a trigger in the file, if there is one. smpchat never makes triggers, and a foreign one could copy
-    later data."""
+    """The name of a trigger in the file; None if there is none. smpchat never makes triggers, and one that someone else
+    made could copy data that is written later."""
     row = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' LIMIT 1").fetchone()
     return None if row is None else str(row[0])
 

@@ -4,7 +4,7 @@ leftovers.
 ::
 
     <folder>/.under-way/<number>        the whole path of the unfinished file
-    <folder>/.under-way/<number>.lock   locked by the process that makes the unfinished file, before it exists
+    <folder>/.under-way/<number>.lock   locked by the process that makes the unfinished file, before it creates the file
 
 Unfinished files are named ``.<name>.<16 hex digits>``. Nothing with another form of name is ever removed.
 """

@@ -86,7 +86,7 @@ class MemoryFileRelay:
 
     @property
     def used(self) -> int:
-        """Bytes of all chunks."""
+        """Bytes of all uploaded chunks."""
         return sum(len(chunk.data) for chunk in self._chunks.values() if chunk.data is not None)
 
     @property
@@ -124,7 +124,7 @@ class MemoryFileRelay:
         return session
 
     def next_fault(self, name: str) -> FileFaultKind | None:
-        """Count a request. Returns its fault."""
+        """Count a request, and return its fault; None if it has none."""
         self.commands.append(name)
         self.on_command(name)
         number = len(self.commands)

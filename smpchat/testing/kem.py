@@ -17,8 +17,8 @@ from smpchat.testing.entropy import SeededEntropy
 
 
 class HashKEM:
-    """Public and private key contain the same number; a ciphertext contains another. The secret is the hash of both
-    numbers."""
+    """A KEM whose public and private key contain the same number; a ciphertext contains another number. The secret is
+    the hash of both numbers."""
 
     def __init__(self, seed: str = "kem") -> None:
         self._entropy = SeededEntropy(seed)
@@ -35,12 +35,12 @@ class HashKEM:
         return KEMPublicKey(number.ljust(PUBLIC_SIZE, b"p")), KEMPrivateKey(number.ljust(PRIVATE_SIZE, b"s"))
 
     def encapsulate(self, public: KEMPublicKey) -> tuple[KEMCiphertext, bytes]:
-        """A ciphertext with a new number, and the hash of this number and the key's."""
+        """A ciphertext with a new number, and the secret: the hash of the key's number and the new one."""
         number = self._entropy.random(32)
         return KEMCiphertext(number.ljust(CIPHERTEXT_SIZE, b"c")), _secret(public.raw, number)
 
     def decapsulate(self, private: KEMPrivateKey, ciphertext: KEMCiphertext) -> bytes:
-        """The hash of both numbers."""
+        """The secret: the hash of the key's number and the ciphertext's."""
         return _secret(private.raw, ciphertext.raw)
 
 

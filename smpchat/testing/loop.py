@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """When nothing is left to do at the current time, `time` jumps to the next timer.
+    """An event loop whose `time` jumps to the next timer when nothing is left to do at the current time.
 
     Only for code without sockets and threads: the loop would not wait for them, because it sees nothing to do.
     """

@@ -76,7 +76,7 @@ class MemoryRelay:
         commands: Every executed command, in order.
         arrivals: When each command arrived, in the loop's time.
         faults: The faults that have not happened yet.
-        rewrite: Called with each answer and push, and may change it, for tests with a dishonest relay.
+        rewrite: Called with each answer and push; returns what to send instead. For tests with a dishonest relay.
         running: Whether the relay accepts connections.
         refused: Number of refused connections.
     """

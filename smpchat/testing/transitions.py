@@ -49,7 +49,7 @@ VARIANTS = tuple(Terms(securable, key) for securable in _BOTH for key in _BOTH)
 
 def beginnings(terms: Terms) -> list[Step]:
     """The first steps of every role. With ``send_early=False``, the initiator's program reads no messages that follow
-    the confirmation, so the joiner waits for the hello before it sends any."""
+    the confirmation, so the joiner waits for the hello before it sends messages."""
     return [
         hs.invite(terms),
         hs.request(terms, address_known=True),
@@ -92,7 +92,7 @@ def events() -> list[Event]:
 
 
 def transitions(terms: Iterable[Terms] = VARIANTS) -> Iterator[tuple[State, Event, State, tuple[Effect, ...]]]:
-    """Every allowed step from every reachable state."""
+    """Every allowed step from every reachable state: the state, the event, the next state, and the effects."""
     seen: set[State] = set()
     new = [start for variant in terms for start, _ in beginnings(variant)]
     while new:
@@ -199,7 +199,7 @@ This page is printed by `python -m smpchat.testing.transitions` from the machine
 
 
 def markdown() -> str:
-    """The page with every role's table."""
+    """The text of ``docs/handshake.md``, with a table for every role."""
     return "\n".join([_HEADER, *(_table(role) for role in Role)])
 
 
@@ -261,13 +261,15 @@ def _conditions(state: State, event: Event) -> Conditions:
 
 
 def shortened(steps: list[tuple[Conditions, Outcome]]) -> list[tuple[Conditions, Outcome]]:
-    """Rows with the same outcomes as the steps. A condition is left out if no row then says two different outcomes."""
+    """Rows that say the same as the steps, with fewer conditions. A condition is left out of a row if this row still
+    contradicts no step and no other row."""
     rows: list[tuple[Conditions, Outcome]] = []
     for conditions, outcome in steps:
         if any(result == outcome and row.items() <= conditions.items() for row, result in rows):
             continue
         row = conditions
-        # Leave out conditions of the state first, and those of the link last: the last column shows these in one word.
+        # Leave out conditions of the state first, and those of the link last: the last column shows the conditions of
+        # the link in one word.
         for name in sorted(conditions, key=lambda name: (_SIDES.index(name.partition(".")[0]), name)):
             fewer = {other: value for other, value in row.items() if other != name}
             if all(result == outcome or _exclude(fewer, other) for other, result in [*steps, *rows]):

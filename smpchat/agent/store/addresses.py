@@ -1,8 +1,7 @@
-"""Contact addresses: the data that is not in their connection record or queue, and the requests that wait for an
-answer.
+"""Contact addresses: what their connection records and queues do not contain, and the requests that wait for an answer.
 
-The user has at most one address of their own. The link to each of our groups is stored as an address, too. Client data
-marks such a link; the user's own address has none.
+The user has at most one address of their own. The link to each of our groups is stored as an address, too. Only the
+link of a group has client data.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ class Address(Record):
         auto_accept: Requests are accepted automatically.
         root_key: The key that signs the data of the short link; None once the address is being deleted.
         user_data: The part of the short link's data that people see before they send a request.
-        short_link: None until the queue exists, and afterwards, too, if the relay does not keep link data.
-        fixed_data: The part of the short link's data that never changes, as the relay has it.
+        short_link: The text of the short link. None until the queue exists, and always None if the relay does not keep
+            link data.
+        fixed_data: The part of the short link's data that never changes, as it is stored at the relay.
         client_data: The data that marks the link of a group (agent-wire 2.1); None for the user's own address.
     """
 
@@ -91,7 +91,7 @@ def _address(row: sqlite3.Row) -> Address:
 
 
 def save_short_link(tx: sqlite3.Connection, connection_id: int, link: str, fixed_data: bytes) -> None:
-    """Save the short link of an address: the relay now has its data."""
+    """Save the short link of an address: the relay now has the link's data."""
     tx.execute(
         "UPDATE addresses SET short_link = ?, fixed_data = ? WHERE connection_id = ?", (link, fixed_data, connection_id)
     )
@@ -200,8 +200,8 @@ def unshown_requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
 def same_requests(
     tx: sqlite3.Connection, connection_id: int, request_id: str | None, snd_id: bytes
 ) -> list[ReceivedRequest]:
-    """The waiting requests to an address that have this id or offer this queue. All of them are copies of one
-    request."""
+    """The waiting requests to an address that have this request id, or offer the queue with this sender id. All of them
+    are copies of one request."""
     rows = tx.execute(
         "SELECT * FROM received_requests WHERE connection_id = ? AND (request_id = ? OR snd_id = ?) ORDER BY id",
         (connection_id, request_id, snd_id),
@@ -269,8 +269,8 @@ def note_accepted(tx: sqlite3.Connection, connection_id: int, now: float) -> Non
 
 
 def accepted_by_themselves(tx: sqlite3.Connection) -> dict[int, float]:
-    """The automatically accepted connections, each id with the time when it was accepted, in POSIX seconds.
-    `forget_accepted` removes those that no longer count."""
+    """Ids of the connections that were accepted automatically, with the times of acceptance in POSIX seconds.
+    `forget_accepted` removes connections that no longer count towards the limit on automatic acceptance."""
     return {row["connection_id"]: row["at"] for row in tx.execute("SELECT * FROM accepted_by_themselves")}
 
 

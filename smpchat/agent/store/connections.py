@@ -181,8 +181,8 @@ def find_by_link(tx: sqlite3.Connection, link: str) -> Connection | None:
 
 
 def find_by_link_start(tx: sqlite3.Connection, start: str) -> Connection | None:
-    """The connection whose link begins with ``start``, followed by a ``?``. What follows the ``?`` in a link only says
-    where its relay is."""
+    """The connection whose short link begins with ``start``, followed by a ``?``. In a short link, the text after the
+    ``?`` only says where the link's relay is."""
     row = tx.execute("SELECT * FROM connections WHERE link >= ? AND link < ?", (f"{start}?", f"{start}@")).fetchone()
     return _connection(row) if row else None
 
@@ -271,7 +271,7 @@ def save_agreed(
 
 
 def save_pq_support(tx: sqlite3.Connection, connection_id: int, supported: bool) -> None:
-    """Save whether messages have room for a KEM."""
+    """Save whether messages are padded so that their ratchet headers have room for KEM keys."""
     tx.execute("UPDATE connections SET pq_support = ? WHERE id = ?", (supported, connection_id))
 
 
@@ -365,7 +365,7 @@ def receive_queue_from(row: sqlite3.Row) -> ReceiveQueue:
 
 
 def receive_queue(tx: sqlite3.Connection, connection_id: int) -> ReceiveQueue | None:
-    """The connection's receive queue, once made."""
+    """The connection's receive queue; None until it is made."""
     row = tx.execute("SELECT * FROM receive_queues WHERE connection_id = ?", (connection_id,)).fetchone()
     return receive_queue_from(row) if row else None
 
@@ -388,12 +388,12 @@ def receive_queues(tx: sqlite3.Connection) -> list[ReceiveQueue]:
 
 
 def forget_link_key(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Only the peer can send to the queue from now on, so forget the key that belongs to the link."""
+    """Only the peer can send to the queue from now on, so forget our private key whose public half is in the link."""
     tx.execute("UPDATE receive_queues SET e2e_key = x'' WHERE connection_id = ?", (connection_id,))
 
 
 def forget_reading_keys(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The queue is not read any more. Keep only the keys that are needed to delete it."""
+    """The connection's queues are not read any more. Keep only the keys that are needed to delete the queues."""
     for table in ("receive_queues", "other_receive_queues"):
         query = f"UPDATE {table} SET dh_secret = x'', e2e_key = x'', e2e_secret = NULL WHERE connection_id = ?"
         tx.execute(query, (connection_id,))
@@ -438,7 +438,7 @@ def send_queue_from(row: sqlite3.Row) -> SendQueue:
 
 
 def send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue | None:
-    """The connection's send queue, once known."""
+    """The connection's send queue; None as long as the peer's queue is not known."""
     row = tx.execute("SELECT * FROM send_queues WHERE connection_id = ?", (connection_id,)).fetchone()
     return send_queue_from(row) if row else None
 

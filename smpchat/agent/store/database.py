@@ -31,7 +31,7 @@ example while it shows messages page by page. The log can be emptied later."""
 _WAL_TRIES = 1000
 
 Scripts = Sequence[str]
-"""The migrations of a component: `Migrations`, or only the first few of them."""
+"""The migration scripts of a component, oldest first: all of them as `Migrations`, or the first few as a tuple."""
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
@@ -251,8 +251,8 @@ class Database:
         """Whether this is still the profile's file. After the file was encrypted or decrypted, everything written to
         the old one is lost.
 
-        The answer is valid as long as the write lock is held: `smpchat.agent.store.encryption` holds it while it
-        replaces the file.
+        The answer stays true while the caller holds the write lock, because `smpchat.agent.store.encryption` needs this
+        lock to replace the file.
         """
         try:
             return self.path.stat().st_ino == self._inode and not encrypted_path(self.path).exists()

@@ -16,7 +16,7 @@ from smpchat.agent.store import file_folder
 from smpchat.crypto.entropy import Entropy
 
 Progress = Callable[[int, int], object]
-"""Called with the number of encrypted bytes and the number of all bytes; it may raise an exception to stop the work."""
+"""Called with the number of bytes encrypted so far and the size of the file. It may raise an exception, to stop."""
 
 _SYNCED = 64 * 1024 * 1024
 """Each time this many new bytes are written, the file is flushed to the disk."""
@@ -81,7 +81,7 @@ def encrypt_for_sending(path: Path, profile: Path, entropy: Entropy, progress: P
     """Encrypt a file into the profile's folder of files. This blocks, for seconds if the file is large.
 
     Args:
-        path: A regular file. Its name is stored only inside the encrypted file.
+        path: A regular file. Its name is encrypted with its content; the encrypted copy has a random name.
         profile: The profile's folder.
     Raises:
         NotRegular: The path is a folder, a device, or something else that is not a regular file.

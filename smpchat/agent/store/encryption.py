@@ -4,10 +4,11 @@ The format is that of SQLCipher 4, which other tools read: each page is encrypte
 with HMAC-SHA-512; PBKDF2-HMAC-SHA-512 with 256,000 rounds derives the key from the passphrase and the file's salt.
 
 A plain file cannot be encrypted in place. An encrypted file is made beside it (`encrypted_path`). As soon as the new
-file is complete, it becomes the profile's database. Decrypting works the same way in reverse. When this begins, no
-other process may have the database open. A process that opens the old file meanwhile waits for the write lock; then it
-finds that the file was replaced, and stores nothing. After `kill -9`, the profile's database is complete, either old or
-new. Other leftovers are deleted when the encrypted database is next opened, or when the work is done again.
+file is complete, it becomes the profile's database. Decrypting works the same way in reverse. When encrypting or
+decrypting begins, no other process may have the database open. A process that opens the old file meanwhile waits for
+the write lock; then it finds that the file was replaced, and stores nothing. After `kill -9`, the profile's database is
+complete: it is either the old file or the new one. Leftover files are deleted when the encrypted database is next
+opened, or when the user encrypts or decrypts again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 
 class EncryptedDatabase(Database):
-    """As `Database`, for an encrypted file. It never creates the file, because any passphrase would open an empty
+    """A `Database` whose file is encrypted. It never creates the file, because any passphrase would open an empty
     one."""
 
     ENCRYPTED = True
@@ -67,8 +68,10 @@ class EncryptedDatabase(Database):
         return _open(self.path, self._passphrase, BUSY_TIMEOUT, options)
 
     def copy_to(self, target: sqlite3.Connection) -> None:
-        """As in `Database`, but without the search indexes. SQLCipher's own function for this can only copy to a
-        file."""
+        """Copy everything except the search indexes, as it is at one moment, to an empty unencrypted database.
+
+        SQLCipher's own function, ``sqlcipher_export``, can only copy to a file.
+        """
         target.execute("PRAGMA foreign_keys = OFF")
         self._connection.execute("BEGIN")
         try:
@@ -182,7 +185,7 @@ def _leave_wal(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _alone(path: Path, passphrase: str | None) -> Iterator[sqlite3.Connection]:
-    """While the block runs, nobody else writes to the database."""
+    """Open the database at ``path``, and keep other processes from writing to it while the block runs."""
     with _errors(path), closing(_open(path, passphrase, IN_USE_TIMEOUT)) as connection:
         _leave_wal(connection)
         connection.execute("BEGIN IMMEDIATE")

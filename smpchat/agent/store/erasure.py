@@ -37,8 +37,8 @@ def after_link(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def stop_reading(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The connection is over, and nothing that still arrives is decrypted. Only the keys that delete its queues are
-    kept."""
+    """Erase the keys for receiving, except those in the ratchet and those that delete the connection's queues. Messages
+    that still arrive are not decrypted."""
     from smpchat.agent.store import resyncs  # imported here: every process that opens a store imports this module
 
     connections.forget_handshake_keys(tx, connection_id)

@@ -38,8 +38,10 @@ class Chunk(Record):
 
 
 class Replica(Record):
-    """A place where a recipient finds a chunk. ``place``: the number of the recipient (sending) or of the relay
-    (receiving)."""
+    """Where a recipient can download a chunk: a relay, the chunk's id there, and the recipient's key.
+
+    ``place``: the number of the recipient if we send the file, the number of the relay if we receive it.
+    """
 
     place: int
     server: str
@@ -73,7 +75,7 @@ def chunks(tx: sqlite3.Connection, file_id: int) -> list[Chunk]:
 
 
 def offset(tx: sqlite3.Connection, file_id: int, number: int) -> int:
-    """Where in the ciphertext a chunk begins."""
+    """Where in the ciphertext a chunk begins, in bytes."""
     query = "SELECT coalesce(sum(size), 0) FROM file_chunks WHERE file_id = ? AND number < ?"
     return int(tx.execute(query, (file_id, number)).fetchone()[0])
 
@@ -94,7 +96,7 @@ def gapless(tx: sqlite3.Connection) -> dict[int, int]:
 
 
 def save_state(tx: sqlite3.Connection, file_id: int, number: int, state: State, not_before: float = 0) -> None:
-    """Save a chunk's next state. It is never `Lost`: if a chunk is lost, the whole file fails. ``not_before``: see
+    """Save a chunk's new state. It is never `Lost`: if a chunk is lost, the whole file fails. ``not_before``: see
     `Chunk`."""
     assert not isinstance(state, Lost)
     replica = getattr(state, "replica", 0)
@@ -229,7 +231,7 @@ def save_replicas(tx: sqlite3.Connection, file_id: int, number: int, replicas: I
 
 
 def replicas(tx: sqlite3.Connection, file_id: int, number: int) -> list[Replica]:
-    """The places where a chunk is found, in order."""
+    """The replicas of a chunk, in the order of their places."""
     rows = tx.execute(
         "SELECT * FROM file_replicas WHERE file_id = ? AND number = ? ORDER BY place", (file_id, number)
     ).fetchall()
@@ -237,7 +239,7 @@ def replicas(tx: sqlite3.Connection, file_id: int, number: int) -> list[Replica]
 
 
 def drop_replica(tx: sqlite3.Connection, file_id: int, number: int, place: int) -> None:
-    """Forget a place that cannot be used any more."""
+    """Forget a replica that cannot be used any more."""
     query = "DELETE FROM file_replicas WHERE file_id = ? AND number = ? AND place = ?"
     tx.execute(query, (file_id, number, place))
 

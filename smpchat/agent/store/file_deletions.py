@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record, field
 
 
 class Deletion(Record):
-    """A chunk that a relay must delete. ``since``: since when, in POSIX seconds."""
+    """A chunk that a relay must delete. ``since``: when we noted this, in POSIX seconds."""
 
     id: int
     server: str

@@ -4,8 +4,8 @@ others.
 ::
 
     <profile>/files/<random>.new          being encrypted for sending, locked by the process that does it
-    <profile>/files/<random>.enc          to be sent, or received so far
-    <profile>/files/<digest>.link         received so far by a link, locked by the process that receives it
+    <profile>/files/<random>.enc          to be sent, or the part of a file that has arrived so far
+    <profile>/files/<digest>.link         what has arrived of a file received by a link, locked by its receiver
     <target folder>/.smpchat-<random>.part  being decrypted
 
 Files in the folder that are not needed are removed, for example after ``kill -9``, or when a transfer was cancelled or
@@ -31,7 +31,7 @@ from smpchat.agent.store.file_traces import FOLDER
 _NAME = re.compile(r"[0-9a-f]{32}")
 _SENT, _NEW, _BY_LINK = ".enc", ".new", ".link"
 _KEPT_BY_LINK = 48 * 3600
-"""Seconds for which we keep the part of a file that has arrived so far: relays do not keep the rest longer."""
+"""Seconds for which we keep an unfinished download by a link. Later, the relays no longer have the missing chunks."""
 ROOM = 64 * 1024 * 1024
 """Bytes that must stay free on the disk, because messages and the profile's database need space too."""
 MAX_NAME = 255
@@ -161,8 +161,8 @@ def discard_by_link(profile: Path, name: str) -> None:
 
 
 def candidates(profile: Path, needed: Collection[str]) -> list[Path]:
-    """The files in the folder that are not in ``needed``. If ``needed`` is out of date, some of these files may be
-    needed, too."""
+    """The files in the folder whose names are not in ``needed``, except recent downloads by a link. If ``needed`` is
+    out of date, some of these files may be needed, too."""
     try:
         with os.scandir(folder_of(profile)) as entries:
             return [Path(entry.path) for entry in entries if _is_ours(entry) and entry.name[:32] not in needed]

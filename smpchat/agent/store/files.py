@@ -46,7 +46,7 @@ class Problem(Record):
 
 
 class StoredFile(Record):
-    """One file.
+    """A file that is or was uploaded or downloaded.
 
     Attributes:
         sending: Whether we send the file; otherwise we receive it.
@@ -54,7 +54,7 @@ class StoredFile(Record):
         target: Where to save a received file; if that name is taken, a number is added.
         local: Name of its ciphertext in the profile's folder of files.
         size: Size of the ciphertext in bytes, which is the sum of the sizes of the chunks.
-        plain_size: Size of the file itself in bytes, if it is known. A file of another size is not accepted.
+        plain_size: Size of the file itself in bytes, if it is known. A received file of another size is refused.
         slots: For how many recipients each chunk is registered.
         started: When the transfer began; POSIX seconds.
         problem: Why the whole file, not only one chunk, does not make progress.
@@ -232,7 +232,7 @@ def moved(tx: sqlite3.Connection, file_id: int) -> int:
 
 
 def worst_problem(tx: sqlite3.Connection, file_id: int) -> Problem | None:
-    """The problem of the chunk that has waited longest."""
+    """The problem of the chunk that has waited longest; None if no chunk waits because of a problem."""
     row = tx.execute(
         "SELECT * FROM file_chunks WHERE file_id = ? AND trouble IS NOT NULL ORDER BY since, number LIMIT 1", (file_id,)
     ).fetchone()

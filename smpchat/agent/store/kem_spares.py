@@ -24,5 +24,5 @@ def take(tx: sqlite3.Connection) -> tuple[KEMPublicKey, KEMPrivateKey] | None:
 
 
 def count(tx: sqlite3.Connection) -> int:
-    """How many key pairs there are."""
+    """How many key pairs are in the store."""
     return int(tx.execute("SELECT count(*) FROM kem_spares").fetchone()[0])

@@ -28,13 +28,13 @@ class JoinedLink(Record):
 
 
 def save_kem(tx: sqlite3.Connection, connection_id: int, kem: KEMState) -> None:
-    """Save the KEM key that an invitation's short link will offer."""
+    """Save the KEM key pair whose public half an invitation's short link will offer."""
     values = (connection_id, kem.public.raw, kem.private.raw)
     tx.execute("INSERT INTO short_links (connection_id, kem_public, kem_private) VALUES (?, ?, ?)", values)
 
 
 def kem(tx: sqlite3.Connection, connection_id: int) -> KEMState | None:
-    """The KEM key of an unanswered invitation, if it has one."""
+    """The KEM key pair of our unanswered invitation; None if the invitation offers no KEM key."""
     row = tx.execute("SELECT * FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None or row["kem_public"] is None:
         return None
@@ -45,7 +45,7 @@ def kem(tx: sqlite3.Connection, connection_id: int) -> KEMState | None:
 
 
 def forget_kem(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Erase the KEM key: the invitation was answered, or has no short link."""
+    """Erase the KEM key pair: the invitation was answered, or has no short link."""
     tx.execute("UPDATE short_links SET kem_public = NULL, kem_private = NULL WHERE connection_id = ?", (connection_id,))
 
 

@@ -26,7 +26,7 @@ def x448_public(private: bytes) -> bytes:
 
 
 def stored_ratchet(state: bytes) -> bytes:
-    """A stored ratchet in the current format."""
+    """A stored ratchet, converted to the current format."""
     from smpchat.crypto.ratchet_state import Ratchet
     from smpchat.encoding.reader import DecodeError
 
@@ -37,7 +37,7 @@ def stored_ratchet(state: bytes) -> bytes:
 
 
 def short_link_without_key(text: str) -> str:
-    """The text of a used short link without its key; the rest is enough to recognise it."""
+    """The text of a used short link without its key. The relay and the id in it are enough to recognise the link."""
     from smpchat.agent.errors import LinkError
     from smpchat.agent.wire.short_links import without_key
 

@@ -66,7 +66,7 @@ def _move(row: sqlite3.Row) -> Move:
 
 
 def save(tx: sqlite3.Connection, connection_id: int, move: Move) -> None:
-    """Insert or replace the connection's move; delete it if it is settled."""
+    """Insert or replace the connection's move; delete the move if its state is `Settled`."""
     from smpchat.agent.machines.moving import Settled
 
     if isinstance(move.state, Settled):
@@ -103,14 +103,14 @@ def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | N
 
 def save_keys(tx: sqlite3.Connection, queue_id: int, e2e_secret: bytes, peer_key: bytes) -> None:
     """The peer's keys for the new queue of a move have arrived: save the secret that follows from them and the key that
-    secures the queue. Erase our private key for the box, which is not needed any more."""
+    secures the queue. Erase our private key for the per-queue box, which is not needed any more."""
     query = "UPDATE other_receive_queues SET e2e_key = x'', e2e_secret = ?, peer_key = ? WHERE id = ?"
     tx.execute(query, (e2e_secret, peer_key, queue_id))
 
 
 def leave_queue(tx: sqlite3.Connection, queue_id: int, left_at: float) -> None:
-    """Mark a queue as abandoned: the move does not lead to it any more. Erase our private key for its box, because keys
-    that the peer may still send for this queue are of no use."""
+    """Mark a queue as abandoned: it is not the new queue of the move any more. Erase our private key for the per-queue
+    box, because keys that the peer may still send for this queue are of no use."""
     tx.execute("UPDATE other_receive_queues SET left_at = ?, e2e_key = x'' WHERE id = ?", (left_at, queue_id))
 
 

@@ -19,8 +19,8 @@ class Obstacle(Record):
 
     Attributes:
         error: What happened, in words.
-        since: POSIX seconds.
-        tried_at: Time of the last try, if a relay answered; 0 if none was reached.
+        since: When the obstacle began; POSIX seconds.
+        tried_at: When a relay last answered with this error, in POSIX seconds; 0 if the relay cannot be reached.
         server: Address of the relay, if it cannot be reached.
     """
 
@@ -48,14 +48,15 @@ def of_connection(tx: sqlite3.Connection, connection_id: int, now: float, *, rec
 
 
 def of_move(tx: sqlite3.Connection, connection_id: int) -> Obstacle | None:
-    """Why the move of our own queue does not make progress. This does not hold up anything else, as nothing waits for
-    the move."""
+    """Why the move of our own queue does not make progress; None if it does. Messages and commands never wait for the
+    move."""
     reason = held.load_all(tx).get((connection_id, Lane.MOVE))
     return Obstacle(reason.kind, reason.error, reason.since, reason.tried_at) if reason else None
 
 
 def _is_current(next_try_at: float | None, now: float) -> bool:
-    """Whether the online process waits for the next try. Notes of an earlier process do not count."""
+    """Whether the next try is still to come, or its time is not known. A time that has passed does not count: either a
+    process is trying again now, or the time was noted by a process that has ended."""
     return next_try_at is None or next_try_at > now
 
 

@@ -10,7 +10,7 @@ from smpchat.encoding.record import Record, field
 
 
 class Lane(StrEnum):
-    """A connection's outbox has several lanes. Items in one lane are handled one after the other, lanes in parallel."""
+    """A lane of a connection's outbox. Items in one lane are handled one after the other; lanes work in parallel."""
 
     SEND = "send"  # what goes to the peer's queue
     RECEIVE = "receive"  # commands for our own queue
@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
 
 AWAITED = (Lane.SEND, Lane.RECEIVE)
-"""Lanes whose results someone may wait for; the other lanes are worked on from time to time."""
+"""Lanes whose results the user may wait for. Nobody waits for the results of the other lanes."""
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
 """Items that SEND a message after confirmation and hello. The messages are numbered; their bodies are in the outbox."""
 SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
@@ -74,8 +74,8 @@ class OutboxItem(Record):
 
     Attributes:
         body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or number of an
-            abandoned queue. Requests, confirmations and hellos are in `first_message`, receipts in a column of their
-            own.
+            abandoned queue. Requests, confirmations and hellos are in `first_message`, and receipts in the column
+            ``message``.
         signed: Whether we authorise the SEND with our key for the peer's queue.
         reference: The application's number for the message; None for the agent's own messages.
     """
@@ -147,7 +147,7 @@ def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
 
 
 def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now: float) -> list[OutboxItem]:
-    """The next items of a lane at this time."""
+    """The next items of a lane that may be handled at the time ``now``, at most ``limit``."""
     rows = tx.execute(
         # By priority first: an SKEY that repairs the peer's queue goes before the hello that needs this queue.
         "SELECT * FROM outbox WHERE connection_id = ? AND lane = ? AND not_before <= ? ORDER BY priority, id LIMIT ?",
@@ -157,7 +157,7 @@ def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now
 
 
 def deletions_at(tx: sqlite3.Connection, server: str, before: float) -> list[OutboxItem]:
-    """DELs that a relay has not got yet, of connections that ended before the given time, in POSIX seconds."""
+    """DELs that this relay has not answered, of connections that ended before the given time, in POSIX seconds."""
     rows = tx.execute(
         "SELECT outbox.* FROM outbox JOIN receive_queues USING (connection_id)"
         " JOIN connections ON connections.id = outbox.connection_id"
@@ -218,7 +218,7 @@ def awaits_farewell(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def hold_numbered(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
-    """No message is sent before the given time, in POSIX seconds; with 0, all are sent now."""
+    """Hold the connection's messages and receipts until the given time, in POSIX seconds; 0 releases them."""
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind IN (?, ?, ?, ?)",
         (not_before, connection_id, Kind.READY, Kind.MESSAGE, Kind.FAREWELL, Kind.RECEIPT),
@@ -248,7 +248,7 @@ def replace_body(tx: sqlite3.Connection, item_id: int, body: bytes) -> None:
 
 
 def is_joining(tx: sqlite3.Connection) -> bool:
-    """Whether any joiner still has to read its link or make its reply queue; after that, its confirmation is sent."""
+    """Whether we must still read a link or make a reply queue for any join, before its confirmation can be sent."""
     query = (
         "SELECT 1 FROM outbox LEFT JOIN send_queues USING (connection_id)"
         " WHERE kind = ? OR (kind = ? AND lane = ? AND snd_id IS NOT NULL) LIMIT 1"
@@ -362,7 +362,7 @@ def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
 
 
 def let_texts_go(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Messages of the user need not wait any longer. Returns whether they waited."""
+    """Messages of the user need not wait any longer. Returns whether they had to wait until now."""
     return tx.execute("DELETE FROM held_texts WHERE connection_id = ?", (connection_id,)).rowcount > 0
 
 
@@ -380,7 +380,7 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 # -- messages sent ----------------------------------------------------------------------------------------------------
 
 KEPT_SENT = 1000
-"""How many messages before the last one that got a receipt can still get theirs. Edits and reactions never do."""
+"""How many messages before the newest one with a receipt can still get one. Edits and reactions never get one."""
 KEPT_UNCONFIRMED = 10_000
 """How many of our last messages may still get a receipt, if no receipt has ever come."""
 
@@ -388,7 +388,7 @@ KEPT_UNCONFIRMED = 10_000
 def record_sent(
     tx: sqlite3.Connection, connection_id: int, message_id: int, message_hash: bytes, reference: int
 ) -> None:
-    """Remember id and hash of a user message for its receipt. Forget a very old message: its receipt may never come."""
+    """Remember a user message until its receipt comes. Forget the one sent `KEPT_UNCONFIRMED` messages before it."""
     tx.execute("INSERT INTO sent_messages VALUES (?, ?, ?, ?)", (connection_id, message_id, message_hash, reference))
     query = "DELETE FROM sent_messages WHERE connection_id = ? AND message_id <= ?"
     tx.execute(query, (connection_id, message_id - KEPT_UNCONFIRMED))
@@ -471,7 +471,7 @@ _HAS_QUEUES = " UNION ALL ".join(
     for table in ("receive_queues", "other_receive_queues", "send_queues", "rotations")
 )
 _SEEKING = (Kind.CREATE, Kind.READ_LINK, Kind.READ_ADDRESS)
-"""Items for a relay at which we have no queue yet."""
+"""Kinds of items that may lead to a queue at a relay where we have none yet."""
 _SEEKS_QUEUES = "SELECT 1 FROM outbox WHERE kind IN (?, ?, ?)"
 
 

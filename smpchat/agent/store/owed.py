@@ -11,13 +11,13 @@ MAX_OWN = 512
 """How many receipts and similar answers may wait for a contact who does not read. No more are made than this: else the
 contact could fill our disk, and so could our own relay, because we answer its quota markers ("the queue was full")."""
 MAX_OWN_BYTES = 8 << 20
-"""The same limit in bytes: a sealed message has 16 kB, and its content is kept beside it."""
+"""How many bytes these answers may take. A sealed answer takes 16 kB, and its plaintext, kept with it, counts too."""
 MAX_ANSWERS = 64
 """How many answers to moves of the contact's queue may wait, in addition to `MAX_OWN`."""
 MAX_TEXTS = 4_000
-"""How many messages and changes of the user may wait for one contact."""
+"""How many of the user's messages, and of their changes to earlier messages, may wait for one contact."""
 MAX_TEXTS_BYTES = 64 << 20
-"""The same limit in bytes."""
+"""How many bytes these messages and changes may take, sealed and in plaintext together."""
 
 
 def has_room(tx: sqlite3.Connection, connection_id: int) -> bool:

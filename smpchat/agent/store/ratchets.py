@@ -38,7 +38,7 @@ def save(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
 
 
 def replace(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
-    """Replace the ratchet by a new one. Keys that the old ratchet set aside are deleted."""
+    """Replace the ratchet by a new one. Delete the keys that the old ratchet set aside for messages still to come."""
     save(tx, connection_id, ratchet)
     # In the same transaction: keys of the old ratchet could only serve a thief who recorded the messages that we lost.
     forget_skipped(tx, connection_id)
@@ -105,7 +105,7 @@ def was_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: b
 
 
 def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes, sent_at: int) -> None:
-    """Remember a message that was opened, and forget the one that was opened `KEPT_SEEN` messages before it.
+    """Remember a message that was opened, and shorten the hash of the one opened `KEPT_SEEN` messages before it.
 
     Args:
         sent_at: When the relay received it, by the relay's clock; POSIX seconds.

@@ -30,7 +30,7 @@ DAY = 86_400.0
 
 
 class OwnKeys(Record):
-    """The keys that we send for a new ratchet; ``kem``: a proposed KEM key, if we use a KEM."""
+    """Our key pairs for a new ratchet, of which we send the public halves; ``kem``: None if we use no KEM."""
 
     x3dh: X3DHKeys = field(repr=False)
     kem: KEMState | None = field(repr=False)
@@ -74,7 +74,7 @@ def save_asked(tx: sqlite3.Connection, connection_id: int, theirs: E2EParams) ->
 
 
 def asked(tx: sqlite3.Connection, connection_id: int) -> E2EParams | None:
-    """The peer's keys, while the user is asked about them."""
+    """The peer's keys about which the user is being asked; None if the user is not asked."""
     row = tx.execute("SELECT asked FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()
     return e2e_params.decode(row["asked"]) if row and row["asked"] is not None else None
 

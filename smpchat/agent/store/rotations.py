@@ -1,4 +1,4 @@
-"""Queues of peers that are being moved to another relay: one row for each connection with such a move."""
+"""Queues of peers that are being moved to another relay: one row for each connection whose peer moves its queue."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from smpchat.storage.migrations import Migrations
 
 # AUTOINCREMENT: without it, SQLite may give a new row the number of a deleted row. A relay's answer about a deleted
-# outbox item would then count for the new item. So would what another process does that still knows the old number.
+# outbox item would then count for the new item. Likewise, another process that still knows the old number could change
+# or delete the new item.
 _SCRIPTS = (
     """
     CREATE TABLE connections (

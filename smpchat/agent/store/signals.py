@@ -122,7 +122,7 @@ class Signals:
             self._own = self._own_path = None
 
     def send(self) -> None:
-        """Wake the other processes that follow the store. This call never waits. If it fails, it says nothing."""
+        """Wake the other processes that follow the store. This call never waits, and ignores errors."""
         folder = _folder()
         try:
             if folder is None or not (others := self._others(folder)) or not _is_ours(folder):

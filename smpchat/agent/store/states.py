@@ -16,7 +16,7 @@ _STATES = {cls.__name__: cls for cls in typing.get_args(states.State)}
 
 
 def state_to_json(state: states.State) -> str:
-    """``{"state": NAME, …fields}``."""
+    """The state as a JSON object: ``{"state": NAME, …fields}``."""
     return json.dumps({"state": type(state).__name__, **as_dict(state)})
 
 

@@ -1,5 +1,5 @@
-"""Until when a process of this profile last listened at each relay. Until then we know what happened there; what
-happened since is unknown.
+"""When a process of this profile last listened at each relay. We know what happened at the relay before this time, and
+nothing that happened since.
 
 A *visit* lasts from the time when our queues at a relay are subscribed until the session ends.
 """

@@ -1,4 +1,4 @@
-"""Agent envelopes (what a queue carries inside its box) and agent messages (what the ratchet protects).
+"""Agent envelopes (the content of the per-queue box) and agent messages (the content that the ratchet encrypts).
 
 Source: agent-wire 3.3 and 3.4. The ``S`` message (`ConnInfoSecured`) is our own extension.
 """
@@ -70,7 +70,7 @@ class RatchetInfo(Record):
 
 
 class Hello(Record):
-    """HELLO: the sender may send to this queue."""
+    """HELLO: shows the recipient that the sender can send to this queue."""
 
 
 class UserMessage(Record):
@@ -88,7 +88,7 @@ class Receipt(Record):
 
 
 class Receipts(Record):
-    """A_RCVD."""
+    """A_RCVD: receipts for messages that the sender of this message has received."""
 
     receipts: tuple[Receipt, ...]
 
@@ -277,7 +277,7 @@ class Sizes(Record):
 
 
 # These are the largest sizes with which a body and its header fit into one SEND (agent-wire 3.5). No receiver checks
-# them.
+# these sizes.
 PLAIN_SIZES = Sizes(confirmation=14832, message=15840, chat_body=15602)
 PQ_SIZES = Sizes(confirmation=11106, message=13618, chat_body=13380)
 """The sizes with a KEM: ratchet headers are 2,222 bytes longer, to have room for the KEM's keys."""

@@ -51,7 +51,7 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
 FIXED_PADDING, USER_PADDING = 2008, 13784
-"""Padded lengths in bytes; the nonce and the tag add 40."""
+"""Padded length of each blob's content, in bytes. The nonce and the authentication tag of a blob add 40 bytes."""
 
 _REPLY_KEY_NAME = short_bytes.write(b"rk")
 _LONG = 0xFF
@@ -263,7 +263,7 @@ def sender_id_for(corr_id: bytes) -> bytes:
 def link_key_of(fixed_data: bytes) -> bytes:
     """The link's key: SHA3-256 of the unsigned fixed data."""
     # The signature, which is stored in front of the data, is not hashed (agent-wire trap 11). The hash is SHA3-256
-    # here, but SHA3-384 above.
+    # here, but SHA3-384 in `sender_id_for`.
     return hashlib.sha3_256(fixed_data).digest()
 
 
@@ -302,7 +302,7 @@ def seal_blob(box_key: bytes, nonce: bytes, content: bytes, padded_length: int) 
 
 
 def open_blob(box_key: bytes, blob: bytes) -> bytes:
-    """Content of a blob. Raises `LinkDataError`."""
+    """The decrypted content of a blob. Raises `LinkDataError`."""
     try:
         return cb_decrypt(box_key, blob[:NONCE_SIZE], blob[NONCE_SIZE:])
     except CryptoError:
@@ -317,8 +317,8 @@ class SealedLink(Record):
 
     Attributes:
         link_id: The id of a contact link. None for an invitation, whose id comes from the relay, in IDS.
-        fixed: 2,048 bytes.
-        user: 13,824 bytes.
+        fixed: The sealed fixed blob, 2,048 bytes.
+        user: The sealed user blob, 13,824 bytes.
     """
 
     link_key: bytes = field(repr=False)
@@ -464,8 +464,8 @@ def _checked_request(link: ShortLink, answer: Lnk, request: ConnectionLink, data
         raise LinkDataError("The link names one relay, and its data at the relay names another.")
     if answer.sender_id != first.sender_id:
         raise LinkDataError("The link's data names a queue that is not its own.")
-    # As in the reference (agent-wire 2.7), the relay's address comes from the link: it is where we read the data, and
-    # the relay may have got more hosts since the data was made.
+    # As in the reference (agent-wire 2.7), the relay's address comes from the link: we have read the data at this
+    # address, and the relay may have got more hosts since the data was made.
     queues = (replace(first, server=link.server), *request.queues[1:])
     if isinstance(request, InvitationLink):
         reply_key = data.reply_key if isinstance(data, InvitationLinkData) else None

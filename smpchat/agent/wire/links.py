@@ -141,7 +141,7 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
         raise LinkError("The link is damaged: it contains characters that are not text.")
     if is_short_link(text):
         return parse_short_link(text)
-    # Any host may come before the path: it is a web page that shows the link, not part of the address (agent-wire 2.1).
+    # Any host may come before the path. It is the host of a web page that shows the link, not a relay (agent-wire 2.1).
     match = _LINK().match(text)
     if not match:
         raise LinkError("This is not a SimpleX connection link.")

@@ -52,7 +52,7 @@ _START = late(
     r"|(?<![a-z0-9.%@/_-])/?(?:invitation|contact)/?#/?\?",
     re.IGNORECASE | re.ASCII,
 )
-"""How a link may begin: with a scheme, with a host before a link's path, or with such a path alone."""
+"""How a link may begin: with a scheme, with a host before a link's path, or with a link's path alone."""
 _NEVER_IN_A_LINK = late(r"[^A-Za-z0-9\-._~%&=#/?:@,;+!$\[\]\s]")
 _PATH = r"(?:https?:/{0,3}|simplex:/{0,3}|//?)?(?P<host>[^/?#\s]+(?=/)(?<!:))?/*"
 _FULL = late(
@@ -123,7 +123,7 @@ def find_link(text: str) -> Link:
             break
     if not found:
         raise error or what_it_is(text)
-    # If one link was read in several ways, the most complete one comes last, and the dict keeps it.
+    # If one link was read in several ways, the most complete reading comes last, and the dict keeps it.
     different = {_same_relay(one.link): one for one in sorted(found, key=lambda one: one.score)}
     if len(different) > 1:
         raise LinkError(
@@ -192,7 +192,10 @@ def _pieces(text: str) -> list[str]:
 
 
 def _best(pieces: list[str]) -> tuple[_Found | None, LinkError | None]:
-    """The most complete link that the first pieces make when they are joined, and the first error. Both may be None."""
+    """The most complete link found after joining the first piece, the first two, and so on; and the first error.
+
+    Either is None if there is none.
+    """
     best: _Found | None = None
     error: LinkError | None = None
     joined = ""

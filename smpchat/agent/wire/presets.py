@@ -21,8 +21,8 @@ def _servers(table: str) -> tuple[SMPServer, ...]:
     )
 
 
-# Relays are in the order in which apps list them. A relay that is removed from a list must stay in PRESET_SERVERS, or
-# short links that were made there no longer work.
+# Relays are in the order in which apps list them. A relay that is removed from SIMPLEX_SERVERS must stay in
+# PRESET_SERVERS, or short links that were made there no longer work.
 
 SIMPLEX_SERVERS = _servers("""
 0YuTwO05YJWS8rkjn9eLJDjQhFKvIYd8d4xG8X1blIU=@smp8.simplex.im

@@ -74,7 +74,7 @@ _MODE_LETTERS = {
 
 def _read_mode(reader: Reader) -> QueueMode | None:
     # The mode's letter may be missing. In a confirmation, the connection info comes next. It begins with { or X, so it
-    # cannot be taken for a mode (agent-wire 2.6, trap 22). Our own connection info must begin like this, too.
+    # cannot be taken for a mode (agent-wire 2.6, trap 22). Our own connection info must begin with { or X, too.
     for letter, mode in _MODE_LETTERS.items():
         if reader.starts_with(letter):
             reader.take(1)

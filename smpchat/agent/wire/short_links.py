@@ -94,7 +94,10 @@ def format_short_link(link: ShortLink) -> str:
 
 
 def without_key(text: str) -> str:
-    """The text of an invitation's short link with zeros in place of its key; the rest still says which link it was."""
+    """The text of an invitation's short link with zeros in place of its key; the relay and the id stay.
+
+    A contact link is returned unchanged.
+    """
     link = parse_short_link(text)
     return text if isinstance(link, ShortContact) else format_short_link(replace(link, link_key=bytes(LINK_KEY_SIZE)))
 
@@ -190,7 +193,7 @@ def is_shortened(link: ShortLink) -> bool:
 
 
 def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
-    """The link with nothing but the first host of its relay, if the relay is one of ``presets``; otherwise the link
+    """The link with only the first host of its relay's address, if the relay is one of ``presets``; otherwise the link
     unchanged."""
     server = link.server
     for preset in presets:
