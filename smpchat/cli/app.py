@@ -134,7 +134,7 @@ def program() -> GroupWithPanels:
 
 
 def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = time.time) -> None:
-    """The program ``smpchat``; ends with `SystemExit`.
+    """Run the program ``smpchat``; ends with `SystemExit`.
 
     Args:
         arguments: None: the arguments of this process.

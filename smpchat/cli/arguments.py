@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def number(
     least: int, most: float = math.inf, *, kind: Callable[[str], float] = int, called: str = "a whole number"
 ) -> Callable[[str], float]:
-    """A function that reads the value of an option. Its error names the allowed range; the help does not."""
+    """A function that reads the number given for an option. For a wrong number it raises an error that names the
+    allowed range, which the help does not show."""
 
     def parse(text: str) -> float:
         try:
@@ -43,8 +44,8 @@ port = number(1, 65535)
 
 
 def aliases(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion in the shell: the aliases of contacts, with @ if the user typed one. They are those of the profile
-    that the unfinished command line names."""
+    """For completion in the shell: the aliases of contacts, with @ if the user typed one. The aliases are from the
+    profile that the unfinished command line names."""
     at = "@" if incomplete.startswith("@") else ""
     return [at + alias for alias in _begun(_aliases(context), incomplete.removeprefix("@"))]
 
@@ -144,7 +145,7 @@ def _begun(known: Sequence[str], incomplete: str) -> list[str]:
 
 
 def _is_inert(alias: str) -> bool:
-    """Whether it contains no character with a special meaning in a shell.
+    """Whether an alias contains no character with a special meaning in a shell.
 
     Shells put completed words into the line without quotes, and zsh even evaluates them first. An alias can be a name
     that another person chose: ``bob;reboot`` must not be offered.
@@ -153,7 +154,7 @@ def _is_inert(alias: str) -> bool:
 
 
 class WaitChange(Enum):
-    """What to wait for after changing a message; apps do not send receipts for changes."""
+    """What to wait for after changing a message; not for delivery, because apps send no receipts for changes."""
 
     SENT = "sent"
     NONE = "none"

@@ -38,7 +38,7 @@ class Program(typer.Typer):
         super().__init__(**{"add_completion": False, **defaults, **settings})
 
     def command(self, *args: Any, **settings: Any) -> Callable[[Any], Any]:
-        """As typer's, but each command is a `CommandWithExample`."""
+        """Register a function as a command, as typer does, but as a `CommandWithExample`."""
         return super().command(*args, **{"cls": CommandWithExample, **settings})
 
 
@@ -57,7 +57,7 @@ class CommandWithExample(TyperCommand):
         super().__init__(*args, **settings)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """``WHO`` for a required argument, as everywhere; typer would write ``{WHO}``."""
+        """The usage line with ``WHO`` for a required argument, where typer would write ``{WHO}``."""
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
 
@@ -73,15 +73,17 @@ class GroupWithPanels(TyperGroup):
     """
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """As click's; if a shell completes the line, the options that name the profile are moved in front."""
+        """As click does. While a shell completes the line, the program's own options are first moved in front of the
+        command, so that completion uses the profile that they name."""
         if parent is None and extra.get("resilient_parsing"):
             asks_for_value = bool(args) and _options(self).get(args[-1], False)
-            # The shell asks for the value of one of the program's own options, which the command does not have.
+            # If the shell asks for the value of one of the program's own options, the command is left out: it does not
+            # have this option.
             args = _parted(args[:-1], self)[0] if asks_for_value else globals_first(args, self)
         return super().make_context(info_name, args, parent, **extra)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Commands, then options."""
+        """Write the commands, then the options."""
         self.format_commands(ctx, formatter)
         options: Any = TyperCommand.format_options  # TyperGroup's own would write the commands again
         options(self, ctx, formatter)
@@ -115,12 +117,12 @@ class Listed(TyperCommand):
         return typer.main.get_command(declared(str(self.name)))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """From here on the command itself runs, prints its help and completes."""
+        """Hand over to the command itself, which then runs, prints its help or completes."""
         return self.command.make_context(info_name, args, parent, **extra)
 
 
 def loaded(command: Any) -> Any:
-    """A command with its options, whether it was `Listed` or not."""
+    """The command with its options: the one that a `Listed` stands for, or ``command`` itself."""
     return command.command if isinstance(command, Listed) else command
 
 
@@ -151,7 +153,7 @@ def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
 
 
 def _parted(arguments: Sequence[str], program: TyperGroup) -> tuple[list[str], list[str]]:
-    """The program's own options, and the rest."""
+    """Two lists: the program's own options with their values, and all other arguments."""
     own = _options(program)
     command: Any = program
     front: list[str] = []
@@ -161,7 +163,7 @@ def _parted(arguments: Sequence[str], program: TyperGroup) -> tuple[list[str], l
         name, has_value = argument.partition("=")[0], "=" in argument
         others = _options(command)
         if argument == "--":
-            # The rest unchanged: after -- nothing is an option.
+            # All arguments after -- stay as they are: none of them is an option.
             rest += [argument, *waiting]
         elif name in own and name not in ("--help", "-h"):
             front += [argument, *_value(own[name] and not has_value, waiting)]

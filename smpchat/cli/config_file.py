@@ -1,4 +1,4 @@
-"""Changes one line of a config file, and leaves everything else as it was; `tomllib` cannot write files."""
+"""Changes one setting in a config file, and leaves everything else as it was; `tomllib` cannot write files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def known(name: str) -> str:
 
 
 def typed(name: str, words: list[str]) -> bool | str | list[str]:
-    """What was typed for a setting, in the form of the file. Raises `InputError`."""
+    """The value of a setting from the words that were typed, with the type that it has in the file. Raises
+    `InputError`."""
     default = KEYS[name].default
     if isinstance(default, tuple):
         return [] if words == ["none"] else words
@@ -114,7 +115,8 @@ def with_setting(path: Path, text: str, name: str, value: bool | str | list[str]
         lines[place.first : place.last + 1] = [line + end for line in written]
         return "\n".join(lines)
     at = next((statement.first for statement in found if statement.is_table), None)
-    # Above the first table, because every line below a table's heading belongs to the table; without one, at the end.
+    # A new setting is written above the first table, because every line below a table's heading belongs to the table;
+    # if there is no table, at the end.
     if at is None:
         at = len(lines) - (lines[-1] == "")
         if at and not lines[at - 1].endswith(end):
@@ -137,8 +139,8 @@ def _toml(value: bool | str | list[str]) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file in one step, readable by its owner only. If it is a link, the file that it points to is
-    replaced."""
+    """Replace a file in one step, readable by its owner only. If the path is a symbolic link, the file that the link
+    points to is replaced."""
     path = path.resolve()
     _make_folders(path)
     under_way = path.with_name(f".{path.name}.{os.getpid()}")

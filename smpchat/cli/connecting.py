@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Feed:
-    """Shows the events of one connection in its view, and returns the state that was reached."""
+    """Shows the events of one connection in a `StepView`, and knows the state that the connection has reached."""
 
     def __init__(self, service: ChatService, view: StepView, connection: int, after: int) -> None:
         self._service, self._view = service, view
@@ -51,7 +51,7 @@ class Feed:
 
 @contextlib.contextmanager
 def interrupted(message: str, hint: Callable[[], str]) -> Iterator[None]:
-    """If Ctrl-C is pressed while the block waits, end the command with these sentences."""
+    """If Ctrl-C is pressed while the block waits, end the command with ``message`` and the result of ``hint``."""
     try:
         yield
     except CancelledError:  # by asyncio.run after Ctrl-C
@@ -59,7 +59,7 @@ def interrupted(message: str, hint: Callable[[], str]) -> Iterator[None]:
 
 
 def gap(environment: Environment) -> str:
-    """An empty line around the steps, if they are drawn."""
+    """What to print before and after the steps: a line break if they are drawn, otherwise nothing."""
     return "\n" if environment.redraws else ""
 
 
@@ -75,7 +75,7 @@ def unreachable(down: RelayDown | None, kept: str = "") -> CommandFailed:
 
 
 def failed(state: events.StateChanged, hint: str) -> CommandFailed:
-    """The sentences of a failed handshake: what happened, and what to do about it."""
+    """The error of a command whose handshake failed: what happened, and what to do about it."""
     happened, advice = happened_and_advice(state.reason or "The connection failed.")
     status = ExitStatus.VERIFICATION if state.failure == Failure.LINK_DATA else ExitStatus.REFUSED
     return CommandFailed(status, happened, advice or hint)

@@ -100,7 +100,7 @@ def deliver_message(
 async def wait_online_for_message(
     environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
 ) -> None:
-    """Wait until a message of ours, which was printed, has the status asked for. The caller is online. Raises
+    """Wait until a message of ours, which was printed, has the status asked for. The caller must be online. Raises
     `CommandFailed`."""
     await _Delivery.of_message(environment, service, message, wait, patience).wait_online_for()
 
@@ -144,7 +144,7 @@ class _Delivery:
     """A message, or changes of messages, that are being sent to a contact, and what the user is told about them.
 
     Args:
-        asked: The status to wait for. None: wait for ``usual``, but no longer if nothing more can be done now.
+        asked: The status to wait for. None: wait for the status ``usual``, but only as long as waiting can help.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class _Delivery:
     def of_message(
         environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
     ) -> _Delivery:
-        """For a printed message: print each change of its status too."""
+        """The delivery of one message, which was printed; from now on, each change of its status is printed too."""
         shown = message.status
 
         def status() -> MessageStatus:
@@ -193,7 +193,7 @@ class _Delivery:
         wait: Wait | None,
         patience: float | None,
     ) -> _Delivery:
-        """For several changes: their common status is that of the change that is furthest behind."""
+        """The delivery of several changes as one; its status is that of the change that is furthest behind."""
 
         def found() -> list[SentChange | None]:
             return [service.change(change_id) for change_id in change_ids]
@@ -246,7 +246,7 @@ class _Delivery:
         )
 
     def _tell(self, waited: Waited) -> None:
-        """Tell the user the result of the wait. Raises `CommandFailed` if it is not the status asked for."""
+        """Tell the user the result of the wait. Raises `CommandFailed` if the status asked for was not reached."""
         who = self._who
         if waited.status is MessageStatus.FAILED:
             because, advice = happened_and_advice(self._reason() or "The contact was deleted.")
@@ -285,7 +285,8 @@ def _interrupted(*deliveries: _Delivery) -> CommandFailed:
 
 
 def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) -> T:
-    """Wait while another process is online for the profile; if there is none, go online in this one."""
+    """Wait for the result of ``looks`` while another process is online for the profile. If there is none, or it stops,
+    go online in this process."""
     if (found := handed_over(service, looks)) is not None:
         return found
 

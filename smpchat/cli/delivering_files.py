@@ -30,7 +30,8 @@ async def deliver_files(
     *,
     anyway: bool = False,
 ) -> int:
-    """Send files, each in a message of its own; the text is sent with the first. If one cannot be sent, none is."""
+    """Send files, each in a message of its own; the text is sent with the first. If one of the paths is not a file that
+    can be sent, none is sent."""
     with closing(environment.open_as(WritingProfile)) as service:
         looked_at = [service.look_at_file(who, path, "" if at else text) for at, path in enumerate(paths)]
         return await _deliver(environment, service, looked_at, wait, patience, anyway=anyway)
@@ -39,7 +40,7 @@ async def deliver_files(
 async def forward_file(
     environment: Environment, number: int, who: str, wait: Wait | None, patience: float | None
 ) -> int:
-    """Forward the file of a message: it is encrypted and sent anew."""
+    """Forward the file of a message: the file is encrypted and uploaded again."""
     with closing(environment.open_as(WritingProfile)) as service:
         file = service.forwarded_file(number, who)
         return await _deliver(environment, service, [file], wait, patience)

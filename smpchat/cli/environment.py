@@ -39,10 +39,10 @@ class Environment(Record):
         socks: A SOCKS proxy for this run; see `StoredProfile`.
         trace: Whether the name of every protocol frame is printed on standard error.
         plain: Words instead of symbols, and nothing is redrawn; for screen readers and simple terminals.
-        color: Whether colours are wanted; nothing is shown by colours alone.
+        color: False if ``--no-color`` or the variable ``NO_COLOR`` forbids colours; see `colored`.
         now: POSIX seconds.
-        key: Where the profile's passphrase comes from, if it is encrypted.
-        config: What the config files say; None: there are none.
+        key: Where the passphrase of an encrypted profile comes from.
+        config: What the config files say; None: there are no config files.
         config_file: The config file for all profiles; None: the one in ``home``.
     """
 
@@ -95,7 +95,8 @@ class Environment(Record):
 
     @property
     def colored(self) -> bool:
-        """Whether colours are wanted, by the options, the variables and the config files."""
+        """Whether neither an option, nor a variable, nor a config file forbids colours. Nothing is shown by colours
+        alone."""
         return self.color and self.setting("color") != "never"
 
     def profile_folder(self, name: str | None = None) -> Path:
@@ -115,11 +116,12 @@ class Environment(Record):
         return is_encrypted(self.profile_folder())
 
     def open_as(self, kind: type[Opened]) -> Opened:
-        """The profile with the methods of ``kind``; it is created at first use. Raises as `open` does."""
+        """Open the profile as an object of the class ``kind``; create the profile if it does not exist yet. Raises as
+        `open` does."""
         return self._home.open_as(kind, self.profile, socks=self.socks, now=self.now, passphrase=self.key)
 
     def open(self) -> ChatService:
-        """The profile's service; it is created at first use. Raises `InputError` and `StoreError`."""
+        """Open the profile; create it if it does not exist yet. Raises `InputError` and `StoreError`."""
         return self._home.open(self.profile, socks=self.socks, now=self.now, passphrase=self.key)
 
     def relay(self) -> EmbeddedRelay:
@@ -130,13 +132,13 @@ class Environment(Record):
 
     @property
     def attended(self) -> bool:
-        """Whether a person looks at standard output."""
+        """Whether standard output is for a person: a terminal, without ``--json``."""
         return not self.json and sys.stdout.isatty()
 
     @property
     def styled(self) -> bool:
-        """Whether standard output may have styles, by the rules of `rich`. It is not imported for this, because
-        that takes time."""
+        """Whether standard output may have styles, by the rules of `rich`. `rich` itself is not imported for this,
+        because that takes time."""
         return sys.stdout.isatty() or self._forced or bool(os.environ.get("FORCE_COLOR"))
 
     @property
@@ -162,13 +164,14 @@ class Environment(Record):
         return Console(no_color=not self.colored, force_terminal=forced, highlight=False, markup=False, emoji=False)
 
     def as_typed(self, text: str) -> str:
-        """A sentence whose commands, between backticks, run as they are printed (`smpchat.cli.selection.as_typed`)."""
+        """``text`` with options added to its commands, between backticks, so that they run as they are printed
+        (`smpchat.cli.selection.as_typed`)."""
         return as_typed(text, self.home, self.profile)
 
     # -- output -------------------------------------------------------------------------------------------------------
 
     def emit(self, kind: str, fields: dict[str, Any], line: str | Callable[[], RenderableType] | None) -> None:
-        """Data on standard output: an object for scripts, ``line`` for people. Flushed when it returns."""
+        """Print data on standard output: an object for scripts, ``line`` for people. Flushed when it returns."""
         if self.json:
             # Flushed: a program that reads the pipe acts on each line as it comes.
             print(json_line(kind, fields), flush=True)
@@ -178,19 +181,20 @@ class Environment(Record):
             self.show(line())
 
     def show(self, renderable: RenderableType) -> None:
-        """Something for people on standard output; long lines are left to the terminal. Flushed when it returns."""
+        """Print something for people on standard output; the terminal wraps long lines. Flushed when it returns."""
         console = self.console()
         with console.capture() as capture:
             console.print(renderable, soft_wrap=True)
         print(capture.get(), end="", flush=True)  # not by the console, which would end the program on a broken pipe
 
     def notice(self, sentence: str) -> None:
-        """A sentence on standard error, unless ``--quiet``."""
+        """Print a sentence on standard error, unless ``--quiet`` is given."""
         if not self.quiet:
             _print_sentences(self.as_typed(sentence))
 
     def error(self, status: int, message: str, hint: str) -> None:
-        """What happened and what to do: on standard error, and as an object for scripts."""
+        """Print what happened and what to do on standard error; with ``--json``, also as an object on standard
+        output."""
         message, hint = self.as_typed(message), self.as_typed(hint)
         if self.json:
             self.emit("error", {"code": status, "message": message, "hint": hint}, None)
@@ -198,7 +202,7 @@ class Environment(Record):
 
 
 def json_line(kind: str, fields: dict[str, Any]) -> str:
-    """An object for scripts, in ASCII (`smpchat.cli.schema`)."""
+    """A JSON object for scripts, in one line of ASCII (`smpchat.cli.schema`)."""
     import json  # imported here: help and output for people do not need it
 
     return json.dumps({"v": JSON_VERSION, "type": kind, **fields}, ensure_ascii=True)
@@ -258,7 +262,8 @@ def make_environment(
 
 
 def _configuration(files: tuple[Path, Path]) -> Configuration | None:
-    """What the config files say. If they cannot be used, `run` reports this later, unless the command does without."""
+    """What the config files say. If they cannot be used, `run` reports this later, unless the command does not need
+    them."""
     if not any(map(os.path.lexists, files)):
         return None
     from smpchat.config import ConfigRefused, Configuration, read

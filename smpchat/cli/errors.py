@@ -1,4 +1,4 @@
-"""What a person reads and a script gets for every error: one table, from exception to sentences and exit status."""
+"""The sentences that a person reads and the exit status that a script gets, for every exception."""
 
 from __future__ import annotations
 

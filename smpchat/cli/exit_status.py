@@ -8,13 +8,13 @@ from smpchat.client.trouble import Trouble
 
 
 class ExitStatus(IntEnum):
-    """What a script learns from the end of a command.
+    """How a command ended, for scripts: a number, and words for it.
 
-    The README, the manual page, docs/json.md and `smpchat explain` take their words from here; tests compare them.
+    The README, the manual page, docs/json.md and `smpchat explain` use these words; tests compare them.
 
     Attributes:
-        title: A few words.
-        meaning: What it means, without a capital letter or a full stop.
+        title: The meaning in a few words.
+        meaning: The meaning as part of a sentence, without a capital letter or a full stop.
     """
 
     title: str

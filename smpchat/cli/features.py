@@ -21,8 +21,8 @@ class Setting(Record):
     """One of the settings.
 
     Attributes:
-        feature: Its name in the protocol; None for receipts and mute, about which contacts are not told.
-        label: Its name in sentences.
+        feature: The setting's name in the protocol; None for receipts and mute, which contacts are not told about.
+        label: The setting's name in sentences.
     """
 
     feature: Feature | None
@@ -50,7 +50,8 @@ def setting_named(name: str) -> Setting:
 
 
 def allowance(value: str) -> Allow | None:
-    """What the user allows; None: as for all contacts. Raises `InputError`."""
+    """The user's choice, from ``yes``, ``no`` or ``always``; None for ``default``: the choice for all contacts counts.
+    Raises `InputError`."""
     word = value.lower()
     if word == DEFAULT:
         return None
@@ -89,7 +90,7 @@ def quiet_for(value: str) -> float | None:
 
 
 def _switch(value: str) -> bool | None:
-    """On or off; None: as for all contacts. Raises `InputError`."""
+    """Whether the value is ``on``; None for ``default``: the choice for all contacts counts. Raises `InputError`."""
     word = value.lower()
     if word not in (ON, OFF, DEFAULT):
         raise InputError(f"{value!r} is not a valid choice here.", "Choose on, off or default.")

@@ -16,14 +16,15 @@ DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="One line
 
 
 class Said(NamedTuple):
-    """The name and texts that a command line gives a group; None if it does not give one."""
+    """The name and texts that a command line gives a group; None for each that it does not give."""
 
     name: str | None
     description: str | None
     welcome: str | None
 
     def checked(self) -> dict[str, str | None]:
-        """Name and texts, decoded, by the names of these fields. Raises `CommandFailed` if one is not UTF-8."""
+        """The name and the texts as UTF-8, by the names of the attributes. Raises `CommandFailed` if one is not
+        UTF-8."""
         return {key: None if text is None else argument_text(text) for key, text in self._asdict().items()}
 
 

@@ -39,7 +39,7 @@ class MessageHandler(Record):
 
     Attributes:
         arguments: The program and its arguments.
-        home, profile, key: These are passed on, so that a `smpchat` in the program uses the same profile.
+        home, profile, key: Passed on to the program, so that a `smpchat` that it runs uses the same profile.
     """
 
     arguments: tuple[str, ...]
@@ -50,7 +50,8 @@ class MessageHandler(Record):
 
     @staticmethod
     def parse(command_line: str, environment: Environment) -> MessageHandler:
-        """The handler of a command line. Raises `InputError` if it is invalid, or does not name a program."""
+        """Make the handler from the command line after ``--exec``. Raises `InputError` if that is invalid, or does not
+        name a program."""
         try:
             arguments = shlex.split(command_line)
         except ValueError as error:

@@ -1,7 +1,7 @@
 """Notifies a person who is not looking at the terminal that someone wrote, or wants to connect.
 
-The terminal itself shows the notification, or a program of the user does. It says who wrote, but not what,
-because notifications appear on locked and shared screens.
+The terminal itself shows the notification, or a program of the user does. The notification says who wrote, but not
+what, because it may appear on a locked or shared screen.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Notifier:
     """Notifies as the setting ``notifications`` says, but not too often. Never runs two programs at the same time.
 
     Args:
-        rings: Whether ``bell`` is handled here; `chat` has its own bell.
+        rings: Whether to ring if the setting is ``bell``; False in `chat`, which has a bell of its own.
     Raises:
         InputError: The setting names a program that does not exist.
     """
@@ -55,12 +55,13 @@ class Notifier:
             self._heard = message
 
     def asked(self, requests: Sequence[RequestView]) -> None:
-        """Someone wants to connect through our address."""
+        """People want to connect through our address; the last one is named in the notification."""
         if requests:
             self._heard = requests[-1]
 
     def tell(self, write: Callable[[str], object]) -> None:
-        """Notify of what arrived since the last call.
+        """Notify of the last message or request since the last call, unless the user was notified less than `QUIET`
+        seconds ago.
 
         Args:
             write: Called with the text for the terminal.
@@ -76,7 +77,8 @@ class Notifier:
             write(sequence(self._kind, _who(heard), "message" if isinstance(heard, Message) else "request"))
 
     def _start(self, heard: Message | RequestView) -> None:
-        """Run the program without waiting for it. If it is still running, the user was already notified."""
+        """Run the program without waiting for it. If an earlier run has not ended yet, do nothing: that run has already
+        notified the user."""
         _running[:] = [process for process in _running if process.poll() is None]
         if _running:
             return
@@ -105,7 +107,7 @@ class Notifier:
 
 
 def _who(heard: Message | RequestView) -> str:
-    """The alias; for a request, the name that its sender uses."""
+    """The alias of the contact who wrote; for a request, the name that its sender uses."""
     return heard.contact if isinstance(heard, Message) else heard.name
 
 

@@ -32,7 +32,8 @@ class Wanted(Record):
 
 
 def show_page(environment: Environment, service: StoredProfile, wanted: Wanted) -> bool:
-    """Print the last of the wanted messages, and say so if there are earlier ones. Returns whether any was printed.
+    """Print the last of the wanted messages, and say so if there are earlier ones. Returns whether anything was
+    printed.
 
     Raises:
         InputError: A given time is invalid.

@@ -1,7 +1,7 @@
 """Where passphrases come from: a file, a command, the environment or a prompt, but never the command line, which others
 can see.
 
-There are two: that of a profile whose database is encrypted, and that of an exported file.
+There are two kinds of passphrases: for a profile whose database is encrypted, and for an exported file.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ class Source(Record):
         file: A file with the passphrase in its first line.
         command: A command line, split as a shell does; the first line that it prints is the passphrase.
         variable: Name of the environment variable.
-        question: The question to a person.
-        options: The options with which a script can give it; they are named if there is no terminal to ask on.
+        question: What is printed for a person, without the colon at its end.
+        options: The options with which a script can give the passphrase; the error names them if there is no terminal
+            to ask on.
     """
 
     variable: str
@@ -47,18 +48,18 @@ class Source(Record):
 
 
 def exported_file(file: Path | None) -> Source:
-    """For the passphrase of `smpchat export` and `import`."""
+    """Where `smpchat export` and `smpchat import` look for the passphrase of the exported file."""
     return Source(VARIABLE, "Passphrase for the file", "--passphrase-file", file)
 
 
 def profile_key(profile: str, file: Path | None, command: str | None, *, new: bool) -> Source:
-    """For the passphrase of a profile (`smpchat.cli.profile_key`)."""
+    """Where to look for the passphrase of a profile (`smpchat.cli.profile_key`)."""
     question = f"Passphrase {'for' if new else 'of'} the profile {profile}"
     return Source(KEY_VARIABLE, question, "--key-file, --key-command", file, command)
 
 
 def new_key(profile: str, file: Path | None, command: str | None) -> Source:
-    """For the new passphrase of a profile that already has one."""
+    """Where to look for the new passphrase of a profile that already has one."""
     question = f"New passphrase for the profile {profile}"
     return Source(NEW_KEY_VARIABLE, question, "--new-key-file, --new-key-command", file, command)
 
@@ -67,10 +68,11 @@ def passphrase(source: Source, *, new: bool) -> str:
     """A passphrase.
 
     Args:
-        new: Whether a new one is chosen: then it must be long enough, and is asked for twice.
+        new: Whether a new passphrase is chosen: then it must be long enough, and a person is asked for it twice.
     Raises:
-        InputError: The passphrase is empty, or it cannot be used.
-        PassphraseNeeded: There is no terminal to ask on.
+        InputError: The passphrase cannot be read, is empty, or is not UTF-8; or it is new, and too short or typed
+            differently the second time.
+        PassphraseNeeded: No source was given, and there is no terminal to ask on.
     """
     if source.file is not None:
         found = _first_line(source.file)

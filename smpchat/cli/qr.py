@@ -1,4 +1,5 @@
-"""A link or security code as a QR code: drawn if it fits the terminal, otherwise saved as an image file."""
+"""Draws links and security codes as QR codes; a link whose QR code does not fit the terminal is saved as an image
+file."""
 
 from __future__ import annotations
 
@@ -19,9 +20,10 @@ _BORDER = 2
 
 
 def show_qr(environment: Environment, link: str, image: Path) -> None:
-    """Draw the code of ``link``, or save it as ``image`` (only the user may read it) and say so.
+    """Draw the QR code of ``link``. If that is not possible, save it as ``image``, readable by the user only, and say
+    so.
 
-    Nothing is saved beside an encrypted profile, because anyone who reads the picture could use the link.
+    If the profile is encrypted, nothing is saved, because anyone who reads the picture could use the link.
     """
     code = _code(link)
     if draw(environment, code):
@@ -42,7 +44,7 @@ def show_code(environment: Environment, code: str, *, asked: bool) -> None:
     """Draw a security code in the form that apps scan: its digits, without blanks.
 
     Args:
-        asked: Whether the user asked for the drawing; then say so if that is not possible.
+        asked: Whether the user asked for the drawing: then a notice says so if it is not possible.
     """
     symbol = _code("".join(code.split()))
     if not draw(environment, symbol) and asked:
@@ -71,13 +73,14 @@ def _too_large(code: QRCode) -> str:
 
 
 def check_free(file: Path | None) -> None:
-    """Raises `InputError` if `save_qr` could not save the file. Call this before a link is made."""
+    """Raises `InputError` if the file exists already, because `save_qr` never replaces one. Call this before a link is
+    made."""
     if file is not None and file.exists():
         raise _cannot(file, "it already exists")
 
 
 def save_qr(environment: Environment, link: str, file: Path) -> None:
-    """Save the code as a new file that the user has named. Raises `InputError`."""
+    """Save the QR code of ``link`` in a new file that the user has named. Raises `InputError`."""
     try:
         descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:
@@ -96,6 +99,6 @@ def _cannot(file: Path, why: str) -> InputError:
 def _code(link: str) -> QRCode:
     import segno
 
-    # The lowest error correction is enough on a screen, where nothing is torn or dirty.
-    # With more of it, a full link would not fit a terminal.
+    # The lowest error correction is enough on a screen, where nothing is torn or dirty. With more error correction, a
+    # full link would not fit a terminal.
     return segno.make(link, error="l", micro=False)

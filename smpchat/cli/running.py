@@ -45,7 +45,7 @@ def run(
         outcome = command(environment)
         status = run_loop(outcome) if isinstance(outcome, Coroutine) else outcome
     except KeyboardInterrupt:
-        # `listen` ends only when it is stopped.
+        # Ctrl-C is the usual end of `listen`, so nothing was interrupted.
         environment.notice("Stopped." if context.info_name == "listen" else "Interrupted.")
         status = ExitStatus.INTERRUPTED
     except Exception as error:  # the top of the program: every error becomes a sentence
@@ -70,7 +70,7 @@ def _end(environment: Environment, error: Exception) -> int:
 
 
 def run_loop(command: Coroutine[Any, Any, T]) -> T:
-    """Run a command, or a part of one, that waits for something."""
+    """Run a command, or a part of one, in an event loop of its own, and return its result."""
     import asyncio
 
     return asyncio.run(command)

@@ -20,7 +20,7 @@ _MAX_BYTES = 200
 
 
 def selected(home: Path) -> str:
-    """The profile chosen last; ``default`` if none was chosen. Raises `CommandFailed` if it cannot be read."""
+    """The profile chosen last; ``default`` if none was chosen. Raises `CommandFailed` if the file cannot be read."""
     try:
         with open(home / FILE, "rb") as file:
             name = file.read(_MAX_BYTES + 1).decode().rstrip("\n")

@@ -44,7 +44,8 @@ class Progress:
     """What is known about the three steps of one connection.
 
     Attributes:
-        done: By step, the milliseconds from making or using the link to the end of the step, if that was seen.
+        done: Milliseconds from making or using the link to the end of a step, by the step's number; only for steps
+            whose end was seen.
     """
 
     def __init__(self, state: StateChanged | None = None) -> None:
@@ -108,7 +109,8 @@ Row = tuple[str, str, str, str]
 
 
 def draw(progress: Progress, title: str, environment: Environment) -> list[Row]:
-    """A heading, then mark, name, description and time of each step. ``title`` is shown if no alias is known."""
+    """A heading, then a row for each step: its mark, name, description and time. The heading is the alias, or ``title``
+    if no alias is known."""
     now, symbols = environment.now(), environment.symbols
     state = progress.state
     alias = narrowed(state.alias, _HEADING) if state and state.alias else title
@@ -166,7 +168,8 @@ class StepView:
         if self._environment.redraws:
             from rich.live import Live
 
-            # not redirected: nothing else is printed meanwhile, and `sys.stdout` must stay the real stream
+            # rich does not redirect the streams: nothing else is printed meanwhile, and `sys.stdout` must stay the real
+            # stream
             self._live = Live(
                 console=self._environment.console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
             )
@@ -190,7 +193,8 @@ class StepView:
         self.tick()
 
     def tick(self) -> None:
-        """Update the seconds, if the steps can be redrawn."""
+        """Draw the steps again if anything in them has changed, such as the seconds; do nothing if they cannot be
+        redrawn."""
         if self._live is None:
             return
         drawing = draw(self._progress, self._title, self._environment)

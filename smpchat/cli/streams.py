@@ -13,8 +13,8 @@ MAX_INPUT = 1 << 20
 
 
 def read_text() -> str:
-    """The content of standard input, without line breaks at its end. Raises `CommandFailed` unless it is short and
-    UTF-8."""
+    """The content of standard input, without line breaks at its end. Raises `CommandFailed` if it is longer than
+    `MAX_INPUT`, or not UTF-8."""
     data = sys.stdin.buffer.read(MAX_INPUT + 1) if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
     if len(data) > MAX_INPUT:
         raise CommandFailed(
@@ -36,7 +36,7 @@ def read_text() -> str:
 
 def argument_text(argument: str) -> str:
     """Text of the command line, read as UTF-8 if the locale cannot read it. Raises `CommandFailed`."""
-    # These characters stand for bytes that the locale could not decode (surrogateescape, PEP 383).
+    # Characters from U+DC80 to U+DCFF stand for bytes that the locale could not decode (surrogateescape, PEP 383).
     if argument.isascii() or not any("\udc80" <= c <= "\udcff" for c in argument):
         return argument
     try:
@@ -50,6 +50,7 @@ def argument_text(argument: str) -> str:
 
 
 def tolerate_any_text() -> None:
-    """Escape what standard output's encoding does not have, as Python does for standard error."""
+    """From now on, print an escape for a character that the encoding of standard output does not have, as Python does
+    on standard error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

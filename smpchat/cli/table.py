@@ -17,7 +17,7 @@ _CONNECT, _TALK, _PEOPLE, _SETTINGS, _INSIDE = PANELS
 
 
 class Entry(NamedTuple):
-    """A command, or a group of commands, in the help of the program."""
+    """What the program's help says about a command or a group of commands: its panel, and one line."""
 
     panel: str
     help: str

@@ -28,8 +28,8 @@ def printable(text: str, *, lines: bool = False) -> str:
     """Peer text made harmless: control, format, bidi and invisible characters become visible escapes.
 
     Args:
-        lines: Whether it is a text rather than a name: then line breaks stay, tabs become blanks, and joiners, which
-            emoji and some scripts need, stay where they join something.
+        lines: Whether ``text`` may have several lines, unlike a name: then line breaks stay, tabs become blanks, and
+            joiners, which emoji and some scripts need, stay where they join something.
     """
     text = composed(text)
     if lines:
@@ -56,7 +56,7 @@ def abridged(text: str) -> tuple[str, str]:
     the terminal.
 
     Returns:
-        The text, and our note about what was left out; empty if nothing was.
+        The text, and our note about what was left out; the note is empty if nothing was left out.
     """
     lines = printable(text[:MAX_SHOWN_TEXT], lines=True).split("\n", MAX_SHOWN_LINES)
     left_out = max(0, len(text) - MAX_SHOWN_TEXT) + sum(map(len, lines[MAX_SHOWN_LINES:]))
@@ -65,7 +65,8 @@ def abridged(text: str) -> tuple[str, str]:
 
 
 def _joins(text: str, at: int) -> bool:
-    """Whether the character is a joiner between two that are not ASCII: part of an emoji or of a word."""
+    """Whether the character at this place is a joiner between two characters that are not ASCII, and so is part of an
+    emoji or of a word."""
     around = text[at - 1 : at] + text[at + 1 : at + 2]
     return text[at] in _JOINERS and len(around) == 2 and all(c > "\x7f" and c.isprintable() for c in around)
 
@@ -95,7 +96,7 @@ def narrowed(name: str, columns: int) -> str:
 def sentence(text: str) -> str:
     """``text`` with a capital first letter and a full stop, so that it can stand beside other sentences.
 
-    If it begins with the name of a file or host, the name does not change.
+    If ``text`` begins with the name of a file or host, the first letter does not change.
     """
     text = text.strip()
     if not text:
@@ -112,8 +113,8 @@ def happened_and_advice(text: str) -> tuple[str, str]:
 
 
 def filled(text: str, width: int) -> str:
-    """Harmless text in lines that end between words; text between backticks stays on one line, so that it can be
-    copied."""
+    """``text``, which must be harmless already, in lines that end between words. Text between backticks stays on one
+    line, so that it can be copied."""
     in_one_piece = re.sub("`[^`]*`", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
     lines = textwrap.fill(in_one_piece, max(20, width), break_long_words=False, break_on_hyphens=False)
     return lines.replace("\N{NO-BREAK SPACE}", " ")

@@ -25,7 +25,7 @@ def span(milliseconds: float) -> str:
 
 
 def counting(seconds: float) -> str:
-    """A growing span of time, in steps of one second: ``0:42``, ``1:02:03``, or as `span` from a day on."""
+    """A span of time for a line that is drawn again every second: ``0:42``, ``1:02:03``, or as `span` from a day on."""
     whole = max(0, int(seconds))
     if whole >= 86400:
         return span(whole * 1000)
@@ -88,7 +88,7 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
 
     Args:
         text: As in `WRITTEN`. A span counts back from now: ``30m``, ``2h``, ``3d``, ``1w``.
-        end: Return the end of the given day, minute or second.
+        end: Return the end of the day, minute or second that the text names, not its beginning.
     Raises:
         InputError: The text has none of these forms.
     """

@@ -31,15 +31,15 @@ class Topic(Record):
     """One thing that can be explained.
 
     Attributes:
-        name: What `smpchat explain` accepts; for an exit code, also its number.
-        meaning: What it means, in one line.
-        happened: The same in sentences, with its consequences.
-        moves: Who does what next. More than one, if it depends on the cause.
-        commands: What to type, and what that does.
+        name: The name of the code or state, with which `smpchat explain` finds it.
+        meaning: What the code or state means, in one line.
+        happened: What happened, in whole sentences, and what follows from that.
+        moves: Who does what next; several pairs if that depends on the cause.
+        commands: Pairs: what to type, and what the command does.
         causes: The usual causes.
-        mark: The mark for it in `chat`.
-        code: Number of an exit code.
-        also: Other words by which it is found.
+        mark: The mark that `chat` shows for a message with this status.
+        code: The number of the exit code; None for a state.
+        also: Other words with which `smpchat explain` finds the topic.
     """
 
     kind: Kind
@@ -55,6 +55,6 @@ class Topic(Record):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All words by which it is found."""
+        """All words with which `smpchat explain` finds the topic."""
         code = () if self.code is None else (str(self.code),)
         return (*code, self.name, *(() if self.mark is None else (self.mark,)), *self.also)

@@ -27,7 +27,8 @@ Tell = Callable[[str, int, int], None]
 
 @contextmanager
 def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
-    """A bar with the rate and the time left on a terminal; nothing elsewhere."""
+    """Show a bar with the rate and the time left on standard error, if that is a terminal. The block reports the
+    progress to the `Tell` that it gets; with ``--json``, ``--quiet`` or ``--plain`` nothing is shown."""
     if environment.json or environment.quiet or environment.plain or not sys.stderr.isatty():
         yield lambda *_: None
         return
@@ -84,7 +85,8 @@ class _Teller:
 async def until_moved(
     environment: Environment, service: StoredProfile, number: int, patience: float | None, tell: Tell
 ) -> Message:
-    """As `smpchat.chat.online.moving.until_moved`, with a bar, or ``progress`` objects a few times a second."""
+    """Wait as `smpchat.chat.online.moving.until_moved` does, and report the progress to ``tell``; with ``--json``, also
+    print ``progress`` objects, a few times a second."""
     loop = asyncio.get_running_loop()
     told_at = float("-inf")
 

@@ -21,7 +21,7 @@ def software() -> dict[str, str]:
 
 
 def protocols() -> dict[str, str]:
-    """By protocol, the first and the last version that this program speaks."""
+    """The range of versions that smpchat speaks, as text, by the protocol's name."""
     from smpchat.agent.wire.envelope import AGENT_VERSIONS
     from smpchat.agent.wire.links import E2E_VERSIONS
     from smpchat.protocol.version import SMP_CLIENT_VERSIONS, SMP_VERSIONS

@@ -13,11 +13,12 @@ _MODIFIERS = range(0x1F3FB, 0x1F400)
 
 
 def hanging(text: str, start: int, indent: int, columns: int) -> str:
-    """Harmless text in lines of at most ``columns``; all but the first are indented.
+    """``text``, which must be harmless already, in lines of at most ``columns``; all lines but the first are indented.
 
     Otherwise the terminal would continue a long text at its left edge. There, with the right number of blanks, a text
     of one contact could look like a message of another. Words that are too long for a line, such as links, are still
-    left to the terminal, so that they can be copied in one piece; they contain no blanks.
+    left to the terminal, so that they can be copied in one piece. They contain no blanks, so they cannot imitate a
+    message.
 
     Args:
         start: Columns that are taken in front of the first line.
@@ -32,7 +33,8 @@ def hanging(text: str, start: int, indent: int, columns: int) -> str:
 
 def _lines(paragraph: str, start: int, indent: int, columns: int) -> Iterator[str]:
     line, used, room, whole = "", 0, columns - start, columns - indent
-    # Blanks at the end are removed first. No word follows them, so the pattern would search again from each blank.
+    # Blanks at the end are removed first: no word follows them, so the pattern would fail at each blank, after reading
+    # all the blanks behind it.
     for blanks, word in re.findall("( *)([^ ]+)", paragraph.rstrip(" ")):
         gap = blanks
         for piece in _pieces(word) if _width(word) > whole else [word]:
@@ -64,7 +66,7 @@ def _pieces(word: str) -> Iterator[str]:
 
 
 def _width(text: str) -> int:
-    """Columns of a text on a terminal that cannot combine emoji. On other terminals it is not wider than this."""
+    """Columns of a text on a terminal that cannot combine emoji. On other terminals the text is not wider than this."""
     return sum(map(_width_alone, text))
 
 

@@ -45,7 +45,7 @@ class Arrivals:
         return True
 
     def _follow_files(self) -> bool:
-        """The progress of files in the current conversation."""
+        """Show the progress of files in the current conversation; returns whether something must be drawn again."""
         view = self._talk.current
         moving = [] if view is None else self._service.moving_files(view.alias)
         return self._transcript.moving(moving, self._talk.outgoing.encrypting(), self._talk.environment.now())
@@ -61,7 +61,8 @@ class Arrivals:
             self._transcript.tell(f"* {shortened(message.contact)}: {told}")
 
     def next_look(self) -> float | None:
-        """Seconds until `follow` may have something to tell even if the store does not change; None if it will not."""
+        """Seconds after which to call `follow` even if the store has not changed; None: only after a change of the
+        store."""
         return self._relays.next_look(self._talk.environment.now())
 
     def _tell_of_relays(self) -> bool:
@@ -77,8 +78,8 @@ class Arrivals:
         return bool(away or back)
 
     def _receive(self) -> None:
-        """Print what is new in the conversation, no matter who wrote or changed it, and whether another command showed
-        it."""
+        """Print new and changed messages of the current conversation, whoever wrote or changed them, even if another
+        command has already shown them."""
         added, changed = self._added, self._changed
         self._added, self._changed = {}, {}
         view = self._talk.current
@@ -112,7 +113,8 @@ class Arrivals:
                 if message.file is not None and message.file.state is FileState.OFFERED:
                     self._transcript.tell(f"* /get {message.id} receives the file.")
         if not message.shown:
-            # Printed first: if this process is killed in between, the message is shown twice, but never lost.
+            # Marked only after it was printed: if this process is killed in between, the message is shown twice, but
+            # never lost.
             self._service.mark_shown(message.id, message.changes)
 
     def _show_change(self, event: events.MessageChanged, alias: str) -> None:
@@ -169,12 +171,13 @@ class Arrivals:
             case events.MessageChanged(number):
                 if number not in self._changed or event.change != events.Change.REACTION:
                     self._changed[number] = event  # an edit says more than a reaction that came with it
-            # After the case with an alias: the events of an unused invitation have none.
+            # The first case took every `StateChanged` with an alias; unused invitations have none.
             case events.StateChanged(connection):
                 self._link_made(connection)
 
     def _link_made(self, connection: int) -> None:
-        """An event of an unused invitation: if it was made here and its link is ready, print the link."""
+        """Handle an event of an unused invitation: if it was made in this chat and its link is ready, print the
+        link."""
         invitation = self._service.invitation(connection) if connection in self._talk.invited else None
         if invitation is not None and invitation.link:
             self._talk.invited.discard(connection)
@@ -221,7 +224,8 @@ class Arrivals:
 
 
 def _before(message: Message) -> events.MessageChanged:
-    """A change that came before the conversation was opened, as far as the message shows what it was."""
+    """An event for a change that came before the conversation was opened; the message itself shows what kind of change
+    it was, or the event says ``SEVERAL``."""
     marks = [message.edited, any(reaction.direction is Direction.RECEIVED for reaction in message.reactions)]
     change = events.Change.SEVERAL
     if message.deleted:

@@ -11,14 +11,14 @@ _QUIET = 3.0
 
 
 class Bell:
-    """Rings when someone writes, if the user wants it.
+    """Decides when `chat` rings: when someone writes, if the user wants the bell.
 
     Args:
         now: POSIX seconds.
-        usual: Whether it rings if the user has not turned it on or off.
+        usual: Whether the bell is on while the user has not turned it on or off.
 
     Attributes:
-        rings: Whether the user wants it.
+        rings: Whether the bell is on.
     """
 
     def __init__(self, service: ChatService, now: Callable[[], float], usual: bool = False) -> None:
@@ -27,7 +27,7 @@ class Bell:
         self._due, self._rang = False, float("-inf")
 
     def turn(self, on: bool) -> None:
-        """Choose whether it rings, also in later runs."""
+        """Turn the bell on or off, also for later runs."""
         self.rings = on
         self._service.set_rings(on)
 
@@ -36,7 +36,8 @@ class Bell:
         self._due |= when
 
     def take(self) -> bool:
-        """Whether it must ring now: once for everything that arrived since the last call, and not too often."""
+        """Whether the caller must ring now: once for everything that arrived since the last call, and at most once in
+        `_QUIET` seconds."""
         due, self._due = self._due and self.rings, False
         now = self._now()
         if not due or now - self._rang < _QUIET:

@@ -28,7 +28,8 @@ class PromptBelow:
 
     @contextmanager
     def asking(self, prompt: Callable[[], str]) -> Iterator[None]:
-        """While the block runs, a prompt and the typed text are shown; the block itself prints the prompt first."""
+        """While the block runs, a prompt is on the screen, which `ask_again` prints again after new lines. The block
+        itself must print the prompt first; ``prompt`` returns it, followed by the typed text."""
         self._prompt, self._stands = prompt, True
         try:
             yield

@@ -19,9 +19,9 @@ from smpchat.cli.text import shortened
 class SlashCompleter(Completer):
     """Slash commands at the beginning, and what follows some of them.
 
-    It offers aliases after ``@``, ``/to`` and ``/invite``, members of a group after ``@`` anywhere, and the emoji that
-    apps accept after ``/react N``. After ``/accept`` and ``/reject`` it finds requests by number or name, but offers
-    only their numbers, because strangers chose the names.
+    It offers aliases after ``@``, ``/to`` and ``/invite``, members of the current group after ``@`` anywhere, and the
+    emoji that apps accept after ``/react N``. After ``/accept`` and ``/reject`` it finds requests by number or name,
+    but offers only their numbers, because strangers chose the names.
     """
 
     def __init__(self, conversation: Conversation) -> None:

@@ -95,7 +95,7 @@ class Conversation:
         self.transcript = Transcript(environment, show)
         self.bell = Bell(service, environment.now, environment.setting("notifications") == "bell")
         self.notifier = Notifier(environment, rings=False)
-        # The number, because the alias may change meanwhile.
+        # The contact is kept by its number, because its alias may change meanwhile.
         self._contact_id = contact_id
         self._views: dict[int, ContactView] = {}
         self._ttl: int | None = None  # seconds after which messages with the current contact disappear
@@ -191,7 +191,8 @@ class Conversation:
         self._tell_earlier(view, found)
         unread = next((m.id for m in messages if m.direction is Direction.RECEIVED and not m.shown), None)
         changing = self.transcript.begin(messages, happened, unread)
-        # After printing: if this process is killed in between, messages and notices are shown twice, but never lost.
+        # Marked only after they were printed: if this process is killed in between, messages and notices are shown
+        # twice, but never lost.
         self.service.mark_notices_shown(*(notice.id for notice in happened))
         self.service.mark_all_shown(messages)
         if view.state.state != ConnectionState.CONNECTED:
@@ -251,7 +252,8 @@ class Conversation:
         self.service.were_read(messages)
 
     def is_the_only(self, view: ContactView) -> bool:
-        """Whether only this contact can be meant: there is no other contact, and no unused link of ours."""
+        """Whether the user can write to this contact, and can mean nobody else: there is no other contact, and no
+        unused link of ours."""
         usable = view.state.state in (ConnectionState.READY, ConnectionState.CONNECTED)
         return usable and len(self._views) == 1 and not self.service.invitations()
 
@@ -263,7 +265,8 @@ class Conversation:
         self.begin()
 
     def next_unread(self) -> bool:
-        """Go to the next contact that wrote something unread, in the order of the list; False if none did."""
+        """Go to the next contact with unread messages, in the order of the list of contacts; returns False if there is
+        none."""
         order = list(self._views)
         at = order.index(self._contact_id) + 1 if self._contact_id in self._views else 0
         for contact_id in order[at:] + order[:at]:
@@ -373,7 +376,7 @@ class Conversation:
             parts.append(f"unread: {unread} (Alt-A)")
         if mine is not None and view is not None:
             mark = TICKS.get(mine.status, "") if self.environment.symbols else ""
-            # Without the word if there is a count, to save columns.
+            # If members are counted, the mark stands without the word for the status, to save columns.
             words = [mark] if mark and mine.copies is not None else [str(mine.status), mark]
             parts.append(f"last message {' '.join(filter(None, words))}{to_how_many(mine)}")
         if self._ttl is not None:

@@ -28,7 +28,7 @@ def edited(text: str, *, encrypted: bool) -> str | None:
     """Let the user edit a text. Returns the new text; None if the editor failed. Waits until the editor is closed.
 
     Args:
-        encrypted: The profile is encrypted, so its texts must not be on a disk.
+        encrypted: Whether the profile is encrypted: then its texts must not be on a disk.
     Raises:
         InputError: There is no place for the file, or no editor.
     """

@@ -46,13 +46,13 @@ class OutgoingFiles:
         self._left = False
 
     def begin(self, file: OutgoingFile) -> None:
-        """Encrypt and send a file that was checked."""
+        """Begin to encrypt a file that `look_at_file` has checked; it is sent once it is encrypted."""
         task = asyncio.get_running_loop().create_task(self._send(file))
         self._tasks[task] = file
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
     def encrypting(self) -> list[Encrypting]:
-        """The files that are being encrypted now."""
+        """The files that are being encrypted now, with their progress."""
         return [Encrypting(file.name, self._done.get(id(file), 0), file.size) for file in self._tasks.values()]
 
     async def finish(self) -> None:

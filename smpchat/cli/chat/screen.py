@@ -46,7 +46,7 @@ class Screen:
     """An input line with history, completion and keys; new lines are printed above it.
 
     Args:
-        below: For a terminal that cannot move the cursor.
+        below: Prints new lines if the terminal cannot move the cursor; None: the terminal can.
         source, sink: Input and output of the terminal, unless a test gives its own.
     """
 
@@ -85,7 +85,7 @@ class Screen:
         return self._session.default_buffer.text
 
     async def run(self) -> None:
-        """Talk until the user leaves."""
+        """Run the chat until the user leaves."""
         remove_left()
         self._conversation.begin()
         # raw: otherwise prompt_toolkit replaces every escape character with ?, even those of our own colours. Peers'
@@ -244,8 +244,8 @@ class Screen:
 
 
 class _Session(PromptSession[str]):
-    """An application that does not check the terminal's size twice a second, which is useless if the cursor cannot
-    move."""
+    """A prompt that does not check twice a second whether a terminal that cannot move the cursor has a new size:
+    nothing could be drawn again."""
 
     @contextmanager
     def _dumb_prompt(self, message: AnyFormattedText = "") -> Iterator[Application[str]]:

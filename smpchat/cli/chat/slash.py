@@ -65,7 +65,8 @@ class Lines:
         self.refused = ""
 
     def enter(self, line: str) -> bool:
-        """Handle one line of the user: a command or a text. False if it could not be used; the reason was shown.
+        """Handle one line of the user: a command or a text. Returns False if it could not be used; the reason is then
+        on the screen.
 
         Raises:
             Leave, Edit, Offer: What the terminal must do.
@@ -199,7 +200,8 @@ class Lines:
                 )
 
     def _numbers(self, argument: str) -> list[int]:
-        """Numbers of messages of this conversation: ``3-5 7``, separated by blanks or commas."""
+        """The numbers that the argument lists, such as ``3-5 7``, separated by blanks or commas; all must be of
+        messages of this conversation."""
         found: list[int] = []
         for word in argument.replace(",", " ").split():
             first, dash, last = word.removeprefix("#").partition("-")
@@ -219,7 +221,8 @@ class Lines:
         return [self._of_this_conversation(number) for number in found]
 
     def _numbered(self, argument: str, usage: str, last: Direction) -> tuple[int, str]:
-        """A message's number and what follows it; without a number, that of the last message in direction ``last``."""
+        """A message's number, and the text after it. If no number was typed, it is the number of the last message in
+        the direction ``last``."""
         word, _, rest = argument.partition(" ")
         number, rest = _number(word.removeprefix("#")), rest.strip()
         if number is not None and rest:
@@ -252,7 +255,7 @@ class Lines:
             self._changed(self._service.edit(number, text))
 
     def _of_this_conversation(self, number: int) -> int:
-        """The number, if it is that of a message in this conversation. Raises `InputError`."""
+        """``number`` itself, if the message with this number is in this conversation. Raises `InputError`."""
         message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(
@@ -393,7 +396,8 @@ class Lines:
         self._transcript.tell(f"* {name} is now a contact. Type /to {name} to write to them.")
 
     def _asking(self, argument: str) -> tuple[str, str]:
-        """The request that is meant, and the alias after it; names may contain blanks."""
+        """The number or name of a request, and the alias typed after it, which may be missing. Names may contain
+        blanks."""
         waiting = self._service.requests()
         if not argument:
             if not waiting:

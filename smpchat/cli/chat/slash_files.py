@@ -107,7 +107,7 @@ class FileLines:
         self._transcript.raw("".join(pieces))
 
     def _here(self, number: int) -> int:
-        """The number, if it is that of a message in this conversation. Raises `InputError`."""
+        """``number`` itself, if the message with this number is in this conversation. Raises `InputError`."""
         message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(

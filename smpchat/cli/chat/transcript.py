@@ -44,7 +44,8 @@ def _face(message: Message) -> _Face:
 
 
 def _is_settled(message: Message) -> bool:
-    """Whether the ticks of one of our messages are final; to a group, once every member has it."""
+    """Whether the ticks of one of our messages are final. In a group they are final once every member has the
+    message."""
     if message.status is MessageStatus.DELIVERED and message.copies is not None:
         return message.copies[0] >= message.copies[1]
     return message.status in (MessageStatus.DELIVERED, MessageStatus.FAILED)
@@ -103,11 +104,11 @@ class Transcript:
         return message_id in self._faces
 
     def is_current(self, message: Message) -> bool:
-        """Whether it is visible here with all its changes, except its ticks."""
+        """Whether the message is visible here with all its changes; its ticks do not matter."""
         return self._faces.get(message.id) == _face(message)
 
     def is_deleted(self, message_id: int) -> bool:
-        """Whether it is shown here as deleted."""
+        """Whether the message is visible here as a deleted one."""
         face = self._faces.get(message_id)
         return face is not None and face.deleted
 
@@ -117,7 +118,8 @@ class Transcript:
     def begin(
         self, messages: list[Message], notices: Sequence[StoredNotice] = (), unread: int | None = None
     ) -> list[Message]:
-        """Print the end of a conversation; returns own messages whose ticks still change, which are for `keep_beside`.
+        """Print the end of a conversation. Returns the last own messages if their ticks still change: they were not
+        printed, and the caller must give them to `keep_beside`.
 
         Args:
             unread: Number of the first unread message.
@@ -139,14 +141,15 @@ class Transcript:
         self.say(messages)
 
     def _unsettled_end(self, messages: list[Message]) -> list[Message]:
-        """Own messages at the end whose ticks will change, if they can be drawn again."""
+        """The own messages at the end of the list whose ticks still change; none if the terminal cannot draw lines
+        again."""
         end = messages[-_TAIL:] if self._environment.redraws else []
         while end and any(m.direction is not Direction.SENT or _is_settled(m) for m in end):
             end = end[1:]
         return end
 
     def keep_beside(self, messages: list[Message]) -> None:
-        """Draw these beside the prompt until their ticks are final."""
+        """Draw these messages beside the prompt until their ticks are final."""
         self._tail = messages
         self._note(*messages)
 
@@ -206,7 +209,8 @@ class Transcript:
             self.mine = None
 
     def growing(self, messages: list[Message]) -> None:
-        """What the contact is writing is drawn beside the prompt; if nothing can be redrawn, a sentence says so."""
+        """What the contact is writing is drawn beside the prompt; if nothing can be redrawn, a sentence says that the
+        contact is typing."""
         known = {message.id for message in self._growing}
         self._growing = messages
         if self._environment.redraws:
@@ -233,7 +237,8 @@ class Transcript:
         return changed
 
     def file_changed(self, message: Message) -> None:
-        """The state of a file has changed; its line beside the prompt shows this, or a sentence says so."""
+        """The state of a file has changed; the line of its message shows this while it is beside the prompt, otherwise
+        a sentence says so."""
         if any(own.id == message.id for own in self._tail):
             self._tail = [message if own.id == message.id else own for own in self._tail]
             return
@@ -255,7 +260,8 @@ class Transcript:
         self._drain(0)
 
     def tail(self) -> list[Text]:
-        """Own messages whose ticks still change, and what the contact is writing: drawn right above the prompt."""
+        """The lines right above the prompt: own messages whose ticks still change, what the contact is writing, and the
+        progress of files."""
         own = conversation(self._environment, self._tail, self._last) if self._tail else []
         if not self._environment.redraws:
             return own
@@ -273,8 +279,8 @@ class Transcript:
         self._last = messages[-1]
 
     def _drain(self, keep: int) -> None:
-        """Print own messages that were beside the prompt: all except the last ``keep``, and those whose status is
-        final."""
+        """Print own messages from beside the prompt, the oldest first, as long as there are more than ``keep``, or the
+        oldest has final ticks."""
         while self._tail and (len(self._tail) > keep or _is_settled(self._tail[0])):
             self._print([self._tail.pop(0)])
 

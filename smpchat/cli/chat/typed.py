@@ -21,11 +21,11 @@ KEPT = 100
 
 
 class _Command(Record):
-    """A line that is not a message to the current contact.
+    """A line of the user that is not a message to the current contact.
 
     Attributes:
-        contact: Number of the current contact; None if there was none.
-        after: Number of the user's last message before it.
+        contact: Number of the contact that was current when the line was entered; None if there was none.
+        after: Number of the user's last message to this contact before the line; 0 if there was none.
     """
 
     contact: int | None
@@ -34,7 +34,7 @@ class _Command(Record):
 
 
 class Typed(History):
-    """Lines of the user in the form that the input line needs; the store is read again for each prompt."""
+    """The history of the input line, for prompt_toolkit; the store is read again for each prompt."""
 
     def __init__(self, conversation: Conversation) -> None:
         super().__init__()
@@ -42,12 +42,12 @@ class Typed(History):
         self._commands: deque[_Command] = deque(maxlen=KEPT)
 
     async def load(self) -> AsyncGenerator[str, None]:
-        """See `History`: the last one first."""
+        """Yield the lines of `load_history_strings`; see `History`."""
         for line in self.load_history_strings():
             yield line
 
     def load_history_strings(self) -> Iterable[str]:
-        """See `History`: the lines of `load`."""
+        """The user's lines, the last one first; see `History`."""
         contact = self._conversation.contact_id
         commands = [command for command in self._commands if command.contact == contact]
         last: str | None = None
@@ -61,11 +61,11 @@ class Typed(History):
         return []
 
     def append_string(self, string: str) -> None:
-        """Remember a line that was entered, unless it is a message: the store has that."""
+        """Remember a line that was entered, unless it is a message, which the store has."""
         self.store_string(string)
 
     def store_string(self, string: str) -> None:
-        """See `History`: what `append_string` does."""
+        """Do the work of `append_string`; see `History`."""
         if not is_command(string) or not self._conversation.lasts(string):
             return
         texts = self._conversation.own_texts(1)
