@@ -1,4 +1,4 @@
-"""A profile's settings for relays, for reaching them, and for files."""
+"""The settings of an imported profile: its relays, how to reach them, and its relays for files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 120
 
 
 def choice_fields(choices: OwnChoices) -> dict[str, Any]:
-    """The object ``settings`` of an imported profile."""
+    """The fields of the object ``settings`` in JSON."""
     fields: dict[str, Any] = {"receives_at": list(choices.receives_at)}
     if choices.servers is not None:
         fields["servers"] = list(choices.servers)
@@ -29,7 +29,7 @@ def choice_fields(choices: OwnChoices) -> dict[str, Any]:
 
 
 def choice_lines(choices: OwnChoices) -> str:
-    """The settings for people, one per line."""
+    """The settings in words for people, one per line."""
     lines = []
     if choices.servers is not None:
         lines.append(f"relays for new contacts: {_listed(choices.servers) or 'the embedded relay'}")

@@ -33,7 +33,7 @@ SHORT = {
 
 
 def in_short(condition: Condition) -> str:
-    """A few words for a condition."""
+    """A few words that say what is wrong."""
     return SHORT.get(condition.kind, condition.kind)
 
 
@@ -43,7 +43,7 @@ def relay_name(condition: Condition) -> str:
 
 
 def show_condition(environment: Environment, condition: Condition) -> None:
-    """A ``condition`` object, or ``! SENTENCE (since 09:14)``."""
+    """Print a ``condition`` object for scripts, or ``! SENTENCE (since 09:14)`` for people."""
     fields = {"kind": condition.kind, "text": environment.as_typed(condition.text), "since": iso(condition.since)}
     if condition.contact is not None:
         fields["contact"] = condition.contact
@@ -53,7 +53,7 @@ def show_condition(environment: Environment, condition: Condition) -> None:
 
 
 def show_conditions(environment: Environment, conditions: Iterable[Condition]) -> None:
-    """Show each condition; for people, the same sentence only once, if one relay causes several problems."""
+    """Show each condition. If one relay causes several problems with the same sentence, people see it only once."""
     said: set[str] = set()
     for condition in conditions:
         if environment.json or condition.text not in said:
@@ -62,13 +62,13 @@ def show_conditions(environment: Environment, conditions: Iterable[Condition]) -
 
 
 def condition_line(environment: Environment, condition: Condition) -> str:
-    """The sentence after a mark, and when the problem began."""
+    """What is wrong, for people: a mark, the sentence, and when the problem began."""
     text = environment.as_typed(printable(condition.text))
     return f"! {text} (since {since(condition.since, environment.now())})"
 
 
 def show_relay_back(environment: Environment, server: str) -> None:
-    """A ``notice`` object, or ``* Relay HOST is reachable again.``"""
+    """Print a ``notice`` object for scripts, or ``* Relay HOST is reachable again.`` for people."""
     text = relay_back(server)
     fields = {"kind": "relay-back", "text": text, "at": iso(environment.now())}
     environment.emit("notice", fields, f"* {text}")

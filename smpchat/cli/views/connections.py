@@ -24,7 +24,7 @@ def show_state(
     pq: bool | None = None,
     receipts: bool | None = None,
 ) -> None:
-    """A ``state`` object, or a line: `state_line` unless another is given."""
+    """Print a ``state`` object for scripts, or ``line`` for people (default: `state_line`)."""
     fields: dict[str, Any] = {
         "connection": state.connection,
         "alias": state.alias,
@@ -50,7 +50,7 @@ def show_state(
 
 
 def move_fields(move: MoveView) -> dict[str, Any]:
-    """The object ``move``."""
+    """The fields of the object ``move`` in JSON."""
     fields: dict[str, Any] = {"step": move.step, "since": iso(move.since)}
     return fields | ({"relay": move.relay} if move.relay else {})
 
@@ -63,7 +63,7 @@ def state_line(state: StateChanged, now: float) -> str:
 
 
 def waits_for(state: StateChanged) -> str:
-    """Who or what a connection waits for; empty if nothing."""
+    """Who or what a connection waits for, in words; empty if it waits for nothing."""
     if is_request(state):
         return "waiting for their answer"
     match state.state, state.role:
@@ -79,7 +79,7 @@ def waits_for(state: StateChanged) -> str:
 
 
 def not_yet(state: StateChanged, alias: str) -> str:
-    """The same as `waits_for`, as a sentence about a contact to whom you can already write."""
+    """What a connection waits for, in a sentence about a contact to whom you can already write; see `waits_for`."""
     if is_request(state):
         return f"{alias} has not answered your request yet"
     if state.state == ConnectionState.READY and state.role == "joiner":
@@ -88,5 +88,6 @@ def not_yet(state: StateChanged, alias: str) -> str:
 
 
 def is_request(state: StateChanged) -> bool:
-    """Whether a request of ours waits at an address. Only a request can be *ready* while its ``variant`` is unknown."""
+    """Whether the connection is a request of ours that waits for an answer. No other connection is *ready* while the
+    variant of its handshake is unknown."""
     return state.state == ConnectionState.READY and state.variant is None

@@ -1,4 +1,4 @@
-"""Contacts: one, the list of all, and the security code with one."""
+"""How contacts are shown: a single one, the list of all, and the security code with one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
 
 
 def protection(view: ContactView) -> str:
-    """What is known about a contact's keys, in one line; for a group, our role and its members."""
+    """What is known about a contact's keys, in one line; for a group, our role and the number of members."""
     if view.group is not None:
         return f"Group: {', '.join(about_group(view.group))}."
     code = "compared" if view.verified else "not compared"
@@ -78,7 +78,7 @@ def contact_line(view: ContactView) -> str:
 
 
 def shown_alias(view: ContactView) -> str:
-    """The alias, marked if it is only the contact's own choice."""
+    """The alias, with the mark ``(?)`` if the contact chose it and the user has not."""
     return named(view.alias, self_named=view.contact.self_named)
 
 
@@ -88,12 +88,12 @@ def business_sentence(alias: str) -> str:
 
 
 def looks_like(other: str) -> str:
-    """A warning about a name that looks like the alias ``other``."""
+    """A warning for a name that looks like ``other``, the alias of another contact."""
     return f"This name looks like your contact {shortened(other)}. Anyone can choose any name."
 
 
 def _marks(view: ContactView) -> list[tuple[str, str]]:
-    """What we know about a contact: a few words for each fact, with their style."""
+    """What we know about a contact. Each fact is a pair: a few words, and the style in which they are drawn."""
     contact, profile = view.contact, view.contact.profile
     marks = [("verified", "green")] if view.verified else []
     marks += [] if view.group is None else [(", ".join(["group", *about_group(view.group)]), "")]
@@ -111,7 +111,7 @@ def _marks(view: ContactView) -> list[tuple[str, str]]:
 
 
 def contact_fields(view: ContactView) -> dict[str, Any]:
-    """Fields of a ``contact`` object."""
+    """The fields of a ``contact`` object in JSON."""
     contact, profile = view.contact, view.contact.profile
     fields: dict[str, Any] = {
         "alias": contact.alias,
@@ -161,12 +161,12 @@ def _profile_fields(profile: Profile) -> dict[str, Any]:
 
 
 def show_view(environment: Environment, view: ContactView) -> None:
-    """A ``contact`` object, or its `contact_line`."""
+    """Print a ``contact`` object for scripts, or its `contact_line` for people."""
     environment.emit("contact", contact_fields(view), contact_line(view))
 
 
 def show_contacts(environment: Environment, views: list[ContactView]) -> None:
-    """``contact`` objects, or a table; the latest conversation first."""
+    """Print ``contact`` objects for scripts, or a table for people; the latest conversation is first."""
     views = recent_first(views)
     if environment.json:
         for view in views:
@@ -186,7 +186,8 @@ _BREAKS = ("Details",)
 
 
 def recent_first(views: list[ContactView]) -> list[ContactView]:
-    """Sorted by the last message; contacts without messages by alias, bob2 before bob10."""
+    """The contacts in the order of their last messages, the newest first; then those without messages by alias, bob2
+    before bob10."""
     return sorted(views, key=lambda view: (-view.newest, _natural(view.alias)))
 
 
@@ -197,12 +198,12 @@ def _natural(alias: str) -> list[tuple[int, str]]:
 
 
 def contacts_table(environment: Environment, views: list[ContactView]) -> Table:
-    """The table of `show_contacts`, to be drawn among other things."""
+    """The table that `show_contacts` prints, for a caller that draws it itself."""
     return table(*_table(environment, recent_first(views)), breaks=_BREAKS)
 
 
 def _table(environment: Environment, views: list[ContactView]) -> tuple[list[str], list[list[Cell]]]:
-    """Headings and rows, without empty columns."""
+    """The headings and the rows of the table, without empty columns."""
     rows = _rows(environment, views)
     used = [at for at in range(len(_HEADINGS)) if at in (0, 1) or any(text for row in rows for text, _ in row[at])]
     return [_HEADINGS[at] for at in used], [[row[at] for at in used] for row in rows]
@@ -237,7 +238,7 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
 
 
 def verification_lines(environment: Environment, found: Verification, *, asked: bool, command: str) -> str:
-    """The security code, and what to do with it; without ``asked``, a sentence that both codes are the same."""
+    """The security code, and how to compare it; if not ``asked``, a sentence that says that both codes are the same."""
     name = shortened(found.contact)
     if not asked:
         return indented(environment, f"Verified: you and {name} see the same security code.", 0, 0)

@@ -24,7 +24,8 @@ _LABELS = {setting.feature: setting.label for setting in SETTINGS.values() if se
 
 
 def show_details(environment: Environment, details: ContactDetails, line: str | None = None) -> None:
-    """A ``contact`` object with everything that is known; or for people, a paragraph and a table, or only ``line``."""
+    """Print a ``contact`` object with everything that is known for scripts. People see ``line``, or without it a
+    paragraph and a table."""
     if environment.json:
         environment.emit("contact", _fields(details), "")
     elif line is not None:
@@ -97,7 +98,7 @@ _HEADINGS = ("Feature", "You", "They", "Result")
 
 
 def preferences_table(details: ContactDetails) -> Table:
-    """What you and the contact allow, and the result, to be drawn among other things."""
+    """The table of what you and the contact allow, and the result, for a caller that draws it itself."""
     return table(_HEADINGS, _rows(details))
 
 

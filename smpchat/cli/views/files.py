@@ -1,4 +1,4 @@
-"""Files: how each is described in its message, in a list, and during its transfer."""
+"""How a file is shown in its message, in a list, and during its transfer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def percent(file: FileView) -> int:
 
 
 def file_object(file: FileView) -> dict[str, Any]:
-    """What `message` and `file` objects say about a file."""
+    """The fields that `message` and `file` objects have about a file."""
     fields: dict[str, Any] = {
         "name": file.name,
         "size": file.size,
@@ -38,7 +38,8 @@ def file_object(file: FileView) -> dict[str, Any]:
 
 
 def show_file(environment: Environment, message: Message) -> None:
-    """A ``file`` object, or ``file 12 from bob: photo.jpg, 117 KiB, received: /home/ann/Downloads/photo.jpg``."""
+    """Print a ``file`` object for scripts, or for people ``file 12 from bob: photo.jpg, 117 KiB, received:
+    /home/ann/Downloads/photo.jpg``."""
     file = message.file
     if file is None:
         return
@@ -49,21 +50,22 @@ def show_file(environment: Environment, message: Message) -> None:
 
 
 def show_fetched(environment: Environment, path: Path) -> None:
-    """A ``fetched`` object, or ``received: /home/ann/Downloads/film.mp4, 1.4 GiB``."""
+    """Print a ``fetched`` object for scripts, or for people ``received: /home/ann/Downloads/film.mp4, 1.4 GiB``."""
     size = path.stat().st_size
     line = f"received: {printable(str(path))}, {size_text(size)}"
     environment.emit("fetched", {"path": str(path), "size": size}, line)
 
 
 def show_progress(environment: Environment, message: Message) -> None:
-    """A ``progress`` object; people see a bar instead."""
+    """Print a ``progress`` object for scripts; people see a bar, which `smpchat.cli.transferring` draws."""
     if message.file is not None and environment.json:
         fields = {"message": message.id, "bytes": message.file.bytes, "size": message.file.size}
         environment.emit("progress", fields, None)
 
 
 def state_text(file: FileView, message: Message) -> str:
-    """``receiving 45 %``, ``received: /home/ann/photo.jpg``, ``no longer available``: where a file is."""
+    """``receiving 45 %``, ``received: /home/ann/photo.jpg``, ``no longer available``: how far the file is, or where it
+    is."""
     why = f": {printable(file.reason)}" if file.reason else ""
     match file.state:
         case FileState.RECEIVED:
@@ -80,7 +82,7 @@ def state_text(file: FileView, message: Message) -> str:
 
 
 def file_mark(message: Message) -> str:
-    """The text after a message about its file; empty if the message itself says everything."""
+    """What is printed after a message about its file; empty if the status of the message says everything."""
     file = message.file
     if file is None or message.deleted:
         return ""

@@ -1,4 +1,4 @@
-"""Groups, invitations to groups, and members."""
+"""How groups, invitations to groups and members are shown."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _LINKS = {
 
 
 def group_fields(group: GroupView) -> dict[str, Any]:
-    """Fields of a ``group`` object."""
+    """The fields of a ``group`` object in JSON."""
     fields: dict[str, Any] = {
         "id": group.id,
         "alias": group.alias,
@@ -75,7 +75,7 @@ def group_fields(group: GroupView) -> dict[str, Any]:
 
 
 def member_fields(group: GroupView, member: MemberView) -> dict[str, Any]:
-    """Fields of a ``member`` object."""
+    """The fields of a ``member`` object in JSON."""
     fields: dict[str, Any] = {
         "group": group.alias,
         "name": member.name,
@@ -91,7 +91,7 @@ def member_fields(group: GroupView, member: MemberView) -> dict[str, Any]:
 
 
 def group_line(group: GroupView) -> str:
-    """``team: member, 4 members, 3 connected``; of an invitation ``2: "hikers", invited by bob as member``."""
+    """``team: member, 4 members, 3 connected``; for an invitation ``2: "hikers", invited by bob as member``."""
     if group.alias is None:
         by = f" by {shortened(group.inviter)}" if group.inviter else ""
         return f"{group.id}: {quoted(group.name)}, invited{by} as {group.role}"
@@ -143,7 +143,7 @@ def about_only_owner(group: GroupView) -> str:
 
 
 def show_group(environment: Environment, group: GroupView, line: str | None = None) -> None:
-    """A ``group`` object, or its `group_line`."""
+    """Print a ``group`` object for scripts, or ``line`` for people (default: `group_line`)."""
     environment.emit("group", group_fields(group), group_line(group) if line is None else line)
 
 
@@ -160,7 +160,7 @@ def about_rules(group: GroupView) -> str:
 
 
 def show_groups(environment: Environment, groups: Sequence[GroupView]) -> None:
-    """``group`` objects, or a table of groups with the invitations below it."""
+    """Print ``group`` objects for scripts, or for people a table of groups, and the invitations below it."""
     if environment.json:
         for group in groups:
             show_group(environment, group)
@@ -186,12 +186,13 @@ def show_groups(environment: Environment, groups: Sequence[GroupView]) -> None:
 
 
 def show_member(environment: Environment, group: GroupView, member: MemberView, line: str = "") -> None:
-    """A ``member`` object, or the line."""
+    """Print a ``member`` object for scripts, or ``line`` for people."""
     environment.emit("member", member_fields(group, member), line)
 
 
 def show_group_link(environment: Environment, group: GroupView, link: GroupLinkView) -> None:
-    """A ``group-link`` object, or its links and the exact command for others."""
+    """Print a ``group-link`` object for scripts; for people, the links and the exact command that others type to
+    join."""
     short = link.short or link.full or ""
     command = f"smpchat connect {shlex.quote(short)} --alias {shlex.quote(alias_from_name(group.name))}"
     fields: dict[str, Any] = {"group": group.alias, "link": link.full}
@@ -208,7 +209,8 @@ def show_group_link(environment: Environment, group: GroupView, link: GroupLinkV
 
 
 def show_members(environment: Environment, group: GroupView, *, all_of_them: bool) -> None:
-    """``member`` objects, or a table of current members; with ``all_of_them``, also of former ones."""
+    """Print ``member`` objects for scripts, or a table for people. Former members are left out unless
+    ``all_of_them``."""
     shown = _to_show(group, all_of_them=all_of_them)
     if environment.json:
         for member in shown:
@@ -226,7 +228,7 @@ _HEADINGS = ("Name", "Role", "Connection", "")
 
 
 def members_table(group: GroupView, *, all_of_them: bool) -> Table:
-    """The table of `show_members`, to be drawn among other things."""
+    """The table that `show_members` prints, for a caller that draws it itself."""
     return table(_HEADINGS, _rows(group, _to_show(group, all_of_them=all_of_them)))
 
 

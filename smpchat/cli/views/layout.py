@@ -20,7 +20,8 @@ _GAP = 2
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Collection[str] = ()) -> Table:
-    """A table without lines. Only the first and last columns wrap, because other people may have chosen their texts.
+    """A table without lines. Only the first and the last column wrap, because only these contain texts that other
+    people may have chosen.
 
     Args:
         breaks: Headings of further columns that wrap.
@@ -40,7 +41,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Colle
 def show_table(
     environment: Environment, headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Collection[str] = ()
 ) -> None:
-    """A table on standard output. It is drawn by `rich` only if necessary, because importing it takes 20 ms."""
+    """Print a table. `rich` draws it only if necessary, because importing `rich` takes 20 ms."""
     plain = None if environment.styled else plain_table(headings, rows)
     if plain is None:
         environment.show(table(headings, rows, breaks))
@@ -49,7 +50,8 @@ def show_table(
 
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str | None:
-    """The lines that `rich` would draw without styles; None if it would have to measure characters, or break lines."""
+    """The table as `rich` would draw it without styles; None if `rich` is needed to measure characters or to break
+    lines."""
     lines = [list(headings), *(["".join(text for text, _ in cell) for cell in row] for row in rows)]
     if not all(text.isascii() and text.isprintable() for line in lines for text in line):
         return None
@@ -74,8 +76,8 @@ def _columns() -> int:
 
 
 def indented(environment: Environment, text: str, start: int, indent: int) -> str:
-    """Harmless text after ``start`` columns. Its further lines are indented, so that none of them looks like another
-    message."""
+    """``text``, which must be harmless already, to be printed after ``start`` columns. Its further lines are indented,
+    so that none of them looks like another message."""
     if not environment.attended:
         return text.replace("\n", "\n" + " " * indent)
     from smpchat.cli.wrapping import hanging
@@ -90,14 +92,15 @@ Part = tuple[bool, str]
 
 
 def in_margin(environment: Environment | None, parts: Sequence[Part], start: int, indent: int) -> str:
-    """The parts of a message, each on a new line, after ``start`` columns of a heading; further lines are indented.
+    """The text of a message, to be printed after a heading of ``start`` columns. Each part begins a line, and all lines
+    but the first are indented.
 
-    Our own text has a bar in front, in columns where an author's text never appears. The author's text is wrapped
-    before the terminal would continue it at its left edge. Only a word that is too long for a line continues there, and
-    it contains no blanks.
+    A line of our own text begins with a bar, in columns where an author's text never appears. The author's text is
+    wrapped before the terminal would continue it at its left edge. Only a word that is too long for a line continues at
+    the left edge, and such a word contains no blanks.
 
     Args:
-        environment: Of the command that prints it; None: it is printed into a pipe.
+        environment: The environment of the command that prints the text; None if it prints into a pipe.
     """
     columns = None
     if environment is not None and environment.attended:
@@ -121,7 +124,7 @@ def _rows(text: str, start: int, indent: int, columns: int | None) -> list[str]:
 
 
 def in_words(environment: Environment, sentence: Text) -> Text:
-    """A sentence of ours in lines that end between words, on a terminal."""
+    """A sentence of ours: on a terminal in lines that end between words, otherwise unchanged."""
     from rich.text import Text
 
     if not environment.attended:

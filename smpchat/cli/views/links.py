@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def own_alias(service: StoredProfile, invitation: Invitation | None = None) -> str:
-    """The alias that is suggested to the other person: our name, or the made-up name of this invitation."""
+    """The alias for us that the command for the other person contains: made from our name, or from the made-up name of
+    this invitation."""
     made_up = invitation.incognito if invitation else None
     return alias_from_name(made_up or service.own_profile().display_name)
 
@@ -30,18 +31,19 @@ def command_for_them(made: Invitation | AddressView, suggested: str) -> str:
     """What the other person types to use a link of ours.
 
     Args:
-        suggested: Our alias in the command.
+        suggested: The alias for us in the command (`own_alias`).
     """
-    # Quoted: at the first & of a full link a shell would end the command.
+    # The link is quoted, because a shell would end the command at the first & of a full link.
     return f"smpchat connect {shlex.quote(made.short_link or made.link or '')} --alias {shlex.quote(suggested)}"
 
 
 def show_invitation(environment: Environment, invitation: Invitation, suggested: str, *, in_full: bool = True) -> None:
-    """An ``invitation`` object, or the short link (else the full one) and the exact command for the other person.
+    """Print an ``invitation`` object for scripts; for people, the link and the exact command for the other person. The
+    link is the short one, if there is one.
 
     Args:
-        suggested: Our alias in the command.
-        in_full: Also print the full link below the short one.
+        suggested: The alias for us in the command (`own_alias`).
+        in_full: Whether to print the full link too, below the short one.
     """
     full = invitation.link or ""
     link = invitation.short_link or full
@@ -68,7 +70,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
 
 
 def not_used(invitation: Invitation, now: float) -> str:
-    """``not used yet``; if nothing is online now, it says when that was last known."""
+    """``not used yet``; if no process is online now, when smpchat was last online."""
     if invitation.as_of is None:
         return "not used when you were last online"
     if invitation.as_of >= now:
@@ -77,10 +79,11 @@ def not_used(invitation: Invitation, now: float) -> str:
 
 
 def show_address(environment: Environment, address: AddressView, suggested: str) -> None:
-    """An ``address`` object, or its links, the exact command for the other person, and the number of requests.
+    """Print an ``address`` object for scripts; for people, the links, the exact command for the other person, and the
+    number of requests.
 
     Args:
-        suggested: Our alias in the command.
+        suggested: The alias for us in the command (`own_alias`).
     """
     link = address.short_link or address.link or ""
     command = command_for_them(address, suggested)
@@ -111,7 +114,7 @@ def show_address(environment: Environment, address: AddressView, suggested: str)
 
 
 def turned_away(environment: Environment, address: AddressView) -> str:
-    """How many requests were dropped because too many waited, and since when."""
+    """A sentence: how many requests were dropped because too many others were waiting, and since when."""
     when = since(address.turned_away_since or 0, environment.now())
     return f"{plural(address.turned_away, 'more request')} came since {when} and could not be kept."
 
@@ -125,7 +128,7 @@ def how_to_answer(environment: Environment, requests: Sequence[RequestView]) -> 
 
 
 def show_request(environment: Environment, request: RequestView) -> None:
-    """A ``request`` object, or ``request 3: "Bob" wants to connect: hello``."""
+    """Print a ``request`` object for scripts, or for people ``request 3: "Bob" wants to connect: hello``."""
     fields: dict[str, Any] = {
         "id": request.id,
         "name": request.name,
@@ -142,7 +145,7 @@ def show_request(environment: Environment, request: RequestView) -> None:
 
 
 def request_text(environment: Environment, request: RequestView) -> Text:
-    """A request for people; further lines are indented, so that none of them looks like another request."""
+    """A request as people see it; its further lines are indented, so that none of them looks like another request."""
     from rich.text import Text
 
     said = f": {printable(request.text, lines=True)}" if request.text else "."

@@ -1,5 +1,5 @@
-"""Shows an author's markup with the styles of the terminal: bold for ``*bold*``, a link that can be clicked, a
-secret."""
+"""Shows the markup in a message with the styles of the terminal: ``*bold*`` in bold, links that can be clicked, secrets
+behind a bar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STYLES = {
     Style.ITALIC: "italic",
     Style.STRIKE: "strike",
     Style.CODE: "reverse",
-    # Drawn as a bar; selecting it shows the text, as tapping it does in an app.
+    # A secret is drawn as a bar. Selecting the bar shows the text, as tapping it does in an app.
     Style.SECRET: "reverse conceal",
     Style.RED: "red",
     Style.GREEN: "green",
@@ -30,12 +30,13 @@ _STYLES = {
 
 
 def are_shown(environment: Environment) -> bool:
-    """Whether styles are drawn at all. If not, the marks themselves are shown."""
+    """Whether markup is drawn as styles. If not, the author's marks, such as ``*``, are printed as they are."""
     return environment.styled and environment.symbols and environment.console().color_system is not None
 
 
 def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]]:
-    """The parts for the layout, without the author's marks, and all pieces of their text, for `draw`."""
+    """Two lists: the parts for the layout, without the author's marks, and the pieces of their text with styles, for
+    `draw`."""
     kept: list[LayoutPart] = []
     pieces: list[Part] = []
     for ours, text in parts:
@@ -46,7 +47,8 @@ def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]
 
 
 def draw(line: Text, begin: int, pieces: Sequence[Part]) -> None:
-    """Give the pieces their styles, wherever the layout has put them after ``begin``.
+    """Give the pieces of text in a line their styles. The pieces are looked for after ``begin``, as the layout may have
+    moved them.
 
     The layout only adds blanks, line breaks and a margin; the order of the characters stays the same.
     """
@@ -72,7 +74,7 @@ def _paint(line: Text, part: Part, begin: int, end: int) -> None:
     if part.style is Style.LINK:
         from rich.style import Style as Drawn
 
-        # The shown text is the target, so no text can disguise one address as another.
+        # The link leads to the address that is shown, so no text can disguise one address as another.
         line.stylize(Drawn(link=part.text), begin, end)
     elif part.style is not Style.PLAIN:
         line.stylize(_STYLES[part.style], begin, end)

@@ -1,4 +1,4 @@
-"""Messages: a single one, a conversation, and their changes of status."""
+"""How messages are shown: a single one, a conversation, and changes of their status."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _STYLES = {
 
 
 def message_fields(message: Message) -> dict[str, Any]:
-    """Fields of a ``message`` object."""
+    """The fields of a ``message`` object in JSON."""
     fields: dict[str, Any] = {
         "contact": message.contact,
         "contact_id": message.contact_id,
@@ -113,14 +113,15 @@ def _reaction_fields(reaction: Reaction) -> dict[str, Any]:
 
 
 def show_message(environment: Environment, message: Message) -> None:
-    """A ``message`` object, or ``to alice: text  (sent)``."""
+    """Print a ``message`` object for scripts, or for people ``to alice: text  (sent)``."""
     typed = _as_typed(environment, message)
     line = (lambda: message_text(environment, typed)) if environment.styled else message_line(typed)
     environment.emit("message", message_fields(message), line)
 
 
 def show_heard(environment: Environment, message: Message) -> None:
-    """As `show_message`, but a person also sees the number that `reply` takes, and the time."""
+    """Do the same as `show_message`, but a person at a terminal also sees the number, which `reply` needs, and the
+    time."""
     if environment.attended:
         environment.show(spoken(environment, message, several=True, now=environment.now()))
     else:
@@ -128,7 +129,7 @@ def show_heard(environment: Environment, message: Message) -> None:
 
 
 def _as_typed(environment: Environment, message: Message) -> Message:
-    """An invitation to a group with a command that runs as it is printed; other messages as they are."""
+    """The message; in an invitation to a group, options are added to the command, so that it runs as it is printed."""
     command = _JOIN().search(message.note) if message.content == GROUP_INVITATION else None
     if command is None:
         return message
@@ -142,7 +143,7 @@ def message_line(message: Message) -> str:
 
 
 def _said_in_words(message: Message, indent: int) -> str:
-    """The text of a message, and the status of one of ours, without importing `rich`."""
+    """The text of a message, followed by the status if it is ours; `rich` is not imported."""
     return in_margin(None, _with_status(message, f"({message.status})"), 0, indent)
 
 
@@ -155,7 +156,7 @@ def _with_status(message: Message, mark: str) -> list[Part]:
 
 
 def to_how_many(message: Message) -> str:
-    """`` 4 of 6``: members of a group that have it."""
+    """`` 4 of 6``: how many members of the group have the message; empty for other messages."""
     if message.copies is None or message.status is not MessageStatus.DELIVERED:
         return ""
     return f" {message.copies[0]} of {message.copies[1]}"
@@ -175,7 +176,8 @@ def _heading(message: Message) -> str:
 
 
 def named(alias: str, *, self_named: bool) -> str:
-    """The alias as it is shown. If it is only the contact's own choice, ``(?)`` follows, which no alias can contain."""
+    """The alias as it is shown. If the contact chose it and the user has not, ``(?)`` follows, which no alias can
+    contain."""
     return f"{shortened(alias)} (?)" if self_named else shortened(alias)
 
 
@@ -189,7 +191,8 @@ def _colon(message: Message) -> str:
 
 
 def _parts(message: Message) -> list[Part]:
-    """What is shown of a message: the message that it answers, its kind, the author's words, and its changes.
+    """The parts of a message in the order in which they are shown: the message that it answers, its kind, the author's
+    words, and its changes.
 
     Our marks are only in the heading's line after the star, or after the bar in the margin (`in_margin`). A text can
     contain the same characters, but never in these places.
@@ -214,7 +217,7 @@ def _marks(message: Message) -> str:
     """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: our words before the author's words; often empty."""
     if message.deleted:
         return ""
-    # in a group, the heading names the sender
+    # in a group, the heading already names the sender
     passed_on = message.sender is not None and not message.group
     sender = f"[from {_unbracketed(shortened(message.sender or ''))}]" if passed_on else ""
     via = f"[via {_unbracketed(shortened(message.via))}]" if message.via is not None else ""
@@ -270,7 +273,7 @@ def _who_reacted(message: Message, reaction: Reaction) -> str:
 
 
 def message_text(environment: Environment, message: Message) -> Text:
-    """A message of `listen`, `send` and `connect`."""
+    """A message as `listen`, `send` and `connect` print it, with styles."""
     from rich.text import Text
 
     style = "bold" if message.direction is Direction.RECEIVED else "dim"
@@ -278,7 +281,7 @@ def message_text(environment: Environment, message: Message) -> Text:
 
 
 def _append_said(environment: Environment, heading: Text, message: Message, indent: int) -> Text:
-    """The text of a message after its heading, and the status of one of ours."""
+    """The heading with the text of the message added, followed by the status if the message is ours."""
     from smpchat.cli.views import markup
 
     mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
@@ -301,7 +304,7 @@ def conversation(
 
     Args:
         previous: The message shown last, which decides whether the first separator is needed.
-        several: The messages are from several conversations, so those of ours name the contact too.
+        several: Whether the messages are from several conversations: then our messages also name the contact.
     """
     from rich.text import Text
 
@@ -322,7 +325,8 @@ def show_history(
     *,
     several: bool = False,
 ) -> None:
-    """``message`` and ``notice`` objects, or the lines of a `conversation` with what happened meanwhile."""
+    """Print ``message`` and ``notice`` objects for scripts; for people, the lines of a `conversation`, with the notices
+    between them."""
     previous = None
     for said, happened in interleaved(messages, notices):
         if environment.json:
@@ -343,7 +347,7 @@ def show_history(
 
 
 def _print_in_words(messages: list[Message], previous: Message | None, *, several: bool) -> None:
-    """The lines of a `conversation` in words, without importing `rich`."""
+    """Print the lines of a `conversation` without styles; `rich` is not imported."""
     today = day(previous.sent_at) if previous else None
     for message in messages:
         if day(message.sent_at) != today:
@@ -372,7 +376,8 @@ def _who(message: Message, *, several: bool) -> str:
 def interleaved(
     messages: list[Message], notices: Sequence[StoredNotice]
 ) -> list[tuple[list[Message], StoredNotice | None]]:
-    """Pairs: the messages before a notice, and the notice. The last pair: the messages after all notices, and None."""
+    """Pairs of the messages before a notice, and the notice. The last pair has the messages after all notices, and
+    None."""
     parts: list[tuple[list[Message], StoredNotice | None]] = []
     for notice in notices:
         before = list(takewhile(lambda message: message.sent_at <= notice.at, messages))  # noqa: B023 - used at once
@@ -393,14 +398,14 @@ def _notice_line(environment: Environment, notice: StoredNotice) -> str:
 
 
 def show_stored_notice(environment: Environment, notice: StoredNotice) -> None:
-    """A ``notice`` object, or ``* bob now receives at the relay new.test.``"""
+    """Print a ``notice`` object for scripts, or for people ``* bob now receives at the relay new.test.``"""
     text = environment.as_typed(notice.text)
     fields = {"contact": notice.contact, "kind": notice.kind, "text": text, "at": iso(notice.at)}
     environment.emit("notice", fields, f"* {printable(text)}")
 
 
 def spoken(environment: Environment, message: Message, *, several: bool = False, now: float | None = None) -> Text:
-    """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: number first."""
+    """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: a message with its number and time."""
     from rich.text import Text
 
     message = _as_typed(environment, message)
@@ -422,7 +427,7 @@ def being_written(environment: Environment, message: Message) -> Text:
 
 
 def show_status(environment: Environment, event: StatusChanged) -> None:
-    """A ``status`` object, or ``message 3 to alice: delivered``."""
+    """Print a ``status`` object for scripts, or for people ``message 3 to alice: delivered``."""
     fields: dict[str, Any] = {"id": event.id, "contact": event.contact, "status": event.status}
     if event.reason:
         fields["reason"] = event.reason
@@ -436,7 +441,7 @@ def show_status(environment: Environment, event: StatusChanged) -> None:
 
 
 def show_notice(environment: Environment, event: Notice) -> None:
-    """A sentence for people, on standard error."""
+    """Print the sentence of a notice for people, on standard error."""
     environment.notice(printable(event.sentence))
 
 

@@ -1,4 +1,4 @@
-"""Profiles of a home: their names here and for contacts, and which one is used."""
+"""How profiles are shown: their names on this computer and for contacts, and which one is in use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from smpchat.encoding.record import as_dict
 
 
 def display_name(environment: Environment) -> str | None:
-    """The name that contacts of the profile are told; None if a passphrase is needed to know it."""
+    """The name that contacts of this profile see; None if the profile is encrypted, because reading the name would need
+    the passphrase."""
     if environment.is_encrypted():
         return None
     with closing(environment.open_as(StoredProfile)) as service:
@@ -29,12 +30,12 @@ def show_profile(
     receipts: bool | None = None,
     brought: dict[str, Any] | None = None,
 ) -> None:
-    """A ``profile`` object, or ``* alice: Alice``; the star marks the one that is used.
+    """Print a ``profile`` object for scripts, or for people ``* alice: Alice``; the star marks the profile in use.
 
     Args:
-        profile: The rest of the profile, if it must be shown too.
+        profile: The whole profile, if more than its name is to be shown.
         receipts: Whether contacts are told that their messages arrived; None: not shown.
-        brought: The settings for relays and files that an imported profile brought; for programs only.
+        brought: The settings for relays and files that an imported profile brought; only scripts see them here.
     """
     active = name == environment.profile
     fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}

@@ -1,4 +1,4 @@
-"""The embedded relay, which comes with smpchat."""
+"""How the embedded relay is shown, which comes with smpchat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from smpchat.relay.options import OFF
 
 
 def show_relay(environment: Environment, *, whole: bool = False) -> None:
-    """Print the embedded relay. ``whole``: with the password in its address, which can then be given to others."""
+    """Print the state and the addresses of the embedded relay. ``whole``: with the password in them, so that others can
+    use them."""
     info = status(environment.relay_folder)
     fields = relay_fields(info, whole=whole)
     line = f"embedded relay: {info.state}" + (f", {fields['address']}" if fields["address"] else "")
@@ -21,7 +22,7 @@ def show_relay(environment: Environment, *, whole: bool = False) -> None:
 
 
 def relay_fields(info: RelayInfo, *, whole: bool = False) -> dict[str, Any]:
-    """The fields of the JSON type ``relay``. ``whole``: with the password in both addresses."""
+    """The fields of a ``relay`` object in JSON. ``whole``: with the password in both addresses."""
     fields = {
         "state": info.state,
         "address": _shown(info.address, whole),
@@ -34,7 +35,8 @@ def relay_fields(info: RelayInfo, *, whole: bool = False) -> dict[str, Any]:
 
 
 def files_lines(info: RelayInfo, *, whole: bool = False) -> list[str]:
-    """The relay's address for files, or why it does not store files; nothing before its first start."""
+    """A line with the relay's address for files, or with the reason why it stores no files; no line before its first
+    start."""
     if info.files_trouble is not None:
         return [f"files: not stored. {info.files_trouble}"]
     if info.files_port == OFF:
