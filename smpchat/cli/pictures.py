@@ -58,7 +58,7 @@ def way_of(variables: Mapping[str, str]) -> Way:
 
 
 def draw_file(environment: Environment, picture: Path | bytes) -> None:
-    """Draw a picture on standard output. Raises `InputError`."""
+    """Draw a picture on standard output. Raises `InputError` if the terminal or the picture does not allow it."""
     if not environment.redraws:
         raise InputError("This terminal shows no pictures.", _instead(picture))
     for piece in drawn(

@@ -58,7 +58,7 @@ def create(
 
 
 class _Said(NamedTuple):
-    """The parts of the address that a command line sets; None: unchanged."""
+    """What a command line sets for the address; None: this stays as it is."""
 
     auto_accept: bool | None
     welcome: str | None
@@ -70,7 +70,8 @@ def _text(option: str | None) -> str | None:
 
 
 async def _create(environment: Environment, said: _Said, server: str | None, shown: Shown) -> int:
-    """Make the profile's address and print it. If there is one already, ``--auto-accept`` changes it instead."""
+    """Make the profile's address and print it. If there is an address already, and ``--auto-accept`` or
+    ``--no-auto-accept`` is given, change that address instead."""
     from smpchat.cli.connecting import start_relay
     from smpchat.cli.qr import check_free
 

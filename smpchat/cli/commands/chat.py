@@ -66,7 +66,7 @@ def _open_chats(environment: Environment) -> int | Coroutine[Any, Any, int]:
 
 
 async def talk(environment: Environment, who: str | None) -> int:
-    """Talk until ``/quit`` or the end of input."""
+    """Run the chat until ``/quit`` or the end of input."""
     # imported here: the terminal toolkit takes longest to import, and help does not need it
     from prompt_toolkit.utils import is_dumb_terminal
 

@@ -103,7 +103,8 @@ def set_(
 
 
 def _set(environment: Environment, name: str, words: list[str], profile_only: bool) -> int:
-    """Write a setting. With --profile-only, it also replaces a value that a command such as `server use` has set."""
+    """Write a setting into a config file. With ``--profile-only``, forget a value that a command such as `server use`
+    has stored in the profile, because that value would override the file."""
     from smpchat.cli.config_file import known, set_in, typed
 
     value = typed(known(name), words)
@@ -150,7 +151,8 @@ def _unset(environment: Environment, name: str, profile_only: bool) -> int:
 
 
 def _changed(environment: Environment, name: str, profile_only: bool) -> int:
-    """Print the value in use after a change, and say so if the profile still has a value of its own."""
+    """Print the value in use after a change. With ``profile_only``, first forget the value stored in the profile;
+    without it, say so if the profile still has a value of its own."""
     from smpchat.chat.service.reading import StoredProfile
 
     key = KEYS[name]
@@ -187,10 +189,11 @@ def _files(environment: Environment) -> tuple[Path, Path]:
 
 
 def _in_force(environment: Environment, keys: tuple[Key, ...], *, ask: bool = True) -> Iterator[tuple[Key, Value, str]]:
-    """The value in use of each setting, and where it comes from: an option, the store, a file, or the default.
+    """Yields each setting, its value in use, and where the value comes from: an option, the store, a file, or the
+    default.
 
     Args:
-        ask: Ask for a passphrase if it is needed to read the store.
+        ask: Whether to ask for the passphrase of an encrypted profile; otherwise its store is not read.
     """
     config = read(_files(environment))
     chosen = _chosen(environment, keys) if ask or not environment.is_encrypted() else {}

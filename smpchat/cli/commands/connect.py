@@ -115,7 +115,7 @@ def _connect(
 def _ask_alias(offered: str | None, accept: Callable[[str], T], what: str) -> T | None:
     """Ask until ``accept`` takes an answer, and return its result; None at the end of input.
 
-    An empty line takes what is offered.
+    An empty line stands for ``offered``.
     """
     shown = f" [{offered}]" if offered else ""
     while True:
@@ -163,7 +163,7 @@ def _join_held(
     """Join by a short link, but read it first, and say what it leads to before anything is sent.
 
     Args:
-        asks: Let the user choose the alias after the link was read.
+        asks: Whether the user chooses the alias, after the link was read.
     """
     from smpchat.cli.connecting import tell_own_name
 
@@ -210,7 +210,7 @@ async def _read(environment: Environment, service: ChatService, contact: Contact
 
 
 def _name(environment: Environment, service: ChatService, contact: Contact) -> Contact:
-    """Let the person choose the alias; at the end of input it is the name in the link."""
+    """Let the user choose the alias; if the input ends, keep the alias made from the name in the link."""
     from smpchat.agent.machines.handshake_states import Role
 
     what = "group" if service.leads_to_group(contact.connection_id) else "contact"
@@ -358,7 +358,7 @@ class _Joining:
 
 
 def _tell_name(environment: Environment, service: ChatService, alias: str) -> None:
-    """If the contact sees a made-up name, say which."""
+    """If the contact sees a made-up name instead of ours, print that name."""
     made_up = service.contact(alias).incognito
     if made_up is not None:
         environment.notice(f"{shortened(alias)} sees you as {made_up}.")

@@ -27,7 +27,7 @@ _LOOKS = 0.003
 
 
 class _Relay:
-    """The relay of the demonstration, which runs already."""
+    """The relay of the demonstration, which is already running."""
 
     def __init__(self, address: str, files_address: str) -> None:
         from smpchat.protocol.address import parse_file_server, parse_server
@@ -162,7 +162,7 @@ class _Stage:
         self._start = time.monotonic()
 
     def say(self, who: str, what: str, step: str = "") -> None:
-        """A line for people: when, who, which step, and what happened."""
+        """Print a line for people: when, who, which step, and what happened."""
         from smpchat.cli.views.layout import indented
 
         if not self._environment.json:

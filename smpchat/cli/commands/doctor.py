@@ -58,7 +58,8 @@ _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d7
 
 
 class Check(Record):
-    """The result of one check. ``required``: smpchat does not work if the check fails."""
+    """The result of one check. ``required``: whether smpchat needs what was checked, so that a failure changes the exit
+    status."""
 
     name: str
     ok: bool
@@ -212,8 +213,8 @@ def _leftovers(home: Path) -> Iterator[Check]:
 
 
 def _writing_problem(folder: Path) -> str | None:
-    """Why no file can be made in a folder; None if one can. To find out, one is made: mode bits do not show full or
-    read-only disks."""
+    """Why no file can be written into a folder; None if that works. A file is written to find out, because mode bits do
+    not show that a disk is full or read-only."""
     import tempfile
 
     try:
@@ -341,7 +342,7 @@ def _embedded(environment: Environment) -> Iterator[Check]:
 
 
 def _who_writes_there(service: ChatService) -> dict[SMPServer, list[str]]:
-    """By relay with queues of ours, the aliases of the contacts whose messages come through it."""
+    """For each relay with queues of ours, the aliases of the contacts whose messages come through this relay."""
     from smpchat.agent.store.connections import receive_queue
     from smpchat.chat.store.memberships import connections_of
 

@@ -73,7 +73,7 @@ def _explain(environment: Environment, code: str | None) -> int:
 
 
 def _as_typed(environment: Environment, topic: Topic) -> Topic:
-    """A topic whose commands run as they are printed."""
+    """The topic, with options added to its commands so that they run as they are printed."""
     commands = tuple((environment.as_typed(f"`{command}`").strip("`"), what) for command, what in topic.commands)
     return replace(topic, commands=commands)
 
@@ -129,7 +129,7 @@ def _table(heading: str, rows: Sequence[tuple[str, str]], width: int) -> Iterato
 
 
 def _hanging(start: str, text: str, width: int) -> list[str]:
-    """``text`` after ``start``, with its further lines below its first word."""
+    """The lines of ``start`` and ``text``; the second and later lines begin below the first word of ``text``."""
     return textwrap.wrap(
         text,
         max(width, len(start) + 20),

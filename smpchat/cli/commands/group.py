@@ -82,7 +82,7 @@ def leave(context: typer.Context, who: str = GROUP, yes: bool = YES) -> None:
 
 
 def _ask_and_leave(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
-    """Leave a group; the only owner is told what this means for the others, and asked at a terminal."""
+    """Leave a group. If the user is the only owner, first say what that means for the others, and ask at a terminal."""
     if not sure:
         from smpchat.cli.views.groups import about_only_owner
 

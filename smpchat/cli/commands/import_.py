@@ -41,7 +41,8 @@ def import_(
     other's encryption, and messages are lost. smpchat asks for the file's passphrase, or reads it from
     --passphrase-file or the variable SMPCHAT_PASSPHRASE.
     """
-    # The name as it was typed. If there is none, the environment has the chosen profile, but the file's name is wanted.
+    # The name that was typed with -p, or None: then the name in the file is used. `environment.profile` would be the
+    # chosen profile instead.
     name = context.find_root().params["profile"]
     run(context, lambda environment: _import(environment, file, passphrase_file, name, sure=yes))
 

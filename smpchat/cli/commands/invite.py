@@ -112,7 +112,8 @@ async def _invite(
     incognito: bool,
     connected: list[str],
 ) -> int:
-    """Make a link, print it, and perhaps wait until it is used. Then add the contact's alias to ``connected``."""
+    """Make a link, print it, and perhaps wait until it is used. After the wait, add the contact's alias to
+    ``connected``."""
     from smpchat.cli.connecting import start_relay
     from smpchat.cli.qr import check_free
 
@@ -154,7 +155,8 @@ class _Inviting:
         self._connection, self._variant, self._after, self._embedded = connection, variant, after, embedded
 
     async def run(self, wait: bool, patience: float | None, shown: Shown) -> list[str]:
-        """Run the command. Returns the alias of the person who used the link; nothing if the command did not wait."""
+        """Run the command. Returns a list with the alias of the person who used the link; an empty list if the command
+        did not wait."""
         from smpchat.chat.online.patience import Patience, RelayDown
         from smpchat.chat.online.presence import online
         from smpchat.chat.online.waiting import flush, until
@@ -174,7 +176,8 @@ class _Inviting:
                     down = error
                 await flush(self._service)
         if invitation is None:
-            # Nobody has seen the link. If it stayed in the store, the next process online would still make it.
+            # There is no link that anybody could have seen. If the invitation stayed in the store, the next process
+            # online would still make its link.
             self._service.delete(str(self._connection))
             raise unreachable(down, self._or_another())
         return [self._explain(ended, down)] if wait else []
@@ -194,7 +197,7 @@ class _Inviting:
 
         environment = self._environment
         suggested = own_alias(self._service, invitation)
-        # On a terminal not in full: a screen has no room for both links and a QR code.
+        # On a terminal only the short link is printed: a screen has no room for both links and a QR code.
         show_invitation(environment, invitation, suggested, in_full=not environment.attended)
         if invitation.short_link is None:
             environment.notice(self._why_full())

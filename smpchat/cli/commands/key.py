@@ -103,7 +103,7 @@ def test(context: typer.Context) -> None:
 
 
 def _test(environment: Environment) -> int:
-    """Open the profile with the passphrase."""
+    """Test the passphrase by opening the profile with it."""
     from smpchat.chat.service.reading import StoredProfile
 
     _used(environment)

@@ -89,7 +89,8 @@ async def _listen(
             environment.notice(
                 "CMD does not get SMPCHAT_KEY. If it runs smpchat, use --key-file or --key-command instead."
             )
-        # Before the first look: what comes after this is for this listener, even if another process shows it first.
+        # Read before the first look: this listener prints everything that arrives from now on, even if another process
+        # shows it first.
         after = service.last_event()
         seen = 0
         loop = asyncio.get_running_loop()
@@ -100,7 +101,8 @@ async def _listen(
             listener = Listener(service, after, is_durable=handler is not None)
             await stack.enter_async_context(online(service, environment.relay()))
             changes = stack.enter_context(Changes(service.database))
-            # Not the conditions of relays, which an earlier process stored: `relays` knows what is true now.
+            # Conditions of relays are left out: an earlier process stored them, and `relays` finds out what is true
+            # now.
             show_conditions(environment, (c for c in service.conditions() if c.server is None))
             relays = RelayWatch(service)
             while True:
@@ -171,8 +173,9 @@ async def _show_messages(
 ) -> int:
     """Print what was not shown yet, but at most ``limit`` new messages. Returns how many new messages were printed.
 
-    A message counts as shown once its handler is done with it and its line is flushed. After a failure or a crash
-    before that, it is repeated. A message is skipped only if its handler has failed on it ``skip_after`` times.
+    A message counts as shown once the handler is done with it and its line is flushed. After a failure or a crash
+    before that, the message is handled again. A message is skipped only if the handler has failed on it ``skip_after``
+    times.
     """
     from smpchat.cli.handler import HandlerFailed
     from smpchat.cli.views.messages import show_heard

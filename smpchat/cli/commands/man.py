@@ -172,7 +172,7 @@ def _command(name: str, command: Any) -> list[str]:
 
 
 def _table(rows: Iterable[Command]) -> list[str]:
-    """What keys or slash commands do."""
+    """A list in roff: keys or slash commands, and what each of them does."""
     return [line for row in rows for line in (".TP", f".B {_roff(row.usage)}", _roff(sentence(row.does)))]
 
 
@@ -189,7 +189,7 @@ def _options(command: Any) -> list[str]:
 
 
 def _examples(text: str | None) -> list[str]:
-    """An epilog: the examples as they are typed, and its paragraph if it has one."""
+    """The epilog of a help in roff: the examples as they are typed, and the paragraph after them if there is one."""
     typed, _, more = (text or "").replace("\b", "").partition("\n\n")
     lines = [line.strip().removeprefix("Example:").strip() for line in typed.splitlines()]
     shown = [".PP", ".nf", *(f".B {_roff(line)}" for line in lines if line), ".fi"] if any(lines) else []
@@ -201,14 +201,14 @@ def _paragraphs(text: str | None) -> list[str]:
 
 
 def _paragraph(part: str) -> list[str]:
-    """A paragraph, which the reader's program wraps, unless it is a table. Tables begin with a backspace, as in the
-    help."""
+    """A paragraph of a help in roff. The reader's program wraps it, unless it is a table: then it begins with a
+    backspace."""
     if not part.lstrip(" \n").startswith("\b"):
         return [".PP", _roff(" ".join(part.split()))]
     return [".PP", ".nf", *(_roff(line.strip()) for line in part.replace("\b", "").splitlines() if line.strip()), ".fi"]
 
 
 def _roff(text: str) -> str:
-    """Text in which roff finds no commands."""
+    """``text``, escaped so that roff finds no commands in it."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text.startswith((".", "'")) else text

@@ -126,7 +126,7 @@ async def _set(environment: Environment, said: Said) -> int:
 
 
 def _command(text: str) -> BotCommand:
-    """``WORD=LABEL``, or only a word, which is then also the label."""
+    """A command of a bot, typed as ``WORD=LABEL``, or as a word alone, which is then also the label."""
     from smpchat.chat.wire.bots import BotCommand
 
     keyword, _, label = text.removeprefix("/").partition("=")
@@ -146,7 +146,8 @@ def _allowance(text: str) -> tuple[Feature, Allow | None]:
 
 
 def _content(path: Path) -> bytes:
-    """The content of a file, up to the largest size of a picture. Raises `InputError`."""
+    """The content of a picture's file. Raises `InputError` if the file cannot be read, or is too large for a
+    picture."""
     from smpchat.chat.wire.picture import MAX_FILE, too_large
 
     try:

@@ -180,7 +180,7 @@ def _run(
 
 
 def _offered(versions: str) -> VersionRange:
-    """SMP versions as they were typed. Raises `InputError`."""
+    """The range of SMP versions that was typed. Raises `InputError`."""
     from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 
     try:
@@ -275,7 +275,7 @@ Ports = tuple[int, str | None, str | None]
 
 
 def _ports(ports: Ports) -> tuple[int, int | None, int | None]:
-    """The ports in the form that `smpchat.relay.daemon.run_relay` needs. Raises `InputError`."""
+    """The ports as numbers, as `smpchat.relay.daemon.run_relay` takes them. Raises `InputError`."""
     port, ws_port, files_port = ports
     return port, _port_or_off(ws_port), _port_or_off(files_port)
 

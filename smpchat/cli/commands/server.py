@@ -194,7 +194,8 @@ def use(
 
 
 def _use(environment: Environment, address: str, private_routing: bool | None) -> int:
-    """Use only this relay; ``simplex`` and ``embedded`` are names for certain relays."""
+    """Use only this relay for new queues; ``simplex`` stands for the public relays, and ``embedded`` for the embedded
+    one."""
     service = environment.open_as(StoredProfile)
     try:
         if private_routing and address == "embedded":
@@ -235,7 +236,7 @@ def test(
 
 
 async def _test(environment: Environment, address: str | None, transport: str | None, ws_port: int | None) -> int:
-    """Send a message through a queue of each relay, and print how every step went."""
+    """Test each relay by sending a message through a queue, or a file, and print how every step went."""
     from smpchat.chat.online.connectivity import network_of
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.client.network import Network
@@ -266,7 +267,7 @@ async def _test(environment: Environment, address: str | None, transport: str | 
         service.close()
     if not failed:
         return ExitStatus.OK
-    # Report the worst failure: a relay that is not the one that its address names.
+    # Report one failure. The worst is a relay that is not the one that its address names.
     worst, check = min(failed, key=lambda each: status_of(each[1].trouble) is not ExitStatus.VERIFICATION)
     more = f" ({plural(len(failed) - 1, 'more relay')} failed too)" if len(failed) > 1 else ""
     raise CommandFailed(
@@ -277,7 +278,7 @@ async def _test(environment: Environment, address: str | None, transport: str | 
 
 
 def _hint(check: Check) -> str:
-    """The hint for the cause, if it is known; otherwise for the step."""
+    """The hint for the cause of the failure, if it is known; otherwise for the step that failed."""
     from smpchat.chat import troubles
 
     if check.trouble not in (None, Trouble.UNREACHABLE, Trouble.FAULTY):
@@ -288,7 +289,8 @@ def _hint(check: Check) -> str:
 
 
 async def _targets(environment: Environment, service: StoredProfile, address: str | None) -> list[SMPServerAddress]:
-    """The relays to test: the given one, with its password if it is in the list; otherwise those for new queues."""
+    """The relays to test: the given one, or if none is given, those for new queues. A given address without a password
+    gets the password that the profile's list has."""
     configured = [entry.address for entry in service.servers()]
     if address is not None:
         named = relay_address(address)
@@ -305,7 +307,7 @@ async def _targets(environment: Environment, service: StoredProfile, address: st
 
 
 def _file_target(service: StoredProfile, address: str) -> FileServerAddress:
-    """The given file relay, with its password if it is in the list."""
+    """The given file relay. An address without a password gets the password that the profile's list has."""
     named = file_relay_address(address)
     same = (entry.address for entry in service.file_servers() if entry.address.server == named.server)
     return named if named.password else next(same, named)
