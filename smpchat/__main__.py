@@ -15,15 +15,15 @@ def program() -> None:
     """Run the command line, then end the process at once.
 
     Before a process ends, Python destroys every module and object. After a `connect` this takes 40 ms, three times as
-    long as the start of Python. Nothing here needs that: a command closes its store, its sessions and its event loop
-    before it returns.
+    long as the start of Python. smpchat does not need this: a command closes its store, its sessions and its event
+    loop before it returns.
     """
     _open_closed_streams()
-    gc.set_threshold(100_000)  # a start makes up to 65,000 objects, none of them garbage: looking takes 8 ms
+    gc.set_threshold(100_000)  # a start makes up to 65,000 objects; to look for garbage takes 8 ms and finds none
     if any(name.startswith(_OURS) for name in os.environ):
         from smpchat.relay.surroundings import take_secrets
 
-        take_secrets()  # before any child process is started, which would inherit them
+        take_secrets()  # before any child process is started, because it would inherit the secrets
     from smpchat.cli.app import main
 
     try:
@@ -61,7 +61,7 @@ def _drop_what_nobody_reads() -> None:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         except (OSError, ValueError):
-            pass  # a full disk: `_may_leave` notices it too, and Python then reports it
+            pass  # for example a full disk: `_may_leave` fails too, so Python reports the error when it exits
 
 
 def _may_leave() -> bool:

@@ -17,9 +17,9 @@
         asyncio.run(main())
 
 Profiles are the same as for the command line, in the same folder: ``smpchat -p echo history bob`` shows what the bot
-said. If another process is online for the profile, such as ``smpchat chat``, the two share it. An error is a
-`ChatError` or `AgentError`, with a sentence and a ``hint`` that says what to do, or a `TimeoutError`; a mistake in the
-program is a `ValueError` or `RuntimeError`. Every method raises `InputError` for a string with a lone surrogate.
+said. The program and ``smpchat chat`` can use a profile at the same time. If something fails, a method raises a
+`ChatError` or `AgentError`, with a sentence and a ``hint`` that says what to do, or a `TimeoutError`; for a mistake in
+the program, a `ValueError` or `RuntimeError`. Every method raises `InputError` for a string with a lone surrogate.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ __all__ = [
 
 T = TypeVar("T")
 Fate = tuple[MessageStatus, str | None]
-"""How far a message or change of ours is, and why it failed if it did."""
+"""The status of a message or change of ours, and the reason if it failed."""
 
 
 @checks_texts
@@ -99,8 +99,8 @@ class Client(GroupCalls):
     Args:
         profile: Name of the profile, which is created at its first use.
         home: Folder of all profiles; None: the folder that the command line uses.
-        relay: The relay for new links if none is configured; None: the embedded relay, which is started on demand in a
-            process of its own.
+        relay: The relay for new links if the profile has no relay configured; None: the embedded relay, which is
+            started on demand in a process of its own.
         passphrase: Passphrase of the profile, if it is encrypted (`smpchat key set`).
     """
 
@@ -171,7 +171,7 @@ class Client(GroupCalls):
 
         Args:
             note: Alias for the person who uses the link; None: the name that this person chose, made unique.
-            server: Address of the relay for this link only; None: one of the configured relays.
+            server: Address of the relay for this link only; None: a configured relay, otherwise the embedded relay.
             timeout: Seconds in which the relay must answer.
             incognito: Use a made-up name for this contact instead of our own.
         Raises:
@@ -216,7 +216,7 @@ class Client(GroupCalls):
             The contact, to whom you can write now; `wait_connected` waits until the contact has answered.
         Raises:
             InputError, LinkError, LinkJoinedError, OwnLinkError: Nothing was stored.
-            ConnectionFailed: The link was used or deleted.
+            ConnectionFailed: The connection failed for good, for example because the link was already used or deleted.
             RelayUnavailable: No relay was reached within ``timeout`` seconds; the join continues automatically.
         """
         service = self._service
@@ -225,7 +225,7 @@ class Client(GroupCalls):
         return await self._ready(contact, own, timeout)
 
     async def _ready(self, contact: Contact, own: Sequence[int], seconds: float) -> ContactView:
-        """Wait until we can write to a new contact, and the messages ``own`` are sent."""
+        """Wait until we can write to a new contact and the messages with the numbers ``own`` are sent."""
         service = self._service
         try:
             state = await until_ready(service, contact.connection_id, own, Patience(seconds, chosen=True))
@@ -239,7 +239,7 @@ class Client(GroupCalls):
         return service.contact(named.alias)
 
     async def wait_connected(self, alias: str, timeout: float | None = None) -> StateChanged:
-        """Wait until a contact has answered; for the note of an invitation, until someone has used the invitation.
+        """Wait until a contact has connected or, for the note of an invitation, the person who uses the invitation.
 
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
@@ -262,7 +262,7 @@ class Client(GroupCalls):
         """Delete a contact with its messages and tell the contact, or cancel an invitation.
 
         Returns:
-            Whether the relay has deleted the queue. If this takes longer than ``timeout`` seconds, it is done later.
+            Whether our queue at the relay is deleted. False after ``timeout`` seconds; the queue is then deleted later.
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
         """
@@ -294,7 +294,7 @@ class Client(GroupCalls):
             auto_accept: Accept every request at once.
             welcome: Text that people see before they ask, and again when they are accepted.
             auto_reply: Message to each person who is accepted.
-            server: Address of the relay for this address only; None: one of the configured relays.
+            server: Address of the relay for this address only; None: a configured relay, otherwise the embedded relay.
             timeout: Seconds in which the relay must answer.
         Returns:
             The address with its links.
@@ -317,7 +317,7 @@ class Client(GroupCalls):
         """Delete the contact address and the requests that wait; contacts made through it stay.
 
         Returns:
-            Whether the relay has deleted the queue. If this takes longer than ``timeout`` seconds, it is done later.
+            Whether our queue at the relay is deleted. False after ``timeout`` seconds; the queue is then deleted later.
         Raises:
             NoAddress: The profile has no address.
         """
@@ -344,8 +344,8 @@ class Client(GroupCalls):
             The contact, to whom you can write now; `wait_connected` waits until the contact's app has answered.
         Raises:
             InputError, AgentError: There is no such request, or the alias cannot be used; nothing changed.
-            ConnectionFailed: The sender has withdrawn the request.
-            RelayUnavailable: No relay was reached within ``timeout`` seconds; the answer is sent automatically.
+            ConnectionFailed: The connection failed for good, for example because the sender has withdrawn the request.
+            RelayUnavailable: No relay was reached within ``timeout`` seconds; the answer is sent later.
         """
         contact = self._service.accept(str(request), alias, incognito=incognito, any_relay=any_relay)
         return await self._ready(contact, [], timeout)
@@ -379,15 +379,15 @@ class Client(GroupCalls):
 
         Args:
             reply_to: Number of the message that this one answers.
-            anyway: Send this and held messages, although keys of the contact have changed.
-            wait: How long to wait: ``sent`` (the relay has it), ``delivered`` or ``none``.
+            anyway: Send this message and those that are held, although keys of the contact have changed.
+            wait: What to wait for: ``sent`` (the relay has it), ``delivered`` (the contact's app has it) or ``none``.
         Returns:
-            The message with its status. With ``wait="sent"``, it may still be ``pending``: if the handshake has to go
-            further first, or the contact's queue is full.
+            The message with its status. With ``wait="sent"``, this may still be ``pending``: the message then waits for
+            the contact's answer in the handshake, or for room in the contact's queue.
         Raises:
             InputError: Nothing was stored.
             DeliveryFailed: The message will never arrive.
-            TextsHeld: The message is stored, but held until you decide: `verify`, `resync`, `refuse_keys`, ``anyway``.
+            TextsHeld: The message is held until you call `verify`, `resync` or `refuse_keys`, or send with ``anyway``.
             RelayUnavailable, TimeoutError: This took longer than ``timeout`` seconds; sending continues automatically.
         """
         return await self._sent(self._service.send(alias, text, reply_to, anyway=anyway), Wait(wait), timeout)
@@ -410,7 +410,7 @@ class Client(GroupCalls):
         return await self._change(lambda service: service.edit(message_id, text), wait, timeout)
 
     async def retract(self, message_id: int, *, wait: WaitFor = Wait.SENT, timeout: float = 20.0) -> Message:
-        """Delete a message of ours for both, up to 78 hours after sending; waits and raises as `edit` does."""
+        """Delete a message of ours for both sides, up to 78 hours after sending; waits and raises as `edit` does."""
         return await self._change(lambda service: service.retract(message_id), wait, timeout)
 
     async def retract_all(
@@ -432,7 +432,7 @@ class Client(GroupCalls):
     async def _changes(
         self, make: Callable[[ChatService], list[SentChange]], wait: WaitFor, seconds: float
     ) -> list[Message]:
-        """The messages after the changes; a message that was deleted completely is returned as it was before."""
+        """Make changes, and return the changed messages; one that no longer exists is returned as it was before."""
         service = self._service
         if Wait(wait) is Wait.DELIVERED:
             raise ValueError("a change is never confirmed as delivered: wait for `sent` or `none`")
@@ -466,7 +466,8 @@ class Client(GroupCalls):
         """Messages of all contacts: those not shown yet, then each new one, also if another process shows it.
 
         A message counts as shown once the loop asks for the next one. So after a crash in the body of the loop, that
-        message comes again, and none is ever skipped. Run one loop at a time, because two would share the messages.
+        message comes again, and none is ever skipped. Run only one loop over `messages` or `events`: of two,
+        each may miss messages.
         """
         with Changes(self._service.database) as changes:
             while True:

@@ -17,7 +17,7 @@ class MessageReceived(Record):
 
 
 class MessageChanged(Record):
-    """A contact edited a message, deleted it or reacted to it; ``message`` is its current state."""
+    """A contact edited a message, deleted it or reacted to it; ``message`` is the message as it is now."""
 
     message: Message
 

@@ -51,7 +51,7 @@ class FileCalls(ProfileCalls):
         Raises:
             InputError: Nothing was stored.
             FileStalled: The upload has not finished; it continues while the profile is online.
-            Other errors are as for `send`.
+            The errors of `Client.send` too.
         """
         seconds = 0.0 if Wait(wait) is Wait.NONE else timeout
         message = await self._upload(alias, path, text, seconds, progress, anyway=anyway)
@@ -122,5 +122,5 @@ class FileCalls(ProfileCalls):
         return self._service.files(alias, limit)
 
     def cancel_file(self, message_id: int) -> Message:
-        """Cancel a file; our own is deleted at its relays, and the contact is told. Raises `InputError`."""
+        """Stop a transfer; a file of ours is deleted at its relays, and the contact is told. Raises `InputError`."""
         return self._service.cancel_file(message_id)

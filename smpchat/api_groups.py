@@ -22,11 +22,11 @@ class GroupCalls(FileCalls):
     """
 
     def groups(self) -> list[GroupView]:
-        """All groups that we are or were in, sorted by alias; then our invitations to groups, whose alias is None."""
+        """The groups that we are or were in, sorted by alias; then those to which we are invited (alias None)."""
         return self._service.groups()
 
     def group(self, who: str) -> GroupView:
-        """One group, by its alias; an invitation by its number or name. Raises `InputError`."""
+        """One group, by its alias or, if we are only invited to it, by its number or name. Raises `InputError`."""
         return self._service.group(who)
 
     def members(self, who: str) -> list[MemberView]:
@@ -34,11 +34,11 @@ class GroupCalls(FileCalls):
         return list(self._service.group(who).current)
 
     async def join_group(self, who: str, alias: str | None = None, *, timeout: float = RELAY_TIMEOUT) -> GroupView:
-        """Accept an invitation to a group, by its number or name; a group's link is for `Client.connect`.
+        """Accept an invitation to a group, by the group's number or name; to use a group's link, call `Client.connect`.
 
         Args:
             alias: Alias of the group; None: it is made from the group's name.
-            timeout: Seconds to wait until the person who invited us lets us in; after that, this happens automatically.
+            timeout: Seconds to wait until the person who invited us lets us in; after that, the join goes on by itself.
         Returns:
             The group: its ``standing`` is ``joining`` if we are not in yet.
         Raises:
@@ -56,7 +56,7 @@ class GroupCalls(FileCalls):
         return await self._until_or_none(look, timeout, connection_id) or self._service.group(name)
 
     def leave_group(self, who: str) -> GroupView:
-        """Leave a group, or decline an invitation; `Client.delete` removes the conversation. Raises `InputError`."""
+        """Leave a group, or decline an invitation; `Client.delete` deletes the conversation. Raises `InputError`."""
         return self._service.leave_group(who)
 
     # -- groups of our own --------------------------------------------------------------------------------------------
@@ -78,24 +78,24 @@ class GroupCalls(FileCalls):
 
         Raises:
             UnknownContact: There is no such contact.
-            InputError: Our role does not allow it, or the contact cannot be invited.
+            InputError: Our role does not allow inviting, or the contact cannot be invited.
         """
         return self._service.invite_to_group(group, alias, role)
 
     async def make_group_link(
         self, group: str, role: str | None = None, *, server: str | None = None, timeout: float = RELAY_TIMEOUT
     ) -> GroupLinkView:
-        """The group's link, with which anyone can join; it is made at the first call.
+        """The link with which anyone can join a group; the first call for a group makes the link.
 
         People who use it are let in while we are online.
 
         Args:
-            role: The role of people who join with it: ``member`` or ``observer``; None: unchanged, and ``member`` for a
-                new link.
-            server: Address of the relay for this link only; None: one of the configured relays.
+            role: The role of people who join with the link: ``member`` or ``observer``; None: as before, and for a new
+                link ``member``.
+            server: Address of the relay for this link only; None: a configured relay, otherwise the embedded relay.
             timeout: Seconds in which the relay must answer.
         Raises:
-            InputError: Our role does not allow it, or ``role`` or ``server`` is invalid.
+            InputError: Our role does not allow a link, or ``role`` or ``server`` is invalid.
             RelayUnavailable: There is no link yet. It is made as soon as its relay is reached.
         """
         if server is None:
@@ -117,7 +117,7 @@ class GroupCalls(FileCalls):
         return self._service.set_member_role(group, member, role)
 
     def remove_member(self, group: str, member: str, *, messages: bool = False) -> MemberView:
-        """Remove a member (``messages``: also its messages), or withdraw an invitation. Raises `InputError`."""
+        """Remove a member, with ``messages`` also all its messages; or withdraw an invitation. Raises `InputError`."""
         return self._service.remove_member(group, member, messages=messages)
 
     def delete_group(self, group: str) -> GroupView:

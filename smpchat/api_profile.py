@@ -1,4 +1,4 @@
-"""The methods of `smpchat.Client` that do not wait: our profile, contacts, preferences and our address."""
+"""The part of `smpchat.Client` for our profile, contacts, preferences and address. No method here waits for a relay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smpchat.chat.wire.profile import Profile
 
 @checks_texts
 class ProfileCalls:
-    """What a program can do with profiles and preferences; the online process sends the changes."""
+    """What a program can do with profiles and preferences; the profile's online process sends the changes."""
 
     @property
     def _service(self) -> ChatService:
@@ -37,7 +37,7 @@ class ProfileCalls:
         picture: bytes | None = None,
         remove_picture: bool = False,
     ) -> Profile:
-        """Change the given parts of the profile, and tell every contact.
+        """Change the given parts of our profile, and tell all contacts who know it (not those made with ``incognito``).
 
         Args:
             description: A line about us; an empty one removes it.
@@ -62,11 +62,13 @@ class ProfileCalls:
         return self._service.verification(alias)
 
     def verify(self, alias: str, code: str) -> Verification:
-        """Compare the code that the contact sees with ours; if they match, held messages are sent.
+        """Compare the code that a contact sees with ours. If they match, the contact counts as verified.
+
+        Messages that were held because of new keys are then sent.
 
         Raises:
             UnknownContact, AgentError: Nothing changed.
-            CodeDiffers: The code is different; the contact is then not verified, and held messages stay held.
+            CodeDiffers: The codes are different; the contact now counts as not verified, and held messages stay held.
         """
         return self._service.verify(alias, code)
 
@@ -79,7 +81,7 @@ class ProfileCalls:
         self._service.resync(alias)
 
     def refuse_keys(self, alias: str) -> None:
-        """Refuse new keys that came in a contact's name. Raises `UnknownContact`, `AgentError` if none did."""
+        """Refuse new keys that came in a contact's name. Raises `UnknownContact`; `AgentError` without new keys."""
         self._service.refuse_keys(alias)
 
     def details(self, alias: str) -> ContactDetails:
@@ -94,8 +96,9 @@ class ProfileCalls:
         """Choose what a contact may do; ``yes`` means: only if the contact allows us the same.
 
         Args:
-            feature: Its name in the protocol: ``reactions``, ``fullDelete`` and so on (see `Feature`).
-            allow: ``yes``, ``no`` or ``always``; None: the choice for all contacts; without ``alias``, the default.
+            feature: A feature by its name in the protocol: ``reactions``, ``fullDelete`` and so on (see `Feature`).
+            allow: ``yes``, ``no`` or ``always``. None removes the choice: then the one for all contacts counts or,
+                without ``alias``, the default.
             alias: The contact; None: all contacts without a setting of their own.
         Raises:
             UnknownContact: No contact has this alias.
@@ -121,9 +124,9 @@ class ProfileCalls:
         """Mute a contact: no bell and no notification in `chat` and `listen`; the contact is not told.
 
         Args:
-            seconds: How long (default: no limit); None: unmute the contact.
+            seconds: For how long (default: for ever); None: unmute the contact.
         Returns:
-            The contact; its ``view.muted_until`` is when this ends, in POSIX seconds.
+            The contact; ``view.muted_until`` is the time at which the muting ends, in POSIX seconds.
         Raises:
             UnknownContact: No contact has this alias.
             ValueError: ``seconds`` is not more than 0.
@@ -133,10 +136,10 @@ class ProfileCalls:
         return self._service.mute(alias, seconds)
 
     def give_receipts(self, on: bool | None = True, alias: str | None = None) -> None:
-        """Choose whether a contact is told that messages arrived. The contact is not told of this change.
+        """Choose whether a contact is told that messages arrived; the contact does not learn of this choice.
 
         Args:
-            on: True or False; None: the choice for all contacts; without ``alias``, the default (yes).
+            on: None removes the choice: then the one for all contacts counts or, without ``alias``, the default (True).
             alias: The contact; None: all contacts without a setting of their own.
         Raises:
             UnknownContact: No contact has this alias.
@@ -189,11 +192,14 @@ class ProfileCalls:
         return self._service.contact(alias)
 
     def rotate(self, alias: str, server: str | None = None) -> ContactView:
-        """Receive from a contact at another relay; ``move`` of the result is the progress. Raises `InputError`."""
+        """Move our queue for a contact to another relay: ``server``, or a configured one. Raises `InputError`.
+
+        ``move`` of the result says how far the move is.
+        """
         return self._service.contact(self._service.rotate(alias, server).alias)
 
     def cancel_rotation(self, alias: str) -> ContactView:
-        """Cancel a move to another relay, unless the contact was already told to use it. Raises `InputError`."""
+        """Cancel a move by `rotate`, unless the contact was already told to use the new queue. Raises `InputError`."""
         return self._service.contact(self._service.stay(alias).alias)
 
     def search(
@@ -209,7 +215,7 @@ class ProfileCalls:
         """The last messages that contain every word of a text, oldest first; they then count as seen.
 
         Args:
-            text: Words, or parts of them, in any order; capitals and accents do not matter. All messages if empty.
+            text: Words, or parts of them, in any order; capitals and accents do not matter. Empty: any text.
             alias: The contact or group; None: all conversations.
             since, until: Only messages sent at ``since`` or later and before ``until``, in POSIX seconds.
             before: Only messages with a smaller id, to page back.

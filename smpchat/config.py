@@ -30,12 +30,13 @@ class Key(Record):
     """One setting.
 
     Attributes:
-        default: The default, as in the file.
-        meaning: For the table of docs/config.md, and for `config list`.
+        default: The value if no file sets one, in the type that TOML gives it (a tuple for a list).
+        meaning: What the setting does, for the table of docs/config.md and for `config list`.
         form: The valid values, in words.
         check: Returns what is wrong with a value of the right type; an empty text if nothing is.
-        values: What completion offers.
-        stored: The name under which the profile's own choice is stored, which overrides the files.
+        values: The values that completion offers.
+        stored: The name under which the profile's store keeps its own choice, which overrides the files; None if a
+            profile cannot have one.
         chosen_by: How the user makes that choice.
     """
 
@@ -274,7 +275,7 @@ class Configuration(Record):
 
     Attributes:
         said: Values by name, only of settings that a file sets.
-        error: Why the files could not be read; then none of their settings is used.
+        error: Why the files could not be used; then none of their settings counts. None if there was no error.
     """
 
     said: Mapping[str, Value] = field(default_factory=dict)
@@ -286,7 +287,7 @@ class Configuration(Record):
         return KEYS[name].default if found is None else found.value
 
     def stored_defaults(self) -> dict[str, str]:
-        """The values that the profile's store uses if it has no choice of its own, under the store's names."""
+        """The values from the files for settings that a profile's store can override, by `Key.stored`."""
         return {
             key.stored: stored_text(self.said[name].value)
             for name, key in KEYS.items()
@@ -409,7 +410,7 @@ _PLAIN = late(r"[^\"'#\n\[\]{}]+")
 
 
 def statements(path: Path, text: str) -> list[Statement]:
-    """The lines of each setting, which `tomllib` does not tell; in a file that is not TOML, only of some settings."""
+    """Where each setting is in a file, which `tomllib` does not tell; in a file that is not TOML, some are missing."""
     found = []
     for first, last, code, comment in _logical_lines(text):
         begun = code.strip()
@@ -422,7 +423,7 @@ def statements(path: Path, text: str) -> list[Statement]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, int, str, str]]:
-    """Each statement of a file: its first line, its last line, its text, and the comment after it."""
+    """Of each statement of a file: its first line, its last line, its text, and the comment after it."""
     at = line = first = depth = 0
     begin, comment = 0, ""
     while at < len(text):

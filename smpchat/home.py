@@ -47,7 +47,7 @@ class Home(Record):
 
     @property
     def config_file(self) -> Path:
-        """The config file for all profiles: that of the platform; for a home in another place, its own."""
+        """The config file for all profiles: the platform's, or one in the home if the user named the home."""
         return self.config or own_config_file(self.path)
 
     def config_files(self, profile: str) -> tuple[Path, Path]:
@@ -56,7 +56,8 @@ class Home(Record):
         return self.config_file, self.profile_folder(profile) / CONFIG_FILE
 
     def configuration(self, profile: str) -> Configuration:
-        """The settings in both files. Raises `ConfigRefused`, and `InputError` as `profile_folder` does."""
+        """The settings in the `config_files` of a profile. Raises `ConfigRefused`, and `InputError` as `profile_folder`
+        does."""
         return read(self.config_files(profile))
 
     @property
@@ -67,7 +68,7 @@ class Home(Record):
     @property
     def downloads(self) -> Path:
         """Where received files are saved: a folder in the platform's downloads; for a home that the user named, a
-        folder in it."""
+        folder in that home."""
         if self.config is None:
             return self.path / "downloads"
         from platformdirs import user_downloads_path  # only where files are received
@@ -98,10 +99,11 @@ class Home(Record):
             now: POSIX seconds.
         Raises:
             InputError: The profile's name cannot be the name of a folder, or ``socks`` is not a proxy.
-            PassphraseNeeded: The profile is encrypted. Other errors of ``passphrase`` are raised too.
+            PassphraseNeeded: The profile is encrypted, and no ``passphrase`` was given. Errors that ``passphrase``
+                raises are passed on.
             StoreError: The folder or the database in it cannot be used, or the passphrase is wrong.
         """
-        # includes all handshakes; `open_as` is for callers that need none
+        # this import loads all handshakes; callers that need none use `open_as`
         from smpchat.chat.service.connecting import ChatService
 
         return self.open_as(ChatService, profile, socks=socks, now=now, passphrase=passphrase)
@@ -115,7 +117,7 @@ class Home(Record):
         now: Callable[[], float] = time.time,
         passphrase: Callable[[], str] = no_passphrase,
     ) -> Opened:
-        """As `open`, but with only the methods of ``kind``."""
+        """The profile that `open` would open, as a ``kind``: a class with fewer methods than `ChatService`."""
         folder = self.profile_folder(profile)
         defaults = self.configuration(profile).stored_defaults()
         try:
@@ -144,7 +146,7 @@ class Home(Record):
             InputError: The profile's name cannot be the name of a folder.
             UnknownProfile: There is no such profile.
             ProfileLocked: A process is online for the profile.
-            StoreError: The folder cannot be removed.
+            StoreError: The profile's folder cannot be removed.
         """
         import shutil
 

@@ -27,8 +27,8 @@ def export_profile(
     """Write a whole profile to a new file, encrypted.
 
     Args:
-        own_passphrase: Called for the passphrase of the profile, if it is encrypted; the file has its own.
-        move: The profile never goes online here again. Without this, the user must take care to use only one copy.
+        own_passphrase: Called for the profile's passphrase, if the profile is encrypted; the file gets ``passphrase``.
+        move: The profile never goes online here again. Otherwise, the user must take care to use only one copy.
     Returns:
         Size of the file in bytes.
     Raises:
@@ -60,12 +60,12 @@ def import_profile(
     *,
     approve: Callable[[OwnChoices], bool] = lambda _: True,
 ) -> str:
-    """Make a profile from a file of `export_profile`.
+    """Make a profile from a file that `export_profile` wrote.
 
     Args:
-        profile: Its name here; None: the name in the file.
-        approve: Called with the file's settings for relays, which another person may have chosen; says whether to
-            use them.
+        profile: The profile's name here; None: the name in the file.
+        approve: Called with the file's settings for relays, which another person may have chosen. If it returns False,
+            nothing is imported.
     Returns:
         The profile's name here.
     Raises:

@@ -31,7 +31,7 @@ class BackgroundRelay:
         self._answered: int | None = None
 
     def owns(self, server: SMPServer) -> bool:
-        """Whether ``server`` is this relay and names no other host. Then no proxy is used."""
+        """Whether ``server`` is this relay and names no other host. If so, it is reached without a proxy."""
         own = self._known()
         return own is not None and own.address is not None and _is_own(server, parse_server(own.address).server)
 
@@ -47,7 +47,7 @@ class BackgroundRelay:
 
         try:
             return status(self._folder)
-        except RelayError:  # its state cannot be read: starting the relay reports this error
+        except RelayError:  # the relay's state cannot be read: starting the relay reports this error
             return None
 
     async def start(self) -> SMPServerAddress:
@@ -62,7 +62,7 @@ class BackgroundRelay:
     async def start_files(self) -> FileServerAddress:
         """Start the relay if needed; returns its address for files.
 
-        Raises as `start` does, and `OwnRelayFailed` if the relay does not store files.
+        Raises the errors of `start`, and `OwnRelayFailed` if the relay does not store files.
         """
         info = await self._started()
         if info.files_address is None:
@@ -87,7 +87,7 @@ class BackgroundRelay:
             raise OwnRelayFailed(str(error)) from error
 
     async def _answers(self, info: RelayInfo) -> bool:
-        """Whether the running relay accepts connections on this computer; once it did, it is not asked again."""
+        """Whether the running relay accepts connections on this computer; after a success, this is not tried again."""
         import asyncio
         import socket
 
@@ -99,7 +99,7 @@ class BackgroundRelay:
                 try:
                     async with asyncio.timeout(1):
                         await asyncio.get_running_loop().sock_connect(probe, (LOOPBACK, info.port))
-                except OSError:  # such as a relay that listens on another address only, which `start_background` tries
+                except OSError:  # the relay may listen on another address only: `start_background` tries that too
                     return False
             self._answered = info.pid
         return info.pid == self._answered

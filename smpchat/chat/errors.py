@@ -79,7 +79,7 @@ class AliasInUse(InputError):
     hint = "Choose another alias, or rename the other contact first."
 
     def __init__(self, alias: str, like: str | None = None) -> None:
-        """``like``: the other contact's alias, if it is a different one that only looks the same."""
+        """``like``: the other contact's alias, if it only looks like ``alias``; None if it is the same alias."""
         if like is None:
             super().__init__(f"You already have a contact {alias!r}.")
         else:
@@ -141,7 +141,7 @@ class FileDamaged(FileUnavailable):
 
 
 class FileNotSaved(FileUnavailable):
-    """This computer could not keep a file, or lost it."""
+    """A received file could not be saved on this computer, or its parts were removed from it."""
 
     hint = "Free some disk space or choose another folder, then try again."
 
@@ -163,7 +163,7 @@ class FileStalled(ChatError):
 
 
 class TextsHeld(ChatError):
-    """The message is stored, but held until the user has decided, because keys of the contact have changed."""
+    """The contact's keys have changed, so the message is stored, but held until the user decides about the new keys."""
 
     hint = "Compare the security code with your contact, over a call or face to face, then decide."
 
@@ -181,7 +181,7 @@ class CodeDiffers(ChatError):
 
 
 class RelayUnavailable(ChatError):
-    """A relay that is needed cannot be used now. The task is kept, and the next command that goes online tries again.
+    """A relay that is needed cannot be used now. Most tasks are kept: the next process that goes online continues them.
 
     Attributes:
         kind: The kind of problem; None if the relay on this computer did not start.
@@ -240,7 +240,7 @@ class ImportDeclined(InputError):
 
 
 class ArchiveNewer(InputError):
-    """An exported profile of a later version of smpchat."""
+    """The exported profile was written by a later version of smpchat. Nothing was stored."""
 
     hint = "Upgrade smpchat, then import the file again."
 
@@ -249,7 +249,7 @@ class ArchiveNewer(InputError):
 
 
 class ArchiveDamaged(ChatError):
-    """An exported profile that was cut or changed. Nothing was stored."""
+    """The file with an exported profile was cut off or changed. Nothing was stored."""
 
     hint = "Copy the file again, or export the profile again."
 
@@ -267,6 +267,6 @@ class ArchiveForeign(ChatError):
 
 
 def _or(names: Sequence[str]) -> str:
-    """``'alice', 'alan' or 'albert'``."""
+    """Quoted names in a row, such as ``'alice', 'alan' or 'albert'``."""
     *first, last = map(repr, names)
     return f"{', '.join(first)} or {last}" if first else last

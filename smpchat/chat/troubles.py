@@ -59,7 +59,7 @@ HINTS: dict[Trouble, str] = {
 
 
 def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
-    """What happened. ``alias``: the contact whose messages wait because of the obstacle; None if there is none."""
+    """Says what the obstacle is. ``alias``: the contact whose messages it delays; None if it delays no messages."""
     name = alias or "your contact"
     match obstacle.kind:
         case Trouble.FULL_QUEUE:

@@ -46,7 +46,8 @@ class AddressView(Record):
         short_link: The short link; None until that queue exists, or if its relay does not keep link data.
         auto_accept: Requests are accepted automatically.
         requests: Number of requests that wait for an answer.
-        turned_away: Number of requests that were dropped since `turned_away_since`, because too many were waiting.
+        turned_away: Number of requests that were dropped since `turned_away_since` (POSIX seconds), because too many
+            were waiting.
         texts: The texts of the address.
     """
 
@@ -65,7 +66,7 @@ class RequestView(Record):
 
     Attributes:
         name: The name that the sender chose.
-        text: The text of the sender; None if there is none.
+        text: The text that the sender wrote with the request; None if there is none.
         received_at: POSIX seconds.
         relay_refused: A text that says where the sender's relay is, if it is not on the internet; `accept` then needs
             ``any_relay``. None otherwise.

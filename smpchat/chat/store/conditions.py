@@ -15,8 +15,8 @@ class Condition(Record):
     """A problem that a contact, an invitation or a relay has now.
 
     Attributes:
-        contact: Alias; None if it does not concern a contact.
-        server: Address of the relay, if the condition is about a relay.
+        contact: Alias of the contact; None if the condition does not concern one.
+        server: Address of the relay; None if the condition is not about a relay.
         kind: A `NoticeKind`, or a `Trouble` of the relay.
         text: One sentence, and the command that helps, if any.
         since: POSIX seconds.
@@ -53,6 +53,6 @@ def forget(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def standing(tx: sqlite3.Connection) -> list[tuple[int, str, str, float]]:
-    """All conditions, oldest first: of each its connection, kind, text with placeholders, and start (POSIX seconds)."""
+    """All conditions, oldest first: of each the connection, kind, text with placeholders, and start (POSIX seconds)."""
     rows = tx.execute("SELECT connection_id, kind, text, since FROM conditions ORDER BY since, connection_id, kind")
     return [tuple(row) for row in rows]

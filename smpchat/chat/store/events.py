@@ -36,7 +36,7 @@ class StateChanged(Record):
 
     @property
     def is_final(self) -> bool:
-        """Whether no other state can follow."""
+        """Whether the handshake is over: it has succeeded or failed, or the connection is deleted."""
         return self.state in (ConnectionState.CONNECTED, ConnectionState.FAILED, ConnectionState.DELETED)
 
 
@@ -105,10 +105,10 @@ class StatusChanged(Record):
 
 
 class FileChanged(Record):
-    """The state of a file has changed: it is offered, being transferred, complete, or failed.
+    """The state of a file has changed; for example, the file is now complete.
 
     Attributes:
-        id: Number of its message.
+        id: Number of the message with the file.
         state: A `smpchat.chat.store.files.FileState`.
     """
 
@@ -163,7 +163,7 @@ _NAMES = {cls: name for name, cls in _KINDS.items()}
 
 
 def to_row(event: ChatEvent) -> tuple[str, dict[str, Any]]:
-    """The kind and the payload for the store."""
+    """The form in which the store keeps an event: its kind and its payload."""
     return _NAMES[type(event)], as_dict(event)
 
 

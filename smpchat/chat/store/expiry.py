@@ -1,9 +1,9 @@
 """Messages that disappear: when each is due, and how it is deleted so that no text of it remains.
 
 A message with a time to live (``ttl``) is due that many seconds after it was shown or, if it is ours, after it was
-sent. Until then, its ``expires_at`` is empty. A deleted message leaves no text behind, neither in its row nor in the
-replies that quote it. Only the id that both apps know is kept, so that a later reply that quotes the message does not
-bring its text back.
+sent. As long as it was not shown or sent, its ``expires_at`` is empty. A deleted message leaves no text behind, neither
+in its row nor in the replies that quote it. Only the id that both apps know is kept, so that a later reply that quotes
+the message does not bring its text back.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> No
 
 
 def start(tx: sqlite3.Connection, message_id: int, now: float) -> None:
-    """Starts the time of a message that was shown or sent. Changes nothing if the message stays for ever, or its time
+    """Starts the time to live of a message that was shown or sent. Changes nothing if the message has none, or if it
     has already started."""
     tx.execute(
         "UPDATE messages SET expires_at = ? + ttl WHERE id = ? AND ttl IS NOT NULL AND expires_at IS NULL",
@@ -59,7 +59,7 @@ def next_due(tx: sqlite3.Connection) -> float | None:
 
 
 def take_due(tx: sqlite3.Connection, now: float) -> list[Gone]:
-    """Delete all messages whose time is over."""
+    """Deletes all messages whose time to live is over, and returns them."""
     rows = tx.execute(
         "SELECT messages.id, contacts.alias FROM messages JOIN contacts ON contacts.id = messages.contact_id"
         " WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY messages.id",

@@ -47,7 +47,7 @@ class FileView(Record):
         bytes: How many bytes have been transferred; an estimate, because encrypted files are a little larger.
         path: The path of the file on this computer: where it was saved, or from where it was sent.
         reason: A sentence that says why the transfer does not continue, or has failed.
-        trouble: The reason in a form for programs: a `Trouble`; None if there is no such kind.
+        trouble: The reason in a form for programs: a `Trouble`; None if no kind of `Trouble` fits.
         expires_at: When relays delete it; POSIX seconds.
         described: For a file of ours: its description is queued for the contact, after all earlier messages.
         awaited: For a file of the contact: the user wants it, but its description has not arrived completely.
@@ -91,7 +91,7 @@ class MessageFile(Record):
         invited: For a file of ours: the status of its message; None until the message was sent.
         described: For a file of ours: number of the change that carries the last part of its description; None until
             this change is queued.
-        is_described: That change was sent.
+        is_described: The change in ``described`` was sent.
     """
 
     message_id: int
@@ -130,7 +130,7 @@ def of_transfer(tx: sqlite3.Connection, transfer: int) -> MessageFile | None:
 
 
 def of_change(tx: sqlite3.Connection, change_id: int) -> MessageFile | None:
-    """The file whose description ends with this change of ours; None if there is none."""
+    """The file whose description this change of ours completes; None if there is none."""
     return _from(tx.execute("SELECT * FROM message_files WHERE described = ?", (change_id,)).fetchone())
 
 
@@ -361,7 +361,7 @@ def forget_description(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def drop(tx: sqlite3.Connection, message_id: int) -> None:
-    """The message is being deleted: deletes everything about its file, except the received file itself."""
+    """Deletes everything about the file of a message that is being deleted, except the received file itself."""
     _drop(tx, "message_id = ?", message_id)
 
 
@@ -382,7 +382,7 @@ def _drop(tx: sqlite3.Connection, which: str, number: int) -> None:
 
 
 def leave(tx: sqlite3.Connection, message_id: int) -> None:
-    """Notes that the agent must stop the transfer of a file, and delete the file at its relays. The message stays."""
+    """Notes that the agent must stop a transfer, and delete a file of ours at its relays. The message stays."""
     tx.execute(
         "INSERT OR IGNORE INTO dropped_files SELECT transfer FROM message_files"
         " WHERE message_id = ? AND transfer NOTNULL",

@@ -138,10 +138,10 @@ def profiles(tx: sqlite3.Connection, group_id: int) -> dict[MemberId, Profile]:
 
 
 class Past(Record):
-    """An earlier message of the conversation, as a newcomer gets it from the host.
+    """An earlier message of the conversation, which the host sends to a newcomer.
 
     Attributes:
-        at: When it was said; POSIX seconds.
+        at: When its author sent it; POSIX seconds.
     """
 
     author: MemberId
@@ -159,8 +159,8 @@ class Past(Record):
 def past(tx: sqlite3.Connection, group_id: int, most: int) -> list[Past]:
     """The last messages that everybody in a group can see, oldest first, at most ``most``.
 
-    Deleted, disappearing and unfinished messages are left out, and those of blocked members. Of a message with a file,
-    there is only the text.
+    Deleted, disappearing and unfinished messages are left out, and so are messages of blocked members. A message with a
+    file is returned without the file.
     """
     rows = tx.execute(
         "SELECT own.author, own.shared_id, said.text, said.sent_at, quoted.author AS quoted_author,"

@@ -30,8 +30,8 @@ KEPT_HEARD = 20_000
 KEPT_EARLY = 1_000
 """How many reactions and deletions one group keeps for messages that have not arrived; the oldest are dropped."""
 KEPT_LEFT = 1_000
-"""How many messages of ours are kept in one group because a host must pass them on. Each is sent again when we are
-connected to the member that it is for; the oldest are dropped."""
+"""How many messages of ours one group keeps for members to whom we have no connection yet; the oldest are dropped. Once
+a member is connected to us, it gets its messages, even if a host has passed them on meanwhile."""
 
 MEMBERS_IN_MEMORY = 4_096
 """How many members stay in memory after they were read: enough for four groups of the largest size."""
@@ -55,7 +55,7 @@ class Place(Record):
 
 
 def insert(tx: sqlite3.Connection, group: Group, inviter_id: int | None = None) -> int:
-    """Saves a new group, and returns its number. ``inviter_id``: the contact who invites us; None if there is none."""
+    """Saves a new group, and returns its number. ``inviter_id``: number of the contact who invites us, or None."""
     cursor = tx.execute(
         "INSERT INTO groups (inviter_id, profile, own, role, standing, host, by_link, business)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -178,7 +178,7 @@ def invitations(tx: sqlite3.Connection) -> list[int]:
 
 
 def forget_old_invitations(tx: sqlite3.Connection, inviter_id: int) -> None:
-    """Drops the oldest unanswered invitations of a contact, if there are too many."""
+    """Drops the oldest unanswered invitations of a contact, so that at most `KEPT_INVITATIONS` are left."""
     tx.execute(
         "DELETE FROM groups WHERE inviter_id = :inviter AND standing = :invited AND id <= (SELECT id FROM groups"
         " WHERE inviter_id = :inviter AND standing = :invited ORDER BY id DESC LIMIT 1 OFFSET :kept)",
@@ -421,7 +421,7 @@ def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, share
 def react(
     tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId, emoji: str, *, add: bool
 ) -> bool:
-    """Adds or removes a reaction to a message, even if it has not arrived yet. Returns whether anything changed."""
+    """Adds or removes a reaction, even if its message has not arrived yet. Returns whether anything changed."""
     key = (group_id, author, shared_id, by, emoji)
     if not add:
         query = (
@@ -444,11 +444,11 @@ def reactions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id
     return [(MemberId(row["by"]), row["emoji"]) for row in tx.execute(query, (group_id, author, shared_id))]
 
 
-# -- messages that a host must pass on ---------------------------------------------------------------------------------
+# -- messages for members without a connection -------------------------------------------------------------------------
 
 
 def leave_to_host(tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes) -> None:
-    """Keeps a message that a host must pass on to a member, to send it again when we are connected to the member."""
+    """Keeps a message for a member until we have a connection to it. A host may pass on a copy meanwhile."""
     tx.execute("INSERT INTO group_left (group_id, member, body) VALUES (?, ?, ?)", (group_id, member, body))
     _keep(tx, "group_left", group_id, KEPT_LEFT)
 
@@ -464,7 +464,7 @@ def take_left(tx: sqlite3.Connection, group_id: int, member: MemberId) -> list[b
 def _keep(tx: sqlite3.Connection, table: str, group_id: int, count: int, which: str = "1") -> None:
     """Deletes all but the ``count`` newest rows of a group; ``which`` limits this to some of its rows."""
     tx.execute(
-        f"DELETE FROM {table} WHERE group_id = :group AND {which} AND id <="  # neither value comes from outside
+        f"DELETE FROM {table} WHERE group_id = :group AND {which} AND id <="  # table and which are constants of ours
         f" (SELECT id FROM {table} WHERE group_id = :group AND {which} ORDER BY id DESC LIMIT 1 OFFSET :count)",
         {"group": group_id, "count": count},
     )

@@ -36,7 +36,7 @@ def name_of_contact(tx: sqlite3.Connection, contact_id: int) -> str | None:
 
 
 def names(tx: sqlite3.Connection) -> dict[int, str]:
-    """All made-up names, by connection id; for a group, by its negative number."""
+    """All made-up names. The key is a connection id; for a name in a group, it is minus the number of the group."""
     rows = tx.execute(
         "SELECT connection_id, name FROM incognito UNION ALL"
         " SELECT -id, incognito FROM groups WHERE incognito IS NOT NULL"

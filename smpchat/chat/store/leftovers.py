@@ -20,7 +20,7 @@ _INVITATION, _PNG = "invitation-", ".png"
 
 
 def picture_of(folder: Path, connection_id: int | None) -> Path:
-    """The path of the QR code of an invitation's link; None: of the address's link."""
+    """The path of the QR code of an invitation's link, or of the address's link if ``connection_id`` is None."""
     return folder / (_ADDRESS if connection_id is None else f"{_INVITATION}{connection_id}{_PNG}")
 
 

@@ -29,7 +29,8 @@ def release(tx: sqlite3.Connection, message_id: int) -> None:
 def abandoned(tx: sqlite3.Connection, now: float) -> list[int]:
     """Messages that are held back although their authors have not changed them for `SILENCE`.
 
-    They are also released if the clock was set back, so that nothing is held back forever.
+    If the clock was set back, messages that seem to be changed in the future are included, so that none is held
+    for ever.
     """
     rows = tx.execute(
         "SELECT id FROM messages WHERE written_at IS NOT NULL AND NOT written_at BETWEEN ? AND ? ORDER BY id",

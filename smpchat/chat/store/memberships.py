@@ -1,6 +1,6 @@
 """Quick questions about groups: which connections lead to members, and which contacts are groups.
 
-It is separate from `smpchat.chat.store.groups`, which loads whole groups and takes longer to import.
+This module is separate from `smpchat.chat.store.groups`, which loads whole groups and takes longer to import.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sqlite3
 from smpchat.agent.store import connections
 
 COPIES = 1 << 40
-"""With what it sends for us, the agent keeps a number of ours, the reference: the number of a message, or minus the
-number of a change. From this number on, a reference stands for one member's copy of a message to a group."""
+"""References above this number stand for one member's copy of a message to a group. A *reference* is a number that the
+agent keeps with each message that it sends for us; others are the number of a message, or minus that of a change."""
 
 
 def group_number(connection_id: int) -> int | None:
@@ -31,7 +31,7 @@ def is_link(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def members_connections(tx: sqlite3.Connection) -> dict[int, int]:
-    """The group of each connection that leads to a member."""
+    """For each connection that leads to a member of a group, the number of the group."""
     rows = tx.execute("SELECT connection_id, group_id FROM group_members WHERE connection_id IS NOT NULL")
     return {row["connection_id"]: row["group_id"] for row in rows}
 
@@ -78,8 +78,8 @@ def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
 
 
 def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
-    """Called before a message is deleted. Of a message in a group, it keeps only the fact that the message existed, so
-    that no edit brings it back."""
+    """Must be called before a message is deleted. Of a message in a group, only the fact that it existed is kept, so
+    that no edit brings the message back."""
     row = tx.execute("SELECT * FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
     if row is None:
         return
@@ -89,7 +89,7 @@ def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
         " ON CONFLICT DO UPDATE SET gone = 1",
         key,
     )
-    for table in ("group_messages", "group_reactions"):  # names are our own
+    for table in ("group_messages", "group_reactions"):  # both names are constants of ours
         tx.execute(f"DELETE FROM {table} WHERE group_id = ? AND author = ? AND shared_id = ?", key)
 
 
@@ -99,7 +99,7 @@ def become_group(tx: sqlite3.Connection, contact_id: int, group_id: int) -> None
 
 
 def waiting(tx: sqlite3.Connection) -> list[tuple[int, float]]:
-    """The groups in which connections to members wait to be started, because only some can be in one minute.
+    """The groups in which connections to members wait to be started, because each minute only a few are started.
 
     Of each group: its number, and when the current minute began (POSIX seconds).
     """
@@ -124,7 +124,7 @@ def add_copy(tx: sqlite3.Connection, message_id: int, member: bytes) -> int:
 def copy_went_on(tx: sqlite3.Connection, reference: int, status: str) -> int | None:
     """Saves the new status of a copy. Returns the number of its message; None if nothing changed.
 
-    A status never goes back from delivered to sent, because the relay's OK may arrive after the receipt.
+    A delivered copy stays delivered, even if the relay's OK, which means *sent*, arrives after the receipt.
     """
     row = tx.execute("SELECT * FROM group_copies WHERE id = ?", (reference - COPIES,)).fetchone()
     if row is None or row["status"] == "delivered" or row["status"] == status:

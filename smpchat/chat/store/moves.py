@@ -1,4 +1,4 @@
-"""Moves of our own queues to other relays that are in progress, in the form for users and scripts."""
+"""Unfinished moves of our own queues to other relays, in the form for users and scripts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record
 
 
 class MoveView(Record):
-    """A move of our own queue to another relay that is in progress.
+    """An unfinished move of one of our own queues to another relay.
 
     Attributes:
         step: ``creating``, ``asked``, ``securing`` or ``using``: see `smpchat.agent.machines.moving`.
@@ -23,7 +23,7 @@ class MoveView(Record):
 
 
 def move_views(tx: sqlite3.Connection) -> dict[int, MoveView]:
-    """All moves in progress, by connection."""
+    """All unfinished moves, by connection."""
     return {number: _view(tx, number, move) for number, move in moves.load_all(tx).items()}
 
 

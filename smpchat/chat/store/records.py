@@ -83,9 +83,9 @@ class Quoted(Record):
 
     Attributes:
         id: Our number for it; None if we do not have it.
-        direction: Whether we sent it.
+        direction: Whether the quoted message was sent by us or received.
         text: Its present text; if we do not have the message, the text that the reply quotes.
-        deleted: Its author deleted it, or it has disappeared.
+        deleted: The quoted message was deleted by its author, or has disappeared.
         sender: The member of a group or business who wrote it; None if there is none.
     """
 
@@ -97,8 +97,8 @@ class Quoted(Record):
 
 
 class Reaction(Record):
-    """An emoji on a message. ``direction``: whether it is ours. ``people``: how many members of a group reacted with
-    it; ``members``: their names."""
+    """An emoji on a message. ``direction``: *sent* if we reacted. ``people``: how many members of a group reacted with
+    this emoji; ``members``: their names."""
 
     emoji: str = field(repr=False)
     direction: Direction
@@ -113,7 +113,7 @@ class Message(Record):
         sent_at: POSIX seconds.
         reason: Why it failed.
         shared_id: The id of the message that both apps know.
-        reply_to: The message that it answers.
+        reply_to: The message that this one answers; None if it is not a reply.
         content: The kind of the message: ``text``, ``image``, ``call`` and so on (see `Content`).
         note: The beginning of the text, in brackets, that describes content other than text.
         preview: The preview of a link in the message; None if there is none.
@@ -129,7 +129,7 @@ class Message(Record):
         reactions: The reactions of both sides.
         contact_id: Number of the contact. It never changes, and is never used for another contact.
         self_named: The alias comes from the contact's own profile, so that it proves nothing.
-        verified: The user compared the contact's security code, and it is still the same.
+        verified: The user compared the contact's security code, and the code is still the same.
         shown: Whether it was shown; messages of ours always count as shown.
         changes: How often the contact has edited it, deleted it or reacted to it.
         ttl: Seconds after which it disappears, counted from when it was shown or, if it is ours, sent; None if it
@@ -371,7 +371,7 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         contact_id=row["contact_id"],
         self_named=not row["confirmed"] and not row["provisional"],
         verified=is_verified(tx, row["connection_id"], row["verified_code"]),
-        # Every message with a file has a note, so no file is looked up for messages without one.
+        # Every message with a file has a note, so no file is looked up for messages without a note.
         file=files.view(tx, row["id"]) if row["note"] else None,
         group=row["connection_id"] < 0,
         copies=memberships.delivered(tx, row["id"]) if row["connection_id"] < 0 else None,

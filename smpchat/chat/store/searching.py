@@ -13,8 +13,8 @@ index changes or is deleted, the whole index is emptied: FTS5 keeps words that i
 it merges them. The FTS5 option ``secure-delete`` (since SQLite 3.42) would prevent this, but older versions of SQLite
 cannot read the resulting file. Triggers are not used, because smpchat opens no database with triggers.
 
-The index contains all messages up to its largest number, except the two kinds above. Code that changes a message calls
-`forget`.
+The index contains all messages up to its largest number, except those that disappear or are still being written. Code
+that changes a message calls `forget`.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: b
         for row in rows:
             if len(found) == limit:
                 break
-            # The index does not know where in a text the trigrams are, and it is asked about some of them only.
+            # The index does not know where in a text the trigrams are, and it was not asked about all of them.
             if contains(row["text"], selection.words):
                 found.append(row["id"])
     return found
@@ -138,8 +138,8 @@ def index(tx: sqlite3.Connection) -> None:
 def forget(tx: sqlite3.Connection, message_id: int) -> None:
     """Empty the index if it covers this message.
 
-    Call it before the text of the message changes or is deleted, or the message becomes one that disappears. Call it
-    also after a change through which the message may have begun to belong in the index.
+    Call this before the text of a message changes or is deleted, and before a time to live is set for the message. Call
+    it also after a change that may make the index lack the message, for example when its author has finished it.
     """
     if not _exists(tx):
         return

@@ -11,11 +11,11 @@ _DEFAULT = "default."
 """Prefix of the names under which values from the config files are stored, as they were last read. Such a value is used
 if the profile has chosen none."""
 SERVERS = "servers"
-"""Set if the profile has chosen its own relays; these are in another table."""
+"""Name of the setting that exists if the profile has chosen its own relays, which are in another table."""
 FILE_SERVERS = "file_servers"
-"""Set if the profile has chosen its own file relays."""
+"""Name of the setting that exists if the profile has chosen its own file relays."""
 FILES_FOLDER, FILES_AUTO = "files_folder", "files_auto"
-"""The folder in which received files are saved, and which files are received automatically."""
+"""Names of two settings: the folder in which received files are saved, and which files are received automatically."""
 
 
 class ServerRow(Record):

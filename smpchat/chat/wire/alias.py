@@ -45,8 +45,8 @@ def fold(alias: str) -> str:
 def looks(text: str) -> frozenset[str]:
     """What a name looks like to a person, in two readings. Two names that share a reading are easily confused.
 
-    Source: UTS #39, 4; one reading keeps capitals and one uses small letters, because a capital I looks like l, but its
-    small letter is i.
+    Source: UTS #39, section 4. One reading keeps capitals and one uses small letters, because a capital I looks like l,
+    but its small letter is i.
     """
     seen = _without_invisible(unicodedata.normalize("NFKC", text))
     return frozenset(_prototypes(_prototypes(form).casefold()) for form in (seen, seen.casefold()))
@@ -77,7 +77,7 @@ def check_alias(text: str) -> str:
 
 def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: False) -> str:
     """An alias made from a name that the contact chose: harmless, not a reserved word, and made unique by adding ``_2``
-    and so on."""
+    and so on. ``taken`` says whether an alias is in use."""
     base = base_alias(name)
     alias, number = base, 1
     while is_reserved(alias) or taken(alias):
@@ -89,7 +89,7 @@ def alias_from_name(name: str, taken: Callable[[str], bool] = lambda alias: Fals
 
 def base_alias(name: str) -> str:
     """A name with harmless characters only, in the form of an alias."""
-    # Cut before it is normalised: NFC of 16,000 marks on one letter took 0.56 s, inside a database transaction.
+    # The name is cut before it is normalised: NFC of 16,000 marks on one letter took 0.56 s, in a database transaction.
     visible = "".join(c if c.isprintable() and _without_invisible(c) else " " for c in name[:_MAX_NAME])
     visible = unicodedata.normalize("NFC", visible)
     if not visible.isascii():
@@ -130,7 +130,7 @@ _ASCII = str.maketrans({"`": "'", '"': "''", "0": "O", "1": "l", "I": "l", "|": 
 
 
 def _prototypes(text: str) -> str:
-    """Each letter replaced by the one that stands for all letters that look like it."""
+    """A text in which each letter is replaced by the one that stands for all letters that look like it."""
     if text.isascii():
         return unicodedata.normalize("NFD", text.translate(_ASCII))
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).translate(_table()))

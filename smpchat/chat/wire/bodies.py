@@ -1,8 +1,8 @@
 """Bodies of chat messages: JSON envelopes, and the forms that carry them (agent-wire 6.1, 6.5 and 6.6).
 
 A body begins with ``{`` (one JSON message), ``[`` (an array of them), ``X`` (compressed), ``=`` (binary batch) or ``F``
-(chunk of a file sent in line). We write the first and the third form, to newcomers of a group also the second, and read
-all of them.
+(chunk of a file sent in line). We write ``{`` and ``X``, and to newcomers of a group also ``[``. We read all but ``F``,
+which is ignored.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from smpchat.protocol.version import VersionRange
 # Never declare version 18 or more: apps would then expect support for channels and their relays. Peers may declare
 # higher versions.
 CHAT_VERSIONS = VersionRange(1, 16)
-"""From version 8 on, a peer compresses messages and uses a post-quantum ratchet; from 9 on, it sends arrays (agent-wire
-6.7)."""
-# Declaring this version is enough for apps to start a post-quantum ratchet (agent-wire trap 40).
+"""The chat versions that we declare to peers. An app compresses messages and uses a post-quantum ratchet from version 8
+on, and sends arrays from version 9 on (agent-wire 6.7)."""
+# Declaring version 8 is enough for apps to start a post-quantum ratchet (agent-wire trap 40).
 COMPRESSION_SINCE = 8
 MAX_JSON = 15_602
 """Longest JSON of one message, in bytes."""
@@ -109,16 +109,16 @@ def _sorted(value: Any) -> Any:
 
 
 def compress_body(data: bytes) -> bytes:
-    """``X``: a list of one frame."""
-    # The frame is in a list, unlike in link data, which begins with the same letter (agent-wire 6.6, trap 39).
+    """A compressed body: ``X``, then a list with one frame."""
+    # Link data begins with X too, but has its frame without a list (agent-wire 6.6, trap 39).
     return b"X" + _items.write(((_FRAME, zstd.compress(data)),))
 
 
 def pack_info(data: bytes, limit: int = MAX_INFO, *, compresses: bool = True) -> bytes | None:
     """JSON as connection info, compressed if necessary; None if it does not fit.
 
-    Every peer that supports post-quantum ratchets can read compressed info, independent of its chat version (agent-wire
-    6.6).
+    ``compresses``: whether the peer can read compressed info. It can if it supports post-quantum ratchets, whatever its
+    chat version (agent-wire 6.6).
     """
     if len(data) <= limit:
         return data
@@ -156,10 +156,10 @@ class Room(Record):
         return body if len(body) <= self.compressed else None
 
     def limit(self, data: bytes) -> int:
-        """How long this JSON could be, in bytes; used if it did not fit.
+        """How long JSON like this may be, in bytes; for the error message if ``data`` does not fit.
 
-        How much compression saves depends on the text. If its beginning would fit when compressed, the limit is the
-        length that the wire allows; otherwise it is the room for compressed bodies.
+        How much compression saves depends on the text. If the first `MAX_JSON` bytes of ``data`` fit when compressed,
+        the limit is `MAX_JSON`; otherwise it is the room for compressed bodies.
         """
         if not self.compressed:
             return self.plain
@@ -172,10 +172,10 @@ class Room(Record):
 def decode_body(body: bytes) -> list[Part]:
     """The messages in a body, in order; parts that smpchat does not use (chunks, forwarded messages) are left out.
 
-    If there are too many, the last item is `LeftOut`.
+    If there are more than `MAX_MESSAGES`, a `LeftOut` stands for those that are not read.
 
     Raises:
-        DecodeError: The body has none of the forms above, or consists of one malformed message.
+        DecodeError: The body has none of the forms in this module's docstring, or is a single malformed message.
     """
     # One part more than the limit shows that there are too many. Further parts are neither expanded nor read.
     parts = list(islice(_parts(body, may_expand=True), MAX_MESSAGES + 1))
@@ -264,7 +264,7 @@ def _expanded(body: bytes) -> Iterator[bytes]:
     room = MAX_EXPANDED
     for tag, data in _items.decode(body[1:], "compressed message"):
         content = data if tag == _PLAIN else zstd.decompress(data)
-        # Counted over all items, because 255 frames of the largest size would make 16 MiB of one message.
+        # The bytes of all items are counted, because 255 frames of the largest size would make 16 MiB of one message.
         room -= len(content)
         if room < 0:
             raise DecodeError(f"compressed message expands to more than {MAX_EXPANDED} bytes")
@@ -281,7 +281,7 @@ def _element(data: bytes) -> Iterator[Part]:
     match data[:1]:
         case b"{":
             yield read_envelope(_json(data))
-        case b"/":  # signatures matter in groups; here the connection says who speaks
+        case b"/":  # the signature is not checked: the connection shows who the sender is
             _, (_, text) = _signed.decode(data, "signed message")
             yield read_envelope(_json(text))
         case b">" | b"F":  # forwarded messages must not look like the contact's own

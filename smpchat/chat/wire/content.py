@@ -1,4 +1,4 @@
-"""Turns the content of a message into a text (agent-wire 6.2). If it is not only text, a note stands for the rest.
+"""Turns the content of a message into a text (agent-wire 6.2). A note stands for content other than text.
 
 For a picture, the user reads for example ``[image photo.jpg, 117 KiB] on the beach``. `Content` says which part is the
 note, so that nobody can fake a note in a text. A peer's text is kept as it is; the code that prints it escapes it.
@@ -81,13 +81,13 @@ def text_content(text: str) -> dict[str, Any]:
 
 
 def describe(content: object, file: object = None) -> str | None:
-    """The text of ``content``, after a note about what cannot be shown; None if it is not valid content."""
+    """The text of ``content``, after a note about what cannot be shown; None if ``content`` is not valid."""
     read = read_content(content, file)
     return read[0] if read else None
 
 
 def read_content(content: object, file: object = None) -> tuple[str, Content] | None:
-    """The text that `describe` returns, and what else the message contains; None if it is not valid content."""
+    """The text that `describe` returns, and what else the message contains; None if ``content`` is not valid."""
     if not isinstance(content, dict) or not isinstance(content.get("type"), str):
         return None
     wire_type, words = content["type"], content.get("text")
@@ -153,7 +153,7 @@ def _duration(seconds: object) -> list[str]:
 
 
 def _card(card: object, words: str) -> str:
-    """``[contact link ann: https://…]``; without the link if the text contains it. smpchat never opens it by itself."""
+    """A note such as ``[contact link ann: https://…]``; the link is left out if the message's text contains it too."""
     if not isinstance(card, dict):
         return "[contact link]"
     kind = card.get("type")
@@ -222,6 +222,6 @@ def in_a_sentence(name: str) -> str:
 
 
 def whole(text: str) -> str:
-    """The text with each half of a surrogate pair replaced."""
-    # JSON can contain half of a surrogate pair. Python reads it, but SQLite, the terminal and UTF-8 refuse it later.
+    """The text, in which each lone half of a surrogate pair is replaced."""
+    # JSON can contain a lone half of a surrogate pair. Python reads it, but SQLite, the terminal and UTF-8 refuse it.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -58,7 +58,7 @@ def _cut(name: str) -> str:
 
 
 def _parted(name: str) -> tuple[str, str]:
-    """``("archive", ".tar.gz")``."""
+    """The stem and the extension of a name, such as ``("archive", ".tar.gz")``."""
     stem, dot, extension = name.rpartition(".")
     if not stem or len(extension.encode()) > _MAX_EXTENSION:
         return name, ""

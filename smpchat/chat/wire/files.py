@@ -24,7 +24,7 @@ MAX_FILE = 1 << 30
 """Largest file in bytes. Apps send no larger file, and would receive one only from the holder of a supporter's badge
 (xftp-wire 3.1)."""
 MAX_STATED_SIZE = 1 << 50
-"""Largest size in bytes that an invitation may state; one with a larger size is ignored."""
+"""Largest size in bytes that an invitation may state; an invitation with a larger size is ignored."""
 _MAX_NAME = 1_000
 """How many characters of a file's name are kept; file systems allow at most 255 bytes."""
 
@@ -34,7 +34,7 @@ class FileDescription(Record):
 
     Attributes:
         number: 0 in the invitation; from 1 on for the parts that follow in messages of their own.
-        complete: It is the last part.
+        complete: Whether this is the last part.
     """
 
     text: str = field(repr=False)
@@ -69,7 +69,7 @@ class DescriptionPart(Record):
 
 
 def read_invitation(value: object, content: dict[str, Any]) -> FileInvitation | None:
-    """The file of a message; None if there is none, or it is sent in the old way (without ``fileDescr``).
+    """The file of a message; None if there is none, it is malformed, or it is sent in the old way (no ``fileDescr``).
 
     Args:
         content: The ``content`` of the message.

@@ -36,7 +36,7 @@ class Invitation(Record):
 
     Attributes:
         link: The link to the host. A repeated invitation has the same link, but may offer another role (group-wire 12).
-        link_id: The id of the group link that we used before, in an old way of joining.
+        link_id: The id of the group link that we used before; only in an old way of joining.
         size: Number of members, without us.
     """
 
@@ -130,7 +130,8 @@ class LinkForMember(Record):
 
 
 class LinkOfMember(Record):
-    """``x.grp.mem.fwd``: the host sends the newcomer's link to that member."""
+    """``x.grp.mem.fwd``: the host sends an older member the link from the newcomer's `LinkForMember`. ``info``: the
+    newcomer."""
 
     info: MemberInfo
     link: str = field(repr=False)
@@ -138,7 +139,7 @@ class LinkOfMember(Record):
 
 
 class MemberPresents(Record):
-    """``x.grp.mem.info``: connection info between two members, in both directions."""
+    """``x.grp.mem.info``: connection info with the sender's id and profile. Both members send it when they connect."""
 
     member: MemberId
     profile: Profile
@@ -190,8 +191,8 @@ class DirectInvitation(Record):
 
 
 class Probe(Record):
-    """``x.info.probe`` and its answers, by which apps find out whether a member is one of their contacts. ``kind``: "",
-    check or ok."""
+    """``x.info.probe`` and its answers, by which apps find out whether a member is one of their contacts. ``kind``:
+    empty, ``check`` or ``ok``."""
 
     kind: str
     value: str = field(repr=False)
@@ -269,7 +270,10 @@ class Deletion(Record):
 
 
 class Reaction(Record):
-    """``x.msg.react``, to a message of ``author``. Between two contacts, apps before 6.5 leave the author out."""
+    """``x.msg.react``: the sender adds or removes a reaction to a message of ``author``.
+
+    Between two contacts, apps before 6.5 leave the author out.
+    """
 
     original: str
     author: MemberId | None
@@ -279,7 +283,7 @@ class Reaction(Record):
 
 
 class FileDescribed(Record):
-    """``x.msg.file.descr``: a part of the description of the file in ``original``, as it arrived."""
+    """``x.msg.file.descr``: a part of the description of the file in message ``original``, as it arrived."""
 
     original: str
     part: JsonObject = field(repr=False)
@@ -297,6 +301,7 @@ class Forward(Record):
     Attributes:
         author: The member who sent it; None in a channel, where messages come from the channel itself.
         message: The whole message, as the host wrote it. Its bytes may differ from those of the author's own copy.
+        event: The event in the message; None if hosts may not pass on such an event.
         said_at: When the host's relay received it, according to the host; ISO 8601 text.
         name: The host's name for the author, cut if it is long; nothing proves it.
     """

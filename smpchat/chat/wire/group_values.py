@@ -84,12 +84,12 @@ class Acceptance(StrEnum):
 
 
 class ChatType(StrEnum):
-    """Which side of a business chat we are on."""
+    """With whom we chat in a business chat."""
 
     BUSINESS = "business"
-    """We are the customer."""
+    """We are the customer, and chat with the business."""
     CUSTOMER = "customer"
-    """We are the business, or work for it."""
+    """We are the business or work for it, and chat with the customer."""
 
 
 class Feature(StrEnum):
@@ -118,7 +118,7 @@ class MemberIdRole(Record):
 
 
 class MemberInfo(Record):
-    """A member as others introduce it.
+    """What a host says about a member whom it introduces.
 
     Attributes:
         versions: The chat versions of its app; None if the introduction does not say.
@@ -181,7 +181,7 @@ class GroupProfile(Record):
         return isinstance(self.value.get("publicGroup"), dict)
 
     def allows(self, feature: Feature, role: Role) -> bool:
-        """Whether a member of that role may use a feature."""
+        """Whether a member with this role may use a feature."""
         said = self._preference(feature)
         enable = said.get("enable")
         on = enable == "on" if isinstance(enable, str) else feature in _ON
@@ -248,7 +248,7 @@ def read_member(value: object) -> MemberId:
 
 
 def maybe_member(value: object) -> MemberId | None:
-    """The member id that `read_member` would return; None if it is not one."""
+    """The member id that `read_member` would return; None if ``value`` is not a member id."""
     # The id is kept as bytes, not as text, because one id has several spellings (group-wire 11, trap 2)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_MEMBER_ID * 4 // 3 + 4:
         return None

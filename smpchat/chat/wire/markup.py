@@ -45,7 +45,7 @@ _COLOUR_NAMES = {name: style for style in _COLOURS for name in (style.value, sty
 )
 _LINK = late(r"(?:https?://|simplex:/)[^\s\"'<>]{3,}")
 _LINK_END = ".,;:!?)]}"
-"""Characters that end a sentence rather than belong to a link."""
+"""Characters that, at the end of a link, belong to the sentence around it."""
 _LONGEST_COLOUR = 8
 
 

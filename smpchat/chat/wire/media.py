@@ -1,4 +1,4 @@
-"""Finds out from its content whether a file is a picture, a video, a voice message or another file, and makes previews.
+"""Finds out from a file's content whether it is a picture, video, voice message or something else; makes previews.
 
 Apps show the preview in the message at once, and do not accept a picture without one. Previews are made with Pillow, if
 it is installed (``pip install smpchat[images]``); otherwise, pictures are sent as plain files. Only files that the user
@@ -51,7 +51,7 @@ class Media(Record):
     Attributes:
         kind: ``file``, ``image``, ``video`` or ``voice``, as in ``content`` of a message.
         previews: Data URIs, the best first; the first one that fits into the message is sent.
-        duration: Seconds.
+        duration: Seconds; None if it is not a video or voice message.
     """
 
     kind: str = "file"

@@ -60,7 +60,7 @@ class Quote(Record):
 
     Attributes:
         shared_id: Its id, if it has one.
-        by_sender: Whether the author of the reply wrote it.
+        by_sender: Whether the author of the reply also wrote the quoted message.
         text: Its text, as quoted.
     """
 
@@ -90,7 +90,7 @@ class ContactRequest(Record):
 
 
 class TextMessage(Record):
-    """``x.msg.new``; content of other types is reduced to its text.
+    """``x.msg.new``: a message. In its text, a note stands for content other than text.
 
     Attributes:
         live: Its author is still writing it.
@@ -127,7 +127,7 @@ class MessageDeletion(Record):
 
 
 class ReactionChange(Record):
-    """``x.msg.react``: the sender adds or removes a reaction, to its own message or to the other side's."""
+    """``x.msg.react``: the sender adds or removes a reaction, to a message of its own or of the receiver."""
 
     shared_id: str
     emoji: str = field(repr=False)
@@ -175,7 +175,7 @@ class Relayed(Record):
 
 
 class UnsupportedEvent(Record):
-    """Any other event, or one without useful content; it is ignored."""
+    """An event that smpchat does not know, or one without useful content; it is ignored."""
 
     name: str
 
@@ -469,7 +469,7 @@ def _read_relayed(envelope: Envelope) -> ChatEvent | None:
 
 
 def moment_of(value: object) -> float | None:
-    """POSIX seconds of an ISO 8601 time, whose fraction may have any number of digits."""
+    """An ISO 8601 time, whose fraction may have any number of digits, in POSIX seconds; None if it is not a time."""
     if not isinstance(value, str) or len(value) > _MAX_TIME:
         return None
     try:

@@ -48,7 +48,7 @@ def too_large(size: int) -> InputError:
 
 
 def received_uri(value: object) -> str | None:
-    """The picture in a peer's profile; None if there is none, or it cannot be kept."""
+    """A picture from a peer, as a data URI; None if there is none, or it cannot be kept."""
     fits = isinstance(value, str) and len(value) <= MAX_RECEIVED and _DATA_URI().fullmatch(value) is not None
     return value if isinstance(value, str) and fits else None
 

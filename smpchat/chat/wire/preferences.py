@@ -134,7 +134,7 @@ def read_preferences(value: object) -> Preferences:
 
 
 def read_ttl(value: object) -> int | None:
-    """Seconds in JSON, between 0 and `MAX_TTL`; None if it is not a whole number."""
+    """A number of seconds in JSON, raised to 0 or lowered to `MAX_TTL`; None if it is not a whole number."""
     # `value != value // 1` also excludes nan and the infinities. Booleans are excluded because True would count as 1.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return None
