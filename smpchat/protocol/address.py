@@ -18,8 +18,8 @@ DEFAULT_FILE_PORT = 443
 FINGERPRINT_SIZE = 32
 """Size in bytes of the SHA-256 of the identity certificate."""
 MAX_HOSTS = 4
-"""Maximum number of hosts of one relay. The limit matters because each attempt to connect may try all of them, and
-every address contains all of them."""
+"""Maximum number of hosts of one relay: an attempt to connect may try every host, and an address contains every
+host."""
 
 _HOST = late(r"[^:#?,;/@%&=\[\]\s]+")
 # In this pattern, a bracket can match in only one way, so that matching takes linear time. With two ways, a text of 24
@@ -32,8 +32,8 @@ _SECRET = late(r"((?:smp|xftp)://[^:@/\s]*):[^@/\s]*@")
 
 
 class Server(Record):
-    """A relay: its hosts, the port as text ("" is the default port, and is kept as it is), and its certificate's
-    fingerprint."""
+    """A relay: its hosts, its port as text ("" means the default port), and the fingerprint of its identity
+    certificate."""
 
     hosts: tuple[str, ...]
     port: str
@@ -45,18 +45,18 @@ class Server(Record):
     @property
     def port_number(self) -> int:
         """The port to connect to."""
-        # The text is kept because the reference compares the texts of addresses when queues move: to it, "" and "5223"
-        # are different ports (agent-wire trap 27).
+        # The port is stored as text, because the reference compares the texts of addresses when queues move: to it, ""
+        # and "5223" are different ports (agent-wire trap 27).
         return int(self.port) if self.port else self.DEFAULT_PORT
 
     @property
     def host(self) -> str:
-        """The first host, as sentences show it: an IPv6 address is in brackets."""
+        """The first host, in the form for messages to the user: an IPv6 address is in brackets."""
         return bracketed(self.hosts[0])
 
     @property
     def authority(self) -> str:
-        """``HOST:PORT`` with the first host, as sentences show it."""
+        """``HOST:PORT`` with the first host, in the form for messages to the user."""
         return f"{self.host}:{self.port_number}"
 
     @property
@@ -129,7 +129,8 @@ def _written(server: Server, password: str | None) -> str:
 
 
 def masked(address: str) -> str:
-    """A relay's address without its password, so that it can be shown to other people, for example in a log."""
+    """A relay's address with ``****`` instead of its password, so that other people may see it, for example in a
+    log."""
     return _SECRET().sub(r"\1:****@", address)
 
 
@@ -158,7 +159,7 @@ def _parts(text: str, scheme: str) -> tuple[tuple[tuple[str, ...], str, bytes], 
 
 
 def checked_file_server(text: str) -> FileServer:
-    """Read a file relay's address in a description from another person. Raises `DecodeError`."""
+    """Read a file relay's address in the description of a file from another person. Raises `DecodeError`."""
     address = parse_file_server(text)
     server = address.server
     if address.password is not None:
@@ -204,7 +205,8 @@ def checked_port(text: str) -> str:
 
 
 def _any_port(text: str) -> str:
-    """Check a port, but accept port 0 and leading zeros: earlier versions did, so old profiles may contain them."""
+    """Check a port, but accept port 0 and leading zeros: earlier versions of smpchat did, so old profiles may contain
+    such ports."""
     if text and (not text.isdecimal() or not text.isascii() or len(text) > 5 or int(text) > 65535):
         raise DecodeError("port number expected")
     return text

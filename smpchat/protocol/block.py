@@ -58,8 +58,8 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
         if len(transmission) > largest:
             raise EncodeError(f"a transmission of {len(transmission)} bytes does not fit a block")
         added = len(transmission) + 2
-        # Several transmissions in a plain block have the limit of encrypted blocks, as in the reference (smp-wire 4.1).
-        # Only a single transmission may use all of a plain block.
+        # Several transmissions together may only be as long in a plain block as in an encrypted one, as in the
+        # reference (smp-wire 4.1). A single transmission may use all of a plain block.
         if batch and (size + added > BATCH_CONTENT or len(batch) == MAX_BATCH):
             contents.append(_batch.encode(tuple(batch)))
             batch, size = [], 1

@@ -1,7 +1,7 @@
 """Encodes and decodes commands and relays' messages, at every SMP version (smp-wire 5.1 and 5.2).
 
-A command is a tag. If the command has parameters, a blank and the parameters follow, without separators. Bytes after
-the parameters are an error. Only NEW, IDS, SOK, DELD and BLOCKED differ between versions.
+A command begins with its tag. If it has parameters, a blank follows the tag, then the parameters, with nothing between
+them. Bytes after the last parameter are an error. Only NEW, IDS, SOK, DELD and BLOCKED differ between versions.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def _write_old_password(password: bytes | None) -> bytes:
 
 
 def _read_old_password(reader: Reader) -> bytes | None:
-    # Up to SMP 8, an optional password begins with A. Next comes the subscribe mode, which never begins with A
-    # (smp-wire 5.1).
+    # Up to SMP 8, the letter A says that a password follows. Without a password, the next byte belongs to the subscribe
+    # mode, which never begins with A (smp-wire 5.1).
     if not reader.starts_with(b"A"):
         return None
     reader.take(1)

@@ -101,7 +101,7 @@ class NDel(Record):
 
 
 class Get(Record):
-    """Get the first message without subscribing."""
+    """Get a queue's oldest message without subscribing to the queue."""
 
 
 class Ack(Record):
@@ -146,15 +146,15 @@ class LGet(Record):
 
 
 class NSub(Record):
-    """Subscribe to notifications."""
+    """Subscribe to the notifications of a queue."""
 
 
 class Subs(Record):
-    """Subscribe all queues of a service."""
+    """Subscribe a service to all its queues."""
 
 
 class NSubs(Record):
-    """Subscribe all notifiers of a service."""
+    """Subscribe a service to all its notifiers."""
 
 
 class Ping(Record):
@@ -212,13 +212,13 @@ class Lnk(Record):
 
 
 class Sok(Record):
-    """Subscribed (version 16 and later; OK before)."""
+    """The client is subscribed to the queue (up to version 15, the answer is OK instead)."""
 
     service_id: bytes | None = None
 
 
 class Soks(Record):
-    """A service subscribed this many queues."""
+    """The service is subscribed to ``count`` queues."""
 
     count: int
 
@@ -270,13 +270,13 @@ class End(Record):
 
 
 class Ends(Record):
-    """Another connection subscribed to a service's queues."""
+    """Another connection subscribed to ``count`` queues of a service."""
 
     count: int
 
 
 class Deld(Record):
-    """The queue was deleted (version 10 and later; END before)."""
+    """The queue was deleted (up to version 9, the message is END instead)."""
 
 
 class Ok(Record):

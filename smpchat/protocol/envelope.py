@@ -7,11 +7,12 @@ from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey, auth_key, x25519
 from smpchat.encoding.codec import Codec, fixed, maybe, record, tagged, tail, word16
 from smpchat.encoding.record import Record, field
 
-# A confirmation contains a key too, and must fit into SEND's 16,048 bytes, so it is padded to less than other messages
-# (smp-wire 4.6; agent-wire trap 17). The reference's documents give older sizes (smp-wire trap 21). We accept messages
-# of any size.
+# Each sender's first message to a queue also contains the sender's key for this encryption, and must fit into SEND's
+# 16,048 bytes. So it is padded to fewer bytes than later messages (smp-wire 4.6; agent-wire trap 17). The reference's
+# documents give older sizes (smp-wire trap 21). We accept messages of any size.
 CONFIRMATION_PADDING = 15904
-"""Padded length, in bytes, of messages that contain the sender's key: confirmations, hellos, contact requests."""
+"""Padded length, in bytes, of a sender's first message to a queue, which contains the sender's key for the
+encryption."""
 MESSAGE_PADDING = 16000
 
 
@@ -26,7 +27,7 @@ class PHConfirmation(Record):
 
 
 class ClientMessage(Record):
-    """The encrypted content: a header and an agent envelope."""
+    """The content before it is encrypted: a header and an agent envelope."""
 
     header: PHEmpty | PHConfirmation
     body: bytes = field(repr=False)

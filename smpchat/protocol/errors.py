@@ -144,8 +144,7 @@ def _read_broker(reader: Reader) -> ErrorCode:
         case "RESPONSE" | "UNEXPECTED":
             reader.take(1, "blank")
             return broker(word, text=short_bytes.read(reader))
-        # Today's relays send only this word. Newer ones may send more words after it, which we must accept (smp-wire
-        # 5.3).
+        # Some relays send only this word, and others send more words after it. We must accept both (smp-wire 5.3).
         case "NETWORK":
             if not reader.remaining:
                 return broker(word)

@@ -20,7 +20,7 @@ FORWARDED_PADDING = 16226
 
 
 class Forwarded(Record):
-    """A forwarded transmission, as the proxy sends it to the relay.
+    """A forwarded transmission: the content of RFWD, before the proxy encrypts it.
 
     Attributes:
         corr_id: The client's correlation id, which is also the nonce.

@@ -18,7 +18,8 @@ _QUOTA = b"QUOTA"
 
 
 class RcvMessage(Record):
-    """A message as it was sent. ``timestamp`` is when the relay received it, in POSIX seconds."""
+    """A message: its ``body`` is that of the sender's SEND; ``timestamp`` is when the relay received it, in POSIX
+    seconds."""
 
     timestamp: int
     notification: bool
@@ -26,7 +27,8 @@ class RcvMessage(Record):
 
 
 class QuotaMarker(Record):
-    """Says that the relay refused later messages, because the queue was full."""
+    """Says that the queue was full when a message arrived at ``timestamp`` (POSIX seconds): the relay refused it and
+    later ones."""
 
     timestamp: int
 
@@ -55,8 +57,8 @@ def decode_rcv_message(data: bytes) -> RcvMessage | QuotaMarker:
 
 
 def seal_message(dh_secret: bytes, msg_id: bytes, message: RcvMessage | QuotaMarker) -> bytes:
-    """Encrypt the body of MSG, 16,122 bytes. The message's id is the nonce, so repeating a message gives the same
-    bytes."""
+    """Make the encrypted body of MSG, 16,122 bytes. The message's id is the nonce, so the same message always gives the
+    same bytes."""
     return cb_encrypt(dh_secret, msg_id, encode_rcv_message(message), RCV_PADDING)
 
 
@@ -68,7 +70,8 @@ def open_message(dh_secret: bytes, msg_id: bytes, sealed: bytes) -> RcvMessage |
 
 
 def seal_notification(dh_secret: bytes, nonce: bytes, msg_id: bytes, timestamp: int) -> bytes:
-    """Encrypt the content of NMSG, 144 bytes: a message's id, and when the relay received it, in POSIX seconds."""
+    """Make the encrypted content of NMSG, 144 bytes: a message's id, and when the relay received it, in POSIX
+    seconds."""
     return cb_encrypt(dh_secret, nonce, short_bytes.write(msg_id) + int64.write(timestamp), NTF_PADDING)
 
 

@@ -39,17 +39,17 @@ _SHOWN = 40
 def read_server(text: str) -> SMPServerAddress:
     """Read an address: ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``, with the scheme in upper or lower case.
 
-    Quotes, brackets and a full stop around the address are dropped, and invisible marks anywhere in it.
+    Quotes, brackets and a full stop around the address are dropped. Invisible characters are dropped anywhere.
 
     Raises:
-        DecodeError: The address is wrong; ``what`` names the wrong part, as the rest of a sentence.
+        DecodeError: The address is wrong. `DecodeError.what` says which part, as a clause to be shown after a colon.
     """
     (hosts, port, key_hash), password = _read(text, SMPServer.SCHEME)
     return SMPServerAddress(SMPServer(hosts, port, key_hash), password)
 
 
 def read_file_server(text: str) -> FileServerAddress:
-    """Read a file relay's address, the same with ``xftp://``. Raises `DecodeError`."""
+    """Read a file relay's address: the form of `read_server`, but with ``xftp://``. Raises `DecodeError`."""
     (hosts, port, key_hash), password = _read(text, FileServer.SCHEME)
     return FileServerAddress(FileServer(hosts, port, key_hash), password)
 
@@ -162,7 +162,7 @@ def _place(text: str, scheme: str) -> tuple[tuple[str, ...], str]:
 
 
 def _split_port(text: str) -> tuple[str, str | None]:
-    """Split into the host, and the text after the colon."""
+    """Split ``text`` into a host, and the text after the colon; None instead of this text if there is no colon."""
     if text.startswith("["):
         inside, bracket, rest = text.partition("]")
         if not bracket or (rest and not rest.startswith(":")):

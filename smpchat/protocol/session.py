@@ -1,8 +1,8 @@
 """The exchange of hellos, and the encryption of the blocks after it, for client and relay (smp-wire 3).
 
-A hello may end with our extension, which other software ignores: NEW may then contain the key of the queue's sender. A
-relay offers the extension with ``short("smpchat") ‖ min ‖ max``. A client accepts it with ``short("smpchat") ‖
-version``, and never sends this to a relay that did not offer it.
+A hello may end with our extension, which other software ignores. If both sides support it, NEW may contain the key of
+the queue's sender. A relay offers the extension with ``short("smpchat") ‖ min ‖ max``. A client accepts it with
+``short("smpchat") ‖ version``, but never sends these bytes to a relay that did not offer the extension.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ T = TypeVar("T")
 
 _EXTENSION_NAME = b"smpchat"
 _chain = non_empty(large_bytes)
-# The DER of a signed key is SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }. For each
-# algorithm, these are the fixed bytes around key and signature.
+# The DER of a signed key is SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }. For Ed25519 and
+# Ed448, these are the bytes before the key, the bytes between key and signature, and the signature's length.
 _SPKI_SEQUENCE = b"\x30\x2c"
 _SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
     (bytes.fromhex("3078"), bytes.fromhex("300506032b6570034100"), 64),
@@ -56,8 +56,8 @@ _SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
 def encode_signed_key(key: X25519PublicKey, sign: Callable[[bytes], bytes]) -> bytes:
     """The DER of a session key with a signature by the certificate's key. ``sign`` makes an Ed25519 or Ed448
     signature."""
-    # Around the key there is one SEQUENCE more than in a certificate, and the signature covers it: only this form
-    # verifies with the official software (smp-wire 3.1).
+    # The key is inside one SEQUENCE more than in a certificate, and the signature covers this SEQUENCE: the official
+    # software accepts no other form (smp-wire 3.1).
     content = _SPKI_SEQUENCE + key.der
     signature = sign(content)
     for head, algorithm, length in _SIGNED_KEY_FORMS:
@@ -129,7 +129,7 @@ class ServerHello(Record):
 
 
 class ClientHello(Record):
-    """A client's hello. ``extension`` is the version of our extensions, if the relay offered them."""
+    """A client's hello. ``extension`` is the chosen version of our extension; None if the relay did not offer it."""
 
     version: int
     key_hash: bytes
@@ -176,7 +176,7 @@ class ClientHello(Record):
 
 
 def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
-    """Read our extension at the end of a hello, if it is there and complete. Other bytes belong to other software."""
+    """Read our extension at the end of a hello. Returns None if it is missing or cut off; other bytes are ignored."""
     tail = reader.rest()
     name = short_bytes.write(_EXTENSION_NAME)
     # All software ignores bytes after a hello (smp-wire 1.1, last line), so we may write our extension there. Other
@@ -233,8 +233,8 @@ class SMPSession:
         self.versions = versions or VersionRange(version, version)
         self._send: ChainKey | None = None
         self._receive: ChainKey | None = None
-        # No field says whether blocks are encrypted; the hellos decide it. A client without a key, and a client that is
-        # a proxy, get plain blocks at any version (smp-wire 3.6, trap 14).
+        # No field says whether blocks are encrypted; this follows from other fields of the hellos. A client without a
+        # key, and a client that is a proxy, get plain blocks at any version (smp-wire 3.6, trap 14).
         if encrypts and own_key is not None and peer_key is not None:
             to_client, to_server = block_chains(own_key.exchange(peer_key), session_id)
             self._send, self._receive = (to_client, to_server) if is_server else (to_server, to_client)
@@ -245,7 +245,7 @@ class SMPSession:
         return self._send is not None
 
     def seal_block(self, content: bytes) -> bytes:
-        """Make a block to send. Raises `EncodeError` if the content is too long; the chain key has not changed then."""
+        """Make a block to send. Raises `EncodeError` if the content is too long; this does not change the chain key."""
         if self._send is None:
             return pad_block(content)
         # Check the length before the chain key changes. The reference checks it afterwards: then the block is not sent,
@@ -362,8 +362,8 @@ class ClientHandshake:
     def _check_identity(self, hello: ServerHello) -> X25519PublicKey:
         assert hello.signed_key is not None
         session_key = verify_session_key(hello.chain, hello.signed_key, self._key_hash)
-        # TLS only proved that the relay has the key of its certificate. We check the fingerprint of the certificates in
-        # the hello, so the hello must contain the certificate of this connection.
+        # TLS only proved that the relay has the private key of the certificate that it showed in TLS. We check the
+        # fingerprint of the certificates in the hello, so the hello must contain the certificate of this connection.
         if self._leaf is not None and not hmac.compare_digest(hello.chain[0], self._leaf):
             raise IdentityError("The relay's hello and its TLS connection show different certificates.")
         return session_key

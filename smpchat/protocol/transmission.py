@@ -43,7 +43,7 @@ class Transmission(Record):
 def encode_transmission(transmission: Transmission, version: int, session_id: bytes) -> bytes:
     """Encode a transmission for an SMP version."""
     auth = short_bytes.write(transmission.auth)
-    # If the authorisation is empty, this field is left out (smp-wire trap 15).
+    # If the authorisation is empty, the field for a service's signature is left out (smp-wire trap 15).
     if transmission.auth and version >= SERVICE_CERTS:
         service = transmission.service_auth
         auth += b"0" if service is None else b"1" + short_bytes.write(service)

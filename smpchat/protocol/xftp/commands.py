@@ -37,7 +37,7 @@ class FDel(Record):
 
 
 class FGet(Record):
-    """Download a chunk, encrypted for this key."""
+    """Download a chunk, which the relay encrypts for ``key``."""
 
     key: X25519PublicKey
 
@@ -54,20 +54,21 @@ FileCommand = FNew | FAdd | FPut | FDel | FGet | FAck | Ping
 
 
 class SIds(Record):
-    """A chunk was registered: ids for its sender and its recipients, in the order of their keys."""
+    """A chunk was registered: the sender's id, and the recipients' ids in the order of the recipient keys in FNEW."""
 
     sender_id: bytes
     recipient_ids: tuple[bytes, ...]
 
 
 class RIds(Record):
-    """Recipients were added: their ids, in the order of their keys."""
+    """Recipients were added: their ids, in the order of the recipient keys in FADD."""
 
     recipient_ids: tuple[bytes, ...]
 
 
 class File(Record):
-    """The chunk follows the block, then the tag. Both keys (``key`` and FGET's) and ``nonce`` encrypt the chunk."""
+    """Answer to FGET. The encrypted chunk follows the block, and the chunk's authentication tag follows the chunk. The
+    secret for decrypting comes from ``key``, which is the relay's, and the key in FGET."""
 
     key: X25519PublicKey
     nonce: bytes

@@ -7,8 +7,8 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.protocol.errors import COMMAND_ERRORS, ErrorCode, ProtocolError, read_blocked
 
 AUTH = ErrorCode(("AUTH",))
-"""For a download: the chunk does not exist, or has another key. For FNEW: the password is missing or wrong, or the
-relay accepts no new files."""
+"""For FNEW: the password is missing or wrong, or the relay accepts no new files. For other commands: the chunk does not
+exist, or the command was signed with another key."""
 BLOCK = ErrorCode(("BLOCK",))
 """The request does not begin with a block that contains one transmission."""
 CRYPTO = ErrorCode(("CRYPTO",))

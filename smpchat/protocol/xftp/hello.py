@@ -70,7 +70,7 @@ class FileClientHello(Record):
 
 
 class Agreed(Record):
-    """What a client learned from the relay's hello.
+    """The result of a client's check of the relay's hello.
 
     Attributes:
         answer: Our hello's block, to be sent.
@@ -165,7 +165,7 @@ def server_hello(
     entropy: Entropy,
     versions: VersionRange = XFTP_VERSIONS,
 ) -> tuple[bytes, X25519PrivateKey]:
-    """Make a relay's hello block. Returns the block, and the private key for the session key in the block.
+    """Make a relay's hello block. Returns the block, and the private key of the session key in the block.
 
     Args:
         chain: The relay's leaf and identity certificates, DER.
@@ -182,8 +182,8 @@ def receive_client_hello(block: bytes, key_hash: bytes, versions: VersionRange =
     Args:
         key_hash: Fingerprint of the relay's identity.
     Raises:
-        HandshakeError: The hello is malformed, for another relay, or chooses a version that was not offered. Answer
-            `HANDSHAKE`.
+        HandshakeError: The hello is malformed, for another relay, or chooses a version that was not offered. The caller
+            must answer `HANDSHAKE`.
     """
     try:
         hello = FileClientHello.decode(unpad_block(block))

@@ -53,7 +53,7 @@ def _short(reader: Reader) -> bytes:
 
 
 def signed_block(key: AuthPrivateKey | None, session_id: bytes, entity_id: bytes, body: bytes) -> bytes:
-    """Make a client's block, with a command signed by ``key``.
+    """Make a client's block, with a command that ``key`` signs; if ``key`` is None, the command is not signed.
 
     Raises:
         LocalProtocolError: The key cannot sign.
