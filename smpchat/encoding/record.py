@@ -118,7 +118,7 @@ def _nothing(record: Record) -> tuple[()]:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field, Field))
 class RecordType(type):
-    """The class of record classes: turns annotations into slots."""
+    """The metaclass of records: turns the annotations of a class into slots."""
 
     __record_fields__: dict[str, Field]
     __record_values__: Any  # called with a record; returns the value of its only field, or a tuple of several

@@ -71,7 +71,8 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def size_text(size: int) -> str:
-    """A number of bytes, in a unit that keeps it below 1,024 if there is one: ``1 byte``, ``117 KiB``, ``1.4 GiB``."""
+    """A number of bytes, in the smallest unit in which the number is below 1,024, but at most TiB, such as ``117
+    KiB``."""
     if size == 1:
         return "1 byte"
     amount, unit = float(size), 0

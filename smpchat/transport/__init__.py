@@ -9,12 +9,12 @@ Errors::
     TransportError              base class; ``temporary`` says whether trying again later can help
     ├── ConnectFailed           no connection was made; nothing was sent
     │   ├── NameNotFound        no host name could be resolved
-    │   ├── ProxyFailed         the SOCKS proxy cannot be reached, or does not connect
+    │   ├── ProxyFailed         the SOCKS proxy cannot be reached, or does not connect to the relay
     │   ├── AddressUnusable     the address cannot be used at all
     │   ├── AddressRefused      another person named the relay, and its address is not allowed
     │   ├── OwnRelayStopped     the user has stopped the relay of this computer
     │   └── OwnRelayFailed      the relay of this computer does not start
-    │       └── OwnRelayFolderRefused  its folder cannot be used
+    │       └── OwnRelayFolderRefused  the folder of that relay cannot be used
     ├── ConnectionClosed        the connection has ended; the last blocks sent may or may not have arrived
     ├── ListenFailed            listening on the address is not possible
     └── IdentityError           certificate files are missing, unsafe, or do not belong together

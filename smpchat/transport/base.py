@@ -81,7 +81,8 @@ class CertificateNotCurrent(ChainRefused):
 
 
 class BlockConnection(Protocol):
-    """A connection that sends and receives blocks. Only one task may receive at a time; any number may send."""
+    """A connection that sends and receives blocks. Only one task may receive at a time; any number of tasks may
+    send."""
 
     @property
     def session_id(self) -> bytes:
@@ -106,8 +107,8 @@ class BlockConnection(Protocol):
     async def send(self, blocks: Sequence[bytes]) -> None:
         """Send all ``blocks`` in one write, then wait until there is room for more.
 
-        The blocks are handed over before the call first waits. So calls keep their order, and even a cancelled call
-        sends all of its blocks.
+        The transport takes all blocks before the call first waits. So the blocks of two calls are sent in the order of
+        the calls, and even a cancelled call sends all of its blocks.
 
         Raises:
             ValueError: A block is not `BLOCK_SIZE` bytes; none was sent.
@@ -131,7 +132,8 @@ class Gate(Protocol):
     """Decides before the TLS handshake who may connect."""
 
     def enter(self, host: str | None) -> bool:
-        """Count a connection from an IP address. If this returns False, the connection is closed at once."""
+        """Count a connection from an IP address; None if the address is not known. If this returns False, the caller
+        must close the connection at once."""
         ...
 
     def leave(self, host: str | None) -> None:

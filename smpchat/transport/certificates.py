@@ -48,7 +48,8 @@ def online_certificate(
     ca: x509.Certificate,
     ca_key: SignaturePrivateKey,
 ) -> x509.Certificate:
-    """A certificate for ``key``, signed by ``ca``. Raises ValueError for a name that does not fit into it."""
+    """A certificate for ``key``, signed by ``ca``. Raises ValueError for a host name that does not fit into a
+    certificate."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host_names[0])])
     usage = x509.KeyUsage(
         digital_signature=True,

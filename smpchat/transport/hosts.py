@@ -38,8 +38,8 @@ class Dialer(Protocol):
 
 
 class DirectDialer(Record):
-    """Connects without a proxy. This computer resolves names. Addresses that the `Fence` does not allow are not
-    used."""
+    """Connects without a proxy. This computer resolves names. Addresses that `smpchat.transport.scope.Fence` does not
+    allow are not used."""
 
     fence: Fence | None = None
     reaches_onions = False
@@ -82,7 +82,8 @@ async def first_answering(
         scheme: Written before each host in error messages, such as ``wss://``.
     Raises:
         ConnectFailed: ``begin`` failed for every host. The message gives the reason for each host: ``cannot reach relay
-            HOST:PORT: …``. If all hosts have the same reason, the subclass for it is raised.
+            HOST:PORT: …``. If there is a subclass for the reason, and all hosts failed for this reason, the subclass is
+            raised.
         ChainRefused: A host sent the certificates of another relay. This error takes precedence over those of other
             hosts.
     """

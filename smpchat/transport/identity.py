@@ -156,7 +156,7 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
         now: If given, an aware time at which the certificates must be valid.
     Raises:
         IdentityMissing: There is no such folder, or it contains no files of an identity.
-        IdentityError: A file is missing, malformed or readable by others, or they do not belong together.
+        IdentityError: A file is missing, malformed or readable by others, or the files do not belong together.
     """
     present = [name for name in NEEDED_FILES if (folder / name).exists()]
     if not present:
@@ -166,7 +166,8 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
     ca = _load_certificate(folder / CA_CERTIFICATE)
     certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
     if not _belong_together(certificate, key):
-        # Another process is replacing both files just now, or was interrupted after it had replaced the first.
+        # Another process is replacing key and certificate just now, or was interrupted after it had replaced only the
+        # key.
         _finish_rotation(folder)
         certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
     identity = Identity(ca, certificate, key)

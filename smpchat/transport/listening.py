@@ -14,12 +14,12 @@ from smpchat.transport.tcp import describe
 Hosts = str | Sequence[str] | None
 """An address or name, or several of them. None or empty means every address of this computer."""
 WILDCARDS = ("::", "0.0.0.0")
-"""``::`` means every address of both families, as in other servers; ``0.0.0.0`` means every IPv4 address."""
+"""``::`` means every IPv6 and IPv4 address, as in other servers; ``0.0.0.0`` means every IPv4 address."""
 BACKLOG = 1024
 """Maximum number of connections that may wait in the kernel: after a restart, all clients of a relay connect at
 once."""
 _TRIES = 16
-"""How many times we ask the system for a free port. A port may be free for the first address, but in use for
+"""How many times we ask the system for a free port: a port may be free for the first address, but in use for
 another."""
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """Errors that mean: this computer does not have this address, or no address of its family."""
@@ -29,7 +29,7 @@ async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, 
     """Listen at one port of every address. If ``port`` is 0, the system chooses it.
 
     Raises:
-        ListenFailed: Listening on one of the addresses failed. Then we listen on none.
+        ListenFailed: Listening on one of the addresses failed. If so, we listen on none of them.
     """
     wanted = [hosts] if isinstance(hosts, str) else list(hosts or WILDCARDS)
     groups = [(host, await _addresses(host or WILDCARDS[0], port)) for host in wanted]
@@ -53,8 +53,8 @@ async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, 
 
 
 def _is_within(address: str, every: Collection[str]) -> bool:
-    """Whether ``every`` contains a wildcard that includes an address. The system then does not allow us to listen on
-    this address too."""
+    """Whether ``every`` contains a wildcard that includes ``address``. If so, the system does not allow us to listen on
+    both."""
     wildcard = WILDCARDS[":" not in address]
     return address != wildcard and wildcard in every
 
@@ -66,7 +66,8 @@ async def _listen_on_one(
     servers: list[asyncio.Server],
     port: int,
 ) -> None:
-    """Listen on all addresses of one host that this computer has. At least one of them must succeed."""
+    """Listen on those addresses of one host that this computer has. Raises `ListenFailed` if it has none of them, or if
+    listening on one fails."""
     found = 0
     for address in addresses:
         at = servers[0].sockets[0].getsockname()[1] if servers else port

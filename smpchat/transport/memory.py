@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from smpchat.transport.base import ConnectionClosed, check_blocks
 
 CAPACITY = 8
-"""If more blocks than this are on their way in one direction, `MemoryConnection.send` waits."""
+"""`MemoryConnection.send` waits while more blocks than this have been sent in its direction but not received."""
 
 
 class MemoryConnection:
-    """One end of `memory_pair`."""
+    """One end of a connection that `memory_pair` made."""
 
     def __init__(self, session_id: bytes, peer_leaf: bytes | None, capacity: int, delay: float) -> None:
         self._session_id = session_id
@@ -121,7 +121,7 @@ def memory_pair(
     Args:
         session_id: The session id of both ends.
         leaf: The relay's certificate, as the client's end sees it.
-        capacity: If more blocks than this are on their way in one direction, sending waits.
+        capacity: Sending waits while more blocks than this have been sent in the same direction but not received.
         delay: Seconds that every block takes to arrive, in each direction.
     """
     client = MemoryConnection(session_id, leaf, capacity, delay)

@@ -1,5 +1,5 @@
-"""Tells where a host is: on the internet, in a private network, on this computer, or nowhere. A *fence* (`Fence`) says
-which of these places are allowed.
+"""Tells where a host is: on the internet, in a private network, on this computer, or nowhere (no relay can have such an
+address). A *fence* (`Fence`) says which of these places are allowed.
 
 A person who names a relay makes other people's programs connect to it. So there is a fence for such relays: it checks
 the IP address that a host name resolves to. We then connect to exactly this address, because the name may resolve to
@@ -20,7 +20,7 @@ from smpchat.transport.base import AddressRefused
 
 
 class Scope(StrEnum):
-    """Where a host is; the value is a text for people."""
+    """Where a host is; the value is a text for messages to the user."""
 
     PUBLIC = "a public address"
     LOCAL = "an address of a private network"
@@ -47,7 +47,7 @@ FIRST_FREE_PORT = 1024
 
 
 def scope_of(address: str) -> Scope:
-    """Where an IP address is. If an IPv6 address contains an IPv4 address, the IPv4 address counts."""
+    """Where an IP address is. If an IPv6 address contains an IPv4 address, this is where the IPv4 address is."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:  # it has a zone, so it is in a local network
@@ -136,7 +136,8 @@ class Fence(Record):
         return scope is Scope.PUBLIC or scope in self.beside
 
     def reason_against(self, host: str, port: int) -> str | None:
-        """Why a host is refused before its name is resolved, judging by its text and the port; None if it is not."""
+        """Why a host is refused before its name is resolved, judging by its text and the port; None if the host is not
+        refused."""
         scope = scope_as_written(host)
         if scope is not None and not self._admits(scope):
             return f"{scope}, and someone else named it"

@@ -22,7 +22,8 @@ class SocksDialer(Record):
         user, password: Sent to the proxy. Tor uses different circuits for connections with different values, so that
             relays cannot notice that they have the same client (tor(1), ``IsolateSOCKSAuth``). Other proxies ignore
             them.
-        fence: Hosts that it does not allow are refused, judging by their text only, because the proxy resolves names.
+        fence: Hosts that the fence does not allow are refused. Only their text is judged, because the proxy resolves
+            names.
     """
 
     proxy: SocksProxy

@@ -18,8 +18,8 @@ STAGGER = 0.25
 5)."""
 
 MAX_BEHIND_FENCE = 2
-"""If another person named the host: maximum number of its IPv4 addresses, and of its IPv6 addresses, that are tried.
-Then there is a fence around us, see `smpchat.transport.scope`."""
+"""Maximum number of IPv4 addresses, and of IPv6 addresses, that are tried for a host that another person named. For
+such hosts there is a fence, see `smpchat.transport.scope`."""
 
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """Seconds of silence before the first probe, seconds between probes, and number of probes before giving up (smp-wire
@@ -54,7 +54,8 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
         admits: Says whether an IP address is allowed; if None, all are.
     Raises:
         AddressRefused: ``admits`` allows none of the host's addresses.
-        OSError: The name does not resolve, or no address answers; in that case, this is the error of the first address.
+        OSError: The name does not resolve, or no address answers. If no address answers, this is the error of the first
+            address.
     """
     loop = asyncio.get_running_loop()
     waiting = list(_written_out(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
@@ -95,7 +96,8 @@ def _few(addresses: Sequence[Address]) -> list[Address]:
 
 
 def _written_out(host: str, port: int) -> Sequence[Address]:
-    """The address in ``host``, if it is an address and not a name. Unlike asyncio's lookup, this needs no thread."""
+    """The result of the lookup if ``host`` is an address; empty if it is a name. Unlike asyncio's lookup, this needs no
+    thread."""
     try:  # bytes: for a str, Python would import the IDNA codec
         return socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):

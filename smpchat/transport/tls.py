@@ -1,9 +1,9 @@
 """Blocks over TLS: connecting to a relay and accepting connections (smp-wire 2.1 to 2.6).
 
 A client sends no server name: with one, a relay that shares its port with a web site would pass the connection to the
-web server. In TLS, a client accepts any certificate; the handshake of `smpchat.protocol` checks the relay's identity
-before anything is sent. Sessions are never resumed, because Python and the reference compute different channel bindings
-for a resumed session.
+web server. In TLS, a client accepts any certificate; the exchange of hellos in `smpchat.protocol` checks the relay's
+identity before any command is sent. Sessions are never resumed, because Python and the reference compute different
+channel bindings for a resumed session.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ C = TypeVar("C")
 Served = TypeVar("Served", bound=_Closable)
 Begin = Callable[[TLSStream], Awaitable[C]]
 """Called with a stream whose TLS handshake is complete; makes a connection from it."""
-_OP_LEGACY_SERVER_CONNECT = 0x4  # named in `ssl` from 3.12 on; for the reference with TLS 1.2 (smp-wire 2.5)
+_OP_LEGACY_SERVER_CONNECT = 0x4  # named in `ssl` from 3.12 on; needed for the reference with TLS 1.2 (smp-wire 2.5)
 
 
 def client_context(alpn: Sequence[str] = CLIENT_ALPN) -> ssl.SSLContext:
@@ -105,8 +105,8 @@ def session_identifier(tls: ssl.SSLObject) -> bytes:
     """
     if tls.session_reused:
         raise ConnectionClosed("the peer resumed a TLS session, which has no session identifier of its own")
-    # This is the client's Finished message at both ends, also with TLS 1.3, for which RFC 5929 does not define it
-    # (smp-wire trap 6).
+    # This is the client's Finished message at both ends, also with TLS 1.3, for which RFC 5929 does not define
+    # ``tls-unique`` (smp-wire trap 6).
     session_id = tls.get_channel_binding("tls-unique")
     if not session_id:
         raise ConnectionClosed("TLS gives this connection no session identifier")
@@ -236,7 +236,7 @@ async def client_stream(
 
 
 class TLSListener(Generic[Served]):
-    """Accepts TLS connections; `serve` makes one for connections that send blocks.
+    """Accepts TLS connections. `serve` makes a listener whose connections send blocks.
 
     Args:
         handshake_timeout: Seconds for the TLS handshake and for ``begin``.

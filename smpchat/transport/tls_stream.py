@@ -21,7 +21,7 @@ from smpchat.transport.base import ConnectionClosed
 from smpchat.transport.tcp import acknowledge_now, describe, tune
 
 HIGH_WATER = 128 * 1024
-"""If more bytes of ciphertext than this wait, reading from the socket pauses. The last read may exceed it."""
+"""If more bytes of ciphertext than this wait, reading from the socket pauses. A single read may exceed this limit."""
 READ_SIZE = 64 * 1024
 """Maximum number of bytes of one read."""
 LARGE_READ = 256 * 1024
@@ -169,8 +169,8 @@ class TLSStream(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         if self._handshake.done() and not self._transport.is_closing():
-            # unwrap() writes our close_notify. It then raises an error because the peer's has not come, but we need not
-            # wait for it (smp-wire 2.6).
+            # unwrap() writes our close_notify. It then raises an error because the peer's close_notify has not come,
+            # but we need not wait for that (smp-wire 2.6).
             with contextlib.suppress(ssl.SSLError):
                 self._ssl.unwrap()
             self._flush()

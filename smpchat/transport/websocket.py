@@ -196,7 +196,7 @@ async def connect(
     context = context or client_context()
 
     async def begin(host: str, connected: socket.socket) -> WebSocketConnection:
-        # The path that the official client requests; relays accept any path (smp-wire 2.7).
+        # "/" is the path that the official client requests; relays accept any path (smp-wire 2.7).
         return await client_stream(
             connected, context, lambda stream: _ask(stream, WebSocketURI(True, host, port, "/", ""))
         )
@@ -218,7 +218,8 @@ async def _ask(stream: TLSStream, uri: WebSocketURI) -> WebSocketConnection:
 
 
 async def _first_event(stream: TLSStream, protocol: Protocol) -> list[Event]:
-    """Read the upgrade's request or answer, and what arrived together with it. The library limits the size of both."""
+    """Read until there is an event: at a relay the request for the upgrade, at a client the answer. Returns this event
+    and those that arrived together with it. The library limits the sizes of request and answer."""
     while not (events := protocol.events_received()):
         if protocol.handshake_exc is not None:
             _flush(protocol, stream)

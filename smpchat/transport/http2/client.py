@@ -16,7 +16,8 @@ from smpchat.transport.http2.link import Body, Link, Outlet, Parts, StreamEnded
 from smpchat.transport.tls import client_context, client_stream
 from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 
-# With any other name, or with `h2` in addition, the official server sends empty answers (xftp-wire trap 1, section 10).
+# With any other ALPN name, or with `h2` in addition, the official server sends empty answers (xftp-wire trap 1, section
+# 10).
 ALPN = ("xftp/1",)
 WINDOW = 4 * 1024 * 1024
 """Maximum number of bytes of an answer that may arrive before they are read: one chunk, so that even a relay far away
@@ -139,7 +140,8 @@ async def connect(
     context: ssl.SSLContext | None = None,
     dialer: Dialer = DIRECT,
 ) -> HTTP2Client:
-    """Connect to the first of ``hosts`` that completes a TLS handshake. Arguments and errors: `tls.connect`."""
+    """Connect to the first of ``hosts`` that completes a TLS handshake. Arguments and errors are those of
+    `smpchat.transport.tls.connect`."""
     context = context or client_context(ALPN)
 
     async def begin(host: str, connected: socket.socket) -> HTTP2Client:

@@ -31,7 +31,8 @@ MAX_FRAME_OF_RELAY = 256 * 1024
 """Longest frame that a client accepts. A client has few connections, and each frame costs time, whatever its length."""
 MAX_HEADERS = 8 * 1024
 FLOOD = 256
-"""The connection ends if this many frames with little or no content arrive within one second."""
+"""Maximum number of frames with little or no content within one second (`_Second.excess`). Beyond it, the connection
+ends."""
 _NEXT_TO_NOTHING = 1024
 _READ = 256 * 1024
 _LOOKED_AT = 16 * 1024
@@ -89,7 +90,7 @@ class Body:
         self._news = asyncio.Event()
 
     async def next(self) -> memoryview | None:
-        """The next piece, with as many bytes as arrived together; None after the last one.
+        """The next piece of the body, which may have any length; None after the last piece.
 
         Raises:
             ConnectionClosed: The body ended before it was complete.
@@ -144,7 +145,7 @@ class Body:
         other requests of the connection can use it.
 
         Returns:
-            The size of the data that had already arrived, in bytes of the window.
+            The size of the discarded bytes that had already arrived, in bytes of the window.
         """
         dropped = 0
         while self._pieces:
@@ -414,8 +415,8 @@ class Link:
             raise
         events: list[h2.events.Event] = []
         try:
-            # In parts, so that a flood is noticed after a few milliseconds; no other connection is served during that
-            # time.
+            # Give h2 the data in parts, so that a flood is noticed after a few milliseconds: while h2 works, no other
+            # connection is served.
             for part in self._cutter.parts(data):
                 found = self.h2.receive_data(part)
                 self._count(found)

@@ -26,7 +26,7 @@ more memory."""
 PATIENCE = 120.0
 """Seconds that a server waits until the next bytes of a request arrive, or until the client reads more of an answer."""
 MAX_DROPPED = 64 * 1024 * 1024
-"""The connection ends after this many bytes that arrived for requests that were already answered."""
+"""Maximum number of bytes that may arrive for requests that were already answered. Beyond it, the connection ends."""
 
 
 class Request:
@@ -52,8 +52,8 @@ class Request:
 
 
 OnRequest = Callable[[Request], Awaitable[None]]
-"""Answers one request. If it did not read all of the body, the rest is dropped. If it does not answer, the client gets
-an error."""
+"""Answers one request. If it does not read the whole body, the unread bytes are dropped. If it does not answer, the
+client gets an error."""
 
 
 class HTTP2Server(Link):
