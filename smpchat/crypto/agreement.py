@@ -32,7 +32,7 @@ E2E_VERSIONS = E2EVersions(E2E_VERSION_MIN, E2E_VERSION_MAX)
 
 
 class E2EParams(Record):
-    """One party's public X3DH keys for one version, as in a confirmation."""
+    """One party's public X3DH keys for one version; a confirmation contains them."""
 
     version: int
     key1: X448PublicKey
@@ -41,7 +41,7 @@ class E2EParams(Record):
 
 
 class E2EParamsRange(Record):
-    """The initiator's public X3DH keys for a range of versions, as in a link."""
+    """The initiator's public X3DH keys for a range of versions; a link contains them."""
 
     versions: tuple[int, int]
     key1: X448PublicKey
@@ -86,7 +86,7 @@ def _read_range(reader: Reader) -> E2EParamsRange:
 
 
 e2e_params: Codec[E2EParams] = Codec(_write_params, _read_params)
-"""Parameters for a single version. The caller checks whether we support this version."""
+"""Parameters for a single version. The caller must check that we support this version."""
 e2e_params_range: Codec[E2EParamsRange] = Codec(_write_range, _read_range)
 """Parameters for a range of versions; always with the field for a KEM."""
 

@@ -220,7 +220,7 @@ class ChainKey(Record):
 def block_chains(secret: bytes, session_id: bytes) -> tuple[ChainKey, ChainKey]:
     """The two chains of a session: server to client, then client to server. ``secret`` is the raw X25519 secret of both
     session keys."""
-    # The server always sends with the first half and receives with the second; a client uses them the other way round
+    # The first half of the output is for blocks from the server to the client, the second half for blocks to the server
     # (smp-wire trap 12).
     output = hkdf_sha512(session_id, secret, b"SimpleXSbChainInit", 64)
     return ChainKey(output[:32]), ChainKey(output[32:])

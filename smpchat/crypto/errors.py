@@ -6,7 +6,7 @@ class CryptoError(Exception):
 
 
 class KeyFormatError(CryptoError, ValueError):
-    """Bytes that are not a key of a known kind."""
+    """The bytes are not a key of a known kind."""
 
 
 class VerificationError(CryptoError):

@@ -258,7 +258,7 @@ auth_key: Codec[AuthPublicKey] = mapped(short_bytes, _auth_key, lambda key: key.
 
 
 def key_to_text(key: _Key) -> str:
-    """The key as in links: its DER in base64url with padding."""
+    """The text of a key in links: its DER in base64url with padding."""
     return to_base64url(key.der)
 
 

@@ -34,7 +34,7 @@ class RatchetHeaderError(RatchetError):
 
 
 class RatchetFinished(RatchetHeaderError):
-    """A message of an old chain, which was decrypted before, or whose key was deleted."""
+    """A message of an old chain, without a stored key: it was decrypted before, or its key was deleted."""
 
 
 class RatchetBodyError(RatchetError):
@@ -46,11 +46,11 @@ class RatchetKEMError(RatchetError):
 
 
 class RatchetDuplicate(RatchetError):
-    """The message that was received last, once more. It is safe to acknowledge it and drop it."""
+    """The message that was received last has arrived again. It is safe to acknowledge it and drop it."""
 
 
 class RatchetEarlier(RatchetError):
-    """A message from before the last one received, whose key was deleted.
+    """A message that was sent before the last one received, and for which no key is stored.
 
     Attributes:
         count: Its distance to the last message received, in messages.

@@ -62,7 +62,8 @@ def _check(data: Buffer, output: memoryview, key: bytes, nonce: bytes) -> None:
 
 
 def portable_xor(data: Buffer, output: memoryview, key: bytes, nonce: bytes, block: int) -> None:
-    """The same in Python, at about 10 MB a second, for systems where libsodium cannot be called."""
+    """Does in Python what libsodium's function does, for systems where libsodium cannot be called: about 10 MB a
+    second."""
     _check(data, output, key, nonce)
     step = _AT_ONCE * BLOCK
     for start in range(0, len(data), step):

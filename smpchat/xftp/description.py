@@ -25,7 +25,7 @@ from smpchat.xftp.chunks import MAX_ENCRYPTED
 MAX_TEXT = 256 * 1024
 """Longest description in characters; that of an app's largest file has some 37,000."""
 MAX_CHUNKS = 1025
-"""Maximum number of chunks of a file: as many as the largest file has if they are of 1 MiB. Apps make at most 257."""
+"""Maximum number of chunks of a file: the largest file has this many chunks of 1 MiB. Apps make at most 257."""
 MAX_REPLICAS = 4
 """Maximum number of copies of one chunk; all known software makes one (xftp-wire trap 21)."""
 MAX_ID = 255
@@ -92,7 +92,7 @@ class FileDescription(Record):
 
 
 def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescription:
-    """The file that the text describes.
+    """Parse the text of a description.
 
     Args:
         party: The person for whom the description must be: the sender or a recipient.
@@ -346,6 +346,6 @@ def _chunk_line(chunk: DescribedChunk, replica: DescribedReplica, *, first: bool
 
 
 def _quoted(server: str) -> str:
-    """The address as it is, unless its hosts contain characters with a special meaning in YAML."""
+    """The address; in quotes if its hosts contain characters with a special meaning in YAML."""
     plain = server.isascii() and not set(server) & set("[]{}#&*!|>'\"%`\\ ")
     return server if plain else "'" + server.replace("'", "''") + "'"

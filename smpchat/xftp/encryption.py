@@ -40,7 +40,7 @@ Chunk = tuple[int, bytes]
 _PIECE = 1024 * 1024
 _FILLER = b"#"
 _HEADER_WITHIN = 1024
-"""The header must be complete within this number of bytes (xftp-wire 3)."""
+"""The header must end within this number of bytes after the length (xftp-wire 3)."""
 _extra = maybe(short_bytes)
 
 
@@ -232,7 +232,7 @@ def decrypt_file(
         The size of the decrypted file in bytes.
     Raises:
         VerificationError: ``source`` has another digest, or was not encrypted with this key.
-        DecodeError: ``source`` does not contain a file.
+        DecodeError: The decrypted data does not have the form of a file.
     """
     size = source.seek(0, 2)
     decryption = FileDecryption(target, size, key, nonce, progress)
@@ -270,8 +270,8 @@ class FileDecryption:
         self._tag = bytearray()
 
     def read(self, source: BinaryIO, until: int) -> None:
-        """Decrypt the next bytes, from number ``done`` to before number ``until``. After an error, start again with a
-        new `FileDecryption`.
+        """Decrypt the bytes from position ``done`` up to, but not including, position ``until``. After an error, start
+        again with a new `FileDecryption`.
 
         Args:
             source: The encrypted file, of which at least the first ``until`` bytes are there.
@@ -302,9 +302,10 @@ class FileDecryption:
             digest: SHA-512 of the encrypted file.
         Raises:
             VerificationError: The encrypted file has another digest, or was not encrypted with this key.
-            DecodeError: The encrypted file does not contain a file.
+            DecodeError: The decrypted data does not have the form of a file.
         """
-        # The digest is checked first, because only a damaged download fails here; a wrong key fails below.
+        # Check the digest first: a damaged download fails here. With a wrong key, the digest is right, and the check of
+        # the tag below fails.
         if not hmac.compare_digest(self._whole.digest(), digest):
             raise VerificationError("the file does not match its description")
         self._opener.finish(bytes(self._tag))

@@ -6,7 +6,8 @@ from smpchat.protocol.xftp.errors import DIGEST, XFTPError
 
 
 class ChunkDamaged(XFTPError):
-    """A relay sent other bytes than the chunk in the description. Another try may succeed, or another replica."""
+    """A relay sent other bytes than the chunk in the description. Another try, or the copy at another relay, may
+    succeed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(DIGEST)

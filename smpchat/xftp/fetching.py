@@ -59,7 +59,7 @@ class NotFetched(Exception):
 
 
 def has_chunk(target: BinaryIO, chunk: DescribedChunk, begin: int) -> bool:
-    """Whether a file contains a chunk, at byte number ``begin``. Blocks. Raises `OSError`."""
+    """Whether a file contains a chunk, beginning at byte ``begin``. Blocks the calling thread. Raises `OSError`."""
     found, left = hashlib.sha256(), chunk.size
     target.seek(begin)
     while left and (piece := target.read(min(left, _PIECE))):
@@ -135,7 +135,7 @@ async def fetch(
     Args:
         target: The encrypted file is written here. When this returns, each chunk has matched its digest.
         connect: Opens a session. Raises `TransportError` and `ProtocolError`.
-        progress: Called with the number of bytes that are written so far.
+        progress: Called with the number of bytes of the encrypted file that ``target`` contains so far.
     Raises:
         NotFetched: No relay gave one of the chunks.
         OSError: ``target`` cannot be written.

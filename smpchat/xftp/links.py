@@ -1,7 +1,8 @@
 """Links to files, and redirects (xftp-wire 4.1).
 
-A link contains a description. If the description of the file is too long for a link, it is uploaded as a file of its
-own. The link then contains the description of that second file, with a redirect: the size and digest of the first file.
+A link contains a description. If the description of the file is too long for a link, the description is uploaded as a
+file of its own. The link then contains the description of that second file, with a redirect: the size and digest of the
+first file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _LINK = late(r"(?:simplex:/|https://[^/#?\s]{1,255}/)file/?#/?\?(?P<query>.*)")
 
 
 class FileLink(Record):
-    """A link: the description of a file, and data that the program that made the link added."""
+    """A link: the description of a file, and ``data``, which the program that makes a link may add."""
 
     description: FileDescription
     data: str | None = field(default=None, repr=False)
@@ -41,7 +42,7 @@ def read_file_link(text: str) -> FileLink:
 
 
 def write_file_link(link: FileLink) -> str:
-    """``simplex:/file#/?desc=…``."""
+    """Write a link as ``simplex:/file#/?desc=…``."""
     parameters = [("desc", write_description(link.description))]
     if link.data is not None:
         parameters.append(("data", link.data))
@@ -49,7 +50,8 @@ def write_file_link(link: FileLink) -> str:
 
 
 def redirect_to(description: FileDescription) -> Redirect:
-    """The redirect that leads to ``description``, for the description of the file that contains this text."""
+    """The redirect to ``description``, for the description of a second file: the one that contains ``description`` as
+    text."""
     return Redirect(description.size, description.digest)
 
 

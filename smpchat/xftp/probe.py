@@ -42,7 +42,7 @@ async def probe_files(
     """Test a relay with one chunk: connect, hello, FNEW, FPUT, FGET, FDEL.
 
     Args:
-        address: With the password for new files, if the relay wants one.
+        address: The relay, with the password for new files if the relay needs one.
         report: Called after each step. The test stops at the first step that fails; even then, a chunk that was
             created is deleted.
         timeout: Seconds for connecting, and the same again for each step.

@@ -20,9 +20,10 @@ class FileRoutes:
 
     Args:
         entropy: Source of the random values that keep this client's streams separate at the proxy.
-        route: Called for each connection; says how to reach the relay. A relay that another person named needs a
-            fence, which keeps connections out of the local network.
-        proxy: Called for each connection; gives the SOCKS proxy for all relays except local ones, if any.
+        route: Called for each connection; says how to reach the relay. For a relay that another person named, it must
+            return a route with a fence, which keeps connections out of the local network.
+        proxy: Called for each connection; returns the SOCKS proxy, if there is one. Local relays are reached without
+            it.
     """
 
     def __init__(

@@ -61,10 +61,11 @@ if TYPE_CHECKING:
 RESPONSE_TIMEOUT = 30.0
 """The session ends if the relay neither sends nor accepts anything for this many seconds (xftp-wire 1.2)."""
 SLOWEST = 16 * 1024
-"""The lowest average rate of a chunk's transfer, in bytes a second. The app demands 80 KiB, and fails on slow lines. A
-relay waits five minutes for a chunk; at this rate, the largest chunk takes a little less."""
+"""The lowest average rate of a chunk's transfer that we accept, in bytes a second. The app demands 80 KiB a second, and
+fails on slow lines. A relay waits five minutes for a chunk; at this rate, the largest chunk takes a little less."""
 MAX_KEYS = 200
-"""Maximum number of recipients in one command; FADD commands add the rest, as in the app (xftp-wire 2.2)."""
+"""Maximum number of recipients in one command; FADD commands add the other recipients, as in the app (xftp-wire
+2.2)."""
 _PART = 64 * 1024
 _BATCH = 512 * 1024
 """Bytes that are decrypted together: with fewer, changing threads would take longer than the work."""
@@ -99,7 +100,7 @@ async def connect(
         now: Calendar time, for the dates of certificates.
         greeted: Called when the relay is reached, before the hellos.
     Raises:
-        ConnectFailed: ``cannot reach relay HOST:PORT: …``.
+        ConnectFailed: No host was reached. The message is ``cannot reach relay HOST:PORT: …``.
         HandshakeError: The relay is not the one in its address, or has no version in common with us.
         XFTPError: The relay refuses the connection.
     """
@@ -159,7 +160,8 @@ class FileSession:
 
     @property
     def closed(self) -> asyncio.Event:
-        """Set when the session has ended. Nothing is read between requests, so check this before the next request."""
+        """Set when the session has ended. Between requests, a lost connection is noticed only when this property is
+        read, so read it before each request."""
         if not self._closed.is_set() and self._connection.is_lost:
             self._end("the relay closed the connection", None)
         return self._closed
@@ -187,7 +189,7 @@ class FileSession:
             recipient_keys: At least one.
             password: The password that the relay needs for uploads, if any.
         Returns:
-            The sender's id, and the recipients' ids in the order of their keys.
+            The sender's id, and the recipients' ids in the order of ``recipient_keys``.
         """
         first, rest = tuple(recipient_keys[:MAX_KEYS]), tuple(recipient_keys[MAX_KEYS:])
         command = FNew(sender_key.public(), size, digest, first, password_bytes(password))
@@ -202,7 +204,7 @@ class FileSession:
     async def add_recipients(
         self, sender_id: bytes, sender_key: Ed25519PrivateKey, recipient_keys: Sequence[Ed25519PublicKey]
     ) -> tuple[bytes, ...]:
-        """Let more recipients download a chunk. Returns their ids, in the order of their keys."""
+        """Let more recipients download a chunk. Returns their ids, in the order of ``recipient_keys``."""
         ids: tuple[bytes, ...] = ()
         for start in range(0, len(recipient_keys), MAX_KEYS):
             some = tuple(recipient_keys[start : start + MAX_KEYS])
@@ -243,12 +245,13 @@ class FileSession:
     ) -> AsyncGenerator[memoryview, None]:
         """Download a chunk in pieces, which are authentic only once the iteration has ended without an error.
 
-        The memory of a piece is overwritten after the next piece.
+        The memory of a piece is overwritten when the caller asks for the piece after the next one.
 
         Args:
             size, digest: Size and digest in the description of the chunk.
         Raises:
-            ChunkDamaged: The relay sent other bytes. This may be raised after some pieces, or after the last one.
+            ChunkDamaged: The relay sent bytes that are not this chunk. This may be raised after any piece, also the
+                last one.
         """
         async with self._request():
             own = X25519PrivateKey.generate(self._entropy)
@@ -269,7 +272,8 @@ class FileSession:
                 async for sealed, behind in batches:
                     if opening is not None:
                         yield await opening
-                    # In a thread, while the next pieces arrive: decryption and digest take as long as all the rest.
+                    # In a thread, while the next pieces arrive: decryption and digest take as long as all other work of
+                    # a download.
                     loop = asyncio.get_running_loop()
                     opening = loop.run_in_executor(None, _opened, opener, hashed, sealed, next(spaces))
                     left, tag = left - sum(map(len, sealed)), behind
@@ -285,7 +289,8 @@ class FileSession:
                 raise ChunkDamaged("its digest is wrong")
 
     async def _batches(self, answer: Answer, size: int) -> AsyncGenerator[tuple[list[memoryview], bytes], None]:
-        """Read the body of an answer. Yields several pieces of the chunk at a time, and what has arrived of the tag.
+        """Read the body of an answer. Yields several pieces of the chunk at a time, and the part of the tag that has
+        arrived.
 
         Raises:
             ChunkDamaged: The body is longer than the chunk and its tag.
