@@ -1,4 +1,4 @@
-"""Backs up a relay into one file, with its database at one moment, its identity and its state; and restores it.
+"""Backs up a relay's identity, state and database (as it is at one moment) into one file, and restores a relay from it.
 
 The backup is a plain tar with ``identity/``, ``relay.json`` and ``relay.db`` of the relay's folder
 (`smpchat.relay.folder`). Files that people sent (``files/``) are not in it.
@@ -50,7 +50,7 @@ def back_up(folder: Path, target: Path) -> int:
         The size of the backup in bytes.
     Raises:
         BackupRefused: There is no relay, or the target file already exists.
-        RelayError: Something cannot be read or written. Then no file is left.
+        RelayError: Something cannot be read or written. No unfinished backup is left.
     """
     info = read_state(folder)
     if info.port is None:
@@ -89,7 +89,7 @@ def _add(tar: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None
 
 
 def restore(source: Path, folder: Path) -> None:
-    """Makes the folder of a relay from a backup. It appears complete, or not at all. Blocks.
+    """Makes the folder of a relay from a backup. The folder appears complete, or not at all. Blocks.
 
     Raises:
         BackupRefused: The folder already contains a relay, or the file is not a backup. Nothing was changed.

@@ -1,5 +1,5 @@
-"""Executes each command: takes a transmission, and returns answers and pushes. It does not use sockets, a clock, or
-SQLite.
+"""Executes each command: takes a transmission, and returns the answer and *pushes*, which are messages sent unasked.
+This module uses no sockets and no SQLite; it gets the clock and the store as arguments.
 
 Source: smp-wire 5.1, 7.2 to 7.4 and 8.1. Commands are executed one after the other in the given order, and each sees
 the effects of the previous ones. The caller sends the answers only after the store has committed.
@@ -128,7 +128,7 @@ class QueueService:
         Returns:
             The answer, then pushes to this or other connections. Empty if the answer comes later.
         Raises:
-            RelayStoreError: The store failed. The caller must roll back the group of commands.
+            RelayStoreError: The store failed. The caller must roll back all commands since the last commit.
         """
         return self._execute(client, transmission)
 

@@ -19,9 +19,10 @@ from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client
 from smpchat.transport.base import BlockConnection, TransportError
 
 MAX_UNDER_WAY = 128
-"""If more commands of a connection than this wait for their answers, the relay does not read its next block."""
+"""If this many commands of a connection wait for their answers, the relay does not read the connection's next block."""
 MAX_BLOCKS_UNDER_WAY = 8
-"""The same limit for the blocks that contained these commands: 8 blocks have 128 KiB."""
+"""If this many blocks of a connection contain unanswered commands, the relay does not read the next block: 8 blocks
+have 128 KiB."""
 _WRITE_AT_ONCE = 32
 """Maximum number of transmissions that are sent in one write: each may take a block, 16 KiB of memory."""
 
@@ -33,8 +34,8 @@ class ConnectionLimits(Record):
 
     Attributes:
         new_queues: Maximum number of queues created in a minute.
-        unsent_bytes: If more bytes of answers than this wait for a client that does not read them, its next block is
-            not read. Pushes have their own limit, `MAX_UNSENT_PUSHES`.
+        unsent_bytes: If this many bytes wait for a client that does not read them, the client's next block is not read.
+            Pushes have a limit of their own as well, `MAX_UNSENT_PUSHES`.
     """
 
     new_queues: int
@@ -49,13 +50,13 @@ class Connection:
     """A connection after its handshake.
 
     Args:
-        blocks: The connection of the transport; the caller closes it.
+        blocks: The transport's connection, which sends and receives blocks.
         session: Result of the handshake.
         limits: The limits of this connection.
         clock: The loop's clock, in seconds.
         on_room: Called when there is room for pushes that were held back.
     Attributes:
-        client: The connection as `smpchat.relay.commands` sees it.
+        client: The part of the connection that `smpchat.relay.commands` uses.
         largest: Length of the longest transmission that `put` accepts, in bytes.
         active_at: When a block was last received or sent.
         sending_since: When the current write began; None if nothing is being written.
@@ -99,7 +100,8 @@ class Connection:
         return self._new_queues.take()  # each queue takes about 1 kB of memory until it is deleted
 
     async def read(self) -> list[Received]:
-        """Reads the commands of the next block. If too many earlier commands are unanswered, it waits first.
+        """Reads the commands of the next block. If too many earlier commands are unanswered, or too many bytes unsent,
+        it waits first.
 
         Raises:
             ConnectionClosed: The connection has ended.
@@ -133,7 +135,7 @@ class Connection:
             return ErrorCode.BLOCK
 
     def hold(self) -> None:
-        """Notes that a command will be answered later than the rest of its block. Call `release` when it is
+        """Notes that a command will be answered later than the other commands of its block. Call `release` when it is
         answered."""
         self._under_way += 1
 
@@ -149,7 +151,8 @@ class Connection:
         self._may_read.set()
 
     def put(self, data: bytes, *, push: bool) -> None:
-        """Adds a transmission, which the next `flush` sends. ``push``: whether `Client.unsent` counts it."""
+        """Adds a transmission, which the next `flush` sends. ``push``: whether `Client.unsent` counts the
+        transmission."""
         self._outgoing.append((data, push))
         self._outgoing_bytes += len(data)
 

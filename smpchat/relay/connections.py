@@ -1,4 +1,4 @@
-"""The open connections, and sending transmissions to them."""
+"""Keeps the open connections, and sends transmissions to them."""
 
 from __future__ import annotations
 

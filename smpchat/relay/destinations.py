@@ -52,7 +52,8 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
         timeout: Seconds for everything together, and the same again if the first connection has a session id that is
             too long.
     Raises:
-        DestinationRefused: The relay has only onion hosts, or addresses that are not public.
+        DestinationRefused: The relay has only onion hosts, or none of its addresses is public although this is
+            required.
         ConnectFailed: The relay cannot be reached.
     """
     hosts = [host for host in server.hosts if not host.endswith(".onion")]
@@ -98,5 +99,6 @@ async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[s
 
 
 def is_public(text: str) -> bool:
-    """Whether an address is a public one. If an IPv6 address contains an IPv4 address, the IPv4 address counts."""
+    """Whether an address is a public one. If an IPv6 address contains an IPv4 address, the IPv4 address must be
+    public."""
     return scope_of(text) is Scope.PUBLIC

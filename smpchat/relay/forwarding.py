@@ -44,7 +44,7 @@ class ForwardedRequest(Record):
     """A decrypted RFWD.
 
     Attributes:
-        client: The sender of the transmission, as `smpchat.relay.commands` sees it. It has no connection to this relay.
+        client: Stands for the sender of the transmission, who has no connection to this relay.
         transmission: The transmission, or the error to answer if it cannot be decoded.
     """
 

@@ -44,7 +44,8 @@ class Limits(Record):
         connections: Maximum number of open connections, including those in handshakes; further ones are closed at once.
         connections_per_address: Maximum number of open connections from one address; see `Gate`.
         new_queues: Maximum number of queues that one connection may create in a minute; then ERR QUOTA.
-        unsent_bytes: If more bytes of answers than this wait for a client, the relay stops reading from it.
+        unsent_bytes: If this many bytes wait for a client that does not read them, the relay stops reading from the
+            client.
         quota: Maximum number of messages in a queue.
         stored: Maximum number of bytes of the database in use. If more are in use, commands that need room get ERR
             QUOTA.

@@ -1,7 +1,7 @@
 """Notifiers of queues, and their notifications: NKEY, NDEL, NSUB and NMSG (smp-wire 5.5, 7.2 and 8.1).
 
-A notification is stored together with its message. It is sent after the transaction that deletes it. So a relay that is
-killed at that moment may lose a notification, but never a message.
+A notification is stored together with its message. The relay sends a notification after the transaction that deletes it
+from the store. So a relay that is killed in between may lose a notification, but never a message.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from smpchat.relay.errors import RelayOptionRefused
 LOOPBACK = "127.0.0.1"
 """The address on which the relay listens by default, and on which it serves its figures."""
 OFF = 0
-"""Instead of the port for metrics or for files: they are not served."""
+"""Stands in place of the port for metrics or for files, if these are not served."""
 NO_WEBSOCKET = NO_FILES = -1
-"""Instead of the port for WebSocket or for files: do not serve them, and forget the earlier port."""
+"""Given in place of the port for WebSocket or for files: do not serve this, and forget the earlier port."""
 PROXY = ("none", "public", "all")
 """The values of ``--proxy``; see `smpchat.relay.destinations.Destinations`."""
 

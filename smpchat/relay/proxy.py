@@ -68,7 +68,7 @@ class Proxy:
         dial: Connects to another relay.
         clock: Unix time in seconds.
         password: The password that PRXY must contain, if any.
-        respond: Called once for each request, with its answer.
+        respond: Called with the answer to each request for which `request` returned None.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ class Backlog:
 
     Attributes:
         numbers: The store's numbers of these messages, oldest first; including a quota marker.
-        full: Whether the last one is a quota marker.
+        full: Whether the last message is a quota marker.
     """
 
     __slots__ = ("full", "numbers")
@@ -151,7 +151,7 @@ class Queue:
 
 
 class StoredMessage(Record):
-    """A message as the sender sent it, or a quota marker.
+    """A message in a queue, or a quota marker.
 
     Attributes:
         msg_id: 24 random bytes, also the nonce of the encryption for the recipient.

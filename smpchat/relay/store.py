@@ -144,8 +144,8 @@ class SQLiteStore:
     def see_clock(self, now: int, keep: int) -> tuple[bool, int]:
         """Checks the clock. Returns whether it advanced normally, and for how many seconds no message may count as old.
 
-        After the clock jumped, or after a long pause, these are ``keep`` seconds, so that people have the promised
-        time to fetch messages.
+        After the clock jumped, or after a long pause, this number is ``keep``, so that people have the promised time to
+        fetch messages.
         """
         with translated("reading when the clock was seen"):
             seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)
@@ -416,7 +416,7 @@ class SQLiteStore:
             pages: Maximum number of pages to return, so that the call is short.
             keep: Free pages to keep for new messages.
         Returns:
-            Whether there are more. Databases of early versions cannot return pages; they reuse them for new messages.
+            Whether there are more pages to return. Databases of early versions cannot return pages, only reuse them.
         """
         with translated("returning free space"):
             (mode,) = self._db.execute("PRAGMA auto_vacuum").fetchone()

@@ -14,7 +14,7 @@ MAX_UNSENT_PUSHES = 64
 
 
 class Client:
-    """A connection, as `smpchat.relay.commands` sees it.
+    """The part of a connection that `smpchat.relay.commands` uses.
 
     Attributes:
         version: The agreed SMP version.
@@ -80,7 +80,7 @@ class Client:
 
 
 class Subscriptions:
-    """The subscriber of each queue, or of each notifier. There is at most one.
+    """The subscriber of each queue, or of each notifier. A queue or notifier has at most one.
 
     Args:
         held: Returns one dict of a client, whose keys are the ids to which it is subscribed: `Client.subscribed` or

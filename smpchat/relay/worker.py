@@ -47,7 +47,7 @@ GIVE_BACK_PAGES = 64
 KEPT_PAGES = 256
 """Free pages that are kept for new messages: 4 MB."""
 _GIVE_BACK_PAUSE = 0.05
-"""Seconds between two such steps."""
+"""Seconds between two steps that return pages."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -131,7 +131,7 @@ class Worker:
         self._arrival.set()
 
     def cancel_timers(self) -> None:
-        """End maintenance."""
+        """Cancel the timers that begin maintenance."""
         for timer in (self._timer, self._notifying, self._giving_back):
             if timer is not None:
                 timer.cancel()

@@ -52,13 +52,13 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Asked(Record):
-    """A command as it arrived.
+    """A command, and everything that is needed to execute it.
 
     Attributes:
         signed: The bytes that its authorisation covers.
         session_key: The relay's own session key, to check authenticators.
         origin: The client's address or network, as counted by `smpchat.relay.gate`; None if it is not counted.
-        new_chunks: How many chunks the connection may still register.
+        new_chunks: Limits how many chunks the connection registers.
         body: The bytes of the request after its block.
     """
 

@@ -114,14 +114,14 @@ class FileIndex:
         return int(count)
 
     def by_sender(self, sender_id: bytes) -> Chunk | None:
-        """The chunk with this sender id, whose ``key`` is then the sender's; None if there is no such chunk."""
+        """The chunk with this sender id; its `Chunk.key` is the sender's. None if there is no such chunk."""
         return self._one(
             f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk WHERE sender_id = ?",
             sender_id,
         )
 
     def by_recipient(self, recipient_id: bytes) -> Chunk | None:
-        """The chunk with this recipient id, whose ``key`` is then this recipient's; None if there is no such chunk."""
+        """The chunk with this recipient id; its `Chunk.key` is this recipient's. None if there is no such chunk."""
         return self._one(
             f"SELECT {_COLUMNS.format(key='one.key')} FROM chunk_recipient AS one"
             " JOIN stored_chunk AS chunk ON chunk.row = one.chunk WHERE one.recipient_id = ?",
@@ -183,8 +183,8 @@ class FileIndex:
     def see_clock(self, now: int, keep: int) -> bool:
         """Whether chunks may be removed as old now: not if the clock has jumped, nor for ``keep`` seconds after that.
 
-        Like `smpchat.relay.store.SQLiteStore.see_clock`. A clock that is wrong for a moment must not delete files. And
-        after the computer was off for days, people must still have the promised time to download.
+        `smpchat.relay.store.SQLiteStore.see_clock` does this for messages. A clock that is wrong for a moment must not
+        delete files. And after the computer was off for days, people must still have the promised time to download.
         """
         with translated("reading when the clock was seen"):
             found = self._db.execute("SELECT seen, hold FROM file_clock").fetchone()

@@ -113,7 +113,7 @@ class FileStore:
             raise RelayStoreError(f"The relay's folder for files cannot be used: {error}.") from error
 
     def _sweep(self) -> None:
-        """Deletes files that are not in the index, and removes chunks from the index whose file is missing."""
+        """Deletes files that are not in the index, and removes chunks without a complete file from the index."""
         for path in self._incoming.iterdir():
             path.unlink()
         on_disk = {entry.name: entry.stat().st_size for entry in os.scandir(self._chunks)}
@@ -136,7 +136,7 @@ class FileStore:
     # --- room --------------------------------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """Whether a chunk or recipients may be added."""
+        """Whether index and disk have room for another chunk, or for more recipients."""
         return self._index.size() < self._limits.index and self._disk_has(0)
 
     def _disk_has(self, size: int) -> bool:
@@ -153,7 +153,7 @@ class FileStore:
             return True
 
     def measure(self) -> FileSize:
-        """The current size."""
+        """The number and size of the stored chunks, the reserved bytes, and the quota."""
         with self._lock:
             return FileSize(self._count, self._stored, self._reserved, self._limits.quota)
 

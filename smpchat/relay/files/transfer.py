@@ -133,7 +133,7 @@ class Reception:
         return upload
 
     async def end(self) -> None:
-        """When no thread writes any more, discards the bytes, unless `finished` was called."""
+        """Waits until no thread writes any more. Then discards the bytes, unless `finished` was called."""
         ended: Future[None] = Future()
 
         def drop(_: object = None) -> None:
@@ -165,7 +165,7 @@ class Download:
     """The answer to a download: a block, the encrypted bytes of the chunk, and the tag.
 
     The next piece is made while one is being sent. The connection always has one piece in advance, to know which one is
-    the last. So the memory of a piece is used again only two pieces later.
+    the last. So the memory of a piece is used again only when the connection takes the piece after the next one.
 
     Args:
         block: Sent before the chunk.
