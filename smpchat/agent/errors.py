@@ -22,7 +22,7 @@ class AgentError(Exception):
 
 
 class NotNow(AgentError):
-    """The state of the connection does not allow this now, but may allow it later. Nothing changed."""
+    """The state of the connection does not allow the operation now, but may allow it later. Nothing changed."""
 
 
 class LinkError(AgentError):
@@ -290,7 +290,7 @@ class PassphraseRefused(StoreError):
 
 
 class MissingRecord(AgentError):
-    """The record of a connection lacks something that it must have at this point. Other connections are not
-    affected."""
+    """The record of a connection or file is missing, or lacks something that it must have at this point. Other
+    connections and files are not affected."""
 
     hint = "Delete the contact, and connect with a new link. Your other contacts are not affected."

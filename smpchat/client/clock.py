@@ -40,7 +40,7 @@ class LoopClock:
 
 
 async def wait_until(event: asyncio.Future[Any], clock: Clock, when: float) -> bool:
-    """Wait until ``event`` is done, but not longer than until ``clock`` shows ``when``. Returns whether it is done."""
+    """Wait until ``event`` is done, but not longer than until ``clock`` shows ``when``. Returns whether it happened."""
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     timer = clock.call_at(when, over.cancel)
     try:

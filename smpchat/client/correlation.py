@@ -60,7 +60,7 @@ class Correlation:
         return corr_id in self._waiting or corr_id in self._late
 
     def expect(self, corr_id: bytes, entity_id: bytes, block: int, timeout: float, timeout_text: str) -> Response:
-        """A future of the answer. When time is up, it fails with `ResponseTimeout` and ``timeout_text``."""
+        """A future of the answer. If no answer comes in time, it raises `ResponseTimeout` with ``timeout_text``."""
         now = self._clock.now()
         timer = self._clock.call_at(now + timeout, lambda: self._expire(corr_id, timeout_text))
         self._waiting[corr_id] = Unanswered(entity_id, block, now, timeout, new_response(), timer)
@@ -141,14 +141,14 @@ def _settle(entry: Unanswered, entity_id: bytes, message: BrokerMessage | None) 
 
 
 def new_response() -> Response:
-    """A future that may fail without being awaited: asyncio does not report it."""
+    """A future that may fail without being awaited: asyncio does not report the failure."""
     response: Response = asyncio.get_running_loop().create_future()
     response.add_done_callback(lambda done: done.cancelled() or done.exception())  # so asyncio does not report it
     return response
 
 
 def fail(response: Response, error: NoResponse | SMPError, cause: BaseException | None = None) -> None:
-    """Let ``response`` raise ``error`` unless it is settled or was cancelled."""
+    """Let ``response`` raise ``error``, unless ``response`` is already settled or was cancelled."""
     error.__cause__ = cause
     if not response.done():
         response.set_exception(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from smpchat.crypto.entropy import Entropy
 
 RECONNECT_DELAYS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0)
-"""Seconds to wait before the first attempt, the second and so on; the last value is used for all further ones."""
+"""Seconds to wait before the first attempt, the second and so on; the last value is used for all later attempts."""
 JITTER = 0.2
 """Each delay is made shorter or longer by up to this share, so that not all clients return to a relay at once."""
 

@@ -1,4 +1,4 @@
-"""Checks that a relay is the one in its address, and raises errors of the protocol layer."""
+"""Checks that a relay is the one in its address; if it is not, raises errors of the protocol layer."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Network:
-    """Opens connections to relays, and remembers which transport of `Transport.AUTO` worked.
+    """Opens connections to relays, and remembers with which transport each relay was reached (for `Transport.AUTO`).
 
     Args:
         entropy: Makes the random value with which the SOCKS proxy keeps this client's streams apart from others.

@@ -48,7 +48,7 @@ class SessionPool:
         entropy: For the jitter of delays.
         clock: The loop's clock, unless a test has its own.
         on_event, may_read: If given, they replace the functions with these names in each new session.
-        on_up: Called with each new session of a watched relay, before anyone else can use it: the place to subscribe.
+        on_up: Called with each new session of a watched relay, before anyone else can use it; it may subscribe queues.
         on_down: Called each time the session of a watched relay is lost, or an attempt to open one fails.
         on_fault: Called with a description and the exception if ``connect``, ``on_up`` or ``on_down`` fails with an
             unexpected error; the pool continues. By default the loop's exception handler gets it.

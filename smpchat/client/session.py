@@ -103,8 +103,8 @@ class ServerSession(Protocol):
                 session's default if None.
         Returns:
             One future for each answer, in the order of ``requests``. A future raises `SMPError` for the relay's ERR,
-            and `NoResponse`, a `TransportError`, if there is no usable answer or the session has already ended. It need
-            not be awaited. Cancelling it does not stop the command.
+            and `NoResponse`, a `TransportError`, if there is no usable answer or the session has already ended. Futures
+            need not be awaited. Cancelling a future does not stop the command.
         Raises:
             LocalProtocolError: See `encode_requests`; or a correlation id is already in use. Nothing was sent.
             EncodeError: A request does not exist in this version, or does not fit into a block. Nothing was sent.
@@ -359,8 +359,8 @@ class DirectSession:
         return max(command.posted_at, taken) + command.timeout
 
     def _timed_out(self, command: Unanswered) -> None:
-        """Count a silence of the relay. Commands that were posted together count once, and not at all if anything
-        arrived since."""
+        """Count a silence of the relay. Commands that were posted together count once, and not at all if anything has
+        arrived since they were posted."""
         # Only silence ends a session. An unanswered command does not: a relay that still pushes messages is reachable.
         if max(self._received_at, self._silence_counted_at) <= command.posted_at:
             self._silences += 1
@@ -374,7 +374,7 @@ class DirectSession:
                 self._ask()
 
     def _watch_idleness(self, _: object = None) -> None:
-        """Send PING when the relay has been silent for a long time, and again at once if no PONG comes."""
+        """Send PING when the relay has been silent for a long time, and again each time no answer to PING has come."""
         if self._reason is not None or (self._pong is not None and not self._pong.done()):
             return
         due = self._received_at + self._ping_after

@@ -57,7 +57,7 @@ class Trouble(StrEnum):
 
     @property
     def ends_sessions(self) -> bool:
-        """Whether this makes the relay unusable as a whole. With other troubles, only the current command fails."""
+        """Whether this trouble makes the whole relay unusable. With other troubles, only the current command fails."""
         return self not in _ANSWERS
 
 

@@ -43,7 +43,10 @@ _SEQUENCE = "sqlite_sequence"
 
 
 class ForeignData(DecodeError):
-    """The file does not have the form that we write. ``what`` names the difference, as the rest of a sentence."""
+    """The file does not have the form that we write.
+
+    ``what`` names the difference, for example ``its table 'x' was changed``.
+    """
 
 
 class DamagedData(DecodeError):
@@ -117,7 +120,7 @@ def check_foreign(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
 
     Raises:
         ForeignData: The file has another schema.
-        DamagedData: The file's pages are damaged, or it cannot be read.
+        DamagedData: The file's pages are damaged, or the file cannot be read.
     """
     try:
         _check_schema(source, ours)

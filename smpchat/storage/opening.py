@@ -1,4 +1,4 @@
-"""Settings for opening every SQLite file: as little of its schema as possible is executed, and damaged pages are
+"""Settings for opening every SQLite file: as little of the file's schema as possible is executed, and damaged pages are
 noticed."""
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class MemoryFileRelay:
         self._chunks.clear()
 
     def damage(self) -> None:
-        """Change the first byte of every chunk."""
+        """Change the first byte of every uploaded chunk."""
         for chunk in self._chunks.values():
             if chunk.data:
                 chunk.data = bytes([chunk.data[0] ^ 1]) + chunk.data[1:]

@@ -1,4 +1,7 @@
-"""A relay inside a test's process and event loop: the real queue service, with connections in memory, and faults."""
+"""A relay inside a test's process and event loop: the real queue service, with connections in memory.
+
+Tests choose at which command something goes wrong (`Fault`).
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ class MemoryRelay:
         quota: Maximum number of messages in a queue.
     Attributes:
         commands: Every executed command, in order.
-        arrivals: When each command arrived, in the loop's time.
+        arrivals: When each command was executed, in the loop's time.
         faults: The faults that have not happened yet.
         rewrite: Called with each answer and push; returns what to send instead. For tests with a dishonest relay.
         running: Whether the relay accepts connections.
@@ -185,7 +188,7 @@ class MemoryRelay:
             await connection.close()
 
     def points(self, kind: FaultKind) -> Sequence[int]:
-        """Numbers of the executed commands at which a fault of this kind would have had an effect."""
+        """Numbers of the commands so far at which a fault of this kind would have had an effect."""
         return self._subscribing if kind is FaultKind.SUBSCRIPTION_MISSED else range(1, self._received + 1)
 
     async def _execute(self, client: Client, transmission: Transmission) -> None:

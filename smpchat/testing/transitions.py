@@ -62,7 +62,7 @@ def beginnings(terms: Terms) -> list[Step]:
 
 
 def events() -> list[Event]:
-    """Every event, with every combination of its fields."""
+    """Every event, with every combination of fields that makes a difference to the machine."""
     return [
         SendQueueSecured(),
         SendQueueRefused(),

@@ -377,7 +377,7 @@ def find_receive_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes)
 
 
 def find_receive_queue_by_sender_id(tx: sqlite3.Connection, snd_id: bytes) -> ReceiveQueue | None:
-    """Our queue with this sender id. It is used to find out whether a link is our own."""
+    """Our queue with this sender id. Callers use this to find out whether a link is our own."""
     row = tx.execute("SELECT * FROM receive_queues WHERE snd_id = ?", (snd_id,)).fetchone()
     return receive_queue_from(row) if row else None
 
@@ -455,7 +455,7 @@ def delete_send_queue(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def find_send_queue(tx: sqlite3.Connection, server: SMPServer, snd_id: bytes) -> SendQueue | None:
-    """Our record of a peer's queue, given by its relay and sender id. It is used to find out whether a link was already
-    joined."""
+    """Our record of a peer's queue, given by its relay and sender id. Callers use this to find out whether a link was
+    already joined."""
     row = tx.execute("SELECT * FROM send_queues WHERE server = ? AND snd_id = ?", (str(server), snd_id)).fetchone()
     return send_queue_from(row) if row else None

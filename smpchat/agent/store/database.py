@@ -203,8 +203,8 @@ class Database:
             raise self._not_writable()
         before, self._erased = self._connection.total_changes, False
         try:
-            # Not BEGIN: if two transactions read first and then want to write, one of them fails at once, without
-            # waiting.
+            # Not plain BEGIN: two such transactions could both read and then want to write, and one of them would fail
+            # at once, without waiting.
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise self._cannot_be("written", error) from error

@@ -16,7 +16,8 @@ from smpchat.agent.store import file_folder
 from smpchat.crypto.entropy import Entropy
 
 Progress = Callable[[int, int], object]
-"""Called with the number of bytes encrypted so far and the size of the file. It may raise an exception, to stop."""
+"""Called with the number of bytes encrypted so far and the size of the file. An exception that it raises stops the
+encryption."""
 
 _SYNCED = 64 * 1024 * 1024
 """Each time this many new bytes are written, the file is flushed to the disk."""

@@ -106,7 +106,7 @@ def encrypt(path: Path, passphrase: str) -> None:
     encrypted = encrypted_path(path)
     with _alone(path, None), _replacement(path, None, encrypted, passphrase) as replacement:
         # The encrypted file has its name and is on the disk before the plain file is deleted. After a crash in between,
-        # both exist, and the encrypted one is used. In the other order, a crash could leave none.
+        # both exist, and the encrypted one is used. In the other order, a crash could leave no file.
         replacement.replace(encrypted)
     _sync(path.parent)
     _remove(path)
@@ -122,8 +122,8 @@ def decrypt(path: Path, passphrase: str) -> None:
     """
     encrypted = encrypted_path(path)
     with _alone(encrypted, passphrase) as held, _replacement(encrypted, passphrase, path, None) as replacement:
-        # As long as the encrypted file exists, the plain one is not used, so after a crash here the work is only done
-        # again.
+        # As long as the encrypted file exists, the plain one is not used. So after a crash here, decrypting only has to
+        # be repeated.
         replacement.replace(path)
         _sync(path.parent)
         if sys.platform == "win32":  # Windows cannot delete an open file
@@ -171,8 +171,8 @@ def _normal(passphrase: str) -> str:
 
 
 def _leave_wal(connection: sqlite3.Connection) -> None:
-    """Move everything into one file, without a write-ahead log. Raises `StoreInUse` if another process has the file
-    open."""
+    """Stop using a write-ahead log, so that the database is one file. Raises `StoreInUse` if another process has the
+    file open."""
     try:
         [mode] = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
     except sqlite3.OperationalError as error:

@@ -16,8 +16,8 @@ EMPTY_LOG = "empty_log_after_commit"
 
 
 def empty_log(tx: sqlite3.Connection) -> None:
-    """Have the write-ahead log emptied after this transaction is committed, so that nothing that it erased stays in the
-    log."""
+    """Have the write-ahead log emptied after this transaction is committed, so that nothing that the transaction erased
+    stays in the log."""
     tx.execute(f"SELECT {EMPTY_LOG}()").fetchone()
 
 

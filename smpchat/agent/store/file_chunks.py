@@ -132,7 +132,7 @@ def clear_chunk_problem(tx: sqlite3.Connection, file_id: int, number: int) -> No
 
 
 def set_chunk_problem(tx: sqlite3.Connection, file_id: int, number: int, problem: Problem) -> None:
-    """Save why a chunk waits; ``since`` does not change as long as the kind of reason stays the same."""
+    """Save why a chunk waits. The stored ``since`` changes only if the problem is of another kind than before."""
     tx.execute(
         "UPDATE file_chunks SET since = CASE WHEN trouble = :kind THEN since ELSE :since END, trouble = :kind,"
         " error = :error, next_try_at = :next WHERE file_id = :id AND number = :number",

@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record, field
 
 
 class Deletion(Record):
-    """A chunk that a relay must delete. ``since``: when we noted this, in POSIX seconds."""
+    """A chunk that a relay must delete. ``since``: when the deletion was noted, in POSIX seconds."""
 
     id: int
     server: str
@@ -19,7 +19,7 @@ class Deletion(Record):
 
 
 def owe(tx: sqlite3.Connection, where: str, values: tuple[int, ...], now: float) -> None:
-    """Note that chunks must be deleted at their relays; ``where`` says which ones, as SQL with ``values``."""
+    """Note that chunks must be deleted at their relays. ``where``: the SQL condition for them, with ``values``."""
     tx.execute(
         "INSERT INTO file_deletions (server, sender_id, sender_key, since)"
         f" SELECT server, sender_id, sender_key, ? FROM file_chunks WHERE {where} AND sender_key IS NOT NULL",

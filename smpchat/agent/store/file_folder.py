@@ -184,7 +184,7 @@ def may_be_in_use(path: Path) -> bool:
 
 
 def remove(paths: Collection[Path]) -> None:
-    """Remove leftover files. Call it inside a transaction, so that no process begins to use one of them meanwhile."""
+    """Remove leftover files. Call this inside a transaction, so that no process begins to use one of them meanwhile."""
     for path in paths:
         with suppress(OSError):  # removed by another process, or open in one on Windows
             if not may_be_in_use(path) or _is_abandoned(path):
@@ -213,7 +213,7 @@ def numbered(target: Path) -> Iterator[Path]:
 
 def publish(part: Path, target: Path) -> Path:
     """Give a complete decrypted file the name ``target``, or else the first free name of `numbered`. On file systems
-    with hard links, the file also keeps the name ``part``, until `unpublished`.
+    with hard links, the file also keeps the name ``part``, until `unpublished` removes it.
 
     The call may be repeated after a crash at any point: a published file is found again, and not published twice.
 
@@ -286,7 +286,7 @@ def identity(path: Path) -> tuple[int, int]:
 
 
 def retract(path: Path, known: tuple[int, int]) -> None:
-    """Remove a file that was given its name, but whose transfer was cancelled meanwhile. ``known``: its `identity`."""
+    """Remove a published file, because its transfer was cancelled meanwhile. ``known``: the file's `identity`."""
     with suppress(OSError):
         if identity(path) == known:
             path.unlink()

@@ -178,8 +178,8 @@ def forget_target(tx: sqlite3.Connection, file_id: int) -> None:
 
 
 def set_problem(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
-    """Save why the whole file does not make progress; ``since`` does not change as long as the kind of reason stays the
-    same."""
+    """Save why the whole file does not make progress. The stored ``since`` changes only if the problem is of another
+    kind than before."""
     tx.execute(
         "UPDATE files SET since = CASE WHEN trouble = :kind THEN since ELSE :since END, trouble = :kind,"
         " error = :error, next_try_at = :next WHERE id = :id",

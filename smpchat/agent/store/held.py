@@ -29,7 +29,7 @@ class Held(Record):
 
 
 def hold(tx: sqlite3.Connection, connection_id: int, lane: Lane, held: Held) -> None:
-    """Save that the lane waits, and why. ``since`` does not change as long as the kind of reason stays the same."""
+    """Save that the lane waits, and why. The stored ``since`` changes only if the reason is of another kind."""
     tx.execute(
         "INSERT INTO held_lanes (connection_id, lane, kind, error, since, tried_at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (connection_id, lane) DO UPDATE SET error = excluded.error, kind = excluded.kind,"

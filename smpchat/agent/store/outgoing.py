@@ -10,7 +10,7 @@ from smpchat.encoding.record import Record, field
 
 
 class Lane(StrEnum):
-    """A lane of a connection's outbox. Items in one lane are handled one after the other; lanes work in parallel."""
+    """A lane of a connection's outbox. Items in one lane are handled one by one, different lanes in parallel."""
 
     SEND = "send"  # what goes to the peer's queue
     RECEIVE = "receive"  # commands for our own queue

@@ -106,7 +106,7 @@ class QueueAdd(Record):
 
 
 class QueueKey(Record):
-    """QKEY: the new queues, each with the key of the peer that will send to it."""
+    """QKEY: the new queues, each with the key with which the sender of this message will authorise its SENDs."""
 
     queues: tuple[tuple[QueueInfo, AuthPublicKey], ...]
 
@@ -118,7 +118,7 @@ class QueueUse(Record):
 
 
 class QueueTest(Record):
-    """QTEST: first message through the new queues."""
+    """QTEST: the first message that is sent to the new queues."""
 
     queues: tuple[QueueAddress, ...]
 

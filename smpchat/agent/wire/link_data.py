@@ -70,7 +70,7 @@ def _text(data: bytes) -> str:
 
 def _with_mode(queues: tuple[QueueURI, ...]) -> tuple[QueueURI, ...]:
     """The queues, with the mode CONTACT where none was given: for a queue with older versions, the binary form has no
-    letter that says so."""
+    letter for this mode."""
     # The reference does the same when it reads a link (agent-wire 2.6, trap 23).
     return tuple(replace(queue, mode=queue.mode or QueueMode.CONTACT) for queue in queues)
 
@@ -336,7 +336,7 @@ def seal_link(
     """The key, id and blobs of a new short link to ``request``. The request's reply key, if any, is put into the user
     blob.
 
-    If the blobs are sent in a NEW, the sender id of the request's first queue must be `sender_id_for` of this command's
+    If the blobs are sent in a NEW, the sender id of the request's first queue must be `sender_id_for` of the NEW's
     correlation id.
 
     Raises:

@@ -173,7 +173,7 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
-    """All links in the text, and the error for the first candidate that was refused; None if none was."""
+    """All links in the text, and the error for the first candidate that was refused; None if none was refused."""
     starts = [match.start() for match in islice(_START().finditer(text), _MAX_STARTS + 1)]
     found: list[_Found] = []
     error: LinkError | None = None
@@ -243,8 +243,8 @@ def _spellings(text: str) -> Iterator[str]:
     if "%23" in text and "#" not in text:
         yield text.replace("%23", "#", 1)
     if "%" in text:
-        # If the link is encoded, a plain & belongs to the redirecting link around it. If it is not, & belongs to the
-        # link.
+        # If the link is encoded, a plain & belongs to the redirecting link around it. If the link is not encoded, the &
+        # belongs to it.
         parts = [text] if "#" in text else [text.partition("&")[0], text]
         for part in dict.fromkeys(parts):
             for _ in range(_MAX_DECODINGS):
