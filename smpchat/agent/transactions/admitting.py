@@ -1,9 +1,9 @@
 """How many contact requests a profile keeps, and how many it accepts automatically: limits in time and number.
 
-Each accepted request makes us connect to a relay that the requester chose, and keep a queue. So there must be a limit
-to what one requester can cause. Requests beyond the limit wait for their turn, and are accepted later. If too many
-wait, one that names the same relay as most others is dropped, usually the newest: a requester can change names and keys
-at will, but relays less easily.
+Each accepted request makes us connect to a relay that the requester chose, and keep a queue for the new contact. So
+there must be a limit to what one requester can cause. Requests beyond the limit wait for their turn, and are accepted
+later. If too many wait, we drop the newest of those that name the most frequent relay: a requester can change names and
+keys at will, but relays less easily.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ MAX_REQUESTS = 1_000
 PER_HOUR = 60
 """How many requests are accepted automatically in one hour."""
 AT_ONCE = 10
-"""Limit for recent contacts that were accepted automatically, and whose relays were not reached yet. Each try to reach
-a relay may take some seconds."""
+"""How many recent contacts may be accepted automatically before their relays were reached: each try to reach a relay
+may take some seconds."""
 UNREACHED = 100
-"""The same limit for contacts of any age: each of them costs a session with a relay, or repeated tries to connect."""
+"""How many contacts of any age may be accepted automatically before their relays were reached: each of them costs a
+session with its relay, or repeated tries to connect."""
 YOUNG = 600.0
 """Seconds for which a contact counts as recent (see `AT_ONCE`)."""
 PATIENCE = 7 * 86_400.0
@@ -42,8 +43,8 @@ def has_place(tx: sqlite3.Connection, relay: str) -> bool:
         return True
     counts = addresses.requests_by_relay(tx)
     fullest = max(counts, key=lambda name: counts[name])
-    # The relay that most requests name loses one, even if that is the new request: a flood through one relay must not
-    # push out requests through other relays.
+    # One request to the relay that most requests name is dropped, even if it is the new request: a flood through one
+    # relay must not push out requests through other relays.
     if counts.get(relay, 0) + 1 >= counts[fullest]:
         return False
     addresses.delete_newest_of(tx, fullest)
@@ -65,7 +66,8 @@ def next_acceptance(tx: sqlite3.Connection, now: float) -> float:
 
 
 def note_acceptance(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """A request was accepted automatically. Notes of earlier ones that no longer count are deleted."""
+    """Note that a request was accepted automatically, and delete the notes of earlier acceptances that no longer
+    count."""
     times = addresses.accepted_by_themselves(tx)
     addresses.forget_accepted(tx, [n for n, at in times.items() if at <= now - _HOUR and not _is_unreached(tx, n)])
     addresses.note_accepted(tx, connection_id, now)

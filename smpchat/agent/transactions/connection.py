@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 create_parameters = pair(boolean, boolean)
-"""Body of a CREATE item: whether the sender may secure the queue, and whether it is made with the reply key."""
+"""Body of a CREATE item: whether the sender may secure the queue, and whether NEW brings the reply key."""
 
 
 # -- beginnings -------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def join(
         plain: The link is from a member of a group: see `Connection`.
     Raises:
         OwnLinkError: The link is ours.
-        LinkJoinedError: It was joined before.
+        LinkJoinedError: The link was joined before.
         IncompatibleVersion: We and the link have no version of a protocol layer in common.
     """
     if connections.find_receive_queue_by_sender_id(tx, link.queues[0].sender_id):
@@ -130,14 +130,14 @@ def join(
 
 
 def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, *, held: bool = False) -> int:
-    """Join an invitation through its short link. The key that reads the link is stored first.
+    """Join an invitation through its short link. The key that reads the link is stored before anything is sent.
 
     Args:
         held: Our profile is not sent before `JoinReleased`.
     Raises:
         OwnLinkError: The link is ours.
-        LinkJoinedError: It was joined before.
-        LinkError: The link is shortened, and this program does not know its relay.
+        LinkJoinedError: The link was joined before.
+        LinkError: The link does not contain its relay's whole address, and this program does not know that relay.
     """
     link = resolve(link)
     known = links.find(tx, link)
@@ -181,11 +181,11 @@ def _insert(
 
 
 def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
-    """The relay answered LKEY: the queue holds our key now."""
+    """The relay answered LKEY, and the peer's queue holds our key now: use the link's data, if they are valid."""
     event, link = linking.read_link(tx, context, connection_id, answer)
     if link is not None:
         other = connections.find_by_link(tx, link)
-        if other is not None:  # also joined through the full link, whose key the queue now refuses
+        if other is not None:  # it joined through the full form of this link; the queue now refuses its key
             connections.save_link(tx, other.id, None)
             if isinstance(other.state, states.Joining):
                 apply(tx, context, other.id, SendQueueRefused())
@@ -218,7 +218,7 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
     if state != before:
         connections.save_state(tx, connection_id, state, context.now())
     if type(state) is not type(before):
-        # If a repetition of the confirmation is still planned, it belongs to the state before.
+        # If a repetition of the confirmation is still planned, it belongs to the earlier state, and is dropped.
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
             case states.Failed():
@@ -241,8 +241,8 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
                 if text is not None:  # no receipt follows: the person who accepted has seen the text
                     context.application.message_delivered(tx, text)
     perform(tx, context, connection_id, effects)
-    # Only after the step has sealed its own messages: a text that is sealed before the confirmation or hello would take
-    # number 1 in the chain.
+    # Texts are released only after the step has sealed its own messages: a text that is sealed before the confirmation
+    # or hello would take number 1 in the chain.
     release(tx, context, connection_id)
     if state != before:
         context.application.state_changed(tx, connections.load(tx, connection_id))
@@ -259,10 +259,10 @@ def _drop_outgoing(
 
 
 def perform(tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[Effect, ...]) -> None:
-    """Put the effects of a step into the outbox, sealed where necessary."""
+    """Carry out the effects of a step: seal the messages among them, and put everything into the outbox."""
     for effect in effects:
-        # Loaded again for each effect: the one before may have sealed something, and so changed the chain of sent
-        # messages.
+        # The connection is loaded again for each effect: the effect before may have sealed a message, and so changed
+        # the chain of sent messages.
         _queue_effect(tx, context, connections.load(tx, connection_id), effect)
 
 
@@ -279,8 +279,8 @@ def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connecti
         case SendRequest():
             _send_request(tx, context, connection)
         case SecureReceiveQueue(choice, before_sending):
-            # In the lane SEND, messages to the peer wait for KEY's answer. In the lane RECEIVE, KEY is sent at the same
-            # time as they are.
+            # If KEY is in the lane SEND, messages to the peer wait for its answer. If it is in the lane RECEIVE, KEY
+            # and messages to the peer may be on their way at the same time.
             lane = Lane.SEND if before_sending else Lane.RECEIVE
             key = _receive_key(tx, connection, choice)
             outgoing.enqueue(tx, connection.id, lane, Kind.SECURE_RECEIVE, Priority.SECURE, body=key)
@@ -347,15 +347,15 @@ def _send_confirmation(
     reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.link_key.public(), own.mode)
     message: ConnInfoSecured | ConnInfoReply
     if answer is Answer.SECURED:
-        # The reply key is in the message although the initiator knows it: if it finds another key in our confirmation,
-        # it knows that its link was changed on the way. Only one queue, because apps use only the first (agent-wire
+        # The initiator knows the reply key; our confirmation names it as a check: if the initiator finds another key
+        # there, its link was changed on the way. We name only one queue, because apps use only the first (agent-wire
         # 3.4, trap 35).
         message = ConnInfoSecured(reply_key_of(connection), (reply,), info)
     else:
         message = ConnInfoReply((reply,), info)
-    # Sealed once and kept. A second confirmation would take another ratchet number and message id, which the peer
-    # reports as a gap (agent-wire 3.6 and 5.4). The confirmation also names the reply queue, so from here on this queue
-    # is not replaced before the peer answers.
+    # The confirmation is sealed once, and kept to be sent again. If it were sealed a second time, it would take another
+    # ratchet number and message id, and the peer would report a gap (agent-wire 3.6 and 5.4). The confirmation also
+    # names the reply queue, so from here on this queue is not replaced before the peer answers.
     params = _confirmation_params(tx, context, connection)
     body = sealing.seal_first_message(
         tx, context.entropy, connection, send_queue, message, params=params, signed=signed
@@ -365,10 +365,10 @@ def _send_confirmation(
 
 
 def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: Connection) -> E2EParams:
-    """Our X3DH keys, with our answer to the link's KEM key. If the link has none that we could answer, a KEM key of our
-    own is proposed, if possible.
+    """Our X3DH keys, with our answer to the link's KEM key. If the link has no KEM key, but the connection is to use a
+    KEM, we propose a KEM key of our own.
 
-    This KEM key is chosen only now, so that a spare one could be made while we waited for the relays.
+    Our KEM key is taken only now, so that it could be made ahead of time while we waited for the relays.
     """
     ratchet = ratchets.load(tx, connection.id)
     if ratchet.kem_enabled and ratchet.kem is None and context.has_kem:
@@ -439,8 +439,8 @@ def stay(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
 
 
 FAREWELL_PATIENCE = 2 * 86_400.0
-"""The longest time in seconds for which our queue of a deleted connection is kept, while smpchat tries to tell the
-peer."""
+"""The longest time in seconds for which our queue of a deleted connection is kept, while smpchat tries to send the
+farewell to the peer."""
 
 
 def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewell: bytes | None = None) -> None:
@@ -448,19 +448,21 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
     the connection here is deleted, too.
 
     Args:
-        farewell: A last user message to the peer; None if there is none. Everything else that waits is dropped. The
-            queue is deleted after the farewell was sent or refused, or after `FAREWELL_PATIENCE`.
+        farewell: A last user message to the peer, or None. It is left out if no message may be sent to the peer now.
+            All other messages that wait are dropped. Our queue is deleted after the farewell was sent or refused, or
+            after `FAREWELL_PATIENCE`.
     """
     before = connections.load(tx, connection_id)
     writable = states.reached_peer(before.state) and may_send(tx, before)
     apply(tx, context, connection_id, DeleteRequested())
-    # After the step, which has dropped all waiting messages: a user who deletes a contact does not want them sent.
+    # The farewell is sealed only now, because the step drops all messages that wait: a user who deletes a contact does
+    # not want them sent.
     if farewell is not None and writable:
         connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
         body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))
         outgoing.enqueue(tx, connection_id, Lane.SEND, Kind.FAREWELL, Priority.MESSAGE, body=body)
         outgoing.postpone(tx, connection_id, Lane.RECEIVE, context.now() + FAREWELL_PATIENCE)
-        # The farewell is sealed, and nothing follows it. A retry needs the sealed bytes only.
+        # No message follows the farewell, and to send it again needs only its sealed bytes, not the ratchet.
         ratchets.delete(tx, connection_id)
     else:
         erasure.stop_writing(tx, connection_id)

@@ -1,8 +1,8 @@
 """A contact address of our own, and the requests that come through it (agent-wire 5.5).
 
 The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted like any
-other. The queue is never secured, and has no lasting secret: each request brings its own key. Accepting a request is
-joining the invitation in it. The link of a group of ours is such an address, too, marked by its client data.
+other queue. The queue is never secured, and has no lasting secret: each request brings its own key. To accept a request
+is to join the invitation in it. The link of a group of ours is such an address, too, marked by its client data.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def prepare(
     version: int,
     dh_key: X25519PublicKey,
 ) -> Publication | None:
-    """What the NEW of an address contains beside keys, at this relay with this SMP version. None if the connection is
-    not an address."""
+    """What NEW contains beside keys if it makes an address's queue at this relay, which has this SMP version. None if
+    the connection is not an address."""
     address = addresses.load(tx, connection_id)
     if address is None or address.root_key is None:
         return None
@@ -225,8 +225,8 @@ def request_received(
 ) -> None:
     """Keep a request, or accept it if the address accepts requests automatically.
 
-    A request that is sent again replaces the first one; one that was already accepted is recognised by its queue, and
-    ignored.
+    A request that is sent again replaces the first one. If the first one was already accepted, its copy is recognised
+    by the invitation in it, and ignored.
 
     Raises:
         EnvelopeRefused: The message is not a request, or not one that could be accepted.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def read(text: str) -> FileDescription:
-    """A recipient's description of a file. Raises `FileRefused`."""
-    from smpchat.xftp.description import read_description  # loads YAML, needed only for files
+    """Decode a recipient's description of a file. Raises `FileRefused`."""
+    from smpchat.xftp.description import read_description  # this import loads YAML, which only files need
 
     try:
         described = read_description(text)
@@ -31,7 +31,7 @@ def read(text: str) -> FileDescription:
 
 
 def describe(tx: sqlite3.Connection, file: StoredFile) -> Iterator[str]:
-    """One description for each recipient for whom the file is registered (its slots), in order."""
+    """One description for each recipient for whom the file is registered, in the order of their slots."""
     from smpchat.xftp.description import DescribedChunk, DescribedReplica, FileDescription, write_description
 
     chunks = file_chunks.chunks(tx, file.id)

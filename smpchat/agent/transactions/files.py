@@ -1,4 +1,4 @@
-"""Files that are sent and received: what the layer above asks for, and what the outcome of each request changes.
+"""Files that are sent and received: what the layer above asks for, and what each answer of a file relay changes.
 
 Nothing here waits or talks to a relay: `smpchat.agent.online.file_transfers` does what the store says.
 """
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from smpchat.xftp.description import FileDescription
 
 SLOTS = 4
-"""For how many recipients a file is registered. The number is fixed, so that relays do not learn how many there are
-(xftp-wire 5)."""
+"""For how many recipients a file is registered by default. The number is fixed, so that relays do not learn how many
+recipients a file has (xftp-wire 5)."""
 MAX_PADDING = 4 * 1024 * 1024 + 64 * 1024
 """The most bytes by which a ciphertext may be longer than its file: a chunk of padding (4 MiB), and the smallest chunk
 (64 KiB) for the file's name."""
@@ -92,7 +92,7 @@ def submit_file(
 
     Args:
         name: The file's name, as people see it.
-        slots: The number of recipients; each gets a description of its own.
+        slots: For how many recipients each chunk is registered; there is one description for each of them.
     Returns:
         Number of the file.
     Raises:
@@ -132,7 +132,7 @@ def relays_to_approve(description_text: str, known: Callable[[FileServer], bool]
 
 
 def unknown_relays(described: FileDescription, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
-    """Hosts of the relays of those chunks that are at no known relay."""
+    """For all chunks that no known relay has: hosts of the relays that have them."""
     found: dict[str, None] = {}
     for chunk in described.chunks:
         if not any(known(replica.server) for replica in chunk.replicas):
@@ -153,7 +153,7 @@ def receive_file(
     """Download a file; `Application.file_received` gets its path when it is complete.
 
     Args:
-        target: The path of the file. If something exists there by then, a number is added to the name.
+        target: Where the complete file is saved. If something exists there by then, a number is added to the name.
         approved: The user agrees that the relays chosen by the sender see this computer's address.
         known: Whether the user's own settings name a relay.
         size: Announced size of the file in bytes; a file of another size is not saved.
@@ -222,8 +222,8 @@ def delete_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
 
 
 def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
-    # A process that is decrypting the file at this moment finds nothing to publish. If this transaction is rolled back,
-    # the file is decrypted again.
+    # The part that is decrypted so far is removed, so a process that is decrypting the file cannot move it to its
+    # place. If this transaction is rolled back, the file is decrypted again.
     file_folder.remove_part(file.target, file.local)
     file_chunks.take_places(tx, file.id, context.now())
     file_chunks.forget(tx, file.id)
@@ -269,8 +269,8 @@ def spent(database: Database) -> list[Path]:
 
 
 class Registration(Record):
-    """The content of one FNEW, for a chunk. Each try has fresh keys, so that a lost try shares no key with the one that
-    succeeded."""
+    """The content of one FNEW, for a chunk. Each try has fresh keys, so that a try whose answer was lost shares no key
+    with the try that succeeded."""
 
     file_id: int
     number: int
@@ -391,7 +391,7 @@ def hold(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
 
 
 def fail(tx: sqlite3.Connection, context: Context, file_id: int, problem: Problem) -> None:
-    """The file will never arrive."""
+    """Give up a file for good, and tell the application why."""
     file = files.find(tx, file_id)
     if file is None or file.stage not in (Stage.MOVING, Stage.OPENING):
         return
@@ -404,8 +404,8 @@ def fail(tx: sqlite3.Connection, context: Context, file_id: int, problem: Proble
 def _uploaded(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
     descriptions = tuple(file_descriptions.describe(tx, file))
     files.set_stage(tx, file.id, Stage.DONE)
-    # The recipients' descriptions now contain the keys, and nobody else gets them. We keep only the keys that delete
-    # the chunks.
+    # From now on the file's keys are only in the recipients' descriptions. We keep only the keys with which the chunks
+    # can be deleted.
     files.forget_keys(tx, file.id)
     erasure.empty_log(tx)
     context.application.file_uploaded(tx, file.id, descriptions)
@@ -455,7 +455,7 @@ def _fits(chunk: Chunk, event: Event) -> bool:
 
 
 def asked(tx: sqlite3.Connection, chunk: Chunk) -> Replica:
-    """The place from which to download a wanted chunk."""
+    """The place (a relay, and the chunk's id and key there) from which to download a wanted chunk."""
     places = file_chunks.replicas(tx, chunk.file_id, chunk.number)
     assert isinstance(chunk.state, machine.Wanted)
     return places[chunk.state.replica % len(places)]

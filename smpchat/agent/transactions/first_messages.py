@@ -56,7 +56,11 @@ def receive_first(
     envelope: ClientMsgEnvelope,
     sent_at: int,
 ) -> None:
-    """The joiner's confirmation, or the initiator's hello. Raises `EnvelopeRefused`, `VersionRefused`."""
+    """Process the first message of a queue: the joiner's confirmation, or the initiator's hello.
+
+    Raises:
+        EnvelopeRefused, VersionRefused: The message is not allowed at this point, or cannot be used.
+    """
     if envelope.sender_key is None:
         raise EnvelopeRefused("the first message of a queue must carry the sender's key")
     with refusing("the sender's key is bad"):
@@ -64,8 +68,8 @@ def receive_first(
     message, inner = open_layers(secret, envelope)
     if not isinstance(inner, Confirmation):
         raise EnvelopeRefused("the first message of a queue is not a confirmation")
-    # Not lowered to our highest version, as a range would be: the joiner has chosen this version, and we cannot follow
-    # a choice above the link's range (agent-wire 1.5, trap 20).
+    # The envelope names one version, which the joiner chose from the link's range. If it is not in our range, we refuse
+    # it: a version that the joiner has chosen can no longer be lowered to our highest one (agent-wire 1.5, trap 20).
     if not AGENT_VERSIONS.contains(inner.agent_version):
         raise VersionRefused("agent protocol", inner.agent_version, AGENT_VERSIONS)
     sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
@@ -91,14 +95,14 @@ def _receive_confirmation(
         raise EnvelopeRefused("no confirmation is awaited")
     if not E2E_VERSIONS.contains(params.version):
         raise VersionRefused("end-to-end encryption", params.version, E2E_VERSIONS)
-    # The key may be missing only if the sender could secure the queue itself (agent-wire 3.2, trap 16).
+    # The sender's key may be missing only if the sender could secure the queue itself (agent-wire 3.2, trap 16).
     if sender_key is None and queue.mode is not QueueMode.MESSAGING:
         raise EnvelopeRefused("the confirmation lacks the key for its queue")
     offered = links.kem(tx, connection.id)
     if isinstance(params.kem, KEMAccepted) and offered is None:
         raise EnvelopeRefused("the confirmation answers a KEM key, but the link has none")
     with refusing("the confirmation does not open"):
-        # The joiner wants post-quantum encryption if it sends a KEM key, or leaves room for one in its header.
+        # The joiner wants post-quantum encryption if it sends a KEM key, or leaves room for one in its ratchet header.
         wished = params.kem is not None or has_large_header(envelope.ratchet_message)
         pq = wished and context.wants_pq_in(connection, params.version, envelope.agent_version)
         kem = None
@@ -107,7 +111,7 @@ def _receive_confirmation(
         kem_secret = kem.answer.secret if kem and kem.answer else b""
         secret = agree_initiator(keys, params.key1, params.key2, kem_secret)
         # The ratchet is made now, not when the user allows it, because texts may already follow the confirmation
-        # (agent-wire 1.1, trap 19). The link's second key is the ratchet's first (trap 6).
+        # (agent-wire 1.1, trap 19). The link's second X3DH key becomes the ratchet's first key (trap 6).
         fresh = Ratchet.initiator(secret, keys.key2, params.version, kem_enabled=pq, kem=kem)
         # Nothing was opened with this ratchet before, so no key can have been set aside.
         opened = ratchet.decrypt(
@@ -116,7 +120,7 @@ def _receive_confirmation(
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, ConnInfoReply | ConnInfoSecured):
         raise EnvelopeRefused("the confirmation holds another message")
-    # All queues were decoded, but only the first is used (agent-wire 3.4, trap 35).
+    # A confirmation may name several queues, but only the first is used (agent-wire 3.4, trap 35).
     reply = message.queues[0]
     # After a confirmation with the tag D, our key for the reply queue is new, never the link's reply key: anyone who
     # has seen the link could tell by that key whose queue this is.
@@ -195,9 +199,9 @@ def _save_first(
     sent_at: int,
 ) -> None:
     """The queue's secret is stored together with the ratchet that opened its first message, never before."""
-    # If we secure the queue, not its sender, the queue has accepted messages from anybody until then. Only with the
-    # link's key can we detect a second person who had the link (see `receive_repeated`), so the key is kept. After the
-    # peer's first signed message, nothing from a second person can follow.
+    # A queue that its sender may not secure accepts messages from anybody until we secure it, so a second person with
+    # the link may write to it, too. We detect this only with the link's key (see `receive_repeated`), so we keep the
+    # key until the peer's first message after the handshake, which is signed: then the queue accepts nobody else.
     shared = states.role(connection.state) is states.Role.INITIATOR and queue.mode is not QueueMode.MESSAGING
     connections.save_receive_queue(tx, queue if shared else replace(queue, e2e_key=None))
     save_opened(tx, connection.id, ratchet_message, opened, sent_at)
@@ -207,7 +211,7 @@ def _save_first(
 def receive_repeated(
     tx: sqlite3.Connection, context: Context, connection: Connection, queue: ReceiveQueue, envelope: ClientMsgEnvelope
 ) -> None:
-    """Another first message on a queue that already had one: a copy, or a second person with the same link."""
+    """Process another first message of a queue: a copy, or the confirmation of a second person with the same link."""
     assert queue.e2e_secret is not None and envelope.sender_key is not None
     try:
         _, inner = open_layers(queue.e2e_secret, envelope)

@@ -54,7 +54,8 @@ def _request(
     mode: QueueMode | None,
     kem: KEMParams | None = None,
 ) -> InvitationLink:
-    """The data that both the full and the short link lead to; the KEM key is only for short links (agent-wire 2.9)."""
+    """The data that both the full and the short link lead to, except that only the short link has a KEM key (agent-wire
+    2.9)."""
     # only a queue that its sender may secure has its mode in the link (q=m); an invitation never has q=c
     shown = mode if mode is QueueMode.MESSAGING else None
     uri = QueueURI(CLIENT_VERSIONS, server, sender_id, e2e_key, shown)
@@ -90,8 +91,8 @@ def prepare(
     version: int,
     e2e_key: X25519PublicKey,
 ) -> Publication | None:
-    """What the NEW of an invitation contains beside keys, at this relay with this SMP version. None if there will
-    be no short link."""
+    """What NEW contains beside keys if it makes an invitation's queue at this relay, which has this SMP version. None
+    if there will be no short link."""
     state = connection.state
     if not isinstance(state, states.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
         return None
@@ -103,7 +104,7 @@ def prepare(
     sender_id, user_data = sender_id_for(corr_id), context.application.link_info(tx, connection.id)
     request = _request(connection, server, sender_id, e2e_key, QueueMode.MESSAGING, proposed)
     try:
-        # The root key signs here and is then forgotten, because an invitation's data never changes.
+        # The root key signs the link's data and is then forgotten, because an invitation's data never changes.
         sealed = seal_link(Ed25519PrivateKey.generate(context.entropy), request, user_data, context.entropy)
     except LinkDataError as error:  # many or long host names; the full link has room for them
         log.warning("no short link: %s", error)
@@ -135,7 +136,8 @@ def _leads_here(publication: Publication, ids: Ids) -> bool:
 def may_send_early(link: InvitationLink) -> bool:
     """Whether the initiator's software reads messages that follow the confirmation.
 
-    Software below `SND_SECURE_SINCE` cannot be told that it may secure the reply queue, so it waits for HELLO.
+    Software with an SMP client version below `SND_SECURE_SINCE` cannot be told that it may secure the reply queue, so
+    it waits for HELLO.
     """
     reads = link.agent_versions.maximum >= SEND_EARLY_SINCE
     return reads and link.queues[0].versions.maximum >= SND_SECURE_SINCE
@@ -175,15 +177,18 @@ def take_up(
 def read_link(
     tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None
 ) -> tuple[LinkRead | LinkUnusable, str | None]:
-    """The event that follows from the relay's answer to LKEY, and the full link; None instead of the link if the answer
-    cannot be used."""
+    """Use the relay's answer to LKEY: store what follows from the link, and give its user data to the application.
+
+    Returns:
+        The event that follows, and the full link; None instead of the link if the answer cannot be used.
+    """
     stored = links.joined(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):
             raise LinkDataError("The relay did not answer with the link's data.")
         opened = open_link(stored.link, answer)
         request = opened.request
-        assert isinstance(request, InvitationLink)  # `open_link` checks that it is of the link's kind
+        assert isinstance(request, InvitationLink)  # `open_link` checks that the data are of the link's kind
         _check_queue(tx, request)
         # Use the key that LKEY carried: it has secured the queue, and any other would get AUTH (agent-wire 2.8, trap
         # 12).
@@ -205,19 +210,20 @@ def _check_queue(tx: sqlite3.Connection, request: InvitationLink) -> None:
     if moves.uses_id(tx, queue.server, queue.sender_id):
         raise LinkDataError("This is your own link.")
     used = connections.find_send_queue(tx, queue.server, queue.sender_id)
-    # A connection that is still joining through the full form of this link is shut out: LKEY gave the queue another
-    # key. Any other connection has already secured its queue with a key, so an honest relay would have refused LKEY.
+    # A connection that is still joining through the full form of this link can no longer do so, because LKEY gave the
+    # queue another key; this is not an error of the link. Any other connection has already secured its queue with a
+    # key, so an honest relay would have refused LKEY.
     if used is not None and not isinstance(connections.load(tx, used.connection_id).state, states.Joining):
         raise LinkDataError("The link leads to a contact that you already have.")
 
 
 def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused | LinkUnusable:
-    """The event that follows if the relay answers LKEY with AUTH. The short form of a full link is not known, so the
+    """The event that follows if the relay answers LKEY with AUTH. A full link does not reveal its short form, so this
     link may have been joined before in its full form."""
     relay = links.joined(tx, connection_id).link.server.key_hash
     short = links.texts(tx)
     in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))
-    # Before a short link is read, nothing in it can be compared with a full link to the same queue.
+    # As long as a short link is not read, only its relay can be compared with that of a full link.
     if any(_is_at(relay, link) for link in in_full if link is not None):
         return LinkUnusable(Failure.LINK_USED_OR_JOINED)
     return SendQueueRefused()

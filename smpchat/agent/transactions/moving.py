@@ -43,13 +43,14 @@ LEAVE_AFTER = 10.0
 """Seconds to wait, after the peer's first message through the new queue, before the old queue is emptied and deleted.
 The peer sends to both relays at the same time, so messages to the old one may still be on their way."""
 LEAVE_PAUSE = 900.0
-"""Seconds between two tries to reach a relay just to delete a queue there."""
+"""Seconds between two tries to reach a relay at which we only have an abandoned queue to empty and delete."""
 LEAVE_FOR = 21 * 86_400.0
-"""Seconds after which a queue at a relay that does not answer is forgotten. Relays keep messages for 21 days, so by
-then nothing waits there any more."""
+"""Seconds after which an abandoned queue is forgotten if its relay does not answer. Relays keep messages for 21 days,
+so by then nothing waits there any more."""
 
 _NEW = pair(boolean, boolean).encode((True, False))
-"""Body of the CREATE item: a messaging queue without a key (agent-wire 5.7: the peer's key comes with QKEY)."""
+"""Body of the CREATE item: a queue that its sender may secure, made without a key (agent-wire 5.7: the peer's key comes
+with QKEY)."""
 
 
 # -- the user ---------------------------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ def begin(tx: sqlite3.Connection, context: Context, connection_id: int, relay: S
         _step(tx, context, connection_id, moving.Requested())
     except UnexpectedEvent as error:
         raise MoveRefused(Refusal.IN_USE) from error
-    # saved even if the state did not change: the relay may be another one, and people see this as a new beginning
+    # saved even if the state did not change: the relay may be another one, and the time shown to people starts anew
     moves.save(tx, connection_id, Move(moving.Creating(), context.now(), relay))
 
 
@@ -169,7 +170,8 @@ def _number(item: OutboxItem) -> int:
 
 
 def keys_received(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueKey) -> None:
-    """QKEY. Keys for a queue other than the new one are the answer to a cancelled move, and are ignored."""
+    """Process QKEY, which brings the peer's keys for our new queue. Keys for any other queue are the answer to a
+    cancelled move, and are ignored."""
     new = moves.new_queue(tx, connection.id)
     found = next(
         ((info, key) for info, key in message.queues if new is not None and _is_at(new, info.server, info.sender_id)),
@@ -180,7 +182,7 @@ def keys_received(tx: sqlite3.Connection, context: Context, connection: Connecti
         log.info("keys came for a queue that no move leads to")
         return
     info, key = found
-    # Only once: the relay may have the first key by now, and accepts no other (smp-wire 7.2).
+    # Only the first keys are used: the relay may have the first key by now, and accepts no other (smp-wire 7.2).
     if new.queue.e2e_secret is None:
         if not CLIENT_VERSIONS.contains(info.version):
             _not_followed(tx, context, connection.id, f"it answers in version {info.version}")

@@ -1,4 +1,4 @@
-"""The steps that every incoming message needs: its layers are opened, and the ratchet that opened it is saved.
+"""What incoming messages have in common: their layers are opened, and the ratchet that opened them is saved.
 
 Source: agent-wire 3.1 to 3.5.
 """
@@ -31,7 +31,7 @@ from smpchat.protocol.envelope import (
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Turn the errors of decoding and opening into `EnvelopeRefused`."""
+    """Turn errors of decoding and opening into `EnvelopeRefused`, with a text that begins with ``what``."""
     try:
         yield
     except KEMUnavailable:  # not the message's fault: it stays at the relay until a KEM is installed here
@@ -48,7 +48,8 @@ def open_layers(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessa
 
 
 def load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -> Ratchet:
-    """The ratchet. If no KEM is available here, the ratchet stops using one, instead of failing at the next step."""
+    """The connection's ratchet. If no KEM is available on this computer, the ratchet's KEM is turned off, because the
+    ratchet's next step would fail otherwise."""
     loaded = ratchets.load(tx, connection_id)
     return loaded if not loaded.kem_enabled or context.has_kem else loaded.with_kem(False)
 
@@ -58,8 +59,8 @@ def save_opened(
 ) -> None:
     """A message was opened: save the ratchet, the changes in the keys that it has set aside, and the message's hash,
     which identifies copies."""
-    # Saved together, and only for a message that was opened. The reference also saves the steps of a message that
-    # failed; the two methods must not be mixed (agent-wire trap 41).
+    # The three are saved together, and only for a message that was opened. The reference also saves the ratchet's steps
+    # for a message that did not open; the two methods must not be mixed (agent-wire trap 41).
     ratchets.save(tx, connection_id, opened.ratchet)
     ratchets.apply_skipped(tx, connection_id, opened.diff)
     ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest(), sent_at)

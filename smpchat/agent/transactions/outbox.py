@@ -1,7 +1,7 @@
 """The command that each outbox item sends to a relay, and the changes that the relay's answer causes.
 
-An item is done once its outcome is committed; until then it is repeated with the same body. Items of a lane run one
-after the other, except that several SENDs to a peer may be pipelined.
+An item is done once its outcome is committed. Until then its command is repeated: a message with the same bytes, NEW
+with fresh keys. Items of a lane run one after the other, except that several SENDs to a peer may be pipelined.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem
     # arrival, before earlier commands have run (smp-wire 7.3).
     if first.kind not in SENDS:
         return items[:1]
-    # Other items may follow a confirmation or hello only if its queue is already secured; else the relay's OK decides
-    # whether they may be sent.
+    # Other messages may follow a confirmation or hello before the relay has answered only in some handshakes (see
+    # `handshake_states.pipelines`); in others, this answer decides whether they may be sent.
     if first.kind not in NUMBERED and not states.pipelines(connections.load(tx, first.connection_id).state):
         return items[:1]
     run = []
@@ -158,7 +158,8 @@ def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem
 
 
 class Creation(Record):
-    """A NEW on its way. Each try has fresh keys, so that an unused queue shares no key with the queue that is used."""
+    """The content of one NEW. Each try has fresh keys, so that a queue whose IDS was lost shares no key with the queue
+    that is used."""
 
     connection_id: int
     messaging: bool
@@ -169,7 +170,13 @@ class Creation(Record):
     publication: linking.Publication | None = None
 
     def request(self, version: int, *, keyed: bool, password: bytes | None) -> Request:
-        """The NEW command for a relay's SMP version; ``keyed``: with the reply key, if the relay supports that."""
+        """The NEW command for a relay.
+
+        Args:
+            version: The SMP version of the session with the relay.
+            keyed: NEW contains the reply key. The caller must know that the relay supports this.
+            password: What the relay demands from those who make queues there; None if it demands nothing.
+        """
         # queue modes exist since SMP 9; a queue that its sender may not secure has none
         queue = QueueRequest(QueueMode.MESSAGING) if self.messaging and version >= SND_AUTH_KEY else None
         if self.publication is not None:
@@ -193,14 +200,13 @@ def wanted_relay(tx: sqlite3.Connection, item: OutboxItem) -> SMPServerAddress |
 
 
 def left_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
-    """The relay that our queue leaves, if the `CREATE` item belongs to a move. The new queue should be at another
-    relay."""
+    """For the `CREATE` item of a move: the relay that our queue leaves. The new queue should be at another relay."""
     queue = connections.receive_queue(tx, item.connection_id) if item.lane is Lane.MOVE else None
     return queue.server if queue else None
 
 
 def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
-    """The relay of the peer's queue, if there is a peer. Our queue should be at another relay."""
+    """The relay of the peer's queue; None if there is no peer yet. Our queue should be at another relay."""
     queue = connections.send_queue(tx, item.connection_id)
     if queue is not None:
         return queue.server
@@ -248,6 +254,8 @@ def created(
 ) -> None:
     """Store the answer to NEW.
 
+    Args:
+        keyed: NEW contained the reply key.
     Raises:
         UnknownConnection: The connection was deleted meanwhile, or the move for which the queue was made was given up.
         IdInUse: The relay gave the new queue the id of another queue or link of ours.
@@ -275,9 +283,9 @@ def created(
     elif creation.publication is not None and isinstance(connection.state, states.Publishing):
         contact_address.queue_created(tx, context, queue, creation.publication, ids)
     event = ReceiveQueueCreated(
-        # ``key_beside``: KEY may be sent at the same time as the confirmation.
         messaging=ids.queue_mode is QueueMode.MESSAGING,
         keyed=keyed,
+        # From this version on, KEY may be sent at the same time as the confirmation.
         key_beside=version >= SND_AUTH_KEY,
     )
     connection_steps.receive_queue_created(tx, context, queue, event)
@@ -361,7 +369,7 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
     if code == ErrorCode.QUOTA:
         return Verdict.FULL
     unread = item.kind is Kind.READ_ADDRESS and code.words[0] == "CMD"  # the relay is too old for short links
-    if code != ErrorCode.AUTH and not code.is_blocked and not unread:  # before SMP 12, a blocked queue says AUTH
+    if code != ErrorCode.AUTH and not code.is_blocked and not unread:  # before SMP 12, a blocked queue gives AUTH
         if item.kind is Kind.MESSAGE and code == ErrorCode.LARGE_MSG:
             return _message_failed(tx, context, item, "The relay refuses messages of this size.")
         return Verdict.RETRY
@@ -377,9 +385,9 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
         return _message_failed(tx, context, item, blocked if code.is_blocked else gone)
     if not outgoing.done(tx, item.id):
         return Verdict.DONE
-    if item.kind is Kind.DELETE:  # it was deleted before
+    if item.kind is Kind.DELETE:  # the queue was deleted before
         _queue_deleted(tx, item)
-    elif item.lane is Lane.LEAVE:  # likewise
+    elif item.lane is Lane.LEAVE:  # the abandoned queue was deleted before
         _left_queue_deleted(tx, item)
     elif item.kind is Kind.SECURE_NEW:
         moving.queue_lost(tx, context, item.connection_id)
@@ -414,8 +422,8 @@ def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int
 
 
 def give_up_left(tx: sqlite3.Connection, server: str) -> int:
-    """Forget the queues at a relay that we abandoned by moving, with any messages that still wait in them. Returns how
-    many queues."""
+    """Forget the queues that we abandoned at a relay by moving, with any messages that still wait in them. Returns how
+    many queues were forgotten."""
     left = [other for other in moves.queues_at(tx, server) if other.left_at is not None]
     for other in left:
         moving.forget_left(tx, other)
@@ -424,10 +432,10 @@ def give_up_left(tx: sqlite3.Connection, server: str) -> int:
 
 
 def waits_on(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
-    """Whether the deletion of a queue must wait, because the clock has leapt and the farewell is not sent yet. Changes
-    nothing.
+    """Whether the item deletes a queue and must wait, because the clock has leapt and the farewell is not sent yet.
+    Changes nothing.
 
-    After a leap, the deletion may seem due until `clock.note` has postponed it.
+    After a leap of the clock, the deletion may seem due until `clock.note` has postponed it.
     """
     if item.kind is not Kind.DELETE or not outgoing.awaits_farewell(tx, item.connection_id):
         return False
@@ -452,6 +460,6 @@ def _left_queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
 
 
 def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """The relay of an abandoned queue is not reached."""
+    """The relay of an abandoned queue is not reached: try again later, or forget the queue."""
     if moving.left_relay_lost(tx, context, item):
         connection_steps.forget_if_deleted(tx, item.connection_id)

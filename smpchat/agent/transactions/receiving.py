@@ -74,7 +74,8 @@ class Received(Record):
     """What the caller must know about a message that was processed.
 
     Attributes:
-        resume: The peer has room again, or another queue, so messages to it need not wait any longer.
+        resume: The peer's queue has room again, or the peer uses another queue, so messages to it need not wait any
+            longer.
     """
 
     connection_id: int
@@ -84,12 +85,14 @@ class Received(Record):
 def receive(
     tx: sqlite3.Connection, context: Context, server: SMPServer, rcv_id: bytes, msg_id: bytes, sealed: bytes
 ) -> Received | None:
-    """Process one MSG.
+    """Process one message from a relay (MSG).
 
+    Args:
+        sealed: The body of the MSG, which the relay has encrypted for us.
     Returns:
         None if the queue is not ours, or not any more.
     Raises:
-        EnvelopeRefused: Nothing may be stored; the message must be acknowledged.
+        EnvelopeRefused: The message cannot be used. Roll the transaction back, and acknowledge the message.
         KEMUnavailable, HeldBack: The message cannot be processed now, and must not be acknowledged.
     """
     try:
@@ -112,8 +115,8 @@ def _receive(
         message = open_message(queue.dh_secret, msg_id, sealed)
     if isinstance(message, QuotaMarker):
         if states.may_send(connection.state) and owed.has_room(tx, connection.id):
-            # The peer's SENDs fail from here on until it hears that we have read
-            # all, this marker included (smp-wire 7.4).
+            # Our queue was full, and the relay refuses the peer's SENDs until we have read everything in the queue,
+            # this marker included. QCONT tells the peer that it may send again (smp-wire 7.4).
             address = QueueAddress(queue.server, queue.snd_id)
             sending.submit(tx, context, connection.id, QueueContinue(address))
         return Received(connection.id)
@@ -161,7 +164,7 @@ def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> Invitatio
         raise EnvelopeRefused("a contact request must carry its sender's key, and a version that is known")
     with refusing("the sender's key is bad"):
         secret = queue.link_key.exchange(envelope.sender_key)
-    # The secret is used once and forgotten: the next requester brings another key (agent-wire trap 36).
+    # This secret is used once and forgotten: the next requester brings another key (agent-wire trap 36).
     message, inner = open_layers(secret, envelope)
     if isinstance(message.header, PHConfirmation) or not isinstance(inner, InvitationEnvelope):
         raise EnvelopeRefused("a message that is not a contact request came to the address")
@@ -175,8 +178,8 @@ def _receive_message(
     tx: sqlite3.Connection, context: Context, connection: Connection, envelope: MessageEnvelope, sent_at: int
 ) -> Received:
     copy_of = hashlib.sha256(envelope.ratchet_message).digest()
-    # Checked before the ratchet, which cannot open a copy of an old message and would take this as a reason for new
-    # keys (agent-wire 5.4). A copy is acknowledged, or the relay would deliver it for ever.
+    # Copies are found before the ratchet is used: it cannot open a copy of an old message, and we would take its error
+    # as a reason for new keys (agent-wire 5.4). A copy is acknowledged, or the relay would deliver it for ever.
     if ratchets.was_seen(tx, connection.id, copy_of):
         return Received(connection.id)
     before = load_ratchet(tx, context, connection.id)
@@ -204,8 +207,8 @@ def _receive_message(
     if message.message_id > MAX_MESSAGE_ID:
         raise NumberRefused(message.message_id)
     save_opened(tx, connection.id, envelope.ratchet_message, opened, sent_at)
-    # The hash is over the agent message, without padding and envelopes (agent-wire 3.6, trap 14). The user is told the
-    # result, but nothing is blocked.
+    # The hash is over the agent message, without padding and envelopes (agent-wire 3.6, trap 14). If the chain is
+    # broken, the user is told, but the message is delivered.
     chain, integrity = delivery.receive(connection.received, message, opened.plaintext)
     if integrity is Integrity.SKIPPED and _only_keys_are_missing(tx, connection, message, opened.plaintext):
         integrity = Integrity.OK
@@ -228,12 +231,12 @@ def _only_keys_are_missing(
 ) -> bool:
     """Whether a message skips only the id of new keys that the peer sent (an R envelope).
 
-    We do not count this id as long as the user has not accepted the keys, nor if the user accepts them after choosing
-    to write with the old ratchet (see `renegotiation.request`).
+    We count this id only when the user accepts the keys, and not even then if newer messages may have come since (see
+    `renegotiation.request`).
     """
     after_keys, standing = delivery.renegotiated(connection.received), resyncs.load(tx, connection.id)
     if isinstance(standing, resync_states.Agreed):
-        # Usually the keys are counted by then, and anything that is missing now is a message.
+        # If the keys were counted when the user accepted them, anything that is missing now is a message.
         not_counted = after_keys.last_hash != connection.received.last_hash
     else:
         not_counted = isinstance(standing, resync_states.Asked)
@@ -253,11 +256,11 @@ def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: i
 
 
 def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection, before: Ratchet) -> Ratchet:
-    """The peer leaves room for a KEM, so we do the same, as soon as the waiting messages fit (agent-wire 3.5: this only
-    goes from off to on).
+    """The peer leaves room for a KEM in its ratchet headers: return the ratchet with its KEM turned on, or unchanged as
+    long as a waiting message is too long for this (agent-wire 3.5: the room is only added, never taken away).
 
-    This also turns the KEM on again after it was not available here for a while: the next turn of the ratchet offers a
-    key.
+    This also turns the KEM on again after no KEM was available on this computer for a while: the next turn of the
+    ratchet offers a KEM key.
     """
     fits = before.large_headers or outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     wanted = context.wants_pq_in(connection, E2E_VERSIONS.maximum)
@@ -277,11 +280,11 @@ def _dispatch(
     match message:
         case UserMessage(body):
             if allowances.use(tx, connection.id, MESSAGES, context.now()) is not Use.ALLOWED:
-                # Raised, so that ratchet and chain are rolled back, too: the relay keeps the message, which can be
-                # opened another day.
+                # An error, so that the changes of ratchet and chain are rolled back, too: the relay keeps the message,
+                # which can then be opened another day.
                 raise HeldBack("more messages came than are taken in a day")
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
-            # Loaded again, because this message may have raised the version.
+            # The connection is loaded again, because this message may have raised its agent version.
             knows_receipts = connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE
             if wants_receipt and knows_receipts and owed.has_room(tx, connection.id):
                 receipt = Receipts((Receipt(message_id, chain.last_hash),))
@@ -292,7 +295,7 @@ def _dispatch(
         case Hello():
             connection_steps.apply(tx, context, connection.id, PeerReady())
         case QueueContinue(address):
-            # only for the queue in use: during a move, the other queue's room does not matter
+            # QCONT counts only for the queue in use: while the peer moves, it may be about the peer's other queue
             current = sending.required_send_queue(tx, connection.id)
             return Received(connection.id, resume=rotation.same_address(address, current))
         case QueueAdd():
@@ -309,10 +312,10 @@ def _dispatch(
 def _receive_receipt(tx: sqlite3.Connection, context: Context, connection_id: int, receipt: Receipt) -> None:
     sent = outgoing.take_sent(tx, connection_id, receipt.message_id)
     if sent is None:
-        return  # a repeated receipt, or one for something that was no user message
+        return  # a repeated receipt, or a receipt for something that was not a user message
     message_hash, reference = sent
-    # A receipt contains the hash of the whole message: if it is another hash, the contact has read another message
-    # (agent-wire 5.6).
+    # A receipt contains the hash of the whole message. If this is not the hash of our message, the contact has read
+    # another one (agent-wire 5.6).
     if message_hash == receipt.message_hash:
         context.application.message_delivered(tx, reference)
     else:

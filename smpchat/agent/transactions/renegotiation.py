@@ -86,8 +86,8 @@ NOTICES = {
         ),
     ),
 }
-"""What people read. The notice of a changed security code stays until they have compared the new one. ``{sent}`` is a
-time."""
+"""The kind and the sentence of each notice. ``{sent}`` stands for a time. The notice of a changed security code stays
+until people have compared the new code."""
 EARLIER = (
     "A message from {alias}, sent {sent}, could not be decrypted because newer messages arrived first. It is"
     " lost, unless you already have it."
@@ -104,7 +104,7 @@ TOO_MANY = "New encryption keys for {alias} came {number} times within a day. Mo
 
 
 def at(sentence: str, sent_at: int) -> str:
-    """A sentence with its time: ``2023-11-14 22:13 UTC``."""
+    """The sentence with its ``{sent}`` replaced by a time, such as ``2023-11-14 22:13 UTC``."""
     return sentence.replace("{sent}", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(sent_at)))
 
 
@@ -125,8 +125,9 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
     version = theirs.version if theirs is not None else E2E_VERSIONS.maximum
     keys = _fresh_keys(tx, context, connection, version)
     if isinstance(before, resync_states.Asked) and not before.proven:
-        # The peer's R envelope took a message id. It is counted here, so that the next message shows no gap. If newer
-        # messages may have come since (`proven`), they were counted, and `receiving` accepts a gap of this one id.
+        # The peer's R envelope took a message id. This id is counted here, so that the next message shows no gap. If
+        # newer messages may have come since (`proven`), the chain already ends with them, so the id is not counted, and
+        # `receiving` accepts a gap of one id.
         connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
         connection = connections.load(tx, connection_id)
     try:
@@ -202,7 +203,7 @@ def message_failed(
     log.warning("a message does not open: %s", error)
     if copy:
         number = ratchets.count_copy(tx, connection.id)
-        if number == 10 ** (len(str(number)) - 1):  # the user is told at 1, 10, 100, so repetitions fill no screen
+        if number == 10 ** (len(str(number)) - 1):  # the user is told at copy 1, 10, 100, not at each of them
             many = "An old message" if number == 1 else f"{number} old messages"
             said = at(REPEATED, sent_at).replace("{number}", many)
             context.application.notice(tx, connection.id, said, NoticeKind.REPEATED)
@@ -211,8 +212,8 @@ def message_failed(
         # This says nothing about later messages, so new keys would not help.
         context.application.notice(tx, connection.id, at(EARLIER, sent_at), NoticeKind.MESSAGES_LOST)
         return
-    # RatchetDuplicate: another message has used the same key. So the peer's data was used twice, from an old copy or on
-    # two computers, and one of two messages is lost. The reference drops it silently.
+    # RatchetDuplicate: another message has used the same key. So the peer writes from an old copy of its data, or with
+    # the same data on two computers, and one of two messages is lost. The reference drops this message silently.
     required = not isinstance(error, RatchetBodyError | RatchetDuplicate)
     _step(tx, context, connection, resync.MessageFailed(required), sent_at=sent_at)
 
@@ -231,7 +232,8 @@ def kem_changed(tx: sqlite3.Connection, context: Context, connection_id: int, be
         if not (before.kem_sending and before.kem_receiving):
             context.application.mended(tx, connection_id, NoticeKind.NOT_POST_QUANTUM)
         return
-    # No notice during the first turns of a new ratchet: a key that was offered will be answered.
+    # No notice during the first turns of a new ratchet: post-quantum keys were offered, but not used yet, so there are
+    # none that could have stopped.
     if (before.kem_sending or before.kem_receiving) and not (after.kem_sending or after.kem_receiving):
         context.application.notice(tx, connection_id, NOT_POST_QUANTUM, NoticeKind.NOT_POST_QUANTUM)
 
@@ -328,7 +330,8 @@ def _start_ratchet(
         and context.wants_pq_in(connection, version)
         and outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     )
-    # At a version without a KEM, none is used for now: it comes with the first turn at a version that has one.
+    # If the keys have a version without a KEM, none is used for now: it comes with the ratchet's first turn at a
+    # version that has one.
     enabled = pq and context.wants_pq_in(connection, E2E_VERSIONS.maximum)
     kem = keys.kem if enabled and version >= E2E_VERSION_KEM else None
     try:
@@ -342,7 +345,7 @@ def _start_ratchet(
     except CryptoError as error:
         raise EnvelopeRefused(f"the new ratchet keys cannot be used: {error}") from error
     ratchets.replace(tx, connection.id, ratchet if enabled else ratchet.with_kem(False))
-    erasure.empty_log(tx)  # erases the old ratchet, and our keys for the new one
+    erasure.empty_log(tx)  # else the old ratchet, and our keys for the new one, would stay in the write-ahead log
     connections.save_pq_support(tx, connection.id, pq)
-    if kem is None or theirs.kem is None:  # else the first turns bring post-quantum keys back at once
+    if kem is None or theirs.kem is None:  # else the first turns of the new ratchet bring post-quantum keys back
         kem_changed(tx, context, connection.id, before, ratchet)

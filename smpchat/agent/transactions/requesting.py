@@ -1,9 +1,9 @@
 """Requests for a connection through the contact address of another person (agent-wire 5.5).
 
 The request contains an invitation made for this purpose, with a reply key like our other invitations, and our profile.
-Until the owner answers, the connection's send queue is the address; the owner's answer, a confirmation like any other,
-replaces it by the owner's own queue. If the OK to a request is lost, the same bytes are sent again; the owner
-recognises copies by the queue that they offer.
+Until the owner answers, the connection's send queue is the address. The owner's answer is a confirmation, which names
+the queue that the owner made for us, and this queue replaces the address. If the OK to a request is lost, the same
+bytes are sent again; the owner recognises copies by the invitation in them.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def check_kind(address: ContactAddress) -> None:
 
 
 def is_group(address: ContactAddress) -> bool:
-    """Whether a link says that it leads to a group whose members are connected to each other."""
+    """Whether a link says that it leads to a group whose members are connected to each other, not to a channel."""
     return _is_group(address) if isinstance(address, ContactLink) else address.kind is ContactType.GROUP
 
 
@@ -153,7 +153,10 @@ def _is_group(address: ContactLink) -> bool:
 
 
 def _text(address: ContactAddress) -> str:
-    """The address in one spelling, whatever scheme it came with. Raises `LinkError` for an unknown relay."""
+    """The address as text, which is the same whether the link was typed with ``simplex:`` or as a web address.
+
+    Raises `LinkError` for an unknown relay.
+    """
     if isinstance(address, ContactLink):
         return format_link(address)
     return format_short_link(replace(resolve(address), web=False))
@@ -197,8 +200,8 @@ def reading(tx: sqlite3.Connection, connection_id: int) -> Request:
 
 
 def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
-    """The relay answered LGET. If this is the data of an address, store its queue and what it says about its owner;
-    else the connection fails."""
+    """The relay answered LGET. If it sent the data of an address, store the address's queue and what the data say about
+    its owner; else the connection fails."""
     link = _short_link(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):

@@ -13,9 +13,10 @@ At the first message in the new queue, a peer deletes the old one with all messa
 QUSE comes later, the peer gets `DRAIN_TIME` to fetch the messages that were sent meanwhile, before anything goes to the
 new queue.
 
-Until the new queue has accepted a message, the old one is kept: if the new one refuses, everything goes to the old one
-again. Two addresses are of the same queue if their hosts, port and id are equal, letter by letter. Each step is stored
-in one transaction with the event that caused it, so if a process is killed, the next one continues from there.
+Until the new queue has accepted a message, we keep the keys for the old queue: if the new queue refuses, everything
+goes to the old one again. Two addresses name the same queue if their hosts, port and id are equal, letter by letter.
+Each step is stored in one transaction with the event that caused it, so if a process is killed, the next one continues
+from there.
 """
 
 from __future__ import annotations
@@ -54,17 +55,17 @@ TOO_MANY = (
 MOVES = Allowance("move", 10, HOUR)
 """Limit for QADD: each one makes us connect to a relay that the peer chose, and answer."""
 SWITCHES = Allowance("switch", 20, HOUR)
-"""Limit for QUSE: a peer repeats it if the answer does not come."""
+"""Limit for QUSE: a peer repeats QUSE if nothing comes through its new queue."""
 ANSWER_TIME = 10.0
-"""Seconds to wait for the answer (QUSE). A peer that is online answers within one round trip through three relays;
-the command `send` waits for 20 seconds."""
+"""Seconds for which messages wait for QUSE, the peer's answer to QKEY. A peer that is online answers within one round
+trip through three relays. The time is below the 20 seconds for which the command `send` waits."""
 DRAIN_TIME = 10.0
 """Seconds in which a peer that is online can fetch a full queue: 128 messages, at 15 to 70 a second."""
 
 
 def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool:
-    """Whether both name the same queue. Hosts, port and id must be equal letter by letter; the fingerprint does not
-    count."""
+    """Whether ``address`` names this queue: hosts, port and id must be equal letter by letter; the relay's fingerprint
+    does not count."""
     # The reference compares in the same way (agent-wire trap 27): "" and "5223" are two ports, and a relay with one
     # more host is another relay.
     return (address.server.hosts, address.server.port, address.sender_id) == (
@@ -75,7 +76,8 @@ def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool
 
 
 def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueAdd) -> None:
-    """QADD. If a move cannot be followed, the user is told. A later QADD replaces an earlier one that was not used."""
+    """Process QADD, which announces the peer's new queue. If we cannot follow the move, the user is told. A later QADD
+    replaces an earlier one whose queue is not in use yet."""
     used = allowances.use(tx, connection.id, MOVES, context.now())
     if used is not Use.ALLOWED or not owed.may_answer(tx, connection.id):
         log.warning("a move of a contact's queue is ignored: there were too many")
@@ -102,8 +104,8 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
         queue = sending.new_send_queue(connection.id, context.entropy, uri.at(version), auth_key)
     except CryptoError as error:
         raise EnvelopeRefused(f"the key of the new queue is invalid: {error}") from error
-    # First find out whether its relay can be reached: if we agreed to a move that cannot be made, we would be cut off
-    # (agent-wire 5.7).
+    # First find out whether the new queue's relay can be reached: if we agreed to a move to a relay that we cannot
+    # reach, we would be cut off (agent-wire 5.7).
     rotations.save(tx, Rotation(Stage.REACHING, queue))
     outgoing.hold_numbered(tx, connection.id, 0)
     outgoing.drop(tx, connection.id, Lane.ROTATE)
@@ -126,9 +128,9 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
     if rotation is None or rotation.stage is not Stage.REACHING:
         return
     queue = rotation.queue
-    # QKEY names the queue's own address, with our key for the per-queue box in place of the recipient's. After it, the
-    # peer secures the queue with KEY. We send no SKEY: this faster way is in the reference's documents, but not in its
-    # code (agent-wire 5.7, trap 29).
+    # QKEY contains the address of the new queue, with our key for the queue's box in place of the peer's. After QKEY,
+    # the peer secures the queue with KEY. We send no SKEY: this faster way is in the reference's documents, but not in
+    # its code (agent-wire 5.7, trap 29).
     info = QueueInfo(queue.client_version, queue.server, queue.snd_id, queue.e2e_public, queue.mode)
     key = QueueKey(((info, queue.auth_key.public()),))
     sending.submit(tx, context, connection_id, key)
@@ -136,7 +138,8 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
 
 
 def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueUse) -> bool:
-    """QUSE. True if messages go to another queue from now on."""
+    """Process QUSE, with which the peer tells us to use its new queue. Returns True if messages go to another queue
+    from now on."""
     if allowances.use(tx, connection.id, SWITCHES, context.now()) is not Use.ALLOWED:
         log.warning("a contact's QUSE is ignored: there were too many")
         return False
@@ -194,16 +197,16 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
 
 def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQueue) -> None:
     """Everything that is sealed but not sent goes to another queue: the same ratchet messages in a new box."""
-    # Only the box is new. Sealing again would be another ratchet step, and the peer would show the text twice if the
-    # old queue had it.
+    # Only the box is new. If the old queue has already accepted a message, the peer recognises the copy in the new
+    # queue. A message sealed again by the ratchet would be shown twice.
     for item in outgoing.numbered(tx, old.connection_id):
         outgoing.replace_body(tx, item.id, sealing.seal_again(context.entropy, item.body, old, new))
     connections.save_send_queue(tx, new)
 
 
 def _test(tx: sqlite3.Connection, context: Context, connection_id: int, queue: SendQueue) -> None:
-    """Send QTEST, unless too many messages wait already: any other message through the new queue makes the peer delete
-    the old one, too."""
+    """Send QTEST, unless too many messages wait already. Then QTEST is not needed: any message through the new queue
+    makes the peer delete the old one."""
     if owed.may_answer(tx, connection_id):
         sending.submit(tx, context, connection_id, QueueTest((_address(queue),)))
 

@@ -1,4 +1,5 @@
-"""From agent messages to bodies of SEND: ratchet, agent envelope, per-queue box (agent-wire 3.2 to 3.5)."""
+"""Turns agent messages into bodies of SEND: encrypted by the ratchet, put into an agent envelope, and sealed in the
+queue's box (agent-wire 3.2 to 3.5)."""
 
 from __future__ import annotations
 
@@ -47,19 +48,20 @@ def seal_first_message(
     params: E2EParams | None,
     signed: bool,
 ) -> bytes:
-    """Body of the confirmation (with X3DH parameters) or hello. The ratchet and the chain after it are saved.
+    """Seal the confirmation (with X3DH ``params``) or the hello (without), save ratchet and chain, and return the body
+    of its SEND.
 
-    If it is not signed, it contains the key with which the peer must secure its queue.
+    If this SEND will not be ``signed``, its body contains the key with which the peer must secure its queue.
     """
     plaintext = agent_message.encode(message)
     ciphertext = _encrypt(tx, connection.id, plaintext, first=True)
-    # The confirmation or hello counts as message 1, and the first text contains its hash (agent-wire 3.6, trap 13).
+    # The confirmation or hello counts as message 1: message 2 contains its hash (agent-wire 3.6, trap 13).
     connections.save_sent(tx, connection.id, Chain().confirmed(plaintext))
-    # Envelopes C and I (confirmation and invitation) name the agreed version; M and R (message and ratchet keys, below)
-    # name our highest (agent-wire 1.5, trap 21).
+    # Envelopes C and I (confirmation and invitation) name the agreed agent version; M and R (message and ratchet keys,
+    # below) name our highest one (agent-wire 1.5, trap 21).
     envelope = Confirmation(connection.agent_version, params, ciphertext)
-    # A SEND is signed if the queue already has our key; an unsigned one has to bring this key (agent-wire 3.7, trap
-    # 15).
+    # A SEND is signed if the queue already has our key; an unsigned SEND has to bring this key to the peer (agent-wire
+    # 3.7, trap 15).
     header = PHEmpty() if signed else PHConfirmation(queue.auth_key.public())
     return seal_client_message(
         queue.client_version,
@@ -72,7 +74,8 @@ def seal_first_message(
 
 
 def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, link: str, info: bytes) -> bytes:
-    """Body of a contact request: our invitation and profile (``info``), protected only by the box of the address."""
+    """Body of the SEND of a contact request: our invitation (``link``) and profile (``info``), sealed in the box of the
+    address's queue. No ratchet protects them."""
     envelope = InvitationEnvelope(connection.agent_version, link.encode(), info)
     return seal_client_message(
         address.client_version,
@@ -87,7 +90,8 @@ def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, l
 def seal_message(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, message: AMessage
 ) -> tuple[bytes, Chain]:
-    """Body of the next numbered message, and the chain that ends with it. The chain and the ratchet are saved."""
+    """Seal the next numbered message, and save ratchet and chain. Returns the body of its SEND, and the chain that ends
+    with it."""
     chain, plaintext = delivery.append(connection.sent, message)
     ciphertext = _encrypt(tx, connection.id, plaintext, first=False)
     connections.save_sent(tx, connection.id, chain)
@@ -97,7 +101,8 @@ def seal_message(
 def seal_ratchet_keys(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, params: E2EParams
 ) -> bytes:
-    """Body of an R envelope. It is not protected by the ratchet, but it takes an id in the chain, which is saved."""
+    """Body of the SEND of an R envelope (our keys for a new ratchet). The ratchet does not encrypt it, but it takes a
+    message id, so the chain is saved with this id as its last."""
     connections.save_sent(tx, connection.id, delivery.renegotiated(connection.sent))
     info = agent_message.encode(RatchetInfo())
     return seal_envelope(entropy, queue, RatchetKeyEnvelope(AGENT_VERSIONS.maximum, params, info))
@@ -106,13 +111,13 @@ def seal_ratchet_keys(
 def seal_again(entropy: Entropy, body: bytes, old: SendQueue, new: SendQueue) -> bytes:
     """Put a body made for one queue of the peer into the box of another queue; the ratchet message inside stays the
     same."""
-    # Both ends of a queue share one secret (agent-wire 3.2), so we can open a box of our own with it.
+    # Both ends of a queue share one secret (agent-wire 3.2), so we can open the boxes that we sealed with it.
     message = open_client_message(old.e2e_secret, client_msg_envelope.decode(body))
     return _seal_client_message(entropy, new, message)
 
 
 def seal_envelope(entropy: Entropy, queue: SendQueue, envelope: AgentEnvelope) -> bytes:
-    """Body of a SEND without keys in its header, as for all messages after the handshake."""
+    """Body of the SEND of a message after the handshake: its header contains no keys."""
     return _seal_client_message(entropy, queue, ClientMessage(PHEmpty(), agent_envelope.encode(envelope)))
 
 
@@ -124,7 +129,8 @@ def _seal_client_message(entropy: Entropy, queue: SendQueue, message: ClientMess
 
 def _encrypt(tx: sqlite3.Connection, connection_id: int, plaintext: bytes, *, first: bool) -> bytes:
     before = ratchets.load(tx, connection_id)
-    # The size of the ratchet's headers decides, not the connection's flag, so that a body always fits its SEND.
+    # Take the length that goes with the size of the ratchet's headers, not with the connection's flag ``pq_support``:
+    # header and body must always fit into one SEND.
     lengths = sizes(before.large_headers)
     padded_length = lengths.confirmation if first else lengths.message
     advanced, ciphertext = ratchet.encrypt(before, plaintext, padded_length)

@@ -29,7 +29,8 @@ def required_send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue
 
 
 def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_key: Ed25519PrivateKey) -> SendQueue:
-    """The peer's queue with our keys for it. Raises `CryptoError` for a bad key of the peer."""
+    """The peer's queue that ``queue`` describes, with new keys of ours. Raises `CryptoError` for a bad key of the
+    peer."""
     e2e_key = X25519PrivateKey.generate(entropy)
     return SendQueue(
         connection_id=connection_id,
@@ -44,10 +45,10 @@ def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_
 
 
 def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
-    """The longest chat message of a connection, in bytes, as apps count (agent-wire 6.5): of the JSON, or of its
-    compressed form.
+    """The longest chat message that this connection allows, in bytes of its JSON or, if the JSON is compressed, of the
+    compressed form (agent-wire 6.5).
 
-    It becomes smaller at most once, when the connection begins to leave room for a KEM.
+    The limit becomes smaller at most once, when the connection begins to leave room for a KEM.
     """
     return sizes(connections.load(tx, connection_id).pq_support).chat_body
 
@@ -59,21 +60,21 @@ def may_send(tx: sqlite3.Connection, connection: Connection) -> bool:
 
 
 def holds_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether messages of the user wait for the user's decision, because keys have changed or will be changed."""
+    """Whether messages of the user must wait: for the user's decision about changed keys, or for a new ratchet."""
     if outgoing.holds_texts(tx, connection_id):
         return True
     return resync_states.holds_texts(resyncs.load(tx, connection_id))
 
 
 def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """Messages of the user wait until `let_texts_go`: those that no relay has yet, and later ones. Everything else
-    continues."""
+    """Let the user's messages wait until `let_texts_go`: those that no relay has yet, and later ones. Messages of the
+    protocol itself are still sent."""
     outgoing.hold_texts(tx, connection_id, now)
     outgoing.park(tx, connection_id, USER_MESSAGE)
 
 
 def let_texts_go(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Messages that waited for the user's decision are sealed and sent."""
+    """End the wait that `hold_texts` began: send the user's messages, unless they also wait for something else."""
     if outgoing.let_texts_go(tx, connection_id):
         release(tx, context, connection_id)
 
@@ -96,7 +97,7 @@ def submit(
     """
     connection = connections.load(tx, connection_id)
     limit = sizes(connection.pq_support).user_message
-    # Checked before the message is accepted: one that waits for the handshake is sealed later, when nobody could be
+    # The size is checked now: a message that waits for the handshake is sealed later, when the caller can no longer be
     # told that it does not fit.
     if isinstance(message, UserMessage) and len(message.body) > limit:
         raise MessageTooLarge(len(message.body), limit)
@@ -111,7 +112,8 @@ def submit(
 
 
 def release(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Seal all waiting messages that may be sent now, in order."""
+    """Put all waiting messages that may be sent now into the outbox, in order: sealed, except for receipts, which
+    `seal_receipt` seals later."""
     if not may_send(tx, connections.load(tx, connection_id)):
         return
     held = USER_MESSAGE if holds_texts(tx, connection_id) else None
@@ -129,8 +131,8 @@ def seal_receipt(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> 
     """A receipt's turn has come: if the user still wants receipts, it is sealed, after all messages that are already
     sealed.
 
-    A sealed message has a number, and the peer would notice if it were missing. So nothing is sealed that may have to
-    be left out.
+    A sealed message has a number, and the peer would notice if it were missing. The user may turn receipts off at any
+    time, so a receipt is sealed only just before it is sent.
     """
     plaintext = outgoing.take_receipt(tx, item.id)
     if plaintext is None or not context.application.gives_receipts(tx, item.connection_id):
@@ -163,18 +165,18 @@ def send(
     notify: bool = False,
     reference: int | None = None,
 ) -> None:
-    """Seal a message now, before those that wait, and put it into the outbox."""
+    """Seal a message now, even if other messages still wait to be sealed, and put it into the outbox."""
     connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
     body, chain = sealing.seal_message(tx, context.entropy, connection, queue, message)
     if reference is not None:
         outgoing.record_sent(tx, connection_id, chain.last_id, chain.last_hash, reference)
-    # EREADY belongs to its ratchet, so it is never sealed again with another one.
+    # EREADY belongs to the ratchet that sealed it, so it is never sealed again with another ratchet.
     again = None if isinstance(message, RatchetReady) else a_message.encode(message)
     _enqueue(tx, connection_id, kind, body, notify=notify, reference=reference, message=again)
 
 
 def send_ratchet_keys(tx: sqlite3.Connection, context: Context, connection_id: int, params: E2EParams) -> None:
-    """Put an R envelope into the outbox, after all messages that are already sealed."""
+    """Put an R envelope (our keys for a new ratchet) into the outbox, after all messages that are already sealed."""
     connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
     body = sealing.seal_ratchet_keys(tx, context.entropy, connection, queue, params)
     _enqueue(tx, connection_id, Kind.MESSAGE, body, notify=True, reference=None)
