@@ -11,7 +11,7 @@ can store twice as much, up to 2^63 - 1."""
 
 
 class Chain(Record):
-    """Id and hash of the last message; 0 and empty before the first."""
+    """The end of a hash chain: id and hash of the last message; 0 and empty if there was no message yet."""
 
     last_id: int = 0
     last_hash: bytes = b""

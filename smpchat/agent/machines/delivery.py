@@ -9,8 +9,8 @@ from smpchat.agent.wire.envelope import AMessage, NumberedMessage, RatchetInfo, 
 
 
 class Integrity(StrEnum):
-    """What the hash chain says about a message. The message is delivered in any case; the user is told of any result
-    but `OK`."""
+    """What the hash chain says about a message. The message is delivered in any case; the user is told of every result
+    except `OK`."""
 
     OK = "ok"
     SKIPPED = "skipped"

@@ -53,7 +53,7 @@ FAILURE_SENTENCES = {
         " the link for the full link."
     ),
 }
-"""What the user reads, for each reason. Two of the texts need the detail in `Failed` before them."""
+"""What the user reads, for each reason. Before two of these texts stands the sentence in `Failed.detail`."""
 
 
 def failure_sentence(failed: Failed) -> str:

@@ -6,8 +6,8 @@
     receiving   Wanted → Here (FGET, digest compared)
 
 Until someone has the description of a file, only we know where its chunks are. So if a chunk is registered but cannot
-be uploaded to its relay, it is registered at another relay, and the first one is told to delete it. When a file is
-received, each chunk is at the relay or relays that the description names.
+be uploaded to its relay, it is registered at another relay, and the first one is told to delete it. A chunk that we
+receive can only come from the relays that the description names for it.
 
 Source: xftp-wire 2.4 and 6. If a relay is full, the reference (simplexmq) gives up the whole file; smpchat asks another
 relay.
@@ -27,17 +27,18 @@ RECEIVING_PATIENCE = 2 * 86_400.0
 DELETION_PATIENCE = 2 * 86_400.0
 """Seconds after which smpchat stops asking a relay to delete a chunk: by then the relay has deleted it by itself."""
 SENDER_KEYS_KEPT = 7 * 86_400.0
-"""Seconds after which we forget the keys that can delete a chunk: by default, relays keep files for only two days."""
+"""Seconds from the start of an upload after which we forget the keys that can delete its chunks: by default, relays
+keep files for only two days."""
 RESTS = Delays(2, 180)
 """Delays before a file relay is tried again (xftp-wire 6)."""
 TRIES_AT_RELAY = 3
 """How often the upload of a chunk may fail at its relay before another relay is asked."""
 TRIES_NOT_UPLOADED = 5
-"""How often we ask a relay for a chunk that it has registered, but whose bytes it does not have. After that, the chunk
-counts as lost."""
+"""How often we ask a relay for a chunk that it has registered, but whose bytes it does not have. After that, we give up
+this relay for the chunk."""
 TRIES_DAMAGED = 2
-"""How often the bytes of a chunk may be wrong before its relay is given up: the first time may have been an
-accident."""
+"""How often the bytes of a chunk may be wrong before we give up its relay for the chunk: the first time may have been
+an accident."""
 
 _SENDING_AGAIN_ELSEWHERE = frozenset({Trouble.RELAY_FULL, Trouble.PASSWORD, Trouble.GONE})
 OF_THE_FILE = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED})
@@ -69,8 +70,8 @@ class Wanted(Record):
     """The chunk must still be downloaded.
 
     Attributes:
-        replica: Which place is asked, counted from 0. The places are the relays that the description names, without
-            those that were dropped.
+        replica: Which place is asked, counted from 0. The places are the relays that the description names for this
+            chunk, without those that were dropped.
         failures: How often the download from this place has failed.
         spoilt: The chunk was downloaded before, and later found to be damaged.
     """
@@ -81,7 +82,7 @@ class Wanted(Record):
 
 
 class Here(Record):
-    """The chunk is on our disk."""
+    """The chunk is on our disk; ``spoilt``: see `Wanted`."""
 
     spoilt: bool = False
 

@@ -172,8 +172,8 @@ def step(state: State, event: Event) -> Step:
             return _confirm_when_ready(replace(state, send_queue_ready=True))
         # There are three ways to secure the reply queue with the reply key. The queue was made with the key (keyed
         # NEW); or KEY is sent at the same time as the confirmation, which goes to another queue; or, at a relay below
-        # SMP 9, KEY must be answered first. In the second way, the initiator's hello may overtake KEY; the case of
-        # HelloRefused below repairs that.
+        # SMP 9, KEY must be answered first. In the second way, the initiator's hello may overtake KEY; the initiator
+        # repairs that in the case of HelloRefused below.
         case Joining(), ReceiveQueueCreated(messaging=messaging, keyed=keyed, key_beside=beside):
             made = replace(state, receive_queue_made=True, receive_queue_keyed=keyed, receive_queue_messaging=messaging)
             if not state.terms.reply_key or keyed or beside:
@@ -210,8 +210,8 @@ def step(state: State, event: Event) -> Step:
 
         # -- the joiner: the initiator's hello --
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=False)):
-            # HELLO is sent only if our confirmation (S) was unsigned. Otherwise an initiator that runs the reference
-            # would take this HELLO for a second connection (agent-wire 5.3).
+            # After a confirmation with the tag S, HELLO is sent only if that confirmation was unsigned. After a signed
+            # one, an initiator that runs the reference would take this HELLO for a second connection (agent-wire 5.3).
             announce = state.answer is Answer.SECURED and not state.terms.sender_securable
             return Connected(Role.JOINER, state.terms, state.answer), (SendReady(),) if announce else ()
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=True)) if state.answer is Answer.REPLY:
@@ -244,7 +244,7 @@ def step(state: State, event: Event) -> Step:
         case ((Invited() | Requesting() | Requested() | Confirming() | AwaitingHello()), PeerUnsuitable(detail)):
             return _failed(state, Failure.NOT_A_CONTACT, detail)
         case ((Invited() | Requesting() | Requested()), ConfirmationReceived(answer, _, securable)):
-            # software that does not know the reply key takes the older path
+            # a joiner whose software does not know reply keys answers as if the link had none
             terms = replace(state.terms, reply_key=answer is Answer.SECURED)
             return Answering(terms, answer, securable), _answer(event)
 
@@ -255,7 +255,8 @@ def step(state: State, event: Event) -> Step:
             if state.answer is Answer.SECURED or state.securable:
                 return Connected(Role.INITIATOR, state.terms, state.answer), ()
             return AwaitingReady(Role.INITIATOR, state.terms, send_early=False), ()
-        # Only once: if the hello is refused again after SKEY succeeded, every later try would be refused, too.
+        # The repair is tried only once: if the hello is refused again after SKEY succeeded, every later try would be
+        # refused, too.
         case Answering(answer=Answer.SECURED, securable=True, repaired=False), HelloRefused():
             # our hello overtook the joiner's KEY: secure the queue with the same key
             return replace(state, repaired=True), (SecureSendQueue(), ResendHello())
@@ -319,11 +320,12 @@ def _request_when_ready(state: Preparing) -> Step:
 
 
 def _answer(confirmation: ConfirmationReceived) -> Effects:
-    """How the initiator answers: each queue is secured according to its own terms (agent-wire 5.3)."""
+    """The effects with which the initiator answers a confirmation: each of the two queues is secured in the way that it
+    allows (agent-wire 5.3)."""
     effects: list[Effect] = []
     # The confirmation's header decides, not the variant: the two queues may be secured in different ways (agent-wire
-    # 5.3). KEY must be answered before the hello is sent: a joiner that has the hello may sign its commands, and an
-    # unsecured queue answers signed commands with AUTH (agent-wire trap 15).
+    # 5.3). KEY must be answered before the hello is sent: a joiner that has the hello may sign its SENDs, and the relay
+    # answers a signed SEND to an unsecured queue with AUTH (agent-wire trap 15).
     if confirmation.sender_key:
         effects.append(SecureReceiveQueue(KeyChoice.PEER, before_sending=True))
     if confirmation.answer is Answer.SECURED:

@@ -1,7 +1,8 @@
 """What the handshake asks for: commands to relays, and messages to be sealed and sent.
 
-An effect is carried out after the state that asked for it is committed. It may be carried out twice. Effects on the
-send queue run in the given order: `smpchat.agent.transactions.connection` puts them into the outbox.
+`smpchat.agent.transactions.connection` seals the messages and puts all effects into the outbox, in the transaction that
+saves the new state. Commands are sent after its commit, and again if an answer is lost. Commands to the send queue are
+sent in the order in which the step names them.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class SendConfirmation(Record):
 
 
 class ResendConfirmationSigned(Record):
-    """Send the same confirmation again at once, authorised with the key it carries."""
+    """Send the same confirmation again at once, signed with the key that it contains."""
 
 
 class RepeatConfirmation(Record):
@@ -83,7 +84,7 @@ class SendHello(Record):
 
 
 class ResendHello(Record):
-    """Send the same hello again."""
+    """Send the same hello again, signed."""
 
 
 class SendReady(Record):

@@ -99,7 +99,8 @@ class HelloRefused(Record):
 
 
 class HelloReceived(Record):
-    """The initiator's hello, which contains its profile. ``sender_key``: its header holds a key for our queue."""
+    """The initiator's hello, which contains its profile. ``sender_key``: the hello's header holds a key with which our
+    queue must be secured."""
 
     sender_key: bool
 

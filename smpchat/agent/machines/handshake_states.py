@@ -396,7 +396,8 @@ def connection_state(state: State) -> ConnectionState:
 
 
 def reached_step(state: State) -> int:
-    """Number of the last step that has begun: 1 for the invitation, 2 for the confirmation, 3 for the hello."""
+    """Number of the step that users see: 2 (confirmation) in the state *ready*, 3 (hello) in the state *connected*, and
+    1 (invitation) in all others."""
     match connection_state(state):
         case ConnectionState.READY:
             return 2

@@ -41,7 +41,7 @@ class Creating(Record):
 
 
 class Asked(Record):
-    """The peer was asked to use the new queue too (QADD), but its keys for the queue have not come."""
+    """The peer was asked to use the new queue instead of the old one (QADD), but its keys for it have not come."""
 
 
 class Securing(Record):

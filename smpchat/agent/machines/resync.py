@@ -58,7 +58,7 @@ class KeysReceived(Record):
     """The peer's keys came, and they are new.
 
     Attributes:
-        theirs: Their hash.
+        theirs: Hash of these keys.
         sent_at: When the relay received them, by the relay's clock; POSIX seconds.
     """
 
@@ -152,8 +152,8 @@ def step(state: State, event: Event) -> Step:
             return state, (Tell(Notice.LOST),)
         case ((Allowed() | Required() | Agreed()), MessageOpened()):
             return InSync(), (Release(),)
-        # In Started, the old ratchet still decrypts messages that were already on their way. Only the peer's keys end
-        # the wait.
+        # In Started, the old ratchet still decrypts messages that were already on their way. They do not end the wait
+        # for the peer's keys.
         case ((InSync() | Started()), MessageOpened()):
             return state, ()
         case ((InSync() | Allowed() | Required() | Agreed()), Requested(fresh)):
@@ -185,7 +185,7 @@ def step(state: State, event: Event) -> Step:
 
 
 def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
-    """While the user is asked, the ratchet in use opens further messages."""
+    """The step for a message that comes while the user is asked: the ratchet in use has opened it, or failed to."""
     under, effects = step(state.under, event)
     assert not isinstance(under, Started | Asked)
     after = replace(state, under=under)
@@ -203,7 +203,7 @@ def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
 
 
 def _start(own: bytes, theirs: bytes) -> tuple[Effect, ...]:
-    """The side with the smaller hash receives first."""
+    """The effects that start the new ratchet: the side with the smaller hash receives first."""
     told = Tell(Notice.NEW_CODE)
     # Both sides make the same comparison of byte strings, so one side receives and the other sends, no matter which
     # asked first (agent-wire 5.8).

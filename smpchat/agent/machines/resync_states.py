@@ -1,6 +1,7 @@
 """The states of ratchet re-synchronisation; `smpchat.agent.machines.resync` goes from one to the next.
 
-The states are in a module of their own, because sending a text only needs to know whether it must wait.
+The states are in a module of their own, because code that sends a text needs only to know whether the text must wait,
+not the transitions.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ UNANSWERED = Delays(2, 120)
 QUOTA = Delays(10, 600)
 """For a peer whose queue is full; the peer's QCONT ends the wait early."""
 REPEAT_CONFIRMATION = Delays(300, 86_400)
-"""For an unsigned confirmation: within these limits, each wait is as long as the time since the relay accepted the
-first one."""
+"""For an unsigned confirmation, which is sent again and again: each wait is as long as the time since the relay first
+accepted it, within these limits."""
 FIRST_MESSAGE = (5.0, 30.0, 180.0)
 """Seconds between subscriptions while the first message is awaited, or after SUB or ACK failed; from the third time on,
 always the last number."""
