@@ -51,7 +51,7 @@ class Admitting:
             with self._database.transaction() as tx:
                 if not contact_address.give_up_next(tx, self._context):
                     contact_address.accept_next(tx, self._context)
-        except AgentError as error:  # whatever is wrong with this request, the next one must not wait for it
+        except AgentError as error:  # this request cannot be accepted, and the next one must not wait for it
             log.warning("request not accepted: %s", error)
             with self._database.transaction() as tx:
                 contact_address.drop_next(tx)

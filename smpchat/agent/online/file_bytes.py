@@ -18,9 +18,10 @@ from smpchat.agent.store import file_folder
 T = TypeVar("T")
 
 PIECE = 256 * 1024
-"""The smallest number of bytes that are written at once."""
+"""Bytes of a chunk that are collected before they are written to the disk; also how many `digest_of` reads at once."""
 READ_PIECE = 1024 * 1024
-"""Bytes that are read at once. Handing the work to a thread takes as long as reading a quarter of these bytes."""
+"""Bytes that are read at once for an upload. To hand the work to a thread takes as long as to read a quarter of these
+bytes."""
 
 
 class Offload(Protocol):
@@ -99,8 +100,8 @@ class _Disk:
 
 
 async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
-    """``size`` bytes of a file from position ``begin``, in pieces. A piece is valid until the next but one. Raises
-    `OSError`, and `EOFError` if the file is shorter."""
+    """``size`` bytes of a file from position ``begin``, in pieces. After a piece, one more may be read before the first
+    is used; a third one overwrites it. Raises `OSError`, and `EOFError` if the file is shorter."""
     disk = _Disk(lambda: FileIO(path, "rb"))
     try:
         done = 0
@@ -122,6 +123,7 @@ class Writer:
     raise `OSError`, also if the disk has no room for the chunk.
 
     Args:
+        begin: Position of the chunk's first byte in the file.
         size: Bytes of the chunk.
     """
 
@@ -144,7 +146,7 @@ class Writer:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was added."""
+        """Write all bytes that were added but not written yet."""
         waiting, self._waiting = self._waiting, bytearray()
         await self._write(memoryview(waiting))
 
@@ -165,7 +167,8 @@ def _open(path: Path, size: int) -> FileIO:
 
 
 def digest_of(path: Path, begin: int, size: int) -> bytes:
-    """SHA-256 of a part of a file, or of what there is if the file is shorter. Raises `OSError`."""
+    """SHA-256 of ``size`` bytes of a file from position ``begin``, or of fewer bytes if the file ends before. Raises
+    `OSError`."""
     found = hashlib.sha256()
     with open(path, "rb") as file:
         file.seek(begin)

@@ -42,7 +42,7 @@ class LocalFault(Exception):
 
 
 class FileChunks:
-    """Carries out one request after the other.
+    """Makes single requests to file relays, each in the session that the caller gives.
 
     Args:
         progress: Called with the chunk and the number of its bytes that have been transferred so far.

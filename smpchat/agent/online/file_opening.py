@@ -92,7 +92,7 @@ class _Part:
                 self._check(0)
                 self._decryption.read(ciphertext, until)
         finally:
-            if self._discarded:  # while this thread held the lock
+            if self._discarded:  # `discard` was called while this thread held the lock
                 self.discard()
 
     def finish(self) -> None:
@@ -122,7 +122,7 @@ class FileOpening:
     """Decrypts received files and moves them to their places, one step after the other.
 
     Args:
-        fault: Called with the number of a file and an error that should not happen.
+        fault: Called with the number of a file if its step fails with an unexpected error, and with this error.
         look: Called after each step.
     """
 
@@ -248,15 +248,20 @@ class FileOpening:
             return
         with self._database.transaction() as tx:
             wanted = transactions.opened(tx, self._context, file.id, path)
-        # Not in a thread: a command that waited for the file may end this process at the next moment.
+        # From here on nothing is done in a thread: a command that waited for the file may now end this process at any
+        # moment.
         if not wanted:
             file_folder.retract(path, known)
         file_folder.unpublished(part)
         transactions.sweep(self._database)
 
     def _decrypted(self, file: StoredFile, source: Path, part: Path, target: Path) -> tuple[Path, tuple[int, int]]:
-        """Runs in a thread. Returns where the file is now, and its identity there."""
-        published = file_folder.find_published(part, target)  # a process published it, but died before its commit
+        """Decrypt the file, check it, and move it to its place; runs in a thread.
+
+        Returns:
+            The path of the file, and what identifies the file there (`file_folder.identity`).
+        """
+        published = file_folder.find_published(part, target)  # an earlier process did all this, but did not commit it
         if published is not None:
             return published, file_folder.identity(published)
         begun = self._begun.get(file.id)
@@ -275,7 +280,8 @@ class FileOpening:
             raise
 
     async def _damaged(self, file: StoredFile, source: Path, error: Exception) -> None:
-        """The file does not match its description. If some chunks are damaged, they are downloaded again."""
+        """The file does not match its description. If some chunks are damaged, have them downloaded again; if none is,
+        give up the file."""
         log.info("file %d cannot be opened: %s", file.id, error)
         bad = await self._offload(
             self._damaged_chunks, file, source, file_chunks.chunks(self._database.connection, file.id)

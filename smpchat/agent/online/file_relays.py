@@ -78,7 +78,7 @@ trouble. It may start the embedded relay. Raises `TransportError` if there is no
 
 
 class FileNetwork(Record):
-    """How files are uploaded to relays and downloaded from them."""
+    """How sessions with file relays are opened, and how relays are chosen for chunks to be uploaded."""
 
     connect: ConnectFiles
     choose: ChooseFileServers
@@ -178,7 +178,7 @@ class FileRelays:
         return relay is not None and any(lane.session and not lane.session.closed.is_set() for lane in relay.lanes)
 
     def dials(self) -> int:
-        """How many relays the workers are trying to reach."""
+        """How many relays there are that workers use, but have not reached yet."""
         return sum(relay.lane.busy and not self.is_reached(server) for server, relay in self._relays.items())
 
     def attempts(self, server: FileServer) -> int:
@@ -187,7 +187,7 @@ class FileRelays:
         return relay.attempts if relay is not None else 0
 
     def forget_but(self, needed: Collection[FileServer]) -> None:
-        """Forget all relays but those that are needed, in use, or left alone after a failure."""
+        """Forget all relays except those that are needed, in use, or left alone for a while after a failure."""
         for server, relay in list(self._relays.items()):
             used = any(lane.busy or lane.session for lane in relay.lanes)
             if server not in needed and not used and relay.resting is None:
@@ -198,7 +198,7 @@ class FileRelays:
         return frozenset(str(server) for server, relay in self._relays.items() if relay.resting is not None)
 
     def begin(self, server: FileServer, *, second: bool = False) -> Lane:
-        """A worker uses the relay now, and no other worker may use this lane."""
+        """A worker begins to use the relay. Returns the lane that only this worker may use, until `end`."""
         relay = self._relay(server)
         lane = relay.second if second else relay.lane
         lane.busy = True
@@ -208,7 +208,7 @@ class FileRelays:
         return lane
 
     def end(self, lane: Lane) -> None:
-        """The worker is done with the relay for now."""
+        """The lane's worker is done for now, so another one may use the lane."""
         lane.busy = False
         if lane.session is not None:
             lane.idle = asyncio.get_running_loop().call_later(KEPT_IDLE, self._let_go, lane)

@@ -56,15 +56,15 @@ BATCH = 8
 MAX_WORKERS = 16
 """How many workers may run at the same time: a description may name a different relay for each chunk."""
 MAX_DIALS = 8
-"""How many of these workers may be trying to reach a relay. So a description that names dead relays leaves room for
-other files."""
+"""How many workers may be trying to reach their relays at the same time. So a description that names dead relays leaves
+workers for other files."""
 MANY = 4
 """A relay gets a second session if at least this many chunks must be transferred there."""
 CHOSEN_FOR = 10.0
 """Seconds for which smpchat remembers which relays were chosen for a file."""
 _REFUSED_KEPT = 4_096
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
-"""Errors of the operating system that are not the fault of the file."""
+"""Errors of the operating system that may pass, and say nothing about the file."""
 
 
 class _Job(Record):
@@ -136,7 +136,7 @@ class FileTransfers:
         try:
             self._progress.commit()
             self._remove_spent()
-        except (StoreError, sqlite3.Error) as error:  # it must not replace the error with which the process ends
+        except (StoreError, sqlite3.Error) as error:  # this error must not replace the one with which the process ends
             log.info("what was moved last was not stored: %s", type(error).__name__)
         self._progress.cancel()
         await self._relays.close()
@@ -171,7 +171,8 @@ class FileTransfers:
             self._tasks.spawn(self._start_registering(now))
 
     def _remove_spent(self) -> None:
-        """Remove the ciphertext of files that have ended. What cannot be removed is not tried again."""
+        """Remove the ciphertext of files whose transfer has ended. If it cannot be removed, this process does not try
+        again."""
         spent = set(transactions.spent(self._database)) - self._stuck
         if spent:
             self._stuck |= spent
@@ -216,8 +217,8 @@ class FileTransfers:
         try:
             waiting = self._next(None, MAX_WORKERS, now)
             if waiting is not None and await self._choose(waiting):
-                # Relays that have failed come last, even after their pause, so that a single chunk does not wait for
-                # them.
+                # Relays that have failed come last, even after their pause, so that a file of one chunk does not wait
+                # for them.
                 free = sorted(filter(self._relays.is_free, self._registrable), key=self._relays.attempts)
                 for server in free[: len(waiting[1])]:  # no more relays than chunks
                     self._begin_work(server)
@@ -227,7 +228,8 @@ class FileTransfers:
     async def _choose(self, waiting: tuple[int, list[int]]) -> bool:
         """Choose the relays for a file's chunks; False if there is no relay."""
         moment = asyncio.get_running_loop().time()
-        # Relays are not chosen again after each commit, but for each file, because their order is different each time.
+        # Relays are chosen once for each file, not after each commit: they come in a random order, so that each file
+        # begins at other relays.
         if self._chosen[0] == waiting[0] and moment <= self._chosen[1] + CHOSEN_FOR:
             return True
         try:
@@ -252,8 +254,8 @@ class FileTransfers:
             transactions.not_moved(tx, self._context, file_id, numbers[0], problem)
 
     def _next(self, server: str | None, count: int, now: float) -> tuple[int, list[int]] | None:
-        """The next file in turn, and the numbers of its next chunks to be transferred at a relay. ``server`` None:
-        chunks that no relay knows yet."""
+        """The file whose turn is next, and the numbers of its next chunks to be transferred at a relay, at most
+        ``count``. If ``server`` is None: of its next chunks that no relay knows yet."""
         found = file_chunks.files_at(self._tx, server, now)
         for file_id in sorted(found, key=lambda number: self._turns.get(number, 0)):
             taken = {number for claimed, number in self._progress.claimed if claimed == file_id}
@@ -300,7 +302,7 @@ class FileTransfers:
         if address is None or found is None:
             return False
         file_id, numbers = found
-        # Only a share of the chunks, so that relays whose workers begin a moment later find some, too.
+        # Register only a share of the chunks here, so that relays whose workers begin a moment later get some, too.
         left = len(file_chunks.numbers_at(self._tx, None, file_id, now, 2 * BATCH * MAX_WORKERS))
         others = sum(other not in self._in_trouble() for other in self._registrable)
         return await self._register(server, lane, address, file_id, numbers[: max(1, left // (2 * max(1, others)))])
@@ -322,8 +324,8 @@ class FileTransfers:
             if not isinstance(error, XFTPError):
                 await self._failed(server, lane, error)
                 return False
-            # GONE: the chunk has expired, or was deleted by a request whose answer was lost. Whatever else the relay
-            # says about this chunk, other chunks at the relay must not wait.
+            # GONE: the chunk has expired, or was deleted by a request whose answer was lost. After any other refusal,
+            # this deletion is tried again later, and the other chunks at the relay do not wait for it.
             if failure_of(server, error).kind not in (Trouble.GONE, Trouble.BLOCKED):
                 with self._database.transaction() as tx:
                     file_deletions.postpone(tx, deletion.id, self._context.now() + machine.RESTS.longest)
@@ -331,7 +333,7 @@ class FileTransfers:
         except Exception as error:
             if is_of_store(error):
                 raise
-            log.error("a chunk cannot be deleted", exc_info=error)  # it never can, and the next must not wait
+            log.error("a chunk cannot be deleted", exc_info=error)  # not tried again: others must not wait for it
         with self._database.transaction() as tx:
             transactions.forgotten(tx, deletion.id)
         return True
@@ -406,14 +408,14 @@ class FileTransfers:
             await self._relays.drop(lane)
             if kind is Trouble.DAMAGED and not await self._chunks.is_intact(job.file, job.chunk):
                 kind = Trouble.FILE_LOST
-        # What a relay answers about a chunk that a contact has described says nothing about other chunks at the relay:
-        # those continue.
+        # If a relay refuses to give us a chunk, this says nothing about the other chunks at the relay, so they
+        # continue.
         answered = isinstance(error, XFTPError) and not job.file.sending
         if not answered and kind not in machine.OF_THE_FILE:
             await self._failed(server, lane, error, job.file.id, job.chunk.number)
             return False
         key, now = (job.file.id, job.chunk.number), self._context.now()
-        if len(self._refused) >= _REFUSED_KEPT:  # it has entries of failed files; counting begins again
+        if len(self._refused) >= _REFUSED_KEPT:  # it also has old entries, of failed files; counting begins again
             self._refused.clear()
         attempts = self._refused[key] = self._refused.get(key, 0) + 1
         next_try_at = None if kind in machine.DECIDED else now + machine.RESTS.after(attempts)
@@ -435,7 +437,7 @@ class FileTransfers:
         """The relay cannot be used now. It is left alone for a while, and the reason is stored with the chunk."""
         log.info("relay of files not used: %s", error)
         await self._relays.drop(lane)
-        if not lane.first:  # the first lane continues, or finds out by itself
+        if not lane.first:  # the first lane continues, or finds out by itself that the relay cannot be used
             self._relays.keep_to_one(server)
             return
         now = self._context.now()
@@ -459,7 +461,7 @@ class FileTransfers:
                 transactions.hold(tx, file.id, Problem(Trouble.CANNOT_WRITE, reason, now, now + wait))
 
     def _fault(self, file_id: int, error: BaseException) -> None:
-        """An error that should not happen: this file waits, and the others continue."""
+        """An unexpected error in the work on a file: this file waits, and the others continue."""
         log.error("file %d does not go on", file_id, exc_info=error)
         now = self._context.now()
         problem = Problem(Trouble.FAULTY, type(error).__name__, now, now + NEXT_TRY_AFTER)
@@ -470,5 +472,5 @@ class FileTransfers:
 def _server(text: str) -> FileServer | None:
     try:
         return parse_file_server(text).server
-    except DecodeError:  # the profile may come from somebody else
+    except DecodeError:  # an imported profile may come from somebody else, and contain any text
         return None

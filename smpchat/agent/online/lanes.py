@@ -61,7 +61,7 @@ class Lanes:
 
     def kick(self) -> None:
         """Start every lane that has work and is not running, pausing or waiting for its relay."""
-        if not self._tasks.running:  # called for a commit, or by a lane, while the run is ending
+        if not self._tasks.running:  # a commit, or a lane that stops, may call this while the run is ending
             return
         try:
             self._start()
@@ -82,7 +82,8 @@ class Lanes:
         self.kick()
 
     def unblock(self, server: SMPServer) -> None:
-        """There is a session with this relay: start the lanes that waited for it."""
+        """There is a session with this relay: start the lanes that waited for it, and try again to make the new queues
+        of moves."""
         for key in [key for key, blocker in self._blocked.items() if blocker == server]:
             del self._blocked[key]
         for key in [key for key in self._resting if key[1] is Lane.MOVE]:
@@ -147,7 +148,7 @@ class Lanes:
             log.log(severity(error), "a lane of connection %d stopped", key[0], exc_info=error)
             self._rest(key, Verdict.RETRY)
         finally:
-            # Before `kick` below: while the lane was busy, newly committed work could not start it.
+            # This comes before `kick`: work that was committed while the lane was busy did not start the lane.
             self._busy.discard(key)
         self.kick()
 

@@ -9,7 +9,7 @@ from smpchat.agent.store.database import Database
 
 
 class Notices:
-    """Tells the user why a connection fails, but not again with every try."""
+    """Gives each notice only once, although what it reports may happen again with every try."""
 
     def __init__(self, database: Database, context: Context) -> None:
         self._database = database

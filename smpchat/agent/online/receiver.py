@@ -41,7 +41,7 @@ HELD_BACK = (
 
 
 class Receiver:
-    """Empties `Incoming`.
+    """Processes the messages that wait in `Incoming`.
 
     Args:
         resume: Called with the number of a connection if messages to its peer need not wait any longer: the peer's
@@ -101,8 +101,8 @@ class Receiver:
                 received = receiving.receive(
                     tx, self._context, pushed.session.server, pushed.rcv_id, message.msg_id, message.body
                 )
-        # A refused message is acknowledged, too: else the relay would deliver it again for ever, and nothing after it
-        # (agent-wire 5.4).
+        # A refused message is acknowledged, too: else the relay would deliver this message again for ever, and no other
+        # of the queue (agent-wire 5.4).
         except EnvelopeRefused as error:
             log.warning("message refused: %s", error)
             if error.notice is not None:
@@ -112,8 +112,8 @@ class Receiver:
         return received is not None and received.resume
 
     def _acknowledge(self, pushed: Pushed, queue: ReceiveQueue) -> None:
-        """Send ACK after the commit. The answer may already be the next message. A lost ACK only brings the same
-        message again."""
+        """Send ACK after the commit. The relay may answer with the next message. If the ACK is lost, the relay only
+        sends the same message again."""
         if pushed.session.closed.is_set():
             return
         self._incoming.acknowledged(pushed)
@@ -127,5 +127,6 @@ class Receiver:
         if error is None:
             self._subscriptions.succeeded(server, pushed.rcv_id)
             self._incoming.answered(pushed.session, pushed.rcv_id, answer.result())
-        elif not (isinstance(error, SMPError) and error.code == ErrorCode.NO_MSG):  # normal after a repeated SUB
+        # NO_MSG is normal after a repeated SUB.
+        elif not (isinstance(error, SMPError) and error.code == ErrorCode.NO_MSG):
             self._subscriptions.failed(pushed.session, server, pushed.rcv_id)

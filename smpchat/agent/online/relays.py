@@ -31,7 +31,7 @@ Each session takes a file descriptor."""
 
 
 class Relays:
-    """The relays of a profile's queues and contacts."""
+    """Keeps sessions with the relays that a profile needs, and ends sessions with those that it no longer needs."""
 
     def __init__(self, database: Database, context: Context, pool: SessionPool, tasks: Tasks) -> None:
         self._database = database
@@ -43,8 +43,8 @@ class Relays:
         self._used: dict[SMPServer, None] = {}
 
     def watch_all(self) -> None:
-        """Keep a session with every relay that has a queue of ours. Outdated notes of an earlier process are cleaned
-        up."""
+        """Keep a session with every relay that has a queue of ours. What an earlier process noted about its relays and
+        lanes is removed if it no longer holds."""
         tx = self._database.connection
         if outgoing.relay_troubles(tx) or held.load_all(tx) or visits.unfinished(tx):
             with self._database.transaction() as tx:
@@ -69,7 +69,7 @@ class Relays:
             outgoing.clear_relay_trouble(tx, str(server))
 
     def listening(self, server: SMPServer) -> None:
-        """In a session with this relay, the first of our queues were subscribed."""
+        """Our first queue was subscribed in a session with this relay."""
         with self._database.transaction() as tx:
             visits.arrived(tx, str(server), self._context.now())
 
@@ -112,8 +112,8 @@ class Relays:
         return frozenset(outgoing.relay_troubles(self._database.connection))
 
     def used(self, server: SMPServer) -> None:
-        """Something is sent to ``server``. If too many other sessions have nothing to do, the one used longest ago is
-        ended."""
+        """Something is sent to ``server``. If more than `MAX_IDLE` sessions were used, end sessions that have nothing
+        to do, first the one used longest ago."""
         self._used.pop(server, None)
         self._used[server] = None
         if len(self._used) <= MAX_IDLE:

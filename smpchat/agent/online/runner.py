@@ -2,9 +2,9 @@
 
 Load, step, commit, then perform: every change is committed by a transaction before anything is sent or acknowledged
 because of it. Other processes put work into the store, and this one does it as soon as
-`smpchat.agent.online.changes.ForeignChanges` notices it. On the way in: `incoming`, `receiver`; on the way out:
-`lanes`, `sending`; files both ways: `file_transfers`. `relays` and `subscriptions` decide which relays are connected
-and which queues are subscribed.
+`smpchat.agent.online.changes.ForeignChanges` notices it. Messages come in through `incoming` and `receiver`, and go out
+through `lanes` and `sending`; `file_transfers` handles files in both directions. `relays` and `subscriptions` decide
+which relays are connected and which queues are subscribed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class AgentRunner:
             arguments are the relay of the peer's queue, if there is one, and the addresses of relays in trouble, so
             that it can prefer others. It may start the embedded relay, and raises `TransportError` if there is no
             relay.
-        files: Called once there are files; says how they are transferred. None: files are not transferred.
+        files: Called when there are files for the first time; returns how they are transferred. None: files are not
+            transferred.
         offload: Runs blocking work; None: in a thread.
     """
 
@@ -93,8 +94,8 @@ class AgentRunner:
         self._receiver = Receiver(database, context, incoming, self._subscriptions, notices, resume=self._resume)
 
     async def run(self) -> None:
-        """Work until cancelled. An unexpected exception of any task ends it, too, and so does an error of the store in
-        any callback.
+        """Work until cancelled. An unexpected exception of any task ends this work, too, and so does an error of the
+        store in any callback.
 
         Raises:
             StoreError: The database cannot be read or written. What was committed is kept; nothing else was sent.
@@ -121,7 +122,7 @@ class AgentRunner:
         except sqlite3.Error as error:
             raise StoreError(f"The profile's database {self._database.path} cannot be read: {error}.") from error
         finally:
-            # First of all: errors that come from ending the run do not count as failures.
+            # Set before anything else ends: errors that come from ending the run do not count as failures.
             self._tasks.running = False
             self._database.unwatch(look_for_work)
             self._spares.cancel()

@@ -35,8 +35,8 @@ log = logging.getLogger("smpchat.agent")
 CONNECT_TIMEOUT = 20.0
 """Seconds that a lane waits for a session; after that, only the session pool still tries to reach the relay."""
 NEXT_RELAY_AFTER = 4.0
-"""Seconds after which a new queue is made at another relay, if there is one. The user's commands wait for only 20
-seconds."""
+"""Seconds to wait for a session with a relay where a new queue is to be made, if the queue can be made at another relay
+instead. The user's commands wait for only 20 seconds."""
 
 ChooseServers = Callable[[SMPServer | None, frozenset[str]], Awaitable[Sequence[SMPServerAddress]]]
 """Returns the relays where a new queue may be made, the best one first; see `AgentRunner`."""
@@ -80,11 +80,12 @@ class Sender:
         return outgoing.head(self._database.connection, *key, outbox.PIPELINE, self._context.now())
 
     async def perform(self, key: LaneKey, server: SMPServer, *, one_by_one: bool) -> Verdict:
-        """Send the next items at once and commit each outcome in order, until one item is not done.
+        """Send as many of the lane's next items as may be on their way together, and commit their outcomes in order,
+        until one item is not done.
 
         Args:
-            one_by_one: The first item was refused before, so it is sent alone. If it were refused again, items after it
-                might be accepted, and overtake it.
+            one_by_one: The first item failed before, so it is sent alone. If it failed again, items sent together with
+                it might be accepted, and overtake it.
         """
         session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)
         items = self.head(key)  # again: while the session was made, the peer's queue may have moved
@@ -125,8 +126,8 @@ class Sender:
 
     async def _post(self, session: ServerSession, items: list[OutboxItem]) -> Verdict:
         requests = [outbox.request(self._database.connection, item) for item in items]
-        # Each command is a block of its own, sent in order on one connection. Outcomes are committed in the same order.
-        # Commands after one that failed count as unsent and are sent again; the receiver drops the copies.
+        # Each command is a block of its own, and all are sent in order on one connection. Outcomes are committed in the
+        # same order. Commands after one that failed count as unsent and are sent again; the peer drops the copies.
         answers = session.post(requests)
         self._spares.commands_sent()
         for item, request, answer in zip(items, requests, answers, strict=True):
@@ -141,8 +142,8 @@ class Sender:
                         trouble = trouble_of_command(request.command, error)
                         self._hold(tx, item, trouble, f"relay {session.server.hosts[0]}: {error.code}")
                 log.info("relay refused %s: %s", item.kind, error.code)
-                # A text that is refused for good does not affect the next. A message of the handshake may, so the lane
-                # reads its items again.
+                # A text that is refused for good does not affect the items after it. A message of the handshake may, so
+                # the lane reads its items again.
                 if verdict is Verdict.DONE and item.kind is Kind.MESSAGE:
                     continue
                 return verdict
@@ -219,7 +220,7 @@ class Sender:
         """Send NEW to this relay, and commit its answer. Raises `TransportError` or `ProtocolError`."""
         server = address.server
         session = await self._pool.get(server, timeout=patience)
-        self._pool.watch(server)  # only now: a relay that is not reached must not be tried for ever
+        self._pool.watch(server)  # only after it was reached: otherwise the pool would try to reach it for ever
         try:
             creation = outbox.prepare_creation(self._database.connection, self._context, item, server, session.version)
         except UnknownConnection:  # deleted while the session was made

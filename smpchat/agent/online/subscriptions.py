@@ -33,7 +33,11 @@ LOST_GROUP_LINK = "The relay {host} no longer has the queue of your group's link
 
 
 class Subscriptions:
-    """The queues of a profile, which are subscribed in the existing sessions."""
+    """Subscribes the queues of a profile in the sessions with their relays.
+
+    Args:
+        listening: Called with a relay when our first queue is subscribed in a session with it.
+    """
 
     def __init__(
         self,
@@ -119,7 +123,8 @@ class Subscriptions:
 
     def _subscribe(self, server: SMPServer, session: ServerSession, queues: list[ReceiveQueue]) -> None:
         requests = [Request(Sub(), queue.rcv_id, queue.auth_key) for queue in queues]
-        # Up to 135 SUBs in a block: of different queues, so that their order does not matter (smp-wire 4.1 and 7.3).
+        # Up to 135 SUBs share a block: they are for different queues, so their order does not matter (smp-wire 4.1 and
+        # 7.3).
         for queue, answer in zip(queues, session.post(requests, batch=True), strict=True):
             answer.add_done_callback(partial(self._answered, server, session, queue))
 
@@ -150,7 +155,7 @@ class Subscriptions:
             if other is not None:
                 if other.left_at is None:
                     moving.queue_lost(tx, self._context, connection_id)
-                return  # an abandoned queue is not missed
+                return  # nobody misses an abandoned queue
             address, lost = addresses.load(tx, connection_id), LOST_QUEUE
             if address is not None:
                 lost = LOST_GROUP_LINK if address.group else LOST_ADDRESS

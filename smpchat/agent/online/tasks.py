@@ -54,8 +54,8 @@ class Tasks:
             log.info("while the agent ended: %s", type(error).__name__, exc_info=error)
 
     def fault_of_callback(self, message: str, error: Exception) -> None:
-        """Handle an error that asyncio or the pool would only report. If it is not an error of the store, the rest can
-        continue."""
+        """Handle an error that asyncio or the pool would only report. If it is an error of the store, the run ends;
+        otherwise the run continues."""
         if is_of_store(error):
             self.fail(error)
         else:
