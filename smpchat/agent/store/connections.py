@@ -26,8 +26,8 @@ class Connection(Record):
     """One duplex connection.
 
     Attributes:
-        link: The full link of our invitation, or of the one that we joined; for our request to an address, the link of
-            the address as the user gave it. None as long as the full link is not known.
+        link: The full link of our invitation, or of the one that we joined; for our request to an address, the full or
+            short link of the address, in one standard spelling. None as long as the full link is not known.
         x3dh_keys: Initiator: our keys for the key agreement, kept until the first message is decrypted. A joiner's keys
             are used in the transaction that makes them, and never stored.
         x3dh_public: Joiner: the raw bytes of our public keys for the agreement, kept until they are in the

@@ -1,14 +1,14 @@
 """Encrypts a profile's database with a passphrase, opens an encrypted one, and decrypts it.
 
-The format is that of SQLCipher 4, which other tools read: each page is encrypted with AES-256-CBC and authenticated
-with HMAC-SHA-512; PBKDF2-HMAC-SHA-512 with 256,000 rounds derives the key from the passphrase and the file's salt.
+The format is that of SQLCipher 4, which other tools read. Each page is encrypted with AES-256-CBC and authenticated
+with HMAC-SHA-512. PBKDF2-HMAC-SHA-512 with 256,000 rounds derives the key from the passphrase and the file's salt.
 
 A plain file cannot be encrypted in place. An encrypted file is made beside it (`encrypted_path`). As soon as the new
-file is complete, it becomes the profile's database. Decrypting works the same way in reverse. When encrypting or
-decrypting begins, no other process may have the database open. A process that opens the old file meanwhile waits for
-the write lock; then it finds that the file was replaced, and stores nothing. After `kill -9`, the profile's database is
-complete: it is either the old file or the new one. Leftover files are deleted when the encrypted database is next
-opened, or when the user encrypts or decrypts again.
+file is complete, it becomes the profile's database. To decrypt, a plain file is made beside the encrypted one in the
+same way. When encrypting or decrypting begins, no other process may have the database open. A process that opens the
+old file meanwhile waits for the write lock; then it finds that the file was replaced, and stores nothing. After `kill
+-9`, the profile's database is complete: it is either the old file or the new one. Leftover files are deleted when the
+encrypted database is next opened, or when the user encrypts or decrypts again.
 """
 
 from __future__ import annotations

@@ -140,11 +140,11 @@ def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """A time in POSIX seconds, by the relay's clock: every message that was opened and then forgotten is from this time
-    or earlier.
+    """A time in POSIX seconds, by the relay's clock: every opened message that `was_seen` no longer knows is from this
+    time or earlier. None until `KEPT_SEEN` messages have been opened.
 
-    It is the time of a message in the middle of those that are remembered, because a sender may have repeated a
-    forgotten message while some of the kept messages were on their way. None if no message was forgotten.
+    It is the time of the message in the middle of the `KEPT_SEEN` ones, not that of the oldest. A sender may have
+    repeated an earlier message, and then the copy reached the relay later than some of these.
     """
     last = _last_seen(tx, connection_id)
     if last < KEPT_SEEN:
