@@ -137,14 +137,15 @@ def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = t
     """Run the program ``smpchat``; ends with `SystemExit`.
 
     Args:
-        arguments: None: the arguments of this process.
+        arguments: The command line without the program's name; None: that of this process.
         now: POSIX seconds.
     """
     tolerate_any_text()
     commands = program()
     ordered = globals_first(sys.argv[1:] if arguments is None else arguments, commands)
     try:
-        # Not standalone: typer would print errors in its own way, and end with exit statuses of its own.
+        # Not in typer's standalone mode, in which typer prints errors in its own way, and ends with exit statuses of
+        # its own.
         status = commands.main(ordered, prog_name="smpchat", standalone_mode=False, obj=now)
     except UsageError as error:
         status = _explain_usage(error, ordered)

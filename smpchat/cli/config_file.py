@@ -41,7 +41,7 @@ def typed(name: str, words: list[str]) -> bool | str | list[str]:
 
 
 def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
-    """Write a setting into a file, in its old place if it has one. Raises `ConfigRefused`, `OSError`."""
+    """Write a setting into a file, in the place of its old value if there is one. Raises `ConfigRefused`, `OSError`."""
     try:
         checked(path, None, name, value)
     except ConfigRefused as error:
@@ -57,7 +57,7 @@ def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
 
 
 def unset_in(path: Path, name: str) -> bool:
-    """Remove a setting from a file; False if it is not there. Raises `ConfigRefused`, `OSError`."""
+    """Remove a setting from a file; returns False if the file does not have it. Raises `ConfigRefused`, `OSError`."""
     if content(path) is None:
         return False
     with _alone(path):

@@ -54,7 +54,7 @@ def interrupted(message: str, hint: Callable[[], str]) -> Iterator[None]:
     """If Ctrl-C is pressed while the block waits, end the command with ``message`` and the result of ``hint``."""
     try:
         yield
-    except CancelledError:  # by asyncio.run after Ctrl-C
+    except CancelledError:  # raised by asyncio.run after Ctrl-C
         raise CommandFailed(ExitStatus.INTERRUPTED, message, hint()) from None
 
 
@@ -68,7 +68,7 @@ def unreachable(down: RelayDown | None, kept: str = "") -> CommandFailed:
     it.
 
     Args:
-        kept: A sentence about what is saved, and how it continues.
+        kept: A sentence that says what is saved, and how the user can continue.
     """
     down = down or not_in_time()
     return CommandFailed(status_of(down.kind), str(down), f"{down.hint} {kept}".rstrip())
@@ -100,7 +100,7 @@ async def start_relay(relay: EmbeddedRelay) -> None:
 def tell_own_name(environment: Environment, service: ChatService, connection: int) -> None:
     """Say which name other people will see, if the user has not chosen one.
 
-    It is said at the first link. On a terminal it is said at every link, as long as the name is the login name.
+    The name is said with the first link. On a terminal it is said with every link, as long as it is the login name.
 
     Args:
         connection: The link that was just made or used.
@@ -114,7 +114,7 @@ def tell_own_name(environment: Environment, service: ChatService, connection: in
 
 
 def warn_if_no_answer(environment: Environment, service: ChatService, contact: Contact) -> None:
-    """Say so if a contact whose relay is elsewhere would have to answer to a relay on this computer."""
+    """Warn the user if a contact whose relay is elsewhere would have to send answers to a relay on this computer."""
     if service.answers_stay_here(contact.connection_id):
         name = shortened(contact.alias)
         environment.notice(
@@ -125,7 +125,7 @@ def warn_if_no_answer(environment: Environment, service: ChatService, contact: C
 
 
 def warn_if_local(environment: Environment, service: ChatService, connection: int, what: str) -> None:
-    """Say so if a link that is given away leads to a relay on this computer."""
+    """Warn the user if a link for others leads to a relay on this computer, because only people here can use it."""
     if service.is_local(connection):
         environment.notice(
             f"Only people on this computer can use this {what}, because its relay runs here. To connect with"

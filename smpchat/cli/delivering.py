@@ -230,7 +230,7 @@ class _Delivery:
         looks = self._looks()
         try:
             waited = await follow(self._service, looks)
-        except CancelledError:  # by asyncio.run after Ctrl-C
+        except CancelledError:  # raised by asyncio.run after Ctrl-C
             raise _interrupted(self) from None
         self._tell(waited)
 
@@ -308,7 +308,8 @@ def _held(why: Condition) -> tuple[str, str]:
 
 
 def _not_yet(status: MessageStatus) -> CommandFailed:
-    """The error if the time limit ended before the message had the status asked for; it says what is missing."""
+    """The error if the time limit ended before the message had the status asked for; its sentences say what is
+    missing."""
     if status is MessageStatus.SENT:
         said = "The message is sent, but not delivered yet."
         hint = (

@@ -17,7 +17,8 @@ _NAMES = (
 """The names of each emoji of `REACTIONS`, in the order of that table."""
 BY_NAME = {name: emoji for emoji, names in zip(REACTIONS, _NAMES, strict=True) for name in names}
 _VARIANT = "\ufe0f"
-"""Keyboards add this after an emoji that also has a black and white form; apps compare emoji without it."""
+"""The character that keyboards add after an emoji that also has a black and white form; apps compare emoji without this
+character."""
 
 
 def emoji_of(word: str) -> str:

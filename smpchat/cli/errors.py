@@ -111,7 +111,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
 
 
 def first_of(error: BaseException) -> BaseException:
-    """The error itself, or the first one of an exception group."""
+    """The error itself; for an exception group, the first error in it."""
     # The first error is the cause; the others follow from it.
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -122,7 +122,7 @@ def explain(error: BaseException) -> Explanation:
     """What to tell the person at the terminal. Of an exception group, the first error counts."""
     error = first_of(error)
     if isinstance(error, CommandFailed):
-        return Explanation(error.status, str(error), error.hint)  # unchanged: it may begin with an alias
+        return Explanation(error.status, str(error), error.hint)  # message unchanged: it may begin with an alias
     if isinstance(error, UnicodeEncodeError):  # arguments that are not UTF-8 contain surrogates
         return Explanation(
             ExitStatus.INPUT,

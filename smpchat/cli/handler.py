@@ -79,10 +79,11 @@ class MessageHandler(Record):
             lock.release()
 
     async def handle(self, message: Message) -> None:
-        """Run the program and wait for it. What it prints goes to standard error: standard output is ours.
+        """Run the program and wait for it. What the program prints goes to standard error, because standard output is
+        ours.
 
         Raises:
-            HandlerFailed: The program did not end with 0, so the message counts as not handled.
+            HandlerFailed: The program's exit code was not 0, so the message counts as not handled.
             CommandFailed: The program could not be started.
         """
         line = json_line("message", message_fields(message)) + "\n"
@@ -115,7 +116,7 @@ class MessageHandler(Record):
             for_programs()
             | self.key.variables()
             | {
-                # Last, so that they replace inherited variables with the same names.
+                # These come last, so that they replace inherited variables with the same names.
                 "SMPCHAT_HOME": str(self.home),
                 "SMPCHAT_PROFILE": self.profile,
                 "SMPCHAT_TYPE": "message",

@@ -20,6 +20,6 @@ def start_logs(environment: Environment) -> None:
         handler.setFormatter(logging.Formatter("%(relativeCreated)7.0f ms  %(message)s"))
         frames = logging.getLogger(TRACE)
         frames.setLevel(logging.DEBUG)
-        # Otherwise -v would print each frame a second time, in its own format.
+        # Otherwise -v would print each frame a second time, in the format of -v.
         frames.propagate = False
         frames.handlers = [handler]

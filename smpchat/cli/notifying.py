@@ -21,7 +21,7 @@ from smpchat.config import NOTIFICATIONS
 from smpchat.relay.surroundings import for_programs
 
 QUIET = 3.0
-"""Seconds in which you are notified only once, whatever happens."""
+"""The user is notified at most once in this many seconds."""
 
 _running: list[subprocess.Popen[bytes]] = []
 """The notification program, while it runs. Python complains if nothing refers to a program that still runs."""

@@ -14,7 +14,7 @@ from smpchat.relay.surroundings import for_programs
 
 
 def local_file(message: Message) -> Path:
-    """Where the file of a message is on this computer. Raises `InputError` if it is not there."""
+    """Where the file of a message is on this computer. Raises `InputError` if the file is not here."""
     file = message.file
     if file is None:
         raise InputError(f"Message {message.id} has no file.", "`smpchat files` lists messages with files.")

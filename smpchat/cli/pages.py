@@ -19,7 +19,7 @@ class Wanted(Record):
 
     Attributes:
         command: The name of the command, ``history`` or ``search``.
-        text: Only messages with all its words; all messages if it is empty.
+        text: Only messages with all words of this text are wanted; if it is empty, all messages.
     """
 
     command: str

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 _SIDE = 800
-"""Pixels of the longer side, on terminals that show pixels."""
+"""The longer side of a picture has at most this many pixels, on terminals that show pixels."""
 _CHUNK = 4_096
-"""Characters of one part of a picture in kitty's protocol."""
+"""At most this many characters are in one part of a picture in kitty's protocol."""
 _COLORS = 64
 
 

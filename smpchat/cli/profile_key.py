@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class ProfileKey:
-    """A profile's passphrase. It is looked for when it is first needed, and only once.
+    """A profile's passphrase. The passphrase is looked for when it is first needed, and only once.
 
     Attributes:
         file, command: See `smpchat.cli.passphrases.Source`.

@@ -36,7 +36,7 @@ def run(
     if environment.verbose or environment.trace:
         from smpchat.cli.logs import start_logs
 
-        # Before the command, so that opening the profile is logged too.
+        # Logs start before the command, so that opening the profile is logged too.
         start_logs(environment)
     try:
         if reads_config:

@@ -67,7 +67,8 @@ def as_typed(text: str, home: Path, profile: str) -> str:
     two terminals.
 
     Args:
-        home, profile: Those of the current run; ``Path()`` and an empty name if they are not known.
+        home, profile: The home folder and the profile of the current run; ``Path()`` and an empty name if they are not
+            known.
     """
     if "`smpchat " not in text:
         return text

@@ -151,7 +151,7 @@ def steps_table(rows: list[Row]) -> Group:
 class StepView:
     """Shows the steps of one connection while they happen: redrawn in place, as lines, or as objects for scripts.
 
-    Use it as a context manager around the wait. What it showed last stays on the terminal.
+    Use the view as a context manager around the wait. What was drawn last stays on the terminal.
     """
 
     def __init__(self, environment: Environment, title: str) -> None:
@@ -160,8 +160,8 @@ class StepView:
         self._progress = Progress()
         self._shown: tuple[str, int] | None = None
         self._drawn: list[Row] = []
-        self._widths: list[int] = []  # of the lines on the screen
-        self._columns = 0  # of the terminal when these lines were drawn
+        self._widths: list[int] = []  # columns of each line on the screen
+        self._columns = 0  # columns of the terminal when these lines were drawn
         self._live: Live | None = None
 
     def __enter__(self) -> StepView:
@@ -208,7 +208,7 @@ class StepView:
             self._drawn, self._columns = drawing, console.width
 
     def _take_wrapped_away(self, console: Console) -> None:
-        """If the terminal became narrower, it has wrapped what was drawn. Erase the rows that this added."""
+        """Erase the rows that were added if the terminal became narrower and wrapped the drawn lines."""
         if os.environ.get("XTERM_VERSION"):  # xterm cuts lines off, it does not wrap them
             return
         rows = sum(max(0, width - 1) // console.width for width in self._widths)

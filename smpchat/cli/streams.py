@@ -13,8 +13,8 @@ MAX_INPUT = 1 << 20
 
 
 def read_text() -> str:
-    """The content of standard input, without line breaks at its end. Raises `CommandFailed` if it is longer than
-    `MAX_INPUT`, or not UTF-8."""
+    """The content of standard input, without line breaks at its end. Raises `CommandFailed` if the content is longer
+    than `MAX_INPUT`, or not UTF-8."""
     data = sys.stdin.buffer.read(MAX_INPUT + 1) if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
     if len(data) > MAX_INPUT:
         raise CommandFailed(

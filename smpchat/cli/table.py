@@ -67,7 +67,7 @@ COMMANDS = {
     "config": Entry(_SETTINGS, "Settings in a config file."),
     "relay": Entry(_SETTINGS, "The embedded relay, which comes with smpchat."),
 }
-"""By name, in the order of the manual page."""
+"""All commands by name, in the order in which the manual page lists them."""
 
 
 def declared(name: str) -> Any:

@@ -13,14 +13,14 @@ from smpchat.encoding.characters import BLANK_LETTERS, CUT, composed
 MAX_MARKS = 4
 """Combining marks that may stand on one letter; more of them would cover the lines above and below."""
 MAX_SHOWN_NAME = 60
-"""Characters of a peer's name that are shown."""
+"""At most this many characters of a peer's name are shown."""
 MAX_ESCAPES = 1_000
-"""At most this many characters of a text are shown as escapes. After that, one mark replaces each run of them:
-otherwise a text of 64 KiB, which compresses to 100 bytes, would take half a megabyte on the terminal."""
+"""At most this many characters of a text are shown as escapes. After that, one mark replaces each run of such
+characters: otherwise a text of 64 KiB, which compresses to 100 bytes, would take half a megabyte on the terminal."""
 MAX_SHOWN_TEXT = 16_000
-"""Characters of a message that are shown; apps do not send longer ones."""
+"""At most this many characters of a message are shown; apps do not send longer messages."""
 MAX_SHOWN_LINES = 1_000
-"""Lines of a message that are shown."""
+"""At most this many lines of a message are shown."""
 _JOINERS = "\u200c\u200d"
 
 
@@ -79,7 +79,8 @@ def shortened(name: str, limit: int = MAX_SHOWN_NAME) -> str:
 
 
 def quoted(name: str, limit: int = MAX_SHOWN_NAME) -> str:
-    """A name that its owner chose, between quotes that it cannot close, so that everything outside of them is ours."""
+    """A name that its owner chose, between quotes that the name cannot close, so that all text outside the quotes is
+    ours."""
     return f'"{" ".join(shortened(name, limit).split()).replace(chr(34), chr(39))}"'
 
 

@@ -48,7 +48,7 @@ def clock(moment: float) -> str:
     """``09:14``, or ``09:14 am``: for a moment whose day is shown elsewhere."""
     when = datetime.fromtimestamp(moment)
     if _Form.chosen == "12h":
-        # not %p, which is empty in many locales; always of the same width, for columns
+        # Not %p, which is empty in many locales. The result always has the same width, because it stands in columns.
         return f"{when:%I:%M} {'am' if when.hour < 12 else 'pm'}"
     return when.strftime("%H:%M")
 
@@ -84,13 +84,13 @@ WRITTEN = "2026-11-30, '2026-11-30 09:14', 09:14, today, yesterday, 2h or 3d"
 
 
 def moment(text: str, now: float, *, end: bool = False) -> float:
-    """The POSIX seconds of a time that a person typed. It is local time, or UTC if it ends with ``Z``.
+    """The POSIX seconds of a time that a person typed. The time is local, or UTC if it ends with ``Z``.
 
     Args:
         text: As in `WRITTEN`. A span counts back from now: ``30m``, ``2h``, ``3d``, ``1w``.
         end: Return the end of the day, minute or second that the text names, not its beginning.
     Raises:
-        InputError: The text has none of these forms.
+        InputError: The text has none of the forms in `WRITTEN`.
     """
     given, present = text.strip(), datetime.fromtimestamp(now)
     today = present.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _TOLD = 0.25
 """The shortest time in seconds between two ``progress`` objects."""
 Tell = Callable[[str, int, int], None]
-"""Called with what is being done, the number of bytes that are done, and the number of all bytes."""
+"""A function that takes reports of progress: what is being done, how many bytes are done, and how many there are in
+all."""
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
     columns = (
         TextColumn("{task.description}", markup=False, table_column=whole),
         BarColumn(bar_width=None if console.width < 100 else 40),
-        # Not rich's own column for it, whose text is markup.
+        # Not rich's own column for the percentage, which reads its text as markup.
         TextColumn("{task.percentage:>3.0f}%", markup=False, table_column=whole),
         DownloadColumn(binary_units=True, table_column=whole),
         Rate(table_column=whole),

@@ -1,4 +1,4 @@
-"""The bell of `chat`. It is off by default, the choice is remembered, and it does not ring too often."""
+"""The bell of `chat`. The bell is off by default, the user's choice is remembered, and it does not ring too often."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from smpchat.chat.service.connecting import ChatService
 
 _QUIET = 3.0
-"""Seconds in which the bell rings only once, whatever happens."""
+"""The bell rings at most once in this many seconds."""
 
 
 class Bell:

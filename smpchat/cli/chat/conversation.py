@@ -1,7 +1,7 @@
 """The current contact in `chat`, and what is known about the other contacts.
 
-An incoming message never changes the current contact. Only `Conversation.go_to` and `Conversation.next_unread` do, when
-the user asks for it. Messages of other contacts are neither shown nor marked as shown: they are counted.
+An incoming message never changes the current contact. Only `Conversation.go_to` and `Conversation.next_unread` change
+it, when the user asks for that. Messages of other contacts are neither shown nor marked as shown: they are counted.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from smpchat.cli.views.messages import TICKS, to_how_many, unread_summary
 from smpchat.protocol.address import FileServer
 
 HISTORY = 20
-"""Messages that are shown when a conversation is opened, unless more are unread."""
+"""When a conversation is opened, this many of its last messages are shown; more if more are unread."""
 _READ = 5
-"""Messages shown before the unread ones, so that it is clear what the unread ones are about."""
+"""This many messages are shown before the unread ones, so that it is clear what the unread ones are about."""
 _SCREENS = 2
-"""At most this many screens are printed when a conversation is opened: more would scroll by unseen, and 20,000 messages
-take half a minute."""
+"""At most this many screens are printed when a conversation is opened: more would scroll by unseen, and printing 20,000
+messages takes half a minute."""
 
 
 def choose(service: ChatService, who: str | None) -> int | None:
@@ -211,7 +211,7 @@ class Conversation:
         self.count_unread()
 
     def _tell_earlier(self, view: ContactView, found: list[Message]) -> None:
-        """Say what was not printed, and how to see it, or that the conversation is empty."""
+        """Say how many earlier messages were not printed, and how to see them; or that the conversation is empty."""
         if not found:
             self.transcript.tell(f"No messages with {shortened(view.alias)} yet. Type one, and press Enter.")
             return

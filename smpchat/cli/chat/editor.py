@@ -1,7 +1,7 @@
 """Lets the user edit a message in an editor. The editor's file is in memory if possible, and is deleted afterwards.
 
-An editor works on a file, and puts others beside it (a swap file, a backup). All of them are in a folder of their own,
-which is removed completely. If a process was killed, the next `chat` removes its folder.
+An editor works on a file, and puts other files beside it (a swap file, a backup). All these files are in a new folder,
+which is removed completely afterwards. If a process was killed, the next `chat` removes the folder that it left.
 """
 
 from __future__ import annotations

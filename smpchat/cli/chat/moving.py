@@ -31,7 +31,7 @@ class Pace:
             samples.append((now, done))
 
     def of(self, number: int) -> float | None:
-        """Bytes per second; None while this is not known."""
+        """The rate of a file in bytes per second; None while it is not known."""
         samples = self._samples.get(number)
         if not samples or samples[-1][0] - samples[0][0] < 0.5:
             return None

@@ -42,7 +42,7 @@ class OutgoingFiles:
     ) -> None:
         self._service, self._sent, self._failed = service, sent, failed
         self._tasks: dict[asyncio.Task[None], OutgoingFile] = {}
-        self._done: dict[int, int] = {}  # bytes that are encrypted, by `id` of the file
+        self._done: dict[int, int] = {}  # bytes that are encrypted, by `id(file)`
         self._left = False
 
     def begin(self, file: OutgoingFile) -> None:

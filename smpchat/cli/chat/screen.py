@@ -35,7 +35,7 @@ from smpchat.cli.environment import Environment
 _ROOM = 6
 """Rows above the input line that stay visible: with fewer, the reason why a line was refused might not be seen."""
 _LINK = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
-"""OSC 8, which makes a link clickable in some terminals; an empty link ends it."""
+"""The escape sequences (OSC 8) before and after a text that can be clicked in some terminals."""
 
 
 _WHILE_ENCRYPTING = 0.25
@@ -88,8 +88,8 @@ class Screen:
         """Run the chat until the user leaves."""
         remove_left()
         self._conversation.begin()
-        # raw: otherwise prompt_toolkit replaces every escape character with ?, even those of our own colours. Peers'
-        # texts no longer contain any (`printable`).
+        # raw=True, because prompt_toolkit would otherwise replace every escape character with ?, even those of our own
+        # colours. Peers' texts contain no escape characters any more (`printable`).
         with self._ended_by_signals(), patch_stdout(raw=True) if self._below is None else nullcontext():
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._follow())
@@ -216,7 +216,8 @@ class Screen:
         def next_unread(event: KeyPressEvent) -> None:
             writing_to, draft = self._conversation.contact_id, event.current_buffer.document
             if self._conversation.next_unread():
-                # The typed text, and what Up brings back, belong to one contact: use those of the new one.
+                # The typed text, and what Up brings back, belong to one contact. From here on, use those of the contact
+                # to whom the user has moved.
                 self._drafts[writing_to] = draft
                 event.current_buffer.reset(self._drafts.pop(self._conversation.contact_id, Document()))
             event.app.invalidate()

@@ -56,7 +56,7 @@ class Lines:
     """The user's lines in one conversation.
 
     Attributes:
-        refused: Why the last line could not be used; empty if it could.
+        refused: Why the last line could not be used; empty if it was used.
     """
 
     def __init__(self, talk: Conversation) -> None:
@@ -65,8 +65,8 @@ class Lines:
         self.refused = ""
 
     def enter(self, line: str) -> bool:
-        """Handle one line of the user: a command or a text. Returns False if it could not be used; the reason is then
-        on the screen.
+        """Handle one line of the user: a command or a text. Returns False if the line could not be used; the reason is
+        then on the screen.
 
         Raises:
             Leave, Edit, Offer: What the terminal must do.
@@ -221,8 +221,8 @@ class Lines:
         return [self._of_this_conversation(number) for number in found]
 
     def _numbered(self, argument: str, usage: str, last: Direction) -> tuple[int, str]:
-        """A message's number, and the text after it. If no number was typed, it is the number of the last message in
-        the direction ``last``."""
+        """A message's number, and the text after it. If no number was typed, the last message in the direction ``last``
+        is meant."""
         word, _, rest = argument.partition(" ")
         number, rest = _number(word.removeprefix("#")), rest.strip()
         if number is not None and rest:

@@ -59,7 +59,7 @@ class GroupLines:
         self._talk.go_to(self._service.contact(joined.alias or ""))
 
     def leave(self, argument: str) -> None:
-        """Leave the current group, but only if its alias was typed, so that this does not happen by mistake."""
+        """Leave the current group, but only if its alias was typed, so that nobody leaves a group by mistake."""
         group = self._need()
         alias = group.alias or ""
         if fold(argument.removeprefix("@")) != fold(alias):

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from smpchat.cli.environment import Environment
 
 _SAVE, _RESTORE = "\x1b[22;2t", "\x1b[23;2t"
-"""Terminals that remember earlier titles (xterm, VTE, kitty, iTerm2) restore the old one; others ignore this."""
+"""Escape sequences that save and restore the title in xterm, VTE, kitty and iTerm2; other terminals ignore them."""
 _WITHOUT_TITLE = ("linux", "eterm")
 
 
 class Title:
-    """Sets the title while `chat` runs. It contains no names, because titles are seen on shared screens.
+    """Sets the title while `chat` runs. The title contains no names, because titles are seen on shared screens.
 
     Args:
         write: Called with the text for the terminal.

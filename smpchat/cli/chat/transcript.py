@@ -26,7 +26,7 @@ _TOLD_OF = (FileState.RECEIVED, FileState.FAILED, FileState.CANCELLED, FileState
 
 
 class _Face(Record):
-    """What is visible of a message, except its status, to find out whether it has changed.
+    """What is visible of a message, except its status, to find out whether the message has changed.
 
     For a contact's message, the text is left out, because a live message may still grow.
     """

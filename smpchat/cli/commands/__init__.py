@@ -1,5 +1,6 @@
-"""One module for each command or group of commands, with the same name: ``app`` declares it, ``_NAME`` does the work.
+"""One module for each command or group of commands, with the same name: ``app`` declares the command, and ``_NAME``
+does its work.
 
-A module is imported when its command is run or completed, or its help is printed. Code that several commands share is
-in the folder above.
+A module is imported when its command is run or completed, or when the command's help is printed. Code that several
+commands share is in the folder above.
 """

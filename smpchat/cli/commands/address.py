@@ -58,7 +58,7 @@ def create(
 
 
 class _Said(NamedTuple):
-    """What a command line sets for the address; None: this stays as it is."""
+    """What a command line sets for the address; None for each part that stays as it is."""
 
     auto_accept: bool | None
     welcome: str | None

@@ -1,4 +1,4 @@
-"""``cancel``: stops receiving a file, or deletes one of ours at its relays."""
+"""``cancel``: stops receiving a file, or deletes a file of ours at its relays."""
 
 from __future__ import annotations
 

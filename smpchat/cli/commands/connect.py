@@ -113,7 +113,7 @@ def _connect(
 
 
 def _ask_alias(offered: str | None, accept: Callable[[str], T], what: str) -> T | None:
-    """Ask until ``accept`` takes an answer, and return its result; None at the end of input.
+    """Ask until ``accept`` takes an answer, and return the result of ``accept``; None at the end of input.
 
     An empty line stands for ``offered``.
     """
@@ -160,7 +160,7 @@ def _join_held(
     incognito: bool,
     asks: bool,
 ) -> int:
-    """Join by a short link, but read it first, and say what it leads to before anything is sent.
+    """Join by a short link, but read the link first, and say where it leads before anything is sent.
 
     Args:
         asks: Whether the user chooses the alias, after the link was read.

@@ -1,6 +1,6 @@
 """``doctor``: checks this installation, this profile and its relays, one thing after another.
 
-A check that fails is shown with what it found. Only required checks change the exit status. A missing Internet
+The line of a failed check says what is wrong. Only required checks change the exit status. A missing Internet
 connection does not count as a failure.
 """
 
@@ -52,7 +52,8 @@ _LIBRARIES = ("cryptography", "pynacl", "filelock", "platformdirs", "prompt_tool
 _CLOCK_TOLERANCE = 300.0
 _RELAY_TIMEOUT = 5.0
 _PROBE = 65_536
-"""Bytes that are written to find out whether the disk has space: about what a message and its log take."""
+"""Bytes that are written to find out whether the disk has space: about as many as a message takes in the database and
+the database's log."""
 _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d703"
 """SHA-256 of the joiner's first message, "hello" padded to 64 bytes, with the keys of `_ratchet`."""
 
@@ -279,7 +280,8 @@ def _schema(service: ChatService) -> Check:
 
 
 def _clock(environment: Environment, service: ChatService) -> Check:
-    """Whether this computer's clock is behind: then messages, which relays date, seem to come from the future."""
+    """Whether this computer's clock is behind. Relays date messages, so with a clock that is behind, new messages seem to come
+    from the future."""
     newest = max((m.sent_at for view in service.contacts() for m in service.history(view.alias, 1)), default=0.0)
     ahead = newest - environment.now()
     if ahead > _CLOCK_TOLERANCE:

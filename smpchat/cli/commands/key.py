@@ -28,7 +28,7 @@ def set_(context: typer.Context) -> None:
 
 
 def _set(environment: Environment) -> int:
-    """Encrypt the profile; if it does not exist yet, create it."""
+    """Encrypt the profile; if it does not exist yet, create an encrypted one."""
     from smpchat.chat.service.encryption import check_encrypted, set_passphrase
     from smpchat.chat.service.reading import StoredProfile
     from smpchat.cli.leftovers import tell_leftovers

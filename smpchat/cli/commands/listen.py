@@ -223,7 +223,7 @@ def _show_event(environment: Environment, service: WritingProfile, event: events
             if changed is None or changed.file is None or changed.file.state != event.state:
                 return  # overtaken by a later event
             if event.state == "offered" and not (environment.json or changed.file.reason):
-                how_to_receive(environment, changed)  # the message, which is printed too, says the rest
+                how_to_receive(environment, changed)  # the message, which is printed too, shows other changes
             else:
                 show_file(environment, changed)
         case events.Notice(number=None):

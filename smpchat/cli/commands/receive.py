@@ -129,7 +129,7 @@ def message_number(service: WritingProfile, which: str) -> int:
 
     Raises:
         NoFileOffered: There is no file from the contact to receive.
-        InputError: There is no such contact.
+        InputError: No contact has the alias that was typed.
     """
     number = which.removeprefix("#")
     return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else service.offered_by(which)

@@ -439,7 +439,7 @@ def status(
 
 
 def _status(environment: Environment, whole: bool) -> int:
-    """Print whether the relay runs; ``whole``: with its password."""
+    """Print whether the relay runs; ``whole``: with the password in its addresses."""
     from smpchat.cli.views.relay import show_relay
 
     show_relay(environment, whole=whole)

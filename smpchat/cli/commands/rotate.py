@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = Program()
 _FOLLOWS = 3.0
-"""Seconds in which an app that is online changes to the new relay: half a dozen round trips."""
+"""Seconds to wait until an app that is online has changed to the new relay, which takes half a dozen round trips."""
 
 
 @app.command(epilog=examples("smpchat rotate bob", "smpchat rotate bob --server smp://FINGERPRINT@relay.example"))

@@ -433,7 +433,7 @@ def strangers(
 
 
 def _strangers(environment: Environment, setting: str | None) -> int:
-    """Allow or refuse relays of others on this computer and its network; print the setting in use."""
+    """Choose whether other people's relays may be on this computer or in its network; print the setting in use."""
     if setting not in (None, "public", "any"):
         raise InputError(f"{setting!r} is not public or any.", "Use public or any.")
     service = environment.open_as(StoredProfile)

@@ -29,7 +29,7 @@ SHORT = {
     "queue-full": "their relay takes no more messages",
     "cannot-store": "their relay cannot store messages",
 }
-"""A few words for the list of contacts; `status` shows the whole sentence."""
+"""A few words for each kind of condition, for the list of contacts; `status` shows the whole sentence."""
 
 
 def in_short(condition: Condition) -> str:

@@ -212,7 +212,7 @@ def _table(environment: Environment, views: list[ContactView]) -> tuple[list[str
 def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]]:
     """Alias, state, unread and pending messages, what we know, and the name that the contact chose.
 
-    That name comes last, because it may imitate the words that we print.
+    The name that the contact chose comes last, because it may imitate the words that we print.
     """
     rows: list[list[Cell]] = []
     now = environment.now()

@@ -133,7 +133,8 @@ def about_joining(alias: str, group: GroupView | None) -> str:
 
 
 def about_only_owner(group: GroupView) -> str:
-    """What it means for the other members if we leave; empty if we are not the only owner, or nobody else is there."""
+    """A sentence that says what our leaving means for the other members; empty if we are not the only owner, or nobody
+    else is there."""
     roles = {member.role for member in group.current}
     if group.role != "owner" or group.standing != "current" or not roles or "owner" in roles:
         return ""

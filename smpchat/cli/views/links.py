@@ -1,4 +1,4 @@
-"""Invitations, the address, and the requests of people who use it."""
+"""How invitations, the address, and the requests of people who use the address are shown."""
 
 from __future__ import annotations
 

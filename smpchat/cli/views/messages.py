@@ -30,7 +30,8 @@ TICKS = {
 }
 _DELETED = "[deleted]"
 _JOIN = late(r"`smpchat [^`]*group join \d+`\]$")
-"""The end of an invitation; the name of the group before it may contain anything."""
+"""The command at the end of an invitation to a group. Only the end is searched, because the group's name before the
+command may contain anything."""
 _WRITTEN = 140  # characters that are shown of a message that is being written
 _NAMED = 3  # members who reacted with the same emoji; of more, only the number is shown
 _NUMBERED = 13  # columns in front of a text in a conversation
