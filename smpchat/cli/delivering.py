@@ -199,7 +199,7 @@ class _Delivery:
             return [service.change(change_id) for change_id in change_ids]
 
         def status() -> MessageStatus:
-            """The worst status of the changes; a change that is gone counts as failed."""
+            """The worst status of the changes; a change that is no longer stored counts as failed."""
             known = {change.status if change else MessageStatus.FAILED for change in found()}
             return next(status for status in _WORST_FIRST if status in known)
 

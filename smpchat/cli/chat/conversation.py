@@ -361,7 +361,8 @@ class Conversation:
         return f"{narrowed(view.alias, 24)}{mark}> " if view else "> "
 
     def toolbar(self, columns: int) -> str:
-        """One line: the connection, if it is not complete; the status of the last message; and who wrote meanwhile."""
+        """The toolbar in one line: the connection, if it is not complete; the status of the last message; who wrote
+        meanwhile; and problems."""
         view, mine, unread = self.current, self.transcript.mine, unread_summary(self.unread())
         parts = []
         if view is not None and view.conditions:  # first: a narrow terminal cuts the end off

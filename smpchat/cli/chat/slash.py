@@ -210,7 +210,7 @@ class Lines:
                 raise InputError(f"{word!r} is not a message number.", "For example: /delete 3-5 7.")
             if end < begin:
                 raise InputError(f"{word!r} is backwards.", f"Write the smaller number first: {end}-{begin}.")
-            # Checked before the numbers are listed: 1-999999999999 would fill the memory.
+            # The range is checked before its numbers are listed: 1-999999999999 would fill the memory.
             if end - begin >= MAX_AT_ONCE - len(found):
                 raise InputError(
                     f"/delete takes at most {MAX_AT_ONCE} messages at once.", "Delete the rest afterwards."
@@ -411,7 +411,7 @@ class Lines:
         if number.isascii() and number.isdigit():
             return number, rest.strip()
         begun = [request.name for request in waiting if f"{argument} ".startswith(f"{request.name} ")]
-        # The longest: ann and ann lee may both have asked.
+        # The longest name that fits is meant: ann and ann lee may both have asked.
         who = max(begun, key=len, default=argument.partition(" ")[0])
         return who, argument[len(who) :].strip()
 

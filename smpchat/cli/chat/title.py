@@ -13,7 +13,8 @@ _WITHOUT_TITLE = ("linux", "eterm")
 
 
 class Title:
-    """Sets the title while `chat` runs. The title contains no names, because titles are seen on shared screens.
+    """Sets the title of the terminal's window while `chat` runs. The title contains no names, because titles are seen
+    on shared screens.
 
     Args:
         write: Called with the text for the terminal.

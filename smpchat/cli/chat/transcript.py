@@ -77,7 +77,7 @@ class Transcript:
     # -- sentences ----------------------------------------------------------------------------------------------------
 
     def show(self, renderable: RenderableType) -> None:
-        """Print something that belongs after everything written so far."""
+        """Print something below everything that was written so far."""
         self._drain(0)
         self._show_above(renderable)
 

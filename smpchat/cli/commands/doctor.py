@@ -280,8 +280,8 @@ def _schema(service: ChatService) -> Check:
 
 
 def _clock(environment: Environment, service: ChatService) -> Check:
-    """Whether this computer's clock is behind. Relays date messages, so with a clock that is behind, new messages seem to come
-    from the future."""
+    """Whether this computer's clock is behind. Relays date messages, so with a clock that is behind, new messages seem
+    to come from the future."""
     newest = max((m.sent_at for view in service.contacts() for m in service.history(view.alias, 1)), default=0.0)
     ahead = newest - environment.now()
     if ahead > _CLOCK_TOLERANCE:

@@ -48,7 +48,8 @@ def import_(
 
 
 def _import(environment: Environment, file: Path, passphrase_file: Path | None, name: str | None, *, sure: bool) -> int:
-    """Make a profile from an exported file, after a person at the terminal agrees to the relays and the proxy in it."""
+    """Make a profile from an exported file. At a terminal, first ask whether to accept the file's settings for relays
+    and a proxy, unless ``sure``."""
     from smpchat.cli.leftovers import tell_leftovers
     from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
     from smpchat.cli.views.choices import choice_fields, choice_lines

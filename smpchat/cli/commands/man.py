@@ -201,7 +201,7 @@ def _paragraphs(text: str | None) -> list[str]:
 
 
 def _paragraph(part: str) -> list[str]:
-    """A paragraph of a help in roff. The reader's program wraps it, unless it is a table: then it begins with a
+    """A paragraph of a help in roff. The reader's program wraps it, unless it is a table. A table begins with a
     backspace."""
     if not part.lstrip(" \n").startswith("\b"):
         return [".PP", _roff(" ".join(part.split()))]
