@@ -1,4 +1,4 @@
-"""The program as a process of its own: ``python -m smpchat``, and the script ``smpchat``."""
+"""What runs for the command ``python -m smpchat``, and for the script ``smpchat``."""
 
 from __future__ import annotations
 

@@ -292,7 +292,7 @@ class Client(GroupCalls):
 
         Args:
             auto_accept: Accept every request at once.
-            welcome: Text that people see before they ask, and again when they are accepted.
+            welcome: Text that people see before they send a request, and again when they are accepted.
             auto_reply: Message to each person who is accepted.
             server: Address of the relay for this address only; None: a configured relay, otherwise the embedded relay.
             timeout: Seconds in which the relay must answer.
@@ -351,7 +351,7 @@ class Client(GroupCalls):
         return await self._ready(contact, [], timeout)
 
     async def _until(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T:
-        """What ``look`` finds. Raises `RelayUnavailable` if it found nothing in time."""
+        """What ``look`` finds. Raises `RelayUnavailable` if ``look`` finds nothing in time."""
         found = await self._until_or_none(look, seconds, connection_id)
         if found is None:
             raise not_in_time().for_program()
@@ -477,9 +477,9 @@ class Client(GroupCalls):
                 await changes.next()
 
     async def events(self) -> AsyncIterator[Event]:
-        """All events since the client went online; `messages` says when a message counts as shown.
+        """All events since the client went online; also the messages and requests that were not shown before.
 
-        Requests come in the same way: those not shown yet, then each new one.
+        A message or request counts as shown once the loop asks for the next event.
         """
         with Changes(self._service.database) as changes:
             while True:

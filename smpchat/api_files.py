@@ -51,7 +51,7 @@ class FileCalls(ProfileCalls):
         Raises:
             InputError: Nothing was stored.
             FileStalled: The upload has not finished; it continues while the profile is online.
-            The errors of `Client.send` too.
+            Any error of `Client.send`, for the same reason.
         """
         seconds = 0.0 if Wait(wait) is Wait.NONE else timeout
         message = await self._upload(alias, path, text, seconds, progress, anyway=anyway)
@@ -107,7 +107,7 @@ class FileCalls(ProfileCalls):
             The path of the file.
         Raises:
             InputError: There is no such file, or it was already received; or the folder cannot be used.
-            RelaysNotApproved: The relays need ``approve``; the error's ``relays`` are their hosts.
+            RelaysNotApproved: Some relays need ``approve``; the error's ``relays`` are the hosts of these.
             FileUnavailable: The file is no longer available; `FileDamaged`: it is not what was announced.
             FileStalled: The transfer has not finished; it continues while the profile is online.
         """
@@ -118,7 +118,7 @@ class FileCalls(ProfileCalls):
         return message.file.path
 
     def files(self, alias: str | None = None, limit: int = 50) -> list[Message]:
-        """The last messages with files, oldest first: of one contact, or of all. Raises `UnknownContact`."""
+        """The last messages with files, oldest first: of one contact, or of all contacts. Raises `UnknownContact`."""
         return self._service.files(alias, limit)
 
     def cancel_file(self, message_id: int) -> Message:

@@ -87,7 +87,7 @@ class GroupCalls(FileCalls):
     ) -> GroupLinkView:
         """The link with which anyone can join a group; the first call for a group makes the link.
 
-        People who use it are let in while we are online.
+        People who use the link are let in while we are online.
 
         Args:
             role: The role of people who join with the link: ``member`` or ``observer``; None: as before, and for a new
@@ -96,7 +96,7 @@ class GroupCalls(FileCalls):
             timeout: Seconds in which the relay must answer.
         Raises:
             InputError: Our role does not allow a link, or ``role`` or ``server`` is invalid.
-            RelayUnavailable: There is no link yet. It is made as soon as its relay is reached.
+            RelayUnavailable: There is no link yet. The link is made as soon as its relay is reached.
         """
         if server is None:
             await self._start_relay()
@@ -113,7 +113,7 @@ class GroupCalls(FileCalls):
         return self._service.accept_member(group, member, role)
 
     def set_member_role(self, group: str, member: str, role: str) -> MemberView:
-        """Change the role of a member, who is named as in `members`. Raises `InputError`."""
+        """Change the role of a member, given by the name that `members` shows. Raises `InputError`."""
         return self._service.set_member_role(group, member, role)
 
     def remove_member(self, group: str, member: str, *, messages: bool = False) -> MemberView:

@@ -81,7 +81,7 @@ class ProfileCalls:
         self._service.resync(alias)
 
     def refuse_keys(self, alias: str) -> None:
-        """Refuse new keys that came in a contact's name. Raises `UnknownContact`; `AgentError` without new keys."""
+        """Refuse new keys that came in a contact's name. Raises `UnknownContact`, or `AgentError` if none came."""
         self._service.refuse_keys(alias)
 
     def details(self, alias: str) -> ContactDetails:
@@ -178,7 +178,7 @@ class ProfileCalls:
         return self._service.reject_all()
 
     def allow_strangers_anywhere(self, allow: bool = True) -> None:
-        """Choose whether relays that other people name may be on this computer or in its network (default: no)."""
+        """Choose whether relays that other people chose may be on this computer or in its network (default: no)."""
         self._service.set_strangers_anywhere(allow)
 
     # -- contacts ------------------------------------------------------------------------------------------------------

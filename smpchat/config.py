@@ -263,7 +263,7 @@ class ConfigRefused(InputError):
 
 
 class Value(Record):
-    """The value in use of one setting, and the file and line that set it; None: it is the default."""
+    """The value in use of one setting, and the file and line that set it; both are None for the default."""
 
     value: bool | str | tuple[str, ...]
     path: Path | None = None

@@ -17,7 +17,7 @@ def platform_home() -> Path:
 
 
 def platform_config_file() -> Path:
-    """The config file where the platform keeps such files."""
+    """The config file in the platform's folder for config files."""
     from platformdirs import user_config_path
 
     return user_config_path(PROGRAM, appauthor=False) / FILE

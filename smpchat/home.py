@@ -78,7 +78,7 @@ class Home(Record):
     def profile_folder(self, profile: str) -> Path:
         """Folder of a profile. Raises `InputError` for a name that cannot be the name of a folder."""
         # The name becomes a folder's name, and any program may have chosen it: it must not lead out of the home folder.
-        # On Windows, \ and : could do so too.
+        # On Windows, \ and : could lead out of it too.
         fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
         if not fits or any(c in profile for c in "/\\:"):
             raise InputError(f"{profile!r} cannot be the name of a profile.", "Use letters, digits, - and _.")
@@ -155,8 +155,8 @@ class Home(Record):
         folder = self.profile_folder(profile)
         if not folder.is_dir():
             raise UnknownProfile(profile)
-        # No profile can have this name. If this process is killed before the folder is removed, what is left no longer
-        # counts as a profile, and the next deletion removes it.
+        # No profile can have a name that begins with a dot. If this process is killed before the folder is removed, the
+        # rest of the folder no longer counts as a profile, and the next deletion of a profile removes it.
         grave = folder.with_name(f"{_DELETED}{os.getpid()}-{profile}")
         try:
             with kept_offline(folder, profile):

@@ -28,7 +28,7 @@ def export_profile(
 
     Args:
         own_passphrase: Called for the profile's passphrase, if the profile is encrypted; the file gets ``passphrase``.
-        move: The profile never goes online here again. Otherwise, the user must take care to use only one copy.
+        move: The profile never goes online here again. If False, the user must use only one of the two copies.
     Returns:
         Size of the file in bytes.
     Raises:
@@ -45,8 +45,8 @@ def export_profile(
         with under_way(home.path, growing):
             archive.write_new(growing, data)
             growing.replace(file)
-        # Last: a crash before this leaves a whole file, and a profile that still works. In the other order, a crash
-        # could leave neither.
+        # This comes last: a crash before it leaves a whole file, and a profile that still works. In the other order, a
+        # crash could leave neither.
         if move:
             service.retire()
     return len(data)

@@ -152,7 +152,7 @@ class FileStalled(ChatError):
     The next process that goes online continues the transfer.
 
     Attributes:
-        kind: The kind of problem; None if there is none, and the transfer only takes time.
+        kind: The kind of problem; None if there is no problem, and the transfer only takes time.
     """
 
     hint = "The next command that goes online continues the transfer. `smpchat files` shows the progress."

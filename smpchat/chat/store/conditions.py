@@ -30,7 +30,7 @@ class Condition(Record):
 
 
 def begin(tx: sqlite3.Connection, connection_id: int, kind: str, text: str, now: float) -> bool:
-    """Saves a condition. If it already exists, only its text is replaced. Returns whether the text is new."""
+    """Saves a condition; one of the same kind only gets the new text. Returns whether the text was not saved yet."""
     query = "SELECT 1 FROM conditions WHERE connection_id = ? AND kind = ? AND text = ?"
     stood = tx.execute(query, (connection_id, kind, text)).fetchone() is not None
     tx.execute(

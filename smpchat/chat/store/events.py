@@ -16,7 +16,7 @@ class StateChanged(Record):
         elapsed_ms: Milliseconds from making or using the link until the connection was ready or connected; in any
             other state, until now.
         since: When the connection became ready or connected; in any other state, when the link was made or used. POSIX
-            seconds. None in older feeds, which did not contain it.
+            seconds. None in events that an old version of smpchat stored.
         reason: Why the handshake failed, in a sentence for users.
         failure: The reason in a form for programs: a `Failure`.
         holds_texts: The connection is *ready*, but messages still wait for the contact's answer.

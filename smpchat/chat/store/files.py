@@ -51,7 +51,7 @@ class FileView(Record):
         expires_at: When relays delete it; POSIX seconds.
         described: For a file of ours: its description is queued for the contact, after all earlier messages.
         awaited: For a file of the contact: the user wants it, but its description has not arrived completely.
-        checking: All of it has arrived, and it is being checked and decrypted, which takes a while for a large file.
+        checking: The whole file has arrived, and is being checked and decrypted; for a large file, this takes a while.
         rests: A relay has failed since the online process started, and is tried again after some time.
     """
 
@@ -70,7 +70,7 @@ class FileView(Record):
 
     @property
     def is_moving(self) -> bool:
-        """Whether it is being transferred."""
+        """Whether the file is being transferred."""
         return self.state in MOVING
 
 
@@ -78,13 +78,13 @@ class MessageFile(Record):
     """A file as it is stored.
 
     Attributes:
-        target: The path where it will be saved; None if the user has not asked for it.
-        approved: The user agrees that its relays, which the sender chose, see this computer's address.
+        target: The path where the file will be saved; None if the user has not asked for the file.
+        approved: The user agrees that the file's relays, which the sender chose, see this computer's address.
         transfer: The agent's number for the transfer; None if there is no transfer.
         description: The parts of its description that have arrived, joined; they contain its keys. For a file of ours:
             the whole description, once the file is uploaded.
         parts: How many parts of the description have arrived.
-        complete: All parts of the description have arrived. For a file of ours: it is uploaded.
+        complete: All parts of the description have arrived or, for a file of ours, the file is uploaded.
         judged: smpchat has decided whether to receive the file automatically.
         content: For a file of ours: ``content`` of the message, which is needed to change the caption.
         preview: The small picture that came with a file of the contact.
@@ -268,7 +268,7 @@ def append(tx: sqlite3.Connection, message_id: int, part: FileDescription) -> No
 
 
 def ask_for(tx: sqlite3.Connection, message_id: int, target: Path, *, approved: bool) -> None:
-    """Notes that the user wants the file. It is received as soon as its description has arrived."""
+    """Notes that the user wants a file, which is received as soon as its description has arrived."""
     tx.execute(
         "UPDATE message_files SET state = ?, reason = NULL, trouble = NULL, target = ?, approved = ?, transfer = NULL,"
         " judged = 1 WHERE message_id = ?",

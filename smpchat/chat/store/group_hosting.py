@@ -19,7 +19,7 @@ from smpchat.encoding.record import Record
 
 def load(tx: sqlite3.Connection, group_id: int, member: MemberId) -> Hosting:
     """The introductions in which one member takes part, as the newcomer or as the older member. One step of the machine
-    needs only these."""
+    needs no other introductions."""
     rows = tx.execute(
         "SELECT * FROM group_introductions WHERE group_id = :group AND newcomer = :member"
         " UNION ALL SELECT * FROM group_introductions WHERE group_id = :group AND other = :member",
@@ -34,8 +34,8 @@ def _introduction(row: sqlite3.Row) -> Introduction:
 
 
 def save(tx: sqlite3.Connection, group_id: int, before: Hosting, after: Hosting) -> None:
-    """Saves what a step changed. If both members have reported that they are connected, their introduction is
-    deleted."""
+    """Saves the introductions that a step changed. An introduction is deleted once both members have
+    reported that they are connected."""
     for pair, introduction in after.pairs.items():
         if before.pairs.get(pair) == introduction:
             continue
@@ -95,7 +95,7 @@ class GroupLink(Record):
     Attributes:
         group: Number of the group.
         connection: The connection that holds the link's queue.
-        role: The role of those who join with it.
+        role: The role of people who join with the link.
     """
 
     group: int
@@ -104,7 +104,7 @@ class GroupLink(Record):
 
 
 def save_link(tx: sqlite3.Connection, link: GroupLink) -> None:
-    """Saves a new link, or another role for those who join with it."""
+    """Saves a new link, or another role for people who join with the link."""
     tx.execute("INSERT OR REPLACE INTO group_links VALUES (?, ?, ?)", (link.group, link.connection, link.role))
 
 

@@ -99,7 +99,7 @@ def load(tx: sqlite3.Connection, group_id: int) -> Group | None:
 
 
 def save(tx: sqlite3.Connection, group_id: int, before: Group, after: Group) -> None:
-    """Saves what a step changed."""
+    """Saves what a step of the group's machine changed."""
     if before is after:
         return
     if before.profile is not after.profile:
@@ -155,7 +155,7 @@ def numbers(tx: sqlite3.Connection) -> list[int]:
 
 
 def inviter(tx: sqlite3.Connection, group_id: int) -> int | None:
-    """The number of the contact who invited us; None if there was none, or it was deleted."""
+    """The number of the contact who invited us; None if no contact did, or the contact was deleted."""
     row = tx.execute("SELECT inviter_id FROM groups WHERE id = ?", (group_id,)).fetchone()
     return None if row is None else row["inviter_id"]
 

@@ -1,6 +1,6 @@
-"""Made-up names by which some contacts know us. Each name is stored for its connection before anything is sent there.
+"""Made-up names by which some contacts know us. A name is stored before anything is sent over its connection.
 
-Such a contact is told only this name and what we allow, and nothing else of our profile, even if our profile changes.
+A contact who knows us by a made-up name is told only this name and what we allow. Changes of our profile are not sent.
 """
 
 from __future__ import annotations

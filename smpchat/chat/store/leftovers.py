@@ -37,7 +37,7 @@ def remove(database: Database) -> None:
 
 
 def remove_all(folder: Path) -> None:
-    """Removes all such files, because the profile is encrypted now."""
+    """Removes all files of both kinds, because the profile is encrypted now."""
     _remove(folder, _names(folder))
 
 

@@ -69,7 +69,7 @@ def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Me
 def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple[int, str]]:
     """The last text messages that the user wrote to a contact, newest first: of each its number and text.
 
-    Disappearing, deleted and forwarded ones are left out.
+    Disappearing, deleted and forwarded messages are left out.
     """
     rows = tx.execute(
         "SELECT id, text FROM messages WHERE contact_id = ? AND direction = ? AND content = 'text' AND forwarded = 0"

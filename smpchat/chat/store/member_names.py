@@ -1,7 +1,7 @@
 """The names under which smpchat shows the members of a group: their own names, in the form of an alias, and made
 unique.
 
-A name proves nothing. In the form of an alias it has no blanks, so it cannot look like a name followed by a message.
+A name proves nothing. In the form of an alias, a name has no blanks, so it cannot look like a name before a message.
 """
 
 from __future__ import annotations

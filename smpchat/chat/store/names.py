@@ -1,5 +1,5 @@
-"""Aliases of contacts: what they look like, and whether the user has confirmed them. Also the last message of each
-contact."""
+"""Aliases of contacts: what they look like, and whether the user has confirmed them. The module also finds the last
+message of each contact."""
 
 from __future__ import annotations
 

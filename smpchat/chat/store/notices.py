@@ -37,7 +37,7 @@ def addressed(sentence: str, alias: str | None) -> str:
 
 
 def add(tx: sqlite3.Connection, contact_id: int, kind: str, sentence: str, at: float) -> int:
-    """Adds a notice, and returns its id. ``{alias}`` in it is filled in later, because the alias may change."""
+    """Adds a notice, and returns its id. ``{alias}`` in the sentence is filled in later: the alias may change."""
     query = "INSERT INTO notices (contact_id, kind, text, at) VALUES (?, ?, ?, ?)"
     number = tx.execute(query, (contact_id, kind, sentence, at)).lastrowid
     assert number is not None

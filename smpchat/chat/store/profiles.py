@@ -43,7 +43,7 @@ def save_own(tx: sqlite3.Connection, profile: Profile) -> None:
 
 
 def save(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> bool:
-    """Saves the profile that a contact sent. Returns whether it contains anything new. If so, it will be shown once."""
+    """Saves the profile that a contact sent. Returns whether it has changed; if so, it will be shown once."""
     row = tx.execute("SELECT profile FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     known, text = Profile.from_json(row["profile"]), profile.to_json()
     if known == replace(profile, picture=None) and picture(tx, contact_id) == profile.picture:

@@ -312,7 +312,7 @@ def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) ->
 
 
 def mark_gone(tx: sqlite3.Connection, contact_id: int) -> bool:
-    """Notes that the contact removed us. Returns False if this was known."""
+    """Notes that the contact removed us. Returns False if this was noted before."""
     return tx.execute("UPDATE contacts SET gone = 1 WHERE id = ? AND gone = 0", (contact_id,)).rowcount > 0
 
 

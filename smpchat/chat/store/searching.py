@@ -2,8 +2,8 @@
 
 The index is an FTS5 table of trigrams, which finds parts of words, and works for scripts without blanks. It contains
 numbers of messages, but no texts. Measured with 20,000 messages of 80 characters: searching all of them takes 70 ms,
-and with the index 2 to 12 ms. The index takes 2.5 MB, and 0.7 s to build. So it is built when the user searches, some
-thousand messages at a time. Messages that are not in it are searched one by one:
+and with the index 2 to 12 ms. The index takes 2.5 MB, and 0.7 s to build. So it is built when the user searches, at
+most `BATCH` messages at a time. Messages that are not in the index are searched one by one:
 
 * the newest `UNINDEXED` messages, because most messages that are deleted or edited are among them;
 * messages that disappear (``ttl``), and messages that are still being written (``live``).

@@ -117,8 +117,8 @@ def compress_body(data: bytes) -> bytes:
 def pack_info(data: bytes, limit: int = MAX_INFO, *, compresses: bool = True) -> bytes | None:
     """JSON as connection info, compressed if necessary; None if it does not fit.
 
-    ``compresses``: whether the peer can read compressed info. It can if it supports post-quantum ratchets, whatever its
-    chat version (agent-wire 6.6).
+    ``compresses``: whether the peer can read compressed info. Every peer that supports post-quantum ratchets can,
+    whatever its chat version (agent-wire 6.6).
     """
     if len(data) <= limit:
         return data

@@ -67,7 +67,7 @@ def _written(keyword: str) -> str:
 
 
 def read_call(text: str) -> Call | None:
-    """The command that a text calls; None if it does not begin with one."""
+    """The command that a text calls; None if the text does not begin with a command."""
     found = _CALL().match(text)
     return Call(found[1] or found[2], text[found.end() :].strip()) if found else None
 

@@ -1,7 +1,7 @@
 """Turns the content of a message into a text (agent-wire 6.2). A note stands for content other than text.
 
 For a picture, the user reads for example ``[image photo.jpg, 117 KiB] on the beach``. `Content` says which part is the
-note, so that nobody can fake a note in a text. A peer's text is kept as it is; the code that prints it escapes it.
+note, so that nobody can fake a note in a text. A peer's text is kept as it is; code that prints it must escape it.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ class GroupProfile(Record):
 
     @property
     def channel(self) -> bool:
-        """Whether it is a channel, which sends through relays instead of connections between members (group-wire
+        """Whether the group is a channel, which sends through relays instead of connections between members (group-wire
         10)."""
         return isinstance(self.value.get("publicGroup"), dict)
 
@@ -222,8 +222,8 @@ class GroupQuote(Record):
     """The message that a post answers.
 
     Attributes:
-        author: Who wrote the quoted message. Use only this: in the history that newcomers get, ``by_sender`` is
-            reversed (group-wire 12).
+        author: Who wrote the quoted message. ``by_sender`` must not be used to find out: in the history that newcomers
+            get, it is reversed (group-wire 12).
         sent_at: ISO 8601 text, as it arrived.
         by_sender: Whether the author of the post wrote the quoted message, according to the post.
         content: The JSON of the quoted content, as it arrived.

@@ -272,7 +272,7 @@ def _post(params: JsonObject) -> GroupEvent:
 
 
 def _read_quote(value: object) -> GroupQuote | None:
-    """The quote of a reply; None if it cannot be read. Then the reply is shown without it."""
+    """The quote of a reply; None if it cannot be read. The reply is then shown without its quote."""
     if not isinstance(value, dict) or not isinstance(value.get("content"), dict):
         return None
     reference = value.get("msgRef")

@@ -72,7 +72,7 @@ PLAIN_FILE = Media()
 
 
 def look_at(file: IO[bytes], size: int) -> Media:
-    """The kind of a file, by its first bytes and its structure; its name does not count.
+    """The form in which to send a file, found from its first bytes and its structure; its name does not count.
 
     Args:
         size: Length of the file in bytes.

@@ -163,8 +163,8 @@ class Relayed(Record):
     """``x.grp.msg.forward``: an event of another member of a group or business, passed on by our contact.
 
     Attributes:
-        author: The member's name according to the contact, or the beginning of the member's id; it proves nothing.
-        said_at: When it was said, according to the contact; POSIX seconds.
+        author: The member's name according to the contact, or the beginning of the member's id; no proof.
+        said_at: When the member sent the event, according to the contact; POSIX seconds.
         member: The member's id if the contact gives no name: apps before 6.5 name a member only in its introduction.
     """
 

@@ -1,7 +1,7 @@
 """Preferences: which features each side of a conversation allows in its profile, and who may use them (agent-wire 6.3).
 
 For each feature, each side says to the other *no*, *yes* ("we may both use it if you allow it too") or *always* ("you
-may use it even if you do not allow me to use it"). This rule is implemented only in `enabled`.
+may use it even if you do not allow me to use it"). Only `enabled` says what follows from the two choices.
 """
 
 from __future__ import annotations

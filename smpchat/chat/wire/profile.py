@@ -30,7 +30,7 @@ class Profile(Record):
         description: A line about its owner; may be empty.
         picture: A data URI (`smpchat.chat.wire.picture`).
         preferences: The features that its owner allows.
-        bot: Its owner says that it is a bot, a program that answers messages.
+        bot: The profile says that its owner is a bot, a program that answers messages.
         commands: The commands that the bot offers.
     """
 
@@ -74,8 +74,8 @@ class Profile(Record):
         return self._named() if self.picture is None else self._named() | {"image": self.picture}
 
     def _named(self) -> dict[str, Any]:
-        # fullName is written even if it is empty. Without it, or with an unknown peerType, apps refuse the whole
-        # profile, and the connection hangs (agent-wire 6.3, trap 38).
+        # fullName is written even if it is empty. Without a fullName, or with an unknown peerType, apps refuse the
+        # whole profile, and the connection hangs (agent-wire 6.3, trap 38).
         value: dict[str, Any] = {"displayName": self.display_name, "fullName": self.full_name}
         if self.description:
             value["shortDescr"] = self.description
