@@ -17,7 +17,7 @@ KEY_SIZE, IV_SIZE, TAG_SIZE = 32, 16, 16
 def aead_encrypt(key: bytes, iv: bytes, associated: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
     """Encrypt. Returns the tag (16 bytes) and the ciphertext (as long as the plaintext)."""
     sealed = _cipher(key, iv).encrypt(iv, plaintext, associated)
-    # The library puts the tag after the ciphertext; on the wire it comes first (agent-wire 0.6, trap 4).
+    # The library puts the tag after the ciphertext; on the wire, the tag comes first (agent-wire 0.6, trap 4).
     return sealed[-TAG_SIZE:], sealed[:-TAG_SIZE]
 
 

@@ -109,7 +109,7 @@ def e2e_params_from_text(text: str) -> E2EParamsRange:
 
     Raises:
         DecodeError: A part is missing or malformed, or there is a KEM ciphertext, which only an answer to a link may
-            have.
+            contain.
     """
     # For the reference, a link ends at a blank (agent-wire 2.5). We must not accept a link that it would read
     # differently.
@@ -179,7 +179,8 @@ class X3DHSecret(Record):
         header_key: 32 bytes; the joiner's first sending header key.
         next_header_key: 32 bytes; the initiator's first sending header key.
         root_key: 32 bytes.
-        kem_secret: 32 bytes if a KEM key was accepted, otherwise empty. The joiner's first root step uses it again.
+        kem_secret: 32 bytes if a KEM key was accepted, otherwise empty. The joiner's first root step uses this secret
+            again.
     """
 
     associated_data: bytes

@@ -59,8 +59,8 @@ def libsodium(name: str) -> Any:
     """A function of libsodium, or None. On most platforms, PyNaCl's compiled module contains libsodium and exports its
     functions."""
     try:
-        # Not `nacl.bindings`, whose import takes 2 ms more. So we have to call `sodium_init` ourselves: it chooses code
-        # for this processor.
+        # Importing `nacl.bindings`, which calls `sodium_init`, would take 2 ms more. So we call `sodium_init`
+        # ourselves: it chooses code for this processor.
         library = ctypes.CDLL(importlib.import_module("nacl._sodium").__file__)
         return getattr(library, name) if library.sodium_init() >= 0 else None
     except (AttributeError, ImportError, OSError):
@@ -176,7 +176,8 @@ def open_box(key: bytes, nonce: bytes, sealed: bytes) -> bytes:
 
 
 def cb_encrypt(secret: bytes, nonce: bytes, message: bytes, padded_length: int) -> bytes:
-    """Pad and encrypt ``message``: returns ``padded_length + 16`` bytes. Raises `PaddingError` if it does not fit."""
+    """Pad ``message`` and encrypt it: ``padded_length + 16`` bytes. Raises `PaddingError` if the message is too
+    long."""
     return seal(secret, nonce, pad(message, padded_length))
 
 

@@ -82,7 +82,7 @@ class ChainStep(NamedTuple):
 
 def root_step(root_key: bytes, dh_secret: bytes, kem_secret: bytes = b"") -> RootStep:
     """A step of the root chain. The salt is the root key; the input is the X448 secret, followed by a KEM's secret if
-    any."""
+    there is one."""
     # Unlike here, `chain_step` uses its key as the input, not as the salt (agent-wire 4.3, trap 2).
     return RootStep(*hkdf3(root_key, dh_secret + kem_secret, b"SimpleXRootRatchet"))
 

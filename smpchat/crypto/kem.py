@@ -112,7 +112,7 @@ class KEMProvider(Protocol):
     """Makes keys and secrets. This module is a provider; tests use another one, which replays recorded values."""
 
     def available(self) -> bool:
-        """Whether the other methods work on this computer: not if the package is missing."""
+        """Whether the other methods work on this computer; False if the package is missing."""
         ...
 
     def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:

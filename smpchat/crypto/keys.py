@@ -218,7 +218,8 @@ AuthPrivateKey = Ed25519PrivateKey | Ed448PrivateKey | X25519PrivateKey
 PublicKey = X25519PublicKey | X448PublicKey | Ed25519PublicKey | Ed448PublicKey
 
 _K = TypeVar("_K", X25519PublicKey, X448PublicKey, Ed25519PublicKey, Ed448PublicKey)
-# Ed448 too, although no app makes such keys: the reference accepts them, and its tests use them (smp-wire trap 40).
+# This includes Ed448, although no app makes such keys: the reference accepts them, and its tests use them (smp-wire
+# trap 40).
 _AUTH_KINDS: tuple[type[Ed25519PublicKey] | type[Ed448PublicKey] | type[X25519PublicKey], ...] = (
     Ed25519PublicKey,
     X25519PublicKey,

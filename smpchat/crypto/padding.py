@@ -13,7 +13,7 @@ MAX_MESSAGE = 65533
 
 
 def pad(message: bytes, length: int) -> bytes:
-    """``message`` padded to ``length`` bytes. Raises `PaddingError` if it does not fit."""
+    """``message`` padded to ``length`` bytes. Raises `PaddingError` if the message is too long."""
     size = len(message)
     if size > MAX_MESSAGE or size + LENGTH_SIZE > length:
         raise PaddingError(f"a message of {size} bytes does not fit {length} padded bytes")

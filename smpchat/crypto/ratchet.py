@@ -129,7 +129,7 @@ def encrypt(ratchet: Ratchet, plaintext: bytes, padded_length: int) -> tuple[Rat
 
 
 def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
-    """Make the ratchet step for one message. Returns the ratchet after it, and the argument for `encrypt_body`.
+    """Make the ratchet step for one message. Returns the ratchet after this step, and the key for `encrypt_body`.
 
     Raises:
         RatchetStateError: There is no sending chain yet.

@@ -5,7 +5,7 @@ Errors::
     RatchetError                   base class; a `smpchat.crypto.errors.CryptoError`
     ├── RatchetStateError          the ratchet cannot make this step yet (send before receiving), or at this version
     ├── RatchetHeaderError         no header key fits, or the header is malformed: re-synchronisation is required
-    │   └── RatchetFinished        a message of an old chain, whose key is gone: like RatchetEarlier
+    │   └── RatchetFinished        a message of an old chain, whose key is gone: treat it like RatchetEarlier
     ├── RatchetTooManySkipped      too many messages missing before this one: re-synchronisation is required
     ├── RatchetEarlier             an old message whose key is gone: re-synchronisation is allowed
     ├── RatchetBodyError           the header is authentic, the body is not: re-synchronisation is allowed

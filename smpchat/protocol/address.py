@@ -115,7 +115,7 @@ def is_loopback(host: str) -> bool:
 
 
 def format_server(address: Server | SMPServerAddress | FileServerAddress) -> str:
-    """``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``, or the same with ``xftp://``."""
+    """Write ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``; for a file relay, with ``xftp://``."""
     if isinstance(address, Server):
         return _written(address, None)
     return _written(address.server, address.password)

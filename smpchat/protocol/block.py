@@ -72,8 +72,8 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
 
 def decode_batch(content: bytes) -> tuple[bytes, ...]:
     """The transmissions in a block's content, 1 to 255. Raises `DecodeError`."""
-    # Without the codecs, for speed, like `decode_transmission`. Every count and length is checked against the bytes
-    # that exist.
+    # For speed, this does not use the codecs; nor does `decode_transmission`. Every count and length is checked against
+    # the bytes that exist.
     size = len(content)
     if not size or not content[0]:
         raise DecodeError("block: at least one transmission expected", 0)

@@ -100,14 +100,15 @@ class CommandDecodeError(DecodeError):
 
 
 class _Context(Record):
-    """The values that the form of a command depends on."""
+    """The results of the hellos that decide how a command is encoded."""
 
     version: int
     keyed_new: bool = False
 
 
 _Fields = Callable[[_Context], Codec[Any] | None]
-"""Gives the codec of a tag's parameters in a context. None if the tag has no parameters, and so no blank after it."""
+"""Returns the codec of a tag's parameters for a context. None if the tag has no parameters, and so no blank after
+it."""
 
 
 def _same(codec: Codec[Any] | None) -> _Fields:

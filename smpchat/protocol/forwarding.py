@@ -3,7 +3,8 @@
 
 The client encrypts for the relay, so that the proxy cannot read the transmission. The proxy encrypts again, so that
 nobody can match the bytes that enter the proxy with the bytes that leave it. Answers are encrypted in the same two
-layers, with the bytes of each nonce in reverse order; the nonce is not increased by one (trap 19).
+layers, with the bytes of each nonce in reverse order. The reference's documents say instead that one is added to the
+nonce (trap 19).
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ def decode_transmission(data: bytes, version: int, session_id: bytes) -> Transmi
         SessionMismatch: At version 6: the transmission contains the id of another session.
         DecodeError: The transmission is malformed.
     """
-    # Without the codecs, for speed: every command is decoded here, and with codecs this took a fifth of all time spent
-    # in Python.
+    # For speed, this does not use the codecs: every command is decoded here, and with codecs this took a fifth of all
+    # time spent in Python.
     auth, end = _short(data, 0)
     # The length shows the kind of key. Any other length is an error, which the reference answers with ERR BLOCK
     # (smp-wire 4.2).
@@ -134,7 +134,7 @@ def authorise(key: AuthPrivateKey, signed: bytes, corr_id: bytes, peer_session_k
 def verify_authorisation(
     key: AuthPublicKey, auth: bytes, signed: bytes, corr_id: bytes, session_key: X25519PrivateKey | None
 ) -> None:
-    """Check that ``key`` made the authorisation ``auth`` of ``signed``; ``session_key`` is the relay's. Raises
+    """Check that ``key`` authorised the bytes ``signed`` with ``auth``; ``session_key`` is the relay's own. Raises
     `VerificationError`."""
     if not isinstance(key, X25519PublicKey):
         key.verify(auth, signed)

@@ -269,7 +269,7 @@ class QueueService:
         # (smp-wire 7.3, trap 24). A repeated SUB delivers the unacknowledged message again.
         out = [answer(client, t, commands.Sok())]
         # The subscription begins together with the answer. In the reference it begins a moment later, so a SEND in
-        # between may not be pushed (smp-wire 7.3). END is sent at once too; the reference may take 15 s (trap 29).
+        # between might not be pushed (smp-wire 7.3). END is sent at once too; the reference takes up to 15 s (trap 29).
         previous = self.subscriptions.subscribe(queue.rcv_id, client)
         if previous is not None:
             out.append(Outgoing(previous, b"", queue.rcv_id, commands.End()))
@@ -306,7 +306,7 @@ class QueueService:
         self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, then: BrokerMessage = _OK
     ) -> Outgoing:
         # For KEY, SKEY and LKEY, at every version and in every mode (smp-wire 7.2, trap 25): the first key is stored.
-        # The same key again gets the same answer, because the first may have been lost. Any other key gets AUTH.
+        # The same key again gets the same answer, because the first answer may have been lost. Any other key gets AUTH.
         if queue.sender_key is None:
             self._store.secure(queue, key)
         elif not hmac.compare_digest(queue.sender_key.der, key.der):

@@ -11,7 +11,7 @@ from typing import Final
 from smpchat.encoding.record import Record
 
 GROUP_SIZES: Final = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511)
-"""For each class of the histogram: the largest number of commands that share one commit."""
+"""For each class of the histogram of commits: the largest number of commands in one commit."""
 
 
 class StoreCounts:

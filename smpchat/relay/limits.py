@@ -9,7 +9,7 @@ from datetime import timedelta
 from smpchat.encoding.record import Record
 
 QUOTA = 128
-"""Maximum number of messages in a queue; then SEND is refused."""
+"""Maximum number of messages in a queue; when it is reached, SEND is refused."""
 PLAUSIBLE_PAUSE = 86_400
 """The relay checks the clock every two hours. If more seconds than this have passed since the last check, it does not
 trust the clock at first, and removes no old messages (`SQLiteStore.see_clock`)."""

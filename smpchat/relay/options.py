@@ -83,7 +83,7 @@ _SWITCHES = frozenset(option.name for option in OPTIONS if option.words == ("on"
 
 
 MAX_HOSTS = 8
-"""Maximum number of addresses to listen on; every link contains all of them."""
+"""Maximum number of addresses to listen on; every link contains all these addresses."""
 
 
 def hosts_of(text: str | None) -> tuple[str, ...]:

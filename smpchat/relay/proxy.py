@@ -1,4 +1,5 @@
-"""The relay as a proxy: PRXY opens a session with another relay, PFWD sends a command through it (smp-wire 5.6).
+"""The relay as a proxy: PRXY opens a session with another relay, PFWD sends a command through this session (smp-wire
+5.6).
 
 Each request is a task of its own, so that a slow relay does not delay others. Answers may come in any order. There are
 limits for each client, and for all clients together.

@@ -384,7 +384,7 @@ class SQLiteStore:
         Args:
             before: Unix seconds; messages accepted before this time are removed.
             now: The current time. Messages with a later time were stored while the clock was ahead; they are skipped.
-            after: Where the previous call stopped.
+            after: The position that the previous call returned; 0 to begin.
             limit: Maximum number of messages that are checked, so that the call is short.
         Returns:
             How many messages were removed, and where the next call should continue; None if there are no more old ones.

@@ -90,8 +90,8 @@ class MemoryConnection:
             self._land()
 
     def _land(self) -> None:
-        """Deliver the oldest block on its way. Timers for the same moment have no fixed order, so a timer is not tied
-        to a block."""
+        """Deliver the oldest block that is on its way. Timers for the same moment have no fixed order, so a timer is
+        not tied to a block."""
         block = self._under_way.popleft()
         if block is None:
             self._peer.end("the peer closed the connection")

@@ -90,7 +90,7 @@ def _scope_of_6(ip: ipaddress.IPv6Address) -> Scope:
 
 def scope_as_written(host: str) -> Scope | None:
     """Where a host is, judging by its text; None for a name that must be resolved first."""
-    # NFKC, as in resolvers: to them, full-width digits form an address too.
+    # Normalise to NFKC, as resolvers do: they read full-width digits as an address too.
     name = unicodedata.normalize("NFKC", host).strip("[]").rstrip(".").lower()
     try:
         ipaddress.ip_address(name)

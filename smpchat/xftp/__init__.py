@@ -1,7 +1,7 @@
 """Files at relays: their encryption, their descriptions, and sessions with the relays that store them.
 
 A file is padded, encrypted as a whole, and cut into chunks. A relay sees only chunks. The sender sends the file's
-description as a message: it says where the chunks are and how to decrypt them (xftp-wire 0).
+description as a message: the description says where the chunks are and how to decrypt them (xftp-wire 0).
 
 A caller can get the errors of `smpchat.transport` and `smpchat.client`, the handshake errors of `smpchat.protocol`,
 and::

@@ -49,8 +49,8 @@ class SourceChanged(OSError):
 
 
 def header_of(name: str) -> bytes:
-    """The header of an encrypted file: its name, shortened if necessary. Recipients take the name from the message
-    instead (xftp-wire 3)."""
+    """The header of an encrypted file: the name of the file, shortened if necessary. Recipients take the name from the
+    message instead (xftp-wire 3)."""
     # In simplexmq, the length byte of a longer name overflows (xftp-wire trap 14).
     data = name.encode("utf-8", "replace")[:MAX_NAME].decode("utf-8", "ignore").encode()
     return short_bytes.write(data) + _extra.write(None)
@@ -343,7 +343,7 @@ class _Content:
 
     def add(self, piece: memoryview) -> None:
         if self._left is None:
-            # The first piece contains the whole header, because every chunk is longer than that.
+            # The first piece contains the whole header, because every chunk is longer than a header can be.
             try:
                 self._left, begin = self._header(bytes(piece[: LENGTH_SIZE + _HEADER_WITHIN]))
             except DecodeError as error:

@@ -197,5 +197,5 @@ def receive_client_hello(block: bytes, key_hash: bytes, versions: VersionRange =
 
 
 def refusal_block(error: XFTPError) -> bytes:
-    """The block that a relay answers to a hello that it refuses."""
+    """The block with which a relay answers a hello that it refuses."""
     return pad_block(file_error.encode(error.code))

@@ -14,8 +14,9 @@ class FileLimits(Record):
         free: Bytes that files leave free on the disk, so that there is room for messages (ERR QUOTA).
         index: Maximum number of bytes of the index in use, for chunks and recipients (ERR QUOTA).
         keep: Seconds after which a chunk is removed, or up to an hour later (xftp-wire 6).
-        keep_empty: The same for a chunk that was registered, but never uploaded. Clients give up after a day. A client
-            that did not get the answer to FNEW registers a new chunk, so nobody uses the first one.
+        keep_empty: Seconds after which a chunk is removed if it was registered, but never uploaded. Clients give up
+            after a day. A client that did not get the answer to FNEW registers a new chunk, so nobody uses the first
+            one.
         expire_every: Seconds between two searches for old chunks.
         handshake: Seconds for TLS, and the same again for the XFTP hellos.
         idle: A connection is closed after this many seconds without a request.

@@ -8,7 +8,8 @@ from smpchat.encoding.record import Record
 from smpchat.relay.files.limits import FileLimits
 
 _MOST_KNOWN = 50_000
-"""Maximum number of addresses that are remembered. If there are more, the half that has used the least is forgotten."""
+"""Maximum number of addresses that are remembered. If there are more, half of them are forgotten: those that have used
+the least."""
 
 
 class _Taken(Record):

@@ -1,7 +1,7 @@
 """Moves chunks between connections and the disk. Threads read, hash, encrypt and write the bytes, never the event loop.
 
-A thread cannot be stopped. So if a transfer is cancelled, its thread cleans up when it ends: it closes the file, and
-frees the reserved bytes of the quota.
+A thread cannot be stopped. So if a transfer is cancelled, the thread finishes its step, then closes the file, and frees
+the reserved bytes of the quota.
 """
 
 from __future__ import annotations

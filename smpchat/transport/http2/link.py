@@ -28,7 +28,8 @@ MAX_STREAMS = 16
 MAX_FRAME = 64 * 1024
 """Longest frame that a relay accepts from a client, in bytes; the app's frames are shorter."""
 MAX_FRAME_OF_RELAY = 256 * 1024
-"""Longest frame that a client accepts. A client has few connections, and each frame costs time, whatever its length."""
+"""Longest frame that a client accepts, in bytes. It is longer than `MAX_FRAME`, because a client has few connections,
+and each frame costs time, whatever its length."""
 MAX_HEADERS = 8 * 1024
 FLOOD = 256
 """Maximum number of frames with little or no content within one second (`_Second.excess`). Beyond it, the connection
