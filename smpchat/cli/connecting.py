@@ -103,7 +103,7 @@ def tell_own_name(environment: Environment, service: ChatService, connection: in
     The name is said with the first link. On a terminal it is said with every link, as long as it is the login name.
 
     Args:
-        connection: The link that was just made or used.
+        connection: The connection whose link was just made or used.
     """
     unchosen = service.unchosen_name(connection)
     if unchosen is None or not (unchosen.is_first or (unchosen.is_login and environment.attended)):

@@ -55,7 +55,7 @@ class Explanation(Record):
 
 
 _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
-    # The first line whose type fits counts. A hint of None: the error has a hint of its own.
+    # The first line whose type fits counts. If the hint is None, the exception has a hint of its own.
     (ProfileLocked, ExitStatus.LOCKED, None),
     (PassphraseRefused, ExitStatus.LOCKED, None),
     (StoreInUse, ExitStatus.LOCKED, None),

@@ -50,12 +50,12 @@ class Notifier:
         self._told = float("-inf")
 
     def heard(self, message: Message | None) -> None:
-        """A message arrived that may need a notification."""
+        """Remember a message that was added, for the next `tell`; one of our own is ignored."""
         if message is not None and message.direction is Direction.RECEIVED:
             self._heard = message
 
     def asked(self, requests: Sequence[RequestView]) -> None:
-        """People want to connect through our address; the last one is named in the notification."""
+        """Remember the last of these contact requests, for the next `tell`."""
         if requests:
             self._heard = requests[-1]
 

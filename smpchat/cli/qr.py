@@ -44,7 +44,7 @@ def show_code(environment: Environment, code: str, *, asked: bool) -> None:
     """Draw a security code in the form that apps scan: its digits, without blanks.
 
     Args:
-        asked: Whether the user asked for the drawing: then a notice says so if it is not possible.
+        asked: Whether the user asked for the drawing: then a notice says if the code cannot be drawn.
     """
     symbol = _code("".join(code.split()))
     if not draw(environment, symbol) and asked:

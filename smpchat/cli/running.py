@@ -1,4 +1,4 @@
-"""Runs a command and its event loop, and handles its errors."""
+"""Runs a command, with an event loop if it needs one, and handles the errors of the command."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from smpchat.cli.environment import Environment
 
 
 class PromptBelow:
-    """A terminal that cannot move the cursor. While a prompt is shown, new lines are printed below it, followed by the
-    prompt again."""
+    """Prints on a terminal that cannot move the cursor. While a prompt is shown, new lines are printed below it,
+    followed by the prompt again."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment

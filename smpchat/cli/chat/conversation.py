@@ -225,7 +225,7 @@ class Conversation:
             self.service.skip_unread(view.alias, found[0].id)
 
     def last(self, count: int) -> None:
-        """Print the last messages again."""
+        """Print the last ``count`` messages again."""
         self._print_page(self.service.history(self.need_contact().alias, count))
 
     def page(self, *, back: bool) -> None:

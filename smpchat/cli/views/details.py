@@ -24,8 +24,8 @@ _LABELS = {setting.feature: setting.label for setting in SETTINGS.values() if se
 
 
 def show_details(environment: Environment, details: ContactDetails, line: str | None = None) -> None:
-    """Print a ``contact`` object with everything that is known for scripts. People see ``line``, or without it a
-    paragraph and a table."""
+    """For scripts, print a ``contact`` object with everything that is known. For people, print ``line``; if it is None,
+    a paragraph and a table."""
     if environment.json:
         environment.emit("contact", _fields(details), "")
     elif line is not None:

@@ -70,7 +70,8 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
 
 
 def not_used(invitation: Invitation, now: float) -> str:
-    """``not used yet``; if no process is online now, when smpchat was last online."""
+    """``not used yet``; if no process is online now, ``not used when you were last online``, with the time if it is
+    known."""
     if invitation.as_of is None:
         return "not used when you were last online"
     if invitation.as_of >= now:
