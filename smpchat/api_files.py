@@ -81,7 +81,7 @@ class FileCalls(ProfileCalls):
         try:
             encrypted = await asyncio.to_thread(service.encrypt_file, file, check)
         except BaseException:
-            left = True  # tells the thread to stop at its next piece
+            left = True  # tells the thread to stop at the next piece of the file
             raise
         with encrypted:
             message = service.store_file(file, encrypted, anyway=anyway)

@@ -20,7 +20,7 @@ from smpchat.encoding.record import Record, field
 MAX_BYTES = 1 << 16
 MAX_SERVERS = 64
 MAX_TEXT = 1_000
-"""Characters of one value."""
+"""Longest value of a setting, in characters; in a list, longest item."""
 NOTIFICATIONS = ("off", "bell", "osc9", "osc777")
 """Values of ``notifications`` that are not commands."""
 _LIST = "`smpchat config list` shows every setting."
@@ -352,7 +352,7 @@ def values(path: Path, text: str) -> dict[str, Value]:
 
 def parsed(path: Path, text: str) -> dict[str, Any]:
     """A file as TOML. Raises `ConfigRefused`."""
-    import tomllib  # only where there is a file: 3 ms
+    import tomllib  # imported only if there is a file: this takes 3 ms
 
     try:
         return tomllib.loads(text)

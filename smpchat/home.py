@@ -71,7 +71,7 @@ class Home(Record):
         folder in that home."""
         if self.config is None:
             return self.path / "downloads"
-        from platformdirs import user_downloads_path  # only where files are received
+        from platformdirs import user_downloads_path  # imported only where files are received
 
         return user_downloads_path() / PROGRAM
 
@@ -163,7 +163,7 @@ class Home(Record):
                 folder.rename(grave)
             shutil.rmtree(grave)
             for left in folder.parent.glob(f"{_DELETED}*"):
-                shutil.rmtree(left, ignore_errors=True)  # another process may be removing it
+                shutil.rmtree(left, ignore_errors=True)  # another process may be removing the same folder
         except OSError as error:
             raise StoreError(f"The folder {error.filename or folder} cannot be removed: {error.strerror}.") from error
 

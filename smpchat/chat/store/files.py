@@ -168,7 +168,7 @@ def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tu
 
     The agent counts padded ciphertext, so the bytes are an estimate.
     """
-    from smpchat.agent.store import files  # most messages have no file
+    from smpchat.agent.store import files  # imported here: most messages have no file
 
     found = files.find(tx, transfer)
     if found is None or not found.size:

@@ -31,7 +31,7 @@ KEPT_EARLY = 1_000
 """How many reactions and deletions one group keeps for messages that have not arrived; the oldest are dropped."""
 KEPT_LEFT = 1_000
 """How many messages of ours one group keeps for members to whom we have no connection yet; the oldest are dropped. Once
-a member is connected to us, it gets its messages, even if a host has passed them on meanwhile."""
+a member is connected to us, we send it the messages kept for it, even if a host has passed them on meanwhile."""
 
 MEMBERS_IN_MEMORY = 4_096
 """How many members stay in memory after they were read: enough for four groups of the largest size."""

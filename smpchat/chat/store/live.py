@@ -13,7 +13,7 @@ from smpchat.chat.store import records
 from smpchat.chat.store.records import Message
 
 SILENCE = 30.0
-"""Seconds without a new version after which a message counts as finished; apps send one at least every few seconds."""
+"""Seconds without a new version after which a message counts as finished; apps send one every few seconds."""
 
 
 def hold(tx: sqlite3.Connection, message_id: int, now: float) -> None:

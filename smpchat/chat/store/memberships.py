@@ -152,7 +152,7 @@ def via(tx: sqlite3.Connection, message_id: int) -> str | None:
     found = tx.execute(query, (message_id,)).fetchone()
     if found is None:
         return None
-    from smpchat.chat.store import member_names  # few messages are passed on
+    from smpchat.chat.store import member_names  # imported here: few messages are passed on
 
     return member_names.name(tx, found["group_id"], found["forwarder"])
 
@@ -168,7 +168,7 @@ def reacted(tx: sqlite3.Connection, message_id: int) -> dict[tuple[str, str], tu
     ).fetchall()
     if not rows:
         return {}
-    from smpchat.chat.store import member_names  # few messages have reactions
+    from smpchat.chat.store import member_names  # imported here: few messages have reactions
 
     names, found = member_names.all_of(tx, rows[0]["group_id"]), dict[tuple[str, str], tuple[str, ...]]()
     for _, by, emoji in rows:

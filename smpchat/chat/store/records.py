@@ -325,7 +325,7 @@ def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Deletes a contact and its messages."""
     searching.forget_contact(tx, contact_id)
     files.drop_all(tx, contact_id)
-    # its events now count as nobody's, so that newer ones displace them some day
+    # the contact's events now count as nobody's, so that newer ones displace them some day
     tx.execute("UPDATE events SET owner = ? WHERE owner = ?", (feed_rows.NOBODYS, contact_id))
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
 

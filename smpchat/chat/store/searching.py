@@ -38,7 +38,7 @@ _CREATE = (
 )
 _DROP = f"DROP TABLE IF EXISTS {TABLE}"
 _LONGEST_WORD = 2_000
-"""How many characters of a word are looked up in the index; the rest is only compared with the texts."""
+"""How many characters of a word are looked up in the index; the rest of the word is only compared with the texts."""
 _GRAM = 3
 _MOST_GRAMS = 32
 _UNFIT = "ttl IS NOT NULL OR live = 1"
@@ -169,7 +169,7 @@ def drop(tx: sqlite3.Connection) -> None:
         tx.execute(_DROP)
     except sqlite3.OperationalError:
         raise
-    except sqlite3.DatabaseError:  # SQLite must read the table to drop it, so it is first replaced by an empty one
+    except sqlite3.DatabaseError:  # SQLite reads the table to drop it, so the damaged table is emptied first
         with shadows_writable(tx):
             for shadow in ("data", "idx", "docsize"):
                 tx.execute(f"DELETE FROM {TABLE}_{shadow}")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from smpchat.encoding.record import Record
 
 _DEFAULT = "default."
-"""Prefix of the names under which values from the config files are stored, as they were last read. Such a value is used
-if the profile has chosen none."""
+"""Prefix of the names under which values from the config files are stored, as they were last read. A value from the
+files is used if the profile has chosen none."""
 SERVERS = "servers"
 """Name of the setting that exists if the profile has chosen its own relays, which are in another table."""
 FILE_SERVERS = "file_servers"

@@ -9,7 +9,7 @@ MOST = 60
 """How many changes (edits, reactions, versions of unfinished messages) are shown one by one within `WINDOW`. Further
 ones are put off, because each has to be drawn, printed and handled."""
 WINDOW = 60.0
-"""Seconds in which changes are counted. When they are over, the changes that were put off are shown."""
+"""Seconds in which changes are counted. After this time, the changes that were put off are shown."""
 
 
 def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:

@@ -37,8 +37,8 @@ MAX_COMPRESSED_INFO = 10_968
 """Longest compressed connection info in bytes. Also the longest connection info that is sent uncompressed if the peer
 supports compression."""
 MAX_INFO = 10_200
-"""Longest connection info that we send, plain or compressed, in bytes. The same envelope contains the reply queue,
-whose relay may have many hosts."""
+"""Longest connection info that we send, plain or compressed, in bytes. The rest of the envelope is for the reply
+queue, whose relay may have many hosts."""
 MAX_EXPANDED = zstd.MAX_DECOMPRESSED
 """How many bytes all compressed parts of one body together can have after expansion."""
 MAX_MESSAGES = 200

@@ -210,8 +210,8 @@ def _short(text: str, limit: int = _MAX_NAME) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    # Cut first, because the text may be as long as a message. One character more than the limit is kept, to see that it
-    # was longer.
+    # Cut first, because the text may be as long as a message. One character more than the limit is kept, to see that
+    # the text was longer.
     line = "".join(c if c.isprintable() else " " for c in whole(text[: limit + 1]))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

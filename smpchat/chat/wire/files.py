@@ -21,7 +21,7 @@ MAX_PARTS = 32
 MAX_DESCRIPTION = MAX_PARTS * PART
 """Longest description that is kept, in characters."""
 MAX_FILE = 1 << 30
-"""Largest file in bytes. Apps send no larger file, and would receive one only from the holder of a supporter's badge
+"""Largest file in bytes. Apps send no larger file, and receive a larger one only from the holder of a supporter's badge
 (xftp-wire 3.1)."""
 MAX_STATED_SIZE = 1 << 50
 """Largest size in bytes that an invitation may state; an invitation with a larger size is ignored."""

@@ -30,7 +30,7 @@ MAX_MEMBER_ID = 255
 MAX_LINK = 4_000
 """Longest link of a member's connection, in characters; without post-quantum keys, links have about 700."""
 MAX_GROUP_SIZE = 1_000_000
-"""The largest number of members that a group may state; larger ones are ignored."""
+"""The largest number of members that a group may state; a larger number is ignored."""
 MAX_REASON = 100
 """How many characters are kept of the reason why a group did not admit someone."""
 MAX_MENTIONS = 5
@@ -38,7 +38,7 @@ MAX_MENTIONS = 5
 MAX_NAME = 255
 """Longest name in characters: of a group, in a mention, or of a member whose message is passed on."""
 MAX_TIME = 40
-"""Longest time, in characters; apps write 30."""
+"""Longest text of a time, in characters; apps write 30."""
 TTL_DEFAULT = 86_400
 """Seconds after which messages disappear in a group that turns on disappearing messages without a time."""
 
@@ -107,7 +107,8 @@ class Feature(StrEnum):
 
 
 _ON = frozenset({Feature.REACTIONS, Feature.VOICE, Feature.FILES, Feature.SIMPLEX_LINKS, Feature.REPORTS})
-"""Features that a group allows if its profile does not mention them; all others are not allowed then (group-wire 1)."""
+"""Features that a group allows if its profile does not mention them. Any other feature must be mentioned to be allowed
+(group-wire 1)."""
 
 
 class MemberIdRole(Record):

@@ -306,7 +306,7 @@ def _deletion(params: JsonObject) -> GroupEvent:
 def _reaction(params: JsonObject) -> GroupEvent:
     author, reaction, add = params.get("memberId"), params.get("reaction"), params.get("add")
     emoji = reaction.get("emoji") if isinstance(reaction, dict) else None
-    # Only the eight that apps accept: otherwise one peer could add thousands of reactions, or texts, to a message.
+    # Only the eight emoji that apps accept: otherwise one peer could add thousands of emoji, or texts, to a message.
     if emoji not in REACTIONS or not isinstance(add, bool):
         raise Malformed("not a reaction")
     return Reaction(_original(params), None if author is None else read_member(author), emoji, add, read_scope(params))

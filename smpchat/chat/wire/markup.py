@@ -61,7 +61,7 @@ def parts_of(text: str) -> list[Part]:
 
 
 def _read_line(line: str, parts: list[Part]) -> None:
-    # The last place of each mark. Without it, a line of 16,000 stars would be searched to its end 16,000 times.
+    # The last place of each mark. Without this, a line of 16,000 stars would be searched to its end 16,000 times.
     last = {mark: line.rfind(mark) for mark in (*_MARKS, "!")}
     place = 0
     while place < len(line):

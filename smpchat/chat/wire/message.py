@@ -52,7 +52,7 @@ _UNKNOWN_NAME = 7
 _MAX_EVENT = 100
 """How many characters of an ignored event's name are kept for the log."""
 _MAX_TIME = 40
-"""Longest time, in characters; apps write 30."""
+"""Longest text of a time, in characters; apps write 30."""
 
 
 class Quote(Record):
@@ -424,7 +424,7 @@ def _read_reaction(envelope: Envelope) -> ChatEvent | None:
     params = envelope.params
     original, reaction, add = shared_id(params.get("msgId")), params.get("reaction"), params.get("add")
     emoji = reaction.get("emoji") if isinstance(reaction, dict) else None
-    # Only the eight that apps accept: otherwise one peer could add thousands of reactions, or texts, to a message.
+    # Only the eight emoji that apps accept: otherwise one peer could add thousands of emoji, or texts, to a message.
     if original is None or emoji not in REACTIONS or not isinstance(add, bool):
         return None
     return ReactionChange(original, emoji, add)

@@ -13,7 +13,7 @@ from typing import Any
 from smpchat.encoding.record import Record
 
 MAX_TTL = 100 * 366 * 86_400
-"""Longest time in seconds after which messages may disappear; if a peer sets a longer time, this one is used."""
+"""Longest time in seconds after which messages may disappear; if a peer sets a longer time, this time is used."""
 
 
 class Feature(StrEnum):
