@@ -18,8 +18,8 @@ class Chain(Record):
 
     def confirmed(self, plaintext: bytes) -> Chain:
         """The chain after the confirmation or hello, which counts as message 1 even if it was made several times."""
-        # A peer that had to make its confirmation or hello twice has counted both, so its next message has id 3. There
-        # is a gap, but nothing is missing (agent-wire 3.6).
+        # A peer that had to make its confirmation or hello twice has counted both, so its next message has id 3. This
+        # message is reported as one after a gap, although nothing is missing (agent-wire 3.6).
         return self.ending(1, plaintext)
 
     def ending(self, message_id: int, plaintext: bytes) -> Chain:

@@ -63,7 +63,7 @@ class Placed(Record):
 
 
 class Stored(Record):
-    """The relay has the chunk."""
+    """The relay has the bytes of the chunk."""
 
 
 class Wanted(Record):
@@ -129,7 +129,7 @@ Event = Registered | Moved | NotMoved | Spoilt
 
 
 class ForgetPlace(Record):
-    """The relay must delete the chunk that it registered."""
+    """The relay must be told to delete the chunk that it registered."""
 
 
 class DropReplica(Record):

@@ -108,7 +108,7 @@ def invite(terms: Terms) -> Step:
 def join(terms: Terms, *, send_early: bool) -> Step:
     """The joiner's first step: NEW is sent, together with SKEY if the link allows it."""
     secure: Effects = (SecureSendQueue(),) if terms.sender_securable else ()
-    # SKEY and NEW concern two queues, so one round trip is enough. The reference (simplexmq) takes two.
+    # SKEY and NEW concern two queues, so one round trip is enough. The reference (simplexmq) takes two round trips.
     create = CreateReceiveQueue(messaging=True, keyed=terms.reply_key)
     return Joining(terms, send_early, send_queue_ready=not terms.sender_securable), (*secure, create)
 
@@ -195,7 +195,7 @@ def step(state: State, event: Event) -> Step:
         case Confirming(), ConfirmationAccepted():
             return AwaitingHello(state.terms, state.send_early, state.answer, Repeat.UNSIGNED), (RepeatConfirmation(),)
         case Confirming(signed=False), ConfirmationRefused():
-            # the initiator may have accepted an earlier copy: then the queue has our key by now
+            # the initiator may have received an earlier copy, and secured the queue with the key in it, which is ours
             return replace(state, signed=True), (ResendConfirmationSigned(),)
         case AwaitingHello(repeat=Repeat.UNSIGNED), ConfirmationAccepted():
             return state, (RepeatConfirmation(),)
@@ -258,7 +258,7 @@ def step(state: State, event: Event) -> Step:
         # The repair is tried only once: if the hello is refused again after SKEY succeeded, every later try would be
         # refused, too.
         case Answering(answer=Answer.SECURED, securable=True, repaired=False), HelloRefused():
-            # our hello overtook the joiner's KEY: secure the queue with the same key
+            # our hello overtook the joiner's KEY: secure the queue with the key that KEY would have given it
             return replace(state, repaired=True), (SecureSendQueue(), ResendHello())
         case Answering(), (HelloRefused() | SendQueueRefused()):
             return _failed(state, Failure.REPLY_REFUSED)
@@ -271,8 +271,8 @@ def step(state: State, event: Event) -> Step:
             ready: Effects = (SendReady(),) if state.role is Role.INITIATOR else ()
             return Connected(state.role, state.terms, Answer.REPLY), ready
         case AwaitingReady(), ReadyRefused():
-            # the peer's queue has our key, so AUTH cannot mean that somebody else secured it: it is gone (agent-wire
-            # 5.2)
+            # the peer's queue has our key, so AUTH cannot mean that somebody else secured the queue: the queue is gone
+            # (agent-wire 5.2)
             return _failed(state, _used(state.terms))
         case ((Joining() | Confirming() | AwaitingHello() | SecuringReply() | Answering()), ReceiveQueueRefused()):
             return _failed(state, Failure.QUEUE_REFUSED)

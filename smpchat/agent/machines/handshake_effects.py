@@ -27,7 +27,8 @@ class CreateReceiveQueue(Record):
 
     Attributes:
         messaging: The sender may secure the queue.
-        keyed: The queue has the reply key as its sender key from the start, if the relay supports that.
+        keyed: NEW is to bring the reply key, so that the queue has it as its sender key from the start. If the relay
+            does not support this, `smpchat.agent.online.sending` leaves the key out.
     """
 
     messaging: bool

@@ -13,7 +13,7 @@ from smpchat.encoding.record import Record
 
 
 class Role(StrEnum):
-    """Which side of the connection this is."""
+    """Which side of a connection we are."""
 
     INITIATOR = "initiator"
     JOINER = "joiner"
@@ -42,11 +42,11 @@ class Failure(StrEnum):
 
     LINK_USED = "link-used"
     LINK_USED_OR_JOINED = "link-used-or-joined"
-    """As `LINK_USED`, for a short link; it may be the short form of a full link that this profile has joined."""
+    """A short link was used by someone, or it is the short form of a full link that this profile has joined."""
     REQUEST_GONE = "request-gone"
-    """As `LINK_USED`, for the link in a request to our address."""
+    """The invitation in a request to our address was used elsewhere, or was deleted."""
     NOT_REACHED = "not-reached"
-    """The relay in a request that was accepted automatically was not reached."""
+    """A request to our address was accepted automatically, but the relay that it names was not reached in time."""
     REPLY_REFUSED = "reply-refused"
     QUEUE_REFUSED = "queue-refused"
     ADDRESS_GONE = "address-gone"
@@ -123,9 +123,9 @@ class Joining(Record):
     """Joiner: securing the initiator's queue and creating the reply queue at the same time.
 
     Attributes:
-        send_early: The initiator's software reads messages that follow the confirmation. This takes agent version 7,
-            and SMP client version 3: from then on, the confirmation can say that the initiator may secure the reply
-            queue.
+        send_early: The initiator's software reads messages that follow the confirmation. This needs agent version 7 and
+            SMP client version 3. Software with a lower client version cannot be told that it may secure the reply
+            queue, and waits for HELLO first.
         send_queue_ready: The send queue is secured, or we are not allowed to secure it.
         receive_queue_made: The reply queue exists.
         receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
@@ -256,7 +256,7 @@ class Failed(Record):
 
     Attributes:
         terms: None if a short link was never read.
-        detail: A sentence with details of the reason, if there are any.
+        detail: A sentence that says more about the reason, or an empty text.
     """
 
     role: Role
@@ -297,7 +297,7 @@ State = (
 
 
 def role(state: State) -> Role:
-    """Which side has this state."""
+    """Which side of a connection we are if it is in this state."""
     match state:
         case AwaitingReady() | Connected() | Failed() | Deleted():
             return state.role
@@ -331,7 +331,7 @@ def has_introduced(state: State) -> bool:
 
 
 def reads_link(state: State) -> bool:
-    """Whether a short link has not been read yet."""
+    """Whether the connection began with a short link, which has not been read yet."""
     return isinstance(state, ReadingLink) or (isinstance(state, Preparing) and not state.address_known)
 
 

@@ -43,8 +43,8 @@ async def in_place(function: Callable[..., T], /, *arguments: Any) -> T:
 
 
 class _Disk:
-    """A file that threads read or write. A thread cannot be stopped, so the file is closed only after its work has
-    ended. If it were closed earlier, its descriptor might belong to another file when the thread uses it.
+    """A file that threads read or write. A thread cannot be stopped, so the file is closed only after the thread's work
+    has ended. If the file were closed earlier, its descriptor might belong to another file when the thread uses it.
 
     Args:
         open_file: Opens the file, in a thread, when it is first used.
@@ -100,8 +100,8 @@ class _Disk:
 
 
 async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
-    """``size`` bytes of a file from position ``begin``, in pieces. After a piece, one more may be read before the first
-    is used; a third one overwrites it. Raises `OSError`, and `EOFError` if the file is shorter."""
+    """``size`` bytes of a file from position ``begin``, in pieces. A piece stays valid until the second piece after it
+    is asked for. Raises `OSError`, and `EOFError` if the file is shorter."""
     disk = _Disk(lambda: FileIO(path, "rb"))
     try:
         done = 0

@@ -169,7 +169,7 @@ class FileChunks:
         await session.delete(deletion.sender_id, Ed25519PrivateKey(deletion.sender_key))
 
     async def is_intact(self, file: StoredFile, chunk: Chunk) -> bool:
-        """Whether the chunk on our disk is unchanged."""
+        """Whether the bytes of the chunk on our disk still have the chunk's digest."""
         path = file_folder.local_path(self._database.path.parent, file.local)
         begin = file_chunks.offset(self._tx, file.id, chunk.number)
         try:

@@ -38,7 +38,8 @@ STEP = 64 * 1024 * 1024
 
 
 class _Stopped(BaseException):
-    """The process ends. This is not an `Exception`, so that no code in between takes it for a fault of the file."""
+    """The process ends, or the file need not be decrypted any more. This is not an `Exception`, so that no code in
+    between takes it for a fault of the file."""
 
 
 class _Part:

@@ -1,4 +1,4 @@
-"""The progress of files, which is collected, and committed a few times a second."""
+"""Collects the progress of files, and commits it a few times a second."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class FileProgress:
         fault: Called with the number of a file whose progress cannot be committed, and the reason.
 
     Attributes:
-        claimed: The keys of all these chunks. No other worker may begin with one of them.
+        claimed: The keys of the chunks that are being handled, or are done but not committed. No other worker may begin
+            with one of them.
     """
 
     def __init__(
@@ -47,8 +48,8 @@ class FileProgress:
         self._commit_soon()
 
     def moved(self, key: ChunkKey, *, last: bool) -> None:
-        """A chunk has been transferred. ``last``: there is nothing else to do at its relay, so this is committed at
-        once."""
+        """A chunk has been transferred. ``last``: there is no other chunk to transfer at the same relay, so the
+        progress is committed at once."""
         self._under_way.pop(key, None)
         self._done.append(key)
         if last:
@@ -80,7 +81,7 @@ class FileProgress:
             self._tasks.fail(error)
 
     def commit(self) -> None:
-        """Store which chunks were transferred, and the progress of the others."""
+        """Store which chunks were transferred, and how much of the chunks that are still being transferred."""
         self.cancel()
         self._committed_at = asyncio.get_running_loop().time()
         done, self._done = self._done, []

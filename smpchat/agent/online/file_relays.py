@@ -92,8 +92,8 @@ class Failure(Record):
 
 
 def failure_of(server: FileServer, error: Exception, *, registering: bool = False) -> Failure:
-    """The failure that an error of a session means. ``registering``: it is the answer to FNEW, for which AUTH concerns
-    the password."""
+    """The failure that an error of a session means. ``registering``: the error is an answer to FNEW, so AUTH means that
+    the relay did not accept our password."""
     if isinstance(error, XFTPError):
         return Failure(_trouble_of_answer(error, registering=registering), f"relay {server.host}: {error.code}")
     return Failure(trouble_of(error), str(error))

@@ -1,8 +1,8 @@
 """The transfer of files while a process is online: it does what the store says, relay by relay and chunk by chunk.
 
-Each relay has a worker, which makes one request at a time, and a second one if there are many chunks. All workers run
-at the same time, and take turns among the files. A chunk that no relay knows yet goes to the first free worker. So a
-dead or slow relay delays only the chunks that it has registered. Progress is committed a few times a second. After a
+Each relay has a worker, which makes one request at a time, and a second worker if there are many chunks. All workers
+run at the same time, and take turns among the files. A chunk that no relay knows yet goes to the first free worker, so
+a dead or slow relay delays only the chunks that it has registered. Progress is committed a few times a second. After a
 crash some chunks are transferred again, which does no harm. Messages have their own tasks and sessions, so they never
 wait for files.
 """
@@ -192,7 +192,7 @@ class FileTransfers:
             self._tasks.spawn(self._work(server, self._relays.begin(server)))
 
     def _widen(self, server: FileServer) -> None:
-        """Start a second worker beside the first, if there is enough work for both."""
+        """Start a second worker for a relay, if there is enough work for both of its workers."""
         # Half of the workers are kept for relays that have none yet.
         if self._workers < MAX_WORKERS // 2 and self._relays.has_second(server) and self._has_much(server):
             self._workers += 1

@@ -86,8 +86,8 @@ class Relays:
             log.info("the end of being online was not stored: %s", type(error).__name__)
 
     def not_reached(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
-        """A try to reach a relay failed. ``next_try_at``: the event loop's time. Nothing is stored about a relay that
-        is not needed any more."""
+        """A try to reach a relay failed. ``next_try_at``: when the pool tries again, by the event loop's clock. Nothing
+        is stored about a relay that is not needed any more."""
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
             visits.left(tx, str(server), self._context.now())
@@ -132,8 +132,8 @@ class Relays:
         return bool(self.queues_at(server)) or outgoing.has_work_at(tx, str(server))
 
     def leave_unused(self, connection_id: int, server: SMPServer) -> None:
-        """A contact is now reached at ``server``. End sessions with its earlier relays if no other contact uses
-        them."""
+        """A contact is now reached at ``server``. End the session with the relay where the contact was reached before,
+        if nothing else needs this session."""
         before = self._sends_to.get(connection_id)
         self._sends_to[connection_id] = server
         if before is None or before == server:
@@ -141,8 +141,8 @@ class Relays:
         self.leave_if_unused(before)
 
     def leave_if_unused(self, server: SMPServer) -> None:
-        """Work at ``server`` has ended. If nothing is left to do there, end the session with this relay. The same holds
-        for relays whose work ended before."""
+        """Work at ``server`` has ended. If nothing is left to do there, end the session with this relay. Do this also
+        for relays where work ended earlier, but something was left to do then."""
         self._left.add(server)
         for left in [left for left in self._left if not self._is_needed(left)]:
             self._left.remove(left)

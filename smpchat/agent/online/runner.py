@@ -1,7 +1,7 @@
 """Runs the agent in an online process: starts its tasks, and connects them to the store and to each other.
 
 Load, step, commit, then perform: every change is committed by a transaction before anything is sent or acknowledged
-because of it. Other processes put work into the store, and this one does it as soon as
+because of it. Other processes put work into the store, and this process does this work as soon as
 `smpchat.agent.online.changes.ForeignChanges` notices it. Messages come in through `incoming` and `receiver`, and go out
 through `lanes` and `sending`; `file_transfers` handles files in both directions. `relays` and `subscriptions` decide
 which relays are connected and which queues are subscribed.

@@ -1,4 +1,4 @@
-"""The work of a lane in the outbox: it sends commands to a relay, and commits each answer."""
+"""Does the work of a lane of the outbox: sends commands to a relay, and commits what each answer changes."""
 
 from __future__ import annotations
 

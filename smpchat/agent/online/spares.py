@@ -45,7 +45,8 @@ class SpareKeys:
             self._quiet = asyncio.get_running_loop().call_later(QUIET, self._make, self._kem)
 
     def commands_sent(self) -> None:
-        """Commands were given to a session. If a joiner has no key pair, make one while they are on their way."""
+        """Commands were given to a session. If a joiner needs a key pair, and there is none, make one while these
+        commands are on their way."""
         tx = self._database.connection
         if self._kem is not None and self._urgent is None and not kem_spares.count(tx) and outgoing.is_joining(tx):
             self._urgent = asyncio.get_running_loop().call_later(ON_ITS_WAY, self._make, self._kem)

@@ -139,7 +139,7 @@ class Subscriptions:
             try:
                 self._tell_lost(server, queue)
             except Exception as fault:
-                # asyncio only reports what a callback raises; a store that fails has to end the run.
+                # asyncio would only report what a callback raises, but an error of the store must end the run.
                 self._tasks.fault_of_callback("telling that a queue is lost failed", fault)
         elif error is None:
             self._plan.succeeded((server, queue.rcv_id))

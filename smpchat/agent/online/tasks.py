@@ -14,7 +14,7 @@ log = logging.getLogger("smpchat.agent")
 
 
 class Tasks:
-    """The tasks of one run; the first that fails ends it."""
+    """The tasks of one run; the first task that fails ends the run."""
 
     def __init__(self) -> None:
         self.running = False

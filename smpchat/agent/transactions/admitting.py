@@ -74,7 +74,8 @@ def note_acceptance(tx: sqlite3.Connection, connection_id: int, now: float) -> N
 
 
 def next_given_up(tx: sqlite3.Connection) -> tuple[float, int] | None:
-    """Which automatically accepted contact is given up next, and when, in POSIX seconds; None if there is none."""
+    """When the next automatically accepted contact is given up, in POSIX seconds, and the number of this contact's
+    connection; None if there is none."""
     waiting = [(at, number) for number, at in addresses.accepted_by_themselves(tx).items() if _is_unreached(tx, number)]
     if not waiting:
         return None

@@ -444,8 +444,8 @@ farewell to the peer."""
 
 
 def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewell: bytes | None = None) -> None:
-    """Delete a connection. Its queue is deleted at the relay as soon as the relay can be reached; then what is left of
-    the connection here is deleted, too.
+    """Delete a connection. Our queue is deleted at its relay as soon as the relay can be reached; after that, what is
+    left of the connection in the store is deleted, too.
 
     Args:
         farewell: A last user message to the peer, or None. It is left out if no message may be sent to the peer now.

@@ -221,7 +221,8 @@ def receive_repeated(
         with refusing("the sender's key is bad"):
             secret = queue.e2e_key.exchange(envelope.sender_key)
         _, inner = open_layers(secret, envelope)
-        # It opens with the link's keys but not with the queue's, so it is from another person who has the link.
+        # The message opens with the link's key, but not with the secret that the first sender and we share, so it is
+        # from another person who has the link.
         if isinstance(inner, Confirmation) and inner.e2e_params is not None:
             context.application.notice(tx, connection.id, SECOND_PERSON, NoticeKind.SECOND_PERSON)
             return

@@ -33,7 +33,7 @@ from smpchat.protocol.version import SHORT_LINKS
 log = logging.getLogger("smpchat.agent")
 
 SEND_EARLY_SINCE = 7
-"""The first agent version that reads messages right after the confirmation."""
+"""The first agent version whose software reads messages that follow the confirmation."""
 SND_SECURE_SINCE = 3
 """The first SMP client version that says whether the sender may secure a queue (agent-wire 1.2)."""
 

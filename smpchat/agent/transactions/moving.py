@@ -207,7 +207,8 @@ def _is_at(other: OtherQueue, server: SMPServer, sender_id: bytes) -> bool:
 
 
 def message_arrived(tx: sqlite3.Connection, context: Context, other: OtherQueue) -> None:
-    """A message of the peer came through the new queue or an abandoned one, and opened with this queue's secret."""
+    """A message of the peer came through the new queue or an abandoned one, and opened with this queue's secret. Only a
+    message through the new queue changes the move."""
     if other.left_at is None:
         _step(tx, context, other.queue.connection_id, moving.MessageArrived())
 
@@ -271,7 +272,7 @@ def _adopt(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
 
 
 def _delete_queue(tx: sqlite3.Connection, context: Context, other: OtherQueue) -> None:
-    """Delete a queue without reading it, because no message is expected there."""
+    """Delete a queue without reading it first, because we do not need any messages that may wait there."""
     moves.leave_queue(tx, other.id, context.now())
     number = str(other.id).encode()
     outgoing.drop_item(tx, other.queue.connection_id, Kind.EMPTY, number)

@@ -107,7 +107,7 @@ def _moving_queue(tx: sqlite3.Connection, item: OutboxItem) -> rotations.Rotatio
 
 
 def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
-    """The command of an item other than `CREATE` and `REACH`."""
+    """The command to be sent for an item of any kind but `CREATE`, `REACH` and `RECEIPT`."""
     if item.kind is Kind.READ_ADDRESS:
         return requesting.reading(tx, item.connection_id)
     if item.kind is Kind.UPDATE_ADDRESS:
@@ -232,8 +232,8 @@ def prepare_creation(
         connection_id=item.connection_id,
         messaging=messaging,
         reply_key=connection_steps.reply_key_of(connection) if keyed else None,
-        # A key for signatures, as apps use on both sides. The X25519 authenticators in the reference's documents are
-        # not in use (agent-wire trap 31).
+        # A key for signatures: apps sign the commands of both sides, too. The X25519 authenticators in the reference's
+        # documents are not in use (agent-wire trap 31).
         auth_key=Ed25519PrivateKey.generate(entropy),
         dh_key=X25519PrivateKey.generate(entropy),
         e2e_key=e2e_key,
@@ -320,7 +320,8 @@ _REFUSED: dict[Kind, Event] = {
 def accepted(
     tx: sqlite3.Connection, context: Context, item: OutboxItem, sent_to: bytes, answer: BrokerMessage | None = None
 ) -> None:
-    """The relay executed the item's command on the queue ``sent_to``. If the item is already done, nothing happens."""
+    """The relay executed the item's command on the queue ``sent_to``. If the item is already done, this changes
+    nothing, except that a SEND may complete the move of the peer's queue."""
     if item.kind in NUMBERED:
         # Even if the item is already done: OK to a repeated SEND also shows that this queue accepts our messages.
         rotation.sent(tx, context, item.connection_id, sent_to)
@@ -352,7 +353,7 @@ def is_offered(item: OutboxItem, version: int) -> bool:
 
 
 def not_offered(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """The relay of a short link does not support short links."""
+    """The relay of a joined short link does not support short links, so the link cannot be used."""
     if outgoing.done(tx, item.id):
         event = LinkUnusable(states.Failure.NO_SHORT_LINKS)
         connection_steps.apply(tx, context, item.connection_id, event)

@@ -112,7 +112,7 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
     """The user asks to re-synchronise, or agrees to the peer's request.
 
     Raises:
-        AgentError: The connection is not complete, the peer was already asked, or its keys cannot be used.
+        AgentError: The connection is not complete, the peer was already asked, or the peer's keys cannot be used.
     """
     connection = connections.load(tx, connection_id)
     if not _is_made(connection):
@@ -226,8 +226,8 @@ def message_opened(
 
 
 def kem_changed(tx: sqlite3.Connection, context: Context, connection_id: int, before: Ratchet, after: Ratchet) -> None:
-    """A message was opened, or the ratchet was replaced. So post-quantum keys may have stopped or started to protect
-    the connection."""
+    """A message was opened, or the ratchet was replaced: tell the user if post-quantum keys no longer protect the
+    connection, and end this notice if they protect it again."""
     if after.kem_sending and after.kem_receiving:
         if not (before.kem_sending and before.kem_receiving):
             context.application.mended(tx, connection_id, NoticeKind.NOT_POST_QUANTUM)

@@ -205,8 +205,8 @@ def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQ
 
 
 def _test(tx: sqlite3.Connection, context: Context, connection_id: int, queue: SendQueue) -> None:
-    """Send QTEST, unless too many messages wait already. Then QTEST is not needed: any message through the new queue
-    makes the peer delete the old one."""
+    """Send QTEST, unless too many messages wait already. In that case QTEST is not needed: any message through the new
+    queue makes the peer delete the old one."""
     if owed.may_answer(tx, connection_id):
         sending.submit(tx, context, connection_id, QueueTest((_address(queue),)))
 
