@@ -213,7 +213,7 @@ class ChainKey(Record):
 
     def step(self) -> tuple[ChainKey, bytes, bytes]:
         """The next chain key, and the key and nonce for encrypting one block."""
-        # No salt here: only `block_chains` uses a salt, the session id (smp-wire trap 13).
+        # This step uses no salt: only `block_chains` uses one, the session id (smp-wire trap 13).
         output = hkdf_sha512(b"", self.raw, b"SimpleXSbChain", 88)
         return ChainKey(output[:32]), output[32:64], output[64:]
 

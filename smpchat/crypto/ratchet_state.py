@@ -212,7 +212,7 @@ def _read_flag(reader: Reader) -> bool:
     return number == 1
 
 
-# Fixed sizes, so that creating these objects from stored bytes cannot fail.
+# These fields have fixed sizes, so that creating the objects from stored bytes cannot fail.
 _kem_public = mapped(fixed(PUBLIC_SIZE, "KEM key"), KEMPublicKey, lambda key: key.raw)
 _kem_private = mapped(fixed(PRIVATE_SIZE, "KEM key"), KEMPrivateKey, lambda key: key.raw)
 _kem_ciphertext = mapped(fixed(CIPHERTEXT_SIZE, "KEM ciphertext"), KEMCiphertext, lambda ciphertext: ciphertext.raw)

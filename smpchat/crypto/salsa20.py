@@ -42,8 +42,8 @@ def libsodium_xor() -> XorFrom | None:
         _check(data, output, key, nonce)
         if not len(data):
             return
-        # Not `from_buffer` of ctypes: it needs a writable buffer, and ``data`` may be read-only. These two buffers must
-        # live until the call returns.
+        # We cannot use `from_buffer` of ctypes, which needs a writable buffer, because ``data`` may be read-only. The
+        # two buffers made here must live until the call returns.
         source, target = ffi.from_buffer(data), ffi.from_buffer(output, require_writable=True)
         function(_address(target), _address(source), len(data), nonce, block, key)
 

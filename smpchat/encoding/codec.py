@@ -190,7 +190,7 @@ def pair(first: Codec[T], second: Codec[U]) -> Codec[tuple[T, U]]:
 def tagged(what: str, cases: Sequence[tuple[bytes, type[Any], Codec[Any]]]) -> Codec[Any]:
     """A tag that names a type, then a value of this type."""
     by_type = {cls: (tag, codec) for tag, cls, codec in cases}
-    # Longer tags first: if one tag is the beginning of another, the shorter one would match the values of both.
+    # Try longer tags first: if one tag is the beginning of another, the shorter one would match the values of both.
     by_tag = sorted(cases, key=lambda case: -len(case[0]))
 
     def write(value: Any) -> bytes:

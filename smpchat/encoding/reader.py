@@ -34,7 +34,7 @@ class EncodeError(ValueError):
 class Reader:
     """Reads forward over ``data``; never past its end.
 
-    Every method raises `DecodeError` if fewer bytes are left than it needs, and then consumes nothing.
+    A method that needs more bytes than are left raises `DecodeError` and consumes nothing.
     """
 
     __slots__ = ("_data", "_offset")

@@ -41,8 +41,8 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
     """The content of exactly one frame.
 
     Raises:
-        DecodeError: Not a frame, a damaged frame, bytes after it, a header without the content's size, or content of
-            more than ``limit`` bytes.
+        DecodeError: The bytes are not exactly one frame, the frame is damaged, its header does not say the content's
+            size, or the content has more than ``limit`` bytes.
     """
     zstd = _library()
     try:

@@ -327,7 +327,7 @@ class ClientHandshake:
         if peer_key is None and version >= AUTH_CMDS:
             raise IdentityError("The relay sent no certificates, although its version requires them.")
         own_key = X25519PrivateKey.generate(self._entropy) if version >= AUTH_CMDS else None
-        # Only if the relay offered our extension: to other relays, we must look like any other client.
+        # Accept our extension only if the relay offered it: to other relays, we must look like any other client.
         extension = EXTENSION_VERSIONS.agree(hello.extensions) if self._extensions and hello.extensions else None
         answer = ClientHello(
             version, self._key_hash, own_key.public() if own_key else None, self._proxy, extension=extension

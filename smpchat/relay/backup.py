@@ -104,7 +104,7 @@ def restore(source: Path, folder: Path) -> None:
             growing.mkdir(mode=0o700)
             (growing / IDENTITY).mkdir(mode=0o700)
             _unpack(source, growing)
-            # Open the files like a relay before they are moved to the folder, so that a backup that does not work is
+            # Open the files as a relay would, before they are moved to the folder, so that an unusable backup is
             # noticed now.
             _check(source, growing)
             _check_empty(folder)

@@ -144,8 +144,8 @@ class QueueService:
             return [error(client, transmission, code)]
         if allowed is not None and not isinstance(command, allowed):
             return [error(client, transmission, _PROHIBITED)]
-        # Not STORE or INTERNAL: after these errors, reference clients give up the message. After QUOTA, all clients try
-        # again later.
+        # Not STORE or INTERNAL: after these two errors, reference clients give up the message. After QUOTA, all clients
+        # try again later.
         if not self._store.has_room and isinstance(command, _NEED_ROOM):
             return [error(client, transmission, ErrorCode.QUOTA)]
         return self._handlers[type(command)](client, transmission, command)
@@ -412,7 +412,7 @@ class QueueService:
         return [answer(client, t, _OK)]
 
     def _del(self, client: Client, t: Transmission, command: commands.Del, queue: Queue) -> list[Outgoing]:
-        # Before the queue is deleted, because the notifier's subscriber is found by the queue's notifier id.
+        # Do this before the queue is deleted, because the notifier's subscriber is found by the queue's notifier id.
         notifier_ended = self._notifications.end(client, queue)
         self._store.delete(queue)
         client.getting.pop(queue.rcv_id, None)

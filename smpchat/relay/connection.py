@@ -196,6 +196,7 @@ class Connection:
         self._may_read.set()
         client = self.client
         client.unsent -= sum(push for _, push in some)
-        # Only at half of the limit, so that there is one call for 32 pushes, not one for each.
+        # Call `_on_room` only when half of the limit is free, so that there is one call for 32 pushes, not one for each
+        # push.
         if client.deferred and client.unsent <= MAX_UNSENT_PUSHES // 2:
             self._on_room(self)

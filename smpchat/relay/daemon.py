@@ -147,7 +147,7 @@ async def run_relay(
                         address = _address(identity, hosts, server.port, password)
                         ports = server.port, server.ws_port, served
                         running = RelayInfo("running", address, os.getpid(), *ports, trouble, kept)
-                        # Only now, because other processes connect as soon as they read this state.
+                        # Write the state only now, because other processes connect as soon as they read it.
                         write_state(folder, running)
                         _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
                         if ready is not None:

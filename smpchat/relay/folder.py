@@ -206,8 +206,8 @@ def write_state(folder: Path, info: RelayInfo) -> None:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(state_json(info))
             file.flush()
-            # Before the rename: otherwise, after a power cut, the file could be empty, and the port in the user's links
-            # lost.
+            # Do this before the rename: otherwise, after a power cut, the file could be empty, and the port in the
+            # user's links lost.
             os.fsync(file.fileno())
         # A process that reads the file at this moment gets either the old or the new content, complete.
         new.replace(path)

@@ -69,7 +69,7 @@ class Limits(Record):
     keep: int = 21 * 86_400
     keep_notifications: int = 86_400
     expire_every: float = 7_200.0
-    # Batches every 1.5 s, as in the reference (smp-wire 5.5, trap 31).
+    # The reference also sends notifications in batches, every 1.5 s (smp-wire 5.5, trap 31).
     notify_every: float = 1.5
 
 

@@ -42,7 +42,7 @@ class LocalHTTP:
     Args:
         pages: Functions that make pages, by path. If one raises `RelayError`, the answer is 503 with the text of the
             error.
-        token: The token that requests must contain as ``Authorization: Bearer``, if any.
+        token: The token that requests must contain as ``Authorization: Bearer``; None if they need none.
     """
 
     def __init__(self, pages: Pages, *, token: str | None = None) -> None:

@@ -68,7 +68,7 @@ class Proxy:
     Args:
         dial: Connects to another relay.
         clock: Unix time in seconds.
-        password: The password that PRXY must contain, if any.
+        password: The password that PRXY must contain; None if PRXY needs none.
         respond: Called with the answer to each request for which `request` returned None.
     """
 
@@ -147,7 +147,7 @@ class Proxy:
         """The session with a relay; opens it if there is none. All requests for this relay wait for the same
         attempt."""
         destination = (server.hosts, server.port_number, server.key_hash)
-        # Removed here and added again below, because the dict is sorted by last use.
+        # The session is removed here and added again below, because the dict is sorted by last use.
         opening = self._sessions.pop(destination, None)
         if opening is None:
             self._make_room()
@@ -160,7 +160,7 @@ class Proxy:
         if session_id not in self._by_id:  # the session ended while the request waited for its turn
             raise ProxyFailure(ErrorCode.proxy("NO_SESSION"))
         destination, session = self._by_id[session_id]
-        # Moved to the end, because the dict is sorted by last use.
+        # Move the session to the end, because the dict is sorted by last use.
         self._sessions[destination] = self._sessions.pop(destination)
         return session
 

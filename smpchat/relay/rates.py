@@ -10,7 +10,7 @@ class Bucket:
 
     Args:
         most: The number of actions that are allowed at once. A used-up bucket is full again after a minute.
-        clock: Returns the time in seconds. It may be set back.
+        clock: Returns the time in seconds. The clock may be set back.
     """
 
     __slots__ = ("_at", "_clock", "_left", "_most")

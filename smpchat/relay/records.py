@@ -44,8 +44,8 @@ class NewQueue(Record):
         dh_secret: Secret of 32 bytes, shared with the recipient, for encrypting MSG.
         sender_key: The key that authorises SEND; None while the queue is unsecured.
         mode: None if NEW was of a version below 9, or contained no mode.
-        link: Link data of the new queue, if any.
-        notifier: Notifier of the new queue, if any.
+        link: Link data of the new queue; None if it has none.
+        notifier: Notifier of the new queue; None if it has none.
     """
 
     rcv_id: bytes

@@ -50,7 +50,7 @@ class RelayServer:
     Args:
         identity: The relay's certificates and key.
         clock: Unix time in seconds.
-        password: The password that NEW and PRXY must contain, if any.
+        password: The password that NEW and PRXY must contain; None if they need none.
         new_queues: Whether NEW is allowed; if not, the answer is ERR AUTH (smp-wire 8.1).
         destinations: Relays to which this one forwards as a proxy. None: the safe default for the address on which this
             relay listens, see `Destinations.for_host`.

@@ -220,7 +220,7 @@ class SQLiteStore:
             "UPDATE queue SET sender_key = ? WHERE row = ?",
             (auth_key.encode(sender_key), queue.row),
         )
-        # After the statement: if it fails, memory must not differ from the disk.
+        # Change memory after the statement: if the statement fails, memory must not differ from the disk.
         queue.sender_key = sender_key
 
     def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:

@@ -188,8 +188,8 @@ class Worker:
         try:
             self._perform_some(group, outgoing)
             if self._store.changed:
-                # In a thread, because a commit waits for the disk. Commands that arrive meanwhile form the next group.
-                # Answers must wait for the commit: otherwise a power cut could undo a command that was already
+                # Commit in a thread, because a commit waits for the disk. Commands that arrive meanwhile form the next
+                # group. Answers must wait for the commit: otherwise a power cut could undo a command that was already
                 # answered.
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._store.commit)
                 self._succeeded()
@@ -215,7 +215,7 @@ class Worker:
         self._look_for_room()
         self._keeps_up = bool(self._upkeep) and not (self._keeps_up and self._work)
         if self._keeps_up:
-            # A group of its own: if it fails, no client is affected.
+            # Maintenance is a group of its own: if it fails, no client is affected.
             group.append(self._upkeep.popleft())
             self._perform(group[0], outgoing)
             return

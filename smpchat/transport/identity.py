@@ -330,7 +330,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check_private(path: Path) -> None:
-    """Refuse a key that other users can read. Not checked on Windows, which has no such mode bits."""
+    """Refuse a key that other users can read. This is not checked on Windows, whose files have no such mode bits."""
     if sys.platform == "win32" or not path.exists():
         return
     if path.stat().st_mode & 0o077:

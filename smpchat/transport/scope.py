@@ -141,8 +141,8 @@ class Fence(Record):
         scope = scope_as_written(host)
         if scope is not None and not self._admits(scope):
             return f"{scope}, and someone else named it"
-        # Not checked if our own relay is in a private network: relays there may use any port, and only people near us
-        # name them.
+        # The port is not checked if our own relay is in a private network: relays in this network may use any port, and
+        # only people near us name them.
         if not self.beside and port < FIRST_FREE_PORT and port != USUAL_PORT:
             return f"port {port} belongs to other services, and someone else named it"
         return None

@@ -187,7 +187,7 @@ class FileSession:
             size: One of `CHUNK_SIZES`.
             digest: SHA-256 of the chunk's bytes.
             recipient_keys: At least one.
-            password: The password that the relay needs for uploads, if any.
+            password: The password that the relay needs for uploads; None if it needs none.
         Returns:
             The sender's id, and the recipients' ids in the order of ``recipient_keys``.
         """
@@ -272,8 +272,8 @@ class FileSession:
                 async for sealed, behind in batches:
                     if opening is not None:
                         yield await opening
-                    # In a thread, while the next pieces arrive: decryption and digest take as long as all other work of
-                    # a download.
+                    # Decrypt in a thread, while the next pieces arrive: decryption and digest take as long as all other
+                    # work of a download.
                     loop = asyncio.get_running_loop()
                     opening = loop.run_in_executor(None, _opened, opener, hashed, sealed, next(spaces))
                     left, tag = left - sum(map(len, sealed)), behind

@@ -80,7 +80,7 @@ class Sealed(Record):
 
 
 class Reply(Record):
-    """An answer, and the chunk to be sent after its block, if any; see `FileService.download`."""
+    """An answer, and the chunk to be sent after its block, None if there is none; see `FileService.download`."""
 
     answer: FileAnswer
     sealed: Sealed | None = None
@@ -99,7 +99,7 @@ class FileService:
 
     Args:
         clock: Unix time in seconds.
-        password: The password that FNEW must contain, if any.
+        password: The password that FNEW must contain; None if FNEW needs none.
         new_files: Whether FNEW is allowed; if not, the answer is ERR AUTH (xftp-wire 2.2).
         transfer: Seconds within which the bytes of a chunk must arrive.
         shares: The limits for each address; None if storing files needs a password.

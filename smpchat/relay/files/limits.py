@@ -28,8 +28,9 @@ class FileLimits(Record):
         requests: Maximum number of requests of one connection that are handled at the same time; further ones wait.
         new_chunks: Maximum number of chunks that one connection may register in a minute (ERR QUOTA).
         recipients: Maximum number of recipients of a chunk (ERR QUOTA).
-        shares: Only if no password is needed: within ``keep`` seconds, one address may use 1/``shares`` of ``quota``
-            and of ``index`` (ERR QUOTA). As in `Gate`, this computer's own addresses are not counted.
+        shares: Within ``keep`` seconds, one address may use 1/``shares`` of ``quota`` and of ``index`` (ERR QUOTA).
+            This limit applies only if FNEW needs no password. As in `Gate`, this computer's own addresses are not
+            counted.
     """
 
     quota: int = 10 * 1024**3

@@ -45,7 +45,7 @@ class FileRelay:
         folder: The folder for the files; created at its first use.
         identity: The relay's certificates and key.
         clock: Unix time in seconds.
-        password: The password that FNEW must contain, if any.
+        password: The password that FNEW must contain; None if FNEW needs none.
         new_files: Whether new chunks are accepted.
     """
 
@@ -121,7 +121,7 @@ class FileRelay:
             await asyncio.wait([self._expiring])
         if self._listener is not None:
             await self._listener.close()
-        # First the threads for chunks, because they give finished chunks to the index.
+        # End the threads for chunks first, because they give finished chunks to the index.
         await asyncio.to_thread(self._workers.shutdown)
         await asyncio.to_thread(self._index.shutdown)
         if self._store is not None:
@@ -130,7 +130,7 @@ class FileRelay:
 
     async def _begin(self, stream: TLSStream) -> HTTP2Server:
         # These modules take 30 ms to import, so they are imported when the first client connects: most relays serve
-        # only messages. In a thread, so that messages do not wait.
+        # only messages. The import runs in a thread, so that messages do not wait.
         for name in ("smpchat.relay.files.connection", "smpchat.transport.http2.server"):
             await asyncio.to_thread(importlib.import_module, name)
         from smpchat.transport.http2.server import HTTP2Server

@@ -60,10 +60,10 @@ class HTTP2Client(Link):
         stream_id = self.h2.get_next_available_stream_id()
         self._status = None
         self._body = body = Body(self, stream_id)
-        # If an answer comes before the whole request was sent, the relay refuses the request and no longer reads it. So
-        # stop sending then.
+        # If an answer comes before the whole request was sent, the relay refuses the request and no longer reads it. In
+        # this case, stop sending.
         self._outlet = outlet = Outlet(self, stream_id, lambda: self._status is not None)
-        # Only these four headers: official file relays refuse `te` and `connection` (xftp-wire 1.2).
+        # Send only these four headers: official file relays refuse `te` and `connection` (xftp-wire 1.2).
         headers = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", self._authority), (b":path", b"/")]
         sent = await outlet.send_all(headers, parts)
         await self._until(lambda: self._status is not None)
