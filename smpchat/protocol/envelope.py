@@ -38,7 +38,7 @@ class ClientMsgEnvelope(Record):
 
     Attributes:
         version: The SMP client version of the queue.
-        sender_key: The sender's public key for the encryption; only in the queue's first message.
+        sender_key: The sender's public key for the encryption; None except in a sender's first message to the queue.
         sealed: The encrypted `ClientMessage`.
     """
 

@@ -150,7 +150,7 @@ def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[in
                 )
     except OSError as error:
         raise RelayStartFailed(f"The relay's process cannot be started: {error}.") from error
-    # Wait for its end, so that it does not become a zombie if it ends before this process.
+    # Wait for the end of the relay's process, so that it does not become a zombie if it ends before this process.
     threading.Thread(target=process.wait, name="relay-process", daemon=True).start()
     return start, process
 

@@ -458,7 +458,7 @@ class QueueService:
         """Pushes the oldest message to the subscriber, unless the subscriber still has a message to acknowledge.
 
         Args:
-            newest: The message that was just stored. If it is the only one, it need not be read from the store.
+            newest: The message that was just stored. If the queue has no other message, none is read from the store.
         """
         client = self.subscriptions.subscriber(queue.rcv_id)
         # A subscriber gets only one message at a time; the answers to ACK contain the next ones (smp-wire 7.3).

@@ -80,8 +80,8 @@ def _check_kind(source: sqlite3.Connection, target: sqlite3.Connection, path: Pa
 
 
 def _check_row(table: str, row: Sequence[Any]) -> None:
-    """Check what the relay expects of a row, but the schema does not enforce. Columns are in the order of
-    `smpchat.relay.schema`."""
+    """Check the rules for a row that the relay relies on, although the schema does not enforce them. Columns are in the
+    order of `smpchat.relay.schema`."""
     match table, row:
         case "queue", (_, bytes() as rcv_id, bytes() as snd_id, _, bytes() as secret, *_):
             fits = _is_id(rcv_id) and _is_id(snd_id) and len(secret) == _SECRET

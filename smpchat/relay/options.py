@@ -1,6 +1,6 @@
 """The options for the operator of a relay: one table for command lines, state file and documentation.
 
-This module imports little, because the command line uses the table for its help.
+This module imports little, because the command line imports it to show help, which must not take long.
 """
 
 from __future__ import annotations

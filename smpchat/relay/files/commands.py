@@ -57,7 +57,8 @@ class Asked(Record):
     Attributes:
         signed: The bytes that its authorisation covers.
         session_key: The relay's own session key, to check authenticators.
-        origin: The client's address or network, as counted by `smpchat.relay.gate`; None if it is not counted.
+        origin: The address or network under which `smpchat.relay.gate` counts the client; None if it does not count the
+            client.
         new_chunks: Limits how many chunks the connection registers.
         body: The bytes of the request after its block.
     """

@@ -52,7 +52,8 @@ class FileConnection:
         session_id: The session identifier of TLS.
         alpn: The protocol name that TLS agreed on; None if the client offered none.
         counts: Counts the results of connections.
-        origin: The client's address or network, as counted by `smpchat.relay.gate`; None if it is not counted.
+        origin: The address or network under which `smpchat.relay.gate` counts the client; None if it does not count the
+            client.
     Attributes:
         version: The XFTP version; None until the XFTP hellos are complete.
     """

@@ -1,4 +1,5 @@
-"""Moves chunks between connections and the disk. Threads read, hash, encrypt and write the bytes, never the event loop.
+"""Moves chunks between connections and the disk. Threads read, hash, encrypt and write the bytes; the event loop does
+none of this.
 
 A thread cannot be stopped. So if a transfer is cancelled, the thread finishes its step, then closes the file, and frees
 the reserved bytes of the quota.
