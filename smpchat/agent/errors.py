@@ -293,4 +293,4 @@ class MissingRecord(AgentError):
     """The record of a connection or file is missing, or lacks something that it must have at this point. Other
     connections and files are not affected."""
 
-    hint = "Delete the contact, and connect with a new link. Your other contacts are not affected."
+    hint = "If this concerns a contact, delete the contact and connect with a new link. Others are not affected."

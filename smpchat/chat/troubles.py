@@ -94,8 +94,8 @@ _FILE_COMES = {
     Trouble.FILE_LOST: "The parts of the file that had arrived were removed from this computer.",
 }
 _FILE_GOES = {
-    Trouble.PASSWORD: "No file relay accepted the file: they need a password, or accept no new files.",
-    Trouble.RELAY_FULL: "No file relay accepted the file: they are full.",
+    Trouble.PASSWORD: "No file relay accepted the file: each needs a password, or accepts no new files.",
+    Trouble.RELAY_FULL: "No file relay accepted the file: all are full.",
     Trouble.CANNOT_STORE: "The file relay could not store the file.",
     Trouble.BLOCKED: "The operator of the relay has blocked this file.",
     Trouble.GONE: "The file relay deleted the file before the upload was complete.",

@@ -313,8 +313,8 @@ def _not_yet(status: MessageStatus) -> CommandFailed:
     if status is MessageStatus.SENT:
         said = "The message is sent, but not delivered yet."
         hint = (
-            "It is at their relay until they come online. `smpchat listen` shows when they have it, unless they"
-            " turned receipts off."
+            "It waits at the relay until your contact comes online. `smpchat listen` shows when it is delivered, unless"
+            " your contact has turned receipts off."
         )
     else:
         said = "The message is still pending."

@@ -98,7 +98,7 @@ def _first_line(file: Path) -> str:
         with open(file, "rb") as opened:
             data = opened.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(f"Cannot read the file {str(file)!r}: {error.strerror}.", "Give another one.") from None
+        raise InputError(f"Cannot read the file {str(file)!r}: {error.strerror}.", "Give another file.") from None
     return _line(data, f"The first line of {str(file)!r}", "Give another file.")
 
 
@@ -138,7 +138,7 @@ def _text(data: bytes) -> str:
     except UnicodeDecodeError:
         raise InputError("The passphrase is not UTF-8 text.", "Give it in UTF-8.") from None
     if "\0" in found:
-        raise InputError("The passphrase contains a NUL character.", "Give another one.")
+        raise InputError("The passphrase contains a NUL character.", "Give another passphrase.")
     return found
 
 

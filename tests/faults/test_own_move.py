@@ -328,7 +328,7 @@ def test_a_new_relay_that_loses_the_queue_ends_the_move(tmp_path: Path) -> None:
         await found.until_left()
         assert found.own == found.old.server
         assert found.lines() == [
-            "Moving to the relay new.test failed: it did not accept the new queue. You still receive at old.test."
+            "Moving to the relay new.test failed: the new queue there cannot be used. You still receive at old.test."
         ]
         await found.peer.say("one")
         await found.alice_read("one")

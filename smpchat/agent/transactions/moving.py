@@ -34,7 +34,7 @@ from smpchat.protocol.address import SMPServer, SMPServerAddress
 log = logging.getLogger("smpchat.agent")
 
 MOVED = "You now receive messages from {{alias}} at the relay {host}."
-LOST = "Moving to the relay {host} failed: it did not accept the new queue. You still receive at {old}."
+LOST = "Moving to the relay {host} failed: the new queue there cannot be used. You still receive at {old}."
 NOT_FOLLOWED = "{{alias}}'s app cannot use the new relay: {why}. You still receive at the old relay."
 
 REFUSALS = Allowance("refusal", 10, HOUR)

@@ -127,10 +127,10 @@ def parse_short_link(text: str) -> ShortLink:
     link_id, slash, link_key = match["ids"].rpartition("/")
     if kind is None:
         if not slash:
-            raise LinkError("The link is cut off or damaged: one of its two keys is missing.")
+            raise LinkError("The link is cut off or damaged: the id or the key after # is missing.")
         return ShortInvitation(server, _sized(link_id, LINK_ID_SIZE), _sized(link_key, LINK_KEY_SIZE), web)
     if slash:
-        raise LinkError("The link is damaged: it has one key too many.")
+        raise LinkError("The link is damaged: there is one part too many after #.")
     return ShortContact(server, _sized(link_key, LINK_KEY_SIZE), kind, web)
 
 

@@ -253,7 +253,7 @@ def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, s
         why = "It has no id, so the other app could not tell which message is meant."
         if found.content == GROUP_EVENT:
             why = "It only says what happened in the group."
-        raise InputError(f"You cannot reply or react to message {message_id}.", why)
+        raise InputError(f"You cannot reply to message {message_id}, react to it or change it.", why)
     return found, records.contact(tx, found.contact), found.shared_id
 
 

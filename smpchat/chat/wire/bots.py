@@ -49,7 +49,7 @@ def own_commands(commands: Iterable[BotCommand]) -> tuple[BotCommand, ...]:
     """Checks that apps can show these commands of ours, and returns them. Raises `InputError`."""
     kept = tuple(commands)
     if len(kept) > MAX_COMMANDS:
-        raise InputError(f"A bot can have at most {MAX_COMMANDS} commands.", "Offer fewer.")
+        raise InputError(f"A bot can have at most {MAX_COMMANDS} commands.", "Remove some commands.")
     for command in kept:
         texts = (command.keyword, command.label, command.params)
         if not all(text.isprintable() and len(text) <= _MAX_TEXT for text in texts) or not command.label:

@@ -319,7 +319,7 @@ def accept(
 ) -> None:
     """Let in a person who is waiting for approval.
 
-    `group members` shows who is waiting. `group remove` turns them away.
+    `group members` shows who is waiting. `group remove` refuses this person.
     """
 
     def change(service: ChatService) -> tuple[MemberView, str]:

@@ -75,7 +75,7 @@ def test_of_everybody_but_one(three: Terminal) -> None:
 def test_who_waits_for_one_is_told_why_it_may_not_come(three: Terminal) -> None:
     three("-p", "bob", "profile", "set", "--no-receipts")
     late = three("-p", "alice", "send", "bob", "hello", "--wait", "delivered", "--timeout", "2")
-    assert late.code == 6 and "unless they turned receipts off." in late.stderr
+    assert late.code == 6 and "unless your contact has turned receipts off." in late.stderr
 
 
 @pytest.mark.parametrize(

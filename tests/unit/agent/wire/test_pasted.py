@@ -204,7 +204,7 @@ WHAT_IT_IS = {
     "cut in the queue": (format_link(INVITATION)[:120], "queue address (smp) is invalid"),
     "no version": (format_link(INVITATION).replace("v=2-7&", ""), "version range (v) is missing"),
     "cut in a key": (f"https://smp8.simplex.im/a#{KEY[1:]}", "key is invalid"),
-    "one key": (f"https://smp8.simplex.im/i#{KEY}", "two keys"),
+    "one key": (f"https://smp8.simplex.im/i#{KEY}", "the id or the key"),
     "400 hosts": (f"simplex:/a#{KEY}?h={','.join(f'{n}.example' for n in range(400))}&c={KEY}", "has 400 hosts"),
     "port": (f"https://smp.example.org:443/a#{KEY}?c={KEY}", "a port where"),
     "surrogate": (f"simplex:/a#{KEY}?h=smp.example.org&c={KEY[1:]}\ud800", "fingerprint of its relay"),

@@ -87,11 +87,11 @@ def test_tolerated_forms(text: str) -> None:
     [
         (f"https://smp.example.org/I#{ID_TEXT}/{KEY_TEXT}", "unknown kind"),
         (f"https://smp.example.org/x#{KEY_TEXT}", "unknown kind"),
-        (f"https://smp.example.org/i#{KEY_TEXT}", "two keys"),
+        (f"https://smp.example.org/i#{KEY_TEXT}", "the id or the key"),
         (f"https://smp.example.org/i#{ID_TEXT}/{KEY_TEXT[:-1]}", "key is invalid"),
         (f"https://smp.example.org/i#{ID_TEXT}A/{KEY_TEXT}", "key is invalid"),
         (f"https://smp.example.org/i#/{KEY_TEXT}", "key is invalid"),
-        (f"https://smp.example.org/a#{ID_TEXT}/{KEY_TEXT}", "one key too many"),
+        (f"https://smp.example.org/a#{ID_TEXT}/{KEY_TEXT}", "one part too many"),
         (f"https://smp.example.org/a#{KEY_TEXT[:-1]}!", "key is invalid"),
         ("https://smp.example.org/a#", "key is invalid"),
         (f"simplex:/a#{KEY_TEXT}", "does not name its relay"),

@@ -97,7 +97,7 @@ def test_one_of_ours_is_waited_for_until_its_description_is_on_its_way(tmp_path:
         assert (await waiting).id == ours
         with alice.database.transaction() as tx:
             alice.context.application.file_failed(tx, row(alice, other).transfer or 0, Trouble.RELAY_FULL)
-        with pytest.raises(DeliveryFailed, match="they are full"):
+        with pytest.raises(DeliveryFailed, match="all are full"):
             await until_moved(alice, other, None, lambda _: None)
 
     run(tmp_path, scenario)
