@@ -42,8 +42,8 @@ class Saying(Record):
     """A message, edit, deletion or reaction of a member.
 
     Attributes:
-        shared_id: The id of the message; None if it has none.
-        said_at: POSIX seconds, not later than now.
+        shared_id: The id of what the member said, for a new message the id of the message; None if it has no id.
+        said_at: When the member said it; POSIX seconds, not later than now.
         forwarder: The member who passed this event on; None for the author's own copy.
     """
 
@@ -70,8 +70,8 @@ def wrote(group: Group, saying: Saying, post: Post) -> Step:
         return group, (Refused("x.msg.new", scope.why),)
     if scope is None and not may(Deed.WRITE, by.role):
         return group, (Refused("x.msg.new", "from somebody who may not write"),)
-    # If the group has disappearing messages turned off, nothing disappears. But a passed-on message can be older than
-    # that setting, so its own time counts.
+    # While disappearing messages are turned off in the group, a message that comes from its author stays, whatever time
+    # it carries. A passed-on message may be older than that setting, so the time that it carries counts.
     timed = saying.forwarder is not None or group.profile.disappear_after is not None
     hidden, moderator = _hidden(group, saying, post, scope)
     ttl = post.ttl if timed else None
@@ -134,8 +134,8 @@ def _of(saying: Saying, shared_id: str) -> Saying:
 
 
 def took_back(group: Group, saying: Saying, deletion: Deletion) -> Step:
-    """``x.msg.del``: the author can delete a message for some time; a moderator can at any time, even before the
-    message has arrived here."""
+    """``x.msg.del``: the author can delete a message for some time, a moderator at any time. The deletion may even
+    arrive before the message."""
     by, item = saying.by, saying.known.item
     author = deletion.author or by.id
     if saying.known.gone:
@@ -165,7 +165,8 @@ def reacted(group: Group, saying: Saying, reaction: Reaction) -> Step:
 
 
 def file_event(group: Group, saying: Saying, event: FileDescribed | FileWithdrawn) -> Step:
-    """``x.msg.file.descr`` and ``x.file.cancel``; accepted with any role, because support chats have files too."""
+    """``x.msg.file.descr`` and ``x.file.cancel``: accepted from a member with any role, because even an observer can
+    send files in a support chat."""
     return group, (FileEvent(saying.by.id, event),)
 
 

@@ -32,13 +32,13 @@ class JoinMember(Record):
 
 
 class Allow(Record):
-    """The peer is the right member; our connection info carries our profile."""
+    """Accept the peer of a connection: it is the right member. Our connection info carries our profile."""
 
     member: MemberId
 
 
 class Turn(Record):
-    """The peer is not the right member, so no connection is made."""
+    """Refuse the peer of a connection: it is not the right member."""
 
     member: MemberId
     why: str
@@ -117,7 +117,7 @@ class Reported(Record):
 
 
 class Send(Record):
-    """One event, with one id, to some members.
+    """Send one event, with one id, to some members.
 
     Attributes:
         now: Connected members.
@@ -168,7 +168,8 @@ class Show(Record):
 
 
 class Prove(Record):
-    """The author's own copy of a passed-on message arrived; its text counts, unless the message was edited since."""
+    """The author's own copy of a passed-on message arrived: show the text of this copy, unless the message was edited
+    since."""
 
     author: MemberId
     shared_id: str
@@ -176,7 +177,7 @@ class Prove(Record):
 
 
 class Change(Record):
-    """A new text for a message. ``ttl``: the new number of seconds after which the message disappears; None: no
+    """Give a message a new text. ``ttl``: the new number of seconds after which the message disappears; None: no
     change."""
 
     author: MemberId
@@ -203,7 +204,7 @@ class RemoveAll(Record):
 
 
 class KeepDeletion(Record):
-    """Remember that a moderator deleted a message that has not arrived here yet."""
+    """Remember that ``by``, the author or a moderator, deleted a message that has not arrived here yet."""
 
     author: MemberId
     shared_id: str
@@ -211,7 +212,7 @@ class KeepDeletion(Record):
 
 
 class React(Record):
-    """A reaction. If its message has not arrived yet, the reaction is kept for it."""
+    """Add or remove a reaction. If the message has not arrived yet, the reaction is kept until it arrives."""
 
     author: MemberId
     shared_id: str
@@ -241,7 +242,7 @@ class Forget(Record):
 
 
 class DirectOffer(Record):
-    """A member offers a private conversation."""
+    """Tell the user that a member offers a private conversation."""
 
     member: MemberId
     link: str = field(repr=False)
@@ -284,7 +285,7 @@ class News(StrEnum):
 
 
 class Tell(Record):
-    """A line for the conversation.
+    """Tell the user what happened, usually in a line of the conversation.
 
     Attributes:
         member: The member whom the line is about; None if the line is about us or the group.

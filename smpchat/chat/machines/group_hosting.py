@@ -5,10 +5,10 @@ messages between two members until these two are connected.
 
     Hosting: per introduced pair: was the newcomer's link passed on, and which of the two reported the connection
 
-Source: group-wire 4, 6, 8 and 12. The reference stops passing on the messages of both members as soon as one of them
+Source: group-wire 4, 6, 8 and 12. SimpleX apps stop passing on the messages of both members as soon as one of them
 reports the connection. Here, a member's report stops only the passing on of this member's own messages. The report
-arrives after all earlier messages of the same member, so none is lost if we were offline. A member that gets a message
-twice recognises its id and drops it.
+arrives after all earlier messages of the same member, so no message is lost, even if we were offline. A member that
+gets a message twice recognises its id and drops it.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ Pair = tuple[MemberId, MemberId]
 
 
 class Introduction(Record):
-    """We introduced two members to each other, and let one of them in.
+    """How far two members have come whom we introduced to each other: a newcomer that we let in, and an older member.
 
     Attributes:
-        asked: We passed the newcomer's link on to the other member.
+        asked: We passed the newcomer's link on to the older member.
         reported: Which of the two have reported their connection.
     """
 
@@ -93,7 +93,7 @@ def admit(
     Args:
         own: Our profile.
         profiles: The profiles of the members.
-        by_link: The newcomer joined through our link, so it knows only our name and gets our profile.
+        by_link: The newcomer joined through our link, so it knows only our name, and now gets our profile.
     """
     newcomer = group.members[id]
     if not may(Deed.ANNOUNCE, group.own.role, newcomer.role):
@@ -176,8 +176,8 @@ def link_came(
 
 
 def reported(hosting: Hosting, by: MemberId, member: MemberId) -> Hosting:
-    """``x.grp.mem.con``: ``by`` is connected to the other member, so from now on this member gets what ``by`` says
-    directly."""
+    """``x.grp.mem.con``: ``by`` reports its connection to ``member``, so we no longer pass on to ``member`` what ``by``
+    says."""
     pair = hosting.find(by, member)
     if pair is None:
         return hosting
@@ -189,7 +189,7 @@ def reported(hosting: Hosting, by: MemberId, member: MemberId) -> Hosting:
 
 
 def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) -> Send | None:
-    """Passes on an event to the members who are perhaps not connected to its author; None if there are none.
+    """Passes on an event to the members who are perhaps not connected to its author; None if nobody gets it from us.
 
     Args:
         forward: The event, as we pass it on; the kind of `forward.event` decides who gets it.
@@ -215,8 +215,8 @@ def waiting_for(hosting: Hosting, author: MemberId) -> list[MemberId]:
 
 
 def _may_see(member: Member, event: GroupEvent) -> bool:
-    """Whether a member may get an event. A blocked member is not told of the block; reports and support chats go only
-    to moderators and the chat's member."""
+    """Whether a member may get an event. A blocked member is not told of the block; reports go only to moderators, and
+    events of a support chat only to moderators and the member whose chat it is."""
     if isinstance(event, MemberRestricted):
         return member.id != event.member
     scope = getattr(event, "scope", None)
@@ -237,8 +237,8 @@ def _moderates(member: Member) -> bool:
 
 
 def _to_all(event: GroupEvent, members: Iterable[Member]) -> Send:
-    """Sends to each member now, or as soon as the member is connected: nobody else passes on what a host says about
-    newcomers."""
+    """Sends an event to each of these members now, or as soon as we are connected to the member: nobody else passes on
+    what a host says about newcomers."""
     known = list(members)
     now = tuple(member.id for member in known if member.link is Link.CONNECTED)
     return Send(event, now, tuple(member.id for member in known if member.link is not Link.CONNECTED))

@@ -159,7 +159,7 @@ class Known(Record):
         item: The message that the event changes; for a post, the message created by an edit that arrived before the
             post.
         gone: The message once existed, and nothing of it is kept.
-        moderators: For a post: the moderators who deleted the post before it arrived.
+        moderators: For a post: the author or moderators who deleted the post before it arrived.
     """
 
     seen: Seen | None = None

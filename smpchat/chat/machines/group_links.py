@@ -69,7 +69,7 @@ INTRODUCED_SINCE = 2
 
 
 def invited(invitation: Invitation, host_name: str, versions: VersionRange | None) -> Group | Refused:
-    """The group that a contact invites us to; nothing is sent until the invitation is accepted.
+    """The group that a contact invites us to; nothing is sent until the user accepts the invitation.
 
     Args:
         host_name: Our name for that contact.
@@ -94,7 +94,8 @@ def invited(invitation: Invitation, host_name: str, versions: VersionRange | Non
 
 
 def invited_again(group: Group, invitation: Invitation) -> Step:
-    """The same invitation again: the host has changed the role that it offers us (group-wire 12, fact 10)."""
+    """The host sends the same invitation again, because it has changed the role that it offers us (group-wire 12, fact
+    10)."""
     host, own = invitation.host, invitation.invited
     if group.own.standing is not Standing.INVITED:
         return group, (Refused("x.grp.inv", "accepted or refused already"),)
@@ -313,8 +314,8 @@ def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
 
 
 def enter(group: Group, member: Member) -> Step:
-    """A copy with a member added or replaced, if there is room. To make room, the oldest former member or unknown
-    author is dropped."""
+    """A copy of the group with a member added or replaced, if there is room. To make room, the oldest former member or
+    unknown author is dropped."""
     if member.id in group.members:
         return group.with_member(member), ()
     unknown = member.standing is Standing.UNKNOWN

@@ -94,8 +94,8 @@ def _standing(acceptance: Acceptance) -> Standing:
 
 
 def host_named(group: Group, by: Member, event: HostProfile) -> Step:
-    """``x.grp.link.mem``: accepted only once, and only from the host of a group that we joined by a link (group-wire
-    11, trap 11)."""
+    """``x.grp.link.mem``: the host's profile; accepted only once, and only from the host of a group that we joined by a
+    link (group-wire 11, trap 11)."""
     if by.id != group.host or not group.by_link or by.named:
         return group, (Refused("x.grp.link.mem", "not from a host who is still to be named"),)
     after = group.changed(by.id, name=event.profile.display_name, named=True)
@@ -125,7 +125,7 @@ def role_changed(group: Group, by: Member, event: RoleChanged) -> Step:
 
 
 def restricted(group: Group, by: Member, event: MemberRestricted) -> Step:
-    """``x.grp.mem.restrict``: refused if it is about ourselves (group-wire 7)."""
+    """``x.grp.mem.restrict``: a member is blocked or unblocked; refused if that member is us (group-wire 7)."""
     target = group.members.get(event.member)
     if event.member == group.own.id:
         return group, (Refused("x.grp.mem.restrict", "about ourselves"),)
@@ -175,7 +175,8 @@ def deleted(group: Group, by: Member) -> Step:
 
 
 def changed(group: Group, by: Member, profile: GroupProfile) -> Step:
-    """``x.grp.info``: the whole profile; in a business chat only the preferences count (group-wire 7)."""
+    """``x.grp.info``: the group gets a new profile; in a business chat, only the preferences in it count (group-wire
+    7)."""
     if not may(Deed.CHANGE, by.role):
         return group, (Refused("x.grp.info", "not from an owner"),)
     if group.business is not None:

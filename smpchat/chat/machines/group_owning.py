@@ -59,8 +59,8 @@ def found(own: MemberId, profile: GroupProfile) -> Group:
 
 
 def refusal(group: Group, deed: Deed, *roles: Role) -> str | None:
-    """A sentence that says why we may not do something; None if we may. ``roles``: the member's role, and the new
-    one."""
+    """A sentence that says why we may not do something; None if we may. ``roles``: the role of the member concerned,
+    the role that it gets, or both; neither may be higher than ours."""
     if group.own.standing is not Standing.CURRENT:
         return "You are not in this group."
     role = group.own.role

@@ -53,7 +53,7 @@ _RULES: dict[Deed, Rule] = {
     Deed.EDIT: Rule(Role.AUTHOR),
     Deed.TAKE_BACK: _ANYBODY,
     Deed.MODERATE: Rule(Role.MODERATOR, covers=True),
-    # apps do not ask for a role here (group-wire 11, trap 18)
+    # apps accept reactions from members with any role (group-wire 11, trap 18)
     Deed.REACT: _ANYBODY,
     Deed.FILE: _ANYBODY,
     Deed.WITHDRAW: _ANYBODY,
@@ -62,7 +62,8 @@ _RULES: dict[Deed, Rule] = {
     Deed.INTRODUCE: Rule(Role.ADMIN),
     Deed.ANNOUNCE: Rule(Role.ADMIN, covers=True),
     Deed.LET_JOIN: Rule(Role.ADMIN, covers=True),
-    # what is passed on is also checked against the author's role (group-wire 11, trap 16)
+    # this is the right of the member who passes on; the passed-on event also needs the right of its author (group-wire
+    # 11, trap 16)
     Deed.FORWARD: Rule(Role.ADMIN),
     Deed.ACCEPT: Rule(Role.MODERATOR, covers=True),
     # As in apps, the member's present role counts, not the new one. If we refused what apps accept, the member's role

@@ -74,8 +74,8 @@ class Member(Record):
             Until we and this member are connected, the introducer passes on messages between us.
         named: False for unknown authors, and for the host of a group link until that host has sent its profile, which
             is accepted only once (group-wire 11, trap 11).
-        offer: The link that we will join.
-        told: Hosts to whom we have reported the connection.
+        offer: The member's link, which we will join.
+        told: Hosts to whom we have reported that we are connected to this member.
     """
 
     id: MemberId
@@ -98,7 +98,7 @@ class Member(Record):
 
     @property
     def pending(self) -> bool:
-        """Whether the member is not in the group yet."""
+        """Whether the host or the moderators must still decide about the member."""
         return self.standing in (Standing.PENDING, Standing.REVIEW)
 
     @property
@@ -111,7 +111,7 @@ class Group(Record):
     """A whole group.
 
     Attributes:
-        own: Our id, role, standing.
+        own: Ourselves as a member, with our id, role and standing.
         host: The member who let us in; our own id if we created the group.
         by_link: We joined by a group link or a business address, not by a contact's invitation.
         invitation: The link to the host, until we have joined it.

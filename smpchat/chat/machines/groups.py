@@ -116,7 +116,8 @@ def _leave(group: Group) -> Step:
         return group, (Refused("leave", "we are not in the group"),)
     farewell = deliver(group, MemberLeft())
     after, effects = members.over(group, Standing.LEFT)
-    # After we have left, nothing is sent later. So only connected members hear of it from us; hosts tell the others.
+    # After we have left, nothing is sent later. So only connected members learn from us that we have left; hosts tell
+    # the others.
     return after, (Send(farewell.event, farewell.now, (), farewell.passed_on), *effects)
 
 
@@ -158,8 +159,8 @@ def _heard(group: Group, heard: Heard) -> Step:
 
 
 def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> Step:
-    """``x.grp.msg.forward``: the author's rights count; the host may have made the message up (group-wire 11, traps 16
-    and 26)."""
+    """``x.grp.msg.forward``: a host passes on another member's event. The author's rights count, but nothing proves the
+    author: the host may have made the event up (group-wire 11, traps 16 and 26)."""
     seen = heard.known.seen
     if not may(Deed.FORWARD, host.role):
         return group, (Refused("x.grp.msg.forward", "from somebody who may not let members in"),)
@@ -169,7 +170,8 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
         return group, () if seen else (Refused("x.grp.msg.forward", "with a message of ours that we do not have"),)
     author, after = group.members.get(forward.author), group
     if seen is not None:
-        # The author's own copy has arrived already, so we tell the host that we are connected to the author.
+        # The event has arrived before. If its author sent it to us, we tell the host that we are connected to the
+        # author.
         if author is None or author.id == host.id or seen.forwarder is not None:
             return group, ()
         return links.tell_connected(group, author.id, host.id)
@@ -183,7 +185,8 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
     # message at the end of the conversation.
     moment = forward.moment
     said_at = heard.at if moment is None else min(moment, heard.at)
-    # History from the host also contains the host's own messages. The connection proves those.
+    # The history that the host sends also contains the host's own messages. That the host wrote them is proven by the
+    # connection.
     forwarder = None if author.id == host.id else host.id
     saying = content.Saying(author, forward.message.shared_id, said_at, heard.known, forwarder)
     last, said = _said(after, saying, forward.event)

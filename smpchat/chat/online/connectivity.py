@@ -104,8 +104,8 @@ class _Sessions:
             return await self._open_directly(server)
         if not strangers.is_unknown(service.database.connection, server):
             return await self._open_other(server, CONNECT_TIMEOUT)
-        # One connection attempt at a time: anyone who sends a contact request can make us connect to a relay of their
-        # choice.
+        # Relays that a stranger named are tried one at a time: anyone who sends a contact request can make us connect
+        # to a relay of their choice.
         async with self._turn:
             try:
                 async with asyncio.timeout(2 * STRANGER_TIMEOUT):  # a proxy has its own time limits
@@ -142,12 +142,13 @@ class _Sessions:
         )
 
     async def close(self) -> None:
-        """End the sessions with proxies."""
+        """Ends the sessions with the user's own relays that pass messages on to other people's relays (private
+        routing)."""
         await self._router.close()
 
 
 def _file_network(service: WritingProfile, relay: EmbeddedRelay) -> FileNetwork:
-    """How the agent uploads and downloads files."""
+    """What the agent needs to upload and download files: sessions with file relays, and the choice of relays."""
     from smpchat.agent.online.file_relays import FileNetwork
 
     routes = file_network_of(service, relay)

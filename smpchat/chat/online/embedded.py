@@ -1,4 +1,5 @@
-"""The relay that comes with smpchat, as the chat layer sees it. `smpchat.home` provides the implementation."""
+"""What the chat layer needs of the embedded relay, which comes with smpchat. `smpchat.home` provides the
+implementation."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from smpchat.protocol.address import FileServer, FileServerAddress, SMPServer, S
 
 
 class EmbeddedRelay(Protocol):
-    """The relay that comes with smpchat, as the chat layer sees it."""
+    """The embedded relay, which comes with smpchat: what its addresses are, and how it is started."""
 
     def owns(self, server: SMPServer) -> bool:
         """Whether this is the embedded relay's address."""

@@ -42,7 +42,8 @@ class LinkFetcher:
 
     Args:
         agreed: The user agrees that the relays in the link see this computer's address.
-        patience: Seconds in which each file must be fetched, otherwise `TimeoutError` is raised; None: no limit.
+        patience: Seconds in which the file must be fetched, and as many for its description if that must be fetched
+            too; otherwise `TimeoutError` is raised. None: no limit.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class LinkFetcher:
         self._routes = file_network_of(service, relay, anywhere=agreed)
 
     async def description(self, first: FileDescription) -> FileDescription:
-        """The description of the file itself; fetched first if the link had no room for it. Raises as `file` does."""
+        """The description of the file. ``first``: the description in the link. If the link had no room for the file's
+        description, ``first`` describes an encrypted file with that description, which is fetched. Raises as `file`
+        does."""
         if first.redirect is None:
             return first
         if first.size > _MAX_DESCRIPTION:
@@ -66,7 +69,8 @@ class LinkFetcher:
             raise FileDamaged("This link does not lead to the description of a file.", _ASK_AGAIN) from error
 
     async def file(self, described: FileDescription, place: Path, tell: Tell) -> Path:
-        """Fetches the file and saves it. Returns the path. If the call is interrupted, the next call continues.
+        """Fetches the file and saves it. Returns the path. If the call is interrupted, the next call for this file
+        continues the download.
 
         Args:
             place: A folder, or the path of the file; nothing is overwritten.

@@ -26,8 +26,8 @@ from smpchat.chat.store.records import Direction, Message
 from smpchat.client.trouble import Trouble
 
 AFTER_FAILURE = 8.0
-"""If a relay has failed and the user gave no time: the wait ends after this many seconds without progress. If there is
-another relay, it is tried sooner."""
+"""A wait for which the user gave no time ends after this many seconds without progress if a relay has failed. If there
+is another relay with the file, it is tried sooner."""
 ARRIVES_WITHIN = 5.0
 """Seconds to wait for a message that may be at the relay already."""
 _LOOK = 0.5

@@ -24,7 +24,8 @@ _FLUSH_LOOKS = 0.1
 T = TypeVar("T")
 Looks = Generator[float, float, T]
 """A wait, as a generator. Each step looks, and yields the seconds until the next look, which comes earlier if the store
-changes. The caller sends the number of seconds that have passed. The generator returns the result of the wait."""
+changes. The caller sends the number of seconds that have passed since the last look. The generator returns the result
+of the wait."""
 
 _ENOUGH = {
     Wait.NONE: frozenset(MessageStatus),

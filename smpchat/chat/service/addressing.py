@@ -89,7 +89,8 @@ class AddressProfile(IntroducingProfile):
 
     @staticmethod
     def _has_room(tx: sqlite3.Connection) -> None:
-        """Ends the condition that no further request has room, because one was accepted or rejected."""
+        """Ends the condition that there is no room for another request. Called when a request was accepted or
+        rejected."""
         address = addresses.current(tx)
         if address is not None:
             conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_FULL)

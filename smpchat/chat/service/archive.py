@@ -207,7 +207,7 @@ def schema_difference(service: ChatService) -> str | None:
 
 def _check(folder: Path, name: str, approve: Callable[[OwnChoices], bool]) -> None:
     """Opens the imported profile, which updates an older schema, and reads all of it once, because a row may contain
-    anything."""
+    anything. Then asks for approval of its settings."""
     try:
         # The defaults of another computer's config files do not apply here.
         with closing(ChatService(folder, name, defaults={})) as service:

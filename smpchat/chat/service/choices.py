@@ -28,8 +28,9 @@ class OwnChoices(Record):
 
     Attributes:
         servers: Addresses of the relays for new queues, without passwords. None: not chosen; empty: the embedded relay.
-        proxy: ``HOST:PORT``, or ``off``.
-        private_routing: Whether messages to other people's relays go through the profile's own relays.
+        proxy: ``HOST:PORT``, or ``off``. None: not chosen.
+        private_routing: Whether messages to other people's relays go through the profile's own relays. None: not
+            chosen.
         strangers_anywhere: Whether relays that other people name may be in this computer's networks.
         receives_at: Relays at which contacts write to us; smpchat connects to them as soon as the profile is online.
         file_servers: As ``servers``, for file relays.
@@ -106,7 +107,7 @@ class StoredChoices(StoredMessages):
 
     def _usual_file_servers(self) -> list[FileServerAddress]:
         """The file relays of the config files. If the config files name the public message relays and say nothing about
-        file relays, these are the public file relays."""
+        file relays, the public file relays count as named."""
         from smpchat.chat.store.servers import file_relay_address
 
         said = settings.default(self._tx, settings.FILE_SERVERS)

@@ -47,7 +47,7 @@ class UnchosenName(Record):
 
     Attributes:
         is_login: Whether the name is the user's login name.
-        is_first: Whether the profile has no connection other than that of the present link.
+        is_first: Whether the link that was just made or used has the profile's only connection.
     """
 
     name: str
@@ -208,7 +208,8 @@ class ChatService(OwnGroupsProfile):
     def _take_up(
         self, tx: sqlite3.Connection, contact: Contact, alias: str | None, texts: Sequence[str], *, hold: bool
     ) -> Contact:
-        """Continues a join that is held."""
+        """Continues a held join: stores its new texts. Unless the join stays held (``hold``, and no alias), our profile
+        is sent now."""
         stored = lines.texts(tx, contact.id)
         for text in texts:
             if text not in stored:
@@ -250,7 +251,7 @@ class ChatService(OwnGroupsProfile):
             agent.apply(tx, self.context, contact.connection_id, JoinReleased())
 
     def _free_alias(self, tx: sqlite3.Connection, alias: str, contact_id: int | None = None) -> None:
-        """Checks that an alias is free. A failed contact with this alias is deleted."""
+        """Checks that an alias is free. A contact with this alias is deleted if its connection has failed."""
         holder = records.find_contact(tx, alias)
         if holder is not None:
             if not self._has_failed(tx, holder):

@@ -48,8 +48,8 @@ def remove_passphrase(folder: Path, old: str) -> None:
 
 
 def check_encrypted(folder: Path, wanted: bool) -> None:
-    """Raises `InputError` unless a profile is encrypted, or not encrypted, as wanted. Called before the user is asked
-    for a passphrase."""
+    """Raises `InputError` if a profile is not encrypted although ``wanted``, or encrypted although not ``wanted``.
+    Called before the user is asked for a passphrase."""
     if is_encrypted(folder) == wanted:
         return
     if wanted:

@@ -181,7 +181,8 @@ class FileProfile(StoredProfile):
         progress: Progress | None = None,
         anyway: bool = False,
     ) -> Message:
-        """Checks, encrypts and stores a file in one call. Raises as the three steps do."""
+        """Checks, encrypts and stores a file in one call. Raises what `look_at_file`, `encrypt_file` and `store_file`
+        raise."""
         file = self.look_at_file(who, path, text)
         with self.encrypt_file(file, progress) as encrypted:
             return self.store_file(file, encrypted, anyway=anyway)
@@ -191,7 +192,7 @@ class FileProfile(StoredProfile):
     def relays_to_approve(self, message_id: int, own: Own = no_relay_of_ours) -> tuple[str, ...]:
         """Hosts of the relays that the sender of a file chose and that would learn this computer's address.
 
-        Empty with a SOCKS proxy, and as long as the description has not arrived.
+        Empty with a SOCKS proxy, if the user has approved already, and until the file's description has arrived.
 
         Raises:
             InputError: The message has no file.

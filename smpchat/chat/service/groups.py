@@ -98,7 +98,7 @@ class GroupsProfile(AddressProfile):
     # -- for other parts of the profile --------------------------------------------------------------------------------
 
     def _leave_for_good(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        """Leaves a group before its conversation is deleted, and tells the members if we are in it."""
+        """Leaves a group, and tells the members if we are in it. The caller then deletes the conversation."""
         number = memberships.group_number(contact.connection_id)
         assert number is not None
         self._application.groups.leave(tx, number)

@@ -59,7 +59,7 @@ class IntroducingProfile(WritingProfile):
             description: A line about us; an empty one removes it.
             picture: Content of a JPEG or PNG file.
         Raises:
-            InputError: Contacts' apps could not show a part of it; nothing changed.
+            InputError: Contacts' apps could not show a part of the profile; nothing changed.
         """
         with self.database.transaction() as tx:
             profile = self._saved_profile(tx)
@@ -79,7 +79,7 @@ class IntroducingProfile(WritingProfile):
         If a message calls one of these commands, `Message.command` names the command.
 
         Raises:
-            InputError: Contacts' apps could not show a part of it; nothing changed.
+            InputError: Contacts' apps could not show one of the commands; nothing changed.
         """
         offered = () if commands is None else own_commands(commands)
         with self.database.transaction() as tx:
@@ -87,7 +87,8 @@ class IntroducingProfile(WritingProfile):
             return self._introduce(tx, profile)
 
     def set_allowed(self, feature: Feature, allow: Allow | None) -> None:
-        """Sets what contacts may do unless the user has set something else for one of them; None: the default."""
+        """Sets whether contacts may use a feature, unless the user has set something else for one of them. ``allow``
+        None: the default."""
         with self.database.transaction() as tx:
             profile = self._saved_profile(tx)
             said = {known: said for known, said in profile.preferences.items() if known is not feature}
@@ -111,7 +112,7 @@ class IntroducingProfile(WritingProfile):
     # -- settings for one contact --------------------------------------------------------------------------------------
 
     def set_contact_allowed(self, who: str, feature: Feature, allow: Allow | None) -> ContactDetails:
-        """Sets what one contact may do; None: the same as all contacts. Raises `UnknownContact`."""
+        """Sets whether one contact may use a feature. ``allow`` None: as for all contacts. Raises `UnknownContact`."""
         with self.database.transaction() as tx:
             contact = _person(tx, who)
             contact_settings.save(tx, contact.id, feature, allow)

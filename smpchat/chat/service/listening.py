@@ -30,8 +30,8 @@ class Listener:
 
     Args:
         after: The number of the event after which the listener starts.
-        is_durable: If this listener cannot hand over a message that arrived, a later listener does it, even if the
-            message was shown meanwhile.
+        is_durable: If this listener cannot hand over a message that arrived, the next durable listener does, even if
+            another command has shown the message meanwhile.
     """
 
     def __init__(self, service: StoredProfile, after: int, *, is_durable: bool = False) -> None:

@@ -266,7 +266,7 @@ class StoredMessages:
         return self.with_commands(records.messages_to_show(self._tx))
 
     def with_commands(self, messages: list[Message]) -> list[Message]:
-        """The same received messages. If we are a bot, each of them has the command that it calls."""
+        """These received messages; if we are a bot, each with the command that it calls, if any."""
         own = profiles.own(self._tx) if messages else None
         if own is None or not own.bot:
             return messages

@@ -337,7 +337,7 @@ class StoredProfile(StoredChoices):
         return not outgoing.lanes(self._tx, self.now())
 
     def status(self) -> Status:
-        """Invitations, handshakes, pending messages and relays."""
+        """The status of the whole profile: invitations, connections, pending messages, troubles of relays, and more."""
         views = self.contacts()
         return Status(
             invitations=self.invitations(),
@@ -351,7 +351,8 @@ class StoredProfile(StoredChoices):
         )
 
     def _connections(self) -> list[events.StateChanged]:
-        """All connections except those to members of a group; each group counts as one."""
+        """All connections except deleted ones, those of addresses, and those to members of a group; each group counts
+        as one."""
         of_members = memberships.members_connections(self._tx)
         own = [c for c in connections.load_all(self._tx) if not _hidden(c) and c.id not in of_members]
         in_groups = [contact for contact in records.contacts(self._tx) if contact.is_group]
@@ -413,7 +414,7 @@ class StoredProfile(StoredChoices):
 
 
 Opened = TypeVar("Opened", bound=StoredProfile)
-"""The class that is opened: all of a profile, or only a part."""
+"""The class with which a profile is opened: one with every action, or one with only a part of them."""
 
 
 def _hidden(connection: Connection) -> bool:

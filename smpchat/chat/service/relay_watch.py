@@ -10,8 +10,8 @@ PATIENCE = 3.0
 
 
 class RelayWatch:
-    """Decides when to tell the user that a relay is away, and when to tell that it is back. Each is told only once.
-    ``now`` can come from any clock that counts seconds."""
+    """Decides when to tell the user that a relay is away, and when to tell that it is back. Both are told once for each
+    time that a relay is away. The methods' ``now`` can come from any clock that counts seconds."""
 
     def __init__(self, service: StoredProfile) -> None:
         self._service = service
@@ -19,13 +19,13 @@ class RelayWatch:
         self._told: set[str] = set()
 
     def look(self, now: float) -> tuple[list[Condition], list[str]]:
-        """Relays that have been away for long enough, and the addresses of those that are back."""
+        """The conditions of relays that have been away for `PATIENCE`, and the addresses of relays that are back."""
         troubles = self._service.troubles()
         if not troubles and not self._told:
             self._away = {}
             return [], []
         moment = self._service.now()
-        # a problem that an earlier process noted has no next try, or one in the past
+        # a problem without a next try, or with one in the past, was noted by an earlier process and does not count yet
         current = {
             server
             for server, trouble in troubles.items()

@@ -82,7 +82,8 @@ class WritingProfile(FileProfile):
             return conversation.edit(tx, self.context, message_id, text)
 
     def retract(self, message_id: int) -> SentChange:
-        """Delete a message of ours, here and in the contact's app. Raises `InputError`, `AgentError`.
+        """Delete a message of ours, here and in the contact's app; in a group, also one of somebody else if our role
+        allows it. Raises `InputError`, `AgentError`.
 
         Apps delete a message only within 78 hours after it was sent.
         """

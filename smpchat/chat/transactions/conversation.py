@@ -157,8 +157,8 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
 
 
 def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentChange:
-    """Deletes a message of ours, here and in the contact's app. Raises `InputError` if the message is not ours, or was
-    deleted before.
+    """Deletes a message of ours, here and in the contact's app; in a group, also one of somebody else if our role
+    allows it. Raises `InputError` if we may not delete the message, or it was deleted before.
 
     If the contact allows full deletion, not even a mark of the message stays here.
     """
@@ -186,7 +186,7 @@ def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str,
     """Adds or removes a reaction to a message, our own or the contact's.
 
     Raises:
-        InputError: Apps do not know this emoji as a reaction, the contact does not allow reactions, or the message
+        InputError: Apps do not know this emoji as a reaction, we or the contact do not allow reactions, or the message
             cannot be reacted to.
     """
     emoji = emoji.strip().removesuffix(_VARIATION_SELECTOR)  # keyboards add it to the heart; apps do not accept it
@@ -205,10 +205,10 @@ def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str,
 
 
 def farewell(context: Context, contact: Contact) -> bytes | None:
-    """The message that tells a contact that we delete it; None if it deleted us first."""
+    """The message that tells a contact that we have deleted the contact; None if the contact deleted us first."""
     if contact.gone:
         return None
-    # in the app of a business, we are the member of a group, and must leave that group
+    # a business gets another message: in its app, we are a member of a group, and must leave that group
     return (encode_group_left if contact.business else encode_contact_deleted)(new_id(context))
 
 

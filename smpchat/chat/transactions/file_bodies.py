@@ -64,8 +64,8 @@ def check(
 
 
 def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) -> Iterator[dict[str, Any]]:
-    """The forms of the content that may be sent. If we or the contact do not allow voice messages, that form is left
-    out."""
+    """The forms of the content that may be sent, the best first. The form of a voice message is left out if we or the
+    contact do not allow voice messages."""
     voice = preferences.agreement(tx, contact).on(Feature.VOICE).by_us
     return (content for content in media.contents(text) if content["type"] != "voice" or voice)
 

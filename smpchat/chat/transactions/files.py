@@ -332,8 +332,8 @@ def receive_automatically(
     approved: bool,
     known: Known,
 ) -> None:
-    """Fetches the files that were offered since the last call and are ``wanted``. The user is not asked: a file that
-    needs the user's approval stays on offer."""
+    """Fetches those files for which ``wanted`` returns True, of all that were offered since the last call. The user is
+    not asked: a file that needs the user's approval stays on offer."""
     for file in files.to_judge(tx):
         message = records.message(tx, file.message_id)
         files.judged(tx, file.message_id)
@@ -367,7 +367,8 @@ def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
 
 
 def failed(tx: sqlite3.Connection, transfer: int, trouble: Trouble) -> None:
-    """The transfer of a file has failed. If its relay only did not answer, the user can ask for the file again."""
+    """Saves that the transfer of a file has failed. The user can ask again for a contact's file that may still be at
+    its relays."""
     file, message, contact = _of_transfer(tx, transfer)
     if file is None or message is None or contact is None:
         return

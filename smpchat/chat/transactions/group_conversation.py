@@ -46,7 +46,7 @@ MAX_LINES = 60
 """How many lines about events one group may get in an hour. Limited, because each line is shown, and any admin can
 cause many."""
 _TOO_MUCH = "too much happens in this group to show all of it: `smpchat group members` lists the members"
-"""The line that is shown once in place of all further ones."""
+"""The line that is shown once in place of all further lines."""
 
 
 class GroupConversation:

@@ -34,11 +34,11 @@ if TYPE_CHECKING:  # imported only if a file is sent
     from smpchat.chat.wire.media import Media
 
 MAX_SLOTS = 64
-"""How many members get ids of their own; in a larger group some members share ids. Each id needs 32 bytes when a chunk
-is registered at the relay."""
+"""For how many recipients each chunk is registered at most; in a larger group, some members share the ids of a
+recipient. Each recipient adds a key of 32 bytes to the command that registers a chunk."""
 _SLOTS = 4
-"""The smallest number of recipients that is registered for a chunk. Apps register this many, so a smaller number would
-show the relay that the sender does not use one of them."""
+"""For how many recipients each chunk is registered at least. SimpleX apps do the same: a smaller number would show the
+relay that the sender uses other software."""
 _ID = "A" * 16
 
 

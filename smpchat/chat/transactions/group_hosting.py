@@ -94,7 +94,8 @@ class Host(Record):
         log.warning("an invitation does not fit into a message")
 
     def connection_info(self, tx: sqlite3.Connection, group_id: int, group: Group, newcomer: Member) -> bytes:
-        """Our connection info for a newcomer: ``x.ok``, or the answer to a request through our link."""
+        """Our connection info for a newcomer: ``x.ok`` for an invited contact; for anybody else, the answer to the
+        request through our link."""
         if newcomer.link is not Link.JOINING:
             return encode_group_event(Agreed())
         info = b""
@@ -239,8 +240,8 @@ class Host(Record):
         envelope: Envelope | None,
         at: float,
     ) -> dict[MemberId, bytes]:
-        """The message that tells a member of its own removal, if the remover is not connected to that member
-        (group-wire 12, fact 3). Empty for any other event.
+        """If an event removes a member, the message that tells that member so, unless the remover has reported a
+        connection to it (group-wire 12, fact 3). Empty for any other event.
 
         Called before the removal is carried out, because the removal ends our connection to the member.
         """
@@ -268,8 +269,9 @@ class Host(Record):
     def send_last(
         self, tx: sqlite3.Connection, group_id: int, send: effects.Send, leaving: frozenset[MemberId]
     ) -> dict[MemberId, bytes]:
-        """Handles an event that ends connections: sends it to the members whose connection stays, and returns the
-        message for each of the others, to be sent as the last one."""
+        """Handles an event that ends the connections to the members in ``leaving``: sends it to all other recipients.
+        Returns its message for each connected member in ``leaving``; the caller sends that one last, before the
+        connection ends."""
         own_id = self.new_id()
         body = encode_group_event(send.event, own_id)
         for member in (*send.now, *send.later):
@@ -353,7 +355,8 @@ def packed_group_link(profile: GroupProfile) -> bytes:
 
 
 def _takes_more(tx: sqlite3.Connection, connection_id: int | None) -> bool:
-    """Whether more messages of others may be queued for a member. Limited, because others can write any number."""
+    """Whether more messages of others may be queued for a member. Limited, because others can write any number of
+    messages."""
     return connection_id is None or owed.has_room(tx, connection_id)
 
 

@@ -220,7 +220,8 @@ class GroupTalk:
             raise TextTooLong(size - MAX_JSON, max(0, len(text.encode()) - (size - MAX_JSON)))
 
     def _present(self) -> None:
-        """Sends our current profile if the members know an older one, but not before we are in the group."""
+        """Sends our current profile if the members know an older one, but not before we are in the group, and not if
+        the members know us by a made-up name."""
         if self.group.own.pending or groups.incognito(self.tx, self.group_id) is not None:
             return
         conversation = self._groups.conversation

@@ -118,7 +118,7 @@ class GroupTransactions(Record):
         """Asks to join a group, and returns the connection. Raises as `requesting.begin`.
 
         Args:
-            held: The request is not sent before `JoinReleased`.
+            held: The request is not sent before the agent gets the event `JoinReleased` for this connection.
             profile_for: Returns our profile for the new connection; None: our own profile is used.
         """
         connection_id = requesting.begin(tx, self.context, link, held=held, plain=True)
@@ -212,7 +212,7 @@ class GroupTransactions(Record):
         self._send(tx, group_id, deliver_profile(self._load(tx, group_id), profile))
 
     def load(self, tx: sqlite3.Connection, group_id: int) -> Group:
-        """A group. Raises `InputError` if there is none."""
+        """The group with this number. Raises `InputError` if it was deleted."""
         return self._load(tx, group_id)
 
     # -- events from the agent -----------------------------------------------------------------------------------------

@@ -240,10 +240,11 @@ def take_back(
     by: str | None = None,
     moderated: bool = False,
 ) -> None:
-    """Deletes a message, as somebody with the right to do so wants.
+    """Deletes a message for its author or a moderator. The caller has checked that this person has the right to delete
+    it.
 
     Args:
-        whole: Nothing of it stays, not even a mark.
+        whole: Nothing of the message stays, not even a mark.
         by: The group member who deletes the message.
         moderated: Whether this member is not the author.
     """

@@ -52,7 +52,7 @@ def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
 def hold(tx: sqlite3.Connection, contact: Contact, now: float) -> bool:
     """The security code has changed. Holds messages if the user had compared the old code. Returns whether they are
     held."""
-    # If messages are already held, they stay held, even if the contact is no longer verified, because the user has
+    # If messages are already held, they stay held, even if the contact is no longer verified, as after the user has
     # entered a wrong code.
     if contact.verified_code is None and not outgoing.holds_texts(tx, contact.connection_id):
         return False

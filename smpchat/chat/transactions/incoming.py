@@ -157,7 +157,8 @@ class ChatApplication:
         return packed_link_info(self._profile_for(tx, connection_id))
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
-        """Makes the name in a link the alias of the contact, unless the user has chosen one."""
+        """Saves what the data of a link says: its name becomes the contact's alias, unless the user has chosen one, and
+        its welcome text the first message."""
         contact, said = records.contact_of(tx, connection_id), decode_link_info(info)
         if contact is None:
             return
@@ -205,8 +206,8 @@ class ChatApplication:
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
         """Stores the peer's profile. If the peer answers an invitation of ours, the invitation becomes a contact.
 
-        A business answers like the host of a group, because several people there read our messages. It does so even if
-        the link did not say that it is a business.
+        A business answers like the host of a group, because several people there read our messages. Even a link that
+        does not say so may be that of a business.
         """
         said = _decoded(info)
         if connections.is_plain(tx, connection_id) or any(_is_business(message.event) for message in said):
@@ -295,7 +296,8 @@ class ChatApplication:
         return False
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
-        """Whether a contact gets receipts: by the setting of this contact, of the profile, or of the config file."""
+        """Whether a contact gets receipts: as set for this contact, otherwise for all contacts, otherwise in the config
+        file."""
         contact_id = memberships.contact_number(tx, connection_id)
         return contact_id is not None and contact_settings.receipts(tx, contact_id)
 
@@ -440,8 +442,8 @@ def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, no
     if not profiles.save(tx, contact.id, profile):
         return
     ttl = allowed(profile.preferences, Feature.TIMED_MESSAGES).ttl
-    # The contact may have sent its first profile before it knew our preferences, so only a later profile can turn the
-    # time off.
+    # The contact may have sent its first profile before it knew our preferences, so only a later profile can turn
+    # disappearing messages off.
     if contact.profile is not None or ttl is not None:
         preferences.save_ttl(tx, contact.id, ttl)
     naming.watch(tx, contact, profile.display_name, now)

@@ -68,8 +68,8 @@ def agreement(tx: sqlite3.Connection, contact: Contact) -> Agreement:
 
 
 def ours(tx: sqlite3.Connection, contact_id: int) -> Preferences:
-    """All preferences for a contact: those set for this contact, otherwise those set for all, otherwise the
-    defaults."""
+    """Our preferences for a contact, one for each feature: as set for this contact, otherwise as set for all contacts,
+    otherwise the default."""
     said = {**OWN_DEFAULTS, **profiles.own_preferences(tx)}
     found = contact_settings.all_of(tx, contact_id)
     for feature in Feature:

@@ -15,7 +15,7 @@ PQ_SINCE = 5
 
 
 def room_of(tx: sqlite3.Connection, contact: Contact) -> Room:
-    """The present room in a message to this contact."""
+    """How much one message to this contact can contain at present."""
     version = contact.chat_version
     if version is None:
         connection = connections.load(tx, contact.connection_id)
