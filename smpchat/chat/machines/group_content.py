@@ -42,7 +42,7 @@ class Saying(Record):
     """A message, edit, deletion or reaction of a member.
 
     Attributes:
-        shared_id: The id of what the member said, for a new message the id of the message; None if it has no id.
+        shared_id: The event's id, which for a new message is the message's id; None if the event has none.
         said_at: When the member said it; POSIX seconds, not later than now.
         forwarder: The member who passed this event on; None for the author's own copy.
     """

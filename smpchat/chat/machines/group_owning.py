@@ -194,7 +194,8 @@ def expel(group: Group, event: Expel) -> Step:
 
 
 def _to_all_and(group: Group, member: Member, event: MemberRemoved) -> Send:
-    """A newcomer under review is not among the usual recipients, so it is added: it must learn of its own removal."""
+    """Sends a removal to all members. If the removed member still waits for a decision, it gets the removal too: such a
+    newcomer is not among the usual recipients, and would not learn of it."""
     send = deliver(group, event)
     if not member.pending or member.link is not Link.CONNECTED:
         return send

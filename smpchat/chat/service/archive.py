@@ -147,7 +147,8 @@ def unfold(
             "Import it under another name: `smpchat -p NAME import FILE`.",
         )
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # The folder grows on the same disk, where a rename is one step. Between two disks, a crash could leave half a copy.
+    # The folder is filled on the same disk, where a rename is one step. Between two disks, a crash could leave half a
+    # copy.
     growing = beside(scratch / "import")
     with under_way(scratch, growing):
         growing.mkdir(mode=0o700)

@@ -47,7 +47,7 @@ class UnchosenName(Record):
 
     Attributes:
         is_login: Whether the name is the user's login name.
-        is_first: Whether the link that was just made or used has the profile's only connection.
+        is_first: Whether the profile has no connection but that of the link that was just made or used.
     """
 
     name: str

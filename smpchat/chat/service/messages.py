@@ -100,8 +100,8 @@ class StoredMessages:
         leftovers.remove(self.database)
 
     def next_expiry(self) -> float | None:
-        """The time, in POSIX seconds, at which the next message must be deleted or counts as finished, or the next
-        change that was put off is announced; None if there is none."""
+        """The time, in POSIX seconds, at which the next of these must be done; None if there is none: a message is
+        deleted, an unfinished message counts as finished, or a change whose announcement was put off is announced."""
         due = None if clock.is_held(self._tx, self.now()) else expiry.next_due(self._tx)
         return min(filter(None, (due, live.next_abandoned(self._tx), untold.next_due(self._tx))), default=None)
 

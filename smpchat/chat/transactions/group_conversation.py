@@ -1,4 +1,4 @@
-"""The conversation of a group, as users see it, inside the transactions of `chat.transactions.groups`.
+"""The conversation of a group, as users see it, inside the transactions of `smpchat.chat.transactions.groups`.
 
 A group is stored as a contact too. In place of a connection, this contact has the group's number, negated
 (`smpchat.chat.store.memberships`). Messages of members are stored with their sender. Events of the group become lines

@@ -337,7 +337,7 @@ class Heard(Record):
         envelope: The complete message that contains the event, as its sender wrote it.
         at: When the relay received the event; POSIX seconds.
         before: The group before the event, in which a member who leaves is still a member.
-        found: The effects of the event here. An event that was refused is not passed on.
+        found: The effects that the event had in our group machine. An event that was refused is not passed on.
     """
 
     envelope: Envelope | None

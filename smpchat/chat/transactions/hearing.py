@@ -1,7 +1,8 @@
 """Stores what a contact sends: messages, changes of messages, and other events.
 
 `smpchat.chat.transactions.incoming` calls this for every event of a contact that concerns a conversation. Nobody can
-change the messages of others: a contact cannot change ours, and a member cannot change those of another member.
+change the messages of others: a contact cannot change ours, and a member cannot change those of another member. Only
+deleting is allowed to moderators of a group.
 """
 
 from __future__ import annotations
