@@ -1,4 +1,4 @@
-"""How many contact requests a profile keeps, and how many it accepts automatically: limits in time and number.
+"""Limits how many contact requests a profile keeps, and how many it accepts automatically, in all and in one hour.
 
 Each accepted request makes us connect to a relay that the requester chose, and keep a queue for the new contact. So
 there must be a limit to what one requester can cause. Requests beyond the limit wait for their turn, and are accepted
@@ -33,7 +33,8 @@ _HOUR = 3600.0
 
 
 def relay_text(server: SMPServer) -> str:
-    """The text of a relay by which requests are counted: only its hosts, because anyone can make up a fingerprint."""
+    """The text under which requests that name this relay are counted: only the relay's hosts, because anyone can make
+    up a fingerprint."""
     return ",".join(sorted(host.lower() for host in server.hosts))
 
 
@@ -53,7 +54,7 @@ def has_place(tx: sqlite3.Connection, relay: str) -> bool:
 
 def next_acceptance(tx: sqlite3.Connection, now: float) -> float:
     """When the next request may be accepted automatically, in POSIX seconds; ``now`` if at once. Changes nothing."""
-    # Times in the future were noted while the clock was ahead, and do not count.
+    # Acceptances stored with a time later than now do not count: the clock was ahead when they were stored.
     times = {number: at for number, at in addresses.accepted_by_themselves(tx).items() if at <= now}
     unreached = [at for number, at in times.items() if _is_unreached(tx, number)]
     if len(unreached) >= UNREACHED:
@@ -66,16 +67,15 @@ def next_acceptance(tx: sqlite3.Connection, now: float) -> float:
 
 
 def note_acceptance(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """Note that a request was accepted automatically, and delete the notes of earlier acceptances that no longer
-    count."""
+    """Store that a request was accepted automatically, and delete earlier acceptances that no longer count."""
     times = addresses.accepted_by_themselves(tx)
     addresses.forget_accepted(tx, [n for n, at in times.items() if at <= now - _HOUR and not _is_unreached(tx, n)])
     addresses.note_accepted(tx, connection_id, now)
 
 
 def next_given_up(tx: sqlite3.Connection) -> tuple[float, int] | None:
-    """When the next automatically accepted contact is given up, in POSIX seconds, and the number of this contact's
-    connection; None if there is none."""
+    """Which automatically accepted contact would be given up next: the time, in POSIX seconds, and the number of the
+    contact's connection. None if the relays of all such contacts were reached."""
     waiting = [(at, number) for number, at in addresses.accepted_by_themselves(tx).items() if _is_unreached(tx, number)]
     if not waiting:
         return None

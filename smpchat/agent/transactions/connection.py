@@ -85,7 +85,7 @@ def invite(
 
     Args:
         relay: The relay for the invitation's queue; None: the online process chooses one.
-        plain: The invitation is for a member of a group: see `Connection`.
+        plain: Whether the invitation is for a member of a group: see `Connection`.
     """
     state, effects = handshake.invite(terms)
     reply_key = Ed25519PrivateKey.generate(context.entropy) if terms.reply_key else None
@@ -105,8 +105,8 @@ def join(
     """Join the invitation of another person. Keys and ratchet are stored before anything is sent.
 
     Args:
-        requested: The link came in a request to our address.
-        plain: The link is from a member of a group: see `Connection`.
+        requested: Whether the link came in a request to our address.
+        plain: Whether the link is from a member of a group: see `Connection`.
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: The link was joined before.
@@ -218,7 +218,7 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
     if state != before:
         connections.save_state(tx, connection_id, state, context.now())
     if type(state) is not type(before):
-        # If a repetition of the confirmation is still planned, it belongs to the earlier state, and is dropped.
+        # If the confirmation was to be sent once more, that was for the earlier state, so it is dropped.
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
             case states.Failed():
@@ -241,8 +241,8 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
                 if text is not None:  # no receipt follows: the person who accepted has seen the text
                     context.application.message_delivered(tx, text)
     perform(tx, context, connection_id, effects)
-    # Texts are released only after the step has sealed its own messages: a text that is sealed before the confirmation
-    # or hello would take number 1 in the chain.
+    # Texts are released only after the step has sealed its own messages: a text that is sealed before our first message
+    # (the confirmation or the initiator's hello) would take number 1 in the chain.
     release(tx, context, connection_id)
     if state != before:
         context.application.state_changed(tx, connections.load(tx, connection_id))
@@ -279,8 +279,8 @@ def _queue_effect(tx: sqlite3.Connection, context: Context, connection: Connecti
         case SendRequest():
             _send_request(tx, context, connection)
         case SecureReceiveQueue(choice, before_sending):
-            # If KEY is in the lane SEND, messages to the peer wait for its answer. If it is in the lane RECEIVE, KEY
-            # and messages to the peer may be on their way at the same time.
+            # If KEY is in the lane SEND, messages to the peer wait until the relay has answered KEY. If it is in the
+            # lane RECEIVE, KEY and messages to the peer may be on their way at the same time.
             lane = Lane.SEND if before_sending else Lane.RECEIVE
             key = _receive_key(tx, connection, choice)
             outgoing.enqueue(tx, connection.id, lane, Kind.SECURE_RECEIVE, Priority.SECURE, body=key)
@@ -347,9 +347,9 @@ def _send_confirmation(
     reply = QueueInfo(connection.client_version, own.server, own.snd_id, own.link_key.public(), own.mode)
     message: ConnInfoSecured | ConnInfoReply
     if answer is Answer.SECURED:
-        # The initiator knows the reply key; our confirmation names it as a check: if the initiator finds another key
-        # there, its link was changed on the way. We name only one queue, because apps use only the first (agent-wire
-        # 3.4, trap 35).
+        # Our confirmation names the reply key that we found in the link, although the initiator knows it: if the two
+        # keys differ, the initiator sees that the link was changed on its way to us. We name only one queue, because
+        # apps use only the first (agent-wire 3.4, trap 35).
         message = ConnInfoSecured(reply_key_of(connection), (reply,), info)
     else:
         message = ConnInfoReply((reply,), info)
@@ -368,7 +368,8 @@ def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: C
     """Our X3DH keys, with our answer to the link's KEM key. If the link has no KEM key, but the connection is to use a
     KEM, we propose a KEM key of our own.
 
-    Our KEM key is taken only now, so that it could be made ahead of time while we waited for the relays.
+    This function runs only after the relays have answered: while we waited for them, our KEM key could be made ahead of
+    time.
     """
     ratchet = ratchets.load(tx, connection.id)
     if ratchet.kem_enabled and ratchet.kem is None and context.has_kem:
@@ -462,7 +463,8 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
         body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))
         outgoing.enqueue(tx, connection_id, Lane.SEND, Kind.FAREWELL, Priority.MESSAGE, body=body)
         outgoing.postpone(tx, connection_id, Lane.RECEIVE, context.now() + FAREWELL_PATIENCE)
-        # No message follows the farewell, and to send it again needs only its sealed bytes, not the ratchet.
+        # The ratchet is no longer needed: no message follows the farewell, and repeating the farewell takes only its
+        # sealed bytes.
         ratchets.delete(tx, connection_id)
     else:
         erasure.stop_writing(tx, connection_id)

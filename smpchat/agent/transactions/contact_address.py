@@ -2,7 +2,8 @@
 
 The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted like any
 other queue. The queue is never secured, and has no lasting secret: each request brings its own key. To accept a request
-is to join the invitation in it. The link of a group of ours is such an address, too, marked by its client data.
+is to join the invitation in it. The link of a group that the user made is such an address, too, marked by its client
+data.
 """
 
 from __future__ import annotations
@@ -141,8 +142,8 @@ def prepare(
     version: int,
     dh_key: X25519PublicKey,
 ) -> Publication | None:
-    """What NEW contains beside keys if it makes an address's queue at this relay, which has this SMP version. None if
-    the connection is not an address."""
+    """Everything but the keys in the NEW that makes an address's queue at this relay. ``version`` is the relay's SMP
+    version. None if the connection is not an address."""
     address = addresses.load(tx, connection_id)
     if address is None or address.root_key is None:
         return None
@@ -323,8 +324,8 @@ def accept_next(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def next_look(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the next request gets its turn, or the next contact that was not reached is given up: the earlier of the
-    two, in POSIX seconds; None if neither will happen. Changes nothing."""
+    """The time, in POSIX seconds, at which the next request may be accepted or the next contact that was not reached is
+    given up, whichever is earlier; None if neither will happen. Changes nothing."""
     given_up, turn = admitting.next_given_up(tx), next_turn(tx, now)
     due = None if given_up is None else given_up[0]
     if due is not None and due <= now and clock.is_held(tx, now):
@@ -362,15 +363,16 @@ def _invitation(text: bytes) -> InvitationLink:
 
 
 def _is_joined(tx: sqlite3.Connection, link: InvitationLink) -> bool:
-    """Whether a request with this invitation was accepted. The peer's queue may have moved since, so the link is
-    compared, too."""
+    """Whether a request with this invitation was accepted: whether we have joined its link, or send to its queue. The
+    queue alone would not do, because the peer may have moved it since."""
     queue = link.queues[0]
     by_text = connections.find_by_link(tx, format_link(link))
     return by_text is not None or connections.find_send_queue(tx, queue.server, queue.sender_id) is not None
 
 
 def reason_against(tx: sqlite3.Connection, request: ReceivedRequest) -> str | None:
-    """Why a request is not accepted unless the user agrees to its relay; None if it can be accepted."""
+    """Why a request is not accepted unless the user agrees to the relay that it names; None if no agreement is
+    needed."""
     link = parse_link(request.link)
     assert isinstance(link, InvitationLink)
     return strangers.reason_against_request(tx, link.queues[0].server, request.connection_id)

@@ -132,7 +132,8 @@ def relays_to_approve(description_text: str, known: Callable[[FileServer], bool]
 
 
 def unknown_relays(described: FileDescription, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
-    """For all chunks that no known relay has: hosts of the relays that have them."""
+    """Hosts of the relays that are needed, but not ``known``: for some chunk, no known relay is among the relays that
+    have it."""
     found: dict[str, None] = {}
     for chunk in described.chunks:
         if not any(known(replica.server) for replica in chunk.replicas):
@@ -198,7 +199,7 @@ def receive_file(
 
 
 def _fits_size(encrypted: int, plain: int) -> bool:
-    # A message that announces ten bytes must not fill the disk.
+    # Without this check, a file that was announced as ten bytes long could fill the disk.
     return plain + MIN_OVERHEAD <= encrypted <= plain + MAX_PADDING
 
 
@@ -222,8 +223,8 @@ def delete_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
 
 
 def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
-    # The part that is decrypted so far is removed, so a process that is decrypting the file cannot move it to its
-    # place. If this transaction is rolled back, the file is decrypted again.
+    # What has been decrypted so far is removed from the disk, so a process that is still decrypting the file cannot
+    # move the result to its place. If this transaction is rolled back, the file is decrypted again.
     file_folder.remove_part(file.target, file.local)
     file_chunks.take_places(tx, file.id, context.now())
     file_chunks.forget(tx, file.id)
@@ -232,8 +233,8 @@ def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
 
 
 def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
-    """The profile was imported from another place. Give up its downloads: their target paths were chosen there, not on
-    this computer."""
+    """The profile was imported from a file. Give up its downloads: their target paths were chosen where the profile was
+    exported, perhaps on another computer."""
     for stage in (Stage.MOVING, Stage.OPENING):
         for file in files.in_stage(tx, stage):
             if not file.sending:
@@ -241,7 +242,8 @@ def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online: everything is tried at once, and leftovers of a killed process are removed."""
+    """A new process is online: nothing waits any longer for its next try, and leftovers of a killed process are
+    removed."""
     files.begin_anew(tx)
     file_deletions.begin_anew(tx)
     for file in files.with_parts(tx):
@@ -307,7 +309,7 @@ def prepare(tx: sqlite3.Connection, context: Context, file_id: int, number: int)
 
 
 def registered(tx: sqlite3.Connection, context: Context, answers: Sequence[Answer]) -> None:
-    """Relays have registered chunks. Chunks that were given up meanwhile must be deleted there again."""
+    """Relays have registered chunks. If a chunk was given up meanwhile, its relay is asked to delete it."""
     for answer in answers:
         one, server = answer.registration, str(answer.server)
         if _apply(tx, context, one.file_id, one.number, Registered()) is None:
@@ -327,7 +329,8 @@ def registered(tx: sqlite3.Connection, context: Context, answers: Sequence[Answe
 
 
 def moved(tx: sqlite3.Connection, context: Context, moved_chunks: Sequence[tuple[int, int]]) -> None:
-    """Chunks, given as file and number, have been transferred."""
+    """Chunks have been uploaded or downloaded. Each is given as the number of its file and its own number in the
+    file."""
     touched = dict.fromkeys(
         file_id for file_id, number in moved_chunks if _apply(tx, context, file_id, number, Moved()) is not None
     )
@@ -476,8 +479,8 @@ def is_any_old(tx: sqlite3.Connection, now: float) -> bool:
 
 
 def give_up_old(tx: sqlite3.Connection, context: Context) -> None:
-    """Give up files and deletions whose time is over, but not after a leap of the clock, when a moment may look like
-    two days."""
+    """Give up transfers and deletions whose time is over. Nothing is given up soon after a leap of the clock: a
+    transfer that has just begun may look two days old then."""
     now = context.now()
     if clock.is_held(tx, now):
         return

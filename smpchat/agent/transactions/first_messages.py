@@ -1,4 +1,5 @@
-"""Receives the first message of a queue, which is a confirmation or a hello, and its copies (agent-wire 5.1 to 5.4).
+"""Receives the first message of a queue, which is the joiner's confirmation or the initiator's hello, and copies of
+this message (agent-wire 5.1 to 5.4).
 
 The ratchet, queue secret, profile and handshake state are stored together, in the transaction that opened the message.
 """
@@ -68,8 +69,9 @@ def receive_first(
     message, inner = open_layers(secret, envelope)
     if not isinstance(inner, Confirmation):
         raise EnvelopeRefused("the first message of a queue is not a confirmation")
-    # The envelope names one version, which the joiner chose from the link's range. If it is not in our range, we refuse
-    # it: a version that the joiner has chosen can no longer be lowered to our highest one (agent-wire 1.5, trap 20).
+    # The envelope names one version, which the joiner chose from the link's range. If the version is not in our range,
+    # we refuse the message: after the joiner has chosen a version, it can no longer be lowered to our highest one
+    # (agent-wire 1.5, trap 20).
     if not AGENT_VERSIONS.contains(inner.agent_version):
         raise VersionRefused("agent protocol", inner.agent_version, AGENT_VERSIONS)
     sender_key = message.header.sender_key if isinstance(message.header, PHConfirmation) else None
@@ -110,8 +112,8 @@ def _receive_confirmation(
             kem = offered.accepted(params.kem, context.kem_in(tx))
         kem_secret = kem.answer.secret if kem and kem.answer else b""
         secret = agree_initiator(keys, params.key1, params.key2, kem_secret)
-        # The ratchet is made now, not when the user allows it, because texts may already follow the confirmation
-        # (agent-wire 1.1, trap 19). The link's second X3DH key becomes the ratchet's first key (trap 6).
+        # The ratchet is made at once, without asking the user about this person, because texts may already follow the
+        # confirmation (agent-wire 1.1, trap 19). The link's second X3DH key becomes the ratchet's first key (trap 6).
         fresh = Ratchet.initiator(secret, keys.key2, params.version, kem_enabled=pq, kem=kem)
         # Nothing was opened with this ratchet before, so no key can have been set aside.
         opened = ratchet.decrypt(
@@ -211,7 +213,8 @@ def _save_first(
 def receive_repeated(
     tx: sqlite3.Connection, context: Context, connection: Connection, queue: ReceiveQueue, envelope: ClientMsgEnvelope
 ) -> None:
-    """Process another first message of a queue: a copy, or the confirmation of a second person with the same link."""
+    """Process a message that looks like a first message, although the queue already had one: it is a copy, or the
+    confirmation of a second person with the same link."""
     assert queue.e2e_secret is not None and envelope.sender_key is not None
     try:
         _, inner = open_layers(queue.e2e_secret, envelope)

@@ -54,8 +54,7 @@ def _request(
     mode: QueueMode | None,
     kem: KEMParams | None = None,
 ) -> InvitationLink:
-    """The data that both the full and the short link lead to, except that only the short link has a KEM key (agent-wire
-    2.9)."""
+    """What a link leads to. ``kem`` is given only for the short link: the full link has no KEM key (agent-wire 2.9)."""
     # only a queue that its sender may secure has its mode in the link (q=m); an invitation never has q=c
     shown = mode if mode is QueueMode.MESSAGING else None
     uri = QueueURI(CLIENT_VERSIONS, server, sender_id, e2e_key, shown)
@@ -71,8 +70,8 @@ class Publication(Record):
     """The data for one try of a NEW that makes a short link or an address.
 
     Attributes:
-        corr_id: Correlation id of the command, from which the sender id of a queue with a short link follows.
-        queue: Mode and link data, if the relay supports them.
+        corr_id: Correlation id of the NEW; if there is a short link, the queue's sender id is derived from it.
+        queue: The queue's mode, and the link's data; None if the relay's SMP version has neither.
         sealed: The sealed data of the short link; None if there is none.
         user_data: The part of the link's data that may be changed later.
     """
@@ -91,8 +90,8 @@ def prepare(
     version: int,
     e2e_key: X25519PublicKey,
 ) -> Publication | None:
-    """What NEW contains beside keys if it makes an invitation's queue at this relay, which has this SMP version. None
-    if there will be no short link."""
+    """Everything but the keys in the NEW that makes an invitation's queue at this relay, if the invitation gets a short
+    link; otherwise None. ``version`` is the relay's SMP version."""
     state = connection.state
     if not isinstance(state, states.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
         return None
@@ -114,8 +113,8 @@ def prepare(
 
 
 def queue_created(tx: sqlite3.Connection, queue: ReceiveQueue, publication: Publication | None, ids: Ids) -> None:
-    """IDS arrived. Either the invitation now has a short link, or its KEM key is not needed, as only short links offer
-    one."""
+    """IDS arrived. Save the short link, if the relay made one; otherwise forget the invitation's KEM key, which only a
+    short link could have offered."""
     if publication is None or publication.sealed is None or not _leads_here(publication, ids):
         links.forget_kem(tx, queue.connection_id)
     elif ids.link_id is not None:
@@ -154,7 +153,7 @@ def take_up(
     """
     connection, entropy, queue = connections.load(tx, connection_id), context.entropy, link.queues[0]
     versions = agree_versions(link)
-    # the KEM is never turned on here, only off: texts may have been accepted that would not fit beside it
+    # the KEM may be turned off here, but never on: with a KEM, waiting texts could be too long for one SEND
     pq = connection.pq_support and context.wants_pq_in(connection, versions.e2e, versions.agent)
     offered = link.e2e.kem if pq else None
     # A full link has no KEM key, even if the short one has (agent-wire 2.9, trap 24). So a missing key is not a
@@ -190,8 +189,8 @@ def read_link(
         request = opened.request
         assert isinstance(request, InvitationLink)  # `open_link` checks that the data are of the link's kind
         _check_queue(tx, request)
-        # Use the key that LKEY carried: it has secured the queue, and any other would get AUTH (agent-wire 2.8, trap
-        # 12).
+        # Use the key that LKEY carried: the relay has secured the queue with it, and would answer AUTH to any other key
+        # (agent-wire 2.8, trap 12).
         take_up(tx, context, connection_id, request, stored.auth_key)
     except LinkDataError as error:
         return LinkUnusable(Failure.LINK_DATA, str(error)), None
@@ -223,7 +222,8 @@ def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused
     relay = links.joined(tx, connection_id).link.server.key_hash
     short = links.texts(tx)
     in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))
-    # As long as a short link is not read, only its relay can be compared with that of a full link.
+    # The relay refused to show what the short link leads to, so we can only compare the relays of the short and the
+    # full link.
     if any(_is_at(relay, link) for link in in_full if link is not None):
         return LinkUnusable(Failure.LINK_USED_OR_JOINED)
     return SendQueueRefused()

@@ -74,12 +74,13 @@ def begin(tx: sqlite3.Connection, context: Context, connection_id: int, relay: S
         _step(tx, context, connection_id, moving.Requested())
     except UnexpectedEvent as error:
         raise MoveRefused(Refusal.IN_USE) from error
-    # saved even if the state did not change: the relay may be another one, and the time shown to people starts anew
+    # saved even if the state did not change: the user may have chosen another relay, and people are shown how long a
+    # move has waited since the last call of `begin`
     moves.save(tx, connection_id, Move(moving.Creating(), context.now(), relay))
 
 
 def cancel(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Cancel the move. Raises `MoveRefused` if there is none, or if the peer may already use the new queue."""
+    """Cancel the move. Raises `MoveRefused` if no move is under way, or if the peer may already use the new queue."""
     move = moves.load(tx, connection_id)
     if move is None:
         raise MoveRefused(Refusal.NONE)
@@ -182,7 +183,8 @@ def keys_received(tx: sqlite3.Connection, context: Context, connection: Connecti
         log.info("keys came for a queue that no move leads to")
         return
     info, key = found
-    # Only the first keys are used: the relay may have the first key by now, and accepts no other (smp-wire 7.2).
+    # If the peer sends keys several times, only those of the first QKEY are used: the relay may have the peer's key
+    # from it by now, and accepts no other (smp-wire 7.2).
     if new.queue.e2e_secret is None:
         if not CLIENT_VERSIONS.contains(info.version):
             _not_followed(tx, context, connection.id, f"it answers in version {info.version}")

@@ -31,7 +31,8 @@ from smpchat.protocol.envelope import (
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Turn errors of decoding and opening into `EnvelopeRefused`, with a text that begins with ``what``."""
+    """Catch errors of decoding or decrypting, and raise `EnvelopeRefused` instead; ``what`` is the start of its
+    text."""
     try:
         yield
     except KEMUnavailable:  # not the message's fault: it stays at the relay until a KEM is installed here

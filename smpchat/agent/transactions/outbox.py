@@ -142,8 +142,8 @@ def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem
     # arrival, before earlier commands have run (smp-wire 7.3).
     if first.kind not in SENDS:
         return items[:1]
-    # Other messages may follow a confirmation or hello before the relay has answered only in some handshakes (see
-    # `handshake_states.pipelines`); in others, this answer decides whether they may be sent.
+    # In some handshakes, other messages may be sent before the relay has answered the confirmation or hello (see
+    # `handshake_states.pipelines`). In all others, they wait for the relay's answer.
     if first.kind not in NUMBERED and not states.pipelines(connections.load(tx, first.connection_id).state):
         return items[:1]
     run = []
@@ -174,7 +174,7 @@ class Creation(Record):
 
         Args:
             version: The SMP version of the session with the relay.
-            keyed: NEW contains the reply key. The caller must know that the relay supports this.
+            keyed: Whether NEW contains the reply key. If so, the caller must have checked that the relay supports this.
             password: What the relay demands from those who make queues there; None if it demands nothing.
         """
         # queue modes exist since SMP 9; a queue that its sender may not secure has none
@@ -200,13 +200,14 @@ def wanted_relay(tx: sqlite3.Connection, item: OutboxItem) -> SMPServerAddress |
 
 
 def left_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
-    """For the `CREATE` item of a move: the relay that our queue leaves. The new queue should be at another relay."""
+    """For the `CREATE` item of a move: the relay of our old queue; None for all other items. The new queue is made at
+    this relay only if no other can be used."""
     queue = connections.receive_queue(tx, item.connection_id) if item.lane is Lane.MOVE else None
     return queue.server if queue else None
 
 
 def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
-    """The relay of the peer's queue; None if there is no peer yet. Our queue should be at another relay."""
+    """The relay of the peer's queue; None if there is no peer yet. For our own queue, other relays are preferred."""
     queue = connections.send_queue(tx, item.connection_id)
     if queue is not None:
         return queue.server
@@ -232,8 +233,9 @@ def prepare_creation(
         connection_id=item.connection_id,
         messaging=messaging,
         reply_key=connection_steps.reply_key_of(connection) if keyed else None,
-        # A key for signatures: apps sign the commands of both sides, too. The X25519 authenticators in the reference's
-        # documents are not in use (agent-wire trap 31).
+        # A key for signatures: apps, too, sign both the commands for queues in which they receive and those for queues
+        # to which they send. The X25519 authenticators in the reference's documents are not in use (agent-wire trap
+        # 31).
         auth_key=Ed25519PrivateKey.generate(entropy),
         dh_key=X25519PrivateKey.generate(entropy),
         e2e_key=e2e_key,
@@ -255,7 +257,7 @@ def created(
     """Store the answer to NEW.
 
     Args:
-        keyed: NEW contained the reply key.
+        keyed: Whether NEW contained the reply key.
     Raises:
         UnknownConnection: The connection was deleted meanwhile, or the move for which the queue was made was given up.
         IdInUse: The relay gave the new queue the id of another queue or link of ours.
@@ -285,7 +287,7 @@ def created(
     event = ReceiveQueueCreated(
         messaging=ids.queue_mode is QueueMode.MESSAGING,
         keyed=keyed,
-        # From this version on, KEY may be sent at the same time as the confirmation.
+        # From SMP version `SND_AUTH_KEY` on, KEY may be sent at the same time as the confirmation.
         key_beside=version >= SND_AUTH_KEY,
     )
     connection_steps.receive_queue_created(tx, context, queue, event)
@@ -410,8 +412,8 @@ def _message_failed(tx: sqlite3.Connection, context: Context, item: OutboxItem, 
 
 
 def give_up_deletions(tx: sqlite3.Connection, server: str, before: float) -> int:
-    """Stop trying to delete queues at a relay that is not reached, if their connections ended before the given time, in
-    POSIX seconds.
+    """Stop trying to delete queues at a relay that cannot be reached, if their connections ended before the time
+    ``before``, in POSIX seconds.
 
     If the relay ever comes back, it removes unread queues by itself. Returns how many deletions were given up.
     """
@@ -461,6 +463,7 @@ def _left_queue_deleted(tx: sqlite3.Connection, item: OutboxItem) -> None:
 
 
 def left_relay_lost(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """The relay of an abandoned queue is not reached: try again later, or forget the queue."""
+    """The relay of an abandoned queue cannot be reached: try again later, or forget the queue if this has lasted too
+    long."""
     if moving.left_relay_lost(tx, context, item):
         connection_steps.forget_if_deleted(tx, item.connection_id)

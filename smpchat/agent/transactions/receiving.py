@@ -216,7 +216,7 @@ def _receive_message(
     connections.raise_agent_version(tx, connection.id, min(envelope.agent_version, AGENT_VERSIONS.maximum))
     connections.save_pq_support(tx, connection.id, opened.ratchet.large_headers)
     if integrity is not Integrity.OK and not isinstance(message.message, UserMessage):
-        # the application shows the result of a user message itself
+        # for a user message, the application itself shows that messages before it are missing
         context.application.notice(tx, connection.id, BROKEN_CHAIN, NoticeKind.MESSAGES_LOST)
     renegotiation.message_opened(tx, context, connection, sent_at, late=opened.ratchet is before)
     renegotiation.kem_changed(tx, context, connection.id, before, opened.ratchet)
@@ -229,14 +229,16 @@ def _receive_message(
 def _only_keys_are_missing(
     tx: sqlite3.Connection, connection: Connection, message: NumberedMessage, plaintext: bytes
 ) -> bool:
-    """Whether a message skips only the id of new keys that the peer sent (an R envelope).
+    """Whether the only id missing before this message is that of an R envelope, in which the peer sent new ratchet
+    keys.
 
     We count this id only when the user accepts the keys, and not even then if newer messages may have come since (see
     `renegotiation.request`).
     """
     after_keys, standing = delivery.renegotiated(connection.received), resyncs.load(tx, connection.id)
     if isinstance(standing, resync_states.Agreed):
-        # If the keys were counted when the user accepted them, anything that is missing now is a message.
+        # If the R envelope's id was already counted when the user accepted the keys, any id that is missing now belongs
+        # to a message.
         not_counted = after_keys.last_hash != connection.received.last_hash
     else:
         not_counted = isinstance(standing, resync_states.Asked)
@@ -247,9 +249,9 @@ def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: i
     """Whether a message that cannot be opened may be a copy of one whose hash is not kept any more; then its failure
     means nothing.
 
-    A queue delivers its messages in the order of their times, so a new message is later than all that were opened. With
-    wrong times a relay can hide only what it could also withhold. If the relay's clock was ahead for a while, its times
-    are not trusted until our clock has reached them.
+    A queue delivers its messages in the order of their times, so a new message is later than all that were opened. A
+    relay that lies about times can make us ignore only messages that it could also have kept from us. If the relay's
+    clock was ahead for a while, its times are not trusted until our clock has reached them.
     """
     until = ratchets.forgotten_until(tx, connection_id)
     return until is not None and sent_at <= until <= context.now()
@@ -280,8 +282,8 @@ def _dispatch(
     match message:
         case UserMessage(body):
             if allowances.use(tx, connection.id, MESSAGES, context.now()) is not Use.ALLOWED:
-                # An error, so that the changes of ratchet and chain are rolled back, too: the relay keeps the message,
-                # which can then be opened another day.
+                # Raise an error, so that ratchet and chain are as they were before this message: the relay keeps it,
+                # and we can open it another day.
                 raise HeldBack("more messages came than are taken in a day")
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
             # The connection is loaded again, because this message may have raised its agent version.

@@ -143,7 +143,8 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
 
 
 def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user wants no new keys. Raises `AgentError` if neither the peer nor we asked for any."""
+    """The user refuses the peer's new keys, or cancels our own request for new keys. Raises `AgentError` if there is
+    neither."""
     connection = connections.load(tx, connection_id)
     try:
         _step(tx, context, connection, resync.Refused())
@@ -198,7 +199,7 @@ def message_failed(
     """The ratchet could not open a message (agent-wire 4.7).
 
     Args:
-        copy: A message with the same hash was opened long ago.
+        copy: Whether a message with the same hash was opened before.
     """
     log.warning("a message does not open: %s", error)
     if copy:
@@ -232,14 +233,14 @@ def kem_changed(tx: sqlite3.Connection, context: Context, connection_id: int, be
         if not (before.kem_sending and before.kem_receiving):
             context.application.mended(tx, connection_id, NoticeKind.NOT_POST_QUANTUM)
         return
-    # No notice during the first turns of a new ratchet: post-quantum keys were offered, but not used yet, so there are
-    # none that could have stopped.
+    # No notice during the first turns of a new ratchet: post-quantum keys are offered then, but not used yet, so their
+    # protection cannot have ended.
     if (before.kem_sending or before.kem_receiving) and not (after.kem_sending or after.kem_receiving):
         context.application.notice(tx, connection_id, NOT_POST_QUANTUM, NoticeKind.NOT_POST_QUANTUM)
 
 
 def ready_received(tx: sqlite3.Connection, context: Context, connection: Connection, *, receiving_only: bool) -> None:
-    """EREADY came; ``receiving_only``: on a ratchet that had no sending chain before."""
+    """EREADY came. ``receiving_only``: before EREADY was opened, we could only receive with this ratchet, not send."""
     _step(tx, context, connection, resync.ReadyReceived(receiving_only))
 
 
@@ -330,8 +331,8 @@ def _start_ratchet(
         and context.wants_pq_in(connection, version)
         and outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     )
-    # If the keys have a version without a KEM, none is used for now: it comes with the ratchet's first turn at a
-    # version that has one.
+    # If the version of the peer's keys is too old for a KEM, no KEM is used yet: it is added at the ratchet's first
+    # turn in a newer version.
     enabled = pq and context.wants_pq_in(connection, E2E_VERSIONS.maximum)
     kem = keys.kem if enabled and version >= E2E_VERSION_KEM else None
     try:

@@ -1,9 +1,9 @@
 """Requests for a connection through the contact address of another person (agent-wire 5.5).
 
-The request contains an invitation made for this purpose, with a reply key like our other invitations, and our profile.
-Until the owner answers, the connection's send queue is the address. The owner's answer is a confirmation, which names
-the queue that the owner made for us, and this queue replaces the address. If the OK to a request is lost, the same
-bytes are sent again; the owner recognises copies by the invitation in them.
+The request contains our profile, and an invitation made for this request only; like our other invitations, it has a
+reply key. Until the owner answers, the connection's send queue is the queue of the address. The owner's answer is a
+confirmation, which names the queue that the owner made for us, and this queue replaces the address. If the OK to a
+request is lost, the same bytes are sent again; the owner recognises copies by the invitation in them.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def begin(
     Raises:
         OwnLinkError: The address is ours.
         LinkJoinedError: The address was used before.
-        LinkError: The address leads to a group (or with ``plain`` not to a group) or to a channel, or its relay is not
-            known.
+        LinkError: The address leads to a channel; or it leads to a group although ``plain`` is false, or to no group
+            although ``plain`` is true; or its relay is not known.
         IncompatibleVersion: We and the address have no version of a protocol layer in common.
     """
     _check(tx, address, plain=plain)
@@ -200,8 +200,8 @@ def reading(tx: sqlite3.Connection, connection_id: int) -> Request:
 
 
 def address_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
-    """The relay answered LGET. If it sent the data of an address, store the address's queue and what the data say about
-    its owner; else the connection fails."""
+    """The relay answered LGET. If the answer holds the data of an address, store the address's queue and what the data
+    say about the owner; if not, the connection fails."""
     link = _short_link(tx, connection_id)
     try:
         if not isinstance(answer, Lnk):
@@ -223,7 +223,8 @@ def _opened(link: ShortContact, answer: Lnk, *, group: bool) -> tuple[ContactLin
     opened = open_link(link, answer)
     if not isinstance(opened.request, ContactLink) or not isinstance(opened.data, ContactLinkData):
         raise LinkDataError("The link does not lead to an address.")
-    # Nobody answers at the queue of a channel: its relays are in the link's data (group-wire 10).
+    # Nobody reads what is sent to the queue of a channel's link: people connect to the relays in the link's data
+    # instead (group-wire 10).
     if not opened.data.direct or (_is_group(opened.request) and not group):
         raise LinkDataError("The link leads to a group or channel.")
     return opened.request, opened.user_data

@@ -66,8 +66,8 @@ DRAIN_TIME = 10.0
 def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool:
     """Whether ``address`` names this queue: hosts, port and id must be equal letter by letter; the relay's fingerprint
     does not count."""
-    # The reference compares in the same way (agent-wire trap 27): "" and "5223" are two ports, and a relay with one
-    # more host is another relay.
+    # The reference compares in the same way (agent-wire trap 27): "" and "5223" count as different ports, and two
+    # relays are different if one has a host more than the other.
     return (address.server.hosts, address.server.port, address.sender_id) == (
         queue.server.hosts,
         queue.server.port,

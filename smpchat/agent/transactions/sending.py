@@ -91,7 +91,7 @@ def submit(
     """Accept a message: it is sealed and sent as soon as handshake and ratchet allow, in order, exactly once.
 
     Raises:
-        MessageTooLarge: A user message that does not fit this connection's envelopes.
+        MessageTooLarge: A user message is too long for this connection.
         TooManyWait: So many messages of the user are waiting that no more are accepted.
         AgentError: The connection failed or was deleted.
     """

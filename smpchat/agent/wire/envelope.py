@@ -208,7 +208,7 @@ class RatchetKeyEnvelope(Record):
     """``R``: ratchet re-synchronisation; not encrypted by the ratchet.
 
     Attributes:
-        info: Opaque here; apps send the agent message `RatchetInfo`.
+        info: Bytes that are not decoded here; apps put the agent message `RatchetInfo` into them.
     """
 
     agent_version: int
@@ -257,13 +257,15 @@ _LENGTH = 2
 
 
 class Sizes(Record):
-    """Padded lengths of the ratchet plaintext, in bytes. A plaintext of this length and its ratchet header together
-    fill one SEND (agent-wire 3.5).
+    """Lengths in bytes. The first two are those to which messages are padded before the ratchet encrypts them: a padded
+    message and its ratchet header together fill one SEND (agent-wire 3.5).
 
     Attributes:
-        confirmation: For a confirmation or hello.
-        message: For a numbered message.
-        chat_body: Longest body that apps put into a user message (agent-wire 6.5); `user_message` is a little larger.
+        confirmation: Length of the first message in each direction: the joiner's confirmation, and the initiator's
+            hello.
+        message: Length of every message after the handshake (`NumberedMessage`).
+        chat_body: Longest body that apps put into a user message (agent-wire 6.5). The longest possible body,
+            `user_message`, is a little longer.
     """
 
     confirmation: int
@@ -284,5 +286,5 @@ PQ_SIZES = Sizes(confirmation=11106, message=13618, chat_body=13380)
 
 
 def sizes(pq_support: bool) -> Sizes:
-    """The sizes of a connection with or without support for post-quantum ratchets."""
+    """The sizes for a connection, which depend on whether its ratchet headers have room for a KEM (``pq_support``)."""
     return PQ_SIZES if pq_support else PLAIN_SIZES

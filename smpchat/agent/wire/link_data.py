@@ -113,8 +113,8 @@ class FixedLinkData(Record):
     """The part of a link's data that never changes.
 
     Attributes:
-        root_key: Public key that verifies the signatures of both parts, and so authenticates the person who made the
-            link.
+        root_key: Public key of the person who made the link. It verifies the signature of the fixed data, and that of
+            the user data unless another owner signed them.
         entity_id: An id that apps put into some kinds of contact links.
     """
 
@@ -125,7 +125,7 @@ class FixedLinkData(Record):
 
 
 class OwnerAuth(Record):
-    """Another person who may sign a contact link's user data.
+    """A person who, like the maker of a contact link, may sign the link's user data.
 
     Attributes:
         signature: The signature of owner id and key (DER), by the root key or by an owner listed earlier.
@@ -162,7 +162,8 @@ ConnLinkData = InvitationLinkData | ContactLinkData
 
 
 def _read_entity_id(reader: Reader) -> bytes | None:
-    """The optional id. Any other data at the end belongs to a future version, and is ignored."""
+    """The entity id, if the fixed data contain one. Anything else that follows the known fields belongs to a future
+    version, and is ignored."""
     # simplexmq 6.5.5 ignores such data, but apps of 2025 refuse it (agent-wire 2.5, trap 42). So we ignore it, and
     # write none.
     tail = Reader(reader.rest())

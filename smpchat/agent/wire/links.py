@@ -130,7 +130,7 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
     To find a link inside a longer text, use `smpchat.agent.wire.pasted`.
 
     Raises:
-        LinkError: The message is one sentence that names the wrong part.
+        LinkError: The text is not a valid link; the error is one sentence that names the wrong part.
     """
     text = text.strip()
     if not text:
@@ -190,14 +190,14 @@ def _part(name: str, parameters: dict[str, str], read: Callable[[str], _T]) -> _
 
 
 def _lenient_agent_versions(text: str) -> VersionRange:
-    """The version range. As in the reference, versions below 2 count as 2 (agent-wire 1.5)."""
+    """The range of agent versions. As in the reference, agent versions below 2 count as 2 (agent-wire 1.5)."""
     versions = VersionRange.parse(text)
     minimum = max(versions.minimum, AGENT_VERSIONS.minimum)
     return VersionRange(minimum, max(versions.maximum, minimum))
 
 
 def _reply_key(text: str) -> Ed25519PublicKey:
-    """Decodes the reply key. Only the exact form that we write is valid; anything else under this name makes the link
+    """Decodes the reply key. Only the exact form that we write is valid; with any other value of ``rk``, the link is
     malformed. Raises `DecodeError`."""
     if len(text) != _REPLY_KEY_LENGTH:
         raise DecodeError("reply key of a wrong length")

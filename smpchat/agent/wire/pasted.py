@@ -186,7 +186,7 @@ def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The words of the text up to the first character that no link contains."""
+    """The words of the text; the text counts as ended at the first character that cannot be in a link."""
     foreign = _NEVER_IN_A_LINK().search(text)
     return (text[: foreign.start()] if foreign else text).split(maxsplit=_MAX_PIECES)[:_MAX_PIECES]
 

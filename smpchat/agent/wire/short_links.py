@@ -111,7 +111,7 @@ def parse_short_link(text: str) -> ShortLink:
     """Reads the text of a short link; unknown parameters are ignored.
 
     Raises:
-        LinkError: The message is one sentence that names the wrong part.
+        LinkError: The text is not a valid short link; the error is one sentence that names the wrong part.
     """
     match = _SHORT_LINK().fullmatch(text)
     if not match:
@@ -174,7 +174,8 @@ def _server(host: str | None, parameters: dict[str, str]) -> SMPServer:
 
 
 def _key_hash(text: str) -> bytes:
-    """The relay's fingerprint, if it is complete: a link that was cut off may end within it. Raises `LinkError`."""
+    """Decodes the relay's fingerprint. Raises `LinkError` if it is incomplete, as when the link was cut off in the
+    middle of it."""
     try:
         key_hash = from_base64url(text, "fingerprint")
     except DecodeError:
@@ -209,7 +210,8 @@ def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
 def published(link: ShortLink) -> str:
     """Our own short link in the form that is given to people: shortened if apps know the relay.
 
-    Only a shortened link begins with ``https:``, because only the relays that apps know have web pages for links.
+    Of our links, only a shortened one begins with ``https:``, because only the relays that apps know have web pages for
+    links.
     """
     link = shorten(link)
     return format_short_link(replace(link, web=is_shortened(link)))
