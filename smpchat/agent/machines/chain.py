@@ -17,9 +17,10 @@ class Chain(Record):
     last_hash: bytes = b""
 
     def confirmed(self, plaintext: bytes) -> Chain:
-        """The chain after the confirmation or hello, which counts as message 1 even if it was made several times."""
-        # A peer that had to make its confirmation or hello twice has counted both, so its next message has id 3. This
-        # message is reported as one after a gap, although nothing is missing (agent-wire 3.6).
+        """The chain after the first message of one side: the joiner's confirmation or the initiator's hello. This
+        message has id 1, even if it was made several times."""
+        # A peer that had to make its first message twice has counted both, so the message after them has id 3, and is
+        # reported as one after a gap, although nothing is missing (agent-wire 3.6).
         return self.ending(1, plaintext)
 
     def ending(self, message_id: int, plaintext: bytes) -> Chain:

@@ -20,11 +20,11 @@ class Integrity(StrEnum):
 
 
 def renegotiated(chain: Chain) -> Chain:
-    """The chain after an R envelope (new ratchet keys), which takes an id although the ratchet does not encrypt it
-    (agent-wire 3.6)."""
+    """The chain after an R envelope (new ratchet keys), which uses up a message id although the ratchet does not
+    encrypt it (agent-wire 3.6)."""
     # A receiver that runs the reference (simplexmq) does not count the R envelope, and so shows a gap of one after each
     # renegotiation (agent-wire trap 34). An earlier version of smpchat accepted any id that SQLite can store, so
-    # ``last_id`` may be above the limit.
+    # ``last_id`` may be above `MAX_MESSAGE_ID`.
     return chain.ending(min(chain.last_id, MAX_MESSAGE_ID) + 1, agent_message.encode(RatchetInfo()))
 
 

@@ -70,8 +70,8 @@ class Wanted(Record):
     """The chunk must still be downloaded.
 
     Attributes:
-        replica: Which place is asked, counted from 0. The places are the relays that the description names for this
-            chunk, without those that were dropped.
+        replica: The place from which the chunk is downloaded next, counted from 0. The places are the relays that the
+            description names for this chunk, except those that were found unusable.
         failures: How often the download from this place has failed.
         spoilt: The chunk was downloaded before, and later found to be damaged.
     """
@@ -111,7 +111,7 @@ class NotMoved(Record):
     """The chunk was not registered, uploaded or downloaded.
 
     Attributes:
-        replicas: For a download: how many places are left in the description, including the one just asked.
+        replicas: For a download: how many places the chunk still has, including the one just asked.
     """
 
     trouble: Trouble
@@ -179,7 +179,7 @@ def _not_given(state: Wanted, trouble: Trouble, replicas: int) -> Step:
     if trouble in _LOST_AT_RELAY or (tries is not None and state.failures + 1 >= tries):
         if replicas <= 1:
             return Lost(trouble), ()
-        # The places after the dropped one move up by one.
+        # When the place is dropped, the one after it gets its number.
         return Wanted(state.replica % (replicas - 1), 0, state.spoilt), (DropReplica(),)
     if trouble is Trouble.CANNOT_WRITE:
         return state, ()

@@ -129,7 +129,7 @@ def request(terms: Terms, *, address_known: bool, held: bool = False) -> Step:
 
 
 def publish() -> Step:
-    """The first step of a contact address."""
+    """The first step when we make a contact address."""
     return Publishing(Terms(sender_securable=False, reply_key=False)), (CreateAddressQueue(),)
 
 
@@ -186,7 +186,7 @@ def step(state: State, event: Event) -> Step:
         case ((ReadingLink() | Joining()), SendQueueRefused()):
             return _failed(state, _used(state.terms))
 
-        # -- the joiner: is the confirmation there, and was its key accepted? --
+        # -- the joiner: has the relay stored the confirmation, and has the queue our key? --
         # The relay's OK to a signed SEND says that the queue has our key. OK to an unsigned SEND only says that the
         # queue has no key yet. So an unsigned confirmation is repeated, to find out whether the initiator has accepted
         # our key.
@@ -222,8 +222,8 @@ def step(state: State, event: Event) -> Step:
 
         # -- the initiator: an invitation, or one sent with a request to an address, and the joiner's confirmation --
         case Inviting(), ReceiveQueueCreated(messaging=messaging):
-            # What the relay made counts, not what we asked for: the link says q=m (the sender may secure the queue)
-            # only if IDS did.
+            # The relay may have made another kind of queue than we asked for: the link says q=m (the sender may secure
+            # the queue) only if IDS says so.
             return Invited(replace(state.terms, sender_securable=messaging)), ()
         case Preparing(address_known=False), AddressRead():
             return _request_when_ready(replace(state, address_known=True))
@@ -236,7 +236,8 @@ def step(state: State, event: Event) -> Step:
             return _failed(state, reason)
         case Requesting(), RequestAccepted():
             return Requested(state.terms), ()
-        # the confirmation may arrive before the relay's OK to the request; it too shows that the request arrived
+        # the confirmation may arrive before the relay's OK to the request; a confirmation, too, shows that the request
+        # arrived
         case ((Invited() | Requesting() | Requested()), ConfirmationReceived(reply_key_ours=False)):
             # The confirmation names another reply key than our link: somebody changed the link on its way. We send
             # nothing.
@@ -303,7 +304,8 @@ def _confirm_when_ready(state: Joining) -> Step:
     terms = state.terms
     answer = Answer.SECURED if terms.reply_key else Answer.REPLY
     effects: Effects = (SendConfirmation(answer, signed=terms.sender_securable),)
-    # KEY is pipelined with the confirmation, which goes to another queue. Commands to the same queue are not pipelined.
+    # KEY is pipelined with the confirmation, which goes to another queue. KEY and SKEY are never pipelined with later
+    # commands to the same queue.
     if terms.reply_key and not state.receive_queue_keyed:
         effects = (SecureReceiveQueue(KeyChoice.REPLY, before_sending=False), *effects)
     # An initiator that cannot secure the reply queue itself waits for our HELLO. The reference takes the first message

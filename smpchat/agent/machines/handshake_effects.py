@@ -27,8 +27,8 @@ class CreateReceiveQueue(Record):
 
     Attributes:
         messaging: The sender may secure the queue.
-        keyed: NEW is to bring the reply key, so that the queue has it as its sender key from the start. If the relay
-            does not support this, `smpchat.agent.online.sending` leaves the key out.
+        keyed: NEW must contain the reply key, so that the queue has it as its sender key from the start.
+            `smpchat.agent.online.sending` leaves the key out if the relay does not support this.
     """
 
     messaging: bool
@@ -75,7 +75,7 @@ class ResendConfirmationSigned(Record):
 
 
 class RepeatConfirmation(Record):
-    """Send the same confirmation again after a growing pause; other messages do not wait for it."""
+    """Send the same confirmation again after a pause, which is longer each time; other messages do not wait for it."""
 
 
 class SendHello(Record):
@@ -89,7 +89,7 @@ class ResendHello(Record):
 
 
 class SendReady(Record):
-    """Seal and send a HELLO message, before any text that waits."""
+    """Seal and send a HELLO message, before the texts that are waiting to be sent."""
 
 
 class DeleteReceiveQueue(Record):

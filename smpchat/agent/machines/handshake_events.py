@@ -35,7 +35,8 @@ class LinkUnusable(Record):
 
 
 class JoinReleased(Record):
-    """The user has decided what had to be decided first (``held`` in `Joining`): now our profile may be sent."""
+    """The user has answered the question that held our profile back (``held`` in `Joining`), so the profile may be sent
+    now."""
 
 
 class ReceiveQueueCreated(Record):

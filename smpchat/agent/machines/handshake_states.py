@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 
 class Variant(StrEnum):
-    """The kinds of handshake. Only the initiator's queue and link decide which one it is."""
+    """The kinds of handshake. Which of them a connection uses depends only on the initiator's queue and link."""
 
     INSTANT = "instant"
     THREE_STEP = "three-step"
@@ -123,9 +123,9 @@ class Joining(Record):
     """Joiner: securing the initiator's queue and creating the reply queue at the same time.
 
     Attributes:
-        send_early: The initiator's software reads messages that follow the confirmation. This needs agent version 7 and
-            SMP client version 3. Software with a lower client version cannot be told that it may secure the reply
-            queue, and waits for HELLO first.
+        send_early: The initiator's software can read texts that arrive after our confirmation and before its own hello.
+            This needs agent version 7 and SMP client version 3. Software with a lower client version cannot be told
+            that it may secure the reply queue, and waits for HELLO first.
         send_queue_ready: The send queue is secured, or we are not allowed to secure it.
         receive_queue_made: The reply queue exists.
         receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
@@ -255,7 +255,7 @@ class Failed(Record):
     """The connection can never be made.
 
     Attributes:
-        terms: None if a short link was never read.
+        terms: What the link allows; None if the connection began with a short link that was never read.
         detail: A sentence that says more about the reason, or an empty text.
     """
 

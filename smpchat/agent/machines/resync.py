@@ -40,8 +40,8 @@ class MessageOpened(Record):
     """A message was decrypted with the ratchet in use.
 
     Attributes:
-        sent_at: When the relay received it, by the relay's clock; POSIX seconds.
-        late: Its key had been set aside, because a message written later was decrypted before it.
+        sent_at: When the relay received the message, by the relay's clock; POSIX seconds.
+        late: The message's key had been set aside, because a message written later was decrypted before it.
     """
 
     sent_at: int = 0
@@ -59,7 +59,7 @@ class KeysReceived(Record):
 
     Attributes:
         theirs: Hash of these keys.
-        sent_at: When the relay received them, by the relay's clock; POSIX seconds.
+        sent_at: When the relay received these keys, by the relay's clock; POSIX seconds.
     """
 
     theirs: bytes
@@ -75,8 +75,8 @@ class Overruled(Record):
 
 
 class ReadyReceived(Record):
-    """The peer's EREADY, its first message with the new ratchet. ``receiving_only``: until now, our ratchet could only
-    receive."""
+    """The peer's EREADY, its first message with the new ratchet. ``receiving_only``: until this message came, our new
+    ratchet could only receive."""
 
     receiving_only: bool
 
@@ -152,8 +152,8 @@ def step(state: State, event: Event) -> Step:
             return state, (Tell(Notice.LOST),)
         case ((Allowed() | Required() | Agreed()), MessageOpened()):
             return InSync(), (Release(),)
-        # In Started, the old ratchet still decrypts messages that were already on their way. They do not end the wait
-        # for the peer's keys.
+        # In the state `Started`, the old ratchet still decrypts messages that the peer sent earlier. They do not end
+        # the wait for the peer's keys.
         case ((InSync() | Started()), MessageOpened()):
             return state, ()
         case ((InSync() | Allowed() | Required() | Agreed()), Requested(fresh)):
@@ -185,7 +185,8 @@ def step(state: State, event: Event) -> Step:
 
 
 def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
-    """The step for a message that comes while the user is asked: the ratchet in use has opened it, or failed to."""
+    """The step for a message that comes before the user has decided about the peer's keys. The event says whether the
+    ratchet in use could decrypt the message."""
     under, effects = step(state.under, event)
     assert not isinstance(under, Started | Asked)
     after = replace(state, under=under)

@@ -40,10 +40,10 @@ class Asked(Record):
 
     Attributes:
         theirs: Hash of the peer's keys.
-        at: When the relay received them, by the relay's clock; POSIX seconds.
-        under: The state of the ratchet in use, leaving these keys aside.
+        at: When the relay received the peer's keys, by the relay's clock; POSIX seconds.
+        under: The state in which the connection would be if these keys had not come.
         proven: A message of the ratchet in use is newer than the keys, so the peer still uses this ratchet; or the user
-            chose to write with it anyway. Texts no longer wait for the user's decision.
+            chose to write with it anyway. In both cases, texts no longer wait for the user's decision.
     """
 
     theirs: bytes

@@ -1,5 +1,5 @@
-"""Delays between tries, as data: growing, bounded, and shortened at random so that clients do not return all at
-once."""
+"""How long to wait before the next try: longer after each failure, up to a limit, and shortened at random, so that
+clients do not all connect again at once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Delays(Record):
     def after(self, attempts: int, jitter: float = 0.0) -> float:
         """Seconds to wait after ``attempts`` failed tries; ``jitter`` from 0 to 1 shortens the wait by up to a
         fifth."""
-        # After 40 tries, every delay here has long reached its bound. There is a limit because Python raises
-        # OverflowError from 1.5 ** 1751 on, which tries two minutes apart would reach in 58 hours.
+        # The exponent ends at 40, when every delay here has long reached ``longest``: Python raises OverflowError from
+        # 1.5 ** 1751 on, which tries two minutes apart would reach in 58 hours.
         delay = min(self.longest, self.first * 1.5 ** min(max(attempts - 1, 0), 40))
-        # Jitter only shortens the delay, because the longest delay is a promise. It is needed because all clients of a
+        # Jitter only shortens a delay, so that no delay is above ``longest``. It is needed because all clients of a
         # relay that restarts lose their connections in the same second.
         return delay * (1 - 0.2 * jitter)
 

@@ -49,11 +49,13 @@ class SubscriptionPlan(Generic[Queue]):
         self._failures.pop(queue, None)
 
     def take_due(self, now: float) -> list[Queue]:
-        """Queues that must be subscribed again now. They stay due until `repeated` or `forget` is called."""
+        """Queues that must be subscribed again now. Each stays in this list until `repeated` or `forget` is called for
+        it."""
         return [queue for queue, due in self._due.items() if due.at <= now]
 
     def repeated(self, queue: Queue, now: float, *, awaits_first_message: bool) -> None:
-        """A repeated SUB was sent. If the queue's first message is still awaited, plan another SUB; else plan none."""
+        """A repeated SUB was sent. If no message has come through the queue since it was created, plan another SUB;
+        else plan none."""
         due = self._due.get(queue)
         if due is None:
             return
