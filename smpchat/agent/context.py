@@ -31,7 +31,8 @@ class Application(Protocol):
     """
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """Returns our profile, which goes into the confirmation or hello that is being encrypted."""
+        """Returns our profile, to be put into our first message of the handshake: the joiner's confirmation or the
+        initiator's hello."""
         ...
 
     def link_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
@@ -58,12 +59,12 @@ class Application(Protocol):
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
     ) -> bool:
-        """A user message arrived; returns True to have a receipt sent. ``sent_at``: POSIX seconds, by the relay's
-        clock."""
+        """A user message arrived; returns True to have a receipt sent. ``sent_at``: when the relay received the
+        message, by the relay's clock; POSIX seconds."""
         ...
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
-        """Whether we send receipts to the peer. The agent asks this again just before it sends one."""
+        """Whether we send receipts to the peer. The agent asks this again just before it sends a receipt."""
         ...
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
@@ -75,7 +76,7 @@ class Application(Protocol):
         ...
 
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
-        """The message will never arrive."""
+        """The message has failed for good: the peer will never receive it. ``reason`` is a sentence that says why."""
         ...
 
     def notice(

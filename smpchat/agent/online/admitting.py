@@ -46,7 +46,8 @@ class Admitting:
                 pass
 
     def _accept(self) -> None:
-        """Give up a contact that was not reached in time; if there is none, accept the next request."""
+        """Give up one accepted contact whose relay was not reached in time; if there is no such contact, accept the
+        next request."""
         try:
             with self._database.transaction() as tx:
                 if not contact_address.give_up_next(tx, self._context):

@@ -67,11 +67,11 @@ class ForeignChanges:
 
 
 class Changes:
-    """Lets one task wait for changes. Enter it before you first read the store; then read, wait for `next`, and read
-    again.
+    """Lets one task wait for changes of the store. Begin its ``with`` block before you first read the store; then read,
+    await `next`, and read again.
 
-    A change during a read ends the next wait at once. Changes of other processes are noticed while a `ForeignChanges`
-    runs.
+    A change during a read ends the next wait at once. Changes that other processes make are noticed only while a
+    `ForeignChanges` runs.
 
     Args:
         pause: The shortest time in seconds between two reads.
@@ -94,7 +94,8 @@ class Changes:
         self._database.unwatch(self._changed.set)
 
     async def next(self, seconds: float | None = None) -> None:
-        """Return once the store has changed since the last return (or the beginning), or when time is up."""
+        """Return when the store has changed since the last call returned (the first time: since the ``with`` block
+        began), or after ``seconds``."""
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

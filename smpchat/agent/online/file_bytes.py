@@ -28,7 +28,7 @@ class Offload(Protocol):
     """Runs blocking work in another thread, as `asyncio.to_thread` does; tests run it directly."""
 
     def __call__(self, function: Callable[..., T], /, *arguments: Any) -> Awaitable[T]:
-        """Returns or raises what ``function`` does."""
+        """Returns what ``function`` returns, and raises what it raises."""
         ...
 
 
@@ -47,7 +47,7 @@ class _Disk:
     has ended. If the file were closed earlier, its descriptor might belong to another file when the thread uses it.
 
     Args:
-        open_file: Opens the file, in a thread, when it is first used.
+        open_file: Called in a thread, when the file is first used; returns the opened file.
     """
 
     def __init__(self, open_file: Callable[[], FileIO]) -> None:
@@ -72,7 +72,8 @@ class _Disk:
         self._use(work)
 
     def forget(self, begin: int, size: int) -> None:
-        """For a thread: tell the system that this part will not be read again, so that it need not stay in memory."""
+        """For a thread: tell the operating system that these bytes will not be read again, so it need not keep them in
+        memory."""
         if hasattr(os, "posix_fadvise"):
             self._use(lambda file: os.posix_fadvise(file.fileno(), begin, size, os.POSIX_FADV_DONTNEED))
 
@@ -89,7 +90,8 @@ class _Disk:
                 self.close()
 
     def close(self) -> None:
-        """Close the file. If a thread is still using it, the thread closes it at the end. May be called again."""
+        """Close the file. If a thread is still using the file, that thread closes it after its work. May be called
+        again."""
         self._closed = True
         if self._used.acquire(blocking=False):  # else `_use` does it
             try:
@@ -100,8 +102,8 @@ class _Disk:
 
 
 async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
-    """``size`` bytes of a file from position ``begin``, in pieces. A piece stays valid until the second piece after it
-    is asked for. Raises `OSError`, and `EOFError` if the file is shorter."""
+    """``size`` bytes of a file from position ``begin``, in pieces. Two buffers take turns: a piece is overwritten when
+    the next but one is read. Raises `OSError`, and `EOFError` if the file ends before these bytes do."""
     disk = _Disk(lambda: FileIO(path, "rb"))
     try:
         done = 0

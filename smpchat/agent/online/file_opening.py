@@ -120,10 +120,10 @@ class _Part:
 
 
 class FileOpening:
-    """Decrypts received files and moves them to their places, one step after the other.
+    """Decrypts received files and moves them to their places. It works in steps, one at a time for all files together.
 
     Args:
-        fault: Called with the number of a file if its step fails with an unexpected error, and with this error.
+        fault: Called if a step fails with an unexpected error, with the number of the file and this error.
         look: Called after each step.
     """
 
@@ -197,7 +197,8 @@ class FileOpening:
         return here - (part.done if part else 0)
 
     async def _decrypt_ahead(self, file: StoredFile, here: int) -> None:
-        """Decrypt some of a file that is being downloaded. If that fails, `_open` tries again and reports why."""
+        """Decrypt some of a file that is being downloaded. If that fails, nothing is reported: `_open` decrypts the
+        complete file later, and reports errors then."""
         try:
             await self._offload(self._read_ahead, file, here)
         except _Stopped:
@@ -249,8 +250,8 @@ class FileOpening:
             return
         with self._database.transaction() as tx:
             wanted = transactions.opened(tx, self._context, file.id, path)
-        # From here on nothing is done in a thread: a command that waited for the file may now end this process at any
-        # moment.
+        # What follows contains no ``await``: a command that waited for the file may end this process as soon as this
+        # task waits.
         if not wanted:
             file_folder.retract(path, known)
         file_folder.unpublished(part)

@@ -108,7 +108,8 @@ class FileProgress:
             self.claimed.difference_update(done)
 
     def _commit_apart(self, done: Sequence[ChunkKey]) -> None:
-        """Commit each file by itself: one of them cannot be committed, and the others must not wait for it."""
+        """Commit the progress of each file in a transaction of its own: that of one file cannot be committed, and the
+        others must not wait for it."""
         for file_id in dict.fromkeys(number for number, _ in done):
             try:
                 with self._database.transaction() as tx:

@@ -46,7 +46,8 @@ class FileRelaySession(Protocol):
         recipient_keys: Sequence[Ed25519PublicKey],
         password: str | None,
     ) -> tuple[bytes, tuple[bytes, ...]]:
-        """Register a chunk. Returns the sender's id, and an id for each recipient."""
+        """Register a chunk. Returns the ids of the chunk at the relay: the one for its sender, and one for each
+        recipient."""
         ...
 
     async def put(
@@ -58,7 +59,7 @@ class FileRelaySession(Protocol):
     def get(
         self, replica_id: bytes, key: Ed25519PrivateKey, size: int, digest: bytes
     ) -> AsyncGenerator[memoryview, None]:
-        """Download a chunk; at the end it raises if the bytes are not the chunk's."""
+        """Download a chunk. If the relay sends other bytes, an error is raised, at the latest after the last piece."""
         ...
 
     async def delete(self, sender_id: bytes, sender_key: Ed25519PrivateKey) -> None:
@@ -92,7 +93,7 @@ class Failure(Record):
 
 
 def failure_of(server: FileServer, error: Exception, *, registering: bool = False) -> Failure:
-    """The failure that an error of a session means. ``registering``: the error is an answer to FNEW, so AUTH means that
+    """Turns an error of a session into a `Failure`. ``registering``: the error is an answer to FNEW, so AUTH means that
     the relay did not accept our password."""
     if isinstance(error, XFTPError):
         return Failure(_trouble_of_answer(error, registering=registering), f"relay {server.host}: {error.code}")
@@ -178,7 +179,7 @@ class FileRelays:
         return relay is not None and any(lane.session and not lane.session.closed.is_set() for lane in relay.lanes)
 
     def dials(self) -> int:
-        """How many relays there are that workers use, but have not reached yet."""
+        """With how many relays a worker has begun, although no session with the relay is open yet."""
         return sum(relay.lane.busy and not self.is_reached(server) for server, relay in self._relays.items())
 
     def attempts(self, server: FileServer) -> int:

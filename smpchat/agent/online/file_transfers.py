@@ -226,10 +226,10 @@ class FileTransfers:
             self._chooses = False
 
     async def _choose(self, waiting: tuple[int, list[int]]) -> bool:
-        """Choose the relays for a file's chunks; False if there is no relay."""
+        """Choose the relays for a file's chunks; returns False if there is no relay."""
         moment = asyncio.get_running_loop().time()
-        # Relays are chosen once for each file, not after each commit: they come in a random order, so that each file
-        # begins at other relays.
+        # The order of the relays is random, so that each file begins at other relays. Within a file it is kept for a
+        # while, and not drawn again after each commit.
         if self._chosen[0] == waiting[0] and moment <= self._chosen[1] + CHOSEN_FOR:
             return True
         try:
@@ -254,8 +254,8 @@ class FileTransfers:
             transactions.not_moved(tx, self._context, file_id, numbers[0], problem)
 
     def _next(self, server: str | None, count: int, now: float) -> tuple[int, list[int]] | None:
-        """The file whose turn is next, and the numbers of its next chunks to be transferred at a relay, at most
-        ``count``. If ``server`` is None: of its next chunks that no relay knows yet."""
+        """The file whose turn is next, and the numbers of at most ``count`` of its chunks: those to be transferred at
+        the relay ``server``, or, if it is None, those that no relay knows yet."""
         found = file_chunks.files_at(self._tx, server, now)
         for file_id in sorted(found, key=lambda number: self._turns.get(number, 0)):
             taken = {number for claimed, number in self._progress.claimed if claimed == file_id}

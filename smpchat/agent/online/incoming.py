@@ -98,7 +98,7 @@ class Incoming:
             await state.room.wait()
 
     async def next(self) -> Pushed:
-        """The oldest message, once there is one."""
+        """Wait until there is a message, and return the oldest one."""
         pushed = await self._waiting.get()
         state = self._of(pushed.session)
         if state.waiting.get(pushed.rcv_id) == pushed.message.msg_id:

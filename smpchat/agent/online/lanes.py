@@ -148,7 +148,8 @@ class Lanes:
             log.log(severity(error), "a lane of connection %d stopped", key[0], exc_info=error)
             self._rest(key, Verdict.RETRY)
         finally:
-            # This comes before `kick`: work that was committed while the lane was busy did not start the lane.
+            # The lane must not count as busy when `kick` is called: only `kick` can start the work that was committed
+            # while the lane was running.
             self._busy.discard(key)
         self.kick()
 

@@ -101,8 +101,8 @@ class Receiver:
                 received = receiving.receive(
                     tx, self._context, pushed.session.server, pushed.rcv_id, message.msg_id, message.body
                 )
-        # A refused message is acknowledged, too: else the relay would deliver this message again for ever, and no other
-        # of the queue (agent-wire 5.4).
+        # A refused message is acknowledged, too: else the relay would deliver it again and again, and never the
+        # messages after it (agent-wire 5.4).
         except EnvelopeRefused as error:
             log.warning("message refused: %s", error)
             if error.notice is not None:

@@ -91,7 +91,7 @@ class Relays:
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
             visits.left(tx, str(server), self._context.now())
-            # Not after a leap of the clock, when a moment may look like three days.
+            # After a leap of the clock, a moment may look like three days, so nothing is given up then.
             if not clock.is_held(tx, self._context.now()):
                 outbox.give_up_deletions(tx, str(server), self._context.now() - DELETION_PATIENCE)
             if not self._is_needed(server):
@@ -103,7 +103,8 @@ class Relays:
     def note_trouble(
         self, tx: sqlite3.Connection, server: SMPServer, error: Exception, next_try_at: float | None = None
     ) -> None:
-        """Store what people are told about this relay. ``next_try_at``: POSIX seconds, if it is known."""
+        """Store what people are told about this relay. ``next_try_at``: when the relay is tried again, in POSIX
+        seconds; None if that is not known."""
         trouble = RelayTrouble(str(server), str(error), self._context.now(), next_try_at, trouble_of(error))
         outgoing.save_relay_trouble(tx, trouble)
 

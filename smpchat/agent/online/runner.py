@@ -48,8 +48,8 @@ class AgentRunner:
             arguments are the relay of the peer's queue, if there is one, and the addresses of relays in trouble, so
             that it can prefer others. It may start the embedded relay, and raises `TransportError` if there is no
             relay.
-        files: Called when there are files for the first time; returns how they are transferred. None: files are not
-            transferred.
+        files: Called once, when the profile has files; returns how file relays are chosen and reached. None: files are
+            not transferred.
         offload: Runs blocking work; None: in a thread.
     """
 
@@ -94,11 +94,12 @@ class AgentRunner:
         self._receiver = Receiver(database, context, incoming, self._subscriptions, notices, resume=self._resume)
 
     async def run(self) -> None:
-        """Work until cancelled. An unexpected exception of any task ends this work, too, and so does an error of the
-        store in any callback.
+        """Work until cancelled, or until a task fails with an unexpected exception, or a callback with an error of the
+        store.
 
         Raises:
-            StoreError: The database cannot be read or written. What was committed is kept; nothing else was sent.
+            StoreError: The database cannot be read or written. What was committed is kept, and no message of an
+                uncommitted transaction was sent.
         """
         loop = asyncio.get_running_loop()
         failure = self._tasks.start()
@@ -107,7 +108,7 @@ class AgentRunner:
             self._admitting.look()
             if self._files is not None:
                 self._files.look()
-            # Called later, not from inside the commit: the code that commits continues first.
+            # The lanes are started later, not inside the commit, so that the code that commits can continue first.
             loop.call_soon(self._lanes.kick)
 
         self._database.watch(look_for_work)

@@ -117,8 +117,8 @@ class Sender:
         return await self._post(session, outbox.together(self._database.connection, items))
 
     def _seal_receipts(self, key: LaneKey, most: int) -> None:
-        """Seal the receipts that are sent next, now that there is a session. Later receipts can still be changed or
-        left out."""
+        """Seal those receipts that are sent next, now that there is a session. The others stay unsealed, so they can
+        still be changed or left out."""
         while due := [item for item in self.head(key)[:most] if item.kind is Kind.RECEIPT]:
             with self._database.transaction() as tx:
                 for item in due:
@@ -251,7 +251,7 @@ class Sender:
 
 
 def _reason(server: SMPServer, error: Exception) -> str:
-    """Why a relay did not create a queue. Connection errors already name the relay."""
+    """Why a relay did not create a queue. The relay's host is added unless the error names it already."""
     text = str(error).rstrip(".")
     return text if server.hosts[0] in text else f"relay {server.hosts[0]}: {text[:1].lower()}{text[1:]}"
 

@@ -91,7 +91,8 @@ class Subscriptions:
         self._plan.succeeded((server, rcv_id))
 
     def failed(self, session: ServerSession, server: SMPServer, rcv_id: bytes) -> None:
-        """SUB or ACK failed. Another SUB will bring what waits at the relay; a new session begins with a SUB anyway."""
+        """SUB or ACK failed, so plan another SUB, which brings what waits at the relay. If the session has ended, none
+        is planned: the next session begins with SUB anyway."""
         if not session.closed.is_set():
             self._plan.failed((server, rcv_id), asyncio.get_running_loop().time())
             self._plan_changed.set()

@@ -22,7 +22,7 @@ class Tasks:
         self._failure: asyncio.Future[None] | None = None
 
     def start(self) -> asyncio.Future[None]:
-        """From now on tasks may be started. The future gets the error that ends the run."""
+        """From now on tasks may be started. Returns a future, which fails with the error that ends the run."""
         self._failure = asyncio.get_running_loop().create_future()
         self.running = True
         return self._failure
