@@ -70,8 +70,9 @@ def wrote(group: Group, saying: Saying, post: Post) -> Step:
         return group, (Refused("x.msg.new", scope.why),)
     if scope is None and not may(Deed.WRITE, by.role):
         return group, (Refused("x.msg.new", "from somebody who may not write"),)
-    # While disappearing messages are turned off in the group, a message that comes from its author stays, whatever time
-    # it carries. A passed-on message may be older than that setting, so the time that it carries counts.
+    # While disappearing messages are turned off in the group, the time to live of a message is ignored if the message
+    # comes directly from its author. A passed-on message may have been written before they were turned off, so its time
+    # to live counts.
     timed = saying.forwarder is not None or group.profile.disappear_after is not None
     hidden, moderator = _hidden(group, saying, post, scope)
     ttl = post.ttl if timed else None
@@ -134,8 +135,8 @@ def _of(saying: Saying, shared_id: str) -> Saying:
 
 
 def took_back(group: Group, saying: Saying, deletion: Deletion) -> Step:
-    """``x.msg.del``: the author can delete a message for some time, a moderator at any time. The deletion may even
-    arrive before the message."""
+    """``x.msg.del``: the author can delete a message within `DELETABLE` seconds, a moderator at any time. If the
+    deletion arrives before the message, the deletion is kept until the message arrives."""
     by, item = saying.by, saying.known.item
     author = deletion.author or by.id
     if saying.known.gone:

@@ -19,7 +19,7 @@ class JoinHost(Record):
 
 
 class MakeLink(Record):
-    """Make a link for a member, without post-quantum keys; `Linked` follows."""
+    """Make a link for a member, without post-quantum keys. When it is made, the machine gets the event `Linked`."""
 
     member: MemberId
 
@@ -51,7 +51,7 @@ class Disconnect(Record):
 
 
 class Release(Record):
-    """The connection to a member works, so what was kept for this member is sent, in order."""
+    """Send a member everything that was kept for it, in order, because our connection to this member works now."""
 
     member: MemberId
 
@@ -78,8 +78,8 @@ class Invite(Record):
 
 
 class Admit(Record):
-    """Our connection to a newcomer works: announce the newcomer, and introduce all members to the newcomer.
-    ``by_link``: the newcomer used our link."""
+    """Our connection to a newcomer works: announce the newcomer to the other members, and introduce these members to
+    the newcomer. ``by_link``: the newcomer used our link."""
 
     member: MemberId
     by_link: bool
@@ -120,8 +120,8 @@ class Send(Record):
     """Send one event, with one id, to some members.
 
     Attributes:
-        now: Connected members.
-        later: Members who get the event as soon as they are connected.
+        now: Members to whom our connection works.
+        later: Members who get the event as soon as our connection to them works.
         passed_on: Members who get the event from a host; if we sent the event later as well, they would get it twice
             (group-wire 11, trap 6).
     """
@@ -147,7 +147,7 @@ class Hidden(StrEnum):
 
 
 class Show(Record):
-    """Store and show a new message, unless ``hidden`` says why not.
+    """Store and show a new message, unless ``hidden`` gives a reason against it.
 
     Attributes:
         forwarder: The member who passed the message on, so that nothing proves who wrote it; None for the author's own
@@ -169,7 +169,7 @@ class Show(Record):
 
 class Prove(Record):
     """The author's own copy of a passed-on message arrived: show the text of this copy, unless the message was edited
-    since."""
+    or deleted meanwhile."""
 
     author: MemberId
     shared_id: str
@@ -222,7 +222,7 @@ class React(Record):
 
 
 class FileEvent(Record):
-    """A later event about the file of a message: its description, or that the sender withdrew it."""
+    """A later event about the file of a message: its description, or the news that the sender withdrew the file."""
 
     author: MemberId
     event: GroupEvent

@@ -1,9 +1,8 @@
 """The duties of a host, the member that let newcomers in: it introduces them to the other members, and passes on
 messages between two members until these two are connected.
 
-::
-
-    Hosting: per introduced pair: was the newcomer's link passed on, and which of the two reported the connection
+`Hosting` says for each introduced pair whether the newcomer's link was passed on, and which of the two reported their
+connection.
 
 Source: group-wire 4, 6, 8 and 12. SimpleX apps stop passing on the messages of both members as soon as one of them
 reports the connection. Here, a member's report stops only the passing on of this member's own messages. The report
@@ -189,10 +188,11 @@ def reported(hosting: Hosting, by: MemberId, member: MemberId) -> Hosting:
 
 
 def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) -> Send | None:
-    """Passes on an event to the members who are perhaps not connected to its author; None if nobody gets it from us.
+    """The effect that passes an event on to the members who are perhaps not connected to its author; None if nobody
+    gets the event from us.
 
     Args:
-        forward: The event, as we pass it on; the kind of `forward.event` decides who gets it.
+        forward: The event in the form in which we pass it on. Who gets it depends on the kind of `forward.event`.
     """
     event = forward.event
     if group.own.role < Role.ADMIN or author.blocked or author.gone or not isinstance(event, FORWARDABLE):
@@ -237,8 +237,8 @@ def _moderates(member: Member) -> bool:
 
 
 def _to_all(event: GroupEvent, members: Iterable[Member]) -> Send:
-    """Sends an event to each of these members now, or as soon as we are connected to the member: nobody else passes on
-    what a host says about newcomers."""
+    """Sends an event to each of these members now, or as soon as our connection to the member works. Nobody else passes
+    on what a host says about newcomers, so it is kept for members whose connection to us does not work yet."""
     known = list(members)
     now = tuple(member.id for member in known if member.link is Link.CONNECTED)
     return Send(event, now, tuple(member.id for member in known if member.link is not Link.CONNECTED))

@@ -121,7 +121,7 @@ class Lost(Record):
 
 
 class Tick(Record):
-    """Time has passed, so it may be the turn of waiting connections."""
+    """Time has passed, so connections that wait for their turn may be started."""
 
     now: float
 
@@ -155,7 +155,7 @@ class Known(Record):
     """What the store knows about the messages that an event is about; `asks` says which messages.
 
     Attributes:
-        seen: Set if this event has arrived before.
+        seen: How this event arrived before; None if it has not.
         item: The message that the event changes; for a post, the message created by an edit that arrived before the
             post.
         gone: The message once existed, and nothing of it is kept.
@@ -172,7 +172,7 @@ NOTHING = Known()
 
 
 class Heard(Record):
-    """One event of a message that came through a member's connection.
+    """An event that came through a member's connection.
 
     Attributes:
         sender: The member through whose connection the event came.
@@ -197,7 +197,7 @@ class Asked(Record):
 
     Attributes:
         event: The event's own id; None if it has none.
-        item: The message that the event is or changes.
+        item: The message that the event creates or changes; None if the event does neither.
         by: The author of the event.
     """
 

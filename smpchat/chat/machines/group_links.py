@@ -108,7 +108,7 @@ def invited_again(group: Group, invitation: Invitation) -> Step:
 
 
 def answered(answer: LinkInvitation, versions: VersionRange | None) -> Group | Refused:
-    """A new group: its host has answered the request that we sent through the group link.
+    """The group that we join through a link, made from the host's answer to our request; or why we refuse the answer.
 
     Args:
         versions: The chat versions of the host's app.
@@ -192,8 +192,8 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
         known, effects = after.members.get(info.member), (*entered, SaveProfile(info.member, info.profile))
         if known is None:
             return after, entered
-    # Only the host that let the newcomer in has its link. Another admin could send a link of their own, to get in
-    # between.
+    # Only the host that let the newcomer in has its link. Another admin could send a link of their own, to pose as the
+    # newcomer.
     if known.introducer != by.id:
         return group, (Refused("x.grp.mem.fwd", "not from the host that let the newcomer in"),)
     if known.gone or known.link not in (Link.NONE, Link.TO_JOIN):
@@ -204,11 +204,11 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
 
 
 def turns(group: Group, now: float) -> Step:
-    """Starts waiting connections, up to the limit for one minute."""
+    """Starts connections that wait for their turn, at most `LINKS_PER_MINUTE` in one minute."""
     waiting = [member for member in group.members.values() if member.link in (Link.WANTED, Link.TO_JOIN)]
     if not waiting or not group.active:
         return group, ()
-    # If the clock was set back, a new minute begins too.
+    # A new minute begins when the old one is over, or if the clock was set back.
     fresh = not group.minute <= now < group.minute + MINUTE
     minute, begun = (now, 0) if fresh else (group.minute, group.begun)
     effects: list[Effect] = []

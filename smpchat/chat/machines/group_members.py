@@ -36,7 +36,8 @@ def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
         return group, (Refused("x.grp.mem.new", "not from somebody who may let members in"),)
     if info.member == group.own.id:
         return group, ()
-    # Only moderators may know of a newcomer under review, so other members ignore such an announcement.
+    # Only moderators may know of a newcomer under review, so a member who is not a moderator ignores the announcement
+    # of one.
     if event.scope is not None and (event.scope != info.member or group.own.role < Role.MODERATOR):
         return group, (Refused("x.grp.mem.new", "a newcomer under review, of whom only moderators may know"),)
     known = group.members.get(info.member)
@@ -74,7 +75,8 @@ def _we_are_accepted(group: Group, event: LinkAccepted) -> Step:
     if own.standing is Standing.CURRENT:
         return group, (Refused("x.grp.link.acpt", "we are in the group already"),)
     standing = _standing(event.acceptance)
-    # accepted before the connection to the host works: then `connected` makes us a current member and tells the user
+    # If we are accepted before our connection to the host works, we are not a current member yet: `connected` makes us
+    # one later, and tells the user.
     if standing is Standing.CURRENT and group.members[group.host].link is not Link.CONNECTED:
         standing = Standing.JOINING
     after = group.changed(own.id, standing=standing, role=event.role)
@@ -216,6 +218,6 @@ def _has_connection(member: Member) -> bool:
 
 
 def unknown(member: MemberId, name: str | None = None) -> Member:
-    """A member who is only mentioned by others."""
+    """The record of a member whom we know only from what others told us or passed on."""
     # apps give unknown members the lowest role that may write, so that their passed-on messages can be shown
     return Member(member, Role.AUTHOR, name or unknown_name(member), Standing.UNKNOWN, named=False)

@@ -62,8 +62,8 @@ _RULES: dict[Deed, Rule] = {
     Deed.INTRODUCE: Rule(Role.ADMIN),
     Deed.ANNOUNCE: Rule(Role.ADMIN, covers=True),
     Deed.LET_JOIN: Rule(Role.ADMIN, covers=True),
-    # this is the right of the member who passes on; the passed-on event also needs the right of its author (group-wire
-    # 11, trap 16)
+    # The member who passes an event on needs this right. The author of the event must also have the right that the
+    # event itself needs (group-wire 11, trap 16).
     Deed.FORWARD: Rule(Role.ADMIN),
     Deed.ACCEPT: Rule(Role.MODERATOR, covers=True),
     # As in apps, the member's present role counts, not the new one. If we refused what apps accept, the member's role
@@ -79,7 +79,7 @@ _RULES: dict[Deed, Rule] = {
 
 
 def may(deed: Deed, role: Role, target: Role | None = None) -> bool:
-    """Whether a member with this role has the right to do this. ``target``: the role of the member concerned; None if
-    there is none."""
+    """Whether a member with the role ``role`` has the right to do ``deed``. ``target``: the role of the member
+    concerned; None if there is none."""
     rule = _RULES[deed]
     return role >= rule.least and (not rule.covers or target is None or role >= target)

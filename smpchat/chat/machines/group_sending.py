@@ -58,7 +58,7 @@ def may_say(group: Group, event: GroupEvent) -> str | None:
 
 
 def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...]:
-    """The members who should get our message, connected or not."""
+    """The members who should get our message, whether our connections to them work or not."""
     scope = scope_of(group, scope)
     others = group.members.values()
     if scope is None:
@@ -72,7 +72,7 @@ def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...
 
 
 def is_moderator(member: Member) -> bool:
-    """Whether this member gets support chats and reports."""
+    """Whether this member gets the messages of support chats, and reports."""
     current = member.standing is Standing.CURRENT and member.role >= Role.MODERATOR
     return current and member.speaks >= SCOPES_SINCE
 
@@ -102,7 +102,7 @@ def profile_is_new(told: Profile, now: Profile) -> bool:
 
 
 def wants_receipts(group: Group) -> bool:
-    """Whether messages in this group get receipts, if the user allows them."""
+    """Whether the group is small enough for receipts, which we send only if the user allows them."""
     return group.size <= MAX_RECEIPTS
 
 

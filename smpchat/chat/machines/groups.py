@@ -116,8 +116,8 @@ def _leave(group: Group) -> Step:
         return group, (Refused("leave", "we are not in the group"),)
     farewell = deliver(group, MemberLeft())
     after, effects = members.over(group, Standing.LEFT)
-    # After we have left, nothing is sent later. So only connected members learn from us that we have left; hosts tell
-    # the others.
+    # After we have left, nothing is kept to be sent later. So only members to whom our connection works now learn from
+    # us that we have left; hosts tell the others.
     return after, (Send(farewell.event, farewell.now, (), farewell.passed_on), *effects)
 
 
@@ -221,7 +221,7 @@ def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step |
 
 
 def _said(group: Group, saying: content.Saying, event: GroupEvent) -> Step:
-    """Handles events that count by their author's rights, whether they came directly or were passed on."""
+    """Handles events for which the rights of their author count, whether they came directly or were passed on."""
     by = saying.by
     if by.gone and not isinstance(event, Post | Edit | Deletion | Reaction | FileDescribed | FileWithdrawn):
         return group, (Refused(_name(event), "from somebody who is not in the group"),)

@@ -12,7 +12,7 @@ _WELCOME, _REPLY = "address_welcome", "address_reply"
 
 
 class AddressTexts(Record):
-    """The texts of our address. An empty text is not sent.
+    """The texts that people get who use our address. An empty text is not sent.
 
     Attributes:
         welcome: The text that people read before they send a request; part of the short link's data.

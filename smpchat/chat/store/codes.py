@@ -8,7 +8,7 @@ from smpchat.agent.store import ratchets
 
 
 def current(tx: sqlite3.Connection, connection_id: int) -> str | None:
-    """The security code of a connection; None as long as it has no keys."""
+    """The security code of a connection; None as long as the connection has no keys."""
     from smpchat.crypto.agreement import security_code
 
     ratchet = ratchets.find(tx, connection_id)
@@ -16,7 +16,7 @@ def current(tx: sqlite3.Connection, connection_id: int) -> str | None:
 
 
 def is_verified(tx: sqlite3.Connection, connection_id: int, code: str | None) -> bool:
-    """Whether ``code``, which the user compared, is still the code of the connection; False if it is None.
+    """Whether ``code``, which the user compared, is still the code of the connection; False if ``code`` is None.
 
     If ``code`` is None, no keys are read, which makes lists of contacts fast.
     """

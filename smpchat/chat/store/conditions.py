@@ -30,7 +30,8 @@ class Condition(Record):
 
 
 def begin(tx: sqlite3.Connection, connection_id: int, kind: str, text: str, now: float) -> bool:
-    """Saves a condition; one of the same kind only gets the new text. Returns whether the text was not saved yet."""
+    """Saves a condition. If the connection already has one of this kind, only its text is replaced. Returns whether the
+    text is new."""
     query = "SELECT 1 FROM conditions WHERE connection_id = ? AND kind = ? AND text = ?"
     stood = tx.execute(query, (connection_id, kind, text)).fetchone() is not None
     tx.execute(

@@ -16,7 +16,7 @@ FOR_EVER = float("inf")
 
 
 class Setting(StrEnum):
-    """Settings of one contact, other than features."""
+    """The names of the settings that say how smpchat treats a contact."""
 
     TTL = "ttl"
     """Seconds after which messages disappear, as last set by the user or the contact."""

@@ -70,7 +70,8 @@ class MessageChanged(Record):
         change: A `Change`.
         direction: ``sent`` if we changed it, ``received`` if the contact did.
         by: The member of a group who changed it; None if that is not known.
-        emoji: The reaction that a member of a group added; None if the member removed one, or in other changes.
+        emoji: The reaction that a member of a group added; None if the member removed a reaction, or if the change is
+            not a reaction.
     """
 
     id: int

@@ -44,8 +44,8 @@ def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> No
 
 
 def start(tx: sqlite3.Connection, message_id: int, now: float) -> None:
-    """Starts the time to live of a message that was shown or sent. Changes nothing if the message has none, or if it
-    has already started."""
+    """Starts the time to live of a message that was shown or sent. Changes nothing if the message has no time to live,
+    or if this time has already started."""
     tx.execute(
         "UPDATE messages SET expires_at = ? + ttl WHERE id = ? AND ttl IS NOT NULL AND expires_at IS NULL",
         (now, message_id),
@@ -72,7 +72,7 @@ def take_due(tx: sqlite3.Connection, now: float) -> list[Gone]:
 
 def remove(tx: sqlite3.Connection, message_id: int) -> None:
     """Deletes a message with its reactions, and its text in replies that quote it."""
-    # Called before the row is deleted, because the row contains the id that must be remembered.
+    # The row contains the id that must be remembered, so it is deleted only after the call of `_forget_words`.
     _forget_words(tx, message_id)
     tx.execute("DELETE FROM messages WHERE id = ?", (message_id,))
 

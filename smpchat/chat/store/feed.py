@@ -17,7 +17,7 @@ def publish(tx: sqlite3.Connection, event: events.ChatEvent) -> None:
 
 
 def _owner(tx: sqlite3.Connection, event: events.ChatEvent) -> int:
-    """The number of the contact to whom an event belongs, or a constant of `feed_rows`."""
+    """The number of the contact to whom an event belongs; if there is no such contact, a constant of `feed_rows`."""
     match event:
         case events.MessageAdded(number):
             row = tx.execute("SELECT contact_id FROM messages WHERE id = ?", (number,)).fetchone()

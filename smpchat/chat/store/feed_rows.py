@@ -1,5 +1,5 @@
-"""The feed of events as rows. Each process that follows the profile remembers the number of the last event it has
-read."""
+"""The rows in which the feed of events is stored. Each process that follows the profile remembers the number of the
+last event it has read."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def last_event(tx: sqlite3.Connection) -> int:
 
 
 def events_after(tx: sqlite3.Connection, seq: int) -> list[tuple[int, str, dict[str, Any]]]:
-    """Events newer than ``seq``: number, kind, payload."""
+    """Events newer than event number ``seq``: of each its number, kind and payload."""
     rows = tx.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq", (seq,))
     return [(row["seq"], row["kind"], json.loads(row["payload"])) for row in rows]

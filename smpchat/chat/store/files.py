@@ -89,8 +89,8 @@ class MessageFile(Record):
         content: For a file of ours: ``content`` of the message, which is needed to change the caption.
         preview: The small picture that came with a file of the contact.
         invited: For a file of ours: the status of its message; None until the message was sent.
-        described: For a file of ours: number of the change that carries the last part of its description; None until
-            this change is queued.
+        described: For a file of ours: number of the change (see `smpchat.chat.transactions.changes`) that carries the
+            last part of its description; None until this change is queued.
         is_described: The change in ``described`` was sent.
     """
 
@@ -229,7 +229,8 @@ def to_describe(tx: sqlite3.Connection) -> list[MessageFile]:
 
 
 def due(tx: sqlite3.Connection, now: float) -> list[int]:
-    """Numbers of the messages whose files are still offered, although relays have deleted them by now."""
+    """Numbers of the messages with a file that is still offered here, although its relays have deleted the file by
+    now."""
     query = "SELECT message_id FROM message_files WHERE state = ? AND expires_at <= ?"
     return [row["message_id"] for row in tx.execute(query, (FileState.OFFERED, now))]
 
@@ -382,7 +383,8 @@ def _drop(tx: sqlite3.Connection, which: str, number: int) -> None:
 
 
 def leave(tx: sqlite3.Connection, message_id: int) -> None:
-    """Notes that the agent must stop a transfer, and delete a file of ours at its relays. The message stays."""
+    """Notes that the agent must stop the transfer of a message's file and, if the file is ours, delete it at its
+    relays. The message stays."""
     tx.execute(
         "INSERT OR IGNORE INTO dropped_files SELECT transfer FROM message_files"
         " WHERE message_id = ? AND transfer NOTNULL",

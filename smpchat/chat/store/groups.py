@@ -1,7 +1,7 @@
 """Stores the state of groups: it is loaded before each step of the group's machine, and changes are saved afterwards.
 
-These tables hold the members, their connections, and which events have arrived. The texts of messages are in the same
-table as those of other conversations.
+The tables of groups contain the members, their connections, and the ids of events that have arrived. The texts of
+messages to groups are in the same table as those of other conversations.
 """
 
 from __future__ import annotations
@@ -161,18 +161,18 @@ def inviter(tx: sqlite3.Connection, group_id: int) -> int | None:
 
 
 def attach(tx: sqlite3.Connection, group_id: int, contact_id: int) -> None:
-    """Notes which contact stands for the conversation of a group."""
+    """Notes which contact stands for a group in the list of conversations."""
     tx.execute("UPDATE groups SET contact_id = ? WHERE id = ?", (contact_id, group_id))
 
 
 def of_contact(tx: sqlite3.Connection, contact_id: int) -> int | None:
-    """The number of the group for whose conversation this contact stands; None for a person."""
+    """The number of the group for which this contact stands; None if the contact is a person."""
     row = tx.execute("SELECT id FROM groups WHERE contact_id = ?", (contact_id,)).fetchone()
     return None if row is None else int(row["id"])
 
 
 def invitations(tx: sqlite3.Connection) -> list[int]:
-    """The numbers of the groups whose invitations we have not answered, in the order in which these arrived."""
+    """The numbers of the groups whose invitations we have not answered, oldest invitation first."""
     rows = tx.execute("SELECT id FROM groups WHERE standing = ? ORDER BY id", (Standing.INVITED,))
     return [row["id"] for row in rows]
 
@@ -202,7 +202,7 @@ def find(tx: sqlite3.Connection, own: MemberId, host: MemberId) -> int | None:
 
 
 def connect(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int | None) -> None:
-    """Save a member's connection; None removes it."""
+    """Saves which connection leads to a member; None: there is no connection to this member any more."""
     tx.execute(
         "UPDATE group_members SET connection_id = ? WHERE group_id = ? AND member = ?",
         (connection_id, group_id, member),
@@ -210,7 +210,7 @@ def connect(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_
 
 
 def of_connection(tx: sqlite3.Connection, connection_id: int) -> Place | None:
-    """The member whose connection this is; None if it is not a member's."""
+    """The member to whom this connection leads; None if it does not lead to a member."""
     query = "SELECT group_id, member FROM group_members WHERE connection_id = ?"
     row = tx.execute(query, (connection_id,)).fetchone()
     return None if row is None else Place(row["group_id"], MemberId(row["member"]))
@@ -269,8 +269,8 @@ def _save_member(tx: sqlite3.Connection, group_id: int, member: Member) -> None:
 _MEMBER = "member, role, name, standing, link, older, introducer, versions, blocked, named, offer, told"
 
 
-# A group is loaded for each event, and making a thousand members takes 15 ms. Most rows do not change between two
-# events, so their members are kept.
+# A group is loaded for each event, and creating the `Member` objects of a thousand rows takes 15 ms. Most rows do not
+# change between two events, so the objects made from them are kept.
 @lru_cache(maxsize=MEMBERS_IN_MEMORY)
 def _member_from(
     id: bytes,
@@ -410,7 +410,7 @@ def is_gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: 
 
 
 def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId) -> None:
-    """Records that a moderator has deleted a message that has not arrived here."""
+    """Records that ``by``, the author or a moderator, has deleted a message that has not arrived here yet."""
     tx.execute(
         "INSERT OR IGNORE INTO group_deletions (group_id, author, shared_id, by) VALUES (?, ?, ?, ?)",
         (group_id, author, shared_id, by),
@@ -448,7 +448,8 @@ def reactions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id
 
 
 def leave_to_host(tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes) -> None:
-    """Keeps a message for a member until we have a connection to it. A host may pass on a copy meanwhile."""
+    """Keeps a message for a member until we have a connection to this member. Meanwhile, a host may pass on a copy of
+    the message."""
     tx.execute("INSERT INTO group_left (group_id, member, body) VALUES (?, ?, ?)", (group_id, member, body))
     _keep(tx, "group_left", group_id, KEPT_LEFT)
 

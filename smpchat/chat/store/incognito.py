@@ -1,6 +1,6 @@
 """Made-up names by which some contacts know us. A name is stored before anything is sent over its connection.
 
-A contact who knows us by a made-up name is told only this name and what we allow. Changes of our profile are not sent.
+A contact who knows us by a made-up name gets only this name and our preferences, and nothing else from our profile.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def name_of_contact(tx: sqlite3.Connection, contact_id: int) -> str | None:
 
 
 def names(tx: sqlite3.Connection) -> dict[int, str]:
-    """All made-up names. The key is a connection id; for a name in a group, it is minus the number of the group."""
+    """All made-up names. The key is the id of a connection; for the name that we have in a group, it is the negative
+    number of the group."""
     rows = tx.execute(
         "SELECT connection_id, name FROM incognito UNION ALL"
         " SELECT -id, incognito FROM groups WHERE incognito IS NOT NULL"

@@ -1,4 +1,5 @@
-"""Finds messages of a conversation: by author and id, by the event that they report, or the last ones of the user."""
+"""Finds lines of a conversation: a message by its author and id, a line by the event that it reports, or the last
+messages that the user wrote."""
 
 from __future__ import annotations
 
@@ -86,7 +87,7 @@ def own_ids(tx: sqlite3.Connection, contact_id: int) -> list[tuple[int, str]]:
 
 
 def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float) -> int:
-    """How many lines of a kind there are since the given time, in POSIX seconds."""
+    """How many lines of one kind were added since the given time, in POSIX seconds."""
     query = "SELECT count(*) FROM messages WHERE contact_id = ? AND content = ? AND sent_at >= ?"
     return int(tx.execute(query, (contact_id, kind, since)).fetchone()[0])
 

@@ -1,7 +1,8 @@
 """The names under which smpchat shows the members of a group: their own names, in the form of an alias, and made
 unique.
 
-A name proves nothing. In the form of an alias, a name has no blanks, so it cannot look like a name before a message.
+A name proves nothing. The form of an alias has no blanks, so a name cannot look like another member's name with a
+message after it.
 """
 
 from __future__ import annotations

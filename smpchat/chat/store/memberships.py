@@ -78,8 +78,8 @@ def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
 
 
 def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
-    """Must be called before a message is deleted. Of a message in a group, only the fact that it existed is kept, so
-    that no edit brings the message back."""
+    """Prepares the deletion of a message, and must be called before it. If the message is in a group, the store
+    remembers that it existed, so that no edit brings it back."""
     row = tx.execute("SELECT * FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
     if row is None:
         return

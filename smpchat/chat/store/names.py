@@ -1,4 +1,4 @@
-"""Aliases of contacts: what they look like, and whether the user has confirmed them. The module also finds the last
+"""Aliases of contacts: which ones look alike, and whether the user has confirmed them. The module also finds the last
 message of each contact."""
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ def mark_resembling(tx: sqlite3.Connection, contact_id: int, other_id: int) -> N
 
 
 def has_unsettled(tx: sqlite3.Connection) -> bool:
-    """Whether there are old contacts whose aliases were stored before `looks` existed."""
+    """Whether there are contacts that were stored before the columns ``folded`` and ``looks`` existed."""
     return tx.execute("SELECT 1 FROM contacts WHERE folded IS NULL").fetchone() is not None
 
 
 def unsettled(tx: sqlite3.Connection) -> list[Contact]:
-    """The old contacts whose aliases were stored before `looks` existed. Also fills in `looks` for them."""
+    """The contacts that were stored before the columns ``folded`` and ``looks`` existed. Also fills in ``looks`` for
+    them."""
     found = [records.contact_from(row) for row in tx.execute(records.CONTACTS + "WHERE folded IS NULL ORDER BY id")]
     for one in found:
         tx.execute("UPDATE contacts SET looks = ? WHERE id = ?", (records.joined_looks(one.alias), one.id))

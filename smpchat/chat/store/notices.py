@@ -65,7 +65,7 @@ def of_contact(tx: sqlite3.Connection, contact_id: int, since: float = 0) -> lis
 
 
 def lately(tx: sqlite3.Connection, contact_id: int, sentence: str, since: float) -> int:
-    """How often a sentence was added since the given time, in POSIX seconds."""
+    """How many notices with this sentence were added since the given time, in POSIX seconds."""
     query = "SELECT count(*) FROM notices WHERE contact_id = ? AND text = ? AND at >= ?"
     return int(tx.execute(query, (contact_id, sentence, since)).fetchone()[0])
 

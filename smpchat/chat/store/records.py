@@ -118,7 +118,7 @@ class Message(Record):
         note: The beginning of the text, in brackets, that describes content other than text.
         preview: The preview of a link in the message; None if there is none.
         sender: The member of a group or business who wrote it; None if the contact is one person.
-        forwarded: Its author forwards a message that another person wrote.
+        forwarded: Its author did not write it anew, but forwarded an earlier message.
         live: Its author is still writing it, or has not said that it is finished.
         held: Its author is writing it now, so only `chat` shows it.
         command: The command of our bot that it calls; None if it calls none. ``arguments`` is the text after the
@@ -126,7 +126,7 @@ class Message(Record):
         edited: The text was changed.
         deleted: It was deleted, and the text is empty.
         deleted_by: The member of a group who deleted it, if not the author; ``you`` if we did.
-        reactions: The reactions of both sides.
+        reactions: The reactions of the user, and of the contact or the members of the group.
         contact_id: Number of the contact. It never changes, and is never used for another contact.
         self_named: The alias comes from the contact's own profile, so that it proves nothing.
         verified: The user compared the contact's security code, and the code is still the same.
@@ -325,7 +325,7 @@ def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Deletes a contact and its messages."""
     searching.forget_contact(tx, contact_id)
     files.drop_all(tx, contact_id)
-    # the contact's events now count as nobody's, so that newer ones displace them some day
+    # The contact's events stay, but without an owner, so that newer events without an owner displace them some day.
     tx.execute("UPDATE events SET owner = ? WHERE owner = ?", (feed_rows.NOBODYS, contact_id))
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
 
@@ -413,11 +413,11 @@ def insert_message(
     forwarded: bool = False,
     occasion: str | None = None,
 ) -> int:
-    """Inserts a message, and returns its id. A sent message starts as pending; a received one as not shown.
+    """Inserts a message, and returns our number for it. A sent message starts as pending; a received one as not shown.
 
     Args:
-        reply_to: The quoted message. Its text is stored only if we do not have the message itself, and it was not
-            deleted.
+        reply_to: The quoted message. Its text is stored only if the quoted message itself is not stored here, and was
+            not deleted.
         ttl: Seconds after which it disappears, counted from when it was shown or sent.
         occasion: The event that the line reports, so that it is not reported twice; see `lines.is_known`.
     """
@@ -469,7 +469,7 @@ def load(tx: sqlite3.Connection, numbers: Sequence[int]) -> list[Message]:
 
 
 def page(tx: sqlite3.Connection, contact_id: int, number: int, limit: int, *, later: bool) -> list[Message]:
-    """The ``limit`` messages of a conversation next to message ``number``, after it or before it, oldest first."""
+    """At most ``limit`` messages right after or right before message ``number`` of a conversation, oldest first."""
     side, order = (">", "ASC") if later else ("<", "DESC")
     rows = tx.execute(
         _MESSAGES + f"WHERE messages.contact_id = ? AND messages.husk = 0 AND messages.id {side} ?"
@@ -492,7 +492,7 @@ def changes_to_show(tx: sqlite3.Connection) -> list[Message]:
 
 
 def mark_shown(tx: sqlite3.Connection, message_id: int, changes: int | None = None) -> None:
-    """Notes that a message was shown. ``changes``: how many of its changes were included; None: all."""
+    """Notes that a message was shown. ``changes``: how many of its changes were shown too; None: all."""
     tx.execute(
         "UPDATE messages SET shown = 1, changes_shown = max(changes_shown, coalesce(?, changes)) WHERE id = ?",
         (changes, message_id),

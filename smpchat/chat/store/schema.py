@@ -196,7 +196,7 @@ _SCRIPTS = (
     ALTER TABLE contacts ADD COLUMN changes_since REAL NOT NULL DEFAULT 0;
     ALTER TABLE messages ADD COLUMN told_at REAL;
     CREATE INDEX messages_to_tell ON messages (told_at) WHERE told_at IS NOT NULL""",
-    # Messages of groups are in the table of all messages. These tables hold what groups need in addition.
+    # Messages of groups are in the table of all messages. The tables below hold what groups need in addition.
     """
     CREATE TABLE groups (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

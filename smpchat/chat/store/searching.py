@@ -1,20 +1,22 @@
 """Finds messages by their words and times, newest first, with an index if there are many messages.
 
 The index is an FTS5 table of trigrams, which finds parts of words, and works for scripts without blanks. It contains
-numbers of messages, but no texts. Measured with 20,000 messages of 80 characters: searching all of them takes 70 ms,
-and with the index 2 to 12 ms. The index takes 2.5 MB, and 0.7 s to build. So it is built when the user searches, at
-most `BATCH` messages at a time. Messages that are not in the index are searched one by one:
+trigrams and the numbers of the messages in which they occur, but no whole texts. Measured with 20,000 messages of 80
+characters: searching all of them takes 70 ms, and with the index 2 to 12 ms. The index takes 2.5 MB, and 0.7 s to
+build. So it is built when the user searches, at most `BATCH` messages at a time. Messages that are not in the index are
+searched one by one:
 
 * the newest `UNINDEXED` messages, because most messages that are deleted or edited are among them;
 * messages that disappear (``ttl``), and messages that are still being written (``live``).
 
 Receiving or sending a message never uses the index, so a damaged index cannot keep messages away. When a message in the
-index changes or is deleted, the whole index is emptied: FTS5 keeps words that it has deleted, in older segments, until
-it merges them. The FTS5 option ``secure-delete`` (since SQLite 3.42) would prevent this, but older versions of SQLite
-cannot read the resulting file. Triggers are not used, because smpchat opens no database with triggers.
+index changes or is deleted, the whole index is emptied: otherwise FTS5 would keep the deleted words in its older
+segments until it merges these. The FTS5 option ``secure-delete`` (since SQLite 3.42) would prevent this, but older
+versions of SQLite cannot read the resulting file. Triggers are not used, because smpchat opens no database with
+triggers.
 
-The index contains all messages up to its largest number, except those that disappear or are still being written. Code
-that changes a message calls `forget`.
+The index contains all messages up to the largest message number in it, except those that disappear or are still being
+written. Code that changes a message calls `forget`.
 """
 
 from __future__ import annotations
@@ -102,7 +104,8 @@ def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: b
         for row in rows:
             if len(found) == limit:
                 break
-            # The index does not know where in a text the trigrams are, and it was not asked about all of them.
+            # The text must be compared too: the index does not know where in a text the trigrams are, and was perhaps
+            # not asked about all trigrams of the words.
             if contains(row["text"], selection.words):
                 found.append(row["id"])
     return found
@@ -139,7 +142,8 @@ def forget(tx: sqlite3.Connection, message_id: int) -> None:
     """Empty the index if it covers this message.
 
     Call this before the text of a message changes or is deleted, and before a time to live is set for the message. Call
-    it also after a change that may make the index lack the message, for example when its author has finished it.
+    it also after a change after which the message belongs in the index, but is missing there: for example, when its
+    author has finished a live message.
     """
     if not _exists(tx):
         return
@@ -203,7 +207,7 @@ def _exists(tx: sqlite3.Connection) -> bool:
 
 
 def _last(tx: sqlite3.Connection) -> int:
-    """The largest number in the index; 0 if there is none."""
+    """The largest message number in the index; 0 if there is no index, or if it is empty."""
     if not _exists(tx):
         return 0
     with _damage_noticed():

@@ -35,7 +35,7 @@ _ADVICE = "Copy the whole address from the relay's operator. For the public rela
 
 
 def relay_address(address: str) -> SMPServerAddress:
-    """The address of a relay in a text that the user gave. Raises `InputError`."""
+    """Reads the address of a relay from a text that the user gave. Raises `InputError`."""
     try:
         return read_server(address)
     except DecodeError as error:
@@ -43,7 +43,7 @@ def relay_address(address: str) -> SMPServerAddress:
 
 
 def file_relay_address(address: str) -> FileServerAddress:
-    """The address of a file relay in a text that the user gave. Raises `InputError`."""
+    """Reads the address of a file relay from a text that the user gave. Raises `InputError`."""
     try:
         return read_file_server(address)
     except DecodeError as error:

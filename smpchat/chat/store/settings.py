@@ -45,7 +45,8 @@ def add_server(tx: sqlite3.Connection, address: str, *, preferred: bool) -> None
 
 
 def set_route(tx: sqlite3.Connection, address: str, transport: str | None, ws_port: int | None) -> None:
-    """Change how a relay is reached; None leaves a part as it is."""
+    """Changes how a relay is reached: by which transport, and at which WebSocket port. None: this part does not
+    change."""
     tx.execute(
         "UPDATE servers SET transport = coalesce(?, transport), ws_port = coalesce(?, ws_port) WHERE address = ?",
         (transport, ws_port, address),
@@ -87,7 +88,7 @@ def prefer_no_file_server(tx: sqlite3.Connection) -> None:
 
 
 def setting(tx: sqlite3.Connection, name: str) -> str | None:
-    """The value of a setting that the profile has chosen; None if it has chosen none."""
+    """The value that a setting has in the profile itself; None if it is not set there."""
     row = tx.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
     return row["value"] if row else None
 

@@ -37,7 +37,7 @@ def told(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def due(tx: sqlite3.Connection, now: float) -> list[int]:
-    """Messages whose changes must be shown now, also if the clock was set back."""
+    """Messages whose put-off changes must be shown now, because their time has come or the clock was set back."""
     query = "SELECT id FROM messages WHERE told_at IS NOT NULL AND NOT told_at BETWEEN ? AND ? ORDER BY id"
     return [row["id"] for row in tx.execute(query, (now, now + WINDOW))]
 
