@@ -80,8 +80,8 @@ def invite(
     *,
     plain: bool = False,
 ) -> int:
-    """Make an invitation: store its keys, and put NEW for its queue into the outbox. The links exist once the queue
-    does.
+    """Make an invitation: store its keys, and put NEW for its queue into the outbox. The links to the queue are made
+    when the relay has made the queue.
 
     Args:
         relay: The relay for the invitation's queue; None: the online process chooses one.

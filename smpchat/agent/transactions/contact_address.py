@@ -82,8 +82,8 @@ def publish(
     auto_accept: bool,
     client_data: str | None = None,
 ) -> int:
-    """Make an address: insert its record, and put NEW for its queue into the outbox. The links exist once the queue
-    does.
+    """Make an address: insert its record, and put NEW for its queue into the outbox. The links to the queue are made
+    when the relay has made the queue.
 
     Args:
         user_data: The part of the short link's data that people see before they send a request.

@@ -1,6 +1,6 @@
 """Files that are sent and received: what the layer above asks for, and what each answer of a file relay changes.
 
-Nothing here waits or talks to a relay: `smpchat.agent.online.file_transfers` does what the store says.
+Nothing here waits or talks to a relay: `smpchat.agent.online.file_transfers` makes the transfers that the store lists.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def submit_file(
         chunks=encrypted.chunks,
         now=context.now(),
     )
-    # This comes last, and under the write lock that `sweep` takes, too: so `sweep` never finds this ciphertext without
-    # its row.
+    # This comes last, while this transaction holds the write lock, for which `sweep` must wait: so `sweep` never sees
+    # the settled ciphertext before the store lists its file.
     encrypted.settle()
     return file_id
 
@@ -124,7 +124,7 @@ def relays_to_approve(description_text: str, known: Callable[[FileServer], bool]
     """Hosts of the relays that the user must approve before the file is downloaded.
 
     Args:
-        known: Whether the user's own settings name a relay.
+        known: Tells whether the user's own settings name a relay.
     Raises:
         FileRefused: The description cannot be used.
     """
@@ -156,13 +156,13 @@ def receive_file(
     Args:
         target: Where the complete file is saved. If something exists there by then, a number is added to the name.
         approved: The user agrees that the relays chosen by the sender see this computer's address.
-        known: Whether the user's own settings name a relay.
+        known: Tells whether the user's own settings name a relay.
         size: Announced size of the file in bytes; a file of another size is not saved.
     Returns:
         Number of the file.
     Raises:
         FileRefused: The description cannot be used.
-        RelaysNotApproved: The user must be asked first.
+        RelaysNotApproved: The user must first approve the relays that the error names.
         TooManyFiles: Too many files are being sent and received.
     """
     described = file_descriptions.read(description_text)
@@ -271,8 +271,8 @@ def spent(database: Database) -> list[Path]:
 
 
 class Registration(Record):
-    """The content of one FNEW, for a chunk. Each try has fresh keys, so that a try whose answer was lost shares no key
-    with the try that succeeded."""
+    """The content of one FNEW, for a chunk. Each try has fresh keys: if the answer to a try was lost, the chunk that it
+    registered shares no key with the one that is used."""
 
     file_id: int
     number: int

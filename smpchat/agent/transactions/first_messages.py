@@ -137,8 +137,8 @@ def _receive_confirmation(
     with refusing("the reply queue's key is bad"):
         send_queue = sending.new_send_queue(connection.id, context.entropy, reply, auth_key)
     _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
-    # Secret, ratchet, versions and handshake state are saved in one transaction: after a crash in between, we could not
-    # open the confirmation when the relay delivers it again.
+    # Secret, ratchet, versions and handshake state are saved in one transaction. If there were two, and a crash between
+    # them, we could not open the confirmation when the relay delivers it again.
     connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)

@@ -156,12 +156,12 @@ def take_up(
     # the KEM may be turned off here, but never on: with a KEM, waiting texts could be too long for one SEND
     pq = connection.pq_support and context.wants_pq_in(connection, versions.e2e, versions.agent)
     offered = link.e2e.kem if pq else None
-    # A full link has no KEM key, even if the short one has (agent-wire 2.9, trap 24). So a missing key is not a
-    # refusal, and we propose our own in the confirmation.
+    # A full link has no KEM key, even if the short one has (agent-wire 2.9, trap 24). So a link without a KEM key does
+    # not mean that its maker wants no KEM, and we propose a KEM key of our own in the confirmation.
     kem = KEMState.accept(offered.key, context.kem_in(tx)) if isinstance(offered, KEMProposed) else None
     kem_secret = kem.answer.secret if kem and kem.answer else b""
-    # These keys are made and used here, and never stored. With them, a thief who steals the profile later and has
-    # recorded the confirmation could decrypt it, and the texts after it.
+    # These keys are made and used here, and never stored. If they were stored, a thief who has recorded our messages
+    # and steals the profile later could decrypt the confirmation, and the texts after it.
     keys = X3DHKeys.generate(entropy)
     secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2, kem_secret)
     first_key = X448PrivateKey.generate(entropy)

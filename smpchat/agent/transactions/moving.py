@@ -1,7 +1,7 @@
 """Moves our own queue to another relay: carries out in the store what `smpchat.agent.machines.moving` decides.
 
-Each step stores everything in one transaction, with the event that caused it: the state, the new queue, and the entries
-for the outbox. If a process is killed, the next one continues from there.
+Each step stores all its changes (state, new queue, entries for the outbox) in one transaction, which also processes the
+message or answer that caused the step. If a process is killed, the next process continues after the last step.
 
 After a move, the old queue is read until it is empty, and only then deleted. Most moves are made because a relay is
 gone or soon will be, so nothing else waits for this deletion. The deletion is given up when all messages that could
@@ -62,8 +62,8 @@ def begin(tx: sqlite3.Connection, context: Context, connection_id: int, relay: S
     Args:
         relay: The relay of the new queue; None: the online process chooses one.
     Raises:
-        MoveRefused: The connection is not complete, its peer cannot follow, or the peer may already write to the new
-            queue.
+        MoveRefused: The connection is not complete, the peer's software is too old to follow a move, or the peer may
+            already write to the new queue.
     """
     connection = connections.load(tx, connection_id)
     if not isinstance(connection.state, states.Connected):

@@ -58,8 +58,8 @@ def load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -
 def save_opened(
     tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted, sent_at: int
 ) -> None:
-    """A message was opened: save the ratchet, the changes in the keys that it has set aside, and the message's hash,
-    which identifies copies."""
+    """A message was opened: save the ratchet, the changes in the keys that the ratchet keeps for messages that were
+    skipped, and the message's hash, by which copies are recognised."""
     # The three are saved together, and only for a message that was opened. The reference also saves the ratchet's steps
     # for a message that did not open; the two methods must not be mixed (agent-wire trap 41).
     ratchets.save(tx, connection_id, opened.ratchet)

@@ -1,7 +1,8 @@
 """The command that each outbox item sends to a relay, and the changes that the relay's answer causes.
 
-An item is done once its outcome is committed. Until then its command is repeated: a message with the same bytes, NEW
-with fresh keys. Items of a lane run one after the other, except that several SENDs to a peer may be pipelined.
+An item is done once the relay's answer is committed. Until then its command may be sent several times: a message always
+with the same bytes, NEW each time with fresh keys. Items of a lane run one after the other, except that several SENDs
+to a peer may be pipelined.
 """
 
 from __future__ import annotations
@@ -158,8 +159,8 @@ def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem
 
 
 class Creation(Record):
-    """The content of one NEW. Each try has fresh keys, so that a queue whose IDS was lost shares no key with the queue
-    that is used."""
+    """The content of one NEW. Each try has fresh keys: if the answer to a try was lost, the queue that it made shares
+    no key with the queue that is used."""
 
     connection_id: int
     messaging: bool

@@ -1,7 +1,7 @@
 """Re-synchronises the ratchets of a connection: carries out in the store what `smpchat.agent.machines.resync` decides.
 
-Each step stores everything in one transaction, with the event that caused it: state, keys, new ratchet, skipped keys,
-and the entries for the outbox.
+Each step stores all its changes (state, keys, new ratchet, skipped keys, entries for the outbox) in one transaction,
+which also processes the message or the user's command that caused the step.
 """
 
 from __future__ import annotations
@@ -222,7 +222,8 @@ def message_failed(
 def message_opened(
     tx: sqlite3.Connection, context: Context, connection: Connection, sent_at: int, *, late: bool
 ) -> None:
-    """The ratchet opened a message; ``late``: it did so with a key that had been set aside."""
+    """The ratchet opened a message. ``late``: the message was skipped before, and opened with a key that was kept for
+    it."""
     _step(tx, context, connection, resync.MessageOpened(sent_at, late), sent_at=sent_at)
 
 

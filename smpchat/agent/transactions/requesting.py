@@ -115,7 +115,8 @@ def check_kind(address: ContactAddress) -> None:
 
 
 def is_group(address: ContactAddress) -> bool:
-    """Whether a link says that it leads to a group whose members are connected to each other, not to a channel."""
+    """Whether a link says that it leads to a group whose members are connected to each other, which is not so in a
+    channel."""
     return _is_group(address) if isinstance(address, ContactLink) else address.kind is ContactType.GROUP
 
 

@@ -15,8 +15,8 @@ new queue.
 
 Until the new queue has accepted a message, we keep the keys for the old queue: if the new queue refuses, everything
 goes to the old one again. Two addresses name the same queue if their hosts, port and id are equal, letter by letter.
-Each step is stored in one transaction with the event that caused it, so if a process is killed, the next one continues
-from there.
+Each step is stored in the transaction that processes the message or answer which caused the step, so if a process is
+killed, the next process continues after the last step.
 """
 
 from __future__ import annotations
@@ -53,9 +53,11 @@ TOO_MANY = (
 )
 
 MOVES = Allowance("move", 10, HOUR)
-"""Limit for QADD: each one makes us connect to a relay that the peer chose, and answer."""
+"""How many QADDs of a peer are processed: for each of them, we must connect to a relay that the peer chose, and send an
+answer."""
 SWITCHES = Allowance("switch", 20, HOUR)
-"""Limit for QUSE: a peer repeats QUSE if nothing comes through its new queue."""
+"""How many QUSEs of a peer are processed. This is more than one for each move, because a peer repeats QUSE if nothing
+comes through its new queue."""
 ANSWER_TIME = 10.0
 """Seconds for which messages wait for QUSE, the peer's answer to QKEY. A peer that is online answers within one round
 trip through three relays. The time is below the 20 seconds for which the command `send` waits."""

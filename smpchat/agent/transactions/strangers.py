@@ -2,8 +2,8 @@
 
 A person who names a relay makes us connect to it. So such a relay may only be on the internet, unless our own relay is
 in a network of the same kind; the user may agree to any other (`smpchat.agent.store.consents`). By making or using a
-link, the user agrees to the relay in it. If a contact was made before such agreements were stored, its relays count as
-agreed to.
+link, the user agrees to the relay that the link names. If a contact was made before such agreements were stored, its
+relays count as agreed to.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _used_by(tx: sqlite3.Connection, server: SMPServer) -> list[int]:
 
 
 def _own_hosts(tx: sqlite3.Connection, connection_id: int) -> set[str]:
-    """Hosts of the relays through which the person who names a relay reaches us."""
+    """Our own hosts: those of the relays through which the connection's peer reaches us."""
     queue = connections.receive_queue(tx, connection_id)
     hosts = set(queue.server.hosts) if queue else set()
     terms = connections.load(tx, connection_id).state.terms

@@ -55,7 +55,8 @@ FIXED_PADDING, USER_PADDING = 2008, 13784
 
 _REPLY_KEY_NAME = short_bytes.write(b"rk")
 _LONG = 0xFF
-"""First byte of user data whose length takes two more bytes; a length up to 254 is the first byte itself."""
+"""First byte of user data that are longer than 254 bytes: their length follows in two more bytes. For shorter data, the
+first byte is the length."""
 
 
 # -- connection request -----------------------------------------------------------------------------------------------

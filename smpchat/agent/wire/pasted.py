@@ -123,7 +123,8 @@ def find_link(text: str) -> Link:
             break
     if not found:
         raise error or what_it_is(text)
-    # If one link was read in several ways, the most complete reading comes last, and the dict keeps it.
+    # One link may have been read in several ways. The most complete reading comes last, so it is the one that stays in
+    # the dict.
     different = {_same_relay(one.link): one for one in sorted(found, key=lambda one: one.score)}
     if len(different) > 1:
         raise LinkError(
@@ -224,8 +225,8 @@ def _without_ends(text: str) -> Iterator[str]:
 
 
 def _read(text: str) -> tuple[Link | None, LinkError | None]:
-    """The link in a candidate, percent-decoded if needed. If there is no link, the error says what is wrong with the
-    candidate as it was written."""
+    """The link in a candidate, percent-decoded if needed. If there is no link, the error is about the least decoded
+    form that looks like a link."""
     error: LinkError | None = None
     for spelling in _spellings(text):
         plain = _plain(spelling)

@@ -142,7 +142,7 @@ def _write_uri_binary(uri: QueueURI) -> bytes:
     elif uri.versions.minimum >= 3:
         mode = b"T" if uri.mode is QueueMode.MESSAGING else b"F"
     else:
-        # In version ranges that begin below 3, a contact queue has no letter at all (agent-wire 2.6, trap 23).
+        # If the version range begins below 3, no letter is written for a contact queue (agent-wire 2.6, trap 23).
         mode = b"T" if uri.versions.maximum >= 3 and uri.mode is QueueMode.MESSAGING else b""
     head = version_range.write(uri.versions) + smp_server.write(uri.server)
     return head + short_bytes.write(uri.sender_id) + x25519_key.write(uri.dh_key) + mode

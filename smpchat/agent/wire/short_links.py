@@ -218,8 +218,8 @@ def published(link: ShortLink) -> str:
 
 
 def known_relay(server: SMPServer, presets: Iterable[SMPServer] = PRESET_SERVERS) -> SMPServer | None:
-    """The relay in ``presets`` that has the first host of ``server``: a shortened link names only this host. None if
-    there is no such relay."""
+    """The relay in ``presets`` that has the first host of ``server``. Other hosts are not compared, because a shortened
+    link names only this one. None if there is no such relay."""
     host = server.hosts[0].lower()
     return next((preset for preset in presets if host in map(str.lower, preset.hosts)), None)
 
