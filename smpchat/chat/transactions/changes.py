@@ -26,7 +26,7 @@ class SentChange(Record):
     Attributes:
         status: Pending, sent or failed.
         reason: Why it failed.
-        message: The message as it is directly after the change; None if the change was loaded from the store.
+        message: The message with this change made; None if this object was loaded from the store.
     """
 
     id: int
@@ -106,12 +106,14 @@ def set_reactions(tx: sqlite3.Connection, message_id: int, counted: Mapping[tupl
 
 
 def count(tx: sqlite3.Connection, message_id: int) -> None:
-    """Counts a change that the contact made to a message, so that the message is shown again."""
+    """Adds 1 to the number of the contact's changes to a message. Because more changes are stored than were shown, the
+    message is shown again."""
     tx.execute("UPDATE messages SET changes = changes + 1 WHERE id = ?", (message_id,))
 
 
 def insert_sent(tx: sqlite3.Connection, message_id: int, contact_id: int) -> SentChange:
-    """Adds a pending change of ours. Deletes the changes that are neither pending nor among the last `KEPT`."""
+    """Adds a pending change of ours. Changes of ours before the last `KEPT` are deleted, unless they are still
+    pending."""
     cursor = tx.execute(
         "INSERT INTO changes (message_id, contact_id, status) VALUES (?, ?, ?)",
         (message_id, contact_id, MessageStatus.PENDING),

@@ -61,7 +61,8 @@ def send_text(
     Args:
         forwarded: Whether the message is marked as forwarded from another conversation.
     Raises:
-        InputError: The text is empty or too long, the contact removed us, or ``reply_to`` cannot be answered.
+        InputError: The text is empty or too long, the contact removed us, or no reply to the message ``reply_to`` is
+            possible.
     """
     text = whole(text)
     if contact.is_group:
@@ -115,7 +116,7 @@ def forward(tx: sqlite3.Connection, context: Context, message_id: int, contact: 
     """Forwards a message of any conversation to a contact, as a new message of ours that is marked as forwarded.
 
     Raises:
-        InputError: The message is not a text, was deleted, or is still being written; or as in `send_text`.
+        InputError: The message is not a text, was deleted, or is still being written; or `send_text` refuses it.
     """
     original = message(tx, message_id)
     if original.deleted:
@@ -128,7 +129,7 @@ def forward(tx: sqlite3.Connection, context: Context, message_id: int, contact: 
 
 
 def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -> SentChange:
-    """Edit a message of ours.
+    """Replaces the text of a message of ours, here and in the contact's app.
 
     Raises:
         InputError: The message is not ours, or cannot be changed; or the text is empty or too long.
@@ -160,7 +161,7 @@ def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentCh
     """Deletes a message of ours, here and in the contact's app; in a group, also one of somebody else if our role
     allows it. Raises `InputError` if we may not delete the message, or it was deleted before.
 
-    If the contact allows full deletion, not even a mark of the message stays here.
+    A mark stays here that there was a message; the mark is removed too if the contact allows full deletion.
     """
     original, contact, shared_id = _named(tx, message_id)
     if contact.is_group:
@@ -186,8 +187,8 @@ def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str,
     """Adds or removes a reaction to a message, our own or the contact's.
 
     Raises:
-        InputError: Apps do not know this emoji as a reaction, we or the contact do not allow reactions, or the message
-            cannot be reacted to.
+        InputError: Apps do not know this emoji as a reaction, we or the contact do not allow reactions, the message
+            cannot have any, or nothing would change.
     """
     emoji = emoji.strip().removesuffix(_VARIATION_SELECTOR)  # keyboards add it to the heart; apps do not accept it
     if emoji not in REACTIONS:
@@ -208,7 +209,7 @@ def farewell(context: Context, contact: Contact) -> bytes | None:
     """The message that tells a contact that we have deleted the contact; None if the contact deleted us first."""
     if contact.gone:
         return None
-    # a business gets another message: in its app, we are a member of a group, and must leave that group
+    # a business gets ``x.grp.leave``, because in its app, we are a member of a group, which we leave
     return (encode_group_left if contact.business else encode_contact_deleted)(new_id(context))
 
 

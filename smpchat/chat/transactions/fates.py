@@ -20,8 +20,8 @@ from smpchat.chat.transactions.changes import SentChange
 def progress(
     tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None = None
 ) -> None:
-    """Saves the new status of the message, change or copy with this reference. If that was deleted meanwhile, nothing
-    happens."""
+    """Saves the new status of the message, change or copy that has this reference. If it was deleted meanwhile, nothing
+    is saved."""
     if reference >= memberships.COPIES:
         _progress_copy(tx, reference, status, now, reason)
         return
@@ -36,8 +36,8 @@ def progress(
 
 
 def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageStatus) -> bool:
-    """If the message has a file, saves for the file that the message was sent, delivered or failed. Returns whether the
-    message's status must stay as it is, because the contact cannot fetch the file yet."""
+    """If the message has a file, saves the message's new status for the file too. Returns whether the message's status
+    must stay as it is, because the contact cannot fetch the file yet."""
     file = message_files.find(tx, message.id) if message.file is not None else None
     if file is None:
         return False

@@ -64,8 +64,8 @@ def check(
 
 
 def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) -> Iterator[dict[str, Any]]:
-    """The forms of the content that may be sent, the best first. The form of a voice message is left out if we or the
-    contact do not allow voice messages."""
+    """The forms of the content that may be sent, the best first. The form ``voice`` is left out if we or the contact do
+    not allow voice messages."""
     voice = preferences.agreement(tx, contact).on(Feature.VOICE).by_us
     return (content for content in media.contents(text) if content["type"] != "voice" or voice)
 
@@ -73,8 +73,8 @@ def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) 
 def describe(
     tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
 ) -> SentChange:
-    """Sends a contact the description of a file. Returns the change that has the status of the last part. Raises
-    `InputError`, `AgentError`."""
+    """Sends a contact the description of a file. Returns the change whose status is that of the last part of the
+    description. Raises `InputError`, `AgentError`."""
     room, shared_id = room_of(tx, contact), message.shared_id or ""
     bodies: list[bytes | None] = [None]
     for size in _PARTS:

@@ -240,14 +240,15 @@ def receive(
 
     Args:
         target: A folder, or the path of the new file.
-        approved: Whether relays that the sender chose may be used, although they see this computer's address, or that
-            of a proxy.
-        agreed: The user was shown the relays and agreed, so the relays may even be in the user's own network.
+        approved: Whether smpchat may connect to relays that the sender chose. Those relays then see this computer's
+            address, or that of a proxy.
+        agreed: The user was shown these relays and agreed to them, so they are used even if they are in the user's own
+            network.
         known: Tells whether a relay is one that the user has chosen or already uses.
     Raises:
         InputError: The message has no file, or its file is our own, is too large or was already received.
         FileUnavailable: The file is no longer available.
-        RelaysNotApproved: The user must be asked first. Nothing has changed.
+        RelaysNotApproved: The user must first approve the file's relays. Nothing has changed.
     """
     file = required(tx, message)
     if message.direction is Direction.SENT:
@@ -294,7 +295,7 @@ def _agree(tx: sqlite3.Connection, message: Message, description: str) -> None:
 
 def start(tx: sqlite3.Connection, context: Context, file: MessageFile, *, approved: bool, known: Known) -> None:
     """Lets the agent fetch a file that was asked for. Raises `AgentError` if the agent cannot fetch it, or if the user
-    must be asked first."""
+    must first approve the file's relays."""
     from smpchat.agent.transactions.files import receive_file
 
     assert file.target is not None
@@ -333,7 +334,7 @@ def receive_automatically(
     known: Known,
 ) -> None:
     """Fetches those files for which ``wanted`` returns True, of all that were offered since the last call. The user is
-    not asked: a file that needs the user's approval stays on offer."""
+    not asked: a file whose relays the user must approve is not fetched, and the user can ask for it later."""
     for file in files.to_judge(tx):
         message = records.message(tx, file.message_id)
         files.judged(tx, file.message_id)
@@ -354,7 +355,7 @@ def _ask_again(message: Message, error: RelaysNotApproved) -> str:
 
 
 def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
-    """Saves that a file was received completely, and checked."""
+    """Saves that the whole file was received and checked."""
     file, message, _ = _of_transfer(tx, transfer)
     if file is None or message is None:
         return
@@ -367,8 +368,8 @@ def received(tx: sqlite3.Connection, transfer: int, path: Path) -> None:
 
 
 def failed(tx: sqlite3.Connection, transfer: int, trouble: Trouble) -> None:
-    """Saves that the transfer of a file has failed. The user can ask again for a contact's file that may still be at
-    its relays."""
+    """Saves that the transfer of a file has failed. If the file is a contact's, and may still be at its relays, the
+    user can ask for it again."""
     file, message, contact = _of_transfer(tx, transfer)
     if file is None or message is None or contact is None:
         return
@@ -414,7 +415,8 @@ def cancel(tx: sqlite3.Connection, context: Context, message: Message, to_contac
 
 
 def leave_dropped(tx: sqlite3.Connection, context: Context) -> None:
-    """Lets the agent stop the transfers of deleted messages, and delete our own files at their relays."""
+    """Lets the agent stop the transfers of files whose messages were deleted. Files of ours are deleted at their relays
+    too."""
     gone = files.dropped(tx)
     if not gone:
         return
@@ -444,7 +446,7 @@ def required(tx: sqlite3.Connection, message: Message) -> MessageFile:
 def _of_transfer(
     tx: sqlite3.Connection, transfer: int
 ) -> tuple[MessageFile, Message, Contact] | tuple[None, None, None]:
-    """The file, message and contact of one of the agent's transfers; three times None if the message was deleted
+    """The file, message and contact of one of the agent's transfers; ``(None, None, None)`` if the message was deleted
     meanwhile."""
     file = files.of_transfer(tx, transfer)
     message = None if file is None else records.message(tx, file.message_id)

@@ -1,8 +1,8 @@
 """The conversation of a group, as users see it, inside the transactions of `smpchat.chat.transactions.groups`.
 
 A group is stored as a contact too. In place of a connection, this contact has the group's number, negated
-(`smpchat.chat.store.memberships`). Messages of members are stored with their sender. Events of the group become lines
-between the messages.
+(`smpchat.chat.store.memberships`). With each message of a member, the member's name is stored. Events of the group
+become lines between the messages.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class GroupConversation:
         return self._own_profile(tx) if made is None else Profile(made)
 
     def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
-        """Gives a group its conversation: the contact that was made for the group's link, or a new one for an
-        invitation."""
+        """Gives a group its conversation. If we used the group's link, this is the contact that was made for the link;
+        if a contact invited us, a new one."""
         group = groups.load(tx, group_id)
         assert group is not None
         contact = records.contact_of(tx, connection_id)
@@ -97,7 +97,8 @@ class GroupConversation:
         return records.contact(tx, alias)
 
     def _attach(self, tx: sqlite3.Connection, group_id: int, contact: Contact, profile: GroupProfile) -> None:
-        """Connects the contact with the group, notes which profile the members see, and publishes the event."""
+        """Stores that this contact stands for the group, notes which profile of ours the members see, and publishes the
+        event."""
         groups.attach(tx, group_id, contact.id)
         self._save_profile(tx, contact.id, profile)
         profiles.save_told(tx, contact.id, digest(self.profile(tx, group_id)))
@@ -211,7 +212,8 @@ class GroupConversation:
             return
         groups.proven(tx, message.id)
         own = said(post, shared_id)
-        # An edit may have arrived meanwhile. It is newer than the passed-on copy and the author's own copy.
+        # If an edit has arrived meanwhile, its text stays, because it is newer than both copies of the message: the
+        # passed-on one and the author's own.
         if own is None or message.edited or message.deleted or own.text == message.text:
             return
         changes.edit(tx, message.id, own.text, edited=False, live=message.live, content=own.content)
@@ -325,7 +327,7 @@ def count_reactions(tx: sqlite3.Connection, group_id: int, message_id: int, auth
 
 
 def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None:
-    """The text of a line; None for news that only `group members` shows."""
+    """The text of the line about an event; None for an event without a line, which only `group members` shows."""
     who = "" if tell.member is None else short_name(name(tell.member))
     by = "" if tell.by is None else short_name(name(tell.by))
     match tell.news:

@@ -106,7 +106,7 @@ class Host(Record):
                     self.profile(tx, group_id).display_name,
                     MemberIdRole(newcomer.id, newcomer.role),
                     profile,
-                    # even if moderators still have to decide (group-wire 12, fact 13)
+                    # the answer says "accepted" even if moderators still have to decide (group-wire 12, fact 13)
                     Acceptance.ACCEPTED,
                     size=group.size if profile.reviews else group.size + 1,
                 )
@@ -211,7 +211,7 @@ class Host(Record):
         """Passes on an event that a member sent us directly, to those members to whom its author is not connected yet.
 
         Args:
-            known: What was known about the event before it arrived.
+            known: What the store knew, before the event arrived, about the messages that the event is about.
         """
         event = said.event
         if heard.envelope is None or said.shared_id is None or not isinstance(event, _FORWARDED):
@@ -240,8 +240,8 @@ class Host(Record):
         envelope: Envelope | None,
         at: float,
     ) -> dict[MemberId, bytes]:
-        """If an event removes a member, the message that tells that member so, unless the remover has reported a
-        connection to it (group-wire 12, fact 3). Empty for any other event.
+        """If an event removes a member, the message by which we tell the removed member. Empty if the remover has
+        reported that the two are connected (group-wire 12, fact 3), or if the event removes nobody.
 
         Called before the removal is carried out, because the removal ends our connection to the member.
         """
@@ -270,8 +270,8 @@ class Host(Record):
         self, tx: sqlite3.Connection, group_id: int, send: effects.Send, leaving: frozenset[MemberId]
     ) -> dict[MemberId, bytes]:
         """Handles an event that ends the connections to the members in ``leaving``: sends it to all other recipients.
-        Returns its message for each connected member in ``leaving``; the caller sends that one last, before the
-        connection ends."""
+        For each connected member in ``leaving``, returns the body with the event; the caller sends it as the last
+        message of that connection."""
         own_id = self.new_id()
         body = encode_group_event(send.event, own_id)
         for member in (*send.now, *send.later):
@@ -355,8 +355,8 @@ def packed_group_link(profile: GroupProfile) -> bytes:
 
 
 def _takes_more(tx: sqlite3.Connection, connection_id: int | None) -> bool:
-    """Whether more messages of others may be queued for a member. Limited, because others can write any number of
-    messages."""
+    """Whether more messages of other members may be queued for this one. There is a limit, because the others can write
+    any number of messages."""
     return connection_id is None or owed.has_room(tx, connection_id)
 
 

@@ -124,8 +124,8 @@ class GroupOwner(Record):
         role: Role = Role.MEMBER,
         relay: SMPServerAddress | None = None,
     ) -> int:
-        """Makes a link with which anybody can join, and returns its connection. `link_text` returns the link when its
-        queue has been made.
+        """Makes a link with which anybody can join, and returns the number of its connection. `link_text` returns the
+        text of the link as soon as the link's queue has been made.
 
         Args:
             role: The role of those who join with it: member or observer.
@@ -237,7 +237,8 @@ class GroupOwner(Record):
             InputError: We do not have the right, or the profile is too long.
         """
         group = self._group(tx, group_id)
-        # The stored object is changed, so that keys that only newer apps know are kept (group-wire 11, trap 27).
+        # We change the stored object instead of making a new one: so keys that only newer apps know are kept
+        # (group-wire 11, trap 27).
         value = {key: kept for key, kept in group.profile.value.items() if changes.get(key, kept) is not None}
         profile = GroupProfile(value | {key: new for key, new in changes.items() if new is not None})
         _may(group, Deed.CHANGE)
@@ -255,7 +256,7 @@ class GroupOwner(Record):
         ttl: int | None = None,
     ) -> None:
         """Turns a feature of the group on or off. ``role``: the lowest role that may use it; ``ttl``: how many seconds
-        messages stay; None: as before. Raises as `change_profile`."""
+        messages stay. With None, the value does not change. Raises as `change_profile`."""
         preferences = self._group(tx, group_id).profile.preferences
         known = preferences.get(feature)
         said: JsonObject = (known if isinstance(known, dict) else {}) | {"enable": "on" if on else "off"}

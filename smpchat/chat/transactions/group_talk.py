@@ -76,12 +76,12 @@ class GroupTalk:
         reply_to: Quoted | None = None,
         before: Callable[[int], None] = lambda _: None,
     ) -> Message:
-        """Stores and sends a message of ours, with the group's time after which messages disappear. Raises
-        `InputError`.
+        """Stores and sends a message of ours. It disappears after the time that is set in the group's profile, if one
+        is set. Raises `InputError`.
 
         Args:
-            text: The text as it is shown here.
-            before: Called with the number of the message before it is sent.
+            text: The text that is stored and shown here.
+            before: Called with the message's number, before the message is sent.
         """
         shared_id = new_id(self._context)
         ttl = self.group.profile.disappear_after
@@ -122,7 +122,7 @@ class GroupTalk:
         self._groups.say(self.tx, self.group_id, event, self.scope, refer=lambda _: reference)
 
     def tell(self, member: MemberId, event: GroupEvent, reference: int | None = None) -> None:
-        """Sends an event to one member, at once or when we are connected."""
+        """Sends an event to one member: now if we are connected to the member, otherwise as soon as we are."""
         self._groups.tell(self.tx, self.group_id, member, event, reference)
 
     def edit(self, original: Message, text: str) -> SentChange:

@@ -82,7 +82,7 @@ class Conversation(Protocol):
     """The conversations of groups, as users see them; called inside the same transactions."""
 
     def profile(self, tx: sqlite3.Connection, group_id: int | None) -> Profile:
-        """Our profile in a group. ``group_id`` None: in a group that we ask to join."""
+        """Our profile in a group. If ``group_id`` is None, the profile for a group that we ask to join."""
         ...
 
     def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
@@ -187,7 +187,8 @@ class GroupTransactions(Record):
 
         Args:
             shared_id: The id of the event; None: a new one.
-            refer: Returns the reference with which the agent sends a member's copy; None: without one.
+            refer: Returns the reference of a member's copy, by which the agent reports the copy's status; None: no
+                status is needed.
         """
         group = self._load(tx, group_id)
         refusal = may_say(group, event)
@@ -202,7 +203,7 @@ class GroupTransactions(Record):
     def tell(
         self, tx: sqlite3.Connection, group_id: int, member: MemberId, event: GroupEvent, reference: int | None = None
     ) -> None:
-        """Sends an event to one member, at once or when we are connected."""
+        """Sends an event to one member: now if we are connected to the member, otherwise as soon as we are."""
         for send in to_member(self._load(tx, group_id), member, event):
             if isinstance(send, effects.Send):
                 self._send(tx, group_id, send, refer=None if reference is None else lambda _: reference)
@@ -283,7 +284,8 @@ class GroupTransactions(Record):
         place = groups.of_connection(tx, connection_id)
         if place is None:
             return None
-        # a list, not a generator: `any` would stop at the first post
+        # a list, not a generator: `any` would stop at the first event that wants a receipt, and the others would be
+        # lost
         return any([self._heard(tx, place, said, envelope, sent_at) for said, envelope in _decoded(body)])
 
     def _heard(
@@ -319,8 +321,8 @@ class GroupTransactions(Record):
     def _happened(
         self, tx: sqlite3.Connection, group_id: int, event: Input, last_words: Mapping[MemberId, bytes] = NOBODY
     ) -> tuple[Effect, ...]:
-        """Like `happened`, but without `Host.forget`. ``last_words``: the last message to each member whose connection
-        ends."""
+        """Like `happened`, but does not end our duties towards members who have left (`Host.forget`). ``last_words``:
+        the last message to each member whose connection ends."""
         before = self._load(tx, group_id)
         after, found = step(before, event)
         leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)
@@ -372,8 +374,8 @@ class GroupTransactions(Record):
                 self.host.perform(tx, group_id, effect)
             case Refused(name, why):
                 log.info("group event %s changed nothing: %s", name, why)
-            # Nothing to do: the agent accepts every peer that is not refused, and sends in order what waits for a
-            # connection.
+            # Nothing to do: the agent accepts every peer that is not refused; and what waits for a connection is sent
+            # in order as soon as the connection is ready.
             case effects.Allow() | effects.Turn() | effects.Release():
                 pass
             case _:

@@ -1,8 +1,8 @@
 """Stores what a contact sends: messages, changes of messages, and other events.
 
 `smpchat.chat.transactions.incoming` calls this for every event of a contact that concerns a conversation. Nobody can
-change the messages of others: a contact cannot change ours, and a member cannot change those of another member. Only
-deleting is allowed to moderators of a group.
+change the messages of others: a contact cannot change ours, and a member cannot change those of another member. There
+is one exception: moderators of a group can delete the messages of other members.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def hear(
     should get a receipt.
 
     Args:
-        sent_at: The time of the event by the relay's clock; ``now`` is by our clock. POSIX seconds.
+        sent_at: The time of the event, by the relay's clock; ``now``: the present time, by our clock. Both in POSIX
+            seconds.
         sender: The member of a group or business who said it; None: the contact itself.
     """
     match event:
@@ -117,7 +118,7 @@ def add_message(
 def add_line(
     tx: sqlite3.Connection, contact: Contact, line: Happening, sent_at: float, sender: str | None = None
 ) -> None:
-    """Adds a line about an event, unless the event already has a line, or the line only says that we are a member."""
+    """Adds a line about an event, unless the event already has a line, or only introduces ourselves as a member."""
     if line.member is not None and line.member_name is not None and sender is None:
         lines.save_member_name(tx, contact.id, line.member, line.member_name)
     if line.occasion is not None and lines.is_known(tx, contact.id, line.occasion):
@@ -225,7 +226,8 @@ def _delete_message(
     original = lines.find_said(tx, contact.id, shared_id, sender)
     if original is None or original.deleted:
         return
-    # Both times are by the relay's clock. If the sender's clock counted, it could be set back to delete old messages.
+    # Both times, of the message and of its deletion, are by the relay's clock. If the sender's clock counted, it could
+    # be set back to delete old messages.
     if sent_at - original.sent_at > DELETABLE:
         log.info("a message was too old to be deleted")
         return
@@ -247,14 +249,14 @@ def take_back(
     Args:
         whole: Nothing of the message stays, not even a mark.
         by: The group member who deletes the message.
-        moderated: Whether this member is not the author.
+        moderated: Whether ``by`` deletes the message as a moderator, not as its author.
     """
     moderator = by if moderated else None
     if whole:
         changes.erase(tx, original, moderator)
     else:
         changes.delete(tx, original.id, moderator)
-    # A message is deleted only once, so this change is never put off.
+    # A message can be deleted only once, so deletions are never too many, and reporting them is never put off.
     changes.count(tx, original.id)
     publish(tx, events.MessageChanged(original.id, contact.alias, events.Change.DELETED, Direction.RECEIVED, by))
 
@@ -285,7 +287,7 @@ def tell_change(
     """Reports a change, or puts the report off if there were too many changes.
 
     Args:
-        counts: Whether a message that was shown before is shown again.
+        counts: Whether the message is shown again, if it was shown before the change.
         by, emoji: As in `events.MessageChanged`.
     """
     if not untold.may_tell(tx, contact.id, now):

@@ -1,7 +1,7 @@
 """Held messages: they wait for a decision of the user, because the contact's keys have changed.
 
-The agent holds them back in every process (`smpchat.agent.transactions.sending.holds_texts`). This module gives each
-held message and change a reason that users can see, and sends them when the user has decided.
+Whichever process is online, its agent does not send them (`smpchat.agent.transactions.sending.holds_texts`). This
+module gives each held message and change a reason that users can see, and sends them when the user has decided.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RENEWING = "Waiting: the encryption is being renewed."
 
 
 def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
-    """Why messages to a contact are held because of keys; None if they are not."""
+    """Why messages to a contact are held, in words for the user, if changed keys are the cause; otherwise None."""
     if outgoing.holds_texts(tx, connection_id):
         return CODE
     match resyncs.load(tx, connection_id):
@@ -52,8 +52,8 @@ def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
 def hold(tx: sqlite3.Connection, contact: Contact, now: float) -> bool:
     """The security code has changed. Holds messages if the user had compared the old code. Returns whether they are
     held."""
-    # If messages are already held, they stay held, even if the contact is no longer verified, as after the user has
-    # entered a wrong code.
+    # Messages that are held already stay held even if the contact is no longer verified, for example because the user
+    # has entered a wrong code.
     if contact.verified_code is None and not outgoing.holds_texts(tx, contact.connection_id):
         return False
     from smpchat.agent.transactions import sending  # imports the ratchet, which commands that only read do not need

@@ -114,13 +114,14 @@ class ChatApplication:
         self._groups: GroupTransactions | None = None
 
     def joins(self, context: Context) -> None:
-        """Saves the agent's context, which contains this application."""
+        """Keeps the agent's context for later calls. The context contains this application, so ``__init__`` could not
+        get it."""
         self._context = context
 
     @property
     def groups(self) -> GroupTransactions:
-        """The transactions of groups. Their modules are imported only if the profile is in a group, or asks to join
-        one."""
+        """The transactions of groups. The modules for groups are imported only if the profile is in a group, or asks to
+        join one."""
         if self._groups is None:
             from smpchat.chat.transactions.groups import GroupTransactions
 
@@ -206,8 +207,8 @@ class ChatApplication:
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
         """Stores the peer's profile. If the peer answers an invitation of ours, the invitation becomes a contact.
 
-        A business answers like the host of a group, because several people there read our messages. Even a link that
-        does not say so may be that of a business.
+        A business answers like the host of a group, because several people there read our messages. A link may belong
+        to a business even if the link does not say so.
         """
         said = _decoded(info)
         if connections.is_plain(tx, connection_id) or any(_is_business(message.event) for message in said):
@@ -222,7 +223,7 @@ class ChatApplication:
         contact = records.contact_of(tx, connection_id)
         if contact is None:
             note = invitations.notes(tx).get(connection_id)
-            # The user has chosen the note; the name in the peer's profile proves nothing.
+            # The user's own note on the invitation comes first, because the name in the peer's profile proves nothing.
             name = note or (profile.display_name if profile else "contact")
             alias = naming.free_alias(tx, name, invited=note is not None)
             records.insert_contact(tx, connection_id, alias, confirmed=note is not None)
@@ -336,7 +337,8 @@ class ChatApplication:
         telling.tell(tx, connection_id, sentence, self._now(), kind)
 
     def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-        """Ends earlier conditions of these kinds, without a notice."""
+        """Deletes the stored conditions of these kinds, because the problems have ended; the user gets no notice of
+        that."""
         telling.mended(tx, connection_id, *kinds)
 
     def request_id(self, info: bytes) -> str | None:
@@ -461,8 +463,8 @@ def _add_news(tx: sqlite3.Connection, contact: Contact, line: Happening, now: fl
 
 
 def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRange | None) -> None:
-    """Saves the chat version agreed with the contact's app. A message without versions is from an app that is older
-    than version ranges."""
+    """Saves the chat version agreed with the contact's app. A message without a version range is from an app that is
+    older than such ranges; its version counts as 1."""
     agreed = CHAT_VERSIONS.agree(versions or VersionRange(1, 1))
     if agreed is not None:
         records.raise_chat_version(tx, contact.id, agreed)

@@ -23,11 +23,12 @@ RENAMED = "{{alias}} used to have the alias {before}, which is a word or number 
 
 
 def free_alias(tx: sqlite3.Connection, name: str, contact_id: int | None = None, *, invited: bool = False) -> str:
-    """An alias for a contact that calls itself ``name``: unused, and unlike every other alias.
+    """An alias for a contact that calls itself ``name``: not in use, and not similar to another alias.
 
     Args:
         contact_id: The contact that gets the alias; None if it does not exist yet.
-        invited: The name is the user's own note on the invitation, so the notes of other invitations do not matter.
+        invited: The name is the user's own note on an invitation. Then the alias may look like others, but must not be
+            in use.
     """
     folded: set[str] = set()
     looked: set[str] = set()
@@ -43,7 +44,8 @@ def free_alias(tx: sqlite3.Connection, name: str, contact_id: int | None = None,
 
 
 def check_unlike(tx: sqlite3.Connection, alias: str, but: Iterable[int] = ()) -> None:
-    """Raises `AliasInUse` if an alias that the user chose looks like the alias of a contact that is not in ``but``."""
+    """Raises `AliasInUse` if an alias that the user chose looks like the alias of a contact, unless the contact's
+    number is in ``but``."""
     shown = looks(alias)
     for number, other, alike in _others(tx, None):
         if number not in but and not alike.isdisjoint(shown) and fold(other) != fold(alias):
@@ -104,5 +106,6 @@ def _others(tx: sqlite3.Connection, contact_id: int | None) -> list[tuple[int, s
 
 
 def _quoted(alias: str) -> str:
-    """An alias in a form that is safe in a sentence with placeholders and with commands in backticks."""
+    """An alias without the characters that have a meaning in our sentences: braces (placeholders) and backticks
+    (commands)."""
     return "".join("…" if character in "{}`" else character for character in alias)

@@ -58,7 +58,8 @@ class Agreement(Record):
         return disappear_after(self.ours, self.theirs)
 
     def ttl_of(self, said: int | None) -> int | None:
-        """Seconds after which a contact's message disappears: the time in the message, if both sides allow it."""
+        """Seconds after which a contact's message disappears: the time in the message, if both sides allow it;
+        otherwise None."""
         return said if self.on(Feature.TIMED_MESSAGES).by_them else None
 
 
@@ -95,7 +96,7 @@ def profile_for(tx: sqlite3.Connection, own: Profile, contact_id: int) -> Profil
 
 
 def note_told(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None:
-    """Notes that the contact gets our profile in the handshake."""
+    """Notes which profile of ours the contact gets in the handshake."""
     profiles.save_told(tx, contact_id, _digest(profile))
 
 

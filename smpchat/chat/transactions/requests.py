@@ -1,4 +1,4 @@
-"""Requests to our contact address, in the form for users; and our own requests to the addresses of others."""
+"""Requests to our contact address, as users see them; and our own requests to the addresses of others."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ def room_of(tx: sqlite3.Connection, contact: Contact) -> Room:
     version = contact.chat_version
     if version is None:
         connection = connections.load(tx, contact.connection_id)
-        # Apps assume the same of us until we have named our version (agent-wire 1.5, last rule).
+        # As long as the chat version is not known, the agent version stands in for it; apps do the same (agent-wire
+        # 1.5, last rule).
         version = COMPRESSION_SINCE if connection.agent_version >= PQ_SINCE else 1
     return Room.of(sending.max_body(tx, contact.connection_id), version)

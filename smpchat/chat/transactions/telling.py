@@ -38,7 +38,8 @@ def tell(
     """
     contact = records.addressee(tx, connection_id)
     if contact is not None and contact.is_group:
-        # The user can do nothing about this: most of these members have left the group, and another line says so.
+        # For a group, it is not a lasting problem if a member's queue is gone: most such members have left the group,
+        # as another line says.
         if kind is NoticeKind.PEER_QUEUE_GONE:
             kind, sentence = NoticeKind.INFORMATION, MEMBER_GONE
         sentence = _of_member(tx, connection_id, sentence)

@@ -45,8 +45,8 @@ def fold(alias: str) -> str:
 def looks(text: str) -> frozenset[str]:
     """What a name looks like to a person, in two readings. Two names that share a reading are easily confused.
 
-    Source: UTS #39, section 4. One reading keeps capitals and one uses small letters, because a capital I looks like l,
-    but its small letter is i.
+    Source: UTS #39, section 4. The first reading keeps capitals, and the second turns them into small letters. Both are
+    needed: a capital I looks like l, but its small letter is i.
     """
     seen = _without_invisible(unicodedata.normalize("NFKC", text))
     return frozenset(_prototypes(_prototypes(form).casefold()) for form in (seen, seen.casefold()))
@@ -59,7 +59,7 @@ def is_reserved(alias: str) -> bool:
 
 
 def check_alias(text: str) -> str:
-    """An alias from a text that the user typed, with or without the @ of `chat`; blanks are replaced. Raises
+    """An alias from a text that the user typed, with or without the @ of `chat`; blanks become underscores. Raises
     `InputError`."""
     alias = _without_invisible(unicodedata.normalize("NFC", "_".join(text.removeprefix("@").split())))
     if not alias or not alias.isprintable() or len(alias) > MAX_ALIAS or alias[0] in _FORBIDDEN_START:
@@ -138,7 +138,7 @@ def _prototypes(text: str) -> str:
 
 @cache
 def _table() -> dict[int, str]:
-    """The table of letters that look alike. It has 30 kB, and is read only for a name that is not ASCII."""
+    """The table of letters that look alike. Its file has 30 kB, and is read only for a name that is not ASCII."""
     table: dict[int, str] = {}
     for line in Path(__file__).with_name("confusables.txt").read_text(encoding="utf-8").splitlines():
         target, found, sources = line.partition("\t")

@@ -1,8 +1,8 @@
 """Bodies of chat messages: JSON envelopes, and the forms that carry them (agent-wire 6.1, 6.5 and 6.6).
 
 A body begins with ``{`` (one JSON message), ``[`` (an array of them), ``X`` (compressed), ``=`` (binary batch) or ``F``
-(chunk of a file sent in line). We write ``{`` and ``X``, and to newcomers of a group also ``[``. We read all but ``F``,
-which is ignored.
+(chunk of a file that is sent inside messages). We write ``{`` and ``X``, and to newcomers of a group also ``[``. We
+read all but ``F``, which is ignored.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ MAX_SHARED_ID = 255
 
 
 class Envelope(Record):
-    """One JSON message. ``shared_id``: the id that both apps know; ``versions``: the chat versions of its sender's
-    app."""
+    """One JSON message. ``shared_id``: the message's id, which both apps know; ``versions``: the chat versions of the
+    sender's app."""
 
     event: str
     params: dict[str, Any] = field(repr=False)
@@ -91,7 +91,8 @@ def shared_id(value: object) -> str | None:
 
 
 def encode_envelope(envelope: Envelope) -> bytes:
-    """The JSON of one message: keys in the apps' order, those below ``params`` sorted, no blanks."""
+    """The JSON of one message, without blanks. Its keys are in the same order as in apps; the keys inside ``params``
+    are sorted."""
     message: dict[str, Any] = {}
     if envelope.versions is not None:
         message["v"] = str(envelope.versions)
@@ -156,7 +157,7 @@ class Room(Record):
         return body if len(body) <= self.compressed else None
 
     def limit(self, data: bytes) -> int:
-        """How long JSON like this may be, in bytes; for the error message if ``data`` does not fit.
+        """How many bytes of JSON like ``data`` fit; for the error message if ``data`` does not fit.
 
         How much compression saves depends on the text. If the first `MAX_JSON` bytes of ``data`` fit when compressed,
         the limit is `MAX_JSON`; otherwise it is the room for compressed bodies.
@@ -170,7 +171,7 @@ class Room(Record):
 
 
 def decode_body(body: bytes) -> list[Part]:
-    """The messages in a body, in order; parts that smpchat does not use (chunks, forwarded messages) are left out.
+    """The messages in a body, in order; chunks of files, and messages forwarded in a binary batch, are left out.
 
     If there are more than `MAX_MESSAGES`, a `LeftOut` stands for those that are not read.
 

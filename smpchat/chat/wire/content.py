@@ -1,7 +1,7 @@
 """Turns the content of a message into a text (agent-wire 6.2). A note stands for content other than text.
 
-For a picture, the user reads for example ``[image photo.jpg, 117 KiB] on the beach``. `Content` says which part is the
-note, so that nobody can fake a note in a text. A peer's text is kept as it is; code that prints it must escape it.
+For a picture, the user reads for example ``[image photo.jpg, 117 KiB] on the beach``. `Content` says which part of the
+text is the note, so that nobody can fake a note. A peer's text is kept as it is; code that prints it must escape it.
 """
 
 from __future__ import annotations
@@ -57,8 +57,10 @@ class Content(Record):
     """What a message contains besides its text.
 
     Attributes:
-        kind: The type in the JSON: ``text``, ``image``, ``call`` and so on, or a type that smpchat does not know.
-        note: The beginning of the message's text, in brackets, that describes content other than text; may be empty.
+        kind: The content's type in the JSON: ``text``, ``image``, ``call`` and so on, or a type that smpchat does not
+            know.
+        note: The part in brackets with which the message's text begins, if it describes content other than text;
+            otherwise empty.
         preview: The preview of a link; None if there is none.
     """
 

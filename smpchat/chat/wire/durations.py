@@ -1,4 +1,4 @@
-"""Time spans in the form that users type (``30s``, ``5m``, ``1h``, ``1d``, ``2w``) and read (*1 day 2 hours*)."""
+"""Time spans as users type them (``30s``, ``5m``, ``1h``, ``1d``, ``2w``), and as they read them (*1 day 2 hours*)."""
 
 from __future__ import annotations
 

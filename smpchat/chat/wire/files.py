@@ -48,7 +48,7 @@ class FileInvitation(Record):
     Attributes:
         name: The name that the sender gave, which may be a path or anything else; see `smpchat.chat.wire.file_names`.
         size: Size in bytes, as the sender says.
-        begun: The part of the description that the placeholder contains; apps leave it empty.
+        begun: Part 0 of the description, which is the placeholder; apps leave its text empty.
         preview: The preview of a picture or video, as a data URI.
     """
 

@@ -36,7 +36,8 @@ class Invitation(Record):
 
     Attributes:
         link: The link to the host. A repeated invitation has the same link, but may offer another role (group-wire 12).
-        link_id: The id of the group link that we used before; only in an old way of joining.
+        link_id: The id of the group link that we used; set only in an old way of joining, in which the host answers a
+            request through its link with an invitation.
         size: Number of members, without us.
     """
 
@@ -80,7 +81,8 @@ class LinkInvitation(Record):
 
 
 class LinkRejection(Record):
-    """``x.grp.link.reject``: the host refuses a request through a group link. ``reason``: a word of the host's app."""
+    """``x.grp.link.reject``: the host refuses a request through a group link. ``reason``: one word from the host's app,
+    which says why."""
 
     host: MemberIdRole
     invited: MemberIdRole
@@ -121,8 +123,8 @@ class MemberIntroduced(Record):
 
 
 class LinkForMember(Record):
-    """``x.grp.mem.inv``: a newcomer sends its host a link for ``member``. ``direct``: a second link, used by old
-    versions."""
+    """``x.grp.mem.inv``: a newcomer sends its host a link for ``member``. ``direct``: a second link, which only old
+    versions of apps use."""
 
     member: MemberId
     link: str = field(repr=False)
@@ -240,12 +242,12 @@ class Post(Record):
 
     @property
     def kind(self) -> str:
-        """The type of its content, as its sender named it."""
+        """The type of the post's content, as the sender's app named it."""
         return str(self.content["type"])
 
     @property
     def text(self) -> str:
-        """The text of its content, without any note of ours."""
+        """The text of the post's content, without a note that smpchat adds."""
         words = self.content.get("text")
         return words if isinstance(words, str) else ""
 
@@ -302,7 +304,7 @@ class Forward(Record):
         author: The member who sent it; None in a channel, where messages come from the channel itself.
         message: The whole message, as the host wrote it. Its bytes may differ from those of the author's own copy.
         event: The event in the message; None if hosts may not pass on such an event.
-        said_at: When the host's relay received it, according to the host; ISO 8601 text.
+        said_at: When the event arrived at the host's relay, according to the host; ISO 8601 text.
         name: The host's name for the author, cut if it is long; nothing proves it.
     """
 

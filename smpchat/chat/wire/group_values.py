@@ -122,7 +122,7 @@ class MemberInfo(Record):
     """What a host says about a member whom it introduces.
 
     Attributes:
-        versions: The chat versions of its app; None if the introduction does not say.
+        versions: The chat versions of the member's app; None if the introduction does not say.
     """
 
     member: MemberId
@@ -132,7 +132,7 @@ class MemberInfo(Record):
 
 
 class Business(Record):
-    """The group is the chat of one customer with the people of a business."""
+    """Says that a group is the chat of one customer with the people of a business."""
 
     chat_type: ChatType
     business: MemberId

@@ -99,9 +99,9 @@ class GroupMessage(Record):
     """One event of a body.
 
     Attributes:
-        shared_id: The id of the event, the same for all members and in forwarded copies. Without an id, a repetition
-            cannot be recognised (group-wire 11, traps 5 and 7).
-        versions: The chat versions of its sender's app; None if it does not say.
+        shared_id: The id of the event, the same for all members and in forwarded copies. Without an id, we cannot tell
+            whether the event has arrived before (group-wire 11, traps 5 and 7).
+        versions: The chat versions of the sender's app; None if the app does not state them.
     """
 
     event: GroupEvent

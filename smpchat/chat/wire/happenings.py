@@ -1,5 +1,5 @@
-"""Events that are not messages, but that the user should know of: calls, invitations to groups, old files, group
-events.
+"""Events that are not messages, but that the user should know of: calls, invitations to groups, files in an old form,
+group events.
 
 Each becomes a line of the conversation. The line says what happened, and if smpchat does not support it, says that
 too. Everything here is read from a peer's JSON; anything malformed is ignored.
@@ -22,8 +22,10 @@ class Happening(Record):
     """An event that becomes a line of the conversation.
 
     Attributes:
-        text: The text of the line. All of it is a note in brackets, so that no message of a peer looks the same.
-        occasion: Identifies the event: a repetition has the same value, and gets no line of its own.
+        text: The text of the line. All of it counts as a note, in brackets, so that no text of a peer can be taken for
+            such a line.
+        occasion: A value that each repetition of the event has too, so that only the first gets a line; None: each
+            event gets a line.
         member: Id of the member that the event is about.
         member_name: The name of that member, if the event introduces it.
         receipt: Whether to send a receipt: apps show the event as undelivered until they get one (agent-wire 6.2).
@@ -53,7 +55,7 @@ class FileCancelled(Record):
 
 
 def read_call(envelope: Envelope) -> Happening | None:
-    """``x.call.inv``: one line for each call, even if it is offered several times. smpchat never answers."""
+    """``x.call.inv``: one line for each call, even if it is offered several times. smpchat never answers a call."""
     call, invitation = shared_id(envelope.params.get("callId")), envelope.params.get("invitation")
     if call is None or not isinstance(invitation, dict):
         return None

@@ -88,7 +88,7 @@ def look_at(file: IO[bytes], size: int) -> Media:
 
 
 def _is_picture(begin: bytes) -> bool:
-    """JPEG, PNG, GIF or WebP."""
+    """Whether a file that begins like this is a JPEG, PNG, GIF or WebP."""
     return (
         begin.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a"))
         or begin[:4] + begin[8:12] == b"RIFFWEBP"

@@ -79,7 +79,7 @@ class ContactRequest(Record):
     """``x.contact``: the profile of a person who used a contact address, and perhaps a text.
 
     ``request_id`` is the same each time the request is sent; ``shared_id`` is the id of the text; ``welcome_id`` is the
-    id that the sender's app gave the welcome text that it read in our link.
+    id that the sender's app has given to the welcome text from our link.
     """
 
     profile: Profile | None
@@ -149,7 +149,7 @@ class GroupJoined(Record):
 
 
 class JoinRejected(Record):
-    """``x.grp.link.reject``: the host of a group does not admit us. ``reason``: a word of the host's app."""
+    """``x.grp.link.reject``: a group's host does not admit us. ``reason``: one word from the host's app."""
 
     profile: Profile
     reason: str
@@ -163,7 +163,7 @@ class Relayed(Record):
     """``x.grp.msg.forward``: an event of another member of a group or business, passed on by our contact.
 
     Attributes:
-        author: The member's name according to the contact, or the beginning of the member's id; no proof.
+        author: The member's name according to the contact, or the beginning of the member's id; nothing proves it.
         said_at: When the member sent the event, according to the contact; POSIX seconds.
         member: The member's id if the contact gives no name: apps before 6.5 name a member only in its introduction.
     """
@@ -250,7 +250,7 @@ def packed_link_info(profile: Profile, welcome: str = "") -> bytes:
     """The user data of a short link, without the picture if it does not fit. Raises `InputError` if the welcome text is
     too long.
 
-    If the data did not fit, the address would not get a short link (agent-wire 2.9).
+    The result is never too long: otherwise, the address would not get a short link (agent-wire 2.9).
     """
     for shown in (profile, replace(profile, picture=None)):
         info = encode_link_info(shown, welcome)
@@ -361,7 +361,7 @@ def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | 
 
 
 def read_message(part: Part) -> ChatMessage:
-    """The meaning of one part of a body between two contacts."""
+    """The event in one part of a body that a contact has sent."""
     if isinstance(part, Unreadable | LeftOut):
         return ChatMessage(part if isinstance(part, LeftOut) else UnsupportedEvent(f"unreadable: {part.what}"))
     read = _EVENTS.get(part.event)

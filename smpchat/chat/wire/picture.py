@@ -54,8 +54,8 @@ def received_uri(value: object) -> str | None:
 
 
 def picture_of(uri: str) -> Picture:
-    """The picture in a data URI. Raises `InputError` if it is neither a JPEG nor a PNG; then no program should open
-    it."""
+    """The picture in a data URI. Raises `InputError` if it is neither a JPEG nor a PNG, because then no program should
+    open it."""
     match = _DATA_URI().fullmatch(uri)
     try:
         data = base64.b64decode(match[2], validate=True) if match else b""

@@ -66,7 +66,7 @@ APP_DEFAULTS: Preferences = {
 
 OWN_DEFAULTS: Preferences = {
     **APP_DEFAULTS,
-    # apps then hide the button for calls, which smpchat does not support
+    # with *no*, apps hide the button for calls, which smpchat does not support
     Feature.CALLS: Preference(Allow.NO),
 }
 """Our own preferences if the user has not chosen any."""
@@ -80,7 +80,7 @@ class Enabled(Record):
 
 
 def allowed(preferences: Preferences, feature: Feature) -> Preference:
-    """The preference of one side for a feature, given or by default."""
+    """The preference of one side for a feature: the one that this side has stated, otherwise the default."""
     return preferences.get(feature, APP_DEFAULTS[feature])
 
 
@@ -134,7 +134,7 @@ def read_preferences(value: object) -> Preferences:
 
 
 def read_ttl(value: object) -> int | None:
-    """A number of seconds in JSON, raised to 0 or lowered to `MAX_TTL`; None if it is not a whole number."""
+    """A number of seconds from JSON; 0 for a negative one, and at most `MAX_TTL`; None if it is not a whole number."""
     # `value != value // 1` also excludes nan and the infinities. Booleans are excluded because True would count as 1.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return None

@@ -23,14 +23,15 @@ MAX_DESCRIPTION = 160
 
 
 class Profile(Record):
-    """A display name, and other things that its owner chose. Nothing in a profile is ever used to identify a contact.
+    """What a person tells others: a display name and more, all chosen by that person. Nothing in a profile is ever used
+    to identify a contact.
 
     Attributes:
         full_name: A longer name; may be empty.
-        description: A line about its owner; may be empty.
+        description: One line about the person; may be empty.
         picture: A data URI (`smpchat.chat.wire.picture`).
-        preferences: The features that its owner allows.
-        bot: The profile says that its owner is a bot, a program that answers messages.
+        preferences: Which features the person allows.
+        bot: The profile says that it belongs to a bot, a program that answers messages.
         commands: The commands that the bot offers.
     """
 
