@@ -53,7 +53,8 @@ FAILURE_SENTENCES = {
         " the link for the full link."
     ),
 }
-"""What the user reads, for each reason. Before two of these texts stands the sentence in `Failed.detail`."""
+"""For each reason, what the user reads about a failed connection. For two of the reasons, the sentence in
+`Failed.detail` comes before this text."""
 
 
 def failure_sentence(failed: Failed) -> str:

@@ -108,7 +108,7 @@ class Moved(Record):
 
 
 class NotMoved(Record):
-    """The chunk was not registered, uploaded or downloaded.
+    """Registering, uploading or downloading the chunk has failed.
 
     Attributes:
         replicas: For a download: how many places the chunk still has, including the one just asked.
@@ -133,7 +133,7 @@ class ForgetPlace(Record):
 
 
 class DropReplica(Record):
-    """The place that was asked cannot be used any more."""
+    """Remove the place that was asked from the chunk's places, because it cannot be used any more."""
 
 
 Effect = ForgetPlace | DropReplica

@@ -156,7 +156,7 @@ def step(state: State, event: Event) -> Step:
         # -- the joiner: secure the initiator's queue, create the reply queue, send the confirmation --
         case ReadingLink(), LinkRead(reply_key, send_early):
             terms = Terms(sender_securable=True, reply_key=reply_key)
-            # LKEY has read the link and secured the queue with our key at once, so there is no SKEY to wait for
+            # One LKEY has both read the link and secured the queue with our key, so there is no SKEY to wait for
             # (agent-wire 2.8, trap 12).
             joining = Joining(terms, send_early, send_queue_ready=True, held=state.held)
             if not state.receive_queue_made:

@@ -1,8 +1,8 @@
 """What the handshake asks for: commands to relays, and messages to be sealed and sent.
 
 `smpchat.agent.transactions.connection` seals the messages and puts all effects into the outbox, in the transaction that
-saves the new state. Commands are sent after its commit, and again if an answer is lost. Commands to the send queue are
-sent in the order in which the step names them.
+saves the new state. Commands are sent after that transaction is committed, and sent again if an answer is lost.
+Commands to the send queue are sent in the order in which the step names them.
 """
 
 from __future__ import annotations

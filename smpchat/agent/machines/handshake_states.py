@@ -230,7 +230,7 @@ class Published(Record):
 
 
 class Answering(Record):
-    """Initiator: the confirmation is processed, the hello with our profile stored and on its way.
+    """Initiator: we have processed the confirmation, and our hello, with our profile, is stored and on its way.
 
     Attributes:
         securable: The reply queue may be secured by its sender.

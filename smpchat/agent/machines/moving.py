@@ -41,7 +41,8 @@ class Creating(Record):
 
 
 class Asked(Record):
-    """The peer was asked to use the new queue instead of the old one (QADD), but its keys for it have not come."""
+    """The peer was asked to use the new queue instead of the old one (QADD), but the peer's keys for the new queue have
+    not come."""
 
 
 class Securing(Record):
@@ -162,6 +163,6 @@ def step(state: State, event: Event) -> Step:
             return Settled(), (DropQueue(), Tell(Outcome.LOST))
         case Using(), MessageArrived():
             return Settled(), (Adopt(), Tell(Outcome.MOVED))
-        case ((Asked() | Securing()), MessageArrived()):  # this peer did not wait for QUSE, and still gets it
+        case ((Asked() | Securing()), MessageArrived()):  # the peer did not wait for QUSE, but it is sent all the same
             return state, ()
     raise UnexpectedEvent(state, event)

@@ -91,7 +91,7 @@ class Notice(StrEnum):
     """What the user is told."""
 
     LOST = "lost"
-    """Another message that cannot be opened, after the user was told what to do about it."""
+    """Another message cannot be decrypted; the user was told at the first one what can be done."""
     ALLOWED = "allowed"
     REQUIRED = "required"
     ASKED = "asked"

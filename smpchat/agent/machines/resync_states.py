@@ -53,7 +53,8 @@ class Asked(Record):
 
 
 Standing = InSync | Allowed | Required | Agreed
-"""What is known of the ratchet in use while none of our new keys are on their way."""
+"""What we know about the ratchet in use. `Started` is not among these states: in it, we wait for the peer's answer to
+new keys of ours."""
 State = Standing | Started | Asked
 
 

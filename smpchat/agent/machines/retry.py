@@ -24,14 +24,14 @@ class Delays(Record):
 
 
 UNANSWERED = Delays(2, 120)
-"""For a relay that answered late, or with an error of its own (agent-wire 5.4: 2 s, growing to 2 min)."""
+"""Delays after a relay has answered too late, or with an error of its own (agent-wire 5.4: 2 s, growing to 2 min)."""
 QUOTA = Delays(10, 600)
-"""For a peer whose queue is full; the peer's QCONT ends the wait early."""
+"""Delays while the peer's queue is full; the peer's QCONT ends such a delay early."""
 REPEAT_CONFIRMATION = Delays(300, 86_400)
-"""For an unsigned confirmation, which is sent again and again: each wait is as long as the time since the relay first
-accepted it, within these limits."""
+"""Limits for the delays between copies of an unsigned confirmation, which is sent again and again: each delay is as
+long as the time since the relay first accepted the confirmation."""
 FIRST_MESSAGE = (5.0, 30.0, 180.0)
-"""Seconds between subscriptions while the first message is awaited, or after SUB or ACK failed; from the third time on,
-always the last number."""
+"""Seconds before a queue is subscribed again, because its first message has not come, or because SUB or ACK failed.
+From the third time on, the last number is used."""
 AFTER_SUBSCRIBING = 1.0
 """Seconds after which a new subscription is repeated once, because relays sometimes do not push the first message."""

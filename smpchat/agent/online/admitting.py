@@ -14,7 +14,8 @@ from smpchat.agent.transactions import contact_address
 log = logging.getLogger("smpchat.agent")
 
 LOOK_AGAIN = 60.0
-"""The longest time in seconds between two checks of the store, because someone may set the clock."""
+"""The longest time in seconds between two checks of the store: waits follow the computer's clock, which someone may
+set."""
 
 
 class Admitting:

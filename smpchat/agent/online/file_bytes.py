@@ -20,8 +20,8 @@ T = TypeVar("T")
 PIECE = 256 * 1024
 """Bytes of a chunk that are collected before they are written to the disk; also how many `digest_of` reads at once."""
 READ_PIECE = 1024 * 1024
-"""Bytes that are read at once for an upload. To hand the work to a thread takes as long as to read a quarter of these
-bytes."""
+"""Bytes that are read at once for an upload. Smaller pieces would be slower: handing work to a thread takes as long as
+reading a quarter of these bytes."""
 
 
 class Offload(Protocol):
@@ -93,7 +93,7 @@ class _Disk:
         """Close the file. If a thread is still using the file, that thread closes it after its work. May be called
         again."""
         self._closed = True
-        if self._used.acquire(blocking=False):  # else `_use` does it
+        if self._used.acquire(blocking=False):  # else `_use` closes the file
             try:
                 if self._file is not None:
                     self._file.close()

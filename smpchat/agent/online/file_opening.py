@@ -180,7 +180,7 @@ class FileOpening:
             self._look()
 
     def stop(self) -> None:
-        """Make running threads end soon. Their unfinished files are removed."""
+        """Make running threads end soon. Their unfinished temporary files are removed."""
         self._stop = True
         self._forget_but(())
 
@@ -190,7 +190,8 @@ class FileOpening:
         self._not_ahead.intersection_update(moving)
 
     def _ahead(self, file_id: int, here: int) -> int:
-        """How many bytes of a file can be decrypted now. ``here``: bytes before the first missing chunk."""
+        """How many more bytes of a file can be decrypted now. ``here``: how many bytes come before the first missing
+        chunk."""
         part = self._begun.get(file_id)
         if self._stop or file_id in self._not_ahead or (part is None and len(self._begun) >= MAX_BEGUN):
             return 0
@@ -271,7 +272,7 @@ class FileOpening:
             self._forget(file.id)
             begun = None
         begun = begun or self._begin(file)
-        del self._begun[file.id]  # from here on, only this thread discards it
+        del self._begun[file.id]  # from here on, only this thread discards the part
         try:
             begun.read(source, file.size)
             begun.finish()

@@ -49,12 +49,13 @@ from smpchat.transport.base import TransportError
 log = logging.getLogger("smpchat.agent")
 
 LOOK_AGAIN = 300.0
-"""The longest time in seconds between two checks of the store while there are files, because someone may set the
-clock."""
+"""The longest time in seconds between two checks of the store while there are files: waits follow the computer's clock,
+which someone may set."""
 BATCH = 8
 """How many chunks are registered in one commit."""
 MAX_WORKERS = 16
-"""How many workers may run at the same time: a description may name a different relay for each chunk."""
+"""How many workers may run at the same time. Without a limit, a description that names a different relay for each chunk
+would start a worker for each."""
 MAX_DIALS = 8
 """How many workers may be trying to reach their relays at the same time. So a description that names dead relays leaves
 workers for other files."""
@@ -120,7 +121,7 @@ class FileTransfers:
         if file_traces.are_there_any(self._tx):
             with self._database.transaction() as tx:
                 transactions.begin_anew(tx)
-        transactions.sweep(self._database)  # also leftovers of a process that was killed while it encrypted
+        transactions.sweep(self._database)  # also removes what a killed process left
         while True:
             self._changed.clear()
             self._start_all()
@@ -220,7 +221,7 @@ class FileTransfers:
                 # Relays that have failed come last, even after their pause, so that a file of one chunk does not wait
                 # for them.
                 free = sorted(filter(self._relays.is_free, self._registrable), key=self._relays.attempts)
-                for server in free[: len(waiting[1])]:  # no more relays than chunks
+                for server in free[: len(waiting[1])]:  # at most one relay for each chunk
                     self._begin_work(server)
         finally:
             self._chooses = False
@@ -324,8 +325,9 @@ class FileTransfers:
             if not isinstance(error, XFTPError):
                 await self._failed(server, lane, error)
                 return False
-            # GONE: the chunk has expired, or was deleted by a request whose answer was lost. After any other refusal,
-            # this deletion is tried again later, and the other chunks at the relay do not wait for it.
+            # After GONE or BLOCKED, the deletion is done: the chunk has expired, was deleted by a request whose answer
+            # was lost, or was blocked by the relay's operator. After any other refusal, this deletion is tried again
+            # later, and the other chunks at the relay do not wait for it.
             if failure_of(server, error).kind not in (Trouble.GONE, Trouble.BLOCKED):
                 with self._database.transaction() as tx:
                     file_deletions.postpone(tx, deletion.id, self._context.now() + machine.RESTS.longest)
@@ -415,7 +417,7 @@ class FileTransfers:
             await self._failed(server, lane, error, job.file.id, job.chunk.number)
             return False
         key, now = (job.file.id, job.chunk.number), self._context.now()
-        if len(self._refused) >= _REFUSED_KEPT:  # it also has old entries, of failed files; counting begins again
+        if len(self._refused) >= _REFUSED_KEPT:  # some entries are old, of failed files: count anew
             self._refused.clear()
         attempts = self._refused[key] = self._refused.get(key, 0) + 1
         next_try_at = None if kind in machine.DECIDED else now + machine.RESTS.after(attempts)

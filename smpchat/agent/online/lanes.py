@@ -159,7 +159,7 @@ class Lanes:
             self._rest(key, Verdict.RETRY)
         elif self._goes_to(key, server):
             self._pool.watch(server)
-            self._blocked[key] = server  # `unblock` ends this
+            self._blocked[key] = server  # `unblock` ends this wait
 
     def _leave_later(self, key: LaneKey) -> None:
         with self._database.transaction() as tx:

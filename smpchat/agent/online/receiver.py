@@ -81,7 +81,8 @@ class Receiver:
             except HeldBack as error:
                 log.warning("message left at the relay: %s", error)
                 self._notices.tell(queue.connection_id, HELD_BACK, NoticeKind.TOO_MUCH)
-                # The relay sends nothing more from this queue by itself, so subscribe to it again now and then.
+                # Until this message is acknowledged, the relay sends nothing more from this queue by itself, so
+                # subscribe to it again now and then.
                 self._subscriptions.failed(pushed.session, queue.server, pushed.rcv_id)
                 continue
             except Exception as error:  # an error with one message must not stop the other connections

@@ -26,8 +26,8 @@ DELETION_PATIENCE = 3 * 86_400.0
 
 
 MAX_IDLE = 32
-"""How many sessions are kept open with relays that only have queues of contacts, while there is nothing to send there.
-Each session takes a file descriptor."""
+"""How many sessions may stay open with relays that have queues of contacts but none of ours, while there is nothing to
+send there. Each session takes a file descriptor."""
 
 
 class Relays:
@@ -43,8 +43,8 @@ class Relays:
         self._used: dict[SMPServer, None] = {}
 
     def watch_all(self) -> None:
-        """Keep a session with every relay that has a queue of ours. What an earlier process noted about its relays and
-        lanes is removed if it no longer holds."""
+        """Keep a session with every relay that has a queue of ours. What an earlier process stored about relays and
+        lanes in trouble is removed if it is no longer true."""
         tx = self._database.connection
         if outgoing.relay_troubles(tx) or held.load_all(tx) or visits.unfinished(tx):
             with self._database.transaction() as tx:

@@ -220,10 +220,10 @@ class Sender:
         """Send NEW to this relay, and commit its answer. Raises `TransportError` or `ProtocolError`."""
         server = address.server
         session = await self._pool.get(server, timeout=patience)
-        self._pool.watch(server)  # only after it was reached: otherwise the pool would try to reach it for ever
+        self._pool.watch(server)  # not before the relay is reached: the pool would try to reach it for ever
         try:
             creation = outbox.prepare_creation(self._database.connection, self._context, item, server, session.version)
-        except UnknownConnection:  # deleted while the session was made
+        except UnknownConnection:  # the connection was deleted while the session was made
             return
         password = address.password.encode() if address.password else None
         keyed = creation.reply_key is not None and session.keyed_new and server not in self._plain_new

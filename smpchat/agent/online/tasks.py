@@ -1,4 +1,5 @@
-"""What runs while a profile is online, and which errors end it: those of the store, but not those of one connection."""
+"""The tasks that run while a profile is online. An error of the store ends all of them; an error of one connection does
+not."""
 
 from __future__ import annotations
 
