@@ -45,8 +45,8 @@ def handed_over(service: StoredProfile, looks: Looks[T]) -> T | None:
 
 
 def _is_free(lock: FileLock) -> bool:
-    """Whether no process is online. A process that ends wakes up the waiting ones (`smpchat.chat.online.presence`), so
-    a check at each look is enough."""
+    """Whether no process is online. An online process that ends wakes up the processes that wait
+    (`smpchat.chat.online.presence`), so it is enough to check this at each look."""
     if not lock.take():
         return False
     lock.release()

@@ -53,7 +53,7 @@ def network_of(
     """How relays are reached, according to the profile's settings at the time of each connection.
 
     Args:
-        fence: Returns at which network addresses a relay may be; None: at any address.
+        fence: Returns the network addresses that are allowed for a relay; None: all.
     """
 
     def route(server: SMPServer) -> Route:
@@ -66,7 +66,8 @@ def file_network_of(service: WritingProfile, relay: EmbeddedRelay, *, anywhere: 
     """How file relays are reached, according to the profile's settings at the time of each connection.
 
     Args:
-        anywhere: The user has been shown the relays and agreed, so the relays may even be in the user's own network.
+        anywhere: The user has seen which relays these are and agreed to connect to them, even if they are in the user's
+            own network.
     """
     from smpchat.xftp.routes import FileRoutes
 
@@ -78,8 +79,8 @@ def file_network_of(service: WritingProfile, relay: EmbeddedRelay, *, anywhere: 
 
 
 def _fence_of_files(service: WritingProfile, server: FileServer) -> Fence | None:
-    """At which network addresses a file relay may be; None: at any. A relay that only the sender named is limited like
-    a relay for messages that a contact named."""
+    """The network addresses that are allowed for a file relay; None: all. If only the sender of the file named the
+    relay, the same addresses are allowed as for a message relay that a contact named."""
     tx = service.database.connection
     if service.knows_file_relay(server) or consents.anywhere(tx) or consents.covers(tx, server):
         return None
@@ -168,7 +169,7 @@ def _file_network(service: WritingProfile, relay: EmbeddedRelay) -> FileNetwork:
 
 
 async def run_agent(service: WritingProfile, relay: EmbeddedRelay) -> None:
-    """Deliver and receive until cancelled."""
+    """Runs the agent, which sends and receives everything, until cancelled."""
 
     async def choose(peer: SMPServer | None, in_trouble: frozenset[str]) -> Sequence[SMPServerAddress]:
         configured = choose_servers(service.servers(), peer, in_trouble, service.entropy)

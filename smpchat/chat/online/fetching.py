@@ -42,8 +42,8 @@ class LinkFetcher:
 
     Args:
         agreed: The user agrees that the relays in the link see this computer's address.
-        patience: Seconds in which the file must be fetched, and as many for its description if that must be fetched
-            too; otherwise `TimeoutError` is raised. None: no limit.
+        patience: For how many seconds the file may be fetched; then `TimeoutError` is raised. If the file's description
+            must be fetched first, that may take as long again. None: no limit.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class LinkFetcher:
         self._routes = file_network_of(service, relay, anywhere=agreed)
 
     async def description(self, first: FileDescription) -> FileDescription:
-        """The description of the file. ``first``: the description in the link. If the link had no room for the file's
-        description, ``first`` describes an encrypted file with that description, which is fetched. Raises as `file`
-        does."""
+        """The description of the file. ``first``: the description in the link. A link has little room. If the file's
+        description is too long for it, ``first`` leads to another encrypted file that contains the description; then
+        that one is fetched here. Raises as `file` does."""
         if first.redirect is None:
             return first
         if first.size > _MAX_DESCRIPTION:
@@ -84,7 +84,8 @@ class LinkFetcher:
         kept = file_folder.open_by_link(folder, name)
         keep = False
         try:
-            # Another process may be receiving the same file: then this one uses a file that has no name.
+            # If another process is receiving the same file by this link, ``kept`` is None, and this process downloads
+            # into a temporary file.
             with kept or tempfile.TemporaryFile(dir=file_folder.made(folder)) as sealed:
                 try:
                     file_folder.check_room(folder, described.size - sealed.seek(0, os.SEEK_END))
@@ -127,7 +128,7 @@ def _decrypt(sealed: BinaryIO, described: FileDescription, place: Path, tell: Te
     the encrypted file contains."""
     folder = place if place.is_dir() else place.parent
     file_folder.check_room(folder, described.size)
-    # The same name at each try, so that a new try removes what a killed process has left.
+    # Each try uses the same name, so that it removes what a killed process has left.
     part = file_folder.part_path(folder / "file", file_folder.new_name(described.digest[:16]))
     file_folder.unpublished(part)
     names: list[bytes] = []

@@ -31,12 +31,12 @@ is another relay with the file, it is tried sooner."""
 ARRIVES_WITHIN = 5.0
 """Seconds to wait for a message that may be at the relay already."""
 _LOOK = 0.5
-"""Seconds between two looks at a moving file, if no change is announced."""
+"""Seconds between two looks at a file that is being transferred, if the store announces no change."""
 
 
 async def until_offered(service: WritingProfile, who: str) -> int:
-    """Waits a moment for a file of a contact or group, because it may be at the relay already. Returns the number of
-    the file's message.
+    """Waits a few seconds for a message with a file from a contact or group, because this message may be at the relay
+    already. Returns the number of the message.
 
     Raises:
         NoFileOffered: None has arrived.
@@ -58,7 +58,8 @@ async def until_offered(service: WritingProfile, who: str) -> int:
 async def until_moved(
     service: StoredProfile, number: int, patience: float | None, look: Callable[[Message], object]
 ) -> Message:
-    """Waits until a file was received, or was uploaded and its description is being sent. Returns its message.
+    """Waits until a contact's file was received, or until our own file was uploaded and its description is queued for
+    the contact. Returns the message with the file.
 
     Args:
         patience: How many seconds to wait at most; None: as long as the transfer makes progress.

@@ -45,12 +45,13 @@ class Patience(Record):
 
     @staticmethod
     def of(seconds: float | None, usual: float = RELAY_TIMEOUT) -> Patience:
-        """The patience for the time that the user gave with an option; ``seconds`` None: the option was not given."""
+        """How long to wait if the user gave ``seconds`` with an option. None: the user gave no time, so ``usual``
+        applies."""
         return Patience(usual) if seconds is None else Patience(seconds, chosen=True)
 
     def next_look(self, waited: float) -> float:
-        """Seconds until the next look, if nothing changes earlier: short at first, and never beyond the moments at
-        which a wait may end."""
+        """Seconds until the next look, if nothing changes earlier: few at first, and never so many that a moment at
+        which the wait may end is missed."""
         ends = [moment - waited for moment in (GRACE, self.seconds) if moment > waited]
         return min(FIRST_LOOKS + waited / 4, _LAST_LOOKS, *ends)
 

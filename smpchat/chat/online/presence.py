@@ -31,12 +31,12 @@ _TRIES_APART = 0.2
 
 @contextlib.asynccontextmanager
 async def online(service: WritingProfile, relay: EmbeddedRelay) -> AsyncIterator[None]:
-    """While the block runs, this process or another one is online for the profile.
+    """While the body of ``async with online(...)`` runs, this process or another one is online for the profile.
 
-    If another process is online, this one only watches, and takes over when the other ends. If the agent itself fails,
-    for example because the store cannot be used, the block is cancelled with that error.
+    If another process is online, this one waits until that process ends, and then takes over. If the agent itself
+    fails, for example because the store cannot be used, the body is cancelled with that error.
     """
-    foreign = ForeignChanges(service.database)  # before the block's first look
+    foreign = ForeignChanges(service.database)  # before the body's first look
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -73,13 +73,14 @@ async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
 
 
 async def remove_expired(service: StoredProfile) -> None:
-    """Delete messages when their time ends, until cancelled. Every process that keeps the profile open does this.
+    """Deletes disappearing messages when their time is over, until cancelled. Every process that keeps the profile open
+    does this.
 
-    This loop also treats an unfinished message as finished if its author has not changed it for a while, even if no one
-    is looking. The loop also deletes the pictures of used links.
+    This loop also treats an unfinished message as finished if its author has not changed it for a while, even if no
+    command reads messages. The loop also deletes the pictures (QR codes) of links that can no longer be used.
 
-    Another process may show a message at any moment, which starts the message's time. Showing it changes the store, so
-    this loop notices it.
+    Another process may show a message at any moment, and from then on the time of a disappearing message runs. Showing
+    it changes the store, so this loop notices it.
 
     Finally, the loop removes overwritten and erased data from the write-ahead log.
     """

@@ -80,7 +80,7 @@ def settling(
             break
         waited += yield patience.next_look(waited)
     yield from flushing(service)
-    # Look once more: the message may have been sent during the flush.
+    # Looked at once more, because the message may have been sent while `flushing` waited.
     last = status()
     if last is not MessageStatus.PENDING:
         return Waited(last, enough=last in _ENOUGH[wait])

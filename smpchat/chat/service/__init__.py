@@ -1,4 +1,5 @@
-"""What a user can do with a profile, split into modules by what they import: reading, writing, connecting.
+"""What a user can do with a profile. There are several modules (reading, writing, connecting and others), so that a
+command imports only what it needs.
 
-Each call is one transaction. Nothing here is asynchronous: waiting and being online is `smpchat.chat.online`.
+Each change is one transaction. Nothing here is asynchronous: processes wait and go online in `smpchat.chat.online`.
 """

@@ -25,13 +25,14 @@ class AddressProfile(IntroducingProfile):
     def create_address(
         self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
     ) -> int:
-        """Creates a contact address. Its links exist as soon as the online process has made the queue.
+        """Creates a contact address. Links to it exist as soon as the online process has made the address's queue.
 
         Args:
             server: The relay for this address; None: one of the configured relays.
             welcome, auto_reply: See `set_address`.
         Raises:
-            InputError: There already is an address; ``server`` is not the address of a relay; or a text is too long.
+            InputError: The profile already has an address; ``server`` is not the address of a relay; or a text is too
+                long.
         """
         relay = None if server is None else relay_address(server)
         with self.database.transaction() as tx:
@@ -46,7 +47,7 @@ class AddressProfile(IntroducingProfile):
         """Change the given parts of our address.
 
         Args:
-            auto_accept: Whether later requests are accepted at once.
+            auto_accept: Whether requests that arrive later are accepted automatically.
             welcome: The text that people read before they send a request. Once they are accepted, they see this text as
                 our first message.
             auto_reply: A message to each person who is accepted. An empty text removes it.
@@ -72,7 +73,7 @@ class AddressProfile(IntroducingProfile):
         return data
 
     def accept_automatically(self, auto_accept: bool) -> None:
-        """Sets whether later requests are accepted at once. Raises `NoAddress`."""
+        """Sets whether requests that arrive later are accepted automatically. Raises `NoAddress`."""
         self.set_address(auto_accept=auto_accept)
 
     def delete_address(self) -> int:
@@ -89,8 +90,8 @@ class AddressProfile(IntroducingProfile):
 
     @staticmethod
     def _has_room(tx: sqlite3.Connection) -> None:
-        """Ends the condition that there is no room for another request. Called when a request was accepted or
-        rejected."""
+        """Ends the condition ``REQUESTS_FULL``. Called when a request was accepted or rejected, so that there is room
+        for another one."""
         address = addresses.current(tx)
         if address is not None:
             conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_FULL)

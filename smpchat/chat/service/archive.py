@@ -77,7 +77,7 @@ _archive = record(Archive, name=short_bytes, exported_at=int64, database=tail)
 
 
 def pack(service: ChatService, passphrase: str, cost: sealing.Cost = sealing.STRONG) -> bytes:
-    """The bytes of a file with a snapshot of the profile. Raises `InputError` if it is too large."""
+    """The bytes of a file with a snapshot of the profile. Raises `InputError` if the profile is too large."""
     archive = Archive(service.name.encode(), int(service.now()), _snapshot(service))
     if len(archive.database) > MAX_SIZE // 2:
         raise InputError("The profile is too large for one file.", "Delete contacts that you no longer need.")
@@ -89,10 +89,10 @@ def unpack(data: bytes, passphrase: str) -> Archive:
     """The content of a file that `pack` wrote.
 
     Raises:
-        NoArchive: Another program wrote the file, or it is too large.
+        NoArchive: The file is not an exported profile, or is too large.
         ArchiveNewer: A later version of smpchat wrote the file.
         ArchiveDamaged: The file was cut off or changed.
-        WrongPassphrase: The file needs another passphrase.
+        WrongPassphrase: ``passphrase`` does not open the file.
     """
     front = data[: len(MAGIC) + 1]
     # Checked first, because unsealing takes half a second and 128 MiB.
@@ -120,7 +120,7 @@ def _snapshot(service: ChatService) -> bytes:
         # The import builds the search index anew, and copies only rows of ordinary tables.
         searching.leave_out(copy)
         settings.save_setting(copy, "profile", service.own_profile().to_json())
-        # This setting marks the copy that stays behind, so the exported copy must not have it.
+        # This setting marks the profile that stays behind on this computer, so the exported copy must not have it.
         settings.delete_setting(copy, MOVED)
         settings.save_defaults(copy, {})  # those of this computer's config files, which do not apply elsewhere
         return copy.serialize()
@@ -138,7 +138,7 @@ def unfold(
         ImportDeclined: The settings were not approved.
         InputError: The profile already exists.
         ArchiveForeign: The database in the file is not in the form that smpchat writes.
-        ArchiveDamaged: The database in the file cannot be used.
+        ArchiveDamaged: The database is damaged, or smpchat cannot read a record in it.
         StoreError: A newer smpchat wrote the database, or the disk is full.
     """
     if folder.exists():
@@ -181,7 +181,8 @@ _VERSIONS = "CREATE TABLE schema_versions (component TEXT PRIMARY KEY, version I
 
 def _versions(source: sqlite3.Connection) -> tuple[int, int]:
     """The versions of the agent's tables and of the chat's tables."""
-    # The CREATE statement is checked too, because a view of this name could compute for ever.
+    # The CREATE statement is compared too: if the file had a view instead of this table, reading it could take for
+    # ever.
     found = source.execute("SELECT sql FROM sqlite_master WHERE name = 'schema_versions' LIMIT 2").fetchall()
     if [row[0] for row in found] != [_VERSIONS]:
         raise ForeignData("it does not name its version")
@@ -207,8 +208,8 @@ def schema_difference(service: ChatService) -> str | None:
 
 
 def _check(folder: Path, name: str, approve: Callable[[OwnChoices], bool]) -> None:
-    """Opens the imported profile, which updates an older schema, and reads all of it once, because a row may contain
-    anything. Then asks for approval of its settings."""
+    """Opens the imported profile, which updates an older schema. Reads once what commands show, because another program
+    may have written rows that smpchat cannot read. Then asks for approval of the profile's settings."""
     try:
         # The defaults of another computer's config files do not apply here.
         with closing(ChatService(folder, name, defaults={})) as service:

@@ -1,7 +1,7 @@
 """Collects what needs the user's attention now: problems of contacts and invitations, and relays that cannot be
 reached.
 
-Stored conditions come from the agent. The state of relays is the one that the online process noted last.
+Everything here is read from the store; the state of a relay is the one that the online process noted last.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def of_contact(tx: sqlite3.Connection, alias: str, now: float) -> list[Condition
 
 
 def blocks_texts(found: list[Condition]) -> Condition | None:
-    """The condition that holds messages to a contact back; None if there is none. Problems of a relay do not count."""
+    """The condition because of which messages to a contact are not sent; None if there is none. Problems of a relay do
+    not count."""
     by_kind = {condition.kind: condition for condition in reversed(found)}
     return next(
         (by_kind[kind] for kind in (*DECISIONS, NoticeKind.OUT_OF_STEP, Trouble.FULL_QUEUE) if kind in by_kind), None

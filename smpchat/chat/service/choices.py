@@ -32,8 +32,9 @@ class OwnChoices(Record):
         private_routing: Whether messages to other people's relays go through the profile's own relays. None: not
             chosen.
         strangers_anywhere: Whether relays that other people name may be in this computer's networks.
-        receives_at: Relays at which contacts write to us; smpchat connects to them as soon as the profile is online.
-        file_servers: As ``servers``, for file relays.
+        receives_at: Relays of the profile's own queues, where contacts' messages arrive; smpchat connects to them as
+            soon as the profile is online.
+        file_servers: Like ``servers``, but for file relays.
     """
 
     servers: tuple[str, ...] | None
@@ -62,7 +63,8 @@ class StoredChoices(StoredMessages):
     socks: str | None
 
     def servers(self) -> list[ConfiguredServer]:
-        """Configured relays. If none is preferred, new queues are made at the embedded relay."""
+        """The configured relays. New queues are made at the preferred ones or, if none is preferred, at the embedded
+        relay."""
         from smpchat.chat.store.servers import ConfiguredServer
         from smpchat.client.routes import Route, Transport
 
@@ -77,7 +79,7 @@ class StoredChoices(StoredMessages):
         return usual + [entry for entry in own if entry.address.server not in listed]
 
     def _usual_servers(self) -> list[SMPServerAddress]:
-        """The relays of the config files."""
+        """The relays that the config files name for new queues."""
         from smpchat.chat.store.servers import relay_address
 
         found: list[SMPServerAddress] = []
@@ -93,7 +95,8 @@ class StoredChoices(StoredMessages):
     # -- file relays ---------------------------------------------------------------------------------------------------
 
     def file_servers(self) -> list[ConfiguredFileServer]:
-        """Configured file relays. If none is preferred, files are uploaded to the embedded relay."""
+        """The configured file relays. Files are uploaded to the preferred ones or, if none is preferred, to the
+        embedded relay."""
         from smpchat.chat.store.servers import ConfiguredFileServer
         from smpchat.protocol.address import parse_file_server
 
@@ -106,8 +109,8 @@ class StoredChoices(StoredMessages):
         return usual + [entry for entry in own if entry.address.server not in listed]
 
     def _usual_file_servers(self) -> list[FileServerAddress]:
-        """The file relays of the config files. If the config files name the public message relays and say nothing about
-        file relays, the public file relays count as named."""
+        """The file relays that the config files name for uploads. If these files name the public message relays and say
+        nothing about file relays, the public file relays count as named."""
         from smpchat.chat.store.servers import file_relay_address
 
         said = settings.default(self._tx, settings.FILE_SERVERS)
@@ -156,8 +159,8 @@ class StoredChoices(StoredMessages):
         known = [entry.address.server for entry in self.file_servers()]
         if any(map(server.is_within, [*known, *PRESET_FILE_SERVERS])):
             return True
-        # A relay with the user's queues knows this computer's address already. It is recognised by its hosts and
-        # certificate.
+        # A host with the user's queues knows this computer's address already. The file relay is on such a host if its
+        # fingerprint and its host names are also those of a relay with queues.
         at = [queue.server for queue in moves.every_queue(self._tx)]
         return any(server.key_hash == own.key_hash and set(server.hosts) <= set(own.hosts) for own in at)
 
@@ -192,8 +195,9 @@ class StoredChoices(StoredMessages):
         """Add a relay, or change how it is reached. New queues are made there from now on.
 
         Args:
-            transport: None: TLS, or the transport that was set before.
-            ws_port: The relay's WebSocket port. None: the port set before, or `smpchat.client.network.DEFAULT_WS_PORT`.
+            transport: None: the transport that was set for this relay before, or else TLS.
+            ws_port: The relay's WebSocket port. None: the port that was set for this relay before, or else
+                `smpchat.client.network.DEFAULT_WS_PORT`.
         Raises:
             InputError: The address or the port is invalid.
         """
@@ -243,7 +247,7 @@ class StoredChoices(StoredMessages):
         return settings.in_force(self._tx, "private_routing") == "on"
 
     def set_private_routing(self, on: bool) -> None:
-        """Turns private routing on or off; existing sessions stay as they are."""
+        """Turns private routing on or off for new sessions; sessions that are already open stay as they are."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, "private_routing", "on" if on else "off")
 

@@ -43,11 +43,11 @@ other software answers an *instant* link."""
 
 
 class UnchosenName(Record):
-    """A name that others see, although the user never chose one.
+    """The name that others see although the user never chose it.
 
     Attributes:
         is_login: Whether the name is the user's login name.
-        is_first: Whether the profile has no connection but that of the link that was just made or used.
+        is_first: Whether the profile has only one connection: that of the link that was just made or used.
     """
 
     name: str
@@ -121,14 +121,15 @@ class ChatService(OwnGroupsProfile):
         """Join an invitation or use an address: link, alias and texts are stored together before anything is sent.
 
         If this link was used before and its join is still held (it waits until the contact is named), that join
-        continues. Texts that the join already has are not sent twice.
+        continues. Those of ``texts`` that are already stored with the join are not sent again.
 
         Args:
-            alias: The contact's alias. None: a substitute, until a name from the data of a short link replaces it.
+            alias: The contact's alias. None: a substitute; if the link is a short one, the name in the link's data
+                replaces it later.
             texts: Messages to send. With an address, the first message is sent with the request; the others wait until
                 the address's owner accepts.
-            hold: Our profile is not sent before `name_contact` is called. This counts only for short links, and only if
-                the link leads to a group or no alias is given.
+            hold: Send our profile only after `name_contact` was called. Ignored for a full link, and if an alias is
+                given for a link that does not lead to a group.
             incognito: The contact is told a made-up name, and never anything else of our profile.
         Raises:
             InputError: The alias cannot be used, or a text is too long.
@@ -180,7 +181,7 @@ class ChatService(OwnGroupsProfile):
         return records.find_contact(self._tx, who)
 
     def unchosen_name(self, connection_id: int) -> UnchosenName | None:
-        """The name that others see, if the user never chose one; None otherwise.
+        """The name that others see although the user never chose it; None if the user has chosen a name.
 
         Args:
             connection_id: The connection of a link that was just made or used.
@@ -241,7 +242,7 @@ class ChatService(OwnGroupsProfile):
             if holder is None or holder.id != contact.id:
                 self._free_alias(tx, alias, contact.id)
             publish(tx, events.ContactChanged(alias))
-        # Also if the alias stays the same: from now on, the name in the link does not replace it.
+        # Called even if the alias stays the same, because after this the name in the link's data does not replace it.
         names.rename(tx, contact.id, alias)
         self._release(tx, contact)
         return records.contact(tx, alias)
@@ -251,7 +252,8 @@ class ChatService(OwnGroupsProfile):
             agent.apply(tx, self.context, contact.connection_id, JoinReleased())
 
     def _free_alias(self, tx: sqlite3.Connection, alias: str, contact_id: int | None = None) -> None:
-        """Checks that an alias is free. A contact with this alias is deleted if its connection has failed."""
+        """Checks that an alias is free. A contact that has this alias, but whose connection has failed, is deleted to
+        make the alias free."""
         holder = records.find_contact(tx, alias)
         if holder is not None:
             if not self._has_failed(tx, holder):
@@ -289,7 +291,8 @@ class ChatService(OwnGroupsProfile):
             server: The relay of the new queue. None: one of the configured relays, if possible not the present one.
         Raises:
             UnknownContact: No contact under that name.
-            InputError: The contact cannot be moved now, or has deleted us; or ``server`` is not the address of a relay.
+            InputError: Our queue for the contact cannot be moved now; the contact has deleted us; or ``server`` is not
+                the address of a relay.
         """
         relay = None if server is None else relay_address(server)
         with self.database.transaction() as tx:
@@ -351,7 +354,7 @@ class ChatService(OwnGroupsProfile):
         return None
 
     def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        """Deletes a contact here, and tells the contact so if possible."""
+        """Deletes a contact or group from the store. If possible, the contact or the members are told."""
         if contact.is_group:
             self._leave_for_good(tx, contact)
         else:
@@ -370,8 +373,8 @@ class ChatService(OwnGroupsProfile):
         """
         server = str(relay_address(address).server)
         with self.database.transaction() as tx:
-            # Deletions are given up first, because they would count as a need for the relay. If an error is raised
-            # below, the transaction undoes this.
+            # Deletions are given up first, because a relay counts as needed while it still has to confirm one. If an
+            # error is raised below, the transaction restores them.
             given_up = outbox.give_up_deletions(tx, server, self.now()) + outbox.give_up_left(tx, server)
             if outgoing.is_relay_needed(tx, server):
                 at_it = [

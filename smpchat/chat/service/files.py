@@ -60,7 +60,7 @@ class OutgoingFile(Record):
 
 
 def no_relay_of_ours(_: object) -> bool:
-    """Always False: used if there is no embedded relay, so that no file relay is our own."""
+    """Says of each file relay that it is not this computer's own. Used if there is no embedded relay."""
     return False
 
 
@@ -140,7 +140,7 @@ class FileProfile(StoredProfile):
         another thread.
 
         Args:
-            progress: Called with the number of bytes done and the total. If this call raises an exception, the
+            progress: Called with the number of bytes done and the total. If ``progress`` raises an exception, the
                 encryption ends and nothing is kept.
         Raises:
             InputError: The file cannot be read, or has changed meanwhile.
@@ -158,7 +158,7 @@ class FileProfile(StoredProfile):
         `InputError` or `AgentError`, nothing is kept.
 
         Args:
-            anyway: Send this message and held ones, although the contact's keys have changed.
+            anyway: If the contact's keys have changed, send this message and the held ones all the same.
         """
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
@@ -192,7 +192,8 @@ class FileProfile(StoredProfile):
     def relays_to_approve(self, message_id: int, own: Own = no_relay_of_ours) -> tuple[str, ...]:
         """Hosts of the relays that the sender of a file chose and that would learn this computer's address.
 
-        Empty with a SOCKS proxy, if the user has approved already, and until the file's description has arrived.
+        The result is empty if there is a SOCKS proxy, if the user has approved already, or if the file's description
+        has not arrived yet.
 
         Raises:
             InputError: The message has no file.
@@ -243,7 +244,7 @@ class FileProfile(StoredProfile):
             InputError: The message has no file that can be received, the file was already received, or the folder
                 cannot be used.
             FileUnavailable: The file cannot be received any more.
-            RelaysNotApproved: The user must be asked first. Nothing has changed.
+            RelaysNotApproved: The user must first approve relays that the sender chose. Nothing has changed.
         """
         place = self._place(to)
         with self.database.transaction() as tx:
@@ -275,7 +276,8 @@ class FileProfile(StoredProfile):
         return Path(said).expanduser() if said else self._downloads()
 
     def cancel_file(self, message_id: int) -> Message:
-        """Stop a transfer. A file of ours is deleted at its relays, and the contact is told. Raises `InputError`."""
+        """Stops the transfer of a file. If it is our own file, its relays also delete it, and the contact is told.
+        Raises `InputError`."""
         with self.database.transaction() as tx:
             message = conversation.message(tx, message_id)
             files.cancel(tx, self.context, message, _withdraw)
@@ -283,7 +285,7 @@ class FileProfile(StoredProfile):
             return conversation.message(tx, message_id)
 
     def offered_by(self, who: str) -> int:
-        """The number of the newest message from a contact with a file that can be received. Raises `NoFileOffered`, and
+        """The number of the message with the newest receivable file from a contact. Raises `NoFileOffered`, and
         `InputError` if there is no such contact."""
         contact = records.contact(self.database.connection, who)
         found = message_files.newest(self.database.connection, contact.id, FileState.OFFERED)
@@ -304,8 +306,8 @@ class FileProfile(StoredProfile):
     # -- while online -------------------------------------------------------------------------------------------------
 
     def tend_files(self, own: Own = no_relay_of_ours) -> None:
-        """Does the work for files that is not the transfer itself, such as sending descriptions. The online process
-        calls this whenever something changes."""
+        """Does all work for files except the transfers themselves: for example, it sends descriptions. The online
+        process calls this whenever something changes."""
         tx, now = self.database.connection, self.now()
         waiting = (message_files.to_describe, message_files.to_start, message_files.to_judge, message_files.dropped)
         if not any(look(tx) for look in waiting) and not (message_files.due(tx, now) and not clock.is_held(tx, now)):

@@ -19,10 +19,12 @@ from smpchat.protocol.address import FINGERPRINT_SIZE, SMPServer
 
 
 def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionLink | ShortLink:
-    """The invitation or address in a text that the user pasted, with the complete address of its relay.
+    """The invitation or contact address in a text that the user pasted. If a short link names its relay only by the
+    host, the result has the relay's complete address.
 
     Args:
-        relays: Relays that short links may name only by their host, in addition to the public ones that apps know.
+        relays: If a short link names its relay by the host alone, this must be one of these relays, or one of the
+            public ones that apps know.
     Raises:
         LinkError: The text has no link that can be used; the error says why, and what to do.
     """
@@ -55,8 +57,8 @@ def made_by(text: str, invitation: Invitation) -> bool:
 
 
 def joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> int | None:
-    """The connection that joined this link; None if there is none. It is found by the link's text or id, or by the
-    queue in the link."""
+    """The connection that joined this link; None if there is none. The connection is found by the link's text or id, or
+    by the queue in the link."""
     if isinstance(link, ShortInvitation):
         found = short_links.find(tx, link)
         is_ours = found is not None and states.role(connections.load(tx, found).state) is Role.JOINER

@@ -48,7 +48,7 @@ class GroupsProfile(AddressProfile):
         """Accepts an invitation to a group; the online process joins the group.
 
         Args:
-            alias: The group's alias. None: made from its name.
+            alias: The group's alias. None: made from the group's name.
         Raises:
             InputError: There is no such invitation, or the alias cannot be used.
             AgentError: The link in the invitation cannot be used.
@@ -98,7 +98,7 @@ class GroupsProfile(AddressProfile):
     # -- for other parts of the profile --------------------------------------------------------------------------------
 
     def _leave_for_good(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        """Leaves a group, and tells the members if we are in it. The caller then deletes the conversation."""
+        """Leaves a group; if we were still in it, the members are told. The caller then deletes the conversation."""
         number = memberships.group_number(contact.connection_id)
         assert number is not None
         self._application.groups.leave(tx, number)

@@ -97,7 +97,7 @@ class IntroducingProfile(WritingProfile):
             self._introduce(tx, replace(profile, preferences=said))
 
     def _saved_profile(self, tx: sqlite3.Connection) -> Profile:
-        """Our profile, in which only preferences that the user has set are listed."""
+        """Our profile with only those preferences that the user has set; the default ones are left out."""
         return replace(self.own_profile(tx), preferences=profiles.own_preferences(tx))
 
     def _introduce(self, tx: sqlite3.Connection, profile: Profile) -> Profile:
@@ -124,7 +124,7 @@ class IntroducingProfile(WritingProfile):
 
         Raises:
             UnknownContact: No contact under that name.
-            InputError: Apps would not accept this time.
+            InputError: Other apps would not accept this number of seconds.
         """
         if seconds is not None and not 0 < seconds <= MAX_TTL:
             raise InputError(
@@ -175,7 +175,7 @@ class IntroducingProfile(WritingProfile):
 
         Raises:
             UnknownContact: No contact under that name.
-            InputError: The profile has no picture, or has something else in its place.
+            InputError: The profile has no picture, or what it has is not a picture.
         """
         contact = records.contact(self.database.connection, who)
         uri = profiles.picture(self.database.connection, contact.id)

@@ -26,10 +26,10 @@ NOT_HANDLED = (
 
 
 class Listener:
-    """Hands to its caller, once each, every message and every later change that a contact makes to a message.
+    """Hands each message to its caller once, and also each change that a contact makes to a message later.
 
     Args:
-        after: The number of the event after which the listener starts.
+        after: The number of an event in the feed; the listener starts with the next event.
         is_durable: If this listener cannot hand over a message that arrived, the next durable listener does, even if
             another command has shown the message meanwhile.
     """
@@ -66,7 +66,7 @@ class Listener:
                 yield found
 
     def done(self, message: Message) -> None:
-        """A message or change was handed over, and the line about it was flushed."""
+        """Notes that a message or change was handed over. Called after the line about it was written and flushed."""
         self._service.mark_shown(message.id, message.changes)
         self._forget(message.id)
         # Removed and added again to keep the dict in the order in which messages were handed over: its oldest entry is
@@ -77,10 +77,10 @@ class Listener:
             del self._handed[next(iter(self._handed))]
 
     def failed(self, message: Message, limit: int | None) -> bool:
-        """The handler of a message failed. Returns whether the handler has now failed too often, so that the message is
-        skipped.
+        """Notes that the caller's handler failed on a message. Returns whether it has now failed too often on this
+        message, so that the message is skipped.
 
-        The message stays unread, and its conversation shows that it was skipped.
+        A skipped message stays unread, and its conversation shows that it was skipped.
 
         Args:
             limit: How often the handler may fail; None: without limit.
@@ -106,8 +106,8 @@ class Listener:
                 self._add(event.id)
             elif isinstance(event, events.MessageChanged) and event.direction == Direction.RECEIVED:
                 self._change(event.id)
-        # The new messages are stored before any of them is handed over. If this process dies, the next durable listener
-        # hands them over, even if another command has shown them.
+        # The numbers of the new messages are stored before any of these messages is handed over. If this process dies,
+        # the next durable listener hands the messages over, even if another command has shown them.
         if self._is_durable and (new := self._arrived.keys() - before):
             with self._service.database.transaction() as tx:
                 handling.keep(tx, new)

@@ -59,9 +59,10 @@ class StoredMessages:
         return self.database.connection
 
     def expire(self) -> None:
-        """Deletes the messages whose time is over, so that nobody can read them any more.
+        """Deletes disappearing messages whose time is over, so that nobody can read them any more.
 
-        Every method that reads messages does this first; `smpchat.chat.online.presence` does it at other times.
+        Every method that reads messages does this first. While no method is called, `smpchat.chat.online.presence` does
+        it.
         """
         due = expiry.next_due(self._tx)
         # Checked before a transaction begins: this runs each time messages are read, and a commit waits for the disk.
@@ -72,8 +73,8 @@ class StoredMessages:
                 publish(tx, events.MessageExpired(gone.id, gone.contact))
 
     def note_clock(self) -> None:
-        """Notes the present time every now and then. If the clock has jumped, logs a warning: for one day, nothing is
-        deleted as too old."""
+        """Stores the present time every now and then, and compares it with the time that was stored last. If the clock
+        has jumped, logs a warning; then nothing is deleted as too old for one day."""
         now = self.now()
         if not clock.is_due(self._tx, now):
             return
@@ -92,16 +93,17 @@ class StoredMessages:
         return contact_settings.receipts_of_all(self._tx) == contact_settings.ON
 
     def remove_leftovers(self) -> None:
-        """Remove unencrypted files beside the store that reveal its content, except pictures of links that can still be
-        used.
+        """Removes unencrypted files beside the store that reveal its content. In a profile that is not encrypted,
+        pictures (QR codes) of links that can still be used are kept.
 
         This happens whenever the profile is opened, and in `smpchat.chat.online.presence` whenever something changes.
         """
         leftovers.remove(self.database)
 
     def next_expiry(self) -> float | None:
-        """The time, in POSIX seconds, at which the next of these must be done; None if there is none: a message is
-        deleted, an unfinished message counts as finished, or a change whose announcement was put off is announced."""
+        """When `expire` or `give_up_waiting` next has something to do, in POSIX seconds; None if neither has. Then a
+        message disappears, an unfinished message counts as finished, or a change is announced whose announcement was
+        put off."""
         due = None if clock.is_held(self._tx, self.now()) else expiry.next_due(self._tx)
         return min(filter(None, (due, live.next_abandoned(self._tx), untold.next_due(self._tx))), default=None)
 
@@ -176,7 +178,7 @@ class StoredMessages:
         return Found(records.load(self._tx, numbers[limit - 1 :: -1] if limit else []), len(numbers) > limit)
 
     def _index(self) -> None:
-        """Add more messages to the index; those that are not in it must be searched one by one."""
+        """Adds messages to the search index if many are not in it yet, because a search reads those one by one."""
         if not searching.is_due(self._tx):
             return
         # If the store cannot be written, or this SQLite cannot make such an index, the index stays as it is.
@@ -194,14 +196,16 @@ class StoredMessages:
         return records.load(self._tx, files.moving(self._tx, records.contact(self._tx, who).id))
 
     def own_texts(self, who: str, limit: int) -> list[tuple[int, str]]:
-        """Numbers and texts of the user's last own messages, newest first, as a choice for editing.
+        """Numbers and texts of the last messages that the user wrote to a contact, newest first, so that the user can
+        choose one to edit.
 
         Messages that disappear, were deleted or were forwarded are not among them. Raises `UnknownContact`.
         """
         return lines.own_texts(self._tx, records.contact(self._tx, who).id, limit)
 
     def last_of(self, who: str, direction: Direction) -> Message | None:
-        """The newest sent or received message that can be answered or changed. Raises `UnknownContact`."""
+        """The newest message of a conversation in one direction (sent or received) that can be answered or changed.
+        Raises `UnknownContact`."""
         self.expire()
         return lines.last_of(self._tx, records.contact(self._tx, who).id, direction)
 
@@ -229,7 +233,8 @@ class StoredMessages:
             lines.skip_unread(tx, records.contact(tx, who).id, before)
 
     def were_read(self, messages: Sequence[Message]) -> None:
-        """Starts the time of disappearing messages that were shown by a command that does not mark them as read."""
+        """Starts the time of those messages that disappear. Called after a command has shown the messages without
+        marking them as read."""
         waiting = [message.id for message in messages if _waits_to_be_shown(message)]
         if waiting:
             with suppress(StoreNotWritable), self.database.transaction() as tx:
@@ -252,8 +257,8 @@ class StoredMessages:
         from smpchat.chat.transactions import hearing  # rarely needed
 
         with suppress(StoreNotWritable), self.database.transaction() as tx:
-            # Checked again inside the transaction: another process may have released some messages meanwhile, and each
-            # must be announced only once.
+            # Looked up again inside the transaction: another process may have announced some of these messages
+            # meanwhile, and each must be announced only once.
             for message_id in live.abandoned(tx, self.now()):
                 live.release(tx, message_id)
                 publish(tx, events.MessageAdded(message_id))
@@ -278,13 +283,14 @@ class StoredMessages:
         return records.changes_to_show(self._tx)
 
     def mark_shown(self, message_id: int, changes: int | None = None) -> None:
-        """Notes that a message was shown, and the line with it was flushed. ``changes``: how many of its changes were
-        included; None: all."""
+        """Notes that a message was shown. Called after the line with it was written and flushed. ``changes``: how many
+        of its changes were included; None: all."""
         with self.database.transaction() as tx:
             self._mark_shown(tx, message_id, changes)
 
     def mark_all_shown(self, messages: Sequence[Message]) -> None:
-        """Notes that these messages were shown in their present form, and the lines with them were flushed."""
+        """Notes that these messages were shown in their present form. Called after the lines with them were written and
+        flushed."""
         with self.database.transaction() as tx:
             for message in messages:
                 self._mark_shown(tx, message.id, message.changes)
@@ -314,7 +320,7 @@ class StoredMessages:
         return notices.to_show(self._tx)
 
     def mark_notices_shown(self, *numbers: int) -> None:
-        """Notes that notices were shown, and their lines were flushed."""
+        """Notes that notices were shown. Called after their lines were written and flushed."""
         with self.database.transaction() as tx:
             for number in numbers:
                 notices.mark_shown(tx, number)

@@ -38,7 +38,7 @@ class OwnGroupsProfile(GroupsProfile):
 
         Args:
             name: The name that the members see.
-            alias: The alias of the group; None: made from its name.
+            alias: The group's alias. None: made from the group's name.
             description: One line about the group.
             welcome: A greeting for people who join.
         Raises:
@@ -162,10 +162,12 @@ class OwnGroupsProfile(GroupsProfile):
         """Makes a link with which anybody can join. If one exists, changes the role of those who join with it.
 
         Args:
-            role: ``member`` or ``observer``. None: ``member`` for a new link; an existing one stays as it is.
+            role: ``member`` or ``observer``. None: ``member`` for a new link; the role of an existing link does not
+                change.
             server: Address of the relay for this link; None: one of the configured relays.
         Returns:
-            The link. The link's texts exist as soon as the online process has made the link's queue.
+            The link. Its texts, the full and the short one, exist as soon as the online process has made the link's
+            queue.
         Raises:
             InputError: We do not have the right; or ``role`` or ``server`` is invalid.
         """
@@ -217,7 +219,7 @@ class OwnGroupsProfile(GroupsProfile):
         """Remove a member and tell everybody, or take back an invitation. Raises `InputError`.
 
         Args:
-            messages: Delete its messages, too.
+            messages: Delete the member's messages, too.
         """
         with self.database.transaction() as tx:
             number = self._joined(tx, who)
@@ -241,7 +243,7 @@ class OwnGroupsProfile(GroupsProfile):
         return GroupOwner(self._application.groups)
 
     def _joined(self, tx: sqlite3.Connection, who: str) -> int:
-        """The number of a group that we have joined. Raises `InputError`."""
+        """The number of the group that ``who`` names. Raises `InputError` if we have not joined it."""
         from smpchat.chat.service import group_views
 
         number = group_views.find(tx, who)

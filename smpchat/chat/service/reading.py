@@ -167,8 +167,8 @@ class StoredProfile(StoredChoices):
         ]
 
     def _listened_until(self, connection_id: int) -> float | None:
-        """The time, in POSIX seconds, until which our queue of a connection was read, so that everything sent before
-        has arrived; None if it is not known."""
+        """Until when smpchat has read our queue of a connection, in POSIX seconds: everything that was sent before then
+        has arrived. None if this time is not known."""
         queue = connections.receive_queue(self._tx, connection_id)
         if queue is None:
             return None
@@ -182,8 +182,8 @@ class StoredProfile(StoredChoices):
                 return True
         except OSError:  # the disk cannot be written, so no process is online
             return False
-        # We held the lock for a moment. A process that wants to go online at this moment finds the lock taken, and
-        # tries again (`presence`).
+        # To look, we had to take the lock for a moment. A process that wants to go online in this moment finds the lock
+        # taken, and tries again (`smpchat.chat.online.presence`).
         lock.release()
         return False
 
@@ -196,7 +196,8 @@ class StoredProfile(StoredChoices):
         return connection_id < 0 or connections.is_plain(self._tx, connection_id)
 
     def is_link_read(self, connection_id: int) -> bool:
-        """Whether the data of a short link has been read, or never will be."""
+        """Whether the link's data need not be waited for: either it has been read, or it never will be, for example
+        because the link is not a short one."""
         return not states.reads_link(connections.load(self._tx, connection_id).state)
 
     def contact_of(self, connection_id: int) -> Contact | None:
@@ -333,11 +334,11 @@ class StoredProfile(StoredChoices):
         ]
 
     def is_idle(self) -> bool:
-        """Whether nothing must be sent to a relay now; messages held back by a handshake do not count."""
+        """Whether there is nothing to send to a relay now; messages that the handshake holds back do not count."""
         return not outgoing.lanes(self._tx, self.now())
 
     def status(self) -> Status:
-        """The status of the whole profile: invitations, connections, pending messages, troubles of relays, and more."""
+        """The status of the whole profile: invitations, connections, pending messages, problems of relays, and more."""
         views = self.contacts()
         return Status(
             invitations=self.invitations(),
@@ -351,8 +352,8 @@ class StoredProfile(StoredChoices):
         )
 
     def _connections(self) -> list[events.StateChanged]:
-        """All connections except deleted ones, those of addresses, and those to members of a group; each group counts
-        as one."""
+        """All connections, but each group counts as one connection. Left out are deleted connections, and those of
+        addresses and of members of a group."""
         of_members = memberships.members_connections(self._tx)
         own = [c for c in connections.load_all(self._tx) if not _hidden(c) and c.id not in of_members]
         in_groups = [contact for contact in records.contacts(self._tx) if contact.is_group]
@@ -374,7 +375,7 @@ class StoredProfile(StoredChoices):
             raise TextsHeld(blocked.text)
 
     def is_sending(self) -> bool:
-        """Whether something can be sent now, delayed neither by a relay in trouble nor by a full queue."""
+        """Whether something is being sent now. What a relay in trouble or a full queue delays does not count."""
         return any(
             obstacles.of_connection(self._tx, connection_id, self.now(), receiving=False) is None
             for connection_id in {
@@ -388,8 +389,8 @@ class StoredProfile(StoredChoices):
         return not any(outgoing.kinds(self._tx, each) for each in memberships.connections_of(self._tx, connection_id))
 
     def obstacle(self, connection_id: int, *, receiving: bool = False) -> Obstacle | None:
-        """The problem that a connection has now; None if there is none. For a group: only if all its connections have
-        one.
+        """The problem that a connection has now; None if there is none. A group has a problem only if all its
+        connections have one.
 
         Args:
             receiving: Problems with the relay of our own queue count too.
@@ -401,7 +402,7 @@ class StoredProfile(StoredChoices):
         return found[0] if found and all(found) else None
 
     def move_obstacle(self, connection_id: int) -> Obstacle | None:
-        """The problem that stops the move of our own queue; None if there is none."""
+        """The problem that stops the move of our own queue to another relay; None if there is none."""
         return obstacles.of_move(self._tx, connection_id)
 
     def troubles(self) -> dict[str, RelayTrouble]:

@@ -10,8 +10,8 @@ PATIENCE = 3.0
 
 
 class RelayWatch:
-    """Decides when to tell the user that a relay is away, and when to tell that it is back. Both are told once for each
-    time that a relay is away. The methods' ``now`` can come from any clock that counts seconds."""
+    """Decides when to tell the user that a relay is away, and when to tell that it is back. Each time a relay is away,
+    the user is told both once. The methods' ``now`` can come from any clock that counts seconds."""
 
     def __init__(self, service: StoredProfile) -> None:
         self._service = service
@@ -25,7 +25,8 @@ class RelayWatch:
             self._away = {}
             return [], []
         moment = self._service.now()
-        # a problem without a next try, or with one in the past, was noted by an earlier process and does not count yet
+        # A problem without a next try, or with a next try in the past, was noted by an earlier process; it does not
+        # count yet.
         current = {
             server
             for server, trouble in troubles.items()

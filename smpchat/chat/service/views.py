@@ -18,7 +18,8 @@ class Invitation(Record):
     Attributes:
         link: The full link; None until its queue exists.
         short_link: The short link; None if the relay or the handshake does not support it.
-        incognito: The made-up name that the person who uses the link is told; None if our profile's name is used.
+        incognito: The made-up name that is told to the person who uses the link; None if this person is told our
+            profile's name.
         as_of: The last time, in POSIX seconds, at which the link was known to be unused. It is the present time while
             the online process is connected to the relay; None if no time was noted.
     """
@@ -35,11 +36,11 @@ class MemberView(Record):
     """A member of a group.
 
     Attributes:
-        name: The name that smpchat shows: unique in the group, but it proves nothing.
+        name: The name that smpchat shows. No other member of the group has it, but it does not prove who the member is.
         role: ``member``, ``admin`` and so on.
         standing: ``current``, ``left`` and so on.
-        connection: The state of our connection to the member. ``connected`` proves that this is the member who joined.
-        host: Whether this member let us in.
+        connection: The state of our connection to the member. ``connected`` proves that this is the person who joined.
+        host: Whether this member let us into the group.
         versions: The chat versions of the member's app, such as ``1-16``; empty if they are not known.
     """
 
@@ -69,7 +70,7 @@ class GroupView(Record):
         id: The number of the group.
         alias: Our name for the group; None before we have joined.
         name: The name in the group's profile.
-        inviter: Alias of the contact that invited us; None if there was none, or it was deleted.
+        inviter: Alias of the contact that invited us; None if no contact did, or the contact was deleted.
         role: Our role.
         standing: Our standing: ``invited``, ``joining``, ``pending``, ``review`` or ``current``; after our time in the
             group, ``left``, ``removed`` or ``deleted``.
@@ -126,8 +127,9 @@ class ContactView(Record):
         pq: Whether post-quantum keys now protect both directions.
         verified: Whether the security code was compared and is still the same.
         conditions: The contact's present problems.
-        receipts: Whether the contact is told that messages arrived.
-        muted_until: The time until which it is muted, in POSIX seconds or infinity; None if it is not muted.
+        receipts: Whether the contact is told when its messages have arrived.
+        muted_until: The time until which the contact is muted: POSIX seconds, or infinity; None if the contact is not
+            muted.
         looks_like: The alias of another contact that looks like the name of this one; None if there is none.
         newest: Number of the last message of the conversation; 0 if there is none.
     """

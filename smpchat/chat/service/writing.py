@@ -61,7 +61,7 @@ class WritingProfile(FileProfile):
 
         Args:
             reply_to: Number of the message in this conversation to which the new one replies.
-            anyway: Send this message and held ones, although the contact's keys have changed.
+            anyway: If the contact's keys have changed, send this message and the held ones all the same.
         Raises:
             UnknownContact, UnknownMessage, TextTooLong, InputError: Nothing was stored.
             AgentError: The connection failed.
@@ -97,7 +97,7 @@ class WritingProfile(FileProfile):
             return conversation.retract_all(tx, self.context, message_ids)
 
     def forward(self, message_id: int, who: str) -> Message:
-        """Pass a message on to a contact. Raises as `send` does."""
+        """Forwards a message to a contact. Raises as `send` does."""
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
             return conversation.forward(tx, self.context, message_id, records.contact(tx, who))
@@ -124,7 +124,7 @@ class WritingProfile(FileProfile):
         """
         with self.database.transaction() as tx:
             own, contact = self.verification(who), records.contact(tx, who)
-            # Digits only: other apps may group them in another way (agent-wire 4.10).
+            # Only the digits are compared, because other apps may put spaces at other places (agent-wire 4.10).
             equal = code is None or _digits(code) == _digits(own.code)
             records.save_verified_code(tx, contact.id, own.code if equal else None)
             if equal:
@@ -190,8 +190,8 @@ class WritingProfile(FileProfile):
     # -- groups -------------------------------------------------------------------------------------------------------
 
     def tend_groups(self) -> float | None:
-        """Starts connections to members whose turn it is. Returns the seconds until the next turn; None if no member
-        waits."""
+        """Starts the connections to group members that are due; in each minute, only some are. Returns the seconds
+        until the next ones are due; None if no member waits."""
         left = None
         for group_id, minute in memberships.waiting(self._tx):
             from smpchat.chat.machines.group_inputs import Tick  # few profiles are in such a large group
