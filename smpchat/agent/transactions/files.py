@@ -361,7 +361,7 @@ def not_moved(
 
 
 def spoilt(tx: sqlite3.Connection, context: Context, file_id: int, numbers: Sequence[int], error: str) -> None:
-    """Chunks on our disk have changed; they are downloaded again, once."""
+    """Downloaded chunks were damaged on our disk. They are downloaded again, but only once."""
     file = files.find(tx, file_id)
     if file is None or file.stage is not Stage.OPENING:
         return

@@ -101,8 +101,8 @@ def seal_message(
 def seal_ratchet_keys(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, params: E2EParams
 ) -> bytes:
-    """Body of the SEND of an R envelope (our keys for a new ratchet). The ratchet does not encrypt it, but it takes a
-    message id, so the chain is saved with this id as its last."""
+    """Body of the SEND of an R envelope (our keys for a new ratchet). An R envelope is not encrypted by the ratchet,
+    but takes a message id, so this id is saved as the last one of the chain."""
     connections.save_sent(tx, connection.id, delivery.renegotiated(connection.sent))
     info = agent_message.encode(RatchetInfo())
     return seal_envelope(entropy, queue, RatchetKeyEnvelope(AGENT_VERSIONS.maximum, params, info))

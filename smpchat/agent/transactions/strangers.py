@@ -33,7 +33,7 @@ def _is_agreed(tx: sqlite3.Connection, server: SMPServer) -> bool:
 
 
 def is_unknown(tx: sqlite3.Connection, server: SMPServer) -> bool:
-    """Whether only other people named this relay, and we have never sent a message to them there."""
+    """Whether only other people have named this relay, and we have never got a message through to any of them there."""
     if consents.covers(tx, server):
         return False
     return not any(_was_reached(tx, connection_id, server) for connection_id in _used_by(tx, server))

@@ -94,7 +94,8 @@ class Receipts(Record):
 
 
 class QueueContinue(Record):
-    """A_QCONT: the recipient has read messages, so this queue has room again."""
+    """A_QCONT: the queue with this address has room again, because its owner, who sends this message, has read messages
+    there."""
 
     address: QueueAddress
 
@@ -124,8 +125,8 @@ class QueueTest(Record):
 
 
 class RatchetReady(Record):
-    """EREADY: the sender uses the re-negotiated ratchet. ``last_received_id``: the id of the last message that the old
-    ratchet decrypted."""
+    """EREADY: the sender of this message now uses the new ratchet on which both sides agreed. ``last_received_id``: the
+    id of the last message that the old ratchet decrypted."""
 
     last_received_id: int
 

@@ -77,7 +77,7 @@ ConnectionLink = InvitationLink | ContactLink
 
 
 class AgreedVersions(Record):
-    """The highest common version of each layer."""
+    """For each protocol layer, the highest version that both the link and we support."""
 
     agent: int
     client: int
