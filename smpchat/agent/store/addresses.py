@@ -1,7 +1,8 @@
-"""Contact addresses: what their connection records and queues do not contain, and the requests that wait for an answer.
+"""Contact addresses, and the requests to them that wait for an answer.
 
-The user has at most one address of their own. The link to each of our groups is stored as an address, too. Only the
-link of a group has client data.
+Each address also has a connection record and a queue: see `smpchat.agent.store.connections`. The user has at most one
+address of their own. The link to each of our groups is stored as an address, too. Only the link of a group has client
+data.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Address(Record):
 
 
 def insert(tx: sqlite3.Connection, address: Address) -> None:
-    """Insert an address. Its connection record must exist."""
+    """Insert an address. Its connection record must be in the store already."""
     tx.execute(
         "INSERT INTO addresses VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
@@ -128,7 +129,7 @@ class ReceivedRequest(Record):
         info: Connection info of the person who asks.
         received_at: When the address's relay received the request; POSIX seconds.
         shown: The request was shown to the user.
-        relay: Hosts of the relay that the request names.
+        relay: Hosts of the relay at which the request offers a queue.
         in_turn: The request will be accepted automatically, as soon as the limit on automatic acceptance allows it.
     """
 
@@ -221,14 +222,14 @@ def count_requests_to(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def requests_by_relay(tx: sqlite3.Connection) -> dict[str, int]:
-    """For each relay that waiting requests name, the number of these requests."""
+    """How many of the waiting requests offer a queue at each relay. The keys are as in `ReceivedRequest.relay`."""
     rows = tx.execute("SELECT relay, count(*) FROM received_requests GROUP BY relay ORDER BY relay")
     return {row[0]: row[1] for row in rows}
 
 
 def delete_newest_of(tx: sqlite3.Connection, relay: str) -> None:
-    """To make room, drop the newest request that names this relay and was not shown to the user. If all were shown,
-    drop the newest of them."""
+    """To make room, drop one of the requests that offer a queue at this relay: the newest that was not shown to the
+    user or, if all were shown, the newest."""
     query = "SELECT id FROM received_requests WHERE relay = ? ORDER BY shown, id DESC LIMIT 1"
     tx.execute(f"DELETE FROM received_requests WHERE id = ({query})", (relay,))
 
@@ -269,8 +270,8 @@ def note_accepted(tx: sqlite3.Connection, connection_id: int, now: float) -> Non
 
 
 def accepted_by_themselves(tx: sqlite3.Connection) -> dict[int, float]:
-    """Ids of the connections that were accepted automatically, with the times of acceptance in POSIX seconds.
-    `forget_accepted` removes connections that no longer count towards the limit on automatic acceptance."""
+    """Ids of the connections that were accepted automatically, with the times of acceptance in POSIX seconds. Once a
+    connection no longer counts towards the limit on automatic acceptance, `forget_accepted` takes it off this list."""
     return {row["connection_id"]: row["at"] for row in tx.execute("SELECT * FROM accepted_by_themselves")}
 
 

@@ -10,10 +10,10 @@ from smpchat.encoding.record import Record
 
 
 class Allowance(Record):
-    """A limit: at most ``most`` times within ``seconds``, counted from the first time.
+    """A limit: a peer may make us do something at most ``most`` times within ``seconds`` after the first time.
 
     Attributes:
-        kind: A name for what is counted, used in the store.
+        kind: The name of what is counted; each name has a count of its own in the store.
     """
 
     kind: str
@@ -25,7 +25,7 @@ HOUR, DAY = 3_600.0, 86_400.0
 
 
 class Use(Enum):
-    """Whether one more time is allowed."""
+    """Whether a peer may make us do something one more time."""
 
     ALLOWED = auto()
     FIRST_TOO_MANY = auto()
@@ -34,8 +34,8 @@ class Use(Enum):
 
 
 def use(tx: sqlite3.Connection, connection_id: int, allowance: Allowance, now: float) -> Use:
-    """Count one more time for a peer, and say whether it is allowed. ``now``: POSIX seconds. If the clock was set back,
-    counting starts again."""
+    """Count that a peer makes us do something once more, and return whether this is allowed. ``now``: POSIX seconds. If
+    the clock was set back, counting starts again."""
     [used] = tx.execute(
         "INSERT INTO allowances VALUES (:id, :kind, 1, :now) ON CONFLICT (connection_id, kind) DO UPDATE SET"
         " used = CASE WHEN :now - since BETWEEN 0 AND :seconds THEN used + 1 ELSE 1 END,"

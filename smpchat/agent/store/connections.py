@@ -63,7 +63,7 @@ class Connection(Record):
 
     @property
     def agreement_keys(self) -> X3DHKeys:
-        """``x3dh_keys``. Raises `MissingRecord` if they have been used and erased."""
+        """The same as ``x3dh_keys``, but raises `MissingRecord` if these keys were used and erased."""
         if self.x3dh_keys is None:
             raise MissingRecord("The keys for agreeing on this connection's encryption have already been used.")
         return self.x3dh_keys
@@ -75,8 +75,10 @@ class ReceiveQueue(Record):
     Attributes:
         auth_key: Authorises our commands on the queue.
         dh_secret: Opens the relay's box around each message; None when the queue is not read any more.
-        e2e_key: Private half of the key that senders use for the per-queue box; None when no new sender is allowed.
-        e2e_secret: Secret shared with the sender, once the first message was decrypted.
+        e2e_key: Our private key for the per-queue box, whose public half senders use; None when no new sender is
+            allowed.
+        e2e_secret: The secret for the per-queue box that we share with the sender; None as long as the sender's key is
+            not known, and when the queue is not read any more.
         peer_key: DER of the sender key with which the queue is, or will be, secured.
     """
 
@@ -93,7 +95,7 @@ class ReceiveQueue(Record):
 
     @property
     def link_key(self) -> X25519PrivateKey:
-        """``e2e_key``. Raises `MissingRecord` if it was erased."""
+        """The same as ``e2e_key``, but raises `MissingRecord` if the key was erased."""
         if self.e2e_key is None:
             raise MissingRecord("The key of the receive queue was forgotten.")
         return self.e2e_key
@@ -155,7 +157,7 @@ def insert(
 
 
 def is_plain(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether this is a connection between members of a group, or a request for one. False if the connection does not
+    """Whether this connection is, or is to become, one between members of a group. False if the connection does not
     exist."""
     row = tx.execute("SELECT plain FROM connections WHERE id = ?", (connection_id,)).fetchone()
     return row is not None and bool(row["plain"])
@@ -175,7 +177,7 @@ def load_all(tx: sqlite3.Connection) -> list[Connection]:
 
 
 def find_by_link(tx: sqlite3.Connection, link: str) -> Connection | None:
-    """The connection that made or joined exactly this link."""
+    """The connection whose ``link`` is exactly this text."""
     row = tx.execute("SELECT * FROM connections WHERE link = ?", (link,)).fetchone()
     return _connection(row) if row else None
 
@@ -214,13 +216,15 @@ def _connection(row: sqlite3.Row) -> Connection:
 
 
 def save_state(tx: sqlite3.Connection, connection_id: int, state: State, now: float) -> None:
-    """Save the new state, and when *ready*, *connected* or the end was first reached."""
+    """Save the new state. If the connection has just become *ready* or *connected*, or has just ended, save the time,
+    too."""
     reached = connection_state(state)
     connected = reached is ConnectionState.CONNECTED
     ready = connected or reached is ConnectionState.READY
     over = reached in (ConnectionState.FAILED, ConnectionState.DELETED)
     tx.execute(
-        # The first time counts: a state may be saved again, and people are told how long a step took.
+        # `coalesce` keeps the first time, although the same state may be saved again: the times show people how long
+        # each step took.
         "UPDATE connections SET state = ?, ready_at = coalesce(ready_at, ?), connected_at = coalesce(connected_at, ?),"
         " over_at = coalesce(over_at, ?) WHERE id = ?",
         (
@@ -245,7 +249,7 @@ def wanted_relay(tx: sqlite3.Connection, connection_id: int) -> SMPServerAddress
 
 
 def wanted_relays(tx: sqlite3.Connection) -> list[SMPServer]:
-    """All relays at which the queue of some connection must be made."""
+    """All relays that `save_wanted_relay` has saved for any connection."""
     rows = tx.execute("SELECT DISTINCT wanted_relay FROM connections WHERE wanted_relay IS NOT NULL")
     return [parse_server(row["wanted_relay"]).server for row in rows]
 
@@ -257,7 +261,7 @@ def save_link(tx: sqlite3.Connection, connection_id: int, link: str | None) -> N
 
 
 def save_versions(tx: sqlite3.Connection, connection_id: int, agent: int, e2e: int) -> None:
-    """Save the versions that follow from the peer's confirmation, or from its new ratchet keys."""
+    """Save the agent version and the ratchet version (``e2e``) that we and the peer now use."""
     tx.execute("UPDATE connections SET agent_version = ?, e2e_version = ? WHERE id = ?", (agent, e2e, connection_id))
 
 
@@ -393,7 +397,8 @@ def forget_link_key(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def forget_reading_keys(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The connection's queues are not read any more. Keep only the keys that are needed to delete the queues."""
+    """The connection's queues are not read any more, so erase their keys, except those that are needed to delete the
+    queues."""
     for table in ("receive_queues", "other_receive_queues"):
         query = f"UPDATE {table} SET dh_secret = x'', e2e_key = x'', e2e_secret = NULL WHERE connection_id = ?"
         tx.execute(query, (connection_id,))

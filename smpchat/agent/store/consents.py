@@ -20,7 +20,7 @@ def add(tx: sqlite3.Connection, connection_id: int, server: Server | None) -> No
 
 
 def anywhere(tx: sqlite3.Connection) -> bool:
-    """Whether relays that other people name may be at any IP address, even at those of this computer and its
+    """Whether relays that other people name may have any IP address, even one of this computer or of its local
     networks."""
     return tx.execute("SELECT 1 FROM strangers WHERE anywhere").fetchone() is not None
 

@@ -1,8 +1,8 @@
-"""The profile's SQLite file: opening, numbered migrations, and the one transaction helper.
+"""The profile's SQLite file: opens it, runs the numbered migrations, and begins and ends every transaction.
 
-The file is the single source of truth; several processes may have it open. Every write is one ``BEGIN IMMEDIATE``
-transaction: a writer waits until another one has finished, up to `BUSY_TIMEOUT`, instead of failing at once with
-"database is locked".
+Several processes may have the file open, so what the file contains counts, not what a process remembers. Every write is
+one ``BEGIN IMMEDIATE`` transaction: a writer waits until another one has finished, up to `BUSY_TIMEOUT`, instead of
+failing at once with "database is locked".
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Database:
         read_only: The file was opened only for reading, because its disk is full or read-only.
     """
 
-    # What is committed is acknowledged to a relay, which then deletes its copy. So a power cut must not undo a commit.
-    # (With WAL, SQLite's NORMAL could lose the last commits.)
+    # After a received message is committed, we acknowledge it to the relay, which then deletes its copy. So a power cut
+    # must not undo a commit. (With WAL, SQLite's NORMAL could lose the last commits.)
     SYNCHRONOUS = "FULL"
     ENCRYPTED = False
 
@@ -148,7 +148,7 @@ class Database:
         return connection
 
     def _connect_to_read(self, options: str) -> sqlite3.Connection:
-        """As `_connect`, but read-only, with these options in SQLite's URI of the file."""
+        """As `_connect`, but only for reading, and with these options in the URI by which SQLite opens the file."""
         uri = file_uri(self.path, options)
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
         connection.row_factory = sqlite3.Row
@@ -313,7 +313,7 @@ class Database:
         Long-running processes call this from time to time.
 
         Args:
-            now: Seconds of a monotonic clock.
+            now: The present time, in seconds of a monotonic clock.
         """
         if not self._has_log():
             self._log_is_due, self._log_seen_at = False, None
@@ -329,11 +329,13 @@ class Database:
             return False
 
     def copy_to(self, target: sqlite3.Connection) -> None:
-        """Copy everything, as it is at one moment, to an empty unencrypted database."""
+        """Copy everything to an empty unencrypted database. If other processes write meanwhile, the copy still shows
+        the state of a single moment."""
         self._connection.backup(target)
 
     def foreign_version(self) -> int:
-        """A number that changes when another process (or connection) commits; costs microseconds to ask."""
+        """A number that changes when another process, or another `Database` of this process, commits. Reading it takes
+        only microseconds."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ class EncryptedFile:
         self._submitted = False
 
     def settle(self) -> None:
-        """Keep the encrypted copy: a row of the store refers to it now. Raises `FileGone` if the copy was removed
+        """Keep the encrypted copy, because the store refers to it now. Raises `FileGone` if the copy was removed
         meanwhile."""
         if sys.platform == "win32":  # Windows cannot rename an open file
             self._held.close()

@@ -39,7 +39,7 @@ class EncryptedDatabase(Database):
     ENCRYPTED = True
 
     def __init__(self, path: Path, components: Mapping[str, Scripts], passphrase: str) -> None:
-        """Open the encrypted file that replaces the plain one at ``path``.
+        """Open the encrypted file at ``encrypted_path(path)``.
 
         Raises:
             PassphraseRefused: The passphrase is wrong, or the file is damaged.
@@ -49,8 +49,8 @@ class EncryptedDatabase(Database):
         self._passphrase = passphrase
         super().__init__(encrypted_path(path), components)
         del self._passphrase
-        # If `encrypt` or `decrypt` was interrupted, one of these plain files is left. If one of these functions is
-        # still running, it holds the write lock, for which the transaction waits.
+        # Remove a plain file that `encrypt` or `decrypt` has left behind because it was interrupted. If one of the two
+        # is still running, it holds the write lock, and our transaction waits for it.
         left = [plain for plain in (path, _under_way(path)) if plain.exists()]
         if left and not self.read_only:
             with self.transaction():
@@ -68,7 +68,8 @@ class EncryptedDatabase(Database):
         return _open(self.path, self._passphrase, BUSY_TIMEOUT, options)
 
     def copy_to(self, target: sqlite3.Connection) -> None:
-        """Copy everything except the search indexes, as it is at one moment, to an empty unencrypted database.
+        """Copy everything except the search indexes to an empty unencrypted database. If other processes write
+        meanwhile, the copy still shows the state of a single moment.
 
         SQLCipher's own function, ``sqlcipher_export``, can only copy to a file.
         """
@@ -134,7 +135,7 @@ def decrypt(path: Path, passphrase: str) -> None:
 
 
 def change_passphrase(path: Path, old: str, new: str) -> None:
-    """Change the passphrase of the encrypted database that replaces ``path``.
+    """Change the passphrase of the encrypted database at ``encrypted_path(path)``.
 
     Raises:
         PassphraseRefused: ``old`` is not the passphrase. Nothing changed.

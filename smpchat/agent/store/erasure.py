@@ -1,5 +1,5 @@
-"""Keys are erased in the transaction that makes them useless. This module says which keys are erased together, and when
-the write-ahead log is emptied.
+"""Erases keys, in the same transaction that makes them useless. This module says which keys are erased together, and
+when the write-ahead log is emptied.
 
 docs/keys.md says what each key column is for, and until when it is kept. SQLite writes zeros over what is deleted
 (``secure_delete``), but older pages stay in the write-ahead log until it is emptied: `empty_log` asks for that.
@@ -30,15 +30,15 @@ def after_agreement(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def after_link(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Erase the keys of another person's short link that was read: our key for the queue is now stored with the send
-    queue."""
+    """We have read another person's short link, so erase the keys that we stored with the link. Our key for the queue
+    is now stored with the send queue."""
     links.forget_keys(tx, connection_id)
     empty_log(tx)
 
 
 def stop_reading(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Erase the keys for receiving, except those in the ratchet and those that delete the connection's queues. Messages
-    that still arrive are not decrypted."""
+    """Erase the keys for receiving, except those in the ratchet and those that we need to delete the connection's
+    queues. Messages that still arrive are not decrypted."""
     from smpchat.agent.store import resyncs  # imported here: every process that opens a store imports this module
 
     connections.forget_handshake_keys(tx, connection_id)

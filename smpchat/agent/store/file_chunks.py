@@ -18,10 +18,10 @@ class Chunk(Record):
     """One chunk of a file.
 
     Attributes:
-        digest: SHA-256 of its bytes.
+        digest: SHA-256 of the chunk's bytes.
         not_before: No relay is asked to register, take or send the chunk before this time, in POSIX seconds.
-        server: Address of a relay. If we send the file: the one that has registered the chunk. If we receive it: the
-            one that we ask for the chunk.
+        server: If we send the file, the address of the relay that has registered the chunk. If we receive the file, the
+            address of the relay that we ask for the chunk.
         sender_id, sender_key: If we send the file: the chunk's id at that relay, and the key for our commands on the
             chunk.
     """
@@ -81,8 +81,8 @@ def offset(tx: sqlite3.Connection, file_id: int, number: int) -> int:
 
 
 def gapless(tx: sqlite3.Connection) -> dict[int, int]:
-    """For each file of which the first chunk, but not every chunk, has been downloaded: the number of bytes of
-    ciphertext before the first missing chunk."""
+    """For each file that is being received and whose first chunk is here: how many bytes of its ciphertext come before
+    the first missing chunk. The keys of the dict are the numbers of the files."""
     begun = tx.execute(
         "SELECT id FROM files JOIN file_chunks ON file_id = id AND number = 1"
         " WHERE NOT sending AND stage = ? AND state = 'here'",
@@ -160,7 +160,8 @@ def take_places(tx: sqlite3.Connection, file_id: int, now: float) -> None:
 
 
 def forget(tx: sqlite3.Connection, file_id: int) -> None:
-    """Forget the chunks of a file that has ended. If relays must delete some of them, call `take_places` before."""
+    """Forget the chunks of a file whose transfer has ended. If relays must still delete some of the chunks, call
+    `take_places` first: it notes which ones."""
     tx.execute("DELETE FROM file_chunks WHERE file_id = ?", (file_id,))
 
 
@@ -176,7 +177,7 @@ _TO_MOVE = "state IN ('unplaced', 'placed', 'wanted') AND not_before <= :now"  #
 
 
 def servers(tx: sqlite3.Connection, now: float) -> list[str]:
-    """Addresses of the relays where there is something to upload, download or delete."""
+    """Addresses of the relays where a chunk is to be uploaded, downloaded or deleted at the time ``now``."""
     rows = tx.execute(
         f"SELECT DISTINCT server FROM file_chunks WHERE server IS NOT NULL AND {_TO_MOVE}"
         " UNION SELECT server FROM file_deletions WHERE not_before <= :now",
@@ -186,8 +187,8 @@ def servers(tx: sqlite3.Connection, now: float) -> list[str]:
 
 
 def files_at(tx: sqlite3.Connection, server: str | None, now: float) -> list[int]:
-    """Numbers of the files with chunks to be transferred to or from this relay now. If ``server`` is None: with chunks
-    that have no relay yet."""
+    """Numbers of the files that have chunks to be transferred now, to or from the relay ``server``. If ``server`` is
+    None, only chunks count for which no relay is chosen yet."""
     rows = tx.execute(
         f"SELECT DISTINCT file_id FROM file_chunks JOIN files ON files.id = file_id WHERE server IS :server AND"
         f" {_TO_MOVE} AND stage = :moving AND coalesce(files.next_try_at, 0) <= :now",

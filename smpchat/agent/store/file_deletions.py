@@ -19,7 +19,8 @@ class Deletion(Record):
 
 
 def owe(tx: sqlite3.Connection, where: str, values: tuple[int, ...], now: float) -> None:
-    """Note that chunks must be deleted at their relays. ``where``: the SQL condition for them, with ``values``."""
+    """Note that chunks must be deleted at their relays. The SQL condition ``where``, with the parameters ``values``,
+    says which chunks."""
     tx.execute(
         "INSERT INTO file_deletions (server, sender_id, sender_key, since)"
         f" SELECT server, sender_id, sender_key, ? FROM file_chunks WHERE {where} AND sender_key IS NOT NULL",
@@ -38,7 +39,7 @@ def next_deletion(tx: sqlite3.Connection, server: str, now: float) -> Deletion |
 
 
 def deleted(tx: sqlite3.Connection, deletion_id: int) -> None:
-    """The relay has deleted the chunk, now or earlier."""
+    """The relay has deleted the chunk, now or earlier, so forget the deletion."""
     tx.execute("DELETE FROM file_deletions WHERE id = ?", (deletion_id,))
 
 
@@ -48,7 +49,7 @@ def postpone(tx: sqlite3.Connection, deletion_id: int, not_before: float) -> Non
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online: all deletions are tried at once."""
+    """A new process is online. It may try every deletion now, even one that an earlier process has postponed."""
     tx.execute("UPDATE file_deletions SET not_before = 0 WHERE not_before <> 0")
 
 
@@ -59,14 +60,14 @@ def owe_deletion(tx: sqlite3.Connection, server: str, sender_id: bytes, sender_k
 
 
 def give_up_deletions(tx: sqlite3.Connection, moment: float) -> bool:
-    """Stop asking relays for deletions that are older than the given time, in POSIX seconds. Returns whether there were
-    any."""
+    """Stop asking relays for deletions that were noted before the given time, in POSIX seconds. Returns whether there
+    were any."""
     return tx.execute("DELETE FROM file_deletions WHERE since < ?", (moment,)).rowcount > 0
 
 
 def forget_sender_keys(tx: sqlite3.Connection, moment: float) -> bool:
-    """Forget the chunks of ended files, and the keys that could delete these chunks, if the files began before the
-    given time, in POSIX seconds. Returns whether there were any."""
+    """Forget the chunks of files whose transfer began before the given time, in POSIX seconds, and has ended. The keys
+    that could delete these chunks at their relays are forgotten, too. Returns whether there were any such chunks."""
     changed = tx.execute(
         "DELETE FROM file_chunks WHERE file_id IN (SELECT id FROM files WHERE started < ? AND stage NOT IN (?, ?))",
         (moment, Stage.MOVING, Stage.OPENING),

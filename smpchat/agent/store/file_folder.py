@@ -5,7 +5,7 @@ others.
 
     <profile>/files/<random>.new          being encrypted for sending, locked by the process that does it
     <profile>/files/<random>.enc          to be sent, or the part of a file that has arrived so far
-    <profile>/files/<digest>.link         what has arrived of a file received by a link, locked by its receiver
+    <profile>/files/<digest>.link         what has arrived of a download by a link, locked by the downloading process
     <target folder>/.smpchat-<random>.part  being decrypted
 
 Files in the folder that are not needed are removed, for example after ``kill -9``, or when a transfer was cancelled or
@@ -50,7 +50,8 @@ def folder_of(profile: Path) -> Path:
 
 
 def local_path(profile: Path, name: str) -> Path:
-    """The path of the encrypted file with this name. Raises `MissingRecord` for a name that is not one of ours."""
+    """The path of the encrypted file with this name. Raises `MissingRecord` for a name that smpchat does not give to
+    encrypted files."""
     return folder_of(profile) / f"{_checked(name)}{_SENT}"
 
 
@@ -161,8 +162,8 @@ def discard_by_link(profile: Path, name: str) -> None:
 
 
 def candidates(profile: Path, needed: Collection[str]) -> list[Path]:
-    """The files in the folder whose names are not in ``needed``, except recent downloads by a link. If ``needed`` is
-    out of date, some of these files may be needed, too."""
+    """The files in the folder that `remove` may delete: those whose names are not in ``needed``, except recent
+    downloads by a link. If ``needed`` is out of date, some of these files may be needed, too."""
     try:
         with os.scandir(folder_of(profile)) as entries:
             return [Path(entry.path) for entry in entries if _is_ours(entry) and entry.name[:32] not in needed]
@@ -244,8 +245,8 @@ def publish(part: Path, target: Path) -> Path:
 
 
 def find_published(part: Path, target: Path) -> Path | None:
-    """The path to which ``part`` was already published; None if it was not. If a process ended before it noted the new
-    path, the file has both names."""
+    """The path to which ``part`` was already published; None if it was not. The file has both names if a process ended
+    after `publish` and before `unpublished`."""
     try:
         if part.is_symlink() or part.stat().st_nlink < 2:
             return None

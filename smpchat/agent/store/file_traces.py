@@ -14,7 +14,7 @@ FOLDER = "files"
 
 
 def has_ciphertext(profile: Path) -> bool:
-    """Whether the profile has ciphertext, including leftovers of a killed process."""
+    """Whether the profile's folder of encrypted files contains anything, even if only leftovers of a killed process."""
     try:
         with os.scandir(profile / FOLDER) as entries:
             return any(entries)

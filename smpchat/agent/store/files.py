@@ -159,7 +159,8 @@ def set_moving(tx: sqlite3.Connection, moving: dict[int, int]) -> None:
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online: no transfer is in progress, and everything is tried at once."""
+    """A new process is online. Note that it is not transferring any chunk yet, and that it may try every file and chunk
+    now."""
     tx.execute("UPDATE files SET moving = 0, next_try_at = NULL WHERE moving <> 0 OR next_try_at IS NOT NULL")
     tx.execute(
         "UPDATE file_chunks SET not_before = 0, next_try_at = NULL WHERE not_before <> 0 OR next_try_at IS NOT NULL"
@@ -173,7 +174,8 @@ def with_parts(tx: sqlite3.Connection) -> list[StoredFile]:
 
 
 def forget_target(tx: sqlite3.Connection, file_id: int) -> None:
-    """Forget where to save a received file: nothing is left to do there."""
+    """Forget where a received file was to be saved: its transfer has ended, and no partly decrypted copy is left
+    there."""
     tx.execute("UPDATE files SET target = NULL WHERE id = ?", (file_id,))
 
 
@@ -240,7 +242,7 @@ def worst_problem(tx: sqlite3.Connection, file_id: int) -> Problem | None:
 
 
 def begun_before(tx: sqlite3.Connection, moment: float, *, sending: bool) -> list[StoredFile]:
-    """Unfinished files that began before the given time, in POSIX seconds."""
+    """Files whose transfer began before the given time, in POSIX seconds, and has not ended."""
     rows = tx.execute(
         "SELECT * FROM files WHERE stage IN (?, ?) AND sending = ? AND started < ?",
         (Stage.MOVING, Stage.OPENING, sending, moment),
@@ -251,7 +253,8 @@ def begun_before(tx: sqlite3.Connection, moment: float, *, sending: bool) -> lis
 def is_any_old(
     tx: sqlite3.Connection, *, sent_before: float, received_before: float, owed_before: float, keys_before: float
 ) -> bool:
-    """Whether some file, deletion or key is older than allowed; all times are POSIX seconds."""
+    """Whether anything is older than allowed: an unfinished transfer, a deletion that a relay has not carried out yet,
+    or a key that could delete chunks of an ended transfer. All times are POSIX seconds."""
     row = tx.execute(
         "SELECT EXISTS (SELECT 1 FROM files WHERE stage IN ('moving', 'opening')"
         "   AND started < CASE WHEN sending THEN :sent ELSE :received END)"

@@ -1,5 +1,5 @@
-"""Lanes of the outbox (see `Lane`) that wait because of a relay's answer: a full queue, a full disk, a wrong
-password."""
+"""Lanes of the outbox (see `Lane`) that wait because of what a relay answered, for example that a queue or its disk is
+full, or that the password is wrong."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class Held(Record):
 
 
 def hold(tx: sqlite3.Connection, connection_id: int, lane: Lane, held: Held) -> None:
-    """Save that the lane waits, and why. The stored ``since`` changes only if the reason is of another kind."""
+    """Save that the lane waits, and why. The stored ``since`` changes only if the reason is of another kind than
+    before."""
     tx.execute(
         "INSERT INTO held_lanes (connection_id, lane, kind, error, since, tried_at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (connection_id, lane) DO UPDATE SET error = excluded.error, kind = excluded.kind,"
@@ -46,7 +47,8 @@ def rests_until(tx: sqlite3.Connection, connection_id: int, lane: Lane, moment: 
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online: it tries everything at once, even where an earlier process would still have waited."""
+    """A new process is online, and tries every lane immediately, so forget until when an earlier process wanted to
+    wait."""
     tx.execute("UPDATE held_lanes SET next_try_at = 0")
 
 

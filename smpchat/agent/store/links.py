@@ -52,8 +52,8 @@ def forget_kem(tx: sqlite3.Connection, connection_id: int) -> None:
 def forget_keys(tx: sqlite3.Connection, connection_id: int) -> None:
     """Erase the keys of a link that was used, or will never be used.
 
-    The text of the link is kept, so that we recognise its relay and id. In the text, zeros replace the key that opens
-    the link's data at the relay.
+    The text of the link is kept, so that we recognise the link by its relay and id. In the text, zeros replace the key
+    that opens the link's data at the relay.
     """
     row = tx.execute("SELECT link FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None:
@@ -84,7 +84,8 @@ def save_made(tx: sqlite3.Connection, connection_id: int, text: str, link_id: by
 def save_joined(
     tx: sqlite3.Connection, connection_id: int, text: str, link_id: bytes, auth_key: Ed25519PrivateKey
 ) -> None:
-    """Save a short link that we use and must still read. ``auth_key``: our key for the initiator's queue."""
+    """Save another person's short link that we use, and whose data we must still read from the relay. ``auth_key``: our
+    key for the initiator's queue."""
     tx.execute(
         "INSERT INTO short_links (connection_id, link, link_id, auth_key) VALUES (?, ?, ?, ?)",
         (connection_id, text, link_id, auth_key.raw),
@@ -92,7 +93,8 @@ def save_joined(
 
 
 def joined(tx: sqlite3.Connection, connection_id: int) -> JoinedLink:
-    """The short link by which we join, while it must still be read. Raises `MissingRecord` if there is none."""
+    """The short link by which we join, as long as we must still read its data from the relay. Raises `MissingRecord` if
+    there is no such link."""
     row = tx.execute("SELECT * FROM short_links WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None or row["auth_key"] is None:
         raise MissingRecord("The short link is missing.")

@@ -52,7 +52,7 @@ def load(tx: sqlite3.Connection, connection_id: int) -> Move | None:
 
 
 def load_all(tx: sqlite3.Connection) -> dict[int, Move]:
-    """All moves in progress. The keys are connection ids."""
+    """All moves in progress. The keys of the dict are the ids of the connections."""
     return {row["connection_id"]: _move(row) for row in tx.execute("SELECT * FROM moves")}
 
 
@@ -83,7 +83,7 @@ def wanted_relays(tx: sqlite3.Connection) -> list[SMPServer]:
     return [parse_server(row["relay"]).server for row in rows]
 
 
-# -- the other queues -------------------------------------------------------------------------------------------------
+# -- new and abandoned queues -----------------------------------------------------------------------------------------
 
 
 def _other(row: sqlite3.Row) -> OtherQueue:
@@ -102,8 +102,9 @@ def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | N
 
 
 def save_keys(tx: sqlite3.Connection, queue_id: int, e2e_secret: bytes, peer_key: bytes) -> None:
-    """The peer's keys for the new queue of a move have arrived: save the secret that follows from them and the key that
-    secures the queue. Erase our private key for the per-queue box, which is not needed any more."""
+    """The peer's keys for the new queue of a move have arrived. Save the secret for the per-queue box that we share
+    with the peer, and the key with which we secure the queue. Erase our private key for the box, which is not needed
+    any more."""
     query = "UPDATE other_receive_queues SET e2e_key = x'', e2e_secret = ?, peer_key = ? WHERE id = ?"
     tx.execute(query, (e2e_secret, peer_key, queue_id))
 
@@ -151,7 +152,7 @@ def find_queue(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> Othe
     return _other(row) if row else None
 
 
-# -- all of them ------------------------------------------------------------------------------------------------------
+# -- all our queues ---------------------------------------------------------------------------------------------------
 
 
 def find_any(tx: sqlite3.Connection, server: SMPServer, rcv_id: bytes) -> ReceiveQueue | None:

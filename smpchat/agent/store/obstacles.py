@@ -32,10 +32,11 @@ class Obstacle(Record):
 
 
 def of_connection(tx: sqlite3.Connection, connection_id: int, now: float, *, receiving: bool) -> Obstacle | None:
-    """Why the online process is waiting before it tries the connection's work again; None if it is not waiting.
+    """Why the connection's messages and commands must wait now: a relay cannot be reached, or has answered with an
+    error. None if they need not wait.
 
     Args:
-        receiving: Whether incoming messages count as work, too, so that the relay of our own queue is needed.
+        receiving: Whether messages to us count, too, so that the relay of our own queue must be reachable.
     """
     for server in needed_servers(tx, connection_id, receiving=receiving):
         trouble = outgoing.relay_trouble(tx, server)

@@ -56,7 +56,7 @@ TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
 
 
 class Priority(IntEnum):
-    """The order of the items in a lane, lowest number first. Items with equal numbers keep their order."""
+    """The order of the items in a lane: lowest number first; with the same number, first come, first served."""
 
     SECURE = 0
     HANDSHAKE = 1
@@ -74,8 +74,8 @@ class OutboxItem(Record):
 
     Attributes:
         body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or number of an
-            abandoned queue. Requests, confirmations and hellos are in `first_message`, and receipts in the column
-            ``message``.
+            abandoned queue. A contact request, a confirmation and the initiator's hello are in `first_message`, and
+            receipts in the column ``message``.
         signed: Whether we authorise the SEND with our key for the peer's queue.
         reference: The application's number for the message; None for the agent's own messages.
     """
@@ -149,7 +149,7 @@ def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
 def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now: float) -> list[OutboxItem]:
     """The next items of a lane that may be handled at the time ``now``, at most ``limit``."""
     rows = tx.execute(
-        # By priority first: an SKEY that repairs the peer's queue goes before the hello that needs this queue.
+        # By priority first: an SKEY that repairs the peer's queue goes before the initiator's hello to this queue.
         "SELECT * FROM outbox WHERE connection_id = ? AND lane = ? AND not_before <= ? ORDER BY priority, id LIMIT ?",
         (connection_id, lane, now, limit),
     )
@@ -173,13 +173,13 @@ def is_empty(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def kinds(tx: sqlite3.Connection, connection_id: int) -> set[Kind]:
-    """The kinds of a connection's items, except parked items and lanes that no one waits for."""
+    """The kinds of the items in the `AWAITED` lanes of a connection. Items that wait until `PARKED` do not count."""
     query = "SELECT DISTINCT kind FROM outbox WHERE connection_id = ? AND lane IN (?, ?) AND not_before < ?"
     return {Kind(row["kind"]) for row in tx.execute(query, (connection_id, *AWAITED, PARKED))}
 
 
 def exists(tx: sqlite3.Connection, item_id: int) -> bool:
-    """Whether an item must still be done."""
+    """Whether an item is still in the outbox, and must be done."""
     return tx.execute("SELECT 1 FROM outbox WHERE id = ?", (item_id,)).fetchone() is not None
 
 
@@ -212,7 +212,7 @@ def postpone_item(tx: sqlite3.Connection, item_id: int, not_before: float) -> No
 
 
 def awaits_farewell(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether the last message to a peer is still to be sent."""
+    """Whether the farewell, which is the last message to a peer, must still be sent."""
     query = "SELECT 1 FROM outbox WHERE connection_id = ? AND kind = ?"
     return tx.execute(query, (connection_id, Kind.FAREWELL)).fetchone() is not None
 
@@ -248,7 +248,7 @@ def replace_body(tx: sqlite3.Connection, item_id: int, body: bytes) -> None:
 
 
 def is_joining(tx: sqlite3.Connection) -> bool:
-    """Whether we must still read a link or make a reply queue for any join, before its confirmation can be sent."""
+    """Whether some join must still read its link or make its reply queue before it can send its confirmation."""
     query = (
         "SELECT 1 FROM outbox LEFT JOIN send_queues USING (connection_id)"
         " WHERE kind = ? OR (kind = ? AND lane = ? AND snd_id IS NOT NULL) LIMIT 1"
@@ -257,12 +257,12 @@ def is_joining(tx: sqlite3.Connection) -> bool:
 
 
 def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) -> None:
-    """Save the sealed request, confirmation or hello: every try sends these bytes."""
+    """Save the sealed contact request, confirmation or initiator's hello, so that every try sends the same bytes."""
     tx.execute("INSERT OR REPLACE INTO first_messages VALUES (?, ?)", (connection_id, body))
 
 
 def first_message(tx: sqlite3.Connection, connection_id: int) -> bytes:
-    """The sealed request, confirmation or hello. Raises `LookupError` once it is forgotten."""
+    """The message that `save_first_message` has saved. Raises `LookupError` if it was forgotten."""
     row = tx.execute("SELECT body FROM first_messages WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None:
         raise LookupError("the first message was forgotten")
@@ -271,7 +271,7 @@ def first_message(tx: sqlite3.Connection, connection_id: int) -> bytes:
 
 
 def forget_first_message(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Stop sending the confirmation or hello, and forget it: the handshake is complete, so the peer has it."""
+    """Stop sending and forget the confirmation or initiator's hello: the handshake is complete, so the peer has it."""
     tx.execute("DELETE FROM first_messages WHERE connection_id = ?", (connection_id,))
     query = "DELETE FROM outbox WHERE connection_id = ? AND kind IN (?, ?)"
     tx.execute(query, (connection_id, Kind.CONFIRMATION, Kind.HELLO))
@@ -315,7 +315,7 @@ def wait(tx: sqlite3.Connection, connection_id: int, message: bytes, *, notify: 
 
 
 def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | None = None) -> list[WaitingMessage]:
-    """Remove and return all waiting messages, in order, except those that begin with ``but``."""
+    """Remove all waiting messages that do not begin with the bytes ``but``, and return them in order."""
     where = "connection_id = ? AND (? IS NULL OR substr(message, 1, ?) <> ?)"
     chosen = (connection_id, but, len(but or b""), but)
     rows = tx.execute(f"SELECT * FROM waiting_messages WHERE {where} ORDER BY id", chosen).fetchall()
@@ -333,13 +333,13 @@ def park(tx: sqlite3.Connection, connection_id: int, beginning: bytes) -> None:
 
 
 def unpark(tx: sqlite3.Connection, connection_id: int, not_before: float) -> None:
-    """Parked messages may be sent from the given time on, in POSIX seconds."""
+    """Allow the messages that `park` holds to be sent from the given time on, in POSIX seconds."""
     query = "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND not_before >= ?"
     tx.execute(query, (not_before, connection_id, PARKED))
 
 
 def take_back(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Sealed messages that no relay has accepted wait again, before all others, to be sealed once more."""
+    """Move sealed messages that no relay has accepted back to the front of the messages that wait to be sealed."""
     rows = tx.execute(
         "DELETE FROM outbox WHERE connection_id = ? AND kind = ? AND message IS NOT NULL"
         " RETURNING id, message, notify, reference",
@@ -357,12 +357,12 @@ def take_back(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """From now on, messages of the user wait until `let_texts_go`."""
+    """Note that messages of the user must wait from now on, until `let_texts_go` is called."""
     tx.execute("INSERT OR IGNORE INTO held_texts VALUES (?, ?)", (connection_id, now))
 
 
 def let_texts_go(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Messages of the user need not wait any longer. Returns whether they had to wait until now."""
+    """Note that messages of the user need not wait any longer. Returns whether they had to wait until now."""
     return tx.execute("DELETE FROM held_texts WHERE connection_id = ?", (connection_id,)).rowcount > 0
 
 
@@ -372,7 +372,7 @@ def holds_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
-    """Size in bytes of the longest message that waits; 0 if none does."""
+    """Size in bytes of the longest message that waits to be sealed; 0 if none does."""
     query = "SELECT coalesce(max(length(message)), 0) FROM waiting_messages WHERE connection_id = ?"
     return int(tx.execute(query, (connection_id,)).fetchone()[0])
 
@@ -380,7 +380,7 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 # -- messages sent ----------------------------------------------------------------------------------------------------
 
 KEPT_SENT = 1000
-"""How many messages before the newest one with a receipt can still get one. Edits and reactions never get one."""
+"""After a receipt, how many earlier messages may still get theirs. Edits and reactions never get a receipt."""
 KEPT_UNCONFIRMED = 10_000
 """How many of our last messages may still get a receipt, if no receipt has ever come."""
 
@@ -388,7 +388,7 @@ KEPT_UNCONFIRMED = 10_000
 def record_sent(
     tx: sqlite3.Connection, connection_id: int, message_id: int, message_hash: bytes, reference: int
 ) -> None:
-    """Remember a user message until its receipt comes. Forget the one sent `KEPT_UNCONFIRMED` messages before it."""
+    """Remember a message of the user until its receipt comes, or until `KEPT_UNCONFIRMED` later messages were sent."""
     tx.execute("INSERT INTO sent_messages VALUES (?, ?, ?, ?)", (connection_id, message_id, message_hash, reference))
     query = "DELETE FROM sent_messages WHERE connection_id = ? AND message_id <= ?"
     tx.execute(query, (connection_id, message_id - KEPT_UNCONFIRMED))
@@ -397,8 +397,8 @@ def record_sent(
 def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tuple[bytes, int] | None:
     """Remove and return the hash and reference of the message that a receipt is for; None for a second receipt.
 
-    Messages that were sent more than `KEPT_SENT` messages earlier are forgotten, as receipts come in the order of
-    messages.
+    Messages that were sent more than `KEPT_SENT` messages before this one are forgotten: receipts come in the order of
+    the messages, so theirs will not come any more.
     """
     row = tx.execute(
         "DELETE FROM sent_messages WHERE connection_id = ? AND message_id = ? RETURNING hash, reference",
@@ -460,7 +460,7 @@ first."""
 
 
 def forget_relay_troubles(tx: sqlite3.Connection, now: float) -> None:
-    """Delete the troubles of relays that are not needed any more, unless they are recent."""
+    """Forget troubles that began more than `TROUBLE_KEPT` seconds ago at relays that are not needed any more."""
     if tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is None:
         unused = f"NOT EXISTS ({_HAS_QUEUES.format(server='relay_states.server')})"
         tx.execute(f"DELETE FROM relay_states WHERE since < ? AND {unused}", (now - TROUBLE_KEPT,))
@@ -476,7 +476,7 @@ _SEEKS_QUEUES = "SELECT 1 FROM outbox WHERE kind IN (?, ?, ?)"
 
 
 def clear_relay_trouble(tx: sqlite3.Connection, server: str) -> None:
-    """Forget the trouble of a relay, which has answered."""
+    """Forget what was wrong with a relay, because the relay has answered."""
     tx.execute("DELETE FROM relay_states WHERE server = ?", (server,))
 
 

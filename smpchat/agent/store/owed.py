@@ -27,8 +27,8 @@ def has_room(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def may_answer(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether one more answer to a move of the peer's queue may wait. If the peer moves because its relay is gone, many
-    receipts may already be waiting."""
+    """Whether one more answer to a move of the peer's queue may wait. This limit is higher than the one for receipts:
+    if the peer moves its queue because the old relay is gone, many receipts may already be waiting."""
     return _waiting(tx, connection_id, "IS NULL")[0] < MAX_OWN + MAX_ANSWERS
 
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:  # imported where they are loaded: many commands need no ratch
     from smpchat.crypto.ratchet_state import Ratchet
 
 KEPT_SEEN = 1000
-"""How many hashes of the messages that were opened last are kept for each connection. A relay that did not get our ACK
-delivers the last message again. A sender that did not get answers repeats up to 16 messages (this program) or one (an
-app); if a queue is moved, the sender repeats what the old queue holds, usually up to 128 messages. Older messages come
-again only from two kinds of relays: one that was restored from a backup, which `forgotten_until` reveals, or one that
-repeats messages on purpose with a new time, which `was_opened` reveals."""
+"""For how many messages of each connection, those that were opened last, the complete hash is kept. A relay that did
+not get our ACK delivers the last message again. A sender that did not get answers repeats up to 16 messages (this
+program) or one (an app); if a queue is moved, the sender repeats what the old queue holds, usually up to 128 messages.
+Older messages come again only from two kinds of relays: one that was restored from a backup, which `forgotten_until`
+reveals, or one that repeats messages on purpose with a new time, which `was_opened` reveals."""
 KEPT_OLD = 100_000
 """For how many earlier messages only the beginning of the hash is kept. This takes about 2 MB."""
 _BEGINNING = 8
@@ -45,7 +45,7 @@ def replace(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> Non
 
 
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:
-    """From now on, nothing is sealed or opened on the connection."""
+    """Delete the ratchet, so that nothing can be sealed or opened on the connection any more."""
     tx.execute("DELETE FROM ratchets WHERE connection_id = ?", (connection_id,))
     forget_skipped(tx, connection_id)
 
@@ -105,10 +105,11 @@ def was_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: b
 
 
 def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes, sent_at: int) -> None:
-    """Remember a message that was opened, and shorten the hash of the one opened `KEPT_SEEN` messages before it.
+    """Save the hash of a message that was just opened. Of the message that was opened `KEPT_SEEN` messages earlier,
+    only the beginning of the hash is kept from now on.
 
     Args:
-        sent_at: When the relay received it, by the relay's clock; POSIX seconds.
+        sent_at: When the relay received the message, by the relay's clock; POSIX seconds.
     """
     number = _last_seen(tx, connection_id) + 1
     row = (connection_id, ratchet_message_hash, number, sent_at)
@@ -124,7 +125,8 @@ def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: 
 
 
 def was_opened(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> bool:
-    """Whether this is the hash of a message that was opened earlier than the messages that `was_seen` compares."""
+    """Whether this is the hash of an older message: one that was opened before those that `was_seen` knows. Only the
+    beginning of the hash is compared."""
     query = "SELECT 1 FROM old_messages WHERE connection_id = ? AND hash = ?"
     return tx.execute(query, (connection_id, ratchet_message_hash[:_BEGINNING])).fetchone() is not None
 
@@ -140,11 +142,12 @@ def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """A time in POSIX seconds, by the relay's clock: every opened message that `was_seen` no longer knows is from this
-    time or earlier. None until `KEPT_SEEN` messages have been opened.
+    """A time by the relay's clock, in POSIX seconds: if `was_seen` no longer knows a message that we opened, the relay
+    received that message at this time or earlier. None until `KEPT_SEEN` messages have been opened.
 
-    It is the time of the message in the middle of the `KEPT_SEEN` ones, not that of the oldest. A sender may have
-    repeated an earlier message, and then the copy reached the relay later than some of these.
+    Of the messages that `was_seen` knows, we take the time of the middle one, not that of the oldest. The reason: a
+    sender may repeat a message that `was_seen` no longer knows, and the relay may receive this copy later than the
+    oldest one.
     """
     last = _last_seen(tx, connection_id)
     if last < KEPT_SEEN:

@@ -43,8 +43,8 @@ def load(tx: sqlite3.Connection, connection_id: int) -> resync_states.State:
 
 
 def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State, keys: OwnKeys | None) -> None:
-    """Save the state. Our keys are kept as long as those of the peer are awaited, and the peer's keys as long as the
-    user is asked."""
+    """Save the state. Our keys are saved only if we are waiting for the peer's keys; otherwise they are erased. The
+    peer's keys (see `save_asked`) are erased unless the user is being asked about them."""
     kept = keys if isinstance(state, resync_states.Started) else None
     asks = isinstance(state, resync_states.Asked)
     tx.execute(
@@ -97,8 +97,8 @@ def seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes) -> bool:
 
 
 def mark_seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes, now: float) -> None:
-    """Remember keys that came, so that a copy of them changes nothing, and forget those that came `KEPT_SEEN` keys
-    earlier."""
+    """Remember keys that came from the peer, so that a copy of them changes nothing. Only the last `KEPT_SEEN` keys are
+    remembered."""
     tx.execute(
         "INSERT OR IGNORE INTO ratchet_keys_seen (connection_id, hash, at) VALUES (?, ?, ?)",
         (connection_id, keys_hash, now),

@@ -1,4 +1,4 @@
-"""Queues of peers that are being moved to another relay: one row for each connection whose peer moves its queue."""
+"""Moves of peers' queues to other relays: one row for each connection whose peer is moving its queue."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class Rotation(Record):
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Rotation | None:
-    """The connection's move, if there is one."""
+    """The move of the peer's queue, if one is in progress."""
     row = tx.execute("SELECT * FROM rotations WHERE connection_id = ?", (connection_id,)).fetchone()
     return Rotation(Stage(row["stage"]), send_queue_from(row), row["hold_until"]) if row else None
 
 
 def hold_until(tx: sqlite3.Connection, connection_id: int) -> float:
-    """When messages that are sealed now may be sent; 0: at once."""
+    """When messages that are sealed now may be sent, in POSIX seconds; 0 if they need not wait."""
     rotation = load(tx, connection_id)
     return 0 if rotation is None else rotation.hold_until
 
 
 def save(tx: sqlite3.Connection, rotation: Rotation) -> None:
-    """Insert or replace the connection's move."""
+    """Insert or replace the move of the peer's queue."""
     first, *rest = send_queue_values(rotation.queue)
     values = (first, rotation.stage, *rest, rotation.hold_until)
     tx.execute("INSERT OR REPLACE INTO rotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)

@@ -259,7 +259,7 @@ _SCRIPTS = (
     )
     """,
     # Erases used keys, of which earlier versions kept many, and private keys where the public half is enough. The state
-    # of the handshake shows which keys are still needed: an initiator's, until its link is answered.
+    # of the handshake shows which keys are still needed: those of an initiator whose link is not answered yet.
     """
     ALTER TABLE connections ADD COLUMN x3dh_public BLOB;
     UPDATE connections SET x3dh_public = CAST(x448_public(x3dh_key1) || x448_public(x3dh_key2) AS BLOB)

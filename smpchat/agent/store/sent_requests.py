@@ -11,7 +11,7 @@ MAX_INFO = 12_000
 
 
 class SentRequest(Record):
-    """A request of ours for a connection.
+    """Our request to the contact address of another person.
 
     Attributes:
         address_id: Sender id of the address's queue; None while only its short link is known.

@@ -10,7 +10,7 @@ import sqlite3
 
 
 def arrived(tx: sqlite3.Connection, server: str, now: float) -> None:
-    """A visit begins: our queues at a relay were subscribed, or a new one was."""
+    """Note that a visit begins: we have subscribed our queues at a relay, or a new queue there."""
     tx.execute(
         "INSERT INTO relay_visits (server, since) VALUES (?, ?)"
         " ON CONFLICT (server) DO UPDATE SET since = excluded.since, until = NULL",
@@ -36,7 +36,8 @@ def unfinished(tx: sqlite3.Connection) -> bool:
 
 
 def end_of_killed(tx: sqlite3.Connection) -> None:
-    """A killed process could not note when its visits ended, so only their beginning is certain."""
+    """End the visits of a killed process, which could not note when they ended. As only their beginning is certain, it
+    counts as their end."""
     tx.execute("UPDATE relay_visits SET until = since WHERE until IS NULL")
 
 
