@@ -405,7 +405,7 @@ def test_moves_that_cannot_be(tmp_path: Path) -> None:
         service = found.alice.service
         with pytest.raises(InputError, match="You are not connected with pal yet"):
             service.rotate("pal")
-        with pytest.raises(InputError, match="You are not moving to another relay with ref"):
+        with pytest.raises(InputError, match="No move to another relay is in progress for ref"):
             service.stay("ref")
         with pytest.raises(InputError, match="not the address of a relay"):
             service.rotate("ref", "nonsense")

@@ -251,9 +251,9 @@ def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, s
     if found.status is MessageStatus.FAILED:
         raise InputError(f"Message {message_id} never reached {found.contact!r}.", "Send the text again instead.")
     if found.shared_id is None:
-        why = "It has no id, so the other app could not tell which message is meant."
+        why = "The message has no id, so the other app could not tell which message you mean."
         if found.content == GROUP_EVENT:
-            why = "It only says what happened in the group."
+            why = "This line only says what happened in the group."
         raise InputError(f"You cannot reply to message {message_id}, react to it or change it.", why)
     return found, records.contact(tx, found.contact), found.shared_id
 

@@ -37,4 +37,4 @@ def _sentences(tx: sqlite3.Connection, contact: Contact, refusal: Refusal) -> tu
                 f"The move ends with the next message from this relay. `smpchat status {who}` shows it.",
             )
         case Refusal.NONE:
-            return f"You are not moving to another relay with {alias}.", f"`smpchat rotate {who}` starts a move."
+            return f"No move to another relay is in progress for {alias}.", f"`smpchat rotate {who}` starts a move."

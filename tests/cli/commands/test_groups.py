@@ -321,7 +321,7 @@ def test_an_owner_decides_who_may_do_what_and_all_hear_of_it(smpchat: Terminal) 
     assert "You are an observer in this group" in refused(smpchat, "-p", "bob", "send", "team", "x")
     lines = smpchat("-p", "bob", "history", "team").stdout
     assert "alice gave cath the role admin" in lines and "alice gave you the role observer" in lines
-    assert "It only says what happened in the group." in refused(smpchat, "-p", "cath", "react", "2", "👍")
+    assert "This line only says what happened in the group." in refused(smpchat, "-p", "cath", "react", "2", "👍")
     ok(smpchat("-p", "cath", "send", "team", "unlike"))
     [own] = ok(smpchat("--json", "-p", "cath", "search", "unlike", "--who", "team")).objects("message")
     assert "does not allow reactions" in refused(smpchat, "-p", "cath", "react", str(own["id"]), "👍")

@@ -94,7 +94,7 @@ def test_what_cannot_be_moved_says_why(copy: Path) -> None:
     nonsense = call(copy, "rotate", "bob", "--server", "nonsense")
     assert nonsense.exit_code == 1 and "not the address of a relay" in nonsense.stderr
     none = call(copy, "rotate", "bob", "--cancel")
-    assert none.exit_code == 1 and "You are not moving to another relay with bob." in none.stderr
+    assert none.exit_code == 1 and "No move to another relay is in progress for bob." in none.stderr
     put(copy, moving.Using())
     late = call(copy, "--json", "rotate", "bob")
     assert late.exit_code == 1 and "may already send to" in str(objects(late)[-1]["message"])
