@@ -287,7 +287,7 @@ class Configuration(Record):
         return KEYS[name].default if found is None else found.value
 
     def stored_defaults(self) -> dict[str, str]:
-        """The values from the files for settings that a profile's store can override, by `Key.stored`."""
+        """The config files' values of settings that a profile's store can override; the keys are `Key.stored`."""
         return {
             key.stored: stored_text(self.said[name].value)
             for name, key in KEYS.items()

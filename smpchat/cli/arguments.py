@@ -180,7 +180,10 @@ SINCE = typer.Option(
     None,
     "--since",
     metavar="TIME",
-    help="Only messages sent since TIME, such as 2026-11-30, '2026-11-30 09:14', yesterday, 2h (ago) or 3d (ago).",
+    help=(
+        "Only messages sent since TIME, such as 2026-11-30, '2026-11-30 09:14', yesterday, 2h for two hours ago, or 3d"
+        " for three days ago."
+    ),
 )
 UNTIL = typer.Option(
     None,

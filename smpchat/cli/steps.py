@@ -10,7 +10,7 @@ from smpchat.agent.machines.handshake_states import ConnectionState, Role
 from smpchat.chat.store.events import StateChanged
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import narrowed, shortened
-from smpchat.cli.times import counting, since, span
+from smpchat.cli.times import counting, span, waiting_since
 from smpchat.cli.views.connections import is_request, show_state
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ class Progress:
             return state.state
         asked = step == 3 and is_request(state)
         waiting = "waiting for their answer" if asked else _UNDER_WAY[role, step]
-        if (asked or (role, step) == (Role.JOINER, 3)) and state.since is not None:
-            waiting += f" since {since(state.since, now)}"
+        if asked or (role, step) == (Role.JOINER, 3):
+            return waiting_since(waiting, state.since, now)
         return waiting
 
 

@@ -72,6 +72,13 @@ def since(moment: float, now: float) -> str:
     return f"{when.day} {when:%b}{year} {clock(moment)}"
 
 
+def waiting_since(waiting: str, moment: float | None, now: float) -> str:
+    """``waiting since 09:14 for the relay``, made of ``waiting for the relay``; unchanged if ``moment`` is None."""
+    if moment is None:
+        return waiting
+    return waiting.replace("waiting for", f"waiting since {since(moment, now)} for", 1)
+
+
 def iso(moment: float) -> str:
     """``2026-11-25T09:14:00Z``."""
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")

@@ -54,7 +54,7 @@ class Explained(Record):
 
 _PROXY_HELP = "Relays to forward messages to (default: all if the relay listens on loopback only, otherwise public)"
 OPTIONS: Final = (
-    Explained("host", "ADDRESS", "Addresses to listen on, separated by commas; :: means all addresses", "127.0.0.1"),
+    Explained("host", "ADDRESS", "Addresses to listen on, separated by commas, or :: for all", "127.0.0.1"),
     Explained("password", "TEXT", "Password needed for new queues and files; '' for none", None),
     Explained("proxy", "|".join(PROXY), _PROXY_HELP, None, words=PROXY),
     Explained("new_queues", "on|off", "Allow new queues", "on", words=("on", "off")),

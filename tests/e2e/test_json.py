@@ -340,7 +340,11 @@ def _group(run: Script) -> None:
         first = next(message for message in seen if message["text"] == "one")
         for name, number in (("ben", heard["id"]), ("cam", first["id"])):
             run(name, "react", str(number), "👍")
-        ann.until("message", text="one", reactions=[{"emoji": "👍", "direction": "received", "people": 2}])
+        both = {"emoji": "👍", "direction": "received", "people": 2, "members": ["ben", "cam"]}
+        ann.until("message", text="one", reactions=[both])
+        run("ann", "retract", str(answer["id"]), "--wait", "sent")
+        kept = run("ann", "history", "team").of("message")
+        assert [m["id"] for m in kept if m.get("deleted_by") == "you"] == [answer["id"]]
         run.note("listen", ann.seen)
     run("ann", "group", "link", "team", "--delete")
     run("ann", "group", "role", "team", "ben", "observer")

@@ -371,7 +371,7 @@ class Lines:
     def _connect(self, argument: str) -> None:
         link, _, alias = argument.rpartition(" ")
         if not link:
-            raise InputError("Type /connect LINK ALIAS.", "ALIAS is your name for them.")
+            raise InputError("Type /connect LINK ALIAS.", "ALIAS is your name for the contact.")
         view = self._service.contact(self._service.connect(link.strip(), alias.removeprefix("@")).alias)
         self._talk.go_to(view)
 

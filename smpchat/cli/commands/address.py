@@ -41,7 +41,9 @@ AUTO_REPLY = typer.Option(None, "--auto-reply", metavar="TEXT", help="Message to
 def create(
     context: typer.Context,
     auto_accept: bool | None = typer.Option(
-        None, "--auto-accept/--no-auto-accept", help="Accept each request at once (also changes an existing address)."
+        None,
+        "--auto-accept/--no-auto-accept",
+        help="Accept each request at once (default: no); also changes an existing address.",
     ),
     welcome: str | None = WELCOME,
     auto_reply: str | None = AUTO_REPLY,

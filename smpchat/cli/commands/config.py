@@ -34,10 +34,13 @@ KEY = typer.Argument(metavar="SETTING", help="Name of the setting; `config list`
 PROFILE_ONLY = typer.Option(
     False, "--profile-only", help="Use the profile's own file (default: the file for all profiles)."
 )
+READ_PROFILE_ONLY = typer.Option(
+    False, "--profile-only", help="Read only the profile's own file (default: the values in use)."
+)
 
 
 @app.command("list")
-def list_(context: typer.Context, profile_only: bool = PROFILE_ONLY) -> None:
+def list_(context: typer.Context, profile_only: bool = READ_PROFILE_ONLY) -> None:
     """List every setting, and where it is set. Example: smpchat config list"""
     run(context, lambda environment: _list(environment, profile_only), reads_config=False)
 
@@ -56,7 +59,7 @@ def _list(environment: Environment, profile_only: bool) -> int:
 
 
 @app.command("get")
-def get(context: typer.Context, key: str = KEY, profile_only: bool = PROFILE_ONLY) -> None:
+def get(context: typer.Context, key: str = KEY, profile_only: bool = READ_PROFILE_ONLY) -> None:
     """Print one setting. Example: smpchat config get time-format"""
     run(context, lambda environment: _get(environment, key, profile_only), reads_config=False)
 

@@ -68,7 +68,7 @@ def invite(
     qr: bool | None = QR,
     qr_file: Path | None = QR_FILE,
     incognito: bool = INCOGNITO,
-    copy: bool = typer.Option(False, "--copy", help="Copy the other person's command to the clipboard."),
+    copy: bool = typer.Option(False, "--copy", help="Copy the command that the other person runs to the clipboard."),
 ) -> None:
     """Make a one-time link for one person.
 

@@ -422,7 +422,7 @@ def strangers(
         None, metavar="[public|any]", help="public or any (if omitted: print the setting)."
     ),
 ) -> None:
-    """Allow or refuse relays of strangers in your own network.
+    """Allow or refuse strangers' relays in your own network.
 
     A contact request, for example, names the sender's relay, and smpchat connects to it. public: only relays on the
     public internet. any: also relays on this computer or in its network.

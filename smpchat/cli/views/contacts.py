@@ -14,7 +14,7 @@ from smpchat.chat.wire.alias import fold
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.environment import Environment
 from smpchat.cli.text import quoted, shortened
-from smpchat.cli.times import iso, since
+from smpchat.cli.times import iso, since, waiting_since
 from smpchat.cli.views.conditions import in_short
 from smpchat.cli.views.connections import move_fields, waits_for
 from smpchat.cli.views.groups import about_group
@@ -221,8 +221,7 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
         known = [(mark if at == 0 else f", {mark}", style) for at, (mark, style) in enumerate(_marks(view))]
         waiting = waits_for(state)
         if waiting:
-            moment = f" since {since(state.since, now)}" if state.since is not None else ""
-            known.append((f"{', ' if known else ''}{waiting}{moment}", "dim"))
+            known.append((f"{', ' if known else ''}{waiting_since(waiting, state.since, now)}", "dim"))
         known += [(f"{' ' if known or at else ''}! {in_short(c)}", "bold red") for at, c in enumerate(view.conditions)]
         rows.append(
             [

@@ -174,7 +174,7 @@ def test_connect_draws_since_when_it_waits(smpchat: Terminal, screen: Screen) ->
     result = smpchat("-p", "bob", "connect", link, "--alias", "alice", "--wait", "--timeout", "70", tty=True)
     assert result.code == 6
     last = drawings(result.stdout)[-1]
-    assert "waiting for them to come online since 22:13" in last
+    assert "waiting since 22:13 for them to come online" in last
     screen("connect", f"{last}\n{normal(result.stderr)}\n")
 
 
