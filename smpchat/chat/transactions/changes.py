@@ -99,7 +99,7 @@ def react(tx: sqlite3.Connection, message_id: int, direction: Direction, emoji: 
 
 
 def set_reactions(tx: sqlite3.Connection, message_id: int, counted: Mapping[tuple[Direction, str], int]) -> None:
-    """Replaces all reactions to a message of a group. ``counted``: how many members reacted with each emoji."""
+    """Replaces all reactions to a message in a group. ``counted``: how many members reacted with each emoji."""
     tx.execute("DELETE FROM reactions WHERE message_id = ?", (message_id,))
     rows = [(message_id, direction, emoji, people) for (direction, emoji), people in counted.items()]
     tx.executemany("INSERT INTO reactions VALUES (?, ?, ?, ?)", rows)

@@ -306,7 +306,7 @@ def start(tx: sqlite3.Connection, context: Context, file: MessageFile, *, approv
 
 
 def start_waiting(tx: sqlite3.Connection, context: Context, *, approved: bool, known: Known) -> None:
-    """Lets the agent fetch the files that were asked for before their descriptions arrived."""
+    """Lets the agent fetch files whose descriptions have now arrived, if the user had asked for the files before."""
     for file in files.to_start(tx):
         message = records.message(tx, file.message_id)
         if message is None:

@@ -198,7 +198,7 @@ class GroupTalk:
         if not names:
             return ()
         by_name = {fold(name): member for member, name in member_names.all_of(self.tx, self.group_id).items()}
-        # A full stop or hyphen at the end may belong to the sentence, not to the name.
+        # A full stop or hyphen at the end of a mention may belong to the sentence, not to the member's name.
         spelled = [name if fold(name) in by_name else name.rstrip(".-") for name in names]
         found = {name: by_name[fold(name)] for name in spelled if fold(name) in by_name}
         return tuple(Mention(name, MemberId(member)) for name, member in list(found.items())[:MAX_MENTIONS])

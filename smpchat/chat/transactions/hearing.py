@@ -50,7 +50,7 @@ def hear(
     Args:
         sent_at: The time of the event, by the relay's clock; ``now``: the present time, by our clock. Both in POSIX
             seconds.
-        sender: The member of a group or business who said it; None: the contact itself.
+        sender: The member of a group or business who sent the event; None: the contact itself.
     """
     match event:
         case TextMessage() as text:
@@ -87,7 +87,7 @@ def add_message(
     """Stores a new message, and returns its number; None if a copy of it came before.
 
     Args:
-        sender: The member of a group or business who said it; None: the contact itself.
+        sender: The member of a group or business who sent the message; None: the contact itself.
     """
     # Only passed-on messages can come twice here. The agent recognizes copies of the contact's own messages by their
     # hash, and has dropped them (agent-wire 5.4).
@@ -159,8 +159,8 @@ def _update_message(
     now: float,
     sender: str | None,
 ) -> None:
-    """Stores an edit. A contact can edit only its own messages. If we do not have the message, the edit becomes the
-    message (agent-wire 6.2)."""
+    """Stores an edit. A contact can edit only its own messages. If we do not have that message, the edit is stored as a
+    new message (agent-wire 6.2)."""
     # Search only among messages of this contact: ids are not secret, so otherwise a contact could change somebody
     # else's messages.
     original = lines.find_said(tx, contact.id, update.shared_id, sender)
@@ -284,7 +284,7 @@ def tell_change(
     by: str | None = None,
     emoji: str | None = None,
 ) -> None:
-    """Reports a change, or puts the report off if there were too many changes.
+    """Tells the user of a change, or puts that off if there were too many changes lately.
 
     Args:
         counts: Whether the message is shown again, if it was shown before the change.
@@ -304,7 +304,7 @@ def _tell(tx: sqlite3.Connection, event: events.MessageChanged, *, counts: bool)
 
 
 def tell_put_off(tx: sqlite3.Connection, now: float) -> None:
-    """Reports the changes that were put off: each message once, in its current form."""
+    """Tells the user of the changes that were put off: once for each message, in its current form."""
     for message_id in untold.due(tx, now):
         untold.told(tx, message_id)
         message = records.message(tx, message_id)

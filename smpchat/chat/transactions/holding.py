@@ -91,7 +91,7 @@ def overrule(tx: sqlite3.Connection, context: Context, contact: Contact) -> None
 
 
 def refresh(tx: sqlite3.Connection, contact: Contact) -> None:
-    """Saves for each pending message and change of a contact why it is held, if it is."""
+    """For each pending message to a contact, and each pending change, saves why it is held; None if it is not held."""
     why = reason(tx, contact.connection_id)
     changed = "contact_id = ? AND status = 'pending' AND reason IS NOT ?"
     rows = tx.execute(f"SELECT id FROM messages WHERE {changed} ORDER BY id", (contact.id, why)).fetchall()

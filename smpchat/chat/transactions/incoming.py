@@ -158,8 +158,8 @@ class ChatApplication:
         return packed_link_info(self._profile_for(tx, connection_id))
 
     def link_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> None:
-        """Saves what the data of a link says: its name becomes the contact's alias, unless the user has chosen one, and
-        its welcome text the first message."""
+        """Saves what the data of a link says: the name in it becomes the contact's alias, unless the user has chosen
+        one; the welcome text in it becomes the first message."""
         contact, said = records.contact_of(tx, connection_id), decode_link_info(info)
         if contact is None:
             return
@@ -192,7 +192,8 @@ class ChatApplication:
             publish(tx, events.ContactChanged(alias))
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> None:
-        """Publishes the new state of a handshake, but not for an address."""
+        """Publishes how far a connection's handshake is now. For the connection of an address or a group link, nothing
+        is published."""
         if states.role(connection.state) is Role.OWNER:
             return
         if memberships.is_members(tx, connection.id):

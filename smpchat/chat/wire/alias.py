@@ -37,7 +37,8 @@ RESERVED = frozenset(
 
 
 def fold(alias: str) -> str:
-    """An alias without differences that do not count: capitals, and the encoding of letters with marks."""
+    """An alias in the form that is used for comparisons: in small letters, and with only one encoding of letters with
+    marks."""
     # NFD first (Unicode, D145): without it, case folding keeps differently encoded letters with marks apart.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", alias).casefold())
 

@@ -224,6 +224,6 @@ def in_a_sentence(name: str) -> str:
 
 
 def whole(text: str) -> str:
-    """The text, in which each lone half of a surrogate pair is replaced."""
+    """The text, with a replacement character for each lone half of a surrogate pair."""
     # JSON can contain a lone half of a surrogate pair. Python reads it, but SQLite, the terminal and UTF-8 refuse it.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
