@@ -41,7 +41,7 @@ Pair = tuple[MemberId, MemberId]
 
 
 class Introduction(Record):
-    """How far two members have come whom we introduced to each other: a newcomer that we let in, and an older member.
+    """How far we are with introducing a newcomer, whom we let in, and an older member to each other.
 
     Attributes:
         asked: We passed the newcomer's link on to the older member.

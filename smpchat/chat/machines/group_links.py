@@ -225,7 +225,7 @@ def turns(group: Group, now: float) -> Step:
 
 
 def confirmed(group: Group, event: Confirmed) -> Step:
-    """Before the connection is complete, the peer says who it is."""
+    """Handles the peer's connection info, which says who the peer is before the connection is complete."""
     member = group.members.get(event.member)
     if member is None or member.gone or not group.active:
         return group, (Turn(event.member, "not a member any more"),)
@@ -302,8 +302,8 @@ def waits(standing: Standing) -> News:
 
 
 def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
-    """``x.grp.mem.con``: tells each host once that this member and we are connected, so that the host can stop passing
-    on our messages."""
+    """``x.grp.mem.con``: tells a host that this member and we are connected, unless this host was told before. The host
+    can then stop passing our messages on to the member."""
     told = group.members[member].told
     if host in told or len(told) >= MAX_TOLD or host not in group.members:
         return group, ()

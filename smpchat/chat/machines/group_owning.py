@@ -1,5 +1,5 @@
-"""Our actions that need the rights of our role in a group: create a group, invite, change roles, remove (group-wire 7,
-8).
+"""Creates groups of our own, and carries out our actions that need the rights of our role: invite, change roles, remove
+(group-wire 7, 8).
 
 Our own actions are checked as strictly as those of others. `refusal` checks an action beforehand, and returns a
 sentence for the user that says why it is not allowed.
@@ -241,7 +241,8 @@ def dissolve(group: Group, event: Dissolve) -> Step:
         return group, (Refused("delete", "we do not have the right"),)
     said = deliver(group, GroupDeleted())
     after, effects = over(group, Standing.DELETED)
-    # After the deletion nothing is sent in this group, so nothing is kept for members who are not connected now.
+    # After the deletion nothing is sent in this group, so nothing is kept for members to whom our connection does not
+    # work now.
     return after, (Send(said.event, said.now, (), said.passed_on), *effects, Tell(News.DELETED, by=group.own.id))
 
 

@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record
 
 
 class Deed(StrEnum):
-    """An action of a member; the value names the event that carries the action."""
+    """An action of a member. Each value begins with the name of the event that carries the action."""
 
     WRITE = "x.msg.new"
     EDIT = "x.msg.update"

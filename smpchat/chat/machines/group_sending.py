@@ -28,7 +28,7 @@ from smpchat.chat.wire.group_values import MemberId, Role
 from smpchat.chat.wire.profile import Profile
 
 FORWARDS_SINCE = 4
-"""Since this chat version, hosts pass on messages between two members who are not connected yet."""
+"""Since this chat version, hosts pass on messages between two members who are not connected to each other yet."""
 PROFILES_SINCE = 7
 """Since this chat version, apps accept a member's new profile in a group."""
 SCOPES_SINCE = 15

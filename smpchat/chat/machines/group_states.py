@@ -21,7 +21,7 @@ MAX_UNKNOWN = 200
 LINKS_PER_MINUTE = 60
 """How many connections to members are started in one minute; the others wait. Each needs a queue."""
 MINUTE = 60
-"""Length of that minute in seconds."""
+"""Seconds after which connections are counted anew for `LINKS_PER_MINUTE`."""
 MAX_TOLD = 8
 """To how many hosts we report that we are connected to a member."""
 _UNKNOWN_NAME = 7
@@ -115,7 +115,7 @@ class Group(Record):
         host: The member who let us in; our own id if we created the group.
         by_link: We joined by a group link or a business address, not by a contact's invitation.
         invitation: The link to the host, until we have joined it.
-        members: All others, in the order in which we learned of them.
+        members: All other members, in the order in which we learned of them.
         minute: Start of the current minute, in which `begun` connections were started; POSIX seconds.
         full: There is no room for another member until one leaves. Kept so that the search for room is not repeated.
         crowded: The user has been told that the group has more members than are kept.

@@ -37,7 +37,8 @@ def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> No
     searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET ttl = min(coalesce(ttl, :ttl), :ttl),"
-        # The new time is never later than the old one, so that a contact cannot keep a message by editing it.
+        # The new time is never later than the old one, so that a contact cannot keep a message from disappearing by
+        # editing it.
         " expires_at = CASE WHEN shown = 1 THEN min(coalesce(expires_at, :at), :at) END WHERE id = :id",
         {"ttl": ttl, "at": now + ttl, "id": message_id},
     )

@@ -372,8 +372,8 @@ def drop_all(tx: sqlite3.Connection, contact_id: int) -> None:
 
 
 def _drop(tx: sqlite3.Connection, which: str, number: int) -> None:
-    # The agent is told later (`smpchat.chat.transactions.files.leave_dropped`): the code that deletes messages has no
-    # access to the agent.
+    # The agent is told later to stop these transfers (`smpchat.chat.transactions.files.leave_dropped`): the code that
+    # deletes messages has no access to the agent.
     tx.execute(
         f"INSERT OR IGNORE INTO dropped_files SELECT transfer FROM message_files WHERE {which} AND transfer NOTNULL",
         (number,),

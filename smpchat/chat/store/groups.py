@@ -127,7 +127,7 @@ def _save_state(tx: sqlite3.Connection, group_id: int, group: Group) -> None:
 
 
 def own_id(tx: sqlite3.Connection, group_id: int) -> MemberId:
-    """Our id in a group, which must exist."""
+    """Our member id in a group; the group must exist."""
     [own] = tx.execute("SELECT own FROM groups WHERE id = ?", (group_id,)).fetchone()
     return MemberId(own)
 

@@ -51,14 +51,14 @@ def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, se
 
 
 def own_member(tx: sqlite3.Connection, contact_id: int) -> str | None:
-    """Our member id in the group of this contact; None if the contact is one person."""
+    """Our member id in the business chat of this contact; None if the contact is one person."""
     row = tx.execute("SELECT own_member FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     return row["own_member"] if row else None
 
 
 def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Message | None:
-    """The newest sent or received message that can be answered or changed: both apps know its id, and it was not
-    deleted."""
+    """The newest message, sent or received as ``direction`` says, that can be answered or changed: both apps know its
+    id, and it was not deleted."""
     row = tx.execute(
         "SELECT id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
         " AND deleted = 0 AND husk = 0 AND written_at IS NULL ORDER BY id DESC LIMIT 1",

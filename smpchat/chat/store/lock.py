@@ -18,7 +18,8 @@ def online_lock(folder: Path) -> FileLock:
 
 @contextlib.contextmanager
 def kept_offline(folder: Path, name: str) -> Iterator[None]:
-    """While the block runs, no process is online for the profile. Raises `ProfileLocked` if one is online already."""
+    """Holds the lock of the profile during a ``with`` block, so that no process can go online for the profile. Raises
+    `ProfileLocked` if one is online already."""
     lock = online_lock(folder)
     if not lock.take():
         raise ProfileLocked(f"Another smpchat is online for the profile {name!r}.", "Stop it first.")

@@ -11,7 +11,8 @@ from smpchat.agent.store import connections
 
 COPIES = 1 << 40
 """References above this number stand for one member's copy of a message to a group. A *reference* is a number that the
-agent keeps with each message that it sends for us; others are the number of a message, or minus that of a change."""
+agent keeps with each message that it sends for us; smaller ones are the number of a message, or the negative number of
+a change."""
 
 
 def group_number(connection_id: int) -> int | None:
@@ -158,8 +159,8 @@ def via(tx: sqlite3.Connection, message_id: int) -> str | None:
 
 
 def reacted(tx: sqlite3.Connection, message_id: int) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The names of the other members who reacted to a message, oldest reaction first. The keys are direction and
-    emoji."""
+    """The names of the other members who reacted to a message, oldest reaction first. The keys are pairs of direction
+    and emoji."""
     rows = tx.execute(
         "SELECT group_id, group_reactions.by, emoji FROM group_messages JOIN group_reactions"
         " USING (group_id, author, shared_id) JOIN groups ON groups.id = group_id"

@@ -44,7 +44,7 @@ def unsettled(tx: sqlite3.Connection) -> list[Contact]:
 
 
 def settle(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
-    """Saves the alias of an `unsettled` contact, and fills in the columns that were missing."""
+    """Saves the alias of an `unsettled` contact, and fills in the columns that were empty."""
     query = "UPDATE contacts SET alias = ?, folded = ?, looks = ? WHERE id = ?"
     tx.execute(query, (alias, fold(alias), records.joined_looks(alias), contact_id))
 

@@ -25,7 +25,7 @@ def own(tx: sqlite3.Connection) -> Profile | None:
 
 
 def own_preferences(tx: sqlite3.Connection) -> Preferences:
-    """The preferences for all contacts that the user has changed from the defaults."""
+    """Those of our preferences for all contacts that the user has set to another value than the default."""
     saved = Profile.from_json(settings.setting(tx, _OWN))
     return saved.preferences if saved else {}
 

@@ -115,7 +115,7 @@ class Message(Record):
         shared_id: The id of the message that both apps know.
         reply_to: The message that this one answers; None if it is not a reply.
         content: The kind of the message: ``text``, ``image``, ``call`` and so on (see `Content`).
-        note: The beginning of the text, in brackets, that describes content other than text.
+        note: Words in brackets at the beginning of the text, which describe content other than text; may be empty.
         preview: The preview of a link in the message; None if there is none.
         sender: The member of a group or business who wrote it; None if the contact is one person.
         forwarded: Its author did not write it anew, but forwarded an earlier message.

@@ -122,7 +122,8 @@ def defaults(tx: sqlite3.Connection) -> dict[str, str]:
 
 
 def save_defaults(tx: sqlite3.Connection, values: Mapping[str, str]) -> None:
-    """Replace the settings from the config files; the online process of the profile uses them at once."""
+    """Replaces the stored settings from the config files by new ones, which the online process of the profile uses at
+    once."""
     for name in defaults(tx).keys() - values.keys():
         delete_setting(tx, _DEFAULT + name)
     for name, value in values.items():

@@ -13,7 +13,8 @@ WINDOW = 60.0
 
 
 def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:
-    """Whether one more change of a contact is shown at once. If the clock was set back, counting starts again."""
+    """Counts a change that a contact made to a message, and returns whether it is shown at once. If the clock was set
+    back, counting starts again."""
     row = tx.execute(
         "UPDATE contacts SET"
         " changes_told = CASE WHEN :now - changes_since BETWEEN 0 AND :window THEN changes_told + 1 ELSE 1 END,"
