@@ -20,8 +20,8 @@ EXPIRY_INTERVAL = 2.0
 deletes expired messages before it shows anything. The loop cannot simply sleep until the next message is due, because a
 computer may be suspended, and someone may set the clock."""
 _NOTHING_EXPIRES = 15.0
-"""The longest time between two looks if no message must disappear. A new message that must disappear changes the store,
-and the loop notices that."""
+"""The longest time in seconds between two looks if no message must disappear. A new message that must disappear changes
+the store, and the loop notices that."""
 _SHORTEST = 0.01
 TAKE_OVER_INTERVAL = 1.5
 """Seconds between two tries to go online while another process is online. A process that ends announces its end, but a

@@ -57,10 +57,10 @@ def settling(
     *,
     held_is_enough: bool,
 ) -> Looks[Waited]:
-    """Waits until a message or change has the status that ``wait`` asks for, or has failed.
+    """Waits until a message (or an edit, deletion or reaction) has the status that ``wait`` asks for, or has failed.
 
     Args:
-        status: Returns the current status of the message or change.
+        status: Returns the current status of what is waited for.
         held_is_enough: Also end the wait if nothing more can be done now, because the message waits for the handshake
             or for room in the contact's full queue.
     """

@@ -91,7 +91,8 @@ async def settle(
     *,
     held_is_enough: bool,
 ) -> Waited:
-    """Waits until a message or change has the status that ``wait`` asks for, or has failed; see `settling`."""
+    """Waits until a message (or an edit, deletion or reaction) has the status that ``wait`` asks for, or has failed;
+    see `settling`."""
     return await follow(
         service, settling(service, connection_id, status, wait, patience, held_is_enough=held_is_enough)
     )

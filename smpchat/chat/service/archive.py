@@ -56,7 +56,7 @@ _OF_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_
 """SQLite errors that come from the disk. All others mean that the file is damaged: one of its rows may even make a
 migration fail."""
 _MESSAGES_READ = 10_000
-"""How many of the last messages of each conversation are read as a test."""
+"""How many of the last messages of each conversation are read to test an imported profile."""
 
 
 class Archive(Record):

@@ -132,7 +132,7 @@ class StoredChoices(StoredMessages):
         return server
 
     def remove_file_server(self, address: str) -> None:
-        """Remove a file relay from the list; files there stay. Raises `InputError`."""
+        """Removes a file relay from the list; files that are at this relay stay there. Raises `InputError`."""
         from smpchat.chat.store.servers import file_relay_address
 
         stored = format_server(file_relay_address(address))

@@ -24,7 +24,7 @@ FEATURES = {
     "fulldelete": Feature.FULL_DELETE,
     "history": Feature.HISTORY,
 }
-"""The features that an owner turns on and off for everybody, by the names that users type."""
+"""The features that an owner turns on and off for everybody. The keys are the names that users type."""
 _OUT = {
     Standing.LEFT: "You left this group.",
     Standing.REMOVED: "You were removed from this group.",

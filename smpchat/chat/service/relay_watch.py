@@ -19,7 +19,8 @@ class RelayWatch:
         self._told: set[str] = set()
 
     def look(self, now: float) -> tuple[list[Condition], list[str]]:
-        """The conditions of relays that have been away for `PATIENCE`, and the addresses of relays that are back."""
+        """What the user must be told now: the conditions of relays that have been away for `PATIENCE`, and the
+        addresses of relays that are back."""
         troubles = self._service.troubles()
         if not troubles and not self._told:
             self._away = {}

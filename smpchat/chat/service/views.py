@@ -75,7 +75,7 @@ class GroupView(Record):
         standing: Our standing: ``invited``, ``joining``, ``pending``, ``review`` or ``current``; after our time in the
             group, ``left``, ``removed`` or ``deleted``.
         members: All members except us, former ones included.
-        allows: The features that we may use, by the names of `smpchat.chat.service.group_views.FEATURES`.
+        allows: The features that we may use, as names from `smpchat.chat.service.group_views.FEATURES`.
         disappear_after: Seconds after which new messages disappear; None if they stay.
         incognito: The made-up name by which the members know us; None if they know our profile.
     """
