@@ -218,7 +218,8 @@ class StoredChoices(StoredMessages):
         from smpchat.chat.store.servers import relay_address
 
         with self.database.transaction() as tx:
-            # Compared as texts first: an older version may have stored an address that is invalid today.
+            # The addresses are compared as texts first, because an older version may have stored one that is invalid
+            # today.
             known = {row.address for row in settings.servers(tx)}
             stored = address.strip() if address.strip() in known else _text(relay_address(address))
             if not settings.remove_server(tx, stored):

@@ -53,8 +53,8 @@ class IntroducingProfile(WritingProfile):
         picture: bytes | None = None,
         remove_picture: bool = False,
     ) -> Profile:
-        """Changes the given parts of our profile, tells all contacts, and updates the copy of the profile in our contact
-        address.
+        """Changes the given parts of our profile, tells all contacts, and updates the copy of the profile in our
+        contact address.
 
         Args:
             description: A line about us; an empty one removes it.

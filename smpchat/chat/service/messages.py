@@ -61,8 +61,8 @@ class StoredMessages:
     def expire(self) -> None:
         """Deletes disappearing messages whose time is over, so that nobody can read them any more.
 
-        Every method that reads messages does this first. While no method is called, `smpchat.chat.online.presence` does
-        it.
+        Every method that reads messages does this first. `smpchat.chat.online.presence` does it too, because no such
+        method may be called for a long time.
         """
         due = expiry.next_due(self._tx)
         # Checked before a transaction begins: this runs each time messages are read, and a commit waits for the disk.
@@ -156,7 +156,7 @@ class StoredMessages:
             who: Only in the conversation with this contact; None: in all conversations.
             since: Only messages sent then or later; POSIX seconds.
             until: Only messages sent before then; POSIX seconds.
-            before: Only messages with a smaller number: the next page.
+            before: Only messages with a smaller number, to get the next page, which is older.
         Raises:
             UnknownContact: No contact under that name.
         """

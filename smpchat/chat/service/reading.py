@@ -327,7 +327,7 @@ class StoredProfile(StoredChoices):
         return feed_rows.last_event(self._tx)
 
     def events_after(self, seq: int) -> list[tuple[int, events.ChatEvent]]:
-        """The events after number ``seq``, caused by this process or another."""
+        """The events of the feed after number ``seq``, no matter which process caused them."""
         self.give_up_waiting()
         return [
             (number, events.from_row(kind, payload)) for number, kind, payload in feed_rows.events_after(self._tx, seq)

@@ -10,8 +10,8 @@ PATIENCE = 3.0
 
 
 class RelayWatch:
-    """Decides when to tell the user that a relay is away, and when to tell that it is back. Each time a relay is away,
-    the user is told both once. The methods' ``now`` can come from any clock that counts seconds."""
+    """Decides when to tell the user that a relay is away, and when to tell that it is back. For each outage of a relay,
+    the user is told each of these once. The methods' ``now`` can come from any clock that counts seconds."""
 
     def __init__(self, service: StoredProfile) -> None:
         self._service = service
