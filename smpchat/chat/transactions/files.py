@@ -242,8 +242,8 @@ def receive(
         target: A folder, or the path of the new file.
         approved: Whether smpchat may connect to relays that the sender chose. Those relays then see this computer's
             address, or that of a proxy.
-        agreed: The user was shown these relays and agreed to them, so they are used even if they are in the user's own
-            network.
+        agreed: The user was shown the file's relays and agreed to them, so they are used even if they are in the user's
+            own network.
         known: Tells whether a relay is one that the user has chosen or already uses.
     Raises:
         InputError: The message has no file, or its file is our own, is too large or was already received.

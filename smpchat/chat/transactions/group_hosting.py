@@ -240,8 +240,8 @@ class Host(Record):
         envelope: Envelope | None,
         at: float,
     ) -> dict[MemberId, bytes]:
-        """If an event removes a member, the message by which we tell the removed member. Empty if the remover has
-        reported that the two are connected (group-wire 12, fact 3), or if the event removes nobody.
+        """If an event removes a member, the message by which we tell that member of the removal. Empty if the remover
+        has reported a connection to the removed member (group-wire 12, fact 3), or if the event removes nobody.
 
         Called before the removal is carried out, because the removal ends our connection to the member.
         """
@@ -337,7 +337,7 @@ class Heard(Record):
         envelope: The complete message that contains the event, as its sender wrote it.
         at: When the relay received the event; POSIX seconds.
         before: The group before the event, in which a member who leaves is still a member.
-        found: The effects that the event had in our group machine. An event that was refused is not passed on.
+        found: The effects of the event, as our group machine returned them. An event that was refused is not passed on.
     """
 
     envelope: Envelope | None
