@@ -12,7 +12,7 @@ import sqlite3
 from smpchat.agent.store.outgoing import PARKED
 
 LEAP = 7 * 86_400.0
-"""If the clock has advanced by more than this many seconds since it was last read, we do not trust it at once."""
+"""If the clock has advanced by more than this many seconds since we last read it, we say that it leapt."""
 BACK = 3_600.0
 """By how many seconds the clock may go back before this counts as a leap."""
 HOLD = 86_400.0

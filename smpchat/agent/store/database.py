@@ -26,8 +26,8 @@ BUSY_TIMEOUT = 30.0
 LOG_KEPT = 60.0
 """Seconds for which the write-ahead log may still hold overwritten data, such as earlier states of a ratchet."""
 CLEARING_TIMEOUT = 0.05
-"""Seconds to wait until the log can be emptied. We do not wait longer, because another command may read for hours, for
-example while it shows messages page by page. The log can be emptied later."""
+"""How many seconds we wait for other processes before we empty the log. We do not wait longer, because another command
+may read for hours, for example while it shows messages page by page. The log can be emptied later."""
 _WAL_TRIES = 1000
 
 Scripts = Sequence[str]
@@ -251,8 +251,8 @@ class Database:
         """Whether this is still the profile's file. After the file was encrypted or decrypted, everything written to
         the old one is lost.
 
-        The answer stays true while the caller holds the write lock, because `smpchat.agent.store.encryption` needs this
-        lock to replace the file.
+        The answer stays correct while the caller holds the write lock, because `smpchat.agent.store.encryption` needs
+        this lock to replace the file.
         """
         try:
             return self.path.stat().st_ino == self._inode and not encrypted_path(self.path).exists()

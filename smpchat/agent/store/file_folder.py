@@ -61,7 +61,8 @@ def part_path(target: Path, name: str) -> Path:
 
 
 def create_part(part: Path) -> BinaryIO:
-    """Create the unfinished file, empty. Raises `OSError`, for example if the file exists already."""
+    """Create the file at ``part``, empty at first, into which a received file will be decrypted. Raises `OSError`, for
+    example if the file exists already."""
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
     return open(os.open(part, flags, 0o600), "w+b")
 
@@ -109,8 +110,8 @@ def create_new(profile: Path, name: str) -> tuple[Path, BinaryIO]:
 
 
 def settle_new(profile: Path, name: str) -> None:
-    """Give a completely encrypted file its final name. Call this in the transaction that stores the file. Raises
-    `OSError` if the file is gone."""
+    """Give a completely encrypted file its final name. Call this in the transaction that adds the file to the store.
+    Raises `OSError` if the file is gone."""
     folder = folder_of(profile)
     (folder / f"{_checked(name)}{_NEW}").rename(folder / f"{name}{_SENT}")
 

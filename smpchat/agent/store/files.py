@@ -15,7 +15,7 @@ from smpchat.client.trouble import Trouble
 from smpchat.encoding.record import Record, field
 
 MAX_ERROR = 400
-"""How many characters of an error, from a relay or this computer, are kept."""
+"""How many characters of an error message, from a relay or this computer, are kept."""
 
 
 class Stage(StrEnum):
@@ -24,7 +24,7 @@ class Stage(StrEnum):
     MOVING = "moving"
     """Its chunks are being transferred."""
     OPENING = "opening"
-    """All chunks are here. The file is being checked, decrypted and moved to its place."""
+    """All chunks are here. The file is being checked, decrypted and saved under its final name."""
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -153,8 +153,8 @@ def delete(tx: sqlite3.Connection, file_id: int) -> None:
 
 
 def set_moving(tx: sqlite3.Connection, moving: dict[int, int]) -> None:
-    """Save how many bytes of unfinished chunks have been transferred; ``moving`` maps each file's number to the
-    bytes."""
+    """Save how many bytes of unfinished chunks have been transferred; ``moving`` maps the number of each file to its
+    number of bytes."""
     tx.executemany("UPDATE files SET moving = ? WHERE id = ?", [(bytes_, file) for file, bytes_ in moving.items()])
 
 
@@ -280,7 +280,7 @@ def problem_values(problem: Problem) -> dict[str, object]:
 
 
 def problem_of(row: sqlite3.Row) -> Problem | None:
-    """The problem in a row; None if there is none."""
+    """The problem that a row of the table contains; None if it contains none."""
     if row["trouble"] is None:
         return None
     return Problem(Trouble(row["trouble"]), row["error"], row["since"], row["next_try_at"])

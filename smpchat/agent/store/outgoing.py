@@ -49,7 +49,7 @@ class Kind(StrEnum):
 AWAITED = (Lane.SEND, Lane.RECEIVE)
 """Lanes whose results the user may wait for. Nobody waits for the results of the other lanes."""
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
-"""Items that SEND a message after confirmation and hello. The messages are numbered; their bodies are in the outbox."""
+"""Items that send a message after the handshake's hello. The messages are numbered; their bodies are in the outbox."""
 SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
 TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
 """Items that go to the peer's queue."""
@@ -200,14 +200,14 @@ def drop_item(tx: sqlite3.Connection, connection_id: int, kind: Kind, body: byte
 
 
 def postpone(tx: sqlite3.Connection, connection_id: int, lane: Lane, not_before: float) -> None:
-    """No item of the lane is handled before the given time, in POSIX seconds."""
+    """Let all items of the lane wait until the given time, in POSIX seconds."""
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND lane = ?", (not_before, connection_id, lane)
     )
 
 
 def postpone_item(tx: sqlite3.Connection, item_id: int, not_before: float) -> None:
-    """One item is not handled before the given time, in POSIX seconds; later items overtake it."""
+    """Let one item wait until the given time, in POSIX seconds, so that later items overtake it."""
     tx.execute("UPDATE outbox SET not_before = ? WHERE id = ?", (not_before, item_id))
 
 
@@ -380,7 +380,7 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 # -- messages sent ----------------------------------------------------------------------------------------------------
 
 KEPT_SENT = 1000
-"""After a receipt, how many earlier messages may still get theirs. Edits and reactions never get a receipt."""
+"""When a receipt comes, how many earlier messages may still get theirs. Edits and reactions never get a receipt."""
 KEPT_UNCONFIRMED = 10_000
 """How many of our last messages may still get a receipt, if no receipt has ever come."""
 

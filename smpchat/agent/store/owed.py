@@ -15,7 +15,7 @@ MAX_OWN_BYTES = 8 << 20
 MAX_ANSWERS = 64
 """How many answers to moves of the contact's queue may wait, in addition to `MAX_OWN`."""
 MAX_TEXTS = 4_000
-"""How many of the user's messages, and of their changes to earlier messages, may wait for one contact."""
+"""How many messages of the user, including edits and other changes of earlier messages, may wait for one contact."""
 MAX_TEXTS_BYTES = 64 << 20
 """How many bytes these messages and changes may take, sealed and in plaintext together."""
 

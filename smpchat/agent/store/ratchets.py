@@ -20,8 +20,8 @@ reveals, or one that repeats messages on purpose with a new time, which `was_ope
 KEPT_OLD = 100_000
 """For how many earlier messages only the beginning of the hash is kept. This takes about 2 MB."""
 _BEGINNING = 8
-"""Bytes of a hash that are kept. They only tell whether a message that does not open was opened before, so nobody gains
-from two hashes with the same beginning."""
+"""How many bytes of such a hash are kept. They only serve to recognise a message that we cannot open as a copy of one
+that we opened before, so nobody gains from making two hashes with the same beginning."""
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
@@ -83,7 +83,7 @@ def forget_skipped(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def apply_skipped(tx: sqlite3.Connection, connection_id: int, diff: SkippedDiff) -> None:
-    """Save how one decryption changed the skipped keys."""
+    """Save which keys of messages that have not arrived yet were added or removed when one message was decrypted."""
     tx.executemany(
         "DELETE FROM skipped_keys WHERE connection_id = ? AND header_key = ? AND number = ?",
         [(connection_id, header_key, number) for header_key, number in diff.removed],

@@ -19,13 +19,13 @@ def arrived(tx: sqlite3.Connection, server: str, now: float) -> None:
 
 
 def left(tx: sqlite3.Connection, server: str, now: float) -> None:
-    """A visit ends, because the session ended."""
+    """Note that a visit ends, because the session ended."""
     tx.execute("UPDATE relay_visits SET until = ? WHERE server = ? AND until IS NULL", (now, server))
 
 
 def all_left(tx: sqlite3.Connection, now: float) -> None:
-    """All visits end, because the process ends normally. Relays that no longer have a queue of ours are deleted from
-    the list."""
+    """Note that all visits end, because the process ends normally. Relays that no longer have a queue of ours are
+    deleted from the list."""
     tx.execute("DELETE FROM relay_visits WHERE server NOT IN (SELECT server FROM receive_queues)")
     tx.execute("UPDATE relay_visits SET until = ? WHERE until IS NULL", (now,))
 
