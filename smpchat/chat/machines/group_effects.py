@@ -91,7 +91,7 @@ class AcceptNewcomer(Record):
 
     Attributes:
         ours: Whether we decided this, so that we must tell the newcomer and the moderators. Otherwise another moderator
-            decided, and has told them.
+            decided, and has told the newcomer and the moderators.
     """
 
     member: MemberId

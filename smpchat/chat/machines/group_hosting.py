@@ -62,11 +62,11 @@ class Hosting(Record):
         return next((pair for pair in ((one, other), (other, one)) if pair in self.pairs), None)
 
     def with_pair(self, pair: Pair, introduction: Introduction) -> Hosting:
-        """A copy in which this introduction is new or changed."""
+        """A copy of all introductions in which this one is new or changed."""
         return Hosting({**self.pairs, pair: introduction})
 
     def without(self, member: MemberId) -> Hosting:
-        """A copy without the introductions of a member who is no longer in the group."""
+        """A copy of all introductions but those of a member who is no longer in the group."""
         return Hosting({pair: known for pair, known in self.pairs.items() if member not in pair})
 
 

@@ -88,8 +88,8 @@ def deliver_to(group: Group, event: GroupEvent, members: tuple[Member, ...]) -> 
 
 
 def deliver_profile(group: Group, profile: Profile) -> Send:
-    """Sends our current profile to all current members whose apps accept it. The caller does this right before a
-    message."""
+    """Sends our current profile to all current members whose apps accept it. The caller does this right before it sends
+    a message."""
     everybody = recipients(group)
     return _send(
         group, MemberProfile(profile), tuple(member for member in everybody if member.speaks >= PROFILES_SINCE)

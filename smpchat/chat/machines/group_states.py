@@ -117,7 +117,8 @@ class Group(Record):
         invitation: The link to the host, until we have joined it.
         members: All other members, in the order in which we learned of them.
         minute: Start of the current minute, in which `begun` connections were started; POSIX seconds.
-        full: There is no room for another member until one leaves. Kept so that the search for room is not repeated.
+        full: There is no room for another member until one leaves. This is noted here so that room is not searched for
+            again and again.
         crowded: The user has been told that the group has more members than are kept.
     """
 
@@ -143,17 +144,17 @@ class Group(Record):
         return self.own if member == self.own.id else self.members.get(member)
 
     def with_member(self, member: Member) -> Group:
-        """A copy in which this member is new or changed."""
+        """A copy of the group in which this member is new or changed."""
         return replace(self, members={**self.members, member.id: member})
 
     def changed(self, member: MemberId, **changes: object) -> Group:
-        """A copy in which a member's fields, or our own, are changed."""
+        """A copy of the group in which some fields of a member, or of ourselves, are changed."""
         if member == self.own.id:
             return replace(self, own=replace(self.own, **changes))  # type: ignore[arg-type]
         return self.with_member(replace(self.members[member], **changes))  # type: ignore[arg-type]
 
     def without(self, member: MemberId) -> Group:
-        """A copy without this member's record."""
+        """A copy of the group without this member's record."""
         return replace(self, members={id: other for id, other in self.members.items() if id != member})
 
     @property

@@ -43,7 +43,7 @@ def begin(tx: sqlite3.Connection, connection_id: int, kind: str, text: str, now:
 
 
 def end(tx: sqlite3.Connection, connection_id: int, kind: str) -> bool:
-    """Delete a condition. Returns whether there was one."""
+    """Deletes a condition. Returns whether this condition existed."""
     query = "DELETE FROM conditions WHERE connection_id = ? AND kind = ?"
     return tx.execute(query, (connection_id, kind)).rowcount > 0
 

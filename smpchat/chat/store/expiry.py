@@ -1,9 +1,9 @@
 """Messages that disappear: when each is due, and how it is deleted so that no text of it remains.
 
 A message with a time to live (``ttl``) is due that many seconds after it was shown or, if it is ours, after it was
-sent. As long as it was not shown or sent, its ``expires_at`` is empty. A deleted message leaves no text behind, neither
-in its row nor in the replies that quote it. Only the id that both apps know is kept, so that a later reply that quotes
-the message does not bring its text back.
+sent. As long as the message was not shown or sent, its ``expires_at`` is empty. A deleted message leaves no text
+behind, neither in its row nor in the replies that quote it. Only the id that both apps know is kept, so that a later
+reply that quotes the message does not bring its text back.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def delete_link(tx: sqlite3.Connection, group_id: int) -> None:
 
 
 def profiles(tx: sqlite3.Connection, group_id: int) -> dict[MemberId, Profile]:
-    """The profiles of a group's members, without pictures. Members who have not sent theirs are left out."""
+    """The profiles of a group's members, without pictures. Members who have not sent a profile are left out."""
     rows = tx.execute("SELECT member, profile FROM group_members WHERE group_id = ?", (group_id,))
     found = {MemberId(row["member"]): Profile.from_json(row["profile"]) for row in rows}
     return {member: profile for member, profile in found.items() if profile is not None}

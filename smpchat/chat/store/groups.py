@@ -187,7 +187,8 @@ def forget_old_invitations(tx: sqlite3.Connection, inviter_id: int) -> None:
 
 
 def forget(tx: sqlite3.Connection, group_id: int) -> None:
-    """Deletes a group that has no conversation. If there is one, deleting the conversation deletes the group too."""
+    """Deletes a group that has no conversation. If a group has a conversation, deleting the conversation deletes the
+    group too."""
     tx.execute("DELETE FROM groups WHERE id = ?", (group_id,))
 
 

@@ -29,7 +29,7 @@ def skipped(tx: sqlite3.Connection) -> set[int]:
 
 
 def failed(tx: sqlite3.Connection, message_id: int) -> int:
-    """Records that the program failed on a message. Returns how often it has failed on it."""
+    """Records that the program failed on a message. Returns how often the program has failed on this message."""
     keep(tx, [message_id])
     tx.execute("UPDATE to_handle SET failures = failures + 1 WHERE message_id = ?", (message_id,))
     row = tx.execute("SELECT failures FROM to_handle WHERE message_id = ?", (message_id,)).fetchone()
