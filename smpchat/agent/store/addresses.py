@@ -43,7 +43,7 @@ class Address(Record):
 
 
 def insert(tx: sqlite3.Connection, address: Address) -> None:
-    """Insert an address. Its connection record must be in the store already."""
+    """Insert an address, whose connection record must be in the store already."""
     tx.execute(
         "INSERT INTO addresses VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
@@ -222,7 +222,8 @@ def count_requests_to(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def requests_by_relay(tx: sqlite3.Connection) -> dict[str, int]:
-    """How many of the waiting requests offer a queue at each relay. The keys are as in `ReceivedRequest.relay`."""
+    """How many of the waiting requests offer a queue at each relay. The keys of the dict are written as in
+    `ReceivedRequest.relay`."""
     rows = tx.execute("SELECT relay, count(*) FROM received_requests GROUP BY relay ORDER BY relay")
     return {row[0]: row[1] for row in rows}
 

@@ -60,7 +60,7 @@ class Database:
     """
 
     # After a received message is committed, we acknowledge it to the relay, which then deletes its copy. So a power cut
-    # must not undo a commit. (With WAL, SQLite's NORMAL could lose the last commits.)
+    # must not undo a commit. With a write-ahead log, SQLite's setting NORMAL could lose the last commits.
     SYNCHRONOUS = "FULL"
     ENCRYPTED = False
 

@@ -16,8 +16,8 @@ from smpchat.agent.store import file_folder
 from smpchat.crypto.entropy import Entropy
 
 Progress = Callable[[int, int], object]
-"""Called with the number of bytes encrypted so far and the size of the file. An exception that it raises stops the
-encryption."""
+"""A function that is called with the number of bytes encrypted so far and the size of the file. An exception that the
+function raises stops the encryption."""
 
 _SYNCED = 64 * 1024 * 1024
 """Each time this many new bytes are written, the file is flushed to the disk."""
@@ -82,12 +82,12 @@ def encrypt_for_sending(path: Path, profile: Path, entropy: Entropy, progress: P
     """Encrypt a file into the profile's folder of files. This blocks, for seconds if the file is large.
 
     Args:
-        path: A regular file. Its name is encrypted with its content; the encrypted copy has a random name.
+        path: A regular file. The file's name is encrypted with its content; the encrypted copy has a random name.
         profile: The profile's folder.
     Raises:
         NotRegular: The path is a folder, a device, or something else that is not a regular file.
-        OSError: The file cannot be read, or the disk is full. Nothing is left on the disk.
-        Exception: What ``progress`` raises. Nothing is left on the disk.
+        OSError: The file cannot be read, or the disk is full. Nothing of the copy is left on the disk.
+        Exception: What ``progress`` raises. Nothing of the copy is left on the disk.
     """
     from smpchat.xftp.encryption import encrypt_file  # loads libsodium and OpenSSL, needed only to send a file
 

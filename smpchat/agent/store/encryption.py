@@ -43,7 +43,7 @@ class EncryptedDatabase(Database):
 
         Raises:
             PassphraseRefused: The passphrase is wrong, or the file is damaged.
-            StoreReplaced: The file was just decrypted.
+            StoreReplaced: Another process has just decrypted the file.
             StoreError: As for `Database`.
         """
         self._passphrase = passphrase
@@ -102,7 +102,7 @@ def encrypt(path: Path, passphrase: str) -> None:
 
     Raises:
         StoreInUse: Another process has the database open. Nothing changed.
-        StoreError: The disk is full, or the file cannot be used. Nothing changed.
+        StoreError: The disk is full, or the file cannot be read or written. Nothing changed.
     """
     encrypted = encrypted_path(path)
     with _alone(path, None), _replacement(path, None, encrypted, passphrase) as replacement:
@@ -119,7 +119,7 @@ def decrypt(path: Path, passphrase: str) -> None:
     Raises:
         PassphraseRefused: The passphrase is wrong. Nothing changed.
         StoreInUse: Another process has the database open. Nothing changed.
-        StoreError: The disk is full, or the file cannot be used. Nothing changed.
+        StoreError: The disk is full, or the file cannot be read or written. Nothing changed.
     """
     encrypted = encrypted_path(path)
     with _alone(encrypted, passphrase) as held, _replacement(encrypted, passphrase, path, None) as replacement:
@@ -140,7 +140,7 @@ def change_passphrase(path: Path, old: str, new: str) -> None:
     Raises:
         PassphraseRefused: ``old`` is not the passphrase. Nothing changed.
         StoreInUse: Another process has the database open. Nothing changed.
-        StoreError: The disk is full, or the file cannot be used. Nothing changed.
+        StoreError: The disk is full, or the file cannot be read or written. Nothing changed.
     """
     encrypted = encrypted_path(path)
     with _errors(encrypted), closing(_open(encrypted, old, IN_USE_TIMEOUT)) as connection:

@@ -61,7 +61,7 @@ def owe_deletion(tx: sqlite3.Connection, server: str, sender_id: bytes, sender_k
 
 def give_up_deletions(tx: sqlite3.Connection, moment: float) -> bool:
     """Stop asking relays for deletions that were noted before the given time, in POSIX seconds. Returns whether there
-    were any."""
+    were any such deletions."""
     return tx.execute("DELETE FROM file_deletions WHERE since < ?", (moment,)).rowcount > 0
 
 

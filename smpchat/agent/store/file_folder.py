@@ -101,7 +101,8 @@ def _removed_on_error(path: Path) -> Iterator[None]:
 
 
 def create_new(profile: Path, name: str) -> tuple[Path, BinaryIO]:
-    """An empty file for ciphertext. As long as it is open here, no process removes it as unneeded. Raises `OSError`."""
+    """Create an empty file for ciphertext. As long as it is open here, no process removes it as unneeded. Raises
+    `OSError`."""
     path = made(profile) / f"{_checked(name)}{_NEW}"
     file = open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_FOLLOW, 0o600), "r+b")
     with _removed_on_error(path):

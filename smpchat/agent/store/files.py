@@ -124,7 +124,7 @@ def add(
 
 
 def find(tx: sqlite3.Connection, file_id: int) -> StoredFile | None:
-    """A file; None if it was deleted."""
+    """The file with this number; None if it was deleted from the store."""
     row = tx.execute("SELECT * FROM files WHERE id = ?", (file_id,)).fetchone()
     return _file(row) if row else None
 

@@ -108,7 +108,7 @@ def enqueue(
 
     Args:
         message: Plaintext of the body, so that a message can be sealed again as long as no relay has accepted it. For a
-            receipt: what is to be sealed.
+            receipt, the plaintext that is to be sealed.
     """
     tx.execute(
         "INSERT INTO outbox (connection_id, lane, priority, kind, body, signed, notify, reference, not_before, message)"
@@ -189,7 +189,7 @@ def done(tx: sqlite3.Connection, item_id: int) -> bool:
 
 
 def drop(tx: sqlite3.Connection, connection_id: int, lane: Lane) -> None:
-    """Remove everything in a lane."""
+    """Remove all items of a lane."""
     tx.execute("DELETE FROM outbox WHERE connection_id = ? AND lane = ?", (connection_id, lane))
 
 
@@ -307,7 +307,7 @@ class WaitingMessage(Record):
 
 
 def wait(tx: sqlite3.Connection, connection_id: int, message: bytes, *, notify: bool, reference: int | None) -> None:
-    """Keep a message, in order, until it may be sealed."""
+    """Add a message behind those that wait until they may be sealed."""
     tx.execute(
         "INSERT INTO waiting_messages (connection_id, message, notify, reference) VALUES (?, ?, ?, ?)",
         (connection_id, message, notify, reference),

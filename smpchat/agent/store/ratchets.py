@@ -18,7 +18,8 @@ program) or one (an app); if a queue is moved, the sender repeats what the old q
 Older messages come again only from two kinds of relays: one that was restored from a backup, which `forgotten_until`
 reveals, or one that repeats messages on purpose with a new time, which `was_opened` reveals."""
 KEPT_OLD = 100_000
-"""For how many earlier messages only the beginning of the hash is kept. This takes about 2 MB."""
+"""For how many messages, opened before the last `KEPT_SEEN` ones, only the beginning of the hash is kept. This takes
+about 2 MB."""
 _BEGINNING = 8
 """How many bytes of such a hash are kept. They only serve to recognise a message that we cannot open as a copy of one
 that we opened before, so nobody gains from making two hashes with the same beginning."""
@@ -40,7 +41,8 @@ def save(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
 def replace(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
     """Replace the ratchet by a new one. Delete the keys that the old ratchet set aside for messages still to come."""
     save(tx, connection_id, ratchet)
-    # In the same transaction: keys of the old ratchet could only serve a thief who recorded the messages that we lost.
+    # Do this in the same transaction: keys of the old ratchet could only serve a thief who recorded the messages that
+    # we lost.
     forget_skipped(tx, connection_id)
 
 

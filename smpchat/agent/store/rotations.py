@@ -24,7 +24,8 @@ class Rotation(Record):
     """A move of a peer's queue that is in progress.
 
     Attributes:
-        queue: The queue that is not in use: the new one or, in the last stage, the old one.
+        queue: Of the peer's old and new queue, the one that we do not use now: the new one or, in the last stage, the
+            old one.
         hold_until: POSIX seconds. Messages that are sealed before this time wait until then.
     """
 

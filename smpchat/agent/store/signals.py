@@ -97,7 +97,7 @@ class Signals:
             self.take()
 
     def take(self) -> None:
-        """Take all signals that have come."""
+        """Discard all signals that have come so far."""
         with suppress(BlockingIOError):
             while self._own is not None:
                 self._own.recv(1)
