@@ -1,5 +1,5 @@
-"""Keys, encryption, key agreement and the double ratchet, as pure functions: those that need randomness get it as an
-argument (`Entropy`). Only `kem` takes its randomness from the operating system itself.
+"""Keys, encryption, key agreement and the double ratchet, as pure functions. A function that needs randomness gets it
+as an argument (`Entropy`). Only the functions of `kem` take their randomness from the operating system.
 
 In comments, *the reference* is simplexmq, the official implementation.
 

@@ -111,8 +111,8 @@ def e2e_params_from_text(text: str) -> E2EParamsRange:
         DecodeError: A part is missing or malformed, or there is a KEM ciphertext, which only an answer to a link may
             contain.
     """
-    # For the reference, a link ends at a blank (agent-wire 2.5). We must not accept a link that it would read
-    # differently.
+    # The reference reads a link only up to the first blank (agent-wire 2.5). We must not accept a link that the
+    # reference would read differently.
     if " " in text or "\n" in text:
         raise DecodeError("e2e parameters contain a blank")
     parameters = read_query(text)
@@ -135,7 +135,7 @@ def e2e_params_from_text(text: str) -> E2EParamsRange:
 def _versions_from_text(text: str) -> E2EVersions:
     low, dash, high = text.partition("-")
     numbers = (low, high) if dash else (low, low)
-    # isascii too: int() also accepts the digits of other scripts, which no app writes.
+    # Check `isascii` too: `isdecimal` and `int` also accept the digits of other scripts, which no app writes.
     if not all(number.isascii() and number.isdecimal() and len(number) <= 5 for number in numbers):
         raise DecodeError("e2e versions are not a number or a range of numbers")
     versions = E2EVersions(*map(int, numbers))
@@ -175,7 +175,7 @@ class X3DHSecret(Record):
     """The shared secrets after the agreement.
 
     Attributes:
-        associated_data: The raw first public keys of the joiner and then the initiator: 112 bytes. Not secret.
+        associated_data: The joiner's first public key, then the initiator's, both raw: 112 bytes. Not secret.
         header_key: 32 bytes; the joiner's first sending header key.
         next_header_key: 32 bytes; the initiator's first sending header key.
         root_key: 32 bytes.
@@ -210,10 +210,10 @@ def _derive(
     from smpchat.crypto.kdf import hkdf3  # imports OpenSSL, which most commands do not need
 
     # The protocol defines the order of the output: header key, next header key, root key (agent-wire trap 1). A KEM's
-    # secret is appended to the input as it is; only other protocols hash it first (trap 32).
+    # secret is appended to the input as it is; unlike in some other protocols, it is not hashed first (trap 32).
     header_key, next_header_key, root_key = hkdf3(bytes(64), b"".join(secrets) + kem_secret, b"SimpleXX3DH")
-    # On both sides, the associated data has the raw keys, the joiner's first (agent-wire trap 5). Keys that are sent
-    # are DER.
+    # On both sides, the associated data contains the raw keys, the joiner's before the initiator's (agent-wire trap 5).
+    # In links and messages, the same keys are DER.
     return X3DHSecret(joiner1.raw + initiator1.raw, header_key, next_header_key, root_key, kem_secret)
 
 
@@ -225,7 +225,8 @@ def security_code(associated_data: bytes) -> str:
     """
     import hashlib
 
-    # Apps may group the digits differently, which does not matter: people compare the digits (agent-wire 4.10).
+    # Some apps may group the digits differently. This does not matter, because people compare only the digits
+    # (agent-wire 4.10).
     return grouped_digits(int.from_bytes(hashlib.sha256(associated_data).digest(), "big"))
 
 

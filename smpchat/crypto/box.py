@@ -101,9 +101,9 @@ def hsalsa20(key: bytes, block: bytes) -> bytes:
 def _box_key(key: bytes, nonce: bytes) -> bytes:
     if len(key) != KEY_SIZE or len(nonce) != NONCE_SIZE:
         raise KeyFormatError(f"a box takes a key of {KEY_SIZE} bytes and a nonce of {NONCE_SIZE}")
-    # This step is needed for symmetric keys too, because the reference uses the same function for all keys (smp-wire
-    # trap 11, agent-wire trap 9). Without it, libsodium's secretbox cannot open short
-    # links or blocks of SMP 11.
+    # HSalsa20 is needed for symmetric keys too, because the reference uses the same function for all keys (smp-wire
+    # trap 11, agent-wire trap 9). This is why libsodium's secretbox, which lacks this step, cannot open short links or
+    # blocks of SMP 11.
     return _hsalsa20(key, _ZERO_BLOCK)
 
 

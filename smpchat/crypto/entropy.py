@@ -1,4 +1,5 @@
-"""The source of randomness. Only this module, and the library that `kem` uses, ask the operating system for it."""
+"""The source of randomness. Only this module, and the library that `kem` uses, ask the operating system for
+randomness."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Turns every error that the library `cryptography` raises for other people's bytes into one error of ours.
 
 A certificate can contain anything: a version that does not exist, a key of an unknown algorithm, an extension twice.
-The library has an error class for each of these, not always a `ValueError`, and new releases bring new ones. So this
-module does not list the errors to catch, only those not to catch. The library also prints warnings with words from the
-certificate, which must not reach our terminal.
+The library raises an error of another class for each of these, not always a `ValueError`, and new releases bring new
+classes. So this module does not list the errors to catch, only those not to catch. The library also prints warnings
+with words from the certificate, which must not reach our terminal.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ _EMPTY_SALT = _HMAC(b"")
 
 
 def hkdf_sha512(salt: bytes, ikm: bytes, info: bytes, length: int) -> bytes:
-    """``length`` bytes (at most 16,320) of HKDF-SHA512, extract and expand. An empty salt is an HMAC key of no
-    bytes."""
+    """Both steps of HKDF-SHA512, extract and expand: returns ``length`` bytes, at most 16,320. ``salt`` may be
+    empty."""
     if not 0 < length <= 255 * _HASH_SIZE:
         raise ValueError(f"HKDF-SHA512 gives 1 to {255 * _HASH_SIZE} bytes, not {length}")
     expansion = _HMAC((_HMAC(salt) if salt else _EMPTY_SALT).digest(ikm))
@@ -52,7 +52,7 @@ def hkdf_sha512(salt: bytes, ikm: bytes, info: bytes, length: int) -> bytes:
 
 
 def hkdf3(salt: bytes, ikm: bytes, info: bytes) -> tuple[bytes, bytes, bytes]:
-    """96 bytes of HKDF-SHA512 as three keys of 32 bytes."""
+    """Derive 96 bytes with HKDF-SHA512, and return them as three keys of 32 bytes."""
     output = hkdf_sha512(salt, ikm, info, 96)
     return output[:32], output[32:64], output[64:]
 
@@ -83,7 +83,7 @@ class ChainStep(NamedTuple):
 def root_step(root_key: bytes, dh_secret: bytes, kem_secret: bytes = b"") -> RootStep:
     """A step of the root chain. The salt is the root key; the input is the X448 secret, followed by a KEM's secret if
     there is one."""
-    # Unlike here, `chain_step` uses its key as the input, not as the salt (agent-wire 4.3, trap 2).
+    # Here, the key that the step replaces is the salt. In `chain_step`, it is the input (agent-wire 4.3, trap 2).
     return RootStep(*hkdf3(root_key, dh_secret + kem_secret, b"SimpleXRootRatchet"))
 
 

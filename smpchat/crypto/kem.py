@@ -1,4 +1,4 @@
-"""Key encapsulation (sntrup761) with the package ``pqcrypto``, and its fields on the wire.
+"""Key encapsulation (KEM) with sntrup761, from the package ``pqcrypto``, and the KEM's fields on the wire.
 
 The package is imported at its first use, so that everything else works without it. The package itself gets its
 randomness from the operating system. Source: agent-wire 2.6 and 4.8.
@@ -23,7 +23,7 @@ class KEMUnavailable(CryptoError):
 
 
 class KEMPublicKey(Record):
-    """1,158-byte public key. It is not secret; ``repr`` leaves it out because it is long."""
+    """1,158-byte public key. ``repr`` leaves the bytes out because there are so many, not because they are secret."""
 
     raw: bytes = field(repr=False)
     SIZE: ClassVar[int] = PUBLIC_SIZE
@@ -109,7 +109,7 @@ kem_params: Codec[KEMParams] = tagged(
 
 
 class KEMProvider(Protocol):
-    """Makes keys and secrets. This module is a provider; tests use another one, which replays recorded values."""
+    """Makes keys and secrets. This module is the real provider; tests use a provider that replays recorded values."""
 
     def available(self) -> bool:
         """Whether the other methods work on this computer; False if the package is missing."""
@@ -138,8 +138,8 @@ def _implementation() -> ModuleType:
 def available() -> bool:
     """Whether `generate`, `encapsulate` and `decapsulate` can work here.
 
-    To find out, it imports the package, which takes 13 ms. So call this just before keys are made, not when a profile
-    is opened.
+    To find out, this function imports the package, which takes 13 ms. So call this just before keys are made, not when
+    a profile is opened.
     """
     try:
         _implementation()

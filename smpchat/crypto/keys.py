@@ -59,7 +59,7 @@ class _PrivateKey(_Key):
 
     @classmethod
     def generate(cls, entropy: Entropy) -> Self:
-        """A new key. For all kinds, any bytes of the right size are a private key."""
+        """A new key. For each kind of key, any random bytes of the right size can be the private key."""
         return cls(entropy.random(cls.SIZE))
 
 
@@ -264,7 +264,7 @@ def key_to_text(key: _Key) -> str:
 
 
 def key_from_text(kind: type[_K], text: str, what: str) -> _K:
-    """Read a key of ``kind`` from a link. Raises `DecodeError`, which mentions ``what``."""
+    """Read a key of ``kind`` from a link. Raises `DecodeError`; its text calls the key ``what``."""
     try:
         return kind.from_der(from_base64url(text, what))
     except KeyFormatError:

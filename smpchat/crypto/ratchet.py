@@ -260,7 +260,7 @@ def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingCh
 
     Args:
         chain: The receiving chain.
-        received: The number of the chain's messages so far, received or skipped.
+        received: How many messages of the chain were received or skipped so far.
         until: Index of the message that has arrived; its own key is not derived.
     Returns:
         The chain after these messages, and one key for each skipped message.
@@ -295,7 +295,7 @@ def _advance(ratchet: Ratchet, header: Header, entropy: Entropy, kem: KEMProvide
     except CryptoError as error:
         raise RatchetHeaderError(f"the ratchet key in the header cannot be used: {error}") from None
     # The first step uses our old key, with which the peer made its chain; the second uses our new key (agent-wire 4.7,
-    # step 4). Each KEM secret is used in the step of its direction.
+    # step 4). The KEM secret for receiving is used in the first step, the one for sending in the second.
     receive = root_step(ratchet.root_key, receiving_secret, secrets.receiving_secret)
     send = root_step(receive.root_key, sending_secret, secrets.sending_secret)
     receiving = ReceivingChain(receive.chain_key, ratchet.next_receiving_header_key)
@@ -308,7 +308,8 @@ def _advance(ratchet: Ratchet, header: Header, entropy: Entropy, kem: KEMProvide
         receiving=receiving,
         sent=0,
         received=0,
-        # PN: tells the peer how many messages our old chain had, so that it can find out which ones are missing.
+        # PN: tells the peer how many messages our old chain had, so that the peer can find out which of them are
+        # missing.
         previous_sent=ratchet.sent,
         next_sending_header_key=send.next_header_key,
         next_receiving_header_key=receive.next_header_key,

@@ -68,7 +68,8 @@ class KEMState(Record):
 
 
 class KEMStep(NamedTuple):
-    """The KEM's secrets and state after a new ratchet key of the peer. A secret that does not exist is ``b""``."""
+    """The KEM's secrets and state after the peer has sent a new ratchet key. A secret that does not exist is
+    ``b""``."""
 
     receiving_secret: bytes
     sending_secret: bytes
@@ -94,8 +95,8 @@ def kem_step(state: KEMState | None, header: KEMParams | None, enabled: bool, pr
     if isinstance(header, KEMAccepted):
         if state is None:
             raise RatchetKEMError("the peer accepted a KEM key, but none was proposed")
-        # Do this even if we have turned the KEM off: the peer used the secret before it could know that (agent-wire
-        # 4.8, last column).
+        # Get the secret even if we have turned the KEM off: the peer used the secret before it could know that
+        # (agent-wire 4.8, last column).
         received = provider.decapsulate(state.private, header.ciphertext)
     if not enabled:
         return KEMStep(received, b"", None)

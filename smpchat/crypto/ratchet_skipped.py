@@ -55,7 +55,7 @@ class SkippedKeys(Mapping[SkippedId, SkippedKey]):
         return f"SkippedKeys({len(self)} keys)"
 
     def header_keys(self) -> Iterable[bytes]:
-        """The header keys, each only once."""
+        """The header keys of all stored keys, each header key only once."""
         return dict.fromkeys(key.header_key for key in self._keys)
 
 

@@ -51,7 +51,7 @@ class Ratchet(Record):
         associated_data: Authenticated with every message; see `smpchat.crypto.agreement.X3DHSecret`.
         own_key: Our ratchet key (DHRs). ``own_public`` is its public key, stored because deriving it is slow.
         root_key: RK, 32 bytes.
-        sending, receiving: The current chains; None before the first.
+        sending, receiving: The current chains; None before there is one.
         sent: Messages sent with the sending chain so far (Ns).
         received: Messages of the receiving chain so far, received or skipped (Nr).
         previous_sent: Messages sent with our previous sending chain (PN).
@@ -221,8 +221,8 @@ _no_secret = mapped(fixed(SECRET_SIZE, "KEM secret"), lambda _: b"", lambda _: b
 _kem_answer = record(KEMAnswer, peer_key=_kem_public, ciphertext=_kem_ciphertext, secret=_no_secret)
 _kem_state = record(KEMState, public=_kem_public, private=_kem_private, answer=maybe(_kem_answer))
 _key = fixed(KEY_SIZE, "key")
-# Counters come from headers, where they have 4 bytes. After the largest of these, the next number needs more than 4
-# bytes.
+# Counters have 4 bytes in headers, but more here: after a message with the largest number, we store the number after
+# it, which does not fit into 4 bytes.
 _counter = uint(8)
 _flag: Codec[bool] = Codec(lambda value: bytes([value]), _read_flag)
 

@@ -1,9 +1,9 @@
-"""The Salsa20 keystream from any block on; neither `cryptography` nor PyNaCl's bindings offer it.
+"""The Salsa20 keystream, starting at any block; neither `cryptography` nor PyNaCl's bindings offer this.
 
 PyNaCl's libsodium has a function for it. We call this function with memory addresses, so that nothing is copied. Where
-libsodium cannot be called, Python computes thousands of blocks at once. Each of the sixteen words of a block has one
-long integer, which contains this word of all blocks. Every block has 64 bits in that integer: the word in the lower
-half, and room for carries and rotations in the upper half.
+libsodium cannot be called, Python computes thousands of blocks at once. A block has sixteen words. There is one long
+integer for the first word of all blocks, one for the second, and so on. In each of these integers, every block has 64
+bits: the word in the lower half, and room for carries and rotations in the upper half.
 """
 
 from __future__ import annotations

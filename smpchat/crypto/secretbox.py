@@ -1,8 +1,8 @@
 """The encryption of `smpchat.crypto.box` for data of any length, piece by piece, with the tag at the end.
 
 It is XSalsa20-Poly1305, with one HSalsa20 more on the key than libsodium's secretbox (xftp-wire trap 6). A whole file
-is encrypted in this way, and every chunk again when it is downloaded (xftp-wire 2.3 and 3). The data is not kept in
-memory.
+is encrypted in this way; a relay encrypts each chunk once more when it is downloaded (xftp-wire 2.3 and 3). Pieces that
+were processed are not kept in memory.
 
 The output of `Opener` is not authentic yet: do not show or use it before `Opener.finish` has succeeded.
 """

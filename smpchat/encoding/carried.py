@@ -1,5 +1,5 @@
-"""Cleans text that programs and people passed on: removes invisible marks, and the quotes, brackets and full stops
-around it."""
+"""Cleans text that was copied from elsewhere, such as a link in a mail: removes invisible marks, and the quotes,
+brackets and full stops around the text."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Codec(Record, Generic[T]):
     read: Callable[[Reader], T]
 
     def encode(self, value: T) -> bytes:
-        """The bytes of ``value``. Raises `EncodeError` if it does not fit."""
+        """The bytes of ``value``. Raises `EncodeError` if the value does not fit."""
         return self.write(value)
 
     def decode(self, data: bytes, what: str = "value") -> T:

@@ -23,8 +23,8 @@ def parse_json(data: bytes, what: str = "JSON") -> Any:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise DecodeError(f"{what} is not UTF-8") from None
-    # Check before parsing: the parser calls itself for each bracket, so 100,000 brackets raise RecursionError. If its
-    # caller is deep in the stack already, fewer brackets are enough.
+    # Check the depth before parsing: the parser calls itself for each bracket, so 100,000 brackets raise
+    # RecursionError. If its caller is deep in the stack already, fewer brackets are enough.
     if _depth(text) > MAX_DEPTH:
         raise DecodeError(f"{what} is nested too deeply")
     try:

@@ -1,4 +1,5 @@
-"""Zstandard frames from peers: content is never decompressed beyond the size in the frame's header, or a limit.
+"""Zstandard frames from peers: a frame is refused if its header names no size, or a size above the limit. Of any other
+frame, at most one byte more than this size is decompressed.
 
 So a bomb, a few bytes that decompress to gigabytes, costs no memory. Source of the limits: agent-wire 6.6.
 
@@ -55,8 +56,8 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
             raise DecodeError(f"the compressed data contains {size} bytes, and the limit is {limit}")
         options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}
         decompressor = zstd.ZstdDecompressor(options=options)
-        # Ask for one byte more than the header says: this shows whether the frame has more, without decompressing all
-        # of it.
+        # Ask for one byte more than the header says: if we get this byte, the header is wrong, and we need not
+        # decompress the rest.
         content = bytes(decompressor.decompress(frame, max_length=size + 1))
     except zstd.ZstdError:
         raise DecodeError("damaged compressed data") from None
