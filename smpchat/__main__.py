@@ -14,9 +14,9 @@ _OURS = "SMPCHAT_"
 def program() -> None:
     """Run the command line, then end the process at once.
 
-    Before a process ends, Python destroys every module and object. After a `connect` this takes 40 ms, three times as
-    long as the start of Python. smpchat does not need this: a command closes its store, its sessions and its event
-    loop before it returns.
+    Before a process ends, Python destroys every module and object. After the command `connect` this takes 40 ms, three
+    times as long as the start of Python. smpchat does not need this: a command closes its store, its sessions and its
+    event loop before it returns.
     """
     _open_closed_streams()
     gc.set_threshold(100_000)  # a start makes up to 65,000 objects; to look for garbage takes 8 ms and finds none

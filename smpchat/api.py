@@ -239,7 +239,8 @@ class Client(GroupCalls):
         return service.contact(named.alias)
 
     async def wait_connected(self, alias: str, timeout: float | None = None) -> StateChanged:
-        """Wait until a contact has connected or, for the note of an invitation, the person who uses the invitation.
+        """Wait until a contact has connected; if ``alias`` is the note of an invitation, wait for the person who uses
+        it.
 
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
@@ -463,11 +464,11 @@ class Client(GroupCalls):
     # -- what happens -------------------------------------------------------------------------------------------------
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Messages of all contacts: those not shown yet, then each new one, also if another process shows it.
+        """Messages of all contacts: those not shown yet, then each new one, even if another process has shown it.
 
         A message counts as shown once the loop asks for the next one. So after a crash in the body of the loop, that
-        message comes again, and none is ever skipped. Run only one loop over `messages` or `events`: of two,
-        each may miss messages.
+        message comes again, and none is ever skipped. Run only one loop over `messages` or `events`: if two run, each
+        may miss messages.
         """
         with Changes(self._service.database) as changes:
             while True:

@@ -99,16 +99,17 @@ class FileCalls(ProfileCalls):
         """Receive the file of a message; it appears when it is complete and every check has passed.
 
         Args:
-            to: An existing folder, or the path of the new file; None: the folder in the settings. Nothing is
-                overwritten: a number is added to the name.
+            to: An existing folder, or the path of the new file; None: the folder in the settings. If a file with the
+                same name exists, it stays, and a number is added to the new name.
             approve: Allow relays that are not in the profile's list; they learn this computer's IP address.
             timeout: Seconds for the whole transfer; None: no limit.
         Returns:
             The path of the file.
         Raises:
             InputError: There is no such file, or it was already received; or the folder cannot be used.
-            RelaysNotApproved: Some relays need ``approve``; the error's ``relays`` are the hosts of these.
-            FileUnavailable: The file is no longer available; `FileDamaged`: it is not what was announced.
+            RelaysNotApproved: Some of the file's relays need ``approve``; ``relays`` of the error lists their hosts.
+            FileUnavailable: The file is no longer available; `FileDamaged`: what arrived is not the file that was
+                announced.
             FileStalled: The transfer has not finished; it continues while the profile is online.
         """
         service = self._service

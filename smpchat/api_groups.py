@@ -117,7 +117,8 @@ class GroupCalls(FileCalls):
         return self._service.set_member_role(group, member, role)
 
     def remove_member(self, group: str, member: str, *, messages: bool = False) -> MemberView:
-        """Remove a member, with ``messages`` also all its messages; or withdraw an invitation. Raises `InputError`."""
+        """Remove a member, or withdraw an invitation; with ``messages``, also delete all messages of the member. Raises
+        `InputError`."""
         return self._service.remove_member(group, member, messages=messages)
 
     def delete_group(self, group: str) -> GroupView:

@@ -19,7 +19,8 @@ from smpchat.chat.wire.profile import Profile
 
 @checks_texts
 class ProfileCalls:
-    """What a program can do with profiles and preferences; the profile's online process sends the changes."""
+    """What a program can do with profiles and preferences; the process that is online for the profile sends the
+    changes."""
 
     @property
     def _service(self) -> ChatService:
@@ -81,7 +82,7 @@ class ProfileCalls:
         self._service.resync(alias)
 
     def refuse_keys(self, alias: str) -> None:
-        """Refuse new keys that came in a contact's name. Raises `UnknownContact`, or `AgentError` if none came."""
+        """Refuse new keys that came in a contact's name. Raises `UnknownContact`, or `AgentError` if there are none."""
         self._service.refuse_keys(alias)
 
     def details(self, alias: str) -> ContactDetails:

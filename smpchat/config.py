@@ -35,9 +35,9 @@ class Key(Record):
         form: The valid values, in words.
         check: Returns what is wrong with a value of the right type; an empty text if nothing is.
         values: The values that completion offers.
-        stored: The name under which the profile's store keeps its own choice, which overrides the files; None if a
-            profile cannot have one.
-        chosen_by: How the user makes that choice.
+        stored: The name under which a profile's store keeps the profile's own value, which overrides the files; None if
+            a profile cannot have its own.
+        chosen_by: How the user sets the profile's own value.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Key(Record):
     chosen_by: str = ""
 
     def in_file(self) -> str:
-        """The line of a config file that sets the default."""
+        """The setting with its default value, as a line of a config file."""
         if isinstance(self.default, bool):
             return f"{self.name} = {str(self.default).lower()}"
         return f'{self.name} = "{self.default}"' if isinstance(self.default, str) else f"{self.name} = []"
@@ -263,7 +263,7 @@ class ConfigRefused(InputError):
 
 
 class Value(Record):
-    """The value in use of one setting, and the file and line that set it; both are None for the default."""
+    """The value in use of one setting, and the file and line that set it; if no file does, file and line are None."""
 
     value: bool | str | tuple[str, ...]
     path: Path | None = None
@@ -287,7 +287,8 @@ class Configuration(Record):
         return KEYS[name].default if found is None else found.value
 
     def stored_defaults(self) -> dict[str, str]:
-        """The config files' values of settings that a profile's store can override; the keys are `Key.stored`."""
+        """The values in the config files that a profile's store can override, each under its setting's name in the
+        store (`Key.stored`)."""
         return {
             key.stored: stored_text(self.said[name].value)
             for name, key in KEYS.items()
@@ -296,7 +297,7 @@ class Configuration(Record):
 
 
 def stored_text(value: bool | str | tuple[str, ...]) -> str:
-    """A value in the form of the store."""
+    """A value as the text that a profile's store keeps."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return value if isinstance(value, str) else " ".join(value)
@@ -341,7 +342,7 @@ def content(path: Path) -> str | None:
 
 
 def values(path: Path, text: str) -> dict[str, Value]:
-    """Every setting in a file. Raises `ConfigRefused`."""
+    """The names of the settings in a file, each with its value. Raises `ConfigRefused`."""
     lines = {statement.key: statement for statement in reversed(statements(path, text))}
     found = {}
     for name, value in parsed(path, text).items():
@@ -410,7 +411,8 @@ _PLAIN = late(r"[^\"'#\n\[\]{}]+")
 
 
 def statements(path: Path, text: str) -> list[Statement]:
-    """Where each setting is in a file, which `tomllib` does not tell; in a file that is not TOML, some are missing."""
+    """The lines of each setting in a file, which `tomllib` does not tell. If the file is not valid TOML, some settings
+    may be missing."""
     found = []
     for first, last, code, comment in _logical_lines(text):
         begun = code.strip()
@@ -423,7 +425,8 @@ def statements(path: Path, text: str) -> list[Statement]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, int, str, str]]:
-    """Of each statement of a file: its first line, its last line, its text, and the comment after it."""
+    """For each statement of a file, yields the numbers of its first and last line, its text, and the comment after
+    it."""
     at = line = first = depth = 0
     begin, comment = 0, ""
     while at < len(text):

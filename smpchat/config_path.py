@@ -24,6 +24,7 @@ def platform_config_file() -> Path:
 
 
 def own_config_file(home: Path) -> Path:
-    """The config file of a home that the user named. It is in that home, unless the platform's home was named."""
+    """The config file of a home that the user named. It is in that home, unless the user named `platform_home`: then it
+    is `platform_config_file`."""
     is_platforms = home.name == PROGRAM and home == platform_home()
     return platform_config_file() if is_platforms else home / FILE

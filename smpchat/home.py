@@ -103,7 +103,7 @@ class Home(Record):
                 raises are passed on.
             StoreError: The folder or the database in it cannot be used, or the passphrase is wrong.
         """
-        # this import loads all handshakes; callers that need none use `open_as`
+        # this import loads the modules of all handshakes; callers that start no handshake use `open_as`
         from smpchat.chat.service.connecting import ChatService
 
         return self.open_as(ChatService, profile, socks=socks, now=now, passphrase=passphrase)

@@ -27,7 +27,8 @@ def export_profile(
     """Write a whole profile to a new file, encrypted.
 
     Args:
-        own_passphrase: Called for the profile's passphrase, if the profile is encrypted; the file gets ``passphrase``.
+        own_passphrase: If the profile is encrypted, called to get its passphrase. (The file is encrypted with
+            ``passphrase``.)
         move: The profile never goes online here again. If False, the user must use only one of the two copies.
     Returns:
         Size of the file in bytes.

@@ -31,7 +31,8 @@ class BackgroundRelay:
         self._answered: int | None = None
 
     def owns(self, server: SMPServer) -> bool:
-        """Whether ``server`` is this relay and names no other host. If so, it is reached without a proxy."""
+        """Whether ``server`` is this relay, and names only hosts of the relay or of this computer; it is then reached
+        without a proxy."""
         own = self._known()
         return own is not None and own.address is not None and _is_own(server, parse_server(own.address).server)
 

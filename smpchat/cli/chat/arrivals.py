@@ -113,8 +113,8 @@ class Arrivals:
                 if message.file is not None and message.file.state is FileState.OFFERED:
                     self._transcript.tell(f"* /get {message.id} receives the file.")
         if not message.shown:
-            # Marked only after it was printed: if this process is killed in between, the message is shown twice, but
-            # never lost.
+            # The message is marked as shown only after it was printed: if this process is killed in between, the
+            # message is printed twice, but never lost.
             self._service.mark_shown(message.id, message.changes)
 
     def _show_change(self, event: events.MessageChanged, alias: str) -> None:
@@ -171,7 +171,8 @@ class Arrivals:
             case events.MessageChanged(number):
                 if number not in self._changed or event.change != events.Change.REACTION:
                     self._changed[number] = event  # an edit says more than a reaction that came with it
-            # The first case took every `StateChanged` with an alias; unused invitations have none.
+            # The first case above handles every `StateChanged` with an alias, so this one is for unused invitations,
+            # which have no alias.
             case events.StateChanged(connection):
                 self._link_made(connection)
 
@@ -224,8 +225,8 @@ class Arrivals:
 
 
 def _before(message: Message) -> events.MessageChanged:
-    """An event for a change that came before the conversation was opened; the message itself shows what kind of change
-    it was, or the event says ``SEVERAL``."""
+    """An event for a change that came before the conversation was opened; its kind is seen from the message as it is
+    now, and is ``SEVERAL`` if that is not enough to tell."""
     marks = [message.edited, any(reaction.direction is Direction.RECEIVED for reaction in message.reactions)]
     change = events.Change.SEVERAL
     if message.deleted:
@@ -236,7 +237,8 @@ def _before(message: Message) -> events.MessageChanged:
 
 
 def _in_group(event: events.MessageChanged, message: Message) -> str:
-    """``cath edited message 3``; nobody is named if it is not known who did it."""
+    """A change in a group as a sentence, such as ``cath edited message 3``; without a name if it is not known who made
+    the change."""
     by = shortened(event.by) if event.by else ""
     match event.change:
         case events.Change.EDITED if message.sender is not None:
@@ -253,7 +255,7 @@ def _in_group(event: events.MessageChanged, message: Message) -> str:
 
 
 def _what_changed(event: events.MessageChanged, message: Message) -> str:
-    """``edited message 3``, ``deleted message 1``, ``reacted 👍 to message 2``."""
+    """What somebody did to a message: ``edited message 3``, ``deleted message 1``, ``reacted 👍 to message 2``."""
     if event.change != events.Change.REACTION:
         return f"{event.change} message {message.id}"
     emoji = [printable(reaction.emoji) for reaction in message.reactions if reaction.direction == event.direction]

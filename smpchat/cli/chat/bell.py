@@ -15,7 +15,7 @@ class Bell:
 
     Args:
         now: POSIX seconds.
-        usual: Whether the bell is on while the user has not turned it on or off.
+        usual: Whether the bell is on until the user first turns it on or off.
 
     Attributes:
         rings: Whether the bell is on.

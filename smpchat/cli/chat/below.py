@@ -29,7 +29,8 @@ class PromptBelow:
     @contextmanager
     def asking(self, prompt: Callable[[], str]) -> Iterator[None]:
         """While the block runs, a prompt is on the screen, which `ask_again` prints again after new lines. The block
-        itself must print the prompt first; ``prompt`` returns it, followed by the typed text."""
+        itself must print the prompt first; ``prompt`` returns the prompt, followed by what the user has typed so
+        far."""
         self._prompt, self._stands = prompt, True
         try:
             yield

@@ -191,8 +191,8 @@ class Conversation:
         self._tell_earlier(view, found)
         unread = next((m.id for m in messages if m.direction is Direction.RECEIVED and not m.shown), None)
         changing = self.transcript.begin(messages, happened, unread)
-        # Marked only after they were printed: if this process is killed in between, messages and notices are shown
-        # twice, but never lost.
+        # Messages and notices are marked as shown only after they were printed: if this process is killed in between,
+        # they are printed twice, but never lost.
         self.service.mark_notices_shown(*(notice.id for notice in happened))
         self.service.mark_all_shown(messages)
         if view.state.state != ConnectionState.CONNECTED:
@@ -252,8 +252,8 @@ class Conversation:
         self.service.were_read(messages)
 
     def is_the_only(self, view: ContactView) -> bool:
-        """Whether the user can write to this contact, and can mean nobody else: there is no other contact, and no
-        unused link of ours."""
+        """Whether a text without a name can only be for this contact: the user can write to the contact, has no other
+        contact, and has made no link that is still unused."""
         usable = view.state.state in (ConnectionState.READY, ConnectionState.CONNECTED)
         return usable and len(self._views) == 1 and not self.service.invitations()
 
@@ -377,7 +377,8 @@ class Conversation:
             parts.append(f"unread: {unread} (Alt-A)")
         if mine is not None and view is not None:
             mark = TICKS.get(mine.status, "") if self.environment.symbols else ""
-            # If members are counted, the mark stands without the word for the status, to save columns.
+            # For a message to a group, the ticks may be followed by how many members have it, so the word for the
+            # status is left out to save columns.
             words = [mark] if mark and mine.copies is not None else [str(mine.status), mark]
             parts.append(f"last message {' '.join(filter(None, words))}{to_how_many(mine)}")
         if self._ttl is not None:

@@ -33,7 +33,8 @@ def edited(text: str, *, encrypted: bool) -> str | None:
         InputError: There is no place for the file, or no editor.
     """
     place = _place(encrypted)
-    # Mode 0700 and a name that nobody can guess: if the name were known, other users could first put a link there.
+    # `mkdtemp` gives the folder mode 0700 and a name that nobody can guess. If the name were known, another user could
+    # put a link there first.
     folder = Path(tempfile.mkdtemp(prefix=_BEGINS, dir=place))
     lock = FileLock(folder / _LOCK)
     lock.take()

@@ -39,7 +39,7 @@ class Pace:
 
 
 def moving_line(message: Message, rate: float | None) -> Text:
-    """``  12  receiving photo.jpg: 45 % of 3.2 MiB, 800 KiB/s, 0:02 left``."""
+    """A line such as ``12 receiving photo.jpg: 45 % of 3.2 MiB, 800 KiB/s, 0:02 left``."""
     file = message.file
     assert file is not None
     if file.checking:
@@ -57,6 +57,6 @@ def _pace(file: FileView, rate: float | None) -> str:
 
 
 def encrypting_line(file: Encrypting) -> Text:
-    """``      encrypting photo.jpg: 45 % of 3.2 MiB``."""
+    """A line such as ``encrypting photo.jpg: 45 % of 3.2 MiB``."""
     done = file.done * 100 // file.size if file.size else 0
     return Text(f"{'':4}  encrypting {narrowed(file.name, 30)}: {done} % of {size_text(file.size)}", "dim")

@@ -47,7 +47,7 @@ class Screen:
 
     Args:
         below: Prints new lines if the terminal cannot move the cursor; None: the terminal can.
-        source, sink: Input and output of the terminal, unless a test gives its own.
+        source, sink: Where keys are read and the screen is drawn; None: the terminal. Tests pass others.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Screen:
     async def _edit(self) -> None:
         buffer, encrypted = self._session.default_buffer, self._environment.is_encrypted()
         try:
-            # In a thread, so that messages still arrive while the editor is open.
+            # The editor is waited for in a thread, so that messages still arrive while it is open.
             text = await run_in_terminal(partial(edited, buffer.text, encrypted=encrypted), in_executor=True)
         except InputError as error:
             self._conversation.transcript.tell(f"! {error} {error.hint}")
@@ -196,14 +196,14 @@ class Screen:
     def _toolbar(self) -> str:
         size = self._session.app.output.get_size()
         if self._lines.refused and len(self.text) > (size.rows - _ROOM) * size.columns:
-            # the typed text fills the screen, and has pushed the reason out of it
+            # the typed text fills the screen, so the reason that was printed above it is no longer visible
             return f"! {self._lines.refused}"[: size.columns]
         return self._conversation.toolbar(size.columns)
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
 
-        # Alt: terminals send it as Escape in front of the key.
+        # `"escape"` stands for Alt: terminals send Alt as an Escape before the key.
         @keys.add("escape", "enter")
         def new_line(event: KeyPressEvent) -> None:
             event.current_buffer.insert_text("\n")
@@ -245,8 +245,8 @@ class Screen:
 
 
 class _Session(PromptSession[str]):
-    """A prompt that does not check twice a second whether a terminal that cannot move the cursor has a new size:
-    nothing could be drawn again."""
+    """On a terminal that cannot move the cursor, this prompt does not check the terminal's size twice a second, because
+    nothing could be drawn again after a change."""
 
     @contextmanager
     def _dumb_prompt(self, message: AnyFormattedText = "") -> Iterator[Application[str]]:

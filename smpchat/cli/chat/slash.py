@@ -221,8 +221,8 @@ class Lines:
         return [self._of_this_conversation(number) for number in found]
 
     def _numbered(self, argument: str, usage: str, last: Direction) -> tuple[int, str]:
-        """A message's number, and the text after it. If no number was typed, the last message in the direction ``last``
-        is meant."""
+        """A message's number, and the text after it. If no number was typed, it is the number of the last message that
+        was sent or received, as ``last`` says."""
         word, _, rest = argument.partition(" ")
         number, rest = _number(word.removeprefix("#")), rest.strip()
         if number is not None and rest:
@@ -232,7 +232,8 @@ class Lines:
         return self._last(last), argument
 
     def _last(self, side: Direction) -> int:
-        """Number of the last message in one direction. Raises `InputError`."""
+        """Number of the last message that was sent or received, as ``side`` says. Raises `InputError` if there is
+        none."""
         view = self._talk.need_contact()
         message = self._service.last_of(view.alias, side)
         if message is None:
@@ -255,7 +256,7 @@ class Lines:
             self._changed(self._service.edit(number, text))
 
     def _of_this_conversation(self, number: int) -> int:
-        """``number`` itself, if the message with this number is in this conversation. Raises `InputError`."""
+        """``number`` itself. Raises `InputError` if the message with this number is not in this conversation."""
         message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(

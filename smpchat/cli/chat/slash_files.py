@@ -24,8 +24,8 @@ _APPROVE = "anyway"
 
 def message_number(word: str) -> int | None:
     """The number of a message; None if the word is something else."""
-    # ASCII: "²" is a digit to Python, and int() refuses it. Short: SQLite takes 64 bits, and raises
-    # OverflowError for more.
+    # Only ASCII, because `isdigit` accepts "²", which int() refuses. Only short ones, because SQLite raises
+    # OverflowError for a number of more than 64 bits.
     return int(word) if word.isascii() and word.isdigit() and len(word) < 16 else None
 
 
@@ -107,7 +107,7 @@ class FileLines:
         self._transcript.raw("".join(pieces))
 
     def _here(self, number: int) -> int:
-        """``number`` itself, if the message with this number is in this conversation. Raises `InputError`."""
+        """``number`` itself. Raises `InputError` if the message with this number is not in this conversation."""
         message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(

@@ -189,7 +189,8 @@ class Transcript:
         self._show_above(spoken(self._environment, message))
 
     def status_changed(self, message: Message) -> None:
-        """New ticks are drawn beside the prompt; only failed messages get a line of their own."""
+        """Show the new status of one of our messages: beside the prompt, if the message is there. Otherwise a failed
+        message is printed again, and `settle` names the delivered ones."""
         beside_prompt = any(own.id == message.id for own in self._tail)
         self._tail = [message if own.id == message.id else own for own in self._tail]
         if self.mine is not None and self.mine.id == message.id:
@@ -201,7 +202,8 @@ class Transcript:
             self._confirmed.append(message.id)
 
     def expired(self, message_id: int) -> None:
-        """A message was deleted. Lines that were printed stay; those beside the prompt are removed."""
+        """Forget a message that no longer exists. If it is beside the prompt, it is removed there; if it was printed,
+        its lines stay on the screen."""
         self._tail = [own for own in self._tail if own.id != message_id]
         self._faces.pop(message_id, None)
         self._open.discard(message_id)
@@ -209,8 +211,8 @@ class Transcript:
             self.mine = None
 
     def growing(self, messages: list[Message]) -> None:
-        """What the contact is writing is drawn beside the prompt; if nothing can be redrawn, a sentence says that the
-        contact is typing."""
+        """Show beside the prompt what the contact is writing; if the terminal cannot draw lines again, say only that
+        the contact is typing."""
         known = {message.id for message in self._growing}
         self._growing = messages
         if self._environment.redraws:
@@ -237,8 +239,8 @@ class Transcript:
         return changed
 
     def file_changed(self, message: Message) -> None:
-        """The state of a file has changed; the line of its message shows this while it is beside the prompt, otherwise
-        a sentence says so."""
+        """Show the new state of a file: in the line of its message, if that is beside the prompt, otherwise in a
+        sentence."""
         if any(own.id == message.id for own in self._tail):
             self._tail = [message if own.id == message.id else own for own in self._tail]
             return
@@ -248,7 +250,8 @@ class Transcript:
             self.tell(Text(f"* {message.id}: {shortened(file.name)}, {state_text(file, message)}", style))
 
     def settle(self) -> None:
-        """Print what is final, and say which printed messages are delivered now. Call this after handling events."""
+        """Print the messages beside the prompt whose ticks are final, and say which printed messages are delivered now.
+        Call this after handling events."""
         self._drain(_TAIL)
         if self._confirmed:
             numbers = ranges(self._confirmed)
@@ -286,7 +289,7 @@ class Transcript:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """``29-31, 40``: numbers in order, with consecutive ones joined."""
+    """The numbers in order, with consecutive ones joined: ``29-31, 40``."""
     found: list[list[int]] = []
     for number in sorted(set(numbers)):
         if found and number == found[-1][-1] + 1:

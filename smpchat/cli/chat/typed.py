@@ -57,15 +57,15 @@ class Typed(History):
             last = line
 
     def get_strings(self) -> list[str]:
-        """See `History`; nothing is stored here."""
+        """The lines that `History` itself has loaded: none, because the store is read for each prompt."""
         return []
 
     def append_string(self, string: str) -> None:
-        """Remember a line that was entered, unless it is a message, which the store has."""
+        """Called by prompt_toolkit for each line that was entered; `store_string` decides whether to remember it."""
         self.store_string(string)
 
     def store_string(self, string: str) -> None:
-        """Do the work of `append_string`; see `History`."""
+        """Remember a line in memory, unless it is a message or may not be kept (`Conversation.lasts`)."""
         if not is_command(string) or not self._conversation.lasts(string):
             return
         texts = self._conversation.own_texts(1)

@@ -50,8 +50,8 @@ def chat(
 
 
 def open_chats(context: typer.Context) -> None:
-    """What `smpchat` alone does on a terminal: it opens the chats or, if there are no contacts yet, says how to
-    begin."""
+    """What `smpchat` without a command does on a terminal: it opens the chats or, if there are no contacts yet, says
+    how to begin."""
     run(context, _open_chats)
 
 

@@ -189,7 +189,7 @@ def _take_name(_: Environment, service: ChatService, contact: Contact) -> Contac
 
 
 async def _read(environment: Environment, service: ChatService, contact: Contact, patience: Patience) -> int:
-    """Read a short link. Raises `CommandFailed` if its relay is not reached in time."""
+    """Read the data of a short link. Raises `CommandFailed` if the link's relay is not reached in time."""
     from smpchat.chat.online.patience import RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import until

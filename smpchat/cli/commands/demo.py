@@ -1,4 +1,4 @@
-"""``demo``: a relay and two people in one process, and both sides of the three steps."""
+"""``demo``: in one process, runs a relay and two people, who connect in three steps and write to each other."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def _demo(environment: Environment, *, file: bool = False) -> int:
         )
         waiting: set[asyncio.Future[object]] = {relay, ready}  # type: ignore[arg-type]
         try:
-            # Not only for `ready`: a relay that cannot start never becomes ready.
+            # This also waits for the end of `relay`, because a relay that cannot start never sets `ready`.
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if relay.done():
                 await relay

@@ -73,7 +73,7 @@ def _explain(environment: Environment, code: str | None) -> int:
 
 
 def _as_typed(environment: Environment, topic: Topic) -> Topic:
-    """The topic, with options added to its commands so that they run as they are printed."""
+    """The topic, with ``--home`` and ``-p`` added to its commands where they need these to use the same profile."""
     commands = tuple((environment.as_typed(f"`{command}`").strip("`"), what) for command, what in topic.commands)
     return replace(topic, commands=commands)
 
@@ -129,7 +129,8 @@ def _table(heading: str, rows: Sequence[tuple[str, str]], width: int) -> Iterato
 
 
 def _hanging(start: str, text: str, width: int) -> list[str]:
-    """The lines of ``start`` and ``text``; the second and later lines begin below the first word of ``text``."""
+    """``start`` and ``text``, wrapped to lines; every line after the first is indented as far as ``text`` in the
+    first."""
     return textwrap.wrap(
         text,
         max(width, len(start) + 20),

@@ -41,8 +41,8 @@ def import_(
     other's encryption, and messages are lost. smpchat asks for the file's passphrase, or reads it from
     --passphrase-file or the variable SMPCHAT_PASSPHRASE.
     """
-    # The name that was typed with -p, or None: then the name in the file is used. `environment.profile` would be the
-    # chosen profile instead.
+    # The name that was typed with -p; None: use the name in the file. `environment.profile` cannot be used: without -p,
+    # it is the profile that `profile switch` chose.
     name = context.find_root().params["profile"]
     run(context, lambda environment: _import(environment, file, passphrase_file, name, sure=yes))
 

@@ -101,8 +101,8 @@ async def _listen(
             listener = Listener(service, after, is_durable=handler is not None)
             await stack.enter_async_context(online(service, environment.relay()))
             changes = stack.enter_context(Changes(service.database))
-            # Conditions of relays are left out: an earlier process stored them, and `relays` finds out what is true
-            # now.
+            # Conditions of relays are not shown here: an earlier process stored them, and `relays` finds out which are
+            # still true.
             show_conditions(environment, (c for c in service.conditions() if c.server is None))
             relays = RelayWatch(service)
             while True:

@@ -112,7 +112,7 @@ def _is_searched(pages: Path) -> bool:
     found = os.environ.get("MANPATH", "")
     program = shutil.which("manpath")
     if program is not None:
-        # `manpath` has its own rules by which it finds folders of pages for the folders in PATH
+        # `manpath` knows more folders than MANPATH: by rules of its own, it also derives some from the folders in PATH
         found = subprocess.run([program, "-q"], capture_output=True, text=True, check=False).stdout or found
     return any(entry and Path(entry).resolve() == pages.resolve() for entry in found.strip().split(":"))
 
@@ -151,7 +151,7 @@ def manual(program: Any) -> str:
 
 
 def _commands(group: Any, before: str = "") -> list[tuple[str, Any]]:
-    """All commands below a group, by their full names."""
+    """The full name of each command below a group, and the command."""
     found = []
     for name, listed in group.commands.items():
         if not listed.hidden:
@@ -201,8 +201,8 @@ def _paragraphs(text: str | None) -> list[str]:
 
 
 def _paragraph(part: str) -> list[str]:
-    """A paragraph of a help in roff. The reader's program wraps it, unless it is a table. A table begins with a
-    backspace."""
+    """A paragraph of a help in roff. The program that displays the page wraps the paragraph, unless it is a table; a
+    table begins with a backspace."""
     if not part.lstrip(" \n").startswith("\b"):
         return [".PP", _roff(" ".join(part.split()))]
     return [".PP", ".nf", *(_roff(line.strip()) for line in part.replace("\b", "").splitlines() if line.strip()), ".fi"]

@@ -262,7 +262,7 @@ def _start(environment: Environment, typed: Mapping[str, str | None], ports: Por
 
 
 def _typed_options(context: typer.Context) -> dict[str, str | None]:
-    """The relay's options as they were typed, by their names in `smpchat.relay.options`."""
+    """The relay's options as they were typed; the keys are the names in `smpchat.relay.options`."""
     typed = {name: context.params[name] for name in BY_NAME}
     typed["host"] = ",".join(context.params["host"]) if context.params["host"] else None
     if typed["password"] is None:
@@ -393,7 +393,7 @@ def back_up(context: typer.Context, file: Path = typer.Argument(metavar="FILE", 
 
 
 def _back_up(environment: Environment, file: Path) -> int:
-    """Copy the relay into a file."""
+    """Write a backup of the relay to a file."""
     from smpchat.cli.leftovers import tell_leftovers
     from smpchat.relay.backup import back_up as write
 
@@ -417,7 +417,7 @@ def restore(
 
 
 def _restore(environment: Environment, file: Path) -> int:
-    """Make the relay from a backup."""
+    """Create this computer's relay from a backup."""
     from smpchat.cli.leftovers import tell_leftovers
     from smpchat.cli.views.relay import show_relay
     from smpchat.relay.backup import restore as read
@@ -439,7 +439,7 @@ def status(
 
 
 def _status(environment: Environment, whole: bool) -> int:
-    """Print whether the relay runs; ``whole``: with the password in its addresses."""
+    """Print whether the relay runs, and its addresses; if ``whole``, with the password in them."""
     from smpchat.cli.views.relay import show_relay
 
     show_relay(environment, whole=whole)

@@ -267,7 +267,8 @@ async def _test(environment: Environment, address: str | None, transport: str | 
         service.close()
     if not failed:
         return ExitStatus.OK
-    # Report one failure. The worst is a relay that is not the one that its address names.
+    # Report one failure. The worst is a wrong certificate, because another computer may have answered in the relay's
+    # place.
     worst, check = min(failed, key=lambda each: status_of(each[1].trouble) is not ExitStatus.VERIFICATION)
     more = f" ({plural(len(failed) - 1, 'more relay')} failed too)" if len(failed) > 1 else ""
     raise CommandFailed(
@@ -289,8 +290,8 @@ def _hint(check: Check) -> str:
 
 
 async def _targets(environment: Environment, service: StoredProfile, address: str | None) -> list[SMPServerAddress]:
-    """The relays to test: the given one, or if none is given, those for new queues. A given address without a password
-    gets the password that the profile's list has."""
+    """The relays to test: the given one, or if none is given, those for new queues. If the given address has no
+    password, but the profile's list has one for this relay, that password is used."""
     configured = [entry.address for entry in service.servers()]
     if address is not None:
         named = relay_address(address)
@@ -307,7 +308,8 @@ async def _targets(environment: Environment, service: StoredProfile, address: st
 
 
 def _file_target(service: StoredProfile, address: str) -> FileServerAddress:
-    """The given file relay. An address without a password gets the password that the profile's list has."""
+    """The given file relay. If its address has no password, but the profile's list has one for this relay, that
+    password is used."""
     named = file_relay_address(address)
     same = (entry.address for entry in service.file_servers() if entry.address.server == named.server)
     return named if named.password else next(same, named)

@@ -165,7 +165,7 @@ def _show_moves(environment: Environment, found: Status) -> None:
 
 
 def _show_receipts(environment: Environment, service: StoredProfile, found: Status) -> None:
-    """Print whether contacts get receipts for their messages; for people, only if some get none."""
+    """Print whether contacts get receipts for their messages. Without ``--json``, print this only if some get none."""
     usual = service.receipts()
     if environment.json:
         from smpchat.cli.views.profiles import show_profile

@@ -1,4 +1,4 @@
-"""``view``: opens a received file with the desktop's program or in the terminal, after the user agrees."""
+"""``view``: opens a received file with the desktop's program after the user agrees, or draws it in the terminal."""
 
 from __future__ import annotations
 
