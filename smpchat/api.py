@@ -239,8 +239,7 @@ class Client(GroupCalls):
         return service.contact(named.alias)
 
     async def wait_connected(self, alias: str, timeout: float | None = None) -> StateChanged:
-        """Wait until a contact has connected; if ``alias`` is the note of an invitation, wait for the person who uses
-        it.
+        """Wait until a contact, or the person who uses the invitation with this note, has connected.
 
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.

@@ -90,8 +90,8 @@ class GroupCalls(FileCalls):
         People who use the link are let in while we are online.
 
         Args:
-            role: The role of people who join with the link: ``member`` or ``observer``; None: as before, and for a new
-                link ``member``.
+            role: The role of people who join with the link: ``member`` or ``observer``; None: an existing link keeps
+                its role, a new one gets ``member``.
             server: Address of the relay for this link only; None: a configured relay, otherwise the embedded relay.
             timeout: Seconds in which the relay must answer.
         Raises:

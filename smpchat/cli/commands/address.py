@@ -60,7 +60,7 @@ def create(
 
 
 class _Said(NamedTuple):
-    """What a command line sets for the address; None for each part that stays as it is."""
+    """The options of the command that change the address; None: this part of the address stays as it is."""
 
     auto_accept: bool | None
     welcome: str | None

@@ -218,7 +218,7 @@ def _source(environment: Environment, config: Configuration, key: Key) -> str:
 
 
 def _chosen(environment: Environment, keys: tuple[Key, ...]) -> dict[str, Any]:
-    """The profile's own choices in its store, by the names of settings."""
+    """The names of the settings that the profile's store has a value for, each with this value."""
     from smpchat.chat.service.reading import StoredProfile
 
     stored = [(key.name, key.stored) for key in keys if key.stored is not None]

@@ -113,7 +113,8 @@ def _connect(
 
 
 def _ask_alias(offered: str | None, accept: Callable[[str], T], what: str) -> T | None:
-    """Ask until ``accept`` takes an answer, and return the result of ``accept``; None at the end of input.
+    """Ask until ``accept`` raises no error for an answer, and return the result of ``accept``; None at the end of
+    input.
 
     An empty line stands for ``offered``.
     """
@@ -170,7 +171,8 @@ def _join_held(
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
         contact = service.connect(link, alias, texts, hold=True, incognito=incognito)
-        # two event loops, with the question between them: Ctrl-C could not end a question inside a loop
+        # one event loop ends before the question for the alias, and another begins after it, because inside a loop
+        # Ctrl-C could not end the question
         running.run_loop(_read(environment, service, contact, patience))
         if not incognito:
             tell_own_name(environment, service, contact.connection_id)
@@ -184,7 +186,7 @@ def _join_held(
 
 
 def _take_name(_: Environment, service: ChatService, contact: Contact) -> Contact:
-    """Take the alias that was given, or otherwise the name in the link."""
+    """Give the contact the alias from the command line; if there is none, the alias made from the name in the link."""
     return service.name_contact(contact.connection_id, contact.alias)
 
 
@@ -252,7 +254,7 @@ def _welcome(environment: Environment, service: ChatService, contact: Contact) -
 
 
 class _Joining:
-    """One run of `connect`, from the stored join to the end of the waiting."""
+    """One run of `connect` after the join is stored: goes online, and waits until the user can write or is answered."""
 
     def __init__(
         self, environment: Environment, service: ChatService, contact: Contact, texts: int, after: int

@@ -269,7 +269,7 @@ def _profile(environment: Environment) -> Iterator[Check]:
 def _schema(service: ChatService) -> Check:
     """Whether the profile's database has the schema that smpchat gave it.
 
-    A trigger that another program added, for example, could change or copy what commands read.
+    If another program added a trigger, for example, this could change what smpchat stores, or copy it.
     """
     from smpchat.chat.service.archive import schema_difference
 
@@ -311,7 +311,7 @@ async def _relays(environment: Environment) -> list[Check]:
                 waiting = _who_writes_there(service)
                 others = [SMPServerAddress(server) for server in waiting if not embedded.owns(server)]
                 others = [address for address in others if address.server not in {one.server for one in preferred}]
-                # all at once, because each may take five seconds to time out
+                # all relays are tried at once, because each may take five seconds to time out
                 found = await asyncio.gather(
                     *(_reach(service, network, one, waiting.get(one.server, [])) for one in [*preferred, *others])
                 )

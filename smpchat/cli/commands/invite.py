@@ -138,7 +138,7 @@ def _until_made(seconds: float | None) -> Patience:
 
 
 class _Inviting:
-    """One run of `invite`, from the queue at the relay to the end of the waiting."""
+    """One run of `invite`: waits until the link is made, prints it, and perhaps waits until somebody has used it."""
 
     def __init__(
         self,
