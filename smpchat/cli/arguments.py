@@ -61,7 +61,7 @@ def groups(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def members(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: the members of the group that is already typed."""
+    """For completion: the members of the group whose alias is already on the command line."""
     group = context.params.get("who")
 
     def listed(service: StoredProfile) -> list[str]:
@@ -75,7 +75,7 @@ def members(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def who_can_go(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion of `delete`: contacts, and notes of invitations."""
+    """For completion of `delete`: the aliases of contacts, and those that the user gave to unused invitations."""
     notes = _look(context, lambda service: [invitation.note or "" for invitation in service.invitations()])
     return aliases(context, incomplete) + _begun(notes, incomplete)
 
@@ -90,8 +90,8 @@ def requests(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def relays(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: addresses in the profile's list, except those with a password, which must not be put into a
-    command line unasked."""
+    """For completion: the relay addresses in the profile's list, except those with a password. A password must not be
+    put into a command line unasked."""
     from smpchat.protocol.address import format_server
 
     def listed(service: StoredProfile) -> list[str]:
@@ -112,7 +112,7 @@ def profiles(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _is_profile(path: Path) -> bool:
-    """Whether the path is a profile, and not a leftover of a deletion that was killed."""
+    """Whether the path is a profile, and not a folder left behind by a `profile delete` that was killed."""
     return path.is_dir() and not path.name.startswith(".")
 
 
@@ -154,7 +154,8 @@ def _is_inert(alias: str) -> bool:
 
 
 class WaitChange(Enum):
-    """What to wait for after changing a message; not for delivery, because apps send no receipts for changes."""
+    """What a command waits for after it has changed a message. It cannot wait for delivery, because apps send no
+    receipts for changes."""
 
     SENT = "sent"
     NONE = "none"

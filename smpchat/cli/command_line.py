@@ -1,4 +1,4 @@
-"""The command line before any command runs: global options in any place, help in panels, and usage errors."""
+"""Parses command lines, which may have global options in any place, and prints helps, which list commands in panels."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ def examples(*lines: str) -> str:
 
 
 class GroupWithPanels(TyperGroup):
-    """A group of commands. Its help lists them in panels (sections with a heading), above the options.
+    """A group of commands. In its help, the commands come before the options, in panels: sections with a heading.
 
     Completion also works in a line with global options after the command.
     """
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """As click does. While a shell completes the line, the program's own options are first moved in front of the
-        command, so that completion uses the profile that they name."""
+        """Make the context as click does. Before that, if a shell is completing the line, the program's own options are
+        moved in front of the command, so that completion uses the profile that they name."""
         if parent is None and extra.get("resilient_parsing"):
             asks_for_value = bool(args) and _options(self).get(args[-1], False)
-            # If the shell asks for the value of one of the program's own options, the command is left out: it does not
-            # have this option.
+            # If the shell asks for the value of one of the program's own options, the command is left out of the
+            # arguments: the command itself does not have this option.
             args = _parted(args[:-1], self)[0] if asks_for_value else globals_first(args, self)
         return super().make_context(info_name, args, parent, **extra)
 

@@ -20,15 +20,15 @@ _FLAGS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "
 
 
 def known(name: str) -> str:
-    """The name, if there is a setting with this name. Raises `InputError`."""
+    """Return the name unchanged. Raises `InputError` if there is no setting with this name."""
     if name not in KEYS:
         raise InputError(f"There is no setting {name[:60]!r}.", unknown_hint(name))
     return name
 
 
 def typed(name: str, words: list[str]) -> bool | str | list[str]:
-    """The value of a setting from the words that were typed, with the type that it has in the file. Raises
-    `InputError`."""
+    """The value that the user typed for a setting, in one word or several, with the type that the setting has in the
+    file. Raises `InputError`."""
     default = KEYS[name].default
     if isinstance(default, tuple):
         return [] if words == ["none"] else words
@@ -70,7 +70,8 @@ def unset_in(path: Path, name: str) -> bool:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other commands from changing the file; otherwise one command would undo the change of another.
+    """Keep other commands from changing the file while the block runs; otherwise one command would undo the change of
+    another.
 
     Raises:
         InputError: Another command has not finished changing the file in time.
@@ -139,8 +140,8 @@ def _toml(value: bool | str | list[str]) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file in one step, readable by its owner only. If the path is a symbolic link, the file that the link
-    points to is replaced."""
+    """Replace a file in one step; only its owner can read the new file. If the path is a symbolic link, the file that
+    the link points to is replaced."""
     path = path.resolve()
     _make_folders(path)
     under_way = path.with_name(f".{path.name}.{os.getpid()}")

@@ -98,7 +98,7 @@ async def start_relay(relay: EmbeddedRelay) -> None:
 
 
 def tell_own_name(environment: Environment, service: ChatService, connection: int) -> None:
-    """Say which name other people will see, if the user has not chosen one.
+    """If the user has not chosen a name, say which one other people will see.
 
     The name is said with the first link. On a terminal it is said with every link, as long as it is the login name.
 

@@ -100,8 +100,8 @@ def deliver_message(
 async def wait_online_for_message(
     environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
 ) -> None:
-    """Wait until a message of ours, which was printed, has the status asked for. The caller must be online. Raises
-    `CommandFailed`."""
+    """Wait until a message of ours, which was already printed, has the status asked for. The caller must be online.
+    Raises `CommandFailed`."""
     await _Delivery.of_message(environment, service, message, wait, patience).wait_online_for()
 
 
@@ -167,7 +167,8 @@ class _Delivery:
     def of_message(
         environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
     ) -> _Delivery:
-        """The delivery of one message, which was printed; from now on, each change of its status is printed too."""
+        """The delivery of one message. The message was already printed; from now on, each change of its status is
+        printed too."""
         shown = message.status
 
         def status() -> MessageStatus:
@@ -206,7 +207,7 @@ class _Delivery:
         def reason() -> str | None:
             return next((change.reason for change in found() if change and change.reason), None)
 
-        # there are no receipts for changes
+        # Apps send no receipts for changes, so there is nothing to wait for after *sent*.
         usual = Wait.NONE if environment.setting("wait") == Wait.NONE.value else Wait.SENT
         return _Delivery(environment, service, who, status, reason, wait, patience, usual)
 
@@ -285,8 +286,8 @@ def _interrupted(*deliveries: _Delivery) -> CommandFailed:
 
 
 def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) -> T:
-    """Wait for the result of ``looks`` while another process is online for the profile. If there is none, or it stops,
-    go online in this process."""
+    """Wait for the result of ``looks`` while another process is online for the profile. If no other process is online,
+    or it stops, go online in this process."""
     if (found := handed_over(service, looks)) is not None:
         return found
 

@@ -1,4 +1,4 @@
-"""Where a command runs: global options, data folders, streams, and the relay that comes with smpchat."""
+"""What every command has at hand: global options, data folders, streams, and the relay that comes with smpchat."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Environment(Record):
 
     @property
     def colored(self) -> bool:
-        """Whether neither an option, nor a variable, nor a config file forbids colours. Nothing is shown by colours
+        """Whether colours are allowed: no option, variable or config file forbids them. Nothing is shown by colours
         alone."""
         return self.color and self.setting("color") != "never"
 
@@ -147,7 +147,7 @@ class Environment(Record):
 
     @property
     def redraws(self) -> bool:
-        """Whether what was printed may be drawn again in its place."""
+        """Whether a command may redraw lines that it has already printed, such as the steps of a connection."""
         return self.attended and not self.plain and os.environ.get("TERM", "dumb") not in ("dumb", "")
 
     @property
@@ -164,7 +164,7 @@ class Environment(Record):
         return Console(no_color=not self.colored, force_terminal=forced, highlight=False, markup=False, emoji=False)
 
     def as_typed(self, text: str) -> str:
-        """``text`` with options added to its commands, between backticks, so that they run as they are printed
+        """``text`` with options added to each command between backticks, so that the command runs as it is printed
         (`smpchat.cli.selection.as_typed`)."""
         return as_typed(text, self.home, self.profile)
 

@@ -55,7 +55,8 @@ class Explanation(Record):
 
 
 _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
-    # The first line whose type fits counts. If the hint is None, the exception has a hint of its own.
+    # The first row whose type fits the exception counts. If the row's hint is None, the exception has a hint of its
+    # own.
     (ProfileLocked, ExitStatus.LOCKED, None),
     (PassphraseRefused, ExitStatus.LOCKED, None),
     (StoreInUse, ExitStatus.LOCKED, None),

@@ -21,7 +21,7 @@ class ExitStatus(IntEnum):
     meaning: str
 
     def __new__(cls, code: int, title: str, meaning: str) -> ExitStatus:
-        """A status whose value is the code alone."""
+        """A status with two texts; only the code is its value as an enum."""
         status = int.__new__(cls, code)
         status._value_ = code
         status.title, status.meaning = title, meaning

@@ -1,5 +1,4 @@
-"""What `smpchat explain` says about every exit code and state, and who can do something
-next."""
+"""What `smpchat explain` says about every exit code and every state, such as what happened and who acts next."""
 
 from __future__ import annotations
 

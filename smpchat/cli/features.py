@@ -50,8 +50,8 @@ def setting_named(name: str) -> Setting:
 
 
 def allowance(value: str) -> Allow | None:
-    """The user's choice, from ``yes``, ``no`` or ``always``; None for ``default``: the choice for all contacts counts.
-    Raises `InputError`."""
+    """The user's choice, from ``yes``, ``no`` or ``always``; None for ``default``, which means the user's choice for
+    all contacts. Raises `InputError`."""
     word = value.lower()
     if word == DEFAULT:
         return None
@@ -77,7 +77,7 @@ def change_for(setting: Setting, value: str) -> Callable[[IntroducingProfile, st
 
 
 def quiet_for(value: str) -> float | None:
-    """Seconds for which a contact is muted, which may be infinity; None: not muted. Raises `InputError`."""
+    """For how many seconds a contact will be muted: infinity for ``on``, None for ``off``. Raises `InputError`."""
     word = value.lower()
     if word == OFF:
         return None
@@ -90,7 +90,8 @@ def quiet_for(value: str) -> float | None:
 
 
 def _switch(value: str) -> bool | None:
-    """Whether the value is ``on``; None for ``default``: the choice for all contacts counts. Raises `InputError`."""
+    """Whether the value is ``on``; None for ``default``, which means the user's choice for all contacts. Raises
+    `InputError`."""
     word = value.lower()
     if word not in (ON, OFF, DEFAULT):
         raise InputError(f"{value!r} is not a valid choice here.", "Choose on, off or default.")

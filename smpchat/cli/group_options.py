@@ -23,7 +23,7 @@ class Said(NamedTuple):
     welcome: str | None
 
     def checked(self) -> dict[str, str | None]:
-        """The name and the texts as UTF-8, by the names of the attributes. Raises `CommandFailed` if one of them is not
+        """A dictionary with the text of each attribute, read as UTF-8. Raises `CommandFailed` if a text is not
         UTF-8."""
         return {key: None if text is None else argument_text(text) for key, text in self._asdict().items()}
 

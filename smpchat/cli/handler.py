@@ -31,7 +31,7 @@ _AGAIN = (
 
 
 class HandlerFailed(CommandFailed):
-    """The program ran, but did not end with 0."""
+    """The program was started, but did not end with the exit code 0."""
 
 
 class MessageHandler(Record):
@@ -99,7 +99,8 @@ class MessageHandler(Record):
             code = await process.wait()
         finally:
             if process.returncode is None:  # interrupted: no handler outlives the listener
-                # Killed rather than asked to end: its work counts as not done, and its message comes again.
+                # The program is killed rather than asked to end: the next `listen --exec` runs it again for the same
+                # message.
                 process.kill()
                 await process.wait()
         if code < 0:

@@ -50,7 +50,7 @@ class Notifier:
         self._told = float("-inf")
 
     def heard(self, message: Message | None) -> None:
-        """Remember a message that was added, for the next `tell`; one of our own is ignored."""
+        """Remember a new message for the next `tell`; a message of our own is ignored."""
         if message is not None and message.direction is Direction.RECEIVED:
             self._heard = message
 

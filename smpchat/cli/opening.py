@@ -36,8 +36,8 @@ def open_file(path: Path) -> None:
     found = shutil.which(program)
     if found is None:
         raise InputError(f"{program}, which opens files, is not installed.", f"Open the file yourself: {path}")
-    # The path is absolute: the program would take a name that begins with - for an option. It gets none of our secrets,
-    # because it may start any other program.
+    # The path is absolute: the desktop's program would take a name that begins with - for an option. This program gets
+    # none of our secrets, because it may start any other program.
     subprocess.Popen(
         [found, str(path)],
         stdin=subprocess.DEVNULL,

@@ -29,13 +29,14 @@ ONE_ONLY = "two copies in use break each other's encryption and lose messages"
 
 
 class Source(Record):
-    """Where to look for a passphrase: the first one of file, command and environment that is given, otherwise a person.
+    """Where to look for a passphrase: in the file, else in what the command prints, else in the environment variable.
+    If none of them is given, a person is asked.
 
     Attributes:
         file: A file with the passphrase in its first line.
         command: A command line, split as a shell does; the first line that it prints is the passphrase.
         variable: Name of the environment variable.
-        question: What is printed for a person, without the colon at its end.
+        question: What a person is asked, without the colon at its end.
         options: The options with which a script can give the passphrase; the error names them if there is no terminal
             to ask on.
     """

@@ -43,8 +43,8 @@ class ProfileKey:
         return self.file is None and self.command is None and secret(KEY_VARIABLE) is not None
 
     def variables(self) -> dict[str, str]:
-        """The variables that tell a `smpchat` in another program where to find the passphrase: the file or the command,
-        never the passphrase itself."""
+        """The variables for a program that may start `smpchat`. They say where the passphrase comes from, a file or a
+        command, but never contain the passphrase."""
         file = {} if self.file is None else {"SMPCHAT_KEY_FILE": str(self.file.absolute())}
         return file if self.command is None else file | {"SMPCHAT_KEY_COMMAND": self.command}
 

@@ -44,7 +44,7 @@ def show_code(environment: Environment, code: str, *, asked: bool) -> None:
     """Draw a security code in the form that apps scan: its digits, without blanks.
 
     Args:
-        asked: Whether the user asked for the drawing: then a notice says if the code cannot be drawn.
+        asked: Whether the user asked for the QR code. Only then does a notice say that it cannot be drawn.
     """
     symbol = _code("".join(code.split()))
     if not draw(environment, symbol) and asked:
@@ -62,7 +62,7 @@ def draw(environment: Environment, code: QRCode) -> bool:
         return False
     drawn = io.StringIO()
     code.terminal(drawn, border=_BORDER, compact=True)
-    # full blocks are the light modules: name both colours, or a light terminal shows the code inverted
+    # Full blocks are the light modules. Both colours are named, because a light terminal would show the code inverted.
     environment.show(Text(drawn.getvalue().rstrip("\n"), style="#ffffff on #000000"))
     return True
 

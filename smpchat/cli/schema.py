@@ -1,7 +1,7 @@
 """The JSON objects of ``--json`` as one table, from which their documentation is made.
 
-``python -m smpchat.cli.schema`` prints ``docs/json.md``. A test checks that the page is current, and other tests check
-that the output of all commands is as in the table.
+``python -m smpchat.cli.schema`` prints ``docs/json.md``. One test checks that this page is current, and other tests
+check that all commands print what the table says.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from smpchat.relay.statistics import figures
 
 
 def _figures() -> tuple[Field, ...]:
-    """The relay's counters; a counter with several kinds is an object, with a number for each kind."""
+    """The relay's counters. One with parts, such as refusals by reason, is an object with a number for each part."""
     by_kind = {"refused", "files_refused"} | {name for name, kind, _ in figures() if kind is FigureKind.HISTOGRAM}
     return tuple(
         Field(name, Kind.COUNTS if name in by_kind else Kind.NUMBER, meaning[0].lower() + meaning[1:])

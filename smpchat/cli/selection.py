@@ -81,7 +81,8 @@ def as_typed(text: str, home: Path, profile: str) -> str:
             return found[0]
         return f"`smpchat {where}{'' if _OF_ALL_PROFILES().match(command) else whose}{command}"
 
-    # A function, not a text, in which `re` would interpret the backslashes of a name.
+    # The replacement is a function: in a text, `re` would interpret backslashes, which the name of a folder may
+    # contain.
     return _COMMAND().sub(complete, text) if where or whose else text
 
 

@@ -33,12 +33,12 @@ def printable(text: str, *, lines: bool = False) -> str:
     """
     text = composed(text)
     if lines:
-        # A lone \r as well: a terminal would write what follows it over the beginning of the line.
+        # A lone \r becomes a line break too: a terminal would write the text after it over the beginning of the line.
         text = re.sub("\r\n?", "\n", text).replace("\t", "    ")
     shown: list[str] = []
     marks = escapes = 0
     for at, character in enumerate(text):
-        # Not Mc: spacing marks stand beside their letter, and draw over nothing.
+        # Marks of the Unicode category Mc are not counted: they stand beside their letter, and draw over nothing.
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         harmless = character.isprintable() and character not in BLANK_LETTERS and marks <= MAX_MARKS
         if harmless or (lines and (character == "\n" or _joins(text, at))):
@@ -73,7 +73,7 @@ def _joins(text: str, at: int) -> bool:
 
 def shortened(name: str, limit: int = MAX_SHOWN_NAME) -> str:
     """A peer's name, made harmless and cut to ``limit`` characters."""
-    # cut first: escaping a megabyte of name would be work for nothing
+    # The name is cut before it is escaped: escaping a megabyte that is not shown would be wasted work.
     shown = printable(name[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 

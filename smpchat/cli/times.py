@@ -25,7 +25,8 @@ def span(milliseconds: float) -> str:
 
 
 def counting(seconds: float) -> str:
-    """A span of time for a line that is drawn again every second: ``0:42``, ``1:02:03``, or as `span` from a day on."""
+    """A span of time for a line that is drawn again every second: ``0:42`` or ``1:02:03``; from one day on, the same as
+    `span`."""
     whole = max(0, int(seconds))
     if whole >= 86400:
         return span(whole * 1000)
@@ -48,7 +49,8 @@ def clock(moment: float) -> str:
     """``09:14``, or ``09:14 am``: for a moment whose day is shown elsewhere."""
     when = datetime.fromtimestamp(moment)
     if _Form.chosen == "12h":
-        # Not %p, which is empty in many locales. The result always has the same width, because it stands in columns.
+        # Not strftime's %p, which is empty in many locales. The result always has the same width, because it stands in
+        # columns.
         return f"{when:%I:%M} {'am' if when.hour < 12 else 'pm'}"
     return when.strftime("%H:%M")
 
@@ -73,7 +75,8 @@ def since(moment: float, now: float) -> str:
 
 
 def waiting_since(waiting: str, moment: float | None, now: float) -> str:
-    """``waiting since 09:14 for the relay``, made of ``waiting for the relay``; unchanged if ``moment`` is None."""
+    """``waiting for the relay`` with the time added: ``waiting since 09:14 for the relay``. Unchanged if ``moment`` is
+    None."""
     if moment is None:
         return waiting
     return waiting.replace("waiting for", f"waiting since {since(moment, now)} for", 1)

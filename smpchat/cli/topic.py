@@ -1,4 +1,4 @@
-"""The form in which `smpchat explain` keeps what it says."""
+"""The classes for what `smpchat explain` says: a `Topic` for each exit code and each state."""
 
 from __future__ import annotations
 

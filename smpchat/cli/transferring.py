@@ -28,8 +28,8 @@ all."""
 
 @contextmanager
 def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
-    """Show a bar with the rate and the time left on standard error, if that is a terminal. The block reports the
-    progress to the `Tell` that it gets; with ``--json``, ``--quiet`` or ``--plain`` nothing is shown."""
+    """Show a bar with the rate and the time left on standard error, if that is a terminal. The block gets a `Tell`, to
+    which it reports the progress. With ``--json``, ``--quiet`` or ``--plain`` nothing is shown."""
     if environment.json or environment.quiet or environment.plain or not sys.stderr.isatty():
         yield lambda *_: None
         return

@@ -1,4 +1,4 @@
-"""What is wrong with a contact or relay now, and which relay is back."""
+"""What is wrong with a contact or relay now, and which relay can be reached again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def show_condition(environment: Environment, condition: Condition) -> None:
 
 
 def show_conditions(environment: Environment, conditions: Iterable[Condition]) -> None:
-    """Show each condition. If one relay causes several problems with the same sentence, people see it only once."""
+    """Show each condition. If one relay causes several problems with the same sentence, people see this sentence only
+    once."""
     said: set[str] = set()
     for condition in conditions:
         if environment.json or condition.text not in said:

@@ -1,4 +1,4 @@
-"""How contacts are shown: a single one, the list of all, and the security code with one."""
+"""How contacts are shown: one contact, the list of all contacts, and the security code to compare with a contact."""
 
 from __future__ import annotations
 
@@ -237,7 +237,8 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
 
 
 def verification_lines(environment: Environment, found: Verification, *, asked: bool, command: str) -> str:
-    """The security code, and how to compare it; if not ``asked``, a sentence that says that both codes are the same."""
+    """If ``asked``, the security code and how to compare it; otherwise a sentence that says that both codes are the
+    same."""
     name = shortened(found.contact)
     if not asked:
         return indented(environment, f"Verified: you and {name} see the same security code.", 0, 0)

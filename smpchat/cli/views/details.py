@@ -98,7 +98,8 @@ _HEADINGS = ("Feature", "You", "They", "Result")
 
 
 def preferences_table(details: ContactDetails) -> Table:
-    """The table of what you and the contact allow, and the result, for a caller that draws it itself."""
+    """For each feature, what you allow, what the contact allows, and who may therefore use it: as a table, for a caller
+    that draws it itself."""
     return table(_HEADINGS, _rows(details))
 
 

@@ -115,7 +115,7 @@ def about_group(group: GroupView) -> list[str]:
 
 
 def about_joining(alias: str, group: GroupView | None) -> str:
-    """Whether we are in a group, in a sentence. ``group`` is None until the group's host has answered."""
+    """A sentence that says whether we are in a group. ``group`` is None until the group's host has answered."""
     if group is None:
         return f"You have asked to join {alias}. You will be let in when the member who made the link comes online."
     match group.standing:

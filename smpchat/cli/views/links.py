@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def own_alias(service: StoredProfile, invitation: Invitation | None = None) -> str:
-    """The alias for us that the command for the other person contains: made from our name, or from the made-up name of
-    this invitation."""
+    """The alias for us in the command that the other person will type. It is made from our name, or from the made-up
+    name of this invitation if it has one."""
     made_up = invitation.incognito if invitation else None
     return alias_from_name(made_up or service.own_profile().display_name)
 

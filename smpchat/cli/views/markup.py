@@ -35,8 +35,8 @@ def are_shown(environment: Environment) -> bool:
 
 
 def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]]:
-    """Two lists: the parts for the layout, without the author's marks, and the pieces of their text with styles, for
-    `draw`."""
+    """Two lists. The first is for the layout: the parts without the author's marks. The second is for `draw`: the
+    pieces of their text, each with its style."""
     kept: list[LayoutPart] = []
     pieces: list[Part] = []
     for ours, text in parts:

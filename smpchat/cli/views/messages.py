@@ -77,8 +77,8 @@ def message_fields(message: Message) -> dict[str, Any]:
 
 
 def change_fields(message: Message) -> dict[str, Any]:
-    """The fields of a ``message`` object that are only there if they apply: forwarded, live, a reply, an edit, a
-    deletion, reactions."""
+    """The fields of a ``message`` object that exist only for some messages: forwarded, live, edited or deleted ones,
+    replies, and messages with reactions."""
     fields: dict[str, Any] = {}
     if message.forwarded:
         fields["forwarded"] = True
@@ -195,8 +195,8 @@ def _parts(message: Message) -> list[Part]:
     """The parts of a message in the order in which they are shown: the message that it answers, its kind, the author's
     words, and its changes.
 
-    Our marks are only in the heading's line after the star, or after the bar in the margin (`in_margin`). A text can
-    contain the same characters, but never in these places.
+    Our own words are only in the heading's line after the star, or after the bar in the margin (`in_margin`). The
+    author's words can contain a star or a bar, but never in these places.
     """
     parts = [(True, shown) for shown in (_quote_line(message), _marks(message)) if shown]
     if message.deleted:
@@ -377,8 +377,8 @@ def _who(message: Message, *, several: bool) -> str:
 def interleaved(
     messages: list[Message], notices: Sequence[StoredNotice]
 ) -> list[tuple[list[Message], StoredNotice | None]]:
-    """Pairs of the messages before a notice, and the notice. The last pair has the messages after all notices, and
-    None."""
+    """A pair for each notice: the messages before it, and the notice itself. The last pair has the messages after all
+    notices, and None."""
     parts: list[tuple[list[Message], StoredNotice | None]] = []
     for notice in notices:
         before = list(takewhile(lambda message: message.sent_at <= notice.at, messages))  # noqa: B023 - used at once

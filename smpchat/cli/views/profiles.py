@@ -35,7 +35,7 @@ def show_profile(
     Args:
         profile: The whole profile, if more than its name is to be shown.
         receipts: Whether contacts are told that their messages arrived; None: not shown.
-        brought: The settings for relays and files that an imported profile brought; only scripts see them here.
+        brought: The settings for relays and files that an imported profile brought; printed only for scripts.
     """
     active = name == environment.profile
     fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}

@@ -1,4 +1,4 @@
-"""How the embedded relay is shown, which comes with smpchat."""
+"""How the embedded relay, which comes with smpchat, is shown."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from smpchat.relay.options import OFF
 
 
 def show_relay(environment: Environment, *, whole: bool = False) -> None:
-    """Print the state and the addresses of the embedded relay. ``whole``: with the password in them, so that others can
-    use them."""
+    """Print the state and the addresses of the embedded relay. If ``whole``, the addresses include the password, so
+    that other people can use them."""
     info = status(environment.relay_folder)
     fields = relay_fields(info, whole=whole)
     line = f"embedded relay: {info.state}" + (f", {fields['address']}" if fields["address"] else "")
@@ -22,7 +22,7 @@ def show_relay(environment: Environment, *, whole: bool = False) -> None:
 
 
 def relay_fields(info: RelayInfo, *, whole: bool = False) -> dict[str, Any]:
-    """The fields of a ``relay`` object in JSON. ``whole``: with the password in both addresses."""
+    """The fields of a ``relay`` object in JSON. If ``whole``, both addresses include the password."""
     fields = {
         "state": info.state,
         "address": _shown(info.address, whole),
