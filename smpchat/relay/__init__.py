@@ -1,9 +1,9 @@
 """The embedded relay: an SMP server that keeps queues and messages in SQLite.
 
-`commands` executes commands, with `notifications`, `information` and `forwarding` for some of them. `store` is the
+`commands` executes commands; `notifications`, `information` and `forwarding` help with some of them. `store` is the
 database, and `subscriptions` knows which client is subscribed to which queue. `worker` runs the commands that are ready
-as one transaction, and sends their answers after the commit. `server` accepts connections, and `daemon` runs one relay
-per folder. `proxy` forwards commands to other relays, with a `relay_session` for each of these relays; `destinations`
+as one transaction, and sends their answers after the commit. `server` accepts connections, and `daemon` runs the relay
+of a folder. `proxy` forwards commands to other relays, with a `relay_session` for each of these relays; `destinations`
 says to which relays it may connect. `options` are the operator's options, `statistics` and `local_http` report what a
 running relay does, and `backup` copies a relay.
 

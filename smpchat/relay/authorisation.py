@@ -54,8 +54,8 @@ def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode 
 
 
 def _stand_ins() -> dict[int, AuthPublicKey]:
-    # Everyone may know these keys: no command is accepted because of them. We try them only so that a refusal takes the
-    # same time as with a real key.
+    # These keys need not be secret, because no command is accepted because of them. We try them only so that a refusal
+    # takes the same time as with a real key.
     seed = hashlib.shake_256(b"smpchat relay: key of no queue").digest
     return {
         64: Ed25519PrivateKey(seed(32)).public(),
@@ -77,10 +77,10 @@ def authorised(client: Client, transmission: Transmission, keys: tuple[AuthPubli
 def signed_by_one(
     keys: tuple[AuthPublicKey, ...], transmission: Transmission, signed: bytes, session_key: X25519PrivateKey | None
 ) -> bool:
-    """Whether one of ``keys`` authorised ``signed``; ``session_key`` is the relay's own.
+    """Whether one of ``keys`` authorised ``signed``; ``session_key`` is the relay's own key of the session.
 
-    The length of the authorisation shows the kind of key. If ``keys`` contains none of this kind, a dummy key is used.
-    So the time until a refusal does not tell whether the queue exists (smp-wire 7.6).
+    The length of the authorisation shows the kind of key. If ``keys`` contains no key of this kind, a dummy key is
+    tried. So the time until a refusal does not tell whether the queue exists (smp-wire 7.6).
     """
     length = len(transmission.auth)
     if length not in _KINDS:

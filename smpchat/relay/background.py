@@ -118,7 +118,7 @@ def start_background(
 
 
 def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[int, subprocess.Popen[bytes]]:
-    """Starts the process. Returns the position in the log at which the lines of this process begin, and the process."""
+    """Starts the process. Returns the place in the log where its lines begin, and the process."""
     path = folder / LOG
     environment = for_own_process(password)
     # -P: do not import modules from the current directory.
@@ -180,10 +180,10 @@ def _last_words(folder: Path, start: int) -> str:
 
 
 def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
-    """Stops the relay of ``folder``, no matter how it was started, and turns off starting on demand. Blocks.
+    """Stops the relay of ``folder``, no matter how it was started. After that, only ``relay start`` starts it. Blocks.
 
     Args:
-        timeout: Seconds after which the relay is killed. Even then, everything that it has confirmed is kept.
+        timeout: Seconds after which the relay is killed. Even then, no message that it has confirmed is lost.
     Raises:
         RelayError: The relay does not stop, or belongs to another user.
     """
@@ -202,7 +202,7 @@ def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
 
 
 def _is_stopped(folder: Path) -> bool:
-    """Creates the mark. Returns whether no relay is running, and none can start before ``relay start``."""
+    """Creates the mark. Returns True if the relay has ended and cannot start again before ``relay start``."""
     turn_off(folder)
     return not is_locked(folder) and is_turned_off(folder)
 

@@ -129,7 +129,7 @@ def _check_empty(folder: Path) -> None:
 
 
 class _Bounded(io.BufferedReader):
-    """A file that limits the size of each read, because `tarfile` reads a header of any length at once."""
+    """A file that refuses to read too many bytes at once: `tarfile` would read a header of any length into memory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= _READ:
@@ -140,7 +140,7 @@ class _Bounded(io.BufferedReader):
 def _unpack(source: Path, folder: Path) -> None:
     seen: set[str] = set()
     try:
-        # We compare names and kinds with a list, and write the files ourselves: so links, devices and ../ in a tar have
+        # We accept only plain files with known names, and write them ourselves: so links, devices and ../ in a tar have
         # no effect. Mode "r:" refuses compressed files, in which a few bytes could become gigabytes.
         with source.open("rb", buffering=0) as file, tarfile.open(fileobj=_Bounded(file), mode="r:") as tar:
             size = source.stat().st_size

@@ -51,7 +51,7 @@ Forward = Callable[[Client, Transmission, commands.Prxy | commands.PFwd], ErrorC
 
 
 def forward_nothing(client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> ErrorCode:
-    """The answer of a relay that is not a proxy (smp-wire 5.6)."""
+    """The error with which a relay that is not a proxy answers PRXY and PFWD (smp-wire 5.6)."""
     return ErrorCode.proxy("BASIC_AUTH" if isinstance(command, commands.Prxy) else "NO_SESSION")
 
 
@@ -126,7 +126,7 @@ class QueueService:
         """Executes one command.
 
         Returns:
-            The answer, then pushes to this or other connections. Empty if the answer comes later.
+            The answer, then pushes to this or other connections. The list is empty if the proxy will answer later.
         Raises:
             RelayStoreError: The store failed. The caller must roll back all commands since the last commit.
         """
@@ -157,8 +157,8 @@ class QueueService:
         client.getting.clear()
 
     def resume(self, client: Client) -> list[Outgoing]:
-        """Pushes the messages that were held back because too many were unsent. Call this when the connection has room
-        for them."""
+        """Pushes messages that were held back because too many pushes to this connection were unsent. Call this when
+        fewer are unsent."""
         waiting = tuple(islice(client.deferred, max(0, MAX_UNSENT_PUSHES - client.unsent)))
         pushes: list[Outgoing] = []
         for entity_id in waiting:
@@ -173,7 +173,7 @@ class QueueService:
         return self._notifications.due
 
     def notify(self) -> list[Outgoing]:
-        """Pushes the collected notifications. Call this a few seconds after the first was collected."""
+        """Pushes the collected notifications. Call this a few seconds after the first of them was collected."""
         return self._notifications.deliver()
 
     # --- authorisation -----------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ class QueueService:
     def _recipient(
         self, handler: Callable[[Client, Transmission, _C, Queue], list[Outgoing]]
     ) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
-        """Wraps a handler, so that it runs only if the client has a recipient key of the queue."""
+        """Wraps a handler, so that it runs only if one of the queue's recipient keys authorised the command."""
 
         def run(client: Client, t: Transmission, command: Command) -> list[Outgoing]:
             queue = self._store.by_recipient(t.entity_id)
@@ -201,16 +201,16 @@ class QueueService:
             return [error(client, t, ErrorCode.AUTH)]
         if not self._new_queues:
             return [error(client, t, ErrorCode.AUTH)]
-        # The same error as above, so that clients without the password do not learn that there is one.
+        # A wrong password gets the same error as above, so that clients do not learn that the relay has a password.
         if self._password is not None and not hmac.compare_digest(self._password, command.basic_auth or b""):
             return [error(client, t, ErrorCode.AUTH)]
         request = command.queue
         data = None if request is None else request.link
-        # A client must not be able to take the sender id that another one will ask for (smp-wire 5.1, trap 22).
+        # A client must not be able to take the sender id for which another client will ask (smp-wire 5.1, trap 22).
         if data is not None and data.sender_id != derived_sender_id(t.corr_id):
             return [error(client, t, _PROHIBITED)]
-        # The client chose these ids, so the relay cannot replace a taken one. A repeated NEW with link data ends here
-        # too (smp-wire 7.2).
+        # The client chose these ids, so the relay cannot use other ids if they are taken. A repeated NEW with link data
+        # ends here too (smp-wire 7.2).
         if data is not None and self._is_taken(data):
             return [error(client, t, ErrorCode.AUTH)]
         server_key = X25519PrivateKey.generate(self._entropy)
@@ -250,8 +250,8 @@ class QueueService:
         return [Outgoing(client, t.corr_id, b"", ids)]
 
     def _is_taken(self, data: commands.LinkData) -> bool:
-        """Whether a queue already has an id that the client chose, because NEW was repeated or two clients chose the
-        same link id."""
+        """Whether a queue already has one of the ids that the client chose. This happens if NEW is repeated, or if two
+        clients choose the same link id."""
         if self._store.by_sender(data.sender_id) is not None:
             return True
         return data.link_id is not None and self._store.by_link(data.link_id) is not None
@@ -305,8 +305,8 @@ class QueueService:
     def _secure(
         self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, then: BrokerMessage = _OK
     ) -> Outgoing:
-        # For KEY, SKEY and LKEY, at every version and in every mode (smp-wire 7.2, trap 25): the first key is stored.
-        # The same key again gets the same answer, because the first answer may have been lost. Any other key gets AUTH.
+        # KEY, SKEY and LKEY store the first key, at every version and in every mode (smp-wire 7.2, trap 25). The same
+        # key again gets the same answer, because the first answer may have been lost. Any other key gets AUTH.
         if queue.sender_key is None:
             self._store.secure(queue, key)
         elif not hmac.compare_digest(queue.sender_key.der, key.der):
@@ -354,11 +354,11 @@ class QueueService:
             allowed = key is None
         if queue is None or not allowed:
             return [error(client, t, ErrorCode.AUTH)]
-        # The limit depends on the version of the session, or of the forwarded transmission. It is checked before the
-        # queue's state (smp-wire 7.2, trap 33).
+        # The maximum length depends on the SMP version of the session, or of the forwarded transmission. It is checked
+        # before the queue's state (smp-wire 7.2, trap 33).
         if len(command.body) > max_body(client.version):
             return [error(client, t, ErrorCode.LARGE_MSG)]
-        # The same error as for a queue that does not exist, so that the sender learns no more (smp-wire 7.2).
+        # The same error as if the queue did not exist, so that the sender does not learn that it exists (smp-wire 7.2).
         if not queue.active:
             return [error(client, t, ErrorCode.AUTH)]
         if key is not None and queue.mode is not QueueMode.CONTACT:
@@ -412,7 +412,7 @@ class QueueService:
         return [answer(client, t, _OK)]
 
     def _del(self, client: Client, t: Transmission, command: commands.Del, queue: Queue) -> list[Outgoing]:
-        # Do this before the queue is deleted, because the notifier's subscriber is found by the queue's notifier id.
+        # End the notifier's subscription before the queue is deleted, because the queue contains the notifier's id.
         notifier_ended = self._notifications.end(client, queue)
         self._store.delete(queue)
         client.getting.pop(queue.rcv_id, None)
@@ -458,7 +458,7 @@ class QueueService:
         """Pushes the oldest message to the subscriber, unless the subscriber still has a message to acknowledge.
 
         Args:
-            newest: The message that was just stored. If the queue has no other message, none is read from the store.
+            newest: The message that was just stored. If no other one waits, it is pushed without reading the store.
         """
         client = self.subscriptions.subscriber(queue.rcv_id)
         # A subscriber gets only one message at a time; the answers to ACK contain the next ones (smp-wire 7.3).
@@ -467,7 +467,7 @@ class QueueService:
         if client.unsent >= MAX_UNSENT_PUSHES:
             client.deferred[queue.rcv_id] = None
             return ()
-        # Most messages are pushed at once; not reading them from the store saves a query.
+        # Most messages are pushed as soon as they are stored, so ``newest`` saves a query of the store.
         message = newest if newest is not None and queue.size == 1 else self._store.head(queue)
         if message is None:
             raise RelayStoreError("The relay's database lost a message of a queue.")
@@ -479,7 +479,7 @@ class QueueService:
 def _as(
     kind: type[_C], handler: Callable[[Client, Transmission, _C], list[Outgoing]]
 ) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
-    """Returns ``handler`` with the type of a handler for any command; ``kind`` is only for the type checker."""
+    """Returns ``handler`` unchanged; for the type checker (which needs ``kind``), it now takes any command."""
     return handler  # type: ignore[return-value]
 
 

@@ -135,17 +135,18 @@ class Connection:
             return ErrorCode.BLOCK
 
     def hold(self) -> None:
-        """Notes that a command will be answered later than the other commands of its block. Call `release` when it is
+        """Counts a command that will be answered later than the rest of its block. Call `release` when it is
         answered."""
         self._under_way += 1
 
     def release(self) -> None:
-        """Notes that a command for which `hold` was called is answered."""
+        """Stops counting a command for which `hold` was called, because it is answered."""
         self._under_way -= 1
         self._may_read.set()
 
     def answered(self, count: int, *, block: bool) -> None:
-        """Notes that ``count`` commands are answered. ``block``: whether these are all commands of a block."""
+        """Stops counting ``count`` commands, because they are answered. ``block``: whether their block is completely
+        answered now."""
         self._under_way -= count
         self._blocks_under_way -= block
         self._may_read.set()

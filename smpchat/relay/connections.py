@@ -15,7 +15,8 @@ from smpchat.relay.subscriptions import Client
 
 
 class Connections:
-    """The open connections by their `Client`. Transmissions to a connection that has ended are dropped."""
+    """The open connections; each one is found by its `Client`. Transmissions to a connection that has ended are
+    dropped."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters

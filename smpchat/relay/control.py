@@ -31,7 +31,7 @@ class _Door(Record):
 
 
 class Control:
-    """The relay's side: answers `ask` while the relay runs."""
+    """Answers the requests of `ask`, in the relay's process."""
 
     def __init__(self, folder: Path, pages: Pages) -> None:
         self._path = folder / CONTROL

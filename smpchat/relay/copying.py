@@ -43,10 +43,11 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def take_over(path: Path) -> None:
-    """Replace a foreign database with a new one of our current schema and the same rows; nothing else is kept. Blocks.
+    """Replace a database, which another person may have made, with a new one: the same rows in our current schema, and
+    nothing else. Blocks.
 
     Raises:
-        RelayStoreError: The file is not a result of `copy_database`, by this version or an older one.
+        RelayStoreError: The file was not made by `copy_database` of this smpchat or an older one.
         OSError: Writing failed.
     """
     ours = path.with_name(f"{path.name}.new")
@@ -55,8 +56,8 @@ def take_over(path: Path) -> None:
         with translated("reading it"), closing(open_foreign(path)) as source:
             (version,) = source.execute("PRAGMA user_version").fetchone()
             with closing(sqlite3.connect(ours, isolation_level=None)) as target:
-                # Make the tables of the file's version, to compare them. `_check_kind` refuses a version that is newer
-                # than ours.
+                # Make the tables of the file's schema version, to compare them with those in the file. `_check_kind`
+                # refuses a version that is newer than ours.
                 prepare(target, str(ours), min(max(version, 1), SCHEMA_VERSION))
                 _check_kind(source, target, path)
                 check_foreign(source, target)
@@ -80,8 +81,8 @@ def _check_kind(source: sqlite3.Connection, target: sqlite3.Connection, path: Pa
 
 
 def _check_row(table: str, row: Sequence[Any]) -> None:
-    """Check the rules for a row that the relay relies on, although the schema does not enforce them. Columns are in the
-    order of `smpchat.relay.schema`."""
+    """Check that a row keeps the rules on which the relay relies, but which the schema does not enforce. The columns
+    have the same order as in `smpchat.relay.schema`."""
     match table, row:
         case "queue", (_, bytes() as rcv_id, bytes() as snd_id, _, bytes() as secret, *_):
             fits = _is_id(rcv_id) and _is_id(snd_id) and len(secret) == _SECRET

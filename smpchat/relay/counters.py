@@ -1,6 +1,6 @@
 """The counters of a running relay. `smpchat.relay.statistics` explains them to the operator.
 
-Plain classes, not dataclasses: to import `dataclasses` would make every start of the embedded relay 5 ms slower.
+Plain classes, not dataclasses: importing `dataclasses` would make every start of the embedded relay 5 ms slower.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Counters:
         tls_failed: Connections that ended before the SMP handshake, because TLS or WebSocket failed.
         handshakes_failed: Connections that ended during the SMP handshake, after TLS.
         deliveries: How often MSG was sent, including repetitions.
-        refused: Number of ERR answers, by the first word of the error.
+        refused: For each first word of an error: the number of ERR answers with it.
         commands: Commands in all committed groups.
         groups: Number of commits for each class of `GROUP_SIZES`.
         commits_failed: Groups of commands that could not be stored.

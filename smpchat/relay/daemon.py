@@ -84,10 +84,10 @@ async def run_relay(
         files_port: The port for files. None: do as at the last start, or any free port at the first start; if files
             cannot be served, the relay still serves messages, and its state says why. 0: the port of the last start, or
             any free port. `NO_FILES`: do not serve files.
-        keep: Whether to store the options for later starts, once the relay accepts connections.
+        keep: Whether to store the options for later starts. They are stored when the relay accepts connections.
         reset: Whether to use the defaults instead of the kept options; with ``keep``, the kept options are deleted.
-        unless_stopped: Whether not to start after ``relay stop``, even if ``relay stop`` runs at the same time
-            (`smpchat.relay.background`).
+        unless_stopped: Whether to refuse to start if the user has stopped the relay with ``relay stop``, even if
+            ``relay stop`` has not ended yet (`smpchat.relay.background`).
         ready: Called with address and port when the relay accepts connections.
         clock: Unix time in seconds.
     Raises:
@@ -163,7 +163,7 @@ async def run_relay(
 
 
 def limits_of(options: Options) -> Limits:
-    """The limits for clients according to the options."""
+    """Turns the options into the limits for clients."""
     chosen = {
         "quota": options.quota,
         "stored": None if options.max_stored is None else options.max_stored * 1024**2,
@@ -181,7 +181,7 @@ def limits_of(options: Options) -> Limits:
 
 
 def file_limits_of(options: Options) -> FileLimits:
-    """The limits for clients who store files, according to the options."""
+    """Turns the options into the limits for clients who store files."""
     default = FileLimits()
     chosen = {
         "quota": None if options.files_quota is None else options.files_quota * 1024**2,
@@ -200,7 +200,8 @@ def file_limits_of(options: Options) -> FileLimits:
 async def _keeping_files(
     files: FileRelay, hosts: Sequence[str], wanted: int | None, known: int | None
 ) -> AsyncIterator[tuple[int | None, str | None]]:
-    """Serves files while the block runs. Yields the port, and the reason if files should be served but are not.
+    """Serves files inside the ``async with`` block. Yields the port, and the reason if files should be served but are
+    not.
 
     Args:
         wanted: See `run_relay`.
@@ -238,7 +239,8 @@ def _not_served(error: ListenFailed | RelayStoreError, port: int) -> RelayError:
 
 @asynccontextmanager
 async def _told(folder: Path, figures: Callable[[], Awaitable[Statistics]], metrics_port: int) -> AsyncIterator[None]:
-    """Lets other programs ask for the relay's figures while the block runs. Raises `RelayPortTaken` or `RelayError`."""
+    """Lets other programs ask for the relay's figures, inside the ``async with`` block. Raises `RelayPortTaken` or
+    `RelayError`."""
 
     async def statistics() -> Page:
         return Page("application/json", json.dumps((await figures()).to_json()).encode())
@@ -348,7 +350,7 @@ def _public_host(host: str) -> str:
 
 def _own_address(family: socket.AddressFamily, anywhere: str) -> str | None:
     """This computer's own address in a family (IPv4 or IPv6); None if it reaches no other network with this family.
-    Nothing is sent to ``anywhere``."""
+    Nothing is sent to ``anywhere``, which is any address in another network."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((anywhere, 9))

@@ -36,13 +36,13 @@ class Destinations(Enum):
 
     @staticmethod
     def for_host(host: Hosts) -> Destinations:
-        """The default of a relay that listens on ``host``."""
+        """The default for a relay that listens on ``host``."""
         hosts = (host,) if isinstance(host, str) else host or ()
         return Destinations.ALL if hosts and all(map(is_loopback, hosts)) else Destinations.PUBLIC
 
 
 class DestinationRefused(Exception):
-    """The relay may not connect to any address of the destination; nothing was sent."""
+    """This relay may not connect to any address of the other relay; nothing was sent."""
 
 
 async def dial(server: SMPServer, destinations: Destinations, timeout: float) -> BlockConnection:  # noqa: ASYNC109
@@ -52,9 +52,9 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
         timeout: Seconds for everything together, and the same again if the first connection has a session id that is
             too long.
     Raises:
-        DestinationRefused: The relay has only onion hosts, or none of its addresses is public although this is
-            required.
-        ConnectFailed: The relay cannot be reached.
+        DestinationRefused: The other relay has only onion hosts; or this relay may connect only to public addresses,
+            and the other one has none.
+        ConnectFailed: The other relay cannot be reached.
     """
     hosts = [host for host in server.hosts if not host.endswith(".onion")]
     if not hosts:
@@ -64,7 +64,8 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
     connection = await tls.connect(hosts, server.port_number, timeout=timeout)
     if len(connection.session_id) <= MAX_SESSION_ID:
         return connection
-    # `ssl` cannot choose the cipher suites of TLS 1.3, but with TLS 1.2 the session id always has 12 bytes
+    # The length of the session id depends on the cipher suite of TLS 1.3, which `ssl` cannot choose. With TLS 1.2, it
+    # is always 12 bytes.
     await connection.close()
     context = tls.client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -72,8 +73,8 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
 
 
 async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[str]:
-    """Resolves names to addresses. The relay connects to exactly these, because a name may resolve to another address
-    later."""
+    """Resolves names to public addresses. The relay then connects to these, not to the names, because a name may
+    resolve to another address later."""
     loop = asyncio.get_running_loop()
     found: dict[str, None] = {}
     reasons: list[str] = []

@@ -47,7 +47,7 @@ class RelayPortTaken(RelayError):
 
 
 class RelayStartFailed(RelayError):
-    """A relay started in the background ended, or did not accept connections in time."""
+    """The relay's background process ended at once, or did not accept connections in time."""
 
 
 class RelayTurnedOff(RelayError):

@@ -1,4 +1,4 @@
-"""The folder of a relay: its lock, its state file, and the mark that the user has stopped it.
+"""The folder of a relay: its lock, its state file, and the file that shows that the user has stopped it.
 
 ::
 
@@ -116,15 +116,15 @@ class FolderLock:
     def release(self) -> None:
         """Releases the lock. May be repeated."""
         if self._file is not None:
-            # Close the file, but do not delete it: otherwise one process could lock the deleted file, and another one a
-            # new file with the same name.
+            # Close the file, but do not delete it: otherwise one process could hold a lock on the deleted file, while
+            # another one locks a new file with the same name.
             os.close(self._file)
             self._file = None
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a relay is running on the folder. The check takes a shared lock for a moment. Because of that, a relay
-    that starts tries several times to take its lock."""
+    """Whether a relay is running on the folder. The check itself takes a shared lock for a moment. So a relay that
+    starts at this moment may fail to take its lock, and tries several times."""
     try:
         file = os.open(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
@@ -150,8 +150,7 @@ def _lock(file: int, *, shared: bool) -> bool:
 
 
 def read_state(folder: Path) -> RelayInfo:
-    """Reads the state file. ``state`` is "running" if the file contains a process id, although that process may have
-    ended.
+    """Reads the state file. ``state`` is "running" if the file contains a process id, even if that process has ended.
 
     Raises:
         RelayError: The file cannot be read or is damaged.

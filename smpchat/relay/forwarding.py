@@ -32,8 +32,8 @@ _NO_SECRET = ErrorCode.proxy("BROKER", "TRANSPORT", "NO_AUTH")
 
 
 class ForwardRefused(Exception):
-    """RFWD has no answer for the client: its bytes cannot be decrypted or decoded, or the answer does not fit into a
-    block. ``code`` is the error to answer to the proxy."""
+    """No answer for the client can be made: the bytes of RFWD cannot be decrypted or decoded, or the answer does not
+    fit into a block. ``code`` is the error that the proxy gets instead."""
 
     def __init__(self, code: ErrorCode) -> None:
         self.code = code
@@ -44,7 +44,7 @@ class ForwardedRequest(Record):
     """A decrypted RFWD.
 
     Attributes:
-        client: Stands for the sender of the transmission, who has no connection to this relay.
+        client: A `Client` made for the sender of the transmission, because the sender has no connection to this relay.
         transmission: The transmission, or the error to answer if it cannot be decoded.
     """
 
@@ -72,7 +72,7 @@ def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedReques
     """Decrypts both layers of RFWD.
 
     Args:
-        proxy: The proxy's connection. The client's commands are authorised for the session of this connection.
+        proxy: The proxy's connection. The client authorises its commands for the session of this connection.
         t: The transmission of RFWD.
         body: The body of RFWD.
     Raises:

@@ -43,7 +43,7 @@ class Limits(Record):
         idle: A connection without subscriptions is closed after this many seconds without a block (smp-wire 7.5).
         connections: Maximum number of open connections, including those in handshakes; further ones are closed at once.
         connections_per_address: Maximum number of open connections from one address; see `Gate`.
-        new_queues: Maximum number of queues that one connection may create in a minute; then ERR QUOTA.
+        new_queues: Maximum number of queues that one connection may create in a minute; any more get ERR QUOTA.
         unsent_bytes: If this many bytes wait for a client that does not read them, the relay stops reading from the
             client.
         quota: Maximum number of messages in a queue.
@@ -74,7 +74,8 @@ class Limits(Record):
 
 
 def descriptors_for(connections: int, beside: int = 0) -> int:
-    """How many of ``connections`` the operating system allows this process. Raises the soft limit of open files.
+    """Returns ``connections``, or a smaller number if the operating system does not allow this process so many. Raises
+    the soft limit of open files if necessary.
 
     Args:
         beside: Descriptors that other parts of the process need at the same time.

@@ -1,7 +1,7 @@
 """Serves a few pages over HTTP to programs on this computer: for `relay stats`, and for Prometheus.
 
-Only on loopback, only GET, and one request per connection. If a token is set, only users who can read the relay's
-folder get the pages; otherwise every user of this computer does.
+The server listens only on loopback, answers only GET, and answers one request per connection. If a token is set, only
+users who can read the relay's folder get the pages; otherwise every user of this computer gets them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Page(Record):
-    """The answer for a path."""
+    """The content of a page."""
 
     content_type: str
     body: bytes
@@ -40,8 +40,8 @@ class LocalHTTP:
     """Serves pages on loopback.
 
     Args:
-        pages: Functions that make pages, by path. If one raises `RelayError`, the answer is 503 with the text of the
-            error.
+        pages: For each path, a function that makes the page. If it raises `RelayError`, the answer is 503 with the text
+            of the error.
         token: The token that requests must contain as ``Authorization: Bearer``; None if they need none.
     """
 

@@ -26,7 +26,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set from now on. Needs a running loop."""
+    """Returns an event that will be set when SIGTERM or SIGINT arrives. Needs a running loop."""
     stop, running = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         try:

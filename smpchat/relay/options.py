@@ -105,7 +105,7 @@ class Options(Record):
     """The chosen options; None for each one that was not chosen. `OPTIONS` explains the fields.
 
     Attributes:
-        password: Empty means no password. None means not chosen, so an earlier password is kept.
+        password: "" if the relay has no password; None if none was chosen, so that an earlier password is kept.
         metrics_port: `OFF` if metrics are not served.
     Raises:
         RelayOptionRefused: A value is not allowed.
@@ -150,7 +150,7 @@ class Options(Record):
                     raise RelayOptionRefused(f"{option.flag} takes a number from {low} to {high}, not {value}.")
 
     def over(self, kept: Options) -> Options:
-        """These options; for those that were not chosen, the values of ``kept``."""
+        """These options, with the values of ``kept`` for those that were not chosen."""
         return replace(kept, **self.chosen())
 
     def chosen(self) -> dict[str, Any]:
@@ -179,8 +179,8 @@ def _typed(name: str, value: str | int | bool) -> str:
 
 
 def parse_options(typed: Mapping[str, str | None]) -> Options:
-    """Options from the texts that the user typed, by field name; None for an option that was not typed. Raises
-    `RelayOptionRefused`."""
+    """Makes options from the texts that the user typed; ``typed`` has the field names as keys, and None for options
+    that were not typed. Raises `RelayOptionRefused`."""
     values: dict[str, Any] = {name: _parsed(BY_NAME[name], text) for name, text in typed.items() if text is not None}
     return Options(**values)
 
@@ -202,7 +202,8 @@ def _parsed(option: Explained, text: str) -> str | int | bool:
 
 
 def options_from_json(content: object) -> Options:
-    """Options from the result of `Options.chosen`. Raises `RelayOptionRefused` for anything else."""
+    """Makes options from what `Options.chosen` returned earlier. Raises `RelayOptionRefused` if ``content`` is anything
+    else."""
     if not isinstance(content, dict):
         raise RelayOptionRefused("The kept options are damaged.")
     for name, value in content.items():

@@ -11,7 +11,7 @@ from smpchat.relay.subscriptions import Client
 
 
 class Outgoing(NamedTuple):
-    """One transmission to send. ``push``: whether `Client.unsent` counts it until it is sent."""
+    """One transmission to send. ``push``: whether `Client.unsent` counts this transmission until it is sent."""
 
     client: Client
     corr_id: bytes
@@ -26,5 +26,5 @@ def answer(client: Client, transmission: Transmission, message: BrokerMessage) -
 
 
 def error(client: Client, transmission: Transmission, code: ErrorCode) -> Outgoing:
-    """The answer ERR to a transmission."""
+    """The answer to a transmission that failed: ERR with ``code``."""
     return answer(client, transmission, Err(code))

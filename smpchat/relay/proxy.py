@@ -116,8 +116,8 @@ class Proxy:
                 right = self._password is None or hmac.compare_digest(self._password, password or b"")
                 return None if right else ErrorCode.proxy("BASIC_AUTH")
             case commands.PFwd():
-                # Sessions may end at any time. After this error, the client asks for a new one with PRXY (smp-wire 5.6,
-                # step 6).
+                # A session may end at any time. After this error, the client asks for a new session with PRXY (smp-wire
+                # 5.6, step 6).
                 return None if t.entity_id in self._by_id else ErrorCode.proxy("NO_SESSION")
 
     async def _run(self, turn: asyncio.Semaphore, client: Client, t: Transmission, command: Request) -> None:
@@ -201,7 +201,7 @@ class Proxy:
             return
         open_sessions = {destination: session for destination, session in self._by_id.values()}
         unused = (open_sessions[which] for which in self._sessions if which in open_sessions)
-        # Only a session without unanswered requests may end. Otherwise a client that asks for many relays could end the
+        # End only a session without unanswered requests. Otherwise a client that asks for many relays could end the
         # requests of others.
         longest_unused = next((session for session in unused if session.idle), None)
         if longest_unused is None:

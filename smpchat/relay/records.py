@@ -43,7 +43,7 @@ class NewQueue(Record):
         recipient_keys: At least one key; each of them authorises the recipient's commands.
         dh_secret: Secret of 32 bytes, shared with the recipient, for encrypting MSG.
         sender_key: The key that authorises SEND; None while the queue is unsecured.
-        mode: None if NEW was of a version below 9, or contained no mode.
+        mode: None if the SMP version of NEW was below 9, or if NEW contained no mode.
         link: Link data of the new queue; None if it has none.
         notifier: Notifier of the new queue; None if it has none.
     """
@@ -62,7 +62,8 @@ class Backlog:
     """The messages that wait in a queue.
 
     Attributes:
-        numbers: The store's numbers of these messages, oldest first; including a quota marker.
+        numbers: The numbers that the store gave these messages, oldest first. If there is a quota marker, its number is
+            the last.
         full: Whether the last message is a quota marker.
     """
 
@@ -77,10 +78,11 @@ class Queue:
     """A stored queue. Only its store may change it.
 
     Attributes:
-        row: The store's number of the queue.
+        row: The number that the store gave the queue.
         active: False after OFF: SEND is then refused.
-        read_backlog: A function of the store that reads which messages wait. It is called only once, when the queue is
-            first used. So neither the start of the relay nor its memory depends on the number of stored messages.
+        read_backlog: A function of the store that reads the backlog of this queue. It is called only once, when the
+            backlog is first needed. So the relay starts equally fast with many stored messages, and needs no memory for
+            those of unused queues.
         link_id: The id of the link data, if there is any.
         notifier: The notifier, if there is one.
         notifications: The number of notifications that wait for the notifier.
@@ -140,7 +142,7 @@ class Queue:
 
     @property
     def size(self) -> int:
-        """The number of waiting messages, including a quota marker. Raises `RelayStoreError`."""
+        """The number of waiting messages; a quota marker counts too. Raises `RelayStoreError`."""
         return len(self.backlog.numbers)
 
     @property

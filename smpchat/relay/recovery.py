@@ -1,7 +1,8 @@
 """Undoes the effects of a group of commands whose commit failed.
 
-The store itself has rolled back already. But subscriptions and deliveries exist only in memory: the unsent answers and
-pushes of the group show how they were changed, and these changes are undone here.
+The store itself has rolled back already. But it is only in memory which client is subscribed to what, and which
+messages were delivered. The unsent answers and pushes of the group show how the group changed this, so the changes can
+be undone here.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Undone:
     Attributes:
         outgoing: Answers to send, and messages to deliver again.
         afresh: Clients that may have lost a subscription without knowing it; their connections must end.
-        waiting: Clients with notifications that must be pushed a little later.
+        waiting: Clients whose notifications cannot be pushed now, but a little later.
     """
 
     __slots__ = ("afresh", "outgoing", "waiting")
@@ -49,8 +50,8 @@ def take_back(
     """Undo the effects of a group.
 
     Args:
-        commands: The commands of the group, executed or not. Those that use the store will be answered with ERR
-            INTERNAL.
+        commands: All commands of the group; some may not have been executed. Those that use the store will be answered
+            with ERR INTERNAL.
         resumed: Clients for which the group pushed messages that had been held back.
         outgoing: The answers and pushes of the executed commands.
     Raises:

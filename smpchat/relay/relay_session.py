@@ -35,7 +35,7 @@ class ProxyFailure(Exception):
 
 
 def broker(*words: str, text: str | None = None) -> ProxyFailure:
-    """The failure ``PROXY BROKER …``: an error between this relay and the other one."""
+    """Makes the failure ``PROXY BROKER …``, for an error between this relay and the other one."""
     return ProxyFailure(ErrorCode(("PROXY", "BROKER", *words), None if text is None else text.encode()))
 
 

@@ -45,16 +45,16 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class RelayServer:
-    """A relay over one store. The caller opens and closes the store.
+    """A relay that keeps its queues in ``store``, which the caller opens and closes.
 
     Args:
         identity: The relay's certificates and key.
         clock: Unix time in seconds.
         password: The password that NEW and PRXY must contain; None if they need none.
         new_queues: Whether NEW is allowed; if not, the answer is ERR AUTH (smp-wire 8.1).
-        destinations: Relays to which this one forwards as a proxy. None: the safe default for the address on which this
-            relay listens, see `Destinations.for_host`.
-        dial: Connects to these relays.
+        destinations: Says to which relays this one forwards as a proxy. None: the safe default for the address on which
+            this relay listens, see `Destinations.for_host`.
+        dial: Connects to a relay, to forward to it.
         descriptors_beside: How many file descriptors other parts of this process need.
         committer: Runs commits, one at a time. If None, the relay makes a thread for them. `close` shuts the committer
             down.
@@ -177,7 +177,7 @@ class RelayServer:
         return self._listener.port
 
     async def statistics(self) -> Statistics:
-        """The current figures. Raises `RelayStoreError` if the messages cannot be counted."""
+        """The relay's figures at this moment. Raises `RelayStoreError` if the stored messages cannot be counted."""
         from smpchat.relay.statistics import Statistics  # only when asked for, so that starting is faster
 
         size = await asyncio.to_thread(self._store.measure)

@@ -80,7 +80,7 @@ class Statistics:
         return replace(self, **figures)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of the JSON type ``stats``. Group sizes are listed by the upper limit of each class."""
+        """The fields of the JSON type ``stats``. ``group_sizes`` has the largest size of each class as the key."""
         content = asdict(self)
         content["group_sizes"] = {str(size): count for size, count in self.group_sizes.items()}
         return content

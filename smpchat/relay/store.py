@@ -2,8 +2,8 @@
 
 Queue records are also in memory, about 1 kB each, so that looking up a queue takes the same time whether it exists or
 not (smp-wire 7.6). Messages and link data are only on the disk. A queue's list of messages is read when the queue is
-first used, so that a start takes the same time with any number of messages. There is one connection to SQLite: the
-changes of a group of commands share a transaction, which `commit` ends.
+first used, so that a start takes the same time with any number of messages. There is only one connection to SQLite, so
+the changes of a group of commands are in one transaction, which `commit` ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SQLiteStore:
     `commit` may be called from another thread, if no other call runs meanwhile; `measure` from any thread, at any time.
 
     Attributes:
-        has_room: Whether there is room within the limits of `keep_within`, as of the last commit.
+        has_room: Whether there was room within the limits of `keep_within` at the last check; each commit checks it.
         counts: What was done and committed since the store was opened.
     """
 
@@ -142,10 +142,10 @@ class SQLiteStore:
         return True
 
     def see_clock(self, now: int, keep: int) -> tuple[bool, int]:
-        """Checks the clock. Returns whether it advanced normally, and for how many seconds no message may count as old.
+        """Returns whether the clock advanced normally, and for how many seconds no message may be removed as old.
 
-        After the clock jumped, or after a long pause, this number is ``keep``, so that people have the promised time to
-        fetch messages.
+        After the clock jumped, or after a long pause, these are ``keep`` seconds, so that people have the promised time
+        to fetch messages.
         """
         with translated("reading when the clock was seen"):
             seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)

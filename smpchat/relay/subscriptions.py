@@ -83,8 +83,8 @@ class Subscriptions:
     """The subscriber of each queue, or of each notifier. A queue or notifier has at most one.
 
     Args:
-        held: Returns one dict of a client, whose keys are the ids to which it is subscribed: `Client.subscribed` or
-            `Client.notified`.
+        held: Returns `Client.subscribed` of a client, or its `Client.notified`. The keys of this dict are the ids to
+            which the client is subscribed.
     """
 
     def __init__(self, held: Callable[[Client], dict[bytes, bytes | None]]) -> None:
@@ -110,7 +110,8 @@ class Subscriptions:
         return previous
 
     def end(self, entity_id: bytes) -> Client | None:
-        """Ends the subscription to a queue or notifier that is deleted. Returns the connection that was subscribed."""
+        """Ends the subscription to a queue or notifier that is deleted. Returns the connection that was subscribed, if
+        any."""
         client = self._clients.pop(entity_id, None)
         if client is not None:
             self._forget(entity_id, client)

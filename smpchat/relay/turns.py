@@ -12,7 +12,7 @@ W = TypeVar("W")
 
 class Turns(Generic[K, W]):
     """A queue for the work of several owners, who take turns: one piece of work in each turn. The pieces of one owner
-    keep their order. A *newcomer* is an owner that had no work before, got some, and has not had a turn yet."""
+    keep their order. An owner that gets work after it had none is a *newcomer* until its next turn."""
 
     def __init__(self) -> None:
         self._newcomers: OrderedDict[K, deque[W]] = OrderedDict()
@@ -34,8 +34,9 @@ class Turns(Generic[K, W]):
         pieces.append(work)
 
     def take(self, *, newcomers_first: bool) -> W:
-        """Removes and returns the next piece of work: that of the owner who has waited longest among the newcomers, or,
-        without ``newcomers_first``, among the other owners. If that group is empty, the other group is used.
+        """Removes and returns the next piece of work. Its owner is the newcomer who has waited longest; without
+        ``newcomers_first``, it is the longest waiting of the other owners. If there is no such owner, an owner of the
+        other kind is taken.
 
         Raises:
             KeyError: There is no work.

@@ -5,8 +5,8 @@ Answers and pushes of a group are sent only after its commit. Groups are short, 
 client that keeps the relay busy delays others by only a few milliseconds.
 
 If a group cannot be committed, for example because the disk is full, it is undone, and its commands are answered with
-ERR INTERNAL. After that, each block is a group of its own, until a commit succeeds again. So clients that only read are
-not affected when those that write fail.
+ERR INTERNAL. After that, the commands of each block are a group of their own, until a commit succeeds again. So clients
+that only read are not affected when those that write fail.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ class Worker:
         self._has_more_room = False  # whether there are more free pages to return after this group
 
     def stop(self) -> None:
-        """Let `run` return when all work that has arrived is done. Commands that arrive later are not answered."""
+        """Make `run` return when all work that has arrived so far is done. Commands that arrive later are not
+        answered."""
         self._stopping = True
         self._arrival.set()
 
@@ -137,7 +138,7 @@ class Worker:
                 timer.cancel()
 
     def arrived(self, connection: Connection, received: list[Received]) -> None:
-        """Adds the commands of a block; they will be executed in order."""
+        """Adds the commands of a block that has arrived; they will be executed in order."""
         if self._stopping:
             return  # too late: it is not answered
         for at in range(0, len(received) or 1, TURN_COMMANDS):
@@ -145,12 +146,12 @@ class Worker:
             self._put(_Arrived(connection, part, at + len(part) == len(received)))
 
     def has_room(self, connection: Connection) -> None:
-        """Notes that there is room for pushes that were held back."""
+        """Call this when the connection has room for pushes that were held back."""
         self._put(_Room(connection))
 
     def ended(self, connection: Connection) -> None:
-        """Notes that a connection has ended. This is handled after its commands, so that none of them subscribes it
-        again."""
+        """Call this when a connection has ended. The end is handled after the connection's commands, so that none of
+        them subscribes it again."""
         self._put(_Ended(connection))
 
     def expire(self) -> None:
@@ -205,9 +206,9 @@ class Worker:
     def _perform_some(self, group: list[_Work], outgoing: list[Outgoing]) -> None:
         """Executes one group of work, and adds each piece to ``group``.
 
-        Maintenance is done in small steps between groups of commands, so that it never delays answers much. If there
-        are newcomers (see `Turns`), every second group of commands is only for them. So neither a client with a single
-        command nor one with many commands waits long.
+        Maintenance of the store is done in small steps between groups of commands, so that answers are never delayed
+        much. If there are newcomers (see `Turns`), every second group of commands is only for them. So neither a client
+        with a single command nor one with many commands waits long.
 
         Raises:
             RelayStoreError: The store failed, and the group is incomplete.
@@ -228,8 +229,8 @@ class Worker:
             group.append(work)
             self._perform(work, outgoing)
             if isinstance(work, _Arrived):
-                # While commits fail, each block is a group of its own: otherwise clients that only read would get the
-                # errors of those that write.
+                # While commits fail, the commands of each block are a group of their own: otherwise clients that only
+                # read would get the errors of those that write.
                 commands += GROUP_COMMANDS if self._failing else len(work.received)
 
     def _perform(self, work: _Work, outgoing: list[Outgoing]) -> None:
@@ -260,7 +261,7 @@ class Worker:
                 outgoing += self._service.notify()
 
     def _is_held(self, now: int) -> bool:
-        """Whether no message may be removed as old at the moment, because the clock jumped."""
+        """Whether old messages must stay for now, because the clock jumped or the relay was off for a long time."""
         believed, hold = self._store.see_clock(now, self._limits.keep)
         if not believed:
             _log.warning(
@@ -288,7 +289,7 @@ class Worker:
         client = connection.client
         if isinstance(received, ErrorCode):
             return [Outgoing(client, b"", b"", Err(received))]
-        # Check this before the signature, because verifying costs more than refusing.
+        # Check this limit before the signature, because verifying a signature costs more than refusing the command.
         if received.body.startswith(b"NEW") and not connection.may_create():
             return [error(client, received, ErrorCode.QUOTA)]
         try:

@@ -59,7 +59,7 @@ class Asked(Record):
         session_key: The relay's own session key, to check authenticators.
         origin: The address or network under which `smpchat.relay.gate` counts the client; None if it does not count the
             client.
-        new_chunks: Limits how many chunks the connection registers.
+        new_chunks: Limits how often the connection registers chunks.
         body: The bytes of the request after its block.
     """
 
@@ -73,7 +73,7 @@ class Asked(Record):
 
 
 class Sealed(Record):
-    """A chunk that is sent after an answer, and what encrypts it."""
+    """The chunk that is sent after the block of an answer, with its open file and with the sealer that encrypts it."""
 
     file: BinaryIO
     chunk: Chunk
@@ -81,7 +81,7 @@ class Sealed(Record):
 
 
 class Reply(Record):
-    """An answer, and the chunk to be sent after its block, None if there is none; see `FileService.download`."""
+    """An answer. ``sealed`` is the chunk to send after the block of the answer, or None; see `FileService.download`."""
 
     answer: FileAnswer
     sealed: Sealed | None = None
@@ -241,8 +241,8 @@ class FileService:
         try:
             async with asyncio.timeout(self._transfer):
                 if await self._worked(self._store.is_there, chunk):
-                    # The chunk has arrived before, and the answer was lost. Read this body to its end: to some clients,
-                    # an answer before the end would mean a refusal.
+                    # The chunk was uploaded earlier, and the answer was lost. Read the body of this request to its end,
+                    # too: to some clients, an answer before the end would mean a refusal.
                     await passed_over(body, chunk.size)
                     return OK
                 if not await reception.begin():

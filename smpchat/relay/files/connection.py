@@ -51,7 +51,7 @@ class FileConnection:
     Args:
         session_id: The session identifier of TLS.
         alpn: The protocol name that TLS agreed on; None if the client offered none.
-        counts: Counts the results of connections.
+        counts: The counters of all connections for files; this connection adds to them.
         origin: The address or network under which `smpchat.relay.gate` counts the client; None if it does not count the
             client.
     Attributes:

@@ -32,7 +32,7 @@ class ConnectionCounts:
         accepted: Connections that completed the XFTP hellos.
         tls_failed: Connections that ended before HTTP/2 began.
         handshakes_failed: Connections that ended after HTTP/2 began, before the XFTP hellos were complete.
-        refused: Number of ERR answers, by the first word of the error.
+        refused: For each first word of an error: the number of ERR answers with it.
     """
 
     __slots__ = ("accepted", "handshakes_failed", "refused", "tls_failed")

@@ -134,8 +134,8 @@ class FileIndex:
         return None if row is None else _chunk(row)
 
     def arrived(self, chunk: Chunk) -> bool:
-        """Notes that the bytes of a chunk are on the disk. Returns False if the chunk no longer exists, or its bytes
-        were there already."""
+        """Records that the bytes of a chunk are on the disk. Returns False if the chunk no longer exists, or if this
+        was already recorded."""
         with self._changing("storing a file") as db:
             return (
                 db.execute(
@@ -157,7 +157,7 @@ class FileIndex:
         return removed
 
     def forget(self, recipient_id: bytes) -> bool:
-        """Removes a recipient. Returns whether there was one."""
+        """Removes a recipient. Returns False if no recipient has this id."""
         with self._changing("removing a recipient of a file") as db:
             return db.execute("DELETE FROM chunk_recipient WHERE recipient_id = ?", (recipient_id,)).rowcount == 1
 
@@ -181,10 +181,12 @@ class FileIndex:
                 yield _chunk(row)
 
     def see_clock(self, now: int, keep: int) -> bool:
-        """Whether chunks may be removed as old now: not if the clock has jumped, nor for ``keep`` seconds after that.
+        """Checks the clock. Returns whether old chunks may be removed now: False if the clock has jumped, and for
+        ``keep`` seconds after that.
 
-        `smpchat.relay.store.SQLiteStore.see_clock` does this for messages. A clock that is wrong for a moment must not
-        delete files. And after the computer was off for days, people must still have the promised time to download.
+        `smpchat.relay.store.SQLiteStore.see_clock` does this for messages. There are two reasons: while the clock is
+        wrong, no file must be deleted because of it; and when the computer was off for days, people must still have the
+        promised time to download.
         """
         with translated("reading when the clock was seen"):
             found = self._db.execute("SELECT seen, hold FROM file_clock").fetchone()
@@ -201,8 +203,8 @@ class FileIndex:
         with self._changing("noting the clock") as db:
             db.execute("DELETE FROM file_clock")
             db.execute("INSERT INTO file_clock VALUES (?, ?)", (now, hold))
-            # Chunks registered while the clock was ahead: set their time to now, or they would stay until that time has
-            # passed.
+            # Chunks that were registered while the clock was ahead get the present time. Otherwise they would stay for
+            # too long.
             db.execute("UPDATE stored_chunk SET made = ? WHERE made > ?", (now - now % HOUR, now))
         return believed and not hold
 

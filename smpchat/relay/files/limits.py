@@ -6,17 +6,17 @@ from smpchat.encoding.record import Record
 
 
 class FileLimits(Record):
-    """The limits for files, like `smpchat.relay.limits.Limits` for messages. A command that exceeds a limit marked with
-    ERR QUOTA gets this error.
+    """The limits for files; `smpchat.relay.limits.Limits` are those for messages. "(ERR QUOTA)" marks a limit for
+    commands: a command that would exceed it gets this error.
 
     Attributes:
         quota: Maximum number of bytes of all chunks together, including those being received (ERR QUOTA).
-        free: Bytes that files leave free on the disk, so that there is room for messages (ERR QUOTA).
+        free: Bytes on the disk that files must not use, so that there is room for messages (ERR QUOTA).
         index: Maximum number of bytes of the index in use, for chunks and recipients (ERR QUOTA).
-        keep: Seconds after which a chunk is removed, or up to an hour later (xftp-wire 6).
-        keep_empty: Seconds after which a chunk is removed if it was registered, but never uploaded. Clients give up
-            after a day. A client that did not get the answer to FNEW registers a new chunk, so nobody uses the first
-            one.
+        keep: Seconds for which a chunk is kept. After this time, it is removed within an hour (xftp-wire 6).
+        keep_empty: Seconds after which a chunk is removed if it was registered, but never uploaded. After a day,
+            clients no longer try to upload it. And if a client did not get the answer to FNEW, it registers another
+            chunk, so the first one stays empty.
         expire_every: Seconds between two searches for old chunks.
         handshake: Seconds for TLS, and the same again for the XFTP hellos.
         idle: A connection is closed after this many seconds without a request.

@@ -115,7 +115,8 @@ class FileRelay:
         return self._listener.port
 
     async def close(self) -> None:
-        """Ends all connections. A chunk that has just been received completely is still stored. May be repeated."""
+        """Ends all connections. If all bytes of a chunk have just arrived, the chunk is still stored. May be
+        repeated."""
         if self._expiring is not None:
             self._expiring.cancel()
             await asyncio.wait([self._expiring])
@@ -218,7 +219,7 @@ class FileRelay:
             await asyncio.sleep(self._limits.expire_every)
 
     def figures(self) -> dict[str, Any]:
-        """The current figures, by their names in `smpchat.relay.statistics.Statistics`."""
+        """The figures about files at this moment, with their names in `smpchat.relay.statistics.Statistics` as keys."""
         if self._store is None:
             return {}
         size, done, counts = self._store.measure(), self._store.counts, self._counts

@@ -18,12 +18,12 @@ class _Taken(Record):
 
 
 class Share:
-    """An allowance for each address, which is restored over time. It is only in memory, so that no file shows who
-    stored how much.
+    """An allowance for each address. What an address has used of it is slowly given back. All this is only in memory,
+    so that no file shows who stored how much.
 
     Args:
         most: The full allowance of an address.
-        seconds: Seconds in which a used-up allowance is fully restored.
+        seconds: Seconds until a used-up allowance is full again.
         clock: Returns the time in seconds.
     """
 

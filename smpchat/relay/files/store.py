@@ -7,9 +7,9 @@
     incoming/NAME  a chunk that is being received; NAME is random
 
 The order of steps allows the process to be killed at any point. The bytes are written to ``incoming``, compared with
-the digest, made durable, moved to ``chunks``, and noted in the index. The sender gets OK only after that. A chunk is
-removed from the index before its file is deleted. So a file that is not in the index belongs to an unfinished step, and
-opening a `FileStore` removes it.
+the digest, made durable, moved to ``chunks``, and then the index records that they have arrived. The sender gets OK
+only after that. A chunk is removed from the index before its file is deleted. So a file that is not in the index
+belongs to an unfinished step, and opening a `FileStore` removes it.
 """
 
 from __future__ import annotations
@@ -182,8 +182,8 @@ class FileStore:
 
     def is_there(self, chunk: Chunk) -> bool:
         """Whether the bytes of a chunk have arrived."""
-        # Check the disk too: if a commit succeeded although it raised an error, the index contains a chunk without its
-        # file.
+        # Check the disk too: the index may contain a chunk without its file, if a commit raised an error although it
+        # succeeded.
         return chunk.there and (self._chunks / _name(chunk)).exists()
 
     # --- bytes in ----------------------------------------------------------------------------------------------------
@@ -220,11 +220,12 @@ class FileStore:
             raise RelayStoreError(f"A file cannot be stored: {error}.") from error
 
     def finish(self, upload: Upload) -> None:
-        """Moves a durable chunk to its place, and notes it in the index. After that, the sender may get OK.
+        """Moves a durable chunk to its place, and records in the index that it has arrived. After that, the sender may
+        get OK.
 
         Raises:
-            Gone: The chunk was deleted in the meantime. Its bytes are discarded.
-            RelayStoreError: The file cannot be moved, or noted in the index. Its bytes are discarded.
+            Gone: The chunk was deleted in the meantime. The uploaded bytes are discarded.
+            RelayStoreError: The file cannot be moved, or the index cannot be changed. The uploaded bytes are discarded.
         """
         chunk, path = upload.chunk, self._chunks / _name(upload.chunk)
         try:

@@ -30,7 +30,7 @@ MAX_LARGE = 16
 
 
 class Pieces:
-    """Decides the size of the pieces of each transfer."""
+    """Decides how many bytes the pieces of each transfer have: only a few transfers at a time get large pieces."""
 
     def __init__(self) -> None:
         self._large = 0
@@ -87,7 +87,7 @@ class Reception:
         await _done(self._last)
 
     async def begin(self) -> bool:
-        """Reserves room. Returns False if there is none. Raises `RelayStoreError`."""
+        """Reserves room for the chunk. Returns False if there is not enough room. Raises `RelayStoreError`."""
         await self._work(self._begin)
         return self._upload is not None
 
@@ -165,13 +165,14 @@ async def opened(store: FileStore, chunk: Chunk, workers: Executor) -> BinaryIO:
 class Download:
     """The answer to a download: a block, the encrypted bytes of the chunk, and the tag.
 
-    The next piece is made while one is being sent. The connection always has one piece in advance, to know which one is
-    the last. So the memory of a piece is used again only when the connection takes the piece after the next one.
+    While the connection sends a piece, a thread makes the next one. The connection asks for the next piece before it
+    sends one, to know which piece is the last. So three pieces are in memory: one that is being sent, one that will be
+    sent next, and one that is being made.
 
     Args:
         block: Sent before the chunk.
         file: The file of the chunk; `close` closes it.
-        whole: Called after the last piece was taken.
+        whole: Called when all pieces have been returned.
         closed: Called by `close`.
         piece: Bytes that a thread handles in one step.
     """
