@@ -50,8 +50,8 @@ def portable_hsalsa20(key: bytes, block: bytes) -> bytes:
                 x[r] ^= _rotate(x[q] + x[p], 9)
                 x[s] ^= _rotate(x[r] + x[q], 13)
                 x[p] ^= _rotate(x[s] + x[r], 18)
-    # HSalsa20 returns the words on the diagonal and in the place of the input, without Salsa20's final addition
-    # (smp-wire 4.5).
+    # The result of HSalsa20 is the words on the diagonal of the matrix and those where ``block`` was, without Salsa20's
+    # final addition (smp-wire 4.5).
     return b"".join(x[i].to_bytes(4, "little") for i in (0, 5, 10, 15, 6, 7, 8, 9))
 
 
@@ -112,7 +112,7 @@ Secretbox = Callable[[bytes, bytes, bytes], bytes]
 
 
 def portable_secretbox() -> tuple[Secretbox, Secretbox]:
-    """Functions for encrypting and decrypting that use PyNaCl's own bindings."""
+    """Two functions, for encrypting and for decrypting, that use PyNaCl's own bindings."""
     import nacl.bindings
     import nacl.exceptions
 
@@ -126,7 +126,8 @@ def portable_secretbox() -> tuple[Secretbox, Secretbox]:
 
 
 def libsodium_secretbox() -> tuple[Secretbox, Secretbox] | None:
-    """Functions for encrypting and decrypting that use libsodium's newer interface; None if it cannot be called.
+    """Two functions, for encrypting and for decrypting, that use libsodium's newer interface; None if it cannot be
+    called.
 
     PyNaCl uses NaCl's old interface, which needs zeros before the data. Adding and removing the zeros takes a quarter
     of the time for a block.

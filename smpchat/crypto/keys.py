@@ -3,8 +3,8 @@
 A key is a frozen value with the raw bytes; ``repr`` never shows a private key. On the wire, a public key is the DER of
 its SubjectPublicKeyInfo, and only the DER prefix tells its kind (smp-wire 1.2).
 
-Only methods that compute import libsodium and OpenSSL. Many records contain keys, and importing both would cost 15 ms
-in commands that only read records.
+libsodium and OpenSSL are imported only by the methods that compute with a key. Many records contain keys, and importing
+both would cost 15 ms in commands that only read records.
 """
 
 from __future__ import annotations

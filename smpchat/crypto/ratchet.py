@@ -88,7 +88,8 @@ MAX_SKIP = 512
 
 
 class MessageKey(Record):
-    """Everything that is needed to encrypt the body of one message after its ratchet step was saved.
+    """What `encrypt_body` needs for one message. First the message's ratchet step is made and saved; its body may be
+    encrypted much later.
 
     Attributes:
         key: 32 bytes.

@@ -108,7 +108,8 @@ class Ratchet(Record):
             version: The version agreed for this connection.
             max_version: Highest version to offer in headers.
             kem_enabled: Whether to use a KEM; headers are then large.
-            kem: What our confirmation proposed or accepted. If it accepted, ``secret`` includes the KEM secret.
+            kem: The KEM key that our confirmation proposed, and our answer to the KEM key in the link if we accepted
+                that key. If we did, ``secret`` includes the KEM secret.
         Raises:
             RatchetStateError: We do not support the version.
             CryptoError: The peer's key has low order.

@@ -78,7 +78,8 @@ def decode_header(data: bytes, version: int) -> Header:
     reader = Reader(data)
     max_version, ratchet_key = word16.read(reader), x448_key.read(reader)
     kem = _maybe_kem.read(reader) if version >= E2E_VERSION_KEM else None
-    # No `finish`: newer versions may add fields at the end, which the reference ignores (agent-wire 4.5).
+    # Do not call `Reader.finish` here: newer versions may add fields at the end, which the reference ignores
+    # (agent-wire 4.5).
     return Header(max_version, ratchet_key, word32.read(reader), word32.read(reader), kem)
 
 

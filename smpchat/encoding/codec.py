@@ -103,7 +103,7 @@ def mapped(inner: Codec[T], to: Callable[[T], U], back: Callable[[U], T]) -> Cod
 
 
 def within(inner: Codec[bytes], content: Codec[T], what: str = "value") -> Codec[T]:
-    """``content`` inside the bytes of ``inner``; it must fill them exactly."""
+    """``content`` inside the bytes of ``inner``; ``content`` must fill these bytes exactly."""
     return mapped(inner, lambda data: content.decode(data, what), content.encode)
 
 

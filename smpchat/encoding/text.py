@@ -55,8 +55,8 @@ def read_query(text: str) -> dict[str, str]:
         DecodeError: A value is not UTF-8 once decoded.
     """
     parameters: dict[str, str] = {}
-    # Parse exactly as the reference does (agent-wire 2.5, trap 26). Otherwise one link could mean different things to
-    # us and to the app.
+    # Parse exactly as the reference does (agent-wire 2.5, trap 26). Otherwise one link could mean one thing to us and
+    # another to an app.
     for part in re.split("[&;]", text):
         name, _, value = part.partition("=")
         if name and name not in parameters:

@@ -68,7 +68,7 @@ class Server(Record):
         """Whether this is the relay ``known``: the same fingerprint, and no hosts that ``known`` does not have. The
         fingerprint alone is not enough, because it is not a secret."""
         # Compare the hosts too. Otherwise a contact who knows our relay's fingerprint could add a host of their own,
-        # and smpchat would connect to it as if it were our relay: without the proxy.
+        # and smpchat would connect to that host as it does to our relay: without the proxy.
         return self.key_hash == known.key_hash and set(self.hosts) <= set(known.hosts)
 
     def __str__(self) -> str:
@@ -159,7 +159,7 @@ def _parts(text: str, scheme: str) -> tuple[tuple[tuple[str, ...], str, bytes], 
 
 
 def checked_file_server(text: str) -> FileServer:
-    """Read a file relay's address in the description of a file from another person. Raises `DecodeError`."""
+    """Read a file relay's address from a file's description that another person wrote. Raises `DecodeError`."""
     address = parse_file_server(text)
     server = address.server
     if address.password is not None:

@@ -58,8 +58,8 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
         if len(transmission) > largest:
             raise EncodeError(f"a transmission of {len(transmission)} bytes does not fit a block")
         added = len(transmission) + 2
-        # Several transmissions together may only be as long in a plain block as in an encrypted one, as in the
-        # reference (smp-wire 4.1). A single transmission may use all of a plain block.
+        # A plain block has more space than an encrypted one, but only a transmission that is alone in its block may use
+        # it: the reference does the same (smp-wire 4.1).
         if batch and (size + added > BATCH_CONTENT or len(batch) == MAX_BATCH):
             contents.append(_batch.encode(tuple(batch)))
             batch, size = [], 1

@@ -100,7 +100,8 @@ class CommandDecodeError(DecodeError):
 
 
 class _Context(Record):
-    """The results of the hellos that decide how a command is encoded."""
+    """The two results of the hellos on which the encoding of a command depends: the SMP version, and whether NEW may
+    contain a sender key."""
 
     version: int
     keyed_new: bool = False
@@ -191,8 +192,8 @@ def _new_fields(context: _Context) -> Codec[New]:
         "subscribe": _subscribe,
     }
     if version >= SHORT_LINKS:
-        # From this version on, the queue's mode is optional. From 9 to 14, there is a boolean instead, and below 9
-        # nothing (smp-wire 5.1).
+        # From this version on, the queue's mode is optional. In versions 9 to 14, NEW has a boolean in its place, and
+        # below 9 neither (smp-wire 5.1).
         fields["queue"] = maybe(_queue_request)
     elif version >= SND_AUTH_KEY:
         fields["queue"] = _boolean_request
@@ -338,10 +339,10 @@ def decode_command(data: bytes, version: int, *, keyed_new: bool = False) -> Com
 
 
 def encode_broker(message: BrokerMessage, version: int) -> bytes:
-    """Encode a relay's message for an SMP version. For old versions, a newer message becomes one that old clients
-    know."""
-    # To a client below these versions, an unknown message would mean that the session is broken (smp-wire 3.5 and 5.2,
-    # trap 24).
+    """Encode a relay's message for an SMP version. A message that does not exist at this version is replaced by the
+    message that relays sent before it existed."""
+    # A client of an older version would take a message that it does not know as a sign that the session is broken
+    # (smp-wire 3.5 and 5.2, trap 24).
     if isinstance(message, Sok) and version < SERVICE_CERTS:
         message = Ok()
     elif isinstance(message, Deld) and version < DELETED_EVENT:

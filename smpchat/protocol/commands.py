@@ -25,21 +25,21 @@ class LinkData(Record):
 
 
 class QueueRequest(Record):
-    """Mode of a new queue and its link data."""
+    """The mode of a new queue, and the queue's link data."""
 
     mode: QueueMode
     link: LinkData | None = None
 
 
 class NtfRequest(Record):
-    """The notifier's keys in NEW."""
+    """The fields of NEW for a queue's notifier: its two keys."""
 
     auth_key: AuthPublicKey
     dh_key: X25519PublicKey
 
 
 class NtfIds(Record):
-    """The notifier's id and the relay's key in IDS."""
+    """The fields of IDS for a queue's notifier: its id, and the relay's key for it."""
 
     notifier_id: bytes
     server_dh_key: X25519PublicKey
@@ -49,8 +49,8 @@ class NtfIds(Record):
 
 
 class New(Record):
-    """Create a queue. ``sender_key`` secures the queue at once; it is an extension of ours, which client and relay
-    negotiate in their hellos (`smpchat.protocol.session`)."""
+    """Create a queue. ``sender_key`` secures the queue at once; this field is an extension of ours, which client and
+    relay negotiate in their hellos (`smpchat.protocol.session`)."""
 
     rcv_auth_key: AuthPublicKey
     rcv_dh_key: X25519PublicKey

@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record, field
 
 # Each sender's first message to a queue also contains the sender's key for this encryption, and must fit into SEND's
 # 16,048 bytes. So it is padded to fewer bytes than later messages (smp-wire 4.6; agent-wire trap 17). The reference's
-# documents give older sizes (smp-wire trap 21). We accept messages of any size.
+# documents give older sizes (smp-wire trap 21). Of messages that we receive, we accept any size.
 CONFIRMATION_PADDING = 15904
 """Padded length, in bytes, of a sender's first message to a queue, which contains the sender's key for the
 encryption."""

@@ -21,7 +21,7 @@ _MAX_NESTING = 4
 
 
 class ErrorCode(Record):
-    """An error that a relay sends: its words, and the free text after them in some errors.
+    """An error that a relay sends: its words, and in some errors the free text after them.
 
     ``words`` are the words before any text, for example ``("PROXY", "BROKER", "TIMEOUT")``.
     """
@@ -144,7 +144,8 @@ def _read_broker(reader: Reader) -> ErrorCode:
         case "RESPONSE" | "UNEXPECTED":
             reader.take(1, "blank")
             return broker(word, text=short_bytes.read(reader))
-        # Some relays send only this word, and others send more words after it. We must accept both (smp-wire 5.3).
+        # Some relays send only the word NETWORK, and others send more words after it. We must accept both (smp-wire
+        # 5.3).
         case "NETWORK":
             if not reader.remaining:
                 return broker(word)
@@ -187,7 +188,8 @@ class RemoteProtocolError(ProtocolError):
 
 
 class IdInUse(RemoteProtocolError):
-    """A relay gave a new queue the id of one of our other queues. We could not tell which queue a message is for."""
+    """A relay gave a new queue the id of one of our other queues. We could then not tell which of the two queues a
+    message is for."""
 
 
 class HandshakeError(RemoteProtocolError):

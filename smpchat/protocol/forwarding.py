@@ -15,7 +15,7 @@ from smpchat.encoding.codec import record, short_bytes, tail, word16
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.transmission import nonce_of
 
-# The reference's comments say 16,242, which is the size after encryption (smp-wire trap 20).
+# For this number, the reference's comments say 16,242, which is the size after encryption (smp-wire trap 20).
 FORWARDED_PADDING = 16226
 """A forwarded transmission, or its answer, is padded to this many bytes before it is encrypted."""
 

@@ -27,8 +27,8 @@ class RcvMessage(Record):
 
 
 class QuotaMarker(Record):
-    """Says that the queue was full when a message arrived at ``timestamp`` (POSIX seconds): the relay refused it and
-    later ones."""
+    """Says that the queue was full when a message arrived at ``timestamp`` (POSIX seconds): the relay refused that
+    message and the following ones."""
 
     timestamp: int
 

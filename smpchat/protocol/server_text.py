@@ -42,7 +42,8 @@ def read_server(text: str) -> SMPServerAddress:
     Quotes, brackets and a full stop around the address are dropped. Invisible characters are dropped anywhere.
 
     Raises:
-        DecodeError: The address is wrong. `DecodeError.what` says which part, as a clause to be shown after a colon.
+        DecodeError: The address is wrong. `DecodeError.what` says which part is wrong and why, in words to be shown
+            after a colon.
     """
     (hosts, port, key_hash), password = _read(text, SMPServer.SCHEME)
     return SMPServerAddress(SMPServer(hosts, port, key_hash), password)
@@ -162,7 +163,7 @@ def _place(text: str, scheme: str) -> tuple[tuple[str, ...], str]:
 
 
 def _split_port(text: str) -> tuple[str, str | None]:
-    """Split ``text`` into a host, and the text after the colon; None instead of this text if there is no colon."""
+    """Split ``text`` at the colon into host and port, both unchecked. The port is None if there is no colon."""
     if text.startswith("["):
         inside, bracket, rest = text.partition("]")
         if not bracket or (rest and not rest.startswith(":")):

@@ -44,8 +44,9 @@ T = TypeVar("T")
 
 _EXTENSION_NAME = b"smpchat"
 _chain = non_empty(large_bytes)
-# The DER of a signed key is SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }. For Ed25519 and
-# Ed448, these are the bytes before the key, the bytes between key and signature, and the signature's length.
+# The DER of a signed key is SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }. The forms below,
+# one for Ed25519 and one for Ed448, have the bytes before the inner SEQUENCE, the bytes between it and the signature,
+# and the signature's length.
 _SPKI_SEQUENCE = b"\x30\x2c"
 _SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
     (bytes.fromhex("3078"), bytes.fromhex("300506032b6570034100"), 64),
@@ -99,7 +100,7 @@ def _certificate_key(der: bytes) -> SignaturePublicKey:
 
 
 class ServerHello(Record):
-    """A relay's hello. Below version 7, it has no certificate chain and no key."""
+    """A relay's hello. Below version 7, a hello has no certificate chain and no key."""
 
     versions: VersionRange
     session_id: bytes
@@ -200,7 +201,7 @@ class SMPSession:
 
     Attributes:
         version: The SMP version for encoding and decoding.
-        session_id: The TLS connection's unique id, part of every signature.
+        session_id: The TLS connection's unique id; the authorisation of every command covers it.
         keyed_new: Whether both sides support NEW with a sender key, our extension.
         own_session_key: Our X25519 key; None if our hello had none.
         peer_session_key: The peer's X25519 key; None if its hello had none.
@@ -256,8 +257,8 @@ class SMPSession:
         return cb_encrypt(key, nonce, content, BLOCK_SIZE - 16)
 
     def open_block(self, block: bytes) -> bytes:
-        """The content of a received block. Raises `BlockError`; even then the chain key has changed, as the peer's
-        has."""
+        """The content of a received block. Raises `BlockError`; even then our chain key has changed, because the peer's
+        has too."""
         if self._receive is None:
             return unpad_block(block)
         if len(block) != BLOCK_SIZE:
@@ -280,7 +281,8 @@ class ClientHandshake:
         tls_leaf: DER of the relay's certificate in TLS; None if the transport does not know it.
         extensions: Whether to use our extensions with a relay that offers them.
         proxy: Whether we are a relay that forwards its clients' transmissions (smp-wire 3.4 and 3.6). If so, blocks are
-            not encrypted inside TLS, because the transmissions in them already are; and extensions are not used.
+            not encrypted inside TLS, because the transmissions in them are already encrypted; and our extensions are
+            not used.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ class SessionMismatch(DecodeError):
 
 
 class Transmission(Record):
-    """One unit of a block.
+    """One command or message as it is put into a block, with its authorisation and ids.
 
     Attributes:
         corr_id: Chosen by the client and repeated by the relay; empty in messages that a relay sends unasked.
@@ -63,8 +63,8 @@ def decode_transmission(data: bytes, version: int, session_id: bytes) -> Transmi
     # For speed, this does not use the codecs: every command is decoded here, and with codecs this took a fifth of all
     # time spent in Python.
     auth, end = _short(data, 0)
-    # The length shows the kind of key. Any other length is an error, which the reference answers with ERR BLOCK
-    # (smp-wire 4.2).
+    # The length of the authorisation shows with which kind of key it was made. A length that fits no kind is an error,
+    # which the reference answers with ERR BLOCK (smp-wire 4.2).
     if len(auth) not in AUTH_LENGTHS:
         raise DecodeError("authorisation of a wrong length")
     service_auth = None
@@ -102,12 +102,13 @@ def signed_bytes(session_id: bytes, corr_id: bytes, entity_id: bytes, body: byte
 
 
 def derived_sender_id(corr_id: bytes) -> bytes:
-    """The sender id, 24 bytes, of the queue that NEW with link data and this correlation id creates (smp-wire 5.1).
+    """The sender id (24 bytes) of a queue that is created by NEW with link data, if NEW has this correlation id
+    (smp-wire 5.1).
 
     The client must know the sender id before it sends NEW, because the link data contains it.
     """
-    # SHA3-384, as in the reference's code, although its comment says SHA3-256 (smp-wire trap 22, agent-wire trap 10).
-    # Half of the hash is used.
+    # The reference uses SHA3-384, although the comment in its code says SHA3-256 (smp-wire trap 22, agent-wire trap
+    # 10). Only the first half of the hash is used.
     return hashlib.sha3_384(corr_id).digest()[:24]
 
 

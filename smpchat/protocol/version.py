@@ -36,12 +36,12 @@ class VersionRange(Record):
             raise DecodeError(f"{self.minimum}-{self.maximum} is not a version range")
 
     def agree(self, other: VersionRange) -> int | None:
-        """The highest version that both ranges contain, or None."""
+        """The highest version that both ranges contain; None if they have none in common."""
         common = self.common(other)
         return None if common is None else common.maximum
 
     def common(self, other: VersionRange) -> VersionRange | None:
-        """The versions that both ranges contain, or None."""
+        """The versions that both ranges contain; None if there are none."""
         lowest, highest = max(self.minimum, other.minimum), min(self.maximum, other.maximum)
         return VersionRange(lowest, highest) if lowest <= highest else None
 

@@ -16,7 +16,7 @@ MAX_ENCRYPTED = MAX_FILE + MIB
 """Bytes of all chunks of the largest file. The header and the tag of the encryption need one more chunk."""
 
 _LAYOUTS = (
-    # (files with more bytes than this, size of their small chunks, size of their big chunks)
+    # (for files with more bytes than this number, size of the small chunks, size of the big chunks)
     (3 * MIB, MIB, 4 * MIB),
     (768 * KIB, 256 * KIB, MIB),
     (0, 64 * KIB, 256 * KIB),
@@ -27,7 +27,8 @@ def chunk_sizes(size: int) -> tuple[int, ...]:
     """Sizes of the chunks that hold ``size`` bytes, in order; their sum is the length of the encrypted file."""
     _, small, big = next(layout for layout in _LAYOUTS if size > layout[0] or not layout[0])
     full, rest = divmod(size, big)
-    # One big chunk instead of several small ones: fewer requests, and at most a quarter of it is padding.
+    # Use one big chunk instead of several small ones: this needs fewer requests, and at most a quarter of the chunk is
+    # padding.
     if rest > big * 3 // 4:
         return (big,) * (full + 1)
     return (big,) * full + (small,) * -(-rest // small)

@@ -63,7 +63,8 @@ class DescribedChunk(Record):
 
 
 class Redirect(Record):
-    """Says that the file contains the description of another file, whose chunks together have this size and SHA-512."""
+    """Says that the content of the described file is itself a description: of another file, whose chunks together have
+    this size and SHA-512."""
 
     size: int
     digest: bytes
@@ -73,9 +74,9 @@ class FileDescription(Record):
     """The description of a file.
 
     Attributes:
-        size: Bytes of all chunks.
+        size: How many bytes all chunks have together.
         digest: SHA-512 of all chunks together.
-        key, nonce: Key and nonce with which the chunks together are encrypted.
+        key, nonce: Key and nonce with which the file was encrypted before it was cut into chunks.
         chunks: In order.
     """
 
@@ -97,7 +98,8 @@ def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescripti
     Args:
         party: The person for whom the description must be: the sender or a recipient.
     Raises:
-        DecodeError: The text is not a description, or describes an impossible file. ``what`` says why, in lower case.
+        DecodeError: The text is not a description, or describes an impossible file. `DecodeError.what` says why; its
+            first letter is small.
     """
     if len(text) > MAX_TEXT:
         raise DecodeError(f"it has {len(text):,} characters, and the limit is {MAX_TEXT:,}")

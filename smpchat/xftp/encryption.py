@@ -49,8 +49,8 @@ class SourceChanged(OSError):
 
 
 def header_of(name: str) -> bytes:
-    """The header of an encrypted file: the name of the file, shortened if necessary. Recipients take the name from the
-    message instead (xftp-wire 3)."""
+    """The header of an encrypted file: the name of the file, shortened if necessary. A recipient who got the file's
+    description in a message uses the name in that message instead (xftp-wire 3)."""
     # In simplexmq, the length byte of a longer name overflows (xftp-wire trap 14).
     data = name.encode("utf-8", "replace")[:MAX_NAME].decode("utf-8", "ignore").encode()
     return short_bytes.write(data) + _extra.write(None)
@@ -108,7 +108,7 @@ def encrypt_file(
 
 
 class _Plain:
-    """The data to encrypt: length and header, then the file, then as much filler as is asked for."""
+    """The data to encrypt: length and header, then the file, then filler up to the end of the last chunk."""
 
     def __init__(self, prefix: bytes, source: BinaryIO, size: int) -> None:
         self._prefix = prefix
@@ -162,8 +162,8 @@ class _Behind:
 
     Args:
         total: Number of bytes of all pieces together.
-        works: Each of these functions has a thread of its own, and is called with every piece, in order. If one fails,
-            the next call of a method here raises its error.
+        works: Each of these functions has a thread of its own, and is called with every piece, in order. If one of them
+            fails, its error is raised by a later call of `space`, `pass_on` or `wait`.
     """
 
     _BUFFERS = 3
@@ -276,7 +276,7 @@ class FileDecryption:
         Args:
             source: The encrypted file, of which at least the first ``until`` bytes are there.
         Raises:
-            VerificationError: ``source`` has fewer bytes.
+            VerificationError: ``source`` has fewer than ``until`` bytes.
             OSError: ``source`` cannot be read, or the target cannot be written.
         """
         source.seek(self.done)

@@ -46,7 +46,7 @@ class Session(Protocol):
 
 
 class NotFetched(Exception):
-    """A relay did not give a chunk.
+    """A chunk could not be downloaded from any relay.
 
     Attributes:
         server: The relay that was asked last.
@@ -130,7 +130,7 @@ async def fetch(
     connect: Callable[[FileServer], Awaitable[Session]],
     progress: Callable[[int], object] = lambda done: None,
 ) -> None:
-    """Download the encrypted file that a description names, without the chunks that are already in ``target``.
+    """Download the encrypted file to which a description belongs, except the chunks that are already in ``target``.
 
     Args:
         target: The encrypted file is written here. When this returns, each chunk has matched its digest.

@@ -87,7 +87,7 @@ async def probe_files(
 
 
 class _Walk:
-    """One chunk; this program is both its sender and its recipient."""
+    """The steps of the test, with one chunk. smpchat is both the sender and the recipient of this chunk."""
 
     def __init__(self, session: FileSession, password: str | None, entropy: Entropy) -> None:
         self._session = session

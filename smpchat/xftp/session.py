@@ -94,7 +94,7 @@ async def connect(
     Args:
         server: Its hosts are tried in order.
         network: Opens the connection.
-        entropy: Source of the keys of downloads.
+        entropy: Makes a new key for each download of a chunk.
         versions: The XFTP versions that we offer.
         response_timeout: A request fails if the relay neither sends nor accepts anything for this many seconds.
         now: Calendar time, for the dates of certificates.
@@ -128,7 +128,8 @@ async def _greet(
     answer = await connection.request(())
     hello = await answer.body.take(BLOCK_SIZE)
     agreed = receive_server_hello(hello, server.key_hash, connection.session_id, connection.peer_leaf, versions)
-    # This must be checked before we send our hello: the commands after it contain secrets for this relay only.
+    # The relay's identity must be checked before we send our hello: the commands after it contain secrets for this
+    # relay only.
     check_identity(agreed.chain, server.key_hash, now())
     answer = await connection.request((agreed.answer,))
     check_acceptance(await answer.body.take(BLOCK_SIZE))
@@ -142,7 +143,7 @@ class FileSession:
     answer. After `NoResponse` the session has ended, and the relay may still have executed the request.
 
     Attributes:
-        server: The relay, as its address names it.
+        server: The relay with which this session is.
         version: The XFTP version of the session.
     """
 
@@ -222,7 +223,8 @@ class FileSession:
         """Upload a chunk. This may be repeated, because the relay accepts a chunk that it already has.
 
         Args:
-            body: ``size`` bytes in parts. Errors that it raises end the session, and reach the caller.
+            body: ``size`` bytes in parts. Errors that are raised while the parts are read end the session, and reach
+                the caller.
         """
         async with self._request():
             async with asyncio.timeout(self._response_timeout) as limit:
@@ -266,7 +268,7 @@ class FileSession:
 
             opener, hashed, left, tag = Opener(secret, file.nonce), hashlib.sha256(), size, b""
             opening: asyncio.Future[memoryview] | None = None
-            # Allocating memory for every piece would take as long as decrypting it.
+            # Use the same two buffers in turn: allocating memory for every piece would take as long as decrypting it.
             spaces = itertools.cycle([memoryview(bytearray(min(size, _BATCH + _PART))) for _ in range(2)])
             async with aclosing(self._batches(answer, size)) as batches:
                 async for sealed, behind in batches:
@@ -331,7 +333,7 @@ class FileSession:
 
     @asynccontextmanager
     async def _request(self) -> AsyncIterator[None]:
-        """Run one request: errors inside the block end the session, except a relay's ERR."""
+        """Run one request: an error inside the ``async with`` block ends the session, unless it is a relay's ERR."""
         if self._busy:
             raise LocalProtocolError("a session with a file relay handles one request at a time")
         if self.closed.is_set():

@@ -55,7 +55,8 @@ _Tags = dict[bytes, tuple[type[Any], Codec[Any] | None]]
 _COMMANDS: _Tags = {
     b"FNEW": (
         FNew,
-        # At every version, a byte says whether there is a password (xftp-wire 1.4). No version adds anything after it.
+        # At every version, a byte says whether there is a password (xftp-wire 1.4). No version of XFTP has another
+        # field after the password.
         record(
             FNew,
             sender_key=auth_key,
@@ -138,7 +139,7 @@ def check_credentials(command: FileCommand, auth: bytes, entity_id: bytes) -> No
 
 
 def encode_answer(answer: FileAnswer, version: int) -> bytes:
-    """Encode an answer for a version."""
+    """Encode an answer for an XFTP version."""
     if isinstance(answer, Err) and answer.error.is_blocked and version < BLOCKED_REASONS:
         answer = Err(AUTH)
     return _encode(answer)

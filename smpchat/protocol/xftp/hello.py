@@ -113,8 +113,8 @@ def receive_server_hello(
         raise IdentityError(
             "The file relay's hello belongs to another TLS session: someone may be intercepting the connection."
         )
-    # Check the identity before the version: an error about the versions of a wrong relay would be misleading. XFTP has
-    # exactly two certificates, although SMP allows up to four (xftp-wire trap 13).
+    # Check the identity before the version: an error about the versions of a wrong relay would be misleading. In XFTP,
+    # a hello must contain exactly two certificates; SMP allows up to four (xftp-wire trap 13).
     if len(hello.chain) != _CHAIN_LENGTH:
         raise IdentityError(f"The file relay sent {len(hello.chain)} certificates; exactly two are allowed.")
     verify_session_key(hello.chain, hello.signed_key, key_hash)
