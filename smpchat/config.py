@@ -20,7 +20,7 @@ from smpchat.encoding.record import Record, field
 MAX_BYTES = 1 << 16
 MAX_SERVERS = 64
 MAX_TEXT = 1_000
-"""Longest value of a setting, in characters; in a list, longest item."""
+"""A setting's value has at most this many characters; if it is a list, each item has."""
 NOTIFICATIONS = ("off", "bell", "osc9", "osc777")
 """Values of ``notifications`` that are not commands."""
 _LIST = "`smpchat config list` shows every setting."
@@ -251,7 +251,7 @@ KEYS = {
         ),
     )
 }
-"""Every setting, in the order in which it is listed."""
+"""All settings, in the order in which `config list` prints them."""
 
 
 class ConfigRefused(InputError):

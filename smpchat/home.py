@@ -117,7 +117,7 @@ class Home(Record):
         now: Callable[[], float] = time.time,
         passphrase: Callable[[], str] = no_passphrase,
     ) -> Opened:
-        """The profile that `open` would open, as a ``kind``: a class with fewer methods than `ChatService`."""
+        """As `open`, but returns an object of the class ``kind``, which may have fewer methods than `ChatService`."""
         folder = self.profile_folder(profile)
         defaults = self.configuration(profile).stored_defaults()
         try:
@@ -155,8 +155,9 @@ class Home(Record):
         folder = self.profile_folder(profile)
         if not folder.is_dir():
             raise UnknownProfile(profile)
-        # No profile can have a name that begins with a dot. If this process is killed before the folder is removed, the
-        # rest of the folder no longer counts as a profile, and the next deletion of a profile removes it.
+        # The folder is first given a name that begins with a dot, which no profile has. If this process is killed
+        # before it has removed the folder, what is left no longer counts as a profile, and the next deletion of a
+        # profile removes it.
         grave = folder.with_name(f"{_DELETED}{os.getpid()}-{profile}")
         try:
             with kept_offline(folder, profile):

@@ -65,8 +65,8 @@ def import_profile(
 
     Args:
         profile: The profile's name here; None: the name in the file.
-        approve: Called with the file's settings for relays, which another person may have chosen. If it returns False,
-            nothing is imported.
+        approve: Called with the settings for relays in the file: whoever made the file may have chosen them. If it
+            returns False, nothing is imported.
     Returns:
         The profile's name here.
     Raises:

@@ -29,7 +29,7 @@ class Arrivals:
         self._known = {view.contact.id for view in talk.contacts() if view.contact.profile is not None}
 
     def follow(self) -> bool:
-        """Handle what happened since the last call. Returns whether anything did."""
+        """Handle the events since the last call. Returns whether something must be drawn again."""
         told = self._tell_of_relays()
         news = self._service.events_after(self._after)
         if not news:

@@ -17,7 +17,7 @@ from smpchat.cli.text import shortened
 
 
 class SlashCompleter(Completer):
-    """Slash commands at the beginning, and what follows some of them.
+    """Completes slash commands at the beginning of a line, and the words after some of them.
 
     It offers aliases after ``@``, ``/to`` and ``/invite``, members of the current group after ``@`` anywhere, and the
     emoji that apps accept after ``/react N``. After ``/accept`` and ``/reject`` it finds requests by number or name,

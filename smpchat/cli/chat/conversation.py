@@ -121,7 +121,8 @@ class Conversation:
         return None if view is None else view.contact.id
 
     def own_texts(self, limit: int) -> list[tuple[int, str]]:
-        """The last texts to the current contact, with their numbers, the last one first; see `StoredMessages`."""
+        """The user's last texts to the current contact, each with its number, the last one first; see
+        `StoredMessages`."""
         view = self.current
         return [] if view is None else self.service.own_texts(view.alias, limit)
 
@@ -134,15 +135,15 @@ class Conversation:
         return [view.alias for view in self._views.values()]
 
     def requests(self) -> list[RequestView]:
-        """The requests that wait for an answer, for completion."""
+        """The requests that wait for an answer; `completion` offers their numbers."""
         return self.service.requests()
 
     def unread(self) -> dict[str, int]:
-        """How many messages of each other contact are unread, by alias."""
+        """The aliases of the other contacts with unread messages, each with the number of these messages."""
         return {v.alias: v.contact.unread for n, v in self._views.items() if n != self._contact_id and v.contact.unread}
 
     def unseen(self) -> int:
-        """How many messages of the other contacts are unread, without those of muted contacts."""
+        """The number of unread messages from all other contacts together, except muted ones."""
         others = (view for number, view in self._views.items() if number != self._contact_id)
         return sum(view.contact.unread for view in others if view.muted_until is None)
 
@@ -229,7 +230,8 @@ class Conversation:
         self._print_page(self.service.history(self.need_contact().alias, count))
 
     def page(self, *, back: bool) -> None:
-        """Print the page before the page that was printed last; without ``back``, the page after it."""
+        """Print the page of older messages before the last printed page; without ``back``, the page of newer messages
+        after it."""
         alias, (first, last) = self.need_contact().alias, self._seen
         size = max(_READ, get_terminal_size().lines - _READ)
         found = self.service.earlier(alias, first, size) if back else self.service.later(alias, last, size)
@@ -309,7 +311,7 @@ class Conversation:
     # -- sentences ----------------------------------------------------------------------------------------------------
 
     def describe(self, view: ContactView) -> str:
-        """The progress of a connection, in a sentence."""
+        """How far the connection with a contact is, in a sentence."""
         alias, state = shortened(view.alias), view.state
         if state.state != ConnectionState.FAILED and self.service.leads_to_group(view.contact.connection_id):
             return about_joining(alias, view.group)
@@ -345,7 +347,7 @@ class Conversation:
                 self.transcript.tell(f"* /join {group.id} joins the group {quoted(group.name)}.")
 
     def count_unread(self) -> None:
-        """Say who wrote meanwhile, if there is no toolbar to show it."""
+        """Say whose messages are unread, if there is no toolbar that shows this."""
         unread = self.unread()
         more = any(count > self._counted.get(alias, 0) for alias, count in unread.items())
         if more and not self.environment.redraws:

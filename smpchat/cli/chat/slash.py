@@ -33,7 +33,7 @@ _HINTS: dict[type[Exception], str] = {
 
 
 MAX_AT_ONCE = 100
-"""Messages that one `/delete` deletes at most, so that a typing mistake does not delete everything."""
+"""One `/delete` deletes at most this many messages, so that a typing mistake does not delete everything."""
 
 
 class Leave(Exception):
@@ -53,7 +53,7 @@ class Offer(Exception):
 
 
 class Lines:
-    """The user's lines in one conversation.
+    """Does what the user's lines in `chat` say.
 
     Attributes:
         refused: Why the last line could not be used; empty if it was used.
@@ -76,7 +76,8 @@ class Lines:
             self._enter(line)
         except (ChatError, AgentError) as error:
             self.refused = printable(str(error))
-            # an `AgentError` without a hint of its own says in its message what to do
+            # the hint that all `AgentError`s share is left out: an error without a hint of its own says in its message
+            # what to do
             advice = "" if error.hint == AgentError.hint else error.hint
             hint = _HINTS.get(type(error)) or self._talk.environment.as_typed(advice)
             self._transcript.tell(
@@ -412,7 +413,8 @@ class Lines:
         if number.isascii() and number.isdigit():
             return number, rest.strip()
         begun = [request.name for request in waiting if f"{argument} ".startswith(f"{request.name} ")]
-        # The longest name that fits is meant: ann and ann lee may both have asked.
+        # If several names fit, the longest one is meant: for ``/accept ann lee``, both ann and ann lee may have sent a
+        # request.
         who = max(begun, key=len, default=argument.partition(" ")[0])
         return who, argument[len(who) :].strip()
 

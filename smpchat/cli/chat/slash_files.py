@@ -30,7 +30,7 @@ def message_number(word: str) -> int | None:
 
 
 class FileLines:
-    """The slash commands about files in one conversation."""
+    """Runs the slash commands about files."""
 
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service

@@ -17,7 +17,7 @@ _AT = re.compile(r"@(\S+)")
 
 
 class GroupLines:
-    """The slash commands about groups in one conversation."""
+    """Runs the slash commands about groups."""
 
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
@@ -38,7 +38,7 @@ class GroupLines:
         self._transcript.show(members_table(self._need(), all_of_them=False))
 
     def rules(self, group: GroupView) -> None:
-        """Say what the group's owners allow."""
+        """Say what the group's owners allow its members to do."""
         self._transcript.tell(f"{about_rules(group)} Owners change that with `smpchat group set`.")
 
     def invite(self, who: str) -> None:

@@ -36,7 +36,7 @@ class Title:
         self._write(_set(title))
 
     def restore(self) -> None:
-        """Restore the earlier title; at least remove ours."""
+        """Remove our title, and restore the earlier one if the terminal can do that."""
         if self._shown is not None:
             self._shown = None
             self._write(_set("") + _RESTORE)

@@ -387,7 +387,7 @@ def unblock(context: typer.Context, who: str = JOINED_GROUP, member: str = MEMBE
 
 
 async def _change(environment: Environment, who: str, change: Callable[[ChatService], tuple[MemberView, str]]) -> int:
-    """Decide about a member, and tell the other members if that is possible now."""
+    """Make a change that affects one member, and tell the other members if that is possible now."""
     from smpchat.cli.views.groups import show_member
 
     with closing(environment.open()) as service:

@@ -37,7 +37,7 @@ def history(
 
 
 def _history(environment: Environment, wanted: Wanted) -> int:
-    """Print the last messages of a conversation; nothing for a profile that was never used."""
+    """Print the last messages of a conversation. A profile that was never used has none, and is not created."""
     if not environment.is_used():
         if environment.attended:
             from smpchat.cli.views.contacts import FIRST_STEPS

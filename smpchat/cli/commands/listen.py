@@ -142,7 +142,8 @@ def _show_people(environment: Environment, service: WritingProfile, notifier: No
     from smpchat.cli.views.links import how_to_answer, show_request
     from smpchat.cli.views.messages import show_stored_notice
 
-    # Marked together: marking 500 new contacts one by one would delay all messages by 500 writes to the disk.
+    # All requests are marked as shown in one step, and so are all notices and all contacts: to mark 500 new contacts
+    # one by one would delay all messages by 500 writes to the disk.
     requests = service.unshown_requests()
     for request in requests:
         show_request(environment, request)
@@ -173,9 +174,9 @@ async def _show_messages(
 ) -> int:
     """Print what was not shown yet, but at most ``limit`` new messages. Returns how many new messages were printed.
 
-    A message counts as shown once the handler is done with it and its line is flushed. After a failure or a crash
-    before that, the message is handled again. A message is skipped only if the handler has failed on it ``skip_after``
-    times.
+    A message counts as shown once the handler (if there is one) has succeeded with it, and its printed line is flushed.
+    After a failure or a crash before that, the message is handled again. A message is skipped only if the handler has
+    failed on it ``skip_after`` times.
     """
     from smpchat.cli.handler import HandlerFailed
     from smpchat.cli.views.messages import show_heard

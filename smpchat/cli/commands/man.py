@@ -85,7 +85,7 @@ def _paged(page: str) -> bool:
     with tempfile.TemporaryDirectory(prefix="smpchat-") as folder:
         file = Path(folder) / _PAGE
         file.write_text(page, encoding="utf-8")
-        # Every `man` takes an argument with / in it as the path of a page.
+        # With every version of `man`, an argument with / in it is the path of a page.
         return subprocess.call([program, str(file)]) == 0
 
 

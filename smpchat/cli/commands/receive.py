@@ -119,7 +119,7 @@ async def _fetch(environment: Environment, link: str, to: Path | None, patience:
 
 
 def is_file_link(text: str) -> bool:
-    """Whether a text begins like a link to a file, which no alias can."""
+    """Whether a text begins like a link to a file. No alias begins so."""
     return re.match(r"\s*(?:simplex:/+file|https://[^/\s]+/file/?#)", text, re.IGNORECASE) is not None
 
 

@@ -338,7 +338,8 @@ async def _test_one(
 
 
 def _reporter(environment: Environment, text: str) -> tuple[list[Check], Callable[[Check], None]]:
-    """A list of steps, and a function that prints a step and adds it to the list. ``text``: the relay's address."""
+    """An empty list of the steps of a test, and a function to call after each step, which prints the step and adds it
+    to the list. ``text``: the relay's address."""
     checks: list[Check] = []
     if not environment.json:
         environment.emit("server", {}, text)
@@ -453,7 +454,7 @@ def _strangers(environment: Environment, setting: str | None) -> int:
 
 
 def no_relay_of_yours() -> InputError:
-    """The error if private routing has no relay to use."""
+    """The error if private routing is being turned on, but the user has no relay that can forward messages."""
     return InputError(
         "Private routing needs a relay of yours, and you have not added one.",
         "Add one with `smpchat server add ADDRESS`. The embedded relay does not count: it hides nothing.",

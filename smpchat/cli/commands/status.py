@@ -86,8 +86,8 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
 
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
-    # A module of views is imported only if it has something to show, because most profiles have only contacts without
-    # problems.
+    # The modules that print problems or links are imported only if there are any, because most profiles have only
+    # contacts without problems.
     standing = service.conditions()  # first, because the user should act on these
     if standing:
         _show_standing(environment, standing)
