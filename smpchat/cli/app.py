@@ -166,7 +166,7 @@ def _explain_error(error: Exception, arguments: Sequence[str]) -> int:
 
 
 def _explain_usage(error: UsageError, arguments: Sequence[str]) -> int:
-    """Handle a command line that cannot be understood; without a command, print the help."""
+    """Handle a command line that cannot be understood; if it names no command, print the help."""
     context: Any = error.ctx
     command = context.command_path if context else "smpchat"
     if not wants_json(arguments) and context and isinstance(context.command, GroupWithPanels) and not context.args:

@@ -105,7 +105,7 @@ class GroupWithPanels(TyperGroup):
 
 
 class Listed(TyperCommand):
-    """A command of the table. Its module is imported only if more than its line in the table is needed."""
+    """A command of `smpchat.cli.table`. Its module is imported only when more is needed than what the table says."""
 
     def __init__(self, name: str) -> None:
         entry = COMMANDS[name]
@@ -122,12 +122,12 @@ class Listed(TyperCommand):
 
 
 def loaded(command: Any) -> Any:
-    """The command with its options: the one that a `Listed` stands for, or ``command`` itself."""
+    """The command itself, if ``command`` is a `Listed`, which only stands for it; otherwise ``command`` unchanged."""
     return command.command if isinstance(command, Listed) else command
 
 
 class LazyGroup(GroupWithPanels):
-    """All commands of the table, without importing them."""
+    """All commands of `smpchat.cli.table`; their modules are not imported yet."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "commands": {name: Listed(name) for name in COMMANDS}})

@@ -116,8 +116,8 @@ def with_setting(path: Path, text: str, name: str, value: bool | str | list[str]
         lines[place.first : place.last + 1] = [line + end for line in written]
         return "\n".join(lines)
     at = next((statement.first for statement in found if statement.is_table), None)
-    # A new setting is written above the first table, because every line below a table's heading belongs to the table;
-    # if there is no table, at the end.
+    # A new setting is written above the first table, because every line below a table's heading belongs to that table.
+    # If the file has no table, the setting is written at its end.
     if at is None:
         at = len(lines) - (lines[-1] == "")
         if at and not lines[at - 1].endswith(end):

@@ -68,7 +68,7 @@ def deliver(
 
 
 def deliver_held(environment: Environment, who: str) -> int:
-    """Send messages that are held because keys have changed."""
+    """Send the messages to a contact that are held because keys have changed."""
     service = environment.open_as(WritingProfile)
     try:
         before = service.contact(who).pending

@@ -11,7 +11,7 @@ from smpchat.encoding.record import Record, field
 
 
 class _Exit(Record):
-    """What a topic says about an exit code, in addition to the words of `ExitStatus`."""
+    """What `smpchat explain` says about an exit code, in addition to the title and meaning in `ExitStatus`."""
 
     happened: str
     moves: tuple[tuple[Mover, str], ...]

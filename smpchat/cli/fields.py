@@ -54,7 +54,7 @@ class ObjectType(Record):
 
 
 def text(name: str, meaning: str, *values: str, optional: bool = False, nullable: bool = False) -> Field:
-    """A text; one of ``values`` if any are given."""
+    """A field whose value is a text; one of ``values``, if any are given."""
     return Field(name, Kind.TEXT, meaning, optional, nullable, values)
 
 

@@ -138,7 +138,7 @@ def _blocks(image: Image) -> Iterator[str]:
 
 
 def _sixel(image: Image) -> Iterator[str]:
-    """The picture in bands of six rows; a band is drawn once for each of its colours (DEC STD 070)."""
+    """The picture as sixels (DEC STD 070): in bands of six rows. A band is drawn once for each of its colours."""
     few = image.quantize(_COLORS)
     palette, pixels = few.getpalette() or [], few.tobytes()
     width, height = few.size

@@ -43,7 +43,7 @@ def select(home: Path, name: str) -> None:
     under_way = home / f".{FILE}.{os.getpid()}"
     with open(os.open(under_way, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
         file.write(f"{name}\n")
-    # In one step: another command reads either the old name or the new one.
+    # The file is replaced in one step, so that another command reads either the old name or the new one.
     under_way.replace(home / FILE)
 
 

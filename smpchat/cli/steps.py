@@ -44,8 +44,8 @@ class Progress:
     """What is known about the three steps of one connection.
 
     Attributes:
-        done: Milliseconds from making or using the link to the end of a step, by the step's number; only for steps
-            whose end was seen.
+        done: For the number of each step whose end was seen: the milliseconds from making or using the link to this
+            end.
     """
 
     def __init__(self, state: StateChanged | None = None) -> None:

@@ -23,7 +23,7 @@ def read_text() -> str:
             "Send it in parts.",
         )
     try:
-        # With or without the byte order mark that some editors write.
+        # The byte order mark that some editors write is removed.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CommandFailed(

@@ -93,7 +93,7 @@ def looks_like(other: str) -> str:
 
 
 def _marks(view: ContactView) -> list[tuple[str, str]]:
-    """What we know about a contact. Each fact is a pair: a few words, and the style in which they are drawn."""
+    """What we know about a contact. Each fact is a pair: a few words, and the style in which these words are drawn."""
     contact, profile = view.contact, view.contact.profile
     marks = [("verified", "green")] if view.verified else []
     marks += [] if view.group is None else [(", ".join(["group", *about_group(view.group)]), "")]
@@ -210,7 +210,8 @@ def _table(environment: Environment, views: list[ContactView]) -> tuple[list[str
 
 
 def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]]:
-    """Alias, state, unread and pending messages, what we know, and the name that the contact chose.
+    """A row of cells for each contact: alias, state, unread and pending messages, what we know, and the name that the
+    contact chose.
 
     The name that the contact chose comes last, because it may imitate the words that we print.
     """

@@ -82,7 +82,7 @@ def state_text(file: FileView, message: Message) -> str:
 
 
 def file_mark(message: Message) -> str:
-    """What is printed after a message about its file; empty if the status of the message says everything."""
+    """What is said about a message's file, after the message; empty if the status of the message says everything."""
     file = message.file
     if file is None or message.deleted:
         return ""
