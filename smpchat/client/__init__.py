@@ -7,7 +7,7 @@ A caller can get these errors, those of `smpchat.transport`, and the handshake e
     ├── PrivateRoutingFailed    our own relay, the proxy, did not forward the command, or there is no proxy
     └── NoResponse              no usable answer to a command; the relay may still have executed it
         ├── ResponseTimeout     no answer in time; the session continues, and the answer may still come
-        ├── SessionClosed       the session ended before the answer, or before the command; see the cause
+        ├── SessionClosed       the session ended before the answer came or the command was sent; see the cause
         └── UnexpectedResponse  an answer for another queue, or in an unknown form
-    SMPError                    (smpchat.protocol) the relay's ERR in answer to this command
+    SMPError                    (smpchat.protocol) the relay's ERR in answer to a command
 """

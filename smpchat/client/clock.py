@@ -40,7 +40,8 @@ class LoopClock:
 
 
 async def wait_until(event: asyncio.Future[Any], clock: Clock, when: float) -> bool:
-    """Wait until ``event`` is done, but not longer than until ``clock`` shows ``when``. Returns whether it happened."""
+    """Wait until ``event`` is done, but not longer than until ``clock`` shows ``when``. Returns whether ``event`` is
+    done."""
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     timer = clock.call_at(when, over.cancel)
     try:

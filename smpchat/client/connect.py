@@ -38,10 +38,10 @@ async def connect(
 
     Args:
         server: Its hosts are tried in order.
-        entropy: For session keys and correlation ids.
+        entropy: Random bytes for session keys and correlation ids.
         timeout: Seconds for connecting and the SMP hellos together.
         on_event: See `DirectSession`.
-        network: Opens the connection; if None, directly over TLS.
+        network: Opens the connection; if None, the connection is opened directly over TLS.
         versions: The SMP versions that we offer.
         extensions: Whether to use our extension of SMP, NEW with the sender's key, if the relay offers it.
         clock, response_timeout, ping_after: See `DirectSession`.
@@ -90,7 +90,7 @@ async def open_session(
             server.key_hash, connection.session_id, connection.peer_leaf, versions, entropy, extensions=extensions
         )
         hello, smp = handshake.receive_hello(await connection.receive())
-        # The identity must be checked before we send our hello: commands follow our hello, and the first one shows
+        # The identity must be checked before we send our hello: commands follow our hello, and the first command shows
         # which queue is ours.
         check_identity(smp.chain, server.key_hash, now())
         await connection.send([hello])

@@ -122,7 +122,7 @@ class Correlation:
             return
         self._late[corr_id] = entry
         if len(self._late) > MAX_LATE:
-            # The oldest: a dict is in the order of insertion.
+            # Forget the oldest one, which comes first: a dict keeps the order of insertion.
             del self._late[next(iter(self._late))]
         fail(entry.response, ResponseTimeout(text))
         self._on_timeout(entry)

@@ -28,7 +28,7 @@ from smpchat.transport.base import (
 )
 
 _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
-    # the first entry that matches counts
+    # of the entries whose class fits the error, the first one counts
     (PrivateRoutingFailed, Trouble.PRIVATE_ROUTING),
     (NameNotFound, Trouble.NAME_NOT_FOUND),
     (AddressUnusable, Trouble.ADDRESS),
@@ -47,7 +47,7 @@ _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """The trouble that an error means: an error of connecting to a relay, or a relay's ERR."""
+    """The trouble that ``error`` means, which is an error of connecting to a relay, or a relay's ERR."""
     if isinstance(error, SMPError):
         return trouble_of_code(error.code)
     if isinstance(error, SessionClosed) and isinstance(error.__cause__, RemoteProtocolError):
@@ -58,8 +58,8 @@ def trouble_of(error: Exception) -> Trouble:
 def trouble_of_code(code: ErrorCode) -> Trouble:
     """The trouble that a relay's ERR means, for a command that is not about an existing queue.
 
-    For SEND, `trouble_of_command` says more about QUOTA. For commands about a queue, AUTH means that the queue no
-    longer exists.
+    For SEND, `trouble_of_command` says more about QUOTA. AUTH is taken for a wrong password; for commands about a
+    queue, it means that the queue no longer exists.
     """
     if code.is_blocked:
         return Trouble.BLOCKED

@@ -23,7 +23,8 @@ class Network:
     """Opens connections to relays, and remembers with which transport each relay was reached (for `Transport.AUTO`).
 
     Args:
-        entropy: Makes the random value with which the SOCKS proxy keeps this client's streams apart from others.
+        entropy: Makes the random value by which a SOCKS proxy can tell the connections of this client from those of
+            others.
         route: Called for each connection; says how to reach the relay.
         proxy: Called for each connection; gives the SOCKS proxy for all relays except local ones, if any.
     """
@@ -71,7 +72,8 @@ class Network:
             except ConnectFailed as error:
                 failures.append(error)
             else:
-                # Noted only after the SMP hellos: a port that accepts TLS may still be a web server's.
+                # The transport is remembered only after the SMP hellos: a port that accepts TLS may still be a web
+                # server's.
                 self._worked[server] = transport
                 return result
         if len(failures) == 1:

@@ -45,13 +45,13 @@ class SessionPool:
 
     Args:
         connect: Opens a session, with its own time limit. Raises `TransportError` or `ProtocolError`.
-        entropy: For the jitter of delays.
+        entropy: Random bytes for the jitter of delays.
         clock: The loop's clock, unless a test has its own.
         on_event, may_read: If given, they replace the functions with these names in each new session.
         on_up: Called with each new session of a watched relay, before anyone else can use it; it may subscribe queues.
         on_down: Called each time the session of a watched relay is lost, or an attempt to open one fails.
         on_fault: Called with a description and the exception if ``connect``, ``on_up`` or ``on_down`` fails with an
-            unexpected error; the pool continues. By default the loop's exception handler gets it.
+            unexpected error; the pool continues. By default, the loop's exception handler is called with both.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class SessionPool:
         return await self._join(server, self._relay(server), timeout)
 
     def watch(self, server: SMPServer) -> None:
-        """Keep a session with ``server`` from now on. Calls ``on_up`` for a session that exists already, too."""
+        """Keep a session with ``server`` from now on. If there is a session already, ``on_up`` is called for it too."""
         relay = self._relay(server)
         if relay.keeper is None:
             relay.announced = None
@@ -173,7 +173,8 @@ class SessionPool:
             if relay.connecting is asyncio.current_task():
                 relay.connecting = None
         if self._on_event is not None:
-            # Set before anyone can post a command: right after the first answer, the relay may push a message.
+            # Set these functions before anyone can post a command: right after the first answer, the relay may push a
+            # message.
             session.on_event = self._on_event
         if self._may_read is not None:
             session.may_read = self._may_read
@@ -192,7 +193,8 @@ class SessionPool:
             delay = reconnect_delay(attempt, self._entropy)
             relay.attempt += 1
             retry_at = self._clock.now() + delay
-            # Cleared before `on_down`, because `on_down` may call `retry_now`, whose effect must not be lost.
+            # Clear this event before calling `on_down`, because `on_down` may call `retry_now`, whose effect must not
+            # be lost.
             relay.wake.clear()
             if self._on_down is not None:
                 self._tell("on_down", self._on_down, server, error, retry_at)
@@ -214,8 +216,8 @@ class SessionPool:
         self._announce(server, relay, session)
         since = self._clock.now()
         await session.closed.wait()
-        # Only after a stable session: if a relay drops every session at once, we would otherwise dial it every two
-        # seconds, forever.
+        # Go back to the shortest delay only after a stable session: if a relay drops every session at once, we would
+        # otherwise dial it every two seconds, forever.
         if self._clock.now() - since >= STABLE_AFTER:
             relay.attempt = 0
         return session.close_reason or SessionClosed("the session ended")
@@ -234,7 +236,7 @@ class SessionPool:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the next attempt may succeed although nobody changes anything.
+    """Whether the next attempt to connect may succeed even if nobody changes anything.
 
     Also true for a damaged hello and for a bug of ours. These may happen only once, and waiting two minutes would be
     worse than one more failed attempt.

@@ -152,7 +152,7 @@ def open_pres(answer: PRes, forwarding: Forwarding, destination: Destination) ->
 
 
 def proxy_error(code: ErrorCode, proxy: str, relay: str) -> PrivateRoutingFailed:
-    """Turn the proxy's ERR into an exception, whose sentence names both relays."""
+    """Turn the proxy's ERR into an exception, whose text names both relays."""
     match code.words:
         case ("PROXY", "BASIC_AUTH"):
             text, temporary = f"{proxy} does not forward for you: it needs a password, or forwarding is off", False

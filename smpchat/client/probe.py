@@ -52,9 +52,9 @@ class Check(Record):
     """The result of one step.
 
     Attributes:
-        name: ``connect``, ``hello``, or the command.
+        name: ``connect``, ``hello``, or the name of the command that was sent.
         detail: What the step found, or what went wrong, in lower case.
-        seconds: How long it took.
+        seconds: How long the step took.
         trouble: What is wrong, if ``connect`` or ``hello`` failed; otherwise None.
     """
 
@@ -85,7 +85,7 @@ async def probe(
         address: Contains the password for new queues, if the relay wants one.
         report: Called after each step. The test stops at the first step that fails; even then, a queue that was created
             is deleted.
-        timeout: Seconds for connecting, and the same again for each answer.
+        timeout: Seconds to wait for the connection, and for each answer.
         versions: The SMP versions that we offer.
         now: Returns the date and time at which certificates must be valid.
     Returns:
@@ -222,7 +222,8 @@ class _Walk:
         return f"a message of {len(self._body)} bytes was accepted"
 
     async def _receive(self) -> str:
-        # Do not report a missed push as a fault: `smpchat.agent` asks again with SUB as well.
+        # If the relay does not push the message, ask for it with SUB, as `smpchat.agent` does. Only if this fails too,
+        # report a fault.
         message = await self._pushed(min(PUSH_PATIENCE, self._timeout))
         pushed = message is not None
         if message is None:

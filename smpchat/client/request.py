@@ -27,8 +27,8 @@ class Request(Record):
         command: The command itself.
         entity_id: The queue or link that the command concerns; empty if there is none.
         key: Authorises the command; None for commands without authorisation.
-        corr_id: 24 bytes never used before; random if None. Set only for NEW with link data, whose sender id is derived
-            from it.
+        corr_id: 24 bytes never used before; random if None. Callers set it only for NEW with link data: the sender id
+            of the new queue is derived from it.
     """
 
     command: Command

@@ -229,7 +229,7 @@ class RoutedSession:
 
     @staticmethod
     def _abandon(lane: deque[_Waiting], error: NoResponse) -> None:
-        """Fail all commands of a lane: the first one may be repeated, and the others must not overtake it."""
+        """Fail all commands of a lane: the caller may repeat the first one, and the others must not overtake it."""
         for waiting in lane:
             fail(waiting.response, type(error)(str(error)), error)
         lane.clear()
@@ -274,8 +274,8 @@ def _settle(response: Response, answer: BrokerMessage) -> None:
 
 
 def _of_all(failures: list[Exception]) -> Exception:
-    """The error to raise if none of our relays forwards. An error about a relay that is not the one in its address
-    takes precedence."""
+    """The error to raise if none of our relays can be used as a proxy. An error about a relay that is not the one in
+    its address takes precedence."""
     for error in sorted(failures, key=lambda failure: not isinstance(failure, ProtocolError)):
         if isinstance(error, ProtocolError | PrivateRoutingFailed):
             return error
@@ -308,7 +308,8 @@ class PrivateRouter:
         """Open a session with ``server`` through a relay of ``own``, tried in random order.
 
         Raises:
-            PrivateRoutingFailed: ``own`` is empty, or none of its relays can be reached and forwards.
+            PrivateRoutingFailed: ``own`` is empty, or none of its relays can be reached and forwards commands to
+                ``server``.
             ProtocolError: A proxy gave the key of another relay than ``server``, or is not the relay in its own
                 address.
         """

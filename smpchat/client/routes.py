@@ -26,7 +26,7 @@ class Route(Record):
 
     Attributes:
         ws_port: The relay's TCP port for WebSocket.
-        local: Whether the relay runs on this computer. No proxy is used then.
+        local: Whether the relay runs on this computer. If so, no proxy is used.
         fence: If another person named the relay: the addresses that smpchat may connect to. None allows all addresses.
     """
 

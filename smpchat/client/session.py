@@ -259,7 +259,7 @@ class DirectSession:
             while self._outgoing and self._reason is None:
                 contents = self._outgoing[:_BLOCKS_PER_WRITE]
                 del self._outgoing[:_BLOCKS_PER_WRITE]
-                # Encrypted only now: each block changes the chain key, so blocks must be encrypted in the order in
+                # Encrypt blocks only now: each one changes the chain key, so they must be encrypted in the order in
                 # which they are sent (smp-wire 3.6).
                 await self._connection.send([self._smp.seal_block(content) for content in contents])
                 # The time limit of an answer counts from here: a slow line may take longer to accept 16 blocks than
@@ -303,7 +303,8 @@ class DirectSession:
         transmissions = decode_batch(self._smp.open_block(block))
         self._received_at = self._clock.now()
         self._silences = 0
-        # One by one: it means nothing whether an answer and a message come in one block or in two (smp-wire trap 39).
+        # Handle transmissions one by one: it means nothing whether an answer and a message come in one block or in two
+        # (smp-wire trap 39).
         for data in transmissions:
             self._dispatch(decode_transmission(data, self.version, self.session_id))
             if self._reason is not None:
@@ -336,7 +337,8 @@ class DirectSession:
             self._emit(transmission.entity_id, message)
 
     def _is_flood(self) -> bool:
-        """Count a transmission that is neither a message nor an answer. Returns whether there were too many lately."""
+        """Count a transmission that is neither a message nor an answer. Returns whether there were too many of them
+        lately."""
         now = self._clock.now()
         if now - self._unasked_since >= UNASKED_WITHIN:
             self._unasked, self._unasked_since = 0, now
@@ -353,8 +355,8 @@ class DirectSession:
             asyncio.get_running_loop().call_exception_handler(context)
 
     def _due(self, command: Unanswered) -> float:
-        """When a command times out: its time begins when the connection has accepted its block. Until then, the time
-        begins again whenever the connection accepts another block."""
+        """When a command times out: the time limit counts from the moment when the connection accepted the command's
+        block. Until then, it counts from the last moment when the connection accepted an earlier block."""
         taken = next((at for first, at in reversed(self._writes) if first <= command.block), 0.0)
         return max(command.posted_at, taken) + command.timeout
 
@@ -369,8 +371,8 @@ class DirectSession:
                 self._end(f"{self._name} no longer answers", None)
             elif self._pong is None or self._pong.done():
                 # Send PING at once, so that a session that hangs ends after 45 s. Otherwise, the session would end only
-                # after later commands time out, too. With SUB repeated 5 and 30 s later, it took more than 90 s until
-                # a new session brought the waiting messages.
+                # after later commands time out, too. Without this PING, and with SUB repeated 5 and 30 s later, it took
+                # more than 90 s until a new session brought the waiting messages.
                 self._ask()
 
     def _watch_idleness(self, _: object = None) -> None:

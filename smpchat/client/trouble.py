@@ -1,5 +1,5 @@
-"""Why a relay cannot be used at the moment, as a `Trouble`. The sentence for people and the code for programs depend
-only on the trouble's kind."""
+"""Why a relay cannot be used at the moment, as a `Trouble`. Each member of `Trouble` has one sentence for people, and
+one code for programs."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def copy_rows(
     """Copy every row into ``target``, which has the same schema, empty tables, and an open transaction.
 
     Args:
-        check: Called with the table's name and each of its rows; may raise `ForeignData`.
+        check: Called for each row, with the name of its table and the row; may raise `ForeignData`.
     Raises:
         ForeignData: A value does not have its column's type or is too large, or a row breaks a rule of the schema. Roll
             back.
@@ -181,7 +181,8 @@ def copy_rows(
 
 
 def _size(source: sqlite3.Connection) -> int:
-    """The size of the file in bytes. The file has fewer rows than bytes, because each row takes several bytes."""
+    """The size of the file in bytes. This limits the number of rows: the file has fewer rows than bytes, because each
+    row takes several bytes."""
     pages, size = (source.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return int(pages * size)
 

@@ -16,8 +16,8 @@ class FileLock:
     """A lock that the operating system frees when its process ends, even if it is killed.
 
     It is a lock of the operating system, not a file with a process number: after a crash, that number may belong to
-    another process. `filelock` uses the same lock, but takes 10 ms to import, a twelfth of the time of a `send`. So we
-    use `filelock` only if the system or the file system has no ``flock``.
+    another process. The library `filelock` uses the same kind of lock, but takes 10 ms to import, a twelfth of the time
+    of a `send`. So we use `filelock` only if the system or the file system has no ``flock``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,8 +56,8 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Release the lock. The file stays: if it were deleted, two processes could lock two different files of the
-        same name."""
+        """Release the lock. The file of the lock is not deleted: if it were, two processes could lock two different
+        files of the same name."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

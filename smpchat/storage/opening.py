@@ -37,7 +37,7 @@ def harden(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def shadows_writable(connection: sqlite3.Connection) -> Iterator[None]:
-    """While the block runs, the tables behind a virtual table can be written like other tables."""
+    """While the ``with`` block runs, the tables behind a virtual table can be written like other tables."""
     configure: Callable[[int, bool], Any] | None = getattr(connection, "setconfig", None)
     if configure is not None:
         configure(_DEFENSIVE, False)
@@ -64,9 +64,11 @@ def file_uri(path: Path, options: str) -> str:
 
 
 def ways_to_read(path: Path) -> Iterator[str]:
-    """Options for opening a file that cannot be written, best first. On a full or read-only disk, locking fails too."""
+    """Options for opening a file that cannot be written, best first. The last option takes no lock, because locking
+    fails on a full or read-only disk."""
     yield "mode=ro"
-    # Ignore the log only if there is none. A log that cannot be read contains the newest rows, so an error is better.
+    # With ``immutable``, SQLite ignores the log beside the file, so offer this only if there is no log. A log that
+    # cannot be read contains the newest rows, so an error is better.
     log = path.with_name(f"{path.name}-wal")
     if not log.exists() or not log.stat().st_size:
         yield "mode=ro&immutable=1"

@@ -6,7 +6,7 @@ leftovers.
     <folder>/.under-way/<number>        the whole path of the unfinished file
     <folder>/.under-way/<number>.lock   locked by the process that makes the unfinished file, before it creates the file
 
-Unfinished files are named ``.<name>.<16 hex digits>``. Nothing with another form of name is ever removed.
+Unfinished files are named ``.<name>.<16 hex digits>``. A file whose name has another form is never removed.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def beside(place: Path) -> Path:
 
 @contextmanager
 def under_way(folder: Path, growing: Path) -> Iterator[None]:
-    """Register ``growing`` while the block runs, and remove it afterwards if it still exists. First remove leftovers of
-    other processes.
+    """Keep ``growing`` in the register while the ``with`` block runs, then remove the file if it still exists. Before
+    that, remove leftovers of killed processes.
 
     Args:
         folder: The folder of the register; if it cannot be written, nothing is registered.

@@ -1,4 +1,5 @@
-"""A KEM for tests. It uses hashes, takes microseconds, and has the sizes of sntrup761. It is not secure."""
+"""A KEM for tests. It uses hashes and takes microseconds; its keys and ciphertexts have the sizes of those of
+sntrup761. It is not secure."""
 
 from __future__ import annotations
 

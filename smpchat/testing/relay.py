@@ -246,7 +246,7 @@ class MemoryRelay:
         [content] = encode_batches([data], encrypted=session.encrypts)
         with contextlib.suppress(ConnectionClosed):  # a push that fails must not end the sender's connection
             await served.connection.send([session.seal_block(content)])
-        # Report sent pushes, like the connections of the real relay. Otherwise pushing would stop after
+        # Count the push as sent, like the connections of the real relay. Otherwise pushing would stop after
         # `MAX_UNSENT_PUSHES`.
         if not outgoing.corr_id and isinstance(outgoing.message, Msg):
             outgoing.client.unsent -= 1

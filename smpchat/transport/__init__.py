@@ -2,7 +2,7 @@
 identity.
 
 A transport sends and receives blocks of exactly 16,384 bytes, and does not know what they contain. `smpchat.client` and
-`smpchat.relay` connect it with `smpchat.protocol`.
+`smpchat.relay` make and read the contents of blocks with `smpchat.protocol`.
 
 Errors::
 

@@ -13,7 +13,8 @@ class TransportError(Exception):
     """Blocks cannot be sent or received.
 
     Attributes:
-        temporary: Whether the same attempt may succeed later although nobody changes anything.
+        temporary: Whether the operation that failed may succeed when it is tried again later, even if nobody changes
+            anything.
     """
 
     def __init__(self, message: str, *, temporary: bool = True) -> None:
@@ -51,7 +52,8 @@ class OwnRelayFolderRefused(OwnRelayFailed):
 
 
 class AddressRefused(ConnectFailed):
-    """Another person named this relay, and its address is not allowed for such relays. smpchat did not connect."""
+    """Another person named this relay. smpchat did not connect, because the relay's address is not allowed for relays
+    that other people name."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, temporary=False)
@@ -66,7 +68,7 @@ class ListenFailed(TransportError):
 
 
 class IdentityError(TransportError):
-    """Certificate files are missing, unsafe, or do not belong together. The message says what to do."""
+    """Certificate files are missing, unsafe, or do not belong together. The text of the error says what to do."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, temporary=False)
@@ -97,7 +99,7 @@ class BlockConnection(Protocol):
         ...
 
     async def receive(self) -> bytes:
-        """The next block, `BLOCK_SIZE` bytes. A cancelled call loses nothing.
+        """The next block, `BLOCK_SIZE` bytes. If the call is cancelled, no block is lost.
 
         Raises:
             ConnectionClosed: Either side has ended the connection, and all complete blocks were received.
@@ -111,7 +113,7 @@ class BlockConnection(Protocol):
         the calls, and even a cancelled call sends all of its blocks.
 
         Raises:
-            ValueError: A block is not `BLOCK_SIZE` bytes; none was sent.
+            ValueError: A block does not have `BLOCK_SIZE` bytes; none of the blocks was sent.
             ConnectionClosed: The connection ended before or during the call; some of the blocks may have arrived.
         """
         ...
@@ -132,8 +134,8 @@ class Gate(Protocol):
     """Decides before the TLS handshake who may connect."""
 
     def enter(self, host: str | None) -> bool:
-        """Count a connection from an IP address; None if the address is not known. If this returns False, the caller
-        must close the connection at once."""
+        """Count a connection from ``host``, an IP address; None if the address is not known. If this returns False, the
+        caller must close the connection at once."""
         ...
 
     def leave(self, host: str | None) -> None:

@@ -35,7 +35,7 @@ def ca_certificate(entropy: Entropy, now: datetime, key: SignaturePrivateKey) ->
         .add_extension(subject_key, critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject_key), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        # None, because EdDSA needs no separate hash function (RFC 8410).
+        # The algorithm is None, because EdDSA needs no separate hash function (RFC 8410).
         .sign(signing_key(key), None)
     )
 

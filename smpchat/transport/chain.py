@@ -1,7 +1,7 @@
 """Checks whether a certificate chain belongs to the relay whose fingerprint is in an address (smp-wire 2.3).
 
 Import this module only when a chain is about to arrive: `cryptography.x509` takes 12 ms or more to import. A client
-imports it while it waits for its relay (`smpchat.transport.tls.client_stream`).
+imports this module while it waits for its relay (`smpchat.transport.tls.client_stream`).
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) 
     not checked.
 
     Args:
-        chain: DER, leaf first: 2 to 4 certificates.
+        chain: 2 to 4 certificates as DER, the leaf first.
         key_hash: SHA-256 of the identity certificate's DER, 32 bytes.
         now: Aware time at which all certificates must be valid; if None, dates are not checked.
     Raises:
-        ChainRefused: A check failed; the message says which.
+        ChainRefused: A check failed; the text of the error says which check.
     """
     if not 2 <= len(chain) <= 4:
         raise ChainRefused(f"the relay sent {len(chain)} certificates; 2 to 4 are allowed")
@@ -73,8 +73,8 @@ def _check(chain: Sequence[bytes], now: datetime | None) -> None:
 def _check_leaf(leaf: x509.Certificate) -> None:
     if leaf.version != x509.Version.v3:
         raise ChainRefused("the relay's certificate is not X.509 version 3")
-    # The leaf's key signs the session key in the relay's SMP hello, so its algorithm must be one that SMP can verify
-    # (smp-wire 2.3).
+    # The leaf's key signs the session key in the relay's SMP hello, so the algorithm of the leaf's key must be one that
+    # SMP can verify (smp-wire 2.3).
     if not isinstance(leaf.public_key(), ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         raise ChainRefused("the relay's certificate has neither an Ed25519 nor an Ed448 key")
     usage = _key_usage(leaf)
@@ -100,7 +100,8 @@ def _check_critical(certificate: x509.Certificate) -> None:
 
 
 def _check_authority(certificate: x509.Certificate, below: int) -> None:
-    """Check that ``certificate`` may issue certificates, with ``below`` authorities between it and the leaf."""
+    """Check that ``certificate`` may issue certificates; ``below`` is the number of authorities between it and the
+    leaf."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:

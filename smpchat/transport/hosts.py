@@ -82,8 +82,8 @@ async def first_answering(
         scheme: Written before each host in error messages, such as ``wss://``.
     Raises:
         ConnectFailed: ``begin`` failed for every host. The message gives the reason for each host: ``cannot reach relay
-            HOST:PORT: …``. If there is a subclass for the reason, and all hosts failed for this reason, the subclass is
-            raised.
+            HOST:PORT: …``. If all hosts failed for the same reason, and `ConnectFailed` has a subclass for this reason,
+            that subclass is raised.
         ChainRefused: A host sent the certificates of another relay. This error takes precedence over those of other
             hosts.
     """

@@ -94,7 +94,7 @@ def create_identity(entropy: Entropy, now: datetime, host_names: Sequence[str]) 
     """Create a CA and an online certificate, both with Ed25519 keys.
 
     Args:
-        entropy: For keys and serial numbers.
+        entropy: Random bytes for keys and serial numbers.
         now: Aware time. The certificates are valid for 999,999 days, beginning a day before this time.
         host_names: Names or addresses of the relay. The first is the online certificate's common name, as in
             ``smp-server init``. If there are several, all are listed as alternative names. SMP clients check none of
@@ -196,8 +196,8 @@ def load_or_create_identity(
 def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identity:
     """Replace the online certificate in ``folder`` with a new one, with a new key and the same host names.
 
-    The CA and the fingerprint stay the same. Even if this fails, the folder contains a certificate with its key: either
-    the old pair or the new one.
+    The CA and the fingerprint stay the same. Even if this function fails, the folder contains a certificate with its
+    key: either the old pair or the new one.
 
     Args:
         now: Aware time. The certificate is valid for 999,999 days, beginning a day before this time.

@@ -39,7 +39,7 @@ class MemoryConnection:
 
     @property
     def waiting(self) -> int:
-        """Blocks that arrived but were not received yet."""
+        """How many blocks arrived that `receive` has not returned yet."""
         return len(self._arrived)
 
     async def receive(self) -> bytes:
@@ -101,7 +101,8 @@ class MemoryConnection:
         self.wake()
 
     def end(self, reason: str) -> None:
-        """End sending. Blocks that have arrived can still be received."""
+        """From now on, this end neither sends nor gets new blocks; its errors give ``reason``. Blocks that have arrived
+        can still be received."""
         if self._end is None:
             self._end = reason
         self.wake()
@@ -120,7 +121,7 @@ def memory_pair(
 
     Args:
         session_id: The session id of both ends.
-        leaf: The relay's certificate, as the client's end sees it.
+        leaf: The certificate that the client's end reports as the relay's.
         capacity: Sending waits while more blocks than this have been sent in the same direction but not received.
         delay: Seconds that every block takes to arrive, in each direction.
     """

@@ -47,7 +47,7 @@ FIRST_FREE_PORT = 1024
 
 
 def scope_of(address: str) -> Scope:
-    """Where an IP address is. If an IPv6 address contains an IPv4 address, this is where the IPv4 address is."""
+    """Where an IP address is; for an IPv6 address that contains an IPv4 address, where the IPv4 address is."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:  # it has a zone, so it is in a local network

@@ -20,8 +20,8 @@ class SocksDialer(Record):
 
     Args:
         user, password: Sent to the proxy. Tor uses different circuits for connections with different values, so that
-            relays cannot notice that they have the same client (tor(1), ``IsolateSOCKSAuth``). Other proxies ignore
-            them.
+            two relays cannot notice that the same client is connected to both (tor(1), ``IsolateSOCKSAuth``). Other
+            proxies ignore the values.
         fence: Hosts that the fence does not allow are refused. Only their text is judged, because the proxy resolves
             names.
     """
@@ -37,7 +37,7 @@ class SocksDialer(Record):
 
         Raises:
             AddressRefused: The fence does not allow the host.
-            ProxyFailed: The proxy cannot be reached, or does not connect. The message names the proxy.
+            ProxyFailed: The proxy cannot be reached, or does not connect. The text of the error names the proxy.
             UnicodeError: ``host`` is not a host name.
         """
         if self.fence is not None:
@@ -46,7 +46,8 @@ class SocksDialer(Record):
         from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
         from python_socks.async_.asyncio import Proxy
 
-        # rdns: the proxy resolves names. If we did, anyone who sees our DNS traffic would learn which relays we use.
+        # With ``rdns``, the proxy resolves names. If we resolved them, anyone who sees our DNS traffic would learn
+        # which relays we use.
         connector = Proxy(
             ProxyType.SOCKS5, self.proxy.host, self.proxy.port, username=self.user, password=self.password, rdns=True
         )

@@ -78,7 +78,7 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
     finally:
         for attempt in attempts:
             attempt.cancel()
-        # Several addresses may have answered at the same moment.
+        # Several addresses may have answered at the same moment: close all sockets but the one that is returned.
         for result in await asyncio.gather(*attempts, return_exceptions=True):
             if isinstance(result, socket.socket) and result is not winner:
                 result.close()
@@ -88,8 +88,8 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
 
 
 def _few(addresses: Sequence[Address]) -> list[Address]:
-    """The first few addresses of each family. A name may have any number of addresses, and this computer may have only
-    one of the two families."""
+    """The first few addresses of each family. A name may have any number of addresses, and this computer may support
+    only one of the two families (IPv4 and IPv6)."""
     families = {address[0] for address in addresses}
     few = {family: [a for a in addresses if a[0] == family][:MAX_BEHIND_FENCE] for family in families}
     return [address for address in addresses if address in few[address[0]]]

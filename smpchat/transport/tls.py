@@ -224,8 +224,8 @@ async def client_stream(
     except BaseException:
         connected.close()
         raise
-    # The import takes 12 ms and is needed for the relay's certificates. Do it now, while the relay works on our first
-    # message.
+    # The module `chain` takes 12 ms to import, and is needed when the relay's certificates arrive. Import it now, while
+    # the relay works on our first TLS message.
     importlib.import_module("smpchat.transport.chain")
     try:
         await stream.handshake()

@@ -95,7 +95,7 @@ class TLSStream(asyncio.BufferedProtocol):
 
     @property
     def is_lost(self) -> bool:
-        """Whether TCP has ended, or we have closed it."""
+        """Whether the TCP connection has ended, or we have closed it."""
         return self._lost.done() or self._transport is None or self._transport.is_closing()
 
     async def handshake(self) -> None:
@@ -105,13 +105,14 @@ class TLSStream(asyncio.BufferedProtocol):
         await asyncio.shield(self._handshake)
 
     async def read(self, size: int) -> bytes:
-        """Read 1 to ``size`` bytes. A cancelled call loses no data. Raises `ConnectionClosed` at the end."""
+        """Read 1 to ``size`` bytes. A cancelled call loses no data. Raises `ConnectionClosed` when the connection has
+        ended and all data was read."""
         while (data := self._decrypt(size)) is None:
             await self._more()
         return bytes(data)
 
     async def _more(self) -> None:
-        """Wait until there may be more to read. Raises `ConnectionClosed` at the end."""
+        """Wait until there may be more to read. Raises `ConnectionClosed` when there will be no more."""
         if self._end is not None:
             raise ConnectionClosed(self._end)
         if self._reader is not None:
@@ -146,8 +147,8 @@ class TLSStream(asyncio.BufferedProtocol):
         if self._end is not None or transport is None or transport.is_closing():
             raise ConnectionClosed(self._end or self._loss)
         try:
-            # Each block gets its own TLS record: so a receiver that reads record by record need not copy
-            # (`TLSConnection.receive`).
+            # Each block gets its own TLS record: so a receiver that reads record by record need not put a block
+            # together from pieces (`TLSConnection.receive`).
             for part in parts:
                 self._ssl.write(part)
         except ssl.SSLError as error:
@@ -287,7 +288,7 @@ class TLSStream(asyncio.BufferedProtocol):
             self._finish(self._loss)
             return None
         self._flush()  # send TLS's own answers, such as to a key update
-        # Resume only at half of the limit: otherwise reading would pause and resume with every record.
+        # Resume reading only at half of the limit: otherwise it would pause and resume with every record.
         if self._reading_paused and self._incoming.pending <= HIGH_WATER // 2 and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()

@@ -36,7 +36,8 @@ class Answer:
 
 
 class HTTP2Client(Link):
-    """A connection to a file relay; made by `connect`. One request at a time, by one task at a time."""
+    """A connection to a file relay; made by `connect`. Only one task at a time may use it, and make only one request at
+    a time."""
 
     def __init__(self, stream: TLSStream, authority: str) -> None:
         super().__init__(stream, client=True, window=WINDOW)
@@ -50,7 +51,8 @@ class HTTP2Client(Link):
         """Send a request, and return when its answer begins.
 
         Args:
-            parts: The parts of the body; empty for an empty body. Each part is sent when the relay has room for it.
+            parts: The parts of the request's body; without parts, the body is empty. Each part is sent when the relay
+                has room for it.
         Raises:
             ConnectionClosed: The connection ended before the answer began; the relay may have executed the request.
         """

@@ -146,7 +146,7 @@ class Body:
         other requests of the connection can use it.
 
         Returns:
-            The size of the discarded bytes that had already arrived, in bytes of the window.
+            How many bytes of the window were used by the discarded bytes that had already arrived.
         """
         dropped = 0
         while self._pieces:
@@ -176,7 +176,7 @@ class Outlet:
         self.room.set()
 
     async def send_all(self, headers: Headers, parts: Parts) -> bool:
-        """Send headers and the parts of a body. Returns False if ``stop`` was true before everything was sent.
+        """Send headers and the parts of a body. Returns False if ``stop`` returned True before everything was sent.
 
         Raises:
             ConnectionClosed: The peer accepts no more data.
@@ -223,8 +223,8 @@ class Outlet:
                 self.room.clear()
                 await link.wait(self.room)
                 continue
-            # The last bytes and the end of the stream are sent in one frame, because the relay may take an empty frame
-            # for a flood (xftp-wire 1.2).
+            # The last bytes and the end of the stream are sent in one frame, because the relay may count an empty frame
+            # as part of a flood (xftp-wire 1.2).
             link.h2.send_data(self._stream_id, view[at : at + size], end_stream=end and size == left)
             link.sent += size
             at, unwritten = at + size, unwritten + size
@@ -299,8 +299,8 @@ class _Second:
 
     def excess(self, sent: int) -> int:
         """The number of suspicious frames: window updates beyond one for each KiB sent, small data frames beyond one
-        for each KiB received, and other frames. Some software sends a window update or a small frame with every large
-        frame."""
+        for each KiB received, and other frames. Up to one for each KiB is normal, because some software sends a window
+        update or a small frame with every large frame."""
         windows = max(0, self.windows - (sent - self._sent_before) // _NEXT_TO_NOTHING)
         small = max(0, self.small - self.received // _NEXT_TO_NOTHING)
         return windows + small + self.others

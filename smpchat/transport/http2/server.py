@@ -129,8 +129,8 @@ class HTTP2Server(Link):
                 raise ConnectionClosed("the client closed the connection")
 
     def _drop(self, event: h2.events.DataReceived) -> None:
-        # Bytes for an answered request are dropped, and count against a limit. The connection continues, as the app
-        # expects: other requests must not fail because one was refused.
+        # Bytes that arrive for a request after its answer are dropped, and count against a limit. The connection
+        # continues, as the app expects: other requests must not fail because one was refused.
         self._count_dropped(event.flow_controlled_length)
         self.check()
         self.taken(event.stream_id, event.flow_controlled_length)
@@ -173,8 +173,8 @@ async def serve(
 ) -> TLSListener[HTTP2Server]:
     """Accept connections of clients. Arguments and errors are those of `smpchat.transport.tls.serve`.
 
-    ``on_connection`` must call `HTTP2Server.serve`. ``patience``: a request fails if the client neither sends nor reads
-    its bytes for this many seconds.
+    ``on_connection`` must call `HTTP2Server.serve`. ``patience``: a request fails if for this many seconds the client
+    neither sends bytes of the request nor reads bytes of the answer.
     """
 
     async def begin(stream: TLSStream) -> HTTP2Server:
