@@ -11,7 +11,7 @@ JITTER = 0.2
 
 
 def reconnect_delay(attempt: int, entropy: Entropy) -> float:
-    """Seconds before attempt number ``attempt``, counted from 0. Raises ValueError for a negative number."""
+    """Seconds to wait before attempt number ``attempt``, counted from 0. Raises ValueError for a negative number."""
     if attempt < 0:
         raise ValueError("attempts are counted from 0")
     base = RECONNECT_DELAYS[min(attempt, len(RECONNECT_DELAYS) - 1)]

@@ -112,7 +112,7 @@ class Network:
 
     async def _open(self, server: SMPServer, route: Route, transport: Transport, seconds: float) -> BlockConnection:
         dialer = self._dialer(server, route)
-        hosts = server.hosts[:MAX_HOSTS]  # profiles of earlier versions may contain more
+        hosts = server.hosts[:MAX_HOSTS]  # profiles of earlier versions may contain more hosts
         if transport is Transport.TLS:
             return await tls.connect(hosts, server.port_number, timeout=seconds, dialer=dialer)
         from smpchat.transport import websocket  # takes 60 ms to import, so only when it is used

@@ -21,7 +21,7 @@ STABLE_AFTER = 60.0
 Connect = Callable[[SMPServer], Awaitable[ServerSession]]
 OnUp = Callable[[SMPServer, ServerSession], None]
 OnDown = Callable[[SMPServer, Exception, float], None]
-"""Called with the relay, the error, and the time of the next attempt by the pool's clock."""
+"""Called with the relay, the error, and the time of the next attempt to connect, as the pool's clock counts it."""
 
 OnFault = Callable[[str, Exception], None]
 

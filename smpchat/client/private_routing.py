@@ -37,7 +37,7 @@ class PrivateRoutingFailed(TransportError):
     smpchat does not connect directly instead, because this would show the relay the user's network address.
 
     Attributes:
-        code: The error that the proxy answered; None if the proxy was not asked.
+        code: The error in the proxy's answer; None if no proxy was asked.
     """
 
     def __init__(self, message: str, code: ErrorCode | None = None, *, temporary: bool = True) -> None:
@@ -117,8 +117,8 @@ def forward(request: Request, destination: Destination, entropy: Entropy) -> For
         encrypts=False,
     )
     _, [content] = encode_requests([replace(request, corr_id=corr_id)], inner, entropy, batch=False)
-    # Each command gets a new key. With one key per session, the relay could tell which commands come from one client,
-    # and the proxy is there to hide that.
+    # Each command gets a new key. With one key per session, the relay could tell which commands come from the same
+    # client, and hiding this is what the proxy is for.
     ephemeral = X25519PrivateKey.generate(entropy)
     secret = ephemeral.exchange(destination.key)
     try:

@@ -33,8 +33,8 @@ from smpchat.transport.base import BlockConnection, TransportError
 
 _log = logging.getLogger(__name__)
 trace = logging.getLogger("smpchat.trace")
-"""Logs the name of every command and answer at level DEBUG, never their content: ``> SKEY host`` was sent, ``< OK
-host`` received."""
+"""Logs the name of every command and answer at level DEBUG, never their content: ``> SKEY host`` means that SKEY was
+sent, ``< OK host`` that OK was received."""
 
 RESPONSE_TIMEOUT = 15.0
 """Seconds to wait for an answer."""
@@ -161,7 +161,8 @@ class DirectSession:
         self._outgoing: list[bytes] = []  # block contents; encrypted when they are sent, in this order
         self._blocks_posted = 0
         self._blocks_written = 0
-        self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)  # of each: first block, time of its end
+        # For each write: the number of its first block, and when the connection had accepted all of its blocks.
+        self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)
         self._received_at = self._silence_counted_at = self._clock.now()
         self._silences = 0
         self._unasked = 0

@@ -106,7 +106,7 @@ def _strike(entry: Path, lock: FileLock) -> None:
     lock.release()
     with suppress(OSError):
         _lock_of(entry).unlink(missing_ok=True)
-        entry.parent.rmdir()  # works only if this was the last entry
+        entry.parent.rmdir()  # removes the register if this was its last entry
 
 
 def _entries(folder: Path) -> list[tuple[Path, Path]]:

@@ -18,7 +18,7 @@ from smpchat.protocol.xftp.errors import AUTH, DIGEST, NO_FILE, QUOTA, SIZE, XFT
 from smpchat.transport.base import ConnectFailed
 
 PIECE = 16 * 1024
-"""Bytes that a download yields in one step."""
+"""Maximum number of bytes that a download yields in one step."""
 
 
 class FileFaultKind(Enum):
@@ -249,7 +249,7 @@ class MemoryFileSession:
                 data[0] ^= 1
             self._relay.put(sender_id, sender_key, bytes(data))
         except BaseException:
-            self.closed.set()  # the rest of the body would be read as the next request
+            self.closed.set()  # otherwise, the rest of the body would be read as the next request
             raise
         finally:
             self._end(fault)

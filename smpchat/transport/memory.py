@@ -20,7 +20,7 @@ class MemoryConnection:
         self._peer_leaf = peer_leaf
         self._capacity = capacity
         self._delay = delay
-        self._under_way: deque[bytes | None] = deque()  # blocks on their way to the peer; None is the end
+        self._under_way: deque[bytes | None] = deque()  # blocks on their way to the peer; None ends the connection
         self._peer: MemoryConnection = self
         self._arrived: deque[bytes] = deque()
         self._end: str | None = None

@@ -12,7 +12,8 @@ from smpchat.transport.socks_address import SocksProxy
 from smpchat.transport.tcp import describe
 
 _PATIENCE = 300.0
-"""Time limit in seconds. It is longer than any caller waits, because callers have their own time limits."""
+"""Time limit of the library for connecting, in seconds. It is longer than any caller waits, because callers have their
+own time limits."""
 
 
 class SocksDialer(Record):

@@ -79,7 +79,7 @@ def server_context(identity: Identity, alpn: Sequence[str] = SERVER_ALPN) -> ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")  # for TLS 1.2; for 1.3, OpenSSL's defaults
+    context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")  # for TLS 1.2 only; TLS 1.3 uses OpenSSL's default ciphers
     # No session may be resumed. For a resumed session, Python's channel binding is the server's Finished instead of the
     # client's, so the two ends would sign different session ids (smp-wire 2.4, trap 42).
     context.num_tickets = 0

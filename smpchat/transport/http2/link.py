@@ -32,17 +32,17 @@ MAX_FRAME_OF_RELAY = 256 * 1024
 and each frame costs time, whatever its length."""
 MAX_HEADERS = 8 * 1024
 FLOOD = 256
-"""Maximum number of frames with little or no content within one second (`_Second.excess`). Beyond it, the connection
-ends."""
+"""Maximum number of frames with little or no content within one second (`_Second.excess`). If there are more, the
+connection ends."""
 _NEXT_TO_NOTHING = 1024
 _READ = 256 * 1024
 _LOOKED_AT = 16 * 1024
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEAD = 9
-"""Bytes of a frame's header; the first three are the length of its content."""
+"""Number of bytes of a frame's header; the first three bytes are the length of the frame's content."""
 _WRITE = 128 * 1024
 _RECORD = 16 * 1024
-"""Bytes that TLS encrypts in one step."""
+"""Maximum number of bytes that TLS encrypts in one step."""
 
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 
@@ -166,7 +166,7 @@ class Outlet:
         self._stream_id = stream_id
         self.room = asyncio.Event()
         self.closed: str | None = None
-        """Why no more can be sent; None while sending is possible."""
+        """Why nothing more can be sent; None while sending is possible."""
         self.finished = False
         """Whether everything was sent."""
         self._stop = stop

@@ -21,12 +21,13 @@ from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 _log = logging.getLogger(__name__)
 
 WINDOW = 1024 * 1024
-"""Maximum number of bytes of all requests of one client that may arrive before they are read: a connection takes no
-more memory."""
+"""Maximum number of bytes of all requests of one client that may arrive before they are read, so a connection takes no
+more memory than this."""
 PATIENCE = 120.0
 """Seconds that a server waits until the next bytes of a request arrive, or until the client reads more of an answer."""
 MAX_DROPPED = 64 * 1024 * 1024
-"""Maximum number of bytes that may arrive for requests that were already answered. Beyond it, the connection ends."""
+"""Maximum number of bytes that may arrive for requests that were already answered. If more arrive, the connection
+ends."""
 
 
 class Request:
