@@ -26,7 +26,7 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "BAD_R
 
 
 def failure_of(error: Exception) -> Failure:
-    """How a connection failed if it ended with ``error`` before the SMP handshake."""
+    """How a connection failed, according to the ``error`` that ended it before the SMP handshake."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return Failure.NO_TLS if getattr(error, "reason", None) in _NO_TLS else Failure.IN_TLS
     return Failure.SILENT if isinstance(error, OSError) else Failure.IN_TLS

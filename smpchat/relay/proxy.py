@@ -147,7 +147,8 @@ class Proxy:
         """The session with a relay; opens it if there is none. All requests for this relay wait for the same
         attempt."""
         destination = (server.hosts, server.port_number, server.key_hash)
-        # The session is removed here and added again below, because the dict is sorted by last use.
+        # Remove the session here and add it again below: the dict is sorted by last use, so the session must move to
+        # its end.
         opening = self._sessions.pop(destination, None)
         if opening is None:
             self._make_room()

@@ -9,7 +9,7 @@ class Bucket:
     """Allows ``most`` actions in a minute: short bursts, but no flood.
 
     Args:
-        most: The number of actions that are allowed at once. A used-up bucket is full again after a minute.
+        most: The number of actions that are allowed at once. A minute after the last of them, all are allowed again.
         clock: Returns the time in seconds. The clock may be set back.
     """
 

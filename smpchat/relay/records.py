@@ -153,7 +153,7 @@ class Queue:
 
 
 class StoredMessage(Record):
-    """A message in a queue, or a quota marker.
+    """A message in a queue, or a quota marker, which tells the recipient that the queue was full.
 
     Attributes:
         msg_id: 24 random bytes, also the nonce of the encryption for the recipient.
@@ -208,7 +208,7 @@ class QueueStore(Protocol):
         ...
 
     def suspend(self, queue: Queue) -> None:
-        """Makes a queue refuse messages."""
+        """Makes a queue refuse new messages."""
         ...
 
     def delete(self, queue: Queue) -> None:

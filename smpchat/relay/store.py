@@ -233,8 +233,8 @@ class SQLiteStore:
         queue.recipient_keys = keys
 
     def suspend(self, queue: Queue) -> None:
-        """Makes a queue refuse messages. Repeating this writes nothing."""
-        # Write only a change: a client may repeat OFF forever, and each commit would use the disk.
+        """Makes a queue refuse new messages. Repeating this writes nothing."""
+        # Write only if this changes something: a client may repeat OFF forever, and each commit uses the disk.
         if queue.active:
             self._write("suspending a queue", "UPDATE queue SET active = 0 WHERE row = ?", (queue.row,))
             queue.active = False
@@ -410,7 +410,7 @@ class SQLiteStore:
         return removed, rows[-1][0] if len(rows) == limit else None
 
     def give_back(self, pages: int, *, keep: int) -> bool:
-        """Returns free pages to the file system. The commit after the last of them shrinks the file.
+        """Returns free pages to the file system. The file shrinks at the commit after the last page.
 
         Args:
             pages: Maximum number of pages to return, so that the call is short.
@@ -430,7 +430,7 @@ class SQLiteStore:
         return not self._shrunk
 
     def measure(self) -> StoreSize:
-        """The size on the disk after the last commit. The time for counting grows with the number of messages."""
+        """The size on the disk after the last commit. All messages are counted, which may take long."""
         with translated("counting"):
             if self._path == ":memory:":
                 return _measured(self._db, 0)

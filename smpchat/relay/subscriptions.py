@@ -23,11 +23,11 @@ class Client:
         peer_key: The client's X25519 key of this session, for private routing; None if there is none.
         keyed_new: Whether client and relay agreed on our extension: NEW may contain the sender's key, and so create a
             queue that is already secured.
-        subscribed: Recipient ids of the queues to which this connection is subscribed; for each, the id of the message
-            that it must acknowledge, if any.
+        subscribed: For each queue to which this connection is subscribed, its recipient id, and the id of the message
+            that the client must acknowledge, if any.
         notified: Notifier ids to which this connection is subscribed; the values are not used.
-        getting: Recipient ids for which this connection used GET; for each, the id of the message that it must
-            acknowledge, if any.
+        getting: For each queue for which this connection used GET, its recipient id, and the id of the message that the
+            client must acknowledge, if any.
         unsent: Number of pushed messages that are not sent yet.
         deferred: Recipient and notifier ids whose messages were held back because too many were unsent; in order of
             arrival.
