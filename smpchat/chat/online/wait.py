@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Wait(StrEnum):
-    """Which status of a message ends the wait for it, in the order of `send --help`."""
+    """The status for which a command waits after it has sent a message, in the order in which helps list them."""
 
     SENT = "sent"
     DELIVERED = "delivered"

@@ -69,7 +69,7 @@ def forget_all(tx: sqlite3.Connection, group_id: int) -> None:
 
 
 def invited(tx: sqlite3.Connection, group_id: int, member: MemberId, connection_id: int) -> None:
-    """Notes over which contact's connection we invited a member, because we may send the invitation again."""
+    """Saves the connection through which we invited a member, because we may send the invitation again."""
     tx.execute("INSERT OR REPLACE INTO group_invitees VALUES (?, ?, ?)", (group_id, member, connection_id))
 
 
