@@ -422,7 +422,7 @@ class Client(GroupCalls):
     async def react(
         self, message_id: int, emoji: str, *, add: bool = True, wait: WaitFor = Wait.SENT, timeout: float = 20.0
     ) -> Message:
-        """React to a message with one of eight emoji, or remove this reaction; waits and raises as `edit` does."""
+        """React to a message with one of eight emoji, or remove our reaction; waits and raises as `edit` does."""
         return await self._change(lambda service: service.react(message_id, emoji, add=add), wait, timeout)
 
     async def _change(self, make: Callable[[ChatService], SentChange], wait: WaitFor, seconds: float) -> Message:

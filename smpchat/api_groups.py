@@ -18,7 +18,8 @@ class GroupCalls(FileCalls):
     """What a program can do with groups.
 
     Write to a group as to a contact: `Client.send` with the group's alias. Messages from members have
-    ``message.group`` and ``message.sender``; lines about the group have the content ``group-event``.
+    ``message.group`` and ``message.sender``; a message with the content ``group-event`` tells what happened in the
+    group, such as a join.
     """
 
     def groups(self) -> list[GroupView]:
@@ -40,7 +41,7 @@ class GroupCalls(FileCalls):
             alias: Alias of the group; None: it is made from the group's name.
             timeout: Seconds to wait until the person who invited us lets us in; after that, the join goes on by itself.
         Returns:
-            The group: its ``standing`` is ``joining`` if we are not in yet.
+            The group: its ``standing`` is ``joining`` if we are not a member yet.
         Raises:
             InputError: There is no such invitation, or the alias cannot be used.
             RelayUnavailable: No relay was reached within ``timeout`` seconds; the join continues automatically.
@@ -109,7 +110,7 @@ class GroupCalls(FileCalls):
         return await self._until(look, timeout, asked.connection)
 
     def accept_member(self, group: str, member: str, role: str = "member") -> MemberView:
-        """Let in a person who waits for the moderators. Raises `InputError`."""
+        """Let in a person who waits for the approval of a moderator. Raises `InputError`."""
         return self._service.accept_member(group, member, role)
 
     def set_member_role(self, group: str, member: str, role: str) -> MemberView:

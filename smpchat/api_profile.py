@@ -98,8 +98,8 @@ class ProfileCalls:
 
         Args:
             feature: A feature by its name in the protocol: ``reactions``, ``fullDelete`` and so on (see `Feature`).
-            allow: ``yes``, ``no`` or ``always``. None removes the choice: then the one for all contacts counts or,
-                without ``alias``, the default.
+            allow: ``yes``, ``no`` or ``always``. None removes the choice for this contact, so that the choice for all
+                contacts counts; without ``alias``, it removes the choice for all contacts, so that the default counts.
             alias: The contact; None: all contacts without a setting of their own.
         Raises:
             UnknownContact: No contact has this alias.
@@ -137,10 +137,12 @@ class ProfileCalls:
         return self._service.mute(alias, seconds)
 
     def give_receipts(self, on: bool | None = True, alias: str | None = None) -> None:
-        """Choose whether a contact is told that messages arrived; the contact does not learn of this choice.
+        """Choose whether a contact is told that the contact's messages have arrived; the contact does not learn of this
+        choice.
 
         Args:
-            on: None removes the choice: then the one for all contacts counts or, without ``alias``, the default (True).
+            on: None removes the choice for this contact, so that the choice for all contacts counts; without ``alias``,
+                it removes the choice for all contacts, so that the default (True) counts.
             alias: The contact; None: all contacts without a setting of their own.
         Raises:
             UnknownContact: No contact has this alias.
@@ -219,7 +221,7 @@ class ProfileCalls:
             text: Words, or parts of them, in any order; capitals and accents do not matter. Empty: any text.
             alias: The contact or group; None: all conversations.
             since, until: Only messages sent at ``since`` or later and before ``until``, in POSIX seconds.
-            before: Only messages with a smaller id, to page back.
+            before: Only messages with an id smaller than this, to read further back.
         Raises:
             UnknownContact: No contact has this alias.
         """

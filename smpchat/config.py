@@ -304,7 +304,7 @@ def stored_text(value: bool | str | tuple[str, ...]) -> str:
 
 
 def read(paths: tuple[Path, ...]) -> Configuration:
-    """The settings of all files together; a later file overrides an earlier one. Raises `ConfigRefused`."""
+    """The settings of all files together; each file overrides those before it in ``paths``. Raises `ConfigRefused`."""
     said: dict[str, Value] = {}
     for path in paths:
         text = content(path)

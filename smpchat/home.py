@@ -28,7 +28,7 @@ _DELETED = ".deleted-"
 
 
 class Home(Record):
-    """A folder, which is created at first use and readable by its owner only.
+    """A home: a folder, which is created at first use, and which only its owner can read.
 
     Attributes:
         config: The config file for all profiles; None: `own_config_file` of the folder.

@@ -19,7 +19,7 @@ _SAMPLES = 20
 
 
 class Pace:
-    """The rate of each file that is being transferred, by the number of its message."""
+    """The rate at which each file is being transferred. A file is named by the number of its message."""
 
     def __init__(self) -> None:
         self._samples: dict[int, deque[tuple[float, int]]] = {}

@@ -216,8 +216,8 @@ class Screen:
         def next_unread(event: KeyPressEvent) -> None:
             writing_to, draft = self._conversation.contact_id, event.current_buffer.document
             if self._conversation.next_unread():
-                # The typed text, and what Up brings back, belong to one contact. From here on, use those of the contact
-                # to whom the user has moved.
+                # The typed text, and the lines that Up brings back, belong to one contact. Both are replaced by those
+                # of the contact to whom the user has moved.
                 self._drafts[writing_to] = draft
                 event.current_buffer.reset(self._drafts.pop(self._conversation.contact_id, Document()))
             event.app.invalidate()

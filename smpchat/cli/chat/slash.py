@@ -362,7 +362,8 @@ class Lines:
             self._transcript.tell(move_sentence(who, move, self._talk.environment.now()))
 
     def _invite(self, argument: str) -> None:
-        """Make a link, which `Arrivals` prints once its queue is made; in a group, invite a contact."""
+        """Make a link, which `Arrivals` prints once its queue is made; if the conversation is a group, invite a contact
+        to it."""
         view = self._talk.current
         if view is not None and view.group is not None:
             self._groups.invite(argument)

@@ -85,7 +85,8 @@ def as_typed(text: str) -> str | None:
 
 
 def _newest_first(texts: list[tuple[int, str]], commands: list[_Command]) -> Iterator[str]:
-    """The user's lines, the last one first: messages, and commands in the order in which they were entered."""
+    """The user's messages and commands, the last one first; each command is between the messages that were sent before
+    and after it."""
     waiting = list(commands)
     for number, text in texts:
         while waiting and waiting[-1].after >= number:

@@ -73,7 +73,8 @@ def _explain(environment: Environment, code: str | None) -> int:
 
 
 def _as_typed(environment: Environment, topic: Topic) -> Topic:
-    """The topic, with ``--home`` and ``-p`` added to its commands where they need these to use the same profile."""
+    """The topic; ``--home`` and ``-p`` are added to its commands that would otherwise use another profile than this
+    run."""
     commands = tuple((environment.as_typed(f"`{command}`").strip("`"), what) for command, what in topic.commands)
     return replace(topic, commands=commands)
 

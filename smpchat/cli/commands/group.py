@@ -41,7 +41,7 @@ def join(
 
 
 async def _join(environment: Environment, who: str, alias: str | None) -> int:
-    """Join a group, and stay online until the host has let us in, or for a while."""
+    """Join a group, and stay online until the person who invited us has let us in, or the time for this is over."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush, until
@@ -99,7 +99,7 @@ def _ask_and_leave(environment: Environment, who: str, *, sure: bool) -> int | C
 
 
 async def _leave(environment: Environment, who: str) -> int:
-    """Leave a group, and stay online until the members are told, or for a moment."""
+    """Leave a group, and stay online until the members are told, or the time for this is over."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.cli.views.groups import show_group
@@ -193,7 +193,7 @@ def invite(
 
 
 async def _invite(environment: Environment, who: str, contact: str, role: str) -> int:
-    """Invite, and stay online until the invitation is sent, or for a while."""
+    """Invite a contact, and stay online until the invitation is sent, or the time for this is over."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush, until
@@ -490,7 +490,7 @@ def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | 
 
 
 async def _delete(environment: Environment, who: str) -> int:
-    """End a group, and stay online until the members are told, or for a moment."""
+    """End a group, and stay online until the members are told, or the time for this is over."""
     from smpchat.cli.views.groups import show_group
 
     with closing(environment.open()) as service:

@@ -1,4 +1,5 @@
-"""``man``: the manual page, written from the commands themselves: read in a pager, printed as roff, or installed."""
+"""``man``: makes the manual page from the helps of the commands, and shows it in a pager, prints it as roff, or
+installs it."""
 
 from __future__ import annotations
 
@@ -151,7 +152,7 @@ def manual(program: Any) -> str:
 
 
 def _commands(group: Any, before: str = "") -> list[tuple[str, Any]]:
-    """The full name of each command below a group, and the command."""
+    """All commands below a group: for each, its full name and the command itself."""
     found = []
     for name, listed in group.commands.items():
         if not listed.hidden:

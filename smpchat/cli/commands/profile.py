@@ -86,7 +86,7 @@ def set_(
 
 
 class Said(Record):
-    """What `profile set` was given; what was left out stays as it is."""
+    """The parts of the profile that the options of `profile set` change; all other parts stay as they are."""
 
     name: str | None
     description: str | None

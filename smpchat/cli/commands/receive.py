@@ -124,8 +124,8 @@ def is_file_link(text: str) -> bool:
 
 
 def message_number(service: WritingProfile, which: str) -> int:
-    """The number of the message whose file is meant. If an alias was typed instead of a number, that is the contact's
-    last message with a file to receive.
+    """The number of the message whose file is meant. If an alias was typed instead of a number, it is the number of the
+    contact's last message with a file to receive.
 
     Raises:
         NoFileOffered: There is no file from the contact to receive.
