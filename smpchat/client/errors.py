@@ -6,8 +6,8 @@ from smpchat.transport.base import TransportError
 
 
 class NoResponse(TransportError):
-    """There is no usable answer to a command. The relay may have executed it, so repeat it only if that does no
-    harm."""
+    """There is no usable answer to a command. The relay may have executed the command, so repeat it only if that does
+    no harm."""
 
 
 class ResponseTimeout(NoResponse):
@@ -19,5 +19,5 @@ class SessionClosed(NoResponse):
 
 
 class UnexpectedResponse(NoResponse):
-    """The answer is for another queue, or in an unknown form: the relay is faulty. Whether it executed the command is
-    unknown."""
+    """The answer is for another queue, or in an unknown form: the relay is faulty. Whether the relay executed the
+    command is unknown."""

@@ -362,8 +362,8 @@ class DirectSession:
         return max(command.posted_at, taken) + command.timeout
 
     def _timed_out(self, command: Unanswered) -> None:
-        """Count a silence of the relay. Commands that were posted together count once, and not at all if anything has
-        arrived since they were posted."""
+        """Count a timeout as a silence of the relay. The timeouts of commands that were posted together count once, and
+        not at all if anything has arrived since they were posted."""
         # Only silence ends a session. An unanswered command does not: a relay that still pushes messages is reachable.
         if max(self._received_at, self._silence_counted_at) <= command.posted_at:
             self._silences += 1

@@ -23,7 +23,7 @@ class TransportError(Exception):
 
 
 class ConnectFailed(TransportError):
-    """No connection was made, and nothing was sent. Check the address, and that this computer is online."""
+    """No connection was made, and nothing was sent. Check the address, and whether this computer is online."""
 
 
 class NameNotFound(ConnectFailed):

@@ -31,8 +31,8 @@ _KNOWN_EXTENSIONS = (
 def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) -> None:
     """Check that the identity certificate, with fingerprint ``key_hash``, issued the first certificate.
 
-    The identity certificate is always the second one of the chain. Only the last one is a trust anchor. Host names are
-    not checked.
+    The identity certificate is always the second one of the chain, and the last one is the only trust anchor. Host
+    names are not checked.
 
     Args:
         chain: 2 to 4 certificates as DER, the leaf first.

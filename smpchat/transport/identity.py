@@ -2,7 +2,7 @@
 relay sends in TLS.
 
 The certificates have the same names and extensions as those of ``smp-server init`` (smp-wire 2.3), and the folder has
-the same file names. So the files of a reference relay can be used here.
+the same file names. So smpchat's relay can use the files of a reference relay.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Identity(Record):
         return x509.load_der_x509_certificate(self.certificate).not_valid_after_utc
 
     def sign(self, message: bytes) -> bytes:
-        """Sign with the online key: 64 bytes (Ed25519) or 114 (Ed448)."""
+        """Sign with the online key; the signature has 64 bytes (Ed25519) or 114 (Ed448)."""
         return self.key.sign(message)
 
     def chain_pem(self) -> bytes:

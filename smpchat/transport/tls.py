@@ -214,7 +214,7 @@ async def client_stream(
     Args:
         read_size: Maximum number of bytes of one read.
     Raises:
-        OSError: The handshake failed; if TLS is the reason, an `ssl.SSLError`.
+        OSError: The handshake failed; if TLS is the reason, the error is an `ssl.SSLError`.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -345,9 +345,9 @@ async def serve(
 
     Args:
         identity: The relay's certificates and key.
-        host: Addresses to listen on, at one port; None or empty for all.
+        host: Addresses to listen on, at one port; None or empty for all addresses of this computer.
         port: TCP port; 0 for any free one, see `TLSListener.port`.
-        on_connection: Serves a connection, which is closed when this returns or raises.
+        on_connection: Serves a connection, which is closed when this function returns or raises.
         handshake_timeout: Seconds that a client has for the TLS handshake.
         context: Used instead of `server_context`.
         gate: Decides which connections to accept.

@@ -221,7 +221,7 @@ class TLSStream(asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:
         """Called by asyncio when the peer will send no more. asyncio then closes the connection: we do not use
-        half-open ones (smp-wire 2.6)."""
+        half-open connections (smp-wire 2.6)."""
         self._input_ended()
 
     def connection_lost(self, exc: Exception | None) -> None:

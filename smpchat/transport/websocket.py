@@ -160,8 +160,8 @@ class WebSocketConnection:
 
 
 def _flush(protocol: Protocol, stream: TLSStream) -> bool:
-    """Send the protocol's pending bytes. Returns whether there were any. If the stream has ended, only the next read
-    will raise an error."""
+    """Send the bytes that ``protocol`` has prepared. Returns whether there were any. If the stream has ended, only the
+    next read will raise an error."""
     parts = [part for part in protocol.data_to_send() if part]  # an empty part asks us to close TCP, which `close` does
     if not parts:
         return False

@@ -392,7 +392,7 @@ class Link:
             raise self._end.with_traceback(None)
 
     def taken(self, stream_id: int, credit: int) -> None:
-        """Give bytes of the window back to the peer, because they were read."""
+        """Let the peer send as many bytes again as were read, by making its window larger."""
         if credit and self._end is None:
             self.h2.acknowledge_received_data(credit, stream_id)
             self.flush()
