@@ -1,7 +1,8 @@
-"""The protocols' encryption outside the ratchet, called a *box*: XSalsa20-Poly1305, after one HSalsa20 on the key.
+"""The protocols' encryption outside the ratchet, called a *box*: XSalsa20-Poly1305 with a key that HSalsa20 makes from
+the given one.
 
 With an X25519 secret as key, it is the same as NaCl's ``crypto_box``. With a symmetric key, it is *not* libsodium's
-secretbox, which does without the HSalsa20 on the key (smp-wire 4.5, agent-wire 0.4 and trap 9).
+secretbox, which uses the given key itself (smp-wire 4.5, agent-wire 0.4 and trap 9).
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from smpchat.crypto.errors import PaddingError
 
 _FILLER = b"#"
 LENGTH_SIZE = 2
-"""Bytes of the length at the beginning: a message padded to ``n`` bytes may have ``n - 2`` bytes."""
+"""Size in bytes of the length field, with which a padded message begins. So ``n`` padded bytes have room for a message
+of at most ``n - 2``."""
 MAX_MESSAGE = 65533
 """Longest message that the reference pads, in bytes."""
 

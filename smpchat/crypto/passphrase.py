@@ -51,7 +51,7 @@ class Cost(Record):
 
 
 STRONG = Cost(cost=17, block=8, parallel=1)
-"""128 MiB and about half a second: what OWASP recommends for scrypt."""
+"""OWASP recommends these parameters for scrypt. Deriving a key takes 128 MiB of memory and about half a second."""
 
 
 class _Header(Record):

@@ -18,10 +18,10 @@ from smpchat.crypto.errors import KeyFormatError
 from smpchat.encoding.reader import Buffer
 
 BLOCK = 64
-"""Bytes of keystream for one value of the counter."""
+"""Size of a block in bytes: one value of the counter gives this much of the keystream."""
 _KEY, _NONCE = 32, 8
 _AT_ONCE = 2048
-"""Blocks that the Python version computes at once: more would take memory, and not be faster."""
+"""Blocks that the Python version computes at once: with more, it would need more memory, but not be faster."""
 
 XorFrom = Callable[[Buffer, memoryview, bytes, bytes, int], None]
 """Arguments: the input; the output, which has the length of the input and may be the same buffer; the key; a nonce of 8

@@ -97,8 +97,8 @@ short_bytes, large_bytes = prefixed(byte), prefixed(word16)  # at most 255 and 6
 
 
 def mapped(inner: Codec[T], to: Callable[[T], U], back: Callable[[U], T]) -> Codec[U]:
-    """A codec for ``U`` that converts from and to ``T``. ``to`` raises `DecodeError` for a ``T`` that is not a valid
-    ``U``."""
+    """A codec for ``U``, made from a codec for ``T``. After reading, ``to`` turns a ``T`` into a ``U``; it raises
+    `DecodeError` if that is impossible. Before writing, ``back`` turns a ``U`` into a ``T``."""
     return Codec(lambda value: inner.write(back(value)), lambda reader: to(inner.read(reader)))
 
 

@@ -125,7 +125,8 @@ class RecordType(type):
     __record_values__: Any  # called with a record; returns the value of its only field, or a tuple of several
 
     def __new__(metacls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> RecordType:
-        """Make a class. Its fields are those of its bases, then its own, in the order of their annotations."""
+        """Make a class. The fields of a class are those of its bases, then its own, in the order of their
+        annotations."""
         fields: dict[str, Field] = {}
         for base in reversed(bases):
             if isinstance(base, RecordType):

@@ -18,8 +18,8 @@ DEFAULT_FILE_PORT = 443
 FINGERPRINT_SIZE = 32
 """Size in bytes of the SHA-256 of the identity certificate."""
 MAX_HOSTS = 4
-"""Maximum number of hosts of one relay: an attempt to connect may try every host, and an address contains every
-host."""
+"""Maximum number of hosts of one relay: without a limit, an address could become very long, and trying all its hosts
+could take very long."""
 
 _HOST = late(r"[^:#?,;/@%&=\[\]\s]+")
 # In this pattern, a bracket can match in only one way, so that matching takes linear time. With two ways, a text of 24

@@ -14,7 +14,8 @@ from smpchat.protocol.errors import LocalProtocolError
 from smpchat.protocol.version import AUTH_CMDS, SERVICE_CERTS
 
 AUTH_LENGTHS = frozenset({0, 64, 80, 114})
-"""Lengths in bytes: no authorisation, Ed25519 signature, X25519 authenticator, Ed448 signature."""
+"""Lengths that an authorisation may have, in bytes: 0 if there is none, then an Ed25519 signature, an X25519
+authenticator, an Ed448 signature."""
 NONCE_LENGTH = 24
 
 
@@ -135,8 +136,8 @@ def authorise(key: AuthPrivateKey, signed: bytes, corr_id: bytes, peer_session_k
 def verify_authorisation(
     key: AuthPublicKey, auth: bytes, signed: bytes, corr_id: bytes, session_key: X25519PrivateKey | None
 ) -> None:
-    """Check that ``key`` authorised the bytes ``signed`` with ``auth``; ``session_key`` is the relay's own. Raises
-    `VerificationError`."""
+    """Check that ``auth`` is the authorisation of the bytes ``signed`` by the owner of ``key``. ``session_key`` is the
+    relay's session key. Raises `VerificationError`."""
     if not isinstance(key, X25519PublicKey):
         key.verify(auth, signed)
         return

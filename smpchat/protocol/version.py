@@ -76,6 +76,6 @@ PROXIED_VERSIONS = VersionRange(SENDING_PROXY, NEW_NTF_CREDS)
 """Versions that may be used through a proxy (smp-wire 3.5)."""
 UNENCRYPTED_PROXY_VERSIONS = VersionRange(6, 10)
 """Versions that a proxy offers to an old relay, which does not know the field "I am a proxy" of a hello. At these
-versions, blocks are never encrypted inside TLS, and a proxy needs such blocks (smp-wire 3.4)."""
+versions, blocks are never encrypted inside TLS, and a proxy can use only such blocks (smp-wire 3.4)."""
 EXTENSION_VERSIONS = VersionRange(1, 1)
 """Versions of our own extension, NEW with the key of the queue's sender (`smpchat.protocol.session`)."""

@@ -13,7 +13,8 @@ MAX_NAME = 255
 MAX_HEADER = 1 + MAX_NAME + 1
 """Longest header of an encrypted file: the length of the name, the name, and a byte that says that nothing follows."""
 MAX_ENCRYPTED = MAX_FILE + MIB
-"""Bytes of all chunks of the largest file. The header and the tag of the encryption need one more chunk."""
+"""Bytes of all chunks of the largest file: one chunk more than the file itself fills, for the header and the tag of the
+encryption."""
 
 _LAYOUTS = (
     # (for files with more bytes than this number, size of the small chunks, size of the big chunks)

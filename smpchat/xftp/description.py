@@ -23,7 +23,7 @@ from smpchat.protocol.xftp.commands import CHUNK_SIZES
 from smpchat.xftp.chunks import MAX_ENCRYPTED
 
 MAX_TEXT = 256 * 1024
-"""Longest description in characters; that of an app's largest file has some 37,000."""
+"""Longest description in characters; the description of the largest file that an app sends has some 37,000."""
 MAX_CHUNKS = 1025
 """Maximum number of chunks of a file: the largest file has this many chunks of 1 MiB. Apps make at most 257."""
 MAX_REPLICAS = 4

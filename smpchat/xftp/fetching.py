@@ -16,11 +16,11 @@ from smpchat.transport.base import TransportError
 from smpchat.xftp.description import DescribedChunk, FileDescription
 
 REST = 2.0
-"""Seconds until a chunk is asked for a second time; twice as many before the third."""
+"""Seconds to wait before relays are asked for a chunk a second time; before the third time, we wait twice as long."""
 TRIES = 3
-"""How often each chunk is asked for. One try asks all relays that have the chunk."""
+"""Maximum number of tries to get a chunk. In each try, all relays that may have the chunk are asked."""
 _FOR_GOOD = frozenset({"AUTH", "BLOCKED", "NO_FILE"})
-"""Errors of a relay that another try would not change."""
+"""Errors for which another try is useless: the relay would answer the same again."""
 
 
 _PIECE = 1024 * 1024

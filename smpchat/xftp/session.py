@@ -68,7 +68,8 @@ MAX_KEYS = 200
 2.2)."""
 _PART = 64 * 1024
 _BATCH = 512 * 1024
-"""Bytes that are decrypted together: with fewer, changing threads would take longer than the work."""
+"""Bytes that are decrypted together: with fewer, switching to the thread that decrypts would take longer than
+decrypting."""
 
 
 A = TypeVar("A", SIds, RIds, File, Ok, Pong)
@@ -247,7 +248,8 @@ class FileSession:
     ) -> AsyncGenerator[memoryview, None]:
         """Download a chunk in pieces, which are authentic only once the iteration has ended without an error.
 
-        The memory of a piece is overwritten when the caller asks for the piece after the next one.
+        A piece stays valid while the caller has the next piece; when the caller asks for one more, its memory is
+        overwritten.
 
         Args:
             size, digest: Size and digest in the description of the chunk.
