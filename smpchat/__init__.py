@@ -68,7 +68,8 @@ __all__ = [
 if not TYPE_CHECKING:  # otherwise a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
-        """A name of the library, which is imported only now, so that the command line starts without it."""
+        """What `smpchat.api` calls ``name``. That module is imported only now, so that the command line starts without
+        it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from smpchat import api

@@ -337,7 +337,7 @@ class Client(GroupCalls):
         """Accept a request: its sender becomes a contact, and its text the first message.
 
         Args:
-            request: Its number, or the name in it.
+            request: The request's number, or the name in it.
             alias: Alias of the contact; None: it is made from the name in the request.
             any_relay: Connect even if the contact's relay is on this computer or in this computer's network.
         Returns:

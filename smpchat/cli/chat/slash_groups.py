@@ -23,7 +23,7 @@ class GroupLines:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
 
     def list(self) -> None:
-        """List all groups and invitations, and say how to accept one."""
+        """List all groups and the invitations to groups, and say how to accept an invitation."""
         found = self._service.groups()
         if not found:
             self._transcript.tell("No groups yet: a contact can invite you, or /connect joins one by its link.")

@@ -26,7 +26,7 @@ class Title:
         self._shown: str | None = None
 
     def show(self, unread: int) -> None:
-        """Show this many unread messages in the title."""
+        """Show the number of unread messages in the title."""
         title = f"({unread}) smpchat" if unread else "smpchat"
         if not self._has_one or title == self._shown:
             return

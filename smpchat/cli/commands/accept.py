@@ -1,4 +1,4 @@
-"""``accept``: a request becomes a contact."""
+"""``accept``: accepts a request, whose sender becomes a contact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``config``: settings in a config file, for all profiles or for one."""
+"""``config``: reads and writes the settings in the config files, for all profiles or for one."""
 
 from __future__ import annotations
 

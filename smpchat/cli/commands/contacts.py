@@ -1,4 +1,4 @@
-"""``contacts``: all contacts, with the state of the connection and unread messages."""
+"""``contacts``: lists all contacts, each with the state of its connection and its number of unread messages."""
 
 from __future__ import annotations
 

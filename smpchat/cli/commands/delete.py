@@ -1,4 +1,4 @@
-"""``delete``: a contact is deleted, or an invitation cancelled, here and at the relay."""
+"""``delete``: deletes a contact or cancels an invitation, here and at the relay."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def delete(
 
 
 def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
-    """Delete; at a terminal, ask first, because a contact's messages cannot be restored."""
+    """Delete a contact or cancel an invitation. At a terminal, ask before a contact is deleted, because its messages
+    cannot be restored."""
     if not sure and can_ask(environment):
         from smpchat.cli.views.groups import about_only_owner
 

@@ -118,7 +118,7 @@ async def _converse(environment: Environment, folder: Path, relay: _Relay, *, fi
 
 
 async def _send_file(stage: _Stage, folder: Path, alice: ChatService, bob: ChatService, relay: _Relay) -> None:
-    """Alice sends a file, and bob receives it."""
+    """Let alice send a file, and bob receive it."""
     import os
 
     source, target = folder / "picture.bin", folder / "received"

@@ -269,7 +269,7 @@ def _profile(environment: Environment) -> Iterator[Check]:
 def _schema(service: ChatService) -> Check:
     """Whether the profile's database has the schema that smpchat gave it.
 
-    If another program added a trigger, for example, this could change what smpchat stores, or copy it.
+    Otherwise, for example, a trigger that another program added could change or copy what smpchat stores.
     """
     from smpchat.chat.service.archive import schema_difference
 

@@ -1,4 +1,4 @@
-"""``export``: the whole profile in one encrypted file."""
+"""``export``: writes the whole profile into one encrypted file."""
 
 from __future__ import annotations
 

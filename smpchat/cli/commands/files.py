@@ -1,4 +1,4 @@
-"""``files``: the files of messages, and the progress of each."""
+"""``files``: lists the messages with files, and how far the transfer of each file is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``invite``: a one-time link, and the wait until it was used."""
+"""``invite``: makes a one-time link, and waits until somebody has used it."""
 
 from __future__ import annotations
 

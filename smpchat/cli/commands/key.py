@@ -1,4 +1,4 @@
-"""``key``: the passphrase with which a profile is encrypted."""
+"""``key``: sets, changes, tests or removes the passphrase with which a profile is encrypted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mute``: no bell and no notification for one contact."""
+"""``mute``: turns off the bell and the notifications for one contact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``profile``: your name, and your profiles."""
+"""``profile``: shows and changes what contacts see of you, and lists, chooses or deletes your profiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``react``: an emoji for a message, or its removal."""
+"""``react``: adds an emoji of ours to a message, or removes it."""
 
 from __future__ import annotations
 

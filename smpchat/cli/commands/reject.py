@@ -1,4 +1,4 @@
-"""``reject``: deletes a request without an answer."""
+"""``reject``: deletes a request; its sender gets no answer."""
 
 from __future__ import annotations
 

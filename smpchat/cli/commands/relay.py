@@ -337,7 +337,7 @@ def stats(context: typer.Context) -> None:
 
 
 def _stats(environment: Environment) -> int:
-    """Print what the running relay counts."""
+    """Print the counters of the running relay."""
     from smpchat.relay import control
 
     figures = control.ask(environment.relay_folder, control.STATISTICS_PATH)
