@@ -190,8 +190,9 @@ def cb_decrypt(secret: bytes, nonce: bytes, sealed: bytes) -> bytes:
 
 def authenticate(secret: bytes, nonce: bytes, message: bytes) -> bytes:
     """The deniable authenticator of a message, 80 bytes: the encrypted SHA-512 of the message (smp-wire 4.4)."""
-    # Only the hash is encrypted. Anyone who can check an authenticator could also have made it, so it proves nothing to
-    # others: this is why it is deniable. The message must begin with the session id (smp-wire trap 18).
+    # Only the hash of the message is encrypted. Anyone who can check an authenticator could also have made it, so it
+    # proves nothing to others: this is why it is deniable. The message must begin with the session id (smp-wire trap
+    # 18).
     return seal(secret, nonce, hashlib.sha512(message).digest())
 
 

@@ -264,7 +264,7 @@ def key_to_text(key: _Key) -> str:
 
 
 def key_from_text(kind: type[_K], text: str, what: str) -> _K:
-    """Read a key of ``kind`` from a link. Raises `DecodeError`; its text calls the key ``what``."""
+    """Read a key of ``kind`` from a link. Raises `DecodeError`, whose text names the key with the words in ``what``."""
     try:
         return kind.from_der(from_base64url(text, what))
     except KeyFormatError:

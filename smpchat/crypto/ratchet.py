@@ -88,7 +88,7 @@ MAX_SKIP = 512
 
 
 class MessageKey(Record):
-    """What `encrypt_body` needs for one message. First the message's ratchet step is made and saved; its body may be
+    """What `encrypt_body` needs for one message. First the message's ratchet step is made and saved; the body may be
     encrypted much later.
 
     Attributes:

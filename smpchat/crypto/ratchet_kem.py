@@ -101,8 +101,8 @@ def kem_step(state: KEMState | None, header: KEMParams | None, enabled: bool, pr
     if not enabled:
         return KEMStep(received, b"", None)
     if header is None:
-        # The peer sent no key. If we have not proposed one yet, we do so now. If we have, the peer did not accept it,
-        # so we stop.
+        # The peer sent no key. If we have not proposed one yet, we do so now. If we have proposed one, the peer did not
+        # accept it, so this time we send no key.
         return KEMStep(received, b"", KEMState.propose(provider) if state is None else None)
     following = KEMState.accept(header.key, provider)
     return KEMStep(received, following.answer.secret if following.answer else b"", following)

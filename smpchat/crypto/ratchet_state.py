@@ -193,7 +193,8 @@ class Ratchet(Record):
         return replace(self, kem_enabled=enabled, large_headers=self.large_headers or enabled)
 
     def to_bytes(self) -> bytes:
-        """The ratchet in the form of our store, without the KEM's secret: the chains were already derived from it.
+        """The ratchet as bytes, as our store keeps it. The KEM's secret is left out: the chains were already derived
+        from this secret.
 
         The bytes contain unencrypted secrets; the store must protect them.
         """

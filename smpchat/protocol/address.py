@@ -170,7 +170,8 @@ def checked_file_server(text: str) -> FileServer:
 
 
 def checked_server(hosts: Iterable[str], port: str, key_hash: bytes) -> SMPServer:
-    """Make a relay from parts that other people wrote. IPv6 hosts may be in brackets. Raises `DecodeError`."""
+    """Make an SMP relay from its hosts, port and fingerprint, which other people wrote. IPv6 hosts may be in brackets.
+    Raises `DecodeError`."""
     return SMPServer(_hosts(tuple(hosts)), checked_port(port), key_hash)
 
 

@@ -59,7 +59,7 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
             raise EncodeError(f"a transmission of {len(transmission)} bytes does not fit a block")
         added = len(transmission) + 2
         # A plain block has more space than an encrypted one, but only a transmission that is alone in its block may use
-        # it: the reference does the same (smp-wire 4.1).
+        # the extra space. The reference does the same (smp-wire 4.1).
         if batch and (size + added > BATCH_CONTENT or len(batch) == MAX_BATCH):
             contents.append(_batch.encode(tuple(batch)))
             batch, size = [], 1

@@ -160,7 +160,7 @@ class ClientHello(Record):
         reader = Reader(content)
         version, key_hash = word16.read(reader), short_bytes.read(reader)
         key, proxy, service = None, False, False
-        # no flag says whether there is a key: its length and DER prefix do
+        # No flag says whether there is a key. If there is one, its length and its DER prefix come next.
         if version >= AUTH_CMDS and reader.starts_with(b"\x2c" + X25519PublicKey.DER_PREFIX):
             key = x25519_key.read(reader)
         if version >= PROXY_HANDSHAKE:
@@ -392,7 +392,8 @@ def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: byte
         raise IdentityError("This relay is not the one the address names (its fingerprint differs).")
     try:
         key = open_signed_key(signed_key, _certificate_key(chain[0]))
-        # Check this before anything is sent: with a key of low order, everyone would know the secrets of the session.
+        # Refuse a key of low order before anything is sent: with such a key, everyone would know the secrets of the
+        # session.
         _ANY_KEY.exchange(key)
     except VerificationError as error:
         raise IdentityError("The relay's session key is not signed by its certificate.") from error

@@ -98,8 +98,8 @@ def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescripti
     Args:
         party: The person for whom the description must be: the sender or a recipient.
     Raises:
-        DecodeError: The text is not a description, or describes an impossible file. `DecodeError.what` says why; its
-            first letter is small.
+        DecodeError: The text is not a description, or describes an impossible file. `DecodeError.what` says why, and
+            begins with a small letter.
     """
     if len(text) > MAX_TEXT:
         raise DecodeError(f"it has {len(text):,} characters, and the limit is {MAX_TEXT:,}")

@@ -45,7 +45,7 @@ async def probe_files(
         address: The relay, with the password for new files if the relay needs one.
         report: Called after each step. The test stops at the first step that fails; even then, a chunk that was
             created is deleted.
-        timeout: Seconds for connecting, and the same again for each step.
+        timeout: Maximum number of seconds for connecting, and again for each step.
         now: Calendar time, for the dates of certificates.
     Returns:
         Whether every step succeeded.

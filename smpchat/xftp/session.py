@@ -138,13 +138,13 @@ async def _greet(
 
 
 class FileSession:
-    """One session; made by `connect`. One request at a time.
+    """A session, as `connect` returns it. It can run only one request at a time.
 
     Every request raises `XFTPError` for the relay's ERR, and `NoResponse`, a `TransportError`, if there is no usable
     answer. After `NoResponse` the session has ended, and the relay may still have executed the request.
 
     Attributes:
-        server: The relay with which this session is.
+        server: The relay at the other end of the session.
         version: The XFTP version of the session.
     """
 
@@ -221,7 +221,7 @@ class FileSession:
         size: int,
         body: AsyncIterator[Buffer] | Iterable[Buffer],
     ) -> None:
-        """Upload a chunk. This may be repeated, because the relay accepts a chunk that it already has.
+        """Upload a chunk. An upload may be repeated, because the relay accepts a chunk that it already has.
 
         Args:
             body: ``size`` bytes in parts. Errors that are raised while the parts are read end the session, and reach
