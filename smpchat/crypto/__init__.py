@@ -10,5 +10,5 @@ Errors::
     ├── VerificationError   a signature, authenticator or tag does not verify
     ├── WrongPassphrase     the data was encrypted with another passphrase
     ├── PaddingError        the length field of a padded message is wrong, or a message is too long to pad
-    └── RatchetError        see `smpchat.crypto.ratchet`
+    └── RatchetError        see `smpchat.crypto.ratchet_errors`
 """

@@ -216,14 +216,14 @@ class ChainKey(Record):
 
     def step(self) -> tuple[ChainKey, bytes, bytes]:
         """The next chain key, and the key and nonce for encrypting one block."""
-        # This step uses no salt: only `block_chains` uses one, the session id (smp-wire trap 13).
+        # This HKDF has no salt: only the one in `block_chains` has a salt, the session id (smp-wire trap 13).
         output = hkdf_sha512(b"", self.raw, b"SimpleXSbChain", 88)
         return ChainKey(output[:32]), output[32:64], output[64:]
 
 
 def block_chains(secret: bytes, session_id: bytes) -> tuple[ChainKey, ChainKey]:
-    """The two chains of a session: server to client, then client to server. ``secret`` is the raw X25519 secret of both
-    session keys."""
+    """The two chains of a session: server to client, then client to server. ``secret`` is the raw X25519 secret that
+    the two session keys give."""
     # The first half of the output is for blocks from the server to the client, the second half for blocks to the server
     # (smp-wire trap 12).
     output = hkdf_sha512(session_id, secret, b"SimpleXSbChainInit", 64)

@@ -136,7 +136,7 @@ def _implementation() -> ModuleType:
 
 
 def available() -> bool:
-    """Whether `generate`, `encapsulate` and `decapsulate` can work here.
+    """Whether `generate`, `encapsulate` and `decapsulate` can work on this computer.
 
     To find out, this function imports the package, which takes 13 ms. So call this just before keys are made, not when
     a profile is opened.

@@ -10,7 +10,7 @@ Errors::
 from __future__ import annotations
 
 Buffer = bytes | bytearray | memoryview
-"""Types of bytes that are passed on without a copy; the items of a memoryview must be single bytes."""
+"""Types of byte strings that functions accept without copying them; the items of a memoryview must be single bytes."""
 
 
 class DecodeError(ValueError):

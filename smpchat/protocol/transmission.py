@@ -20,7 +20,8 @@ NONCE_LENGTH = 24
 
 
 class SessionMismatch(DecodeError):
-    """A transmission contains the id of another session. (Only SMP 6 and XFTP send the id.)"""
+    """A transmission contains the id of another session. (Only in SMP 6 and XFTP, transmissions contain a session
+    id.)"""
 
 
 class Transmission(Record):

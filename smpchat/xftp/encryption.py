@@ -1,8 +1,8 @@
 """Encrypts and decrypts files. Relays store the encrypted form: name, content and filler, encrypted together, followed
 by the authentication tag (xftp-wire 3).
 
-All functions here block. They process a file in pieces, so only a few megabytes are in memory at a time. SHA-512,
-encryption and writing take about equally long, so they run at the same time, in one thread each.
+All functions here block the calling thread. They process a file in pieces, so only a few megabytes are in memory at a
+time. SHA-512, encryption and writing take about equally long, so they run at the same time, in one thread each.
 """
 
 from __future__ import annotations

@@ -50,8 +50,7 @@ def write_file_link(link: FileLink) -> str:
 
 
 def redirect_to(description: FileDescription) -> Redirect:
-    """The redirect to ``description``, for the description of a second file: the one that contains ``description`` as
-    text."""
+    """The redirect to put into the description of a second file, whose content is ``description`` as text."""
     return Redirect(description.size, description.digest)
 
 
