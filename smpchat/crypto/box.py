@@ -61,7 +61,7 @@ def libsodium(name: str) -> Any:
     functions."""
     try:
         # Importing `nacl.bindings`, which calls `sodium_init`, would take 2 ms more. So we call `sodium_init`
-        # ourselves: it chooses code for this processor.
+        # ourselves: libsodium then uses the fastest code for this processor.
         library = ctypes.CDLL(importlib.import_module("nacl._sodium").__file__)
         return getattr(library, name) if library.sodium_init() >= 0 else None
     except (AttributeError, ImportError, OSError):
@@ -102,7 +102,7 @@ def hsalsa20(key: bytes, block: bytes) -> bytes:
 def _box_key(key: bytes, nonce: bytes) -> bytes:
     if len(key) != KEY_SIZE or len(nonce) != NONCE_SIZE:
         raise KeyFormatError(f"a box takes a key of {KEY_SIZE} bytes and a nonce of {NONCE_SIZE}")
-    # HSalsa20 is needed for symmetric keys too, because the reference uses the same function for all keys (smp-wire
+    # HSalsa20 is applied to symmetric keys too, because the reference uses the same function for all keys (smp-wire
     # trap 11, agent-wire trap 9). This is why libsodium's secretbox, which lacks this step, cannot open short links or
     # blocks of SMP 11.
     return _hsalsa20(key, _ZERO_BLOCK)

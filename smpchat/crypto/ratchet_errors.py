@@ -46,14 +46,14 @@ class RatchetKEMError(RatchetError):
 
 
 class RatchetDuplicate(RatchetError):
-    """The message that was received last has arrived again. It is safe to acknowledge it and drop it."""
+    """The message that was received last has arrived again. The caller can acknowledge the message and drop it."""
 
 
 class RatchetEarlier(RatchetError):
     """A message that was sent before the last one received, and for which no key is stored.
 
     Attributes:
-        count: Its distance to the last message received, in messages.
+        count: How many messages this one is before the last one received.
     """
 
     def __init__(self, count: int) -> None:
@@ -65,7 +65,7 @@ class RatchetTooManySkipped(RatchetError):
     """According to the header, more messages are missing before this one than we allow. Re-synchronise.
 
     Attributes:
-        count: Its claimed distance to the last message received, in messages.
+        count: How many messages this one is after the last one received, as its header claims.
     """
 
     def __init__(self, count: int) -> None:

@@ -118,7 +118,8 @@ def parse_message(data: bytes) -> SealedMessage:
 def has_large_header(data: bytes) -> bool:
     """Whether the header of a message has room for a KEM's keys; if so, the sender supports post-quantum ratchets.
 
-    False if the message cannot be parsed. Only decrypting it shows whether it comes from the peer.
+    False if the message cannot be parsed. The message may come from anyone: only decrypting shows that the peer sent
+    it.
     """
     try:
         return len(parse_message(data).header.sealed) >= LARGE_HEADER

@@ -1,5 +1,5 @@
-"""Codecs and their combinators: one codec both writes and reads the values of a type. Its definition looks like the
-protocol's ABNF.
+"""Codecs and their combinators: one codec both writes and reads the values of a type. The definition of a codec looks
+like the protocol's ABNF.
 
 Binary forms of agent-wire 0.1 and smp-wire 1.1: big-endian integers, ``T``/``F`` booleans, length-prefixed
 strings, ``0``/``1`` optionals, counted lists. Limits are checked in both directions.

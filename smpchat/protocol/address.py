@@ -61,7 +61,7 @@ class Server(Record):
 
     @property
     def is_on_loopback(self) -> bool:
-        """Whether only the computer that the relay runs on can reach it."""
+        """Whether the relay can be reached only from the computer on which it runs."""
         return all(map(is_loopback, self.hosts))
 
     def is_within(self, known: Self) -> bool:

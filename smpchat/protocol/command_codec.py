@@ -207,7 +207,8 @@ def _new_fields(context: _Context) -> Codec[New]:
 def _read_notification(reader: Reader) -> bool:
     """Read a message's flags: the first says whether to notify; up to seven more are reserved."""
     notification = boolean.read(reader)
-    # Reserved flags may come before the blank (smp-wire 1.1). Without a limit, we would search the body for the blank.
+    # Reserved flags may come before the blank (smp-wire 1.1). Without a limit, we would search the whole body for the
+    # blank.
     for _ in range(8):
         if reader.take(1, "message flags") == b" ":
             return notification

@@ -39,7 +39,7 @@ class NtfRequest(Record):
 
 
 class NtfIds(Record):
-    """The fields of IDS for a queue's notifier: its id, and the relay's key for it."""
+    """The fields of IDS for a queue's notifier: the notifier's id, and the relay's key for notifications."""
 
     notifier_id: bytes
     server_dh_key: X25519PublicKey
@@ -105,7 +105,7 @@ class Get(Record):
 
 
 class Ack(Record):
-    """Acknowledge a message; the relay deletes it and may answer with the next one."""
+    """Acknowledge a message; the relay deletes the message, and may answer with the next one."""
 
     msg_id: bytes
 

@@ -107,7 +107,7 @@ def derived_sender_id(corr_id: bytes) -> bytes:
     """The sender id (24 bytes) of a queue that is created by NEW with link data, if NEW has this correlation id
     (smp-wire 5.1).
 
-    The client must know the sender id before it sends NEW, because the link data contains it.
+    The client must know the sender id before it sends NEW, because the link data in NEW contains this id.
     """
     # The reference uses SHA3-384, although the comment in its code says SHA3-256 (smp-wire trap 22, agent-wire trap
     # 10). Only the first half of the hash is used.

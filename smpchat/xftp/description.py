@@ -228,7 +228,7 @@ def _redirect(found: dict[str, Any]) -> Redirect | None:
         return None
     value = _mapping(found["redirect"], "redirect")
     text = _text(value, "size")
-    # This size is a plain number, unlike all other sizes (xftp-wire trap 8).
+    # The size in a redirect is a plain number, unlike all other sizes (xftp-wire trap 8).
     if not (text.isascii() and text.isdecimal() and len(text) <= 12):
         raise DecodeError("the size of the description that it leads to is not a number")
     if not 0 < int(text) <= MAX_ENCRYPTED:

@@ -315,7 +315,7 @@ class FileDecryption:
 
     @property
     def name(self) -> bytes:
-        """The name in the header, which is authentic after `finish`. It may be invalid UTF-8."""
+        """The name in the header, which is authentic after `finish`. The name may be invalid UTF-8."""
         return self._content.name
 
 
