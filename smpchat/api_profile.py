@@ -202,7 +202,7 @@ class ProfileCalls:
         return self._service.contact(self._service.rotate(alias, server).alias)
 
     def cancel_rotation(self, alias: str) -> ContactView:
-        """Cancel a move by `rotate`, unless the contact was already told to use the new queue. Raises `InputError`."""
+        """Cancel a move that `rotate` began, unless the contact already knows the new queue. Raises `InputError`."""
         return self._service.contact(self._service.stay(alias).alias)
 
     def search(

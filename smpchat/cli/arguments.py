@@ -175,7 +175,7 @@ INCOGNITO = typer.Option(False, "--incognito", help="Show this contact a made-up
 QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code (default on a terminal).")
 QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a new PNG file.")
 LAST = typer.Option(
-    None, "-n", parser=number(1), metavar="N", show_default=False, help="Print at most N messages (50)."
+    None, "-n", parser=number(1), metavar="N", show_default=False, help="Print at most N entries, the newest ones (50)."
 )
 SINCE = typer.Option(
     None,

@@ -99,8 +99,8 @@ class MessageHandler(Record):
             code = await process.wait()
         finally:
             if process.returncode is None:  # interrupted: no handler outlives the listener
-                # The program is killed rather than asked to end: the next `listen --exec` runs it again for the same
-                # message.
+                # The program is killed, not asked to end. If it lived on, it and the one that the next `listen --exec`
+                # starts would handle the same message.
                 process.kill()
                 await process.wait()
         if code < 0:

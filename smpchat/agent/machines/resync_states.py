@@ -18,11 +18,11 @@ class Allowed(Record):
 
 
 class Required(Record):
-    """Messages of the peer cannot be decrypted any more. Texts wait."""
+    """Messages of the peer cannot be decrypted any more. All our messages wait."""
 
 
 class Started(Record):
-    """Our keys are on their way, the peer's have not come. Texts wait.
+    """Our keys are on their way, the peer's have not come. All our messages wait.
 
     Attributes:
         own: Hash of our keys.
@@ -32,7 +32,7 @@ class Started(Record):
 
 
 class Agreed(Record):
-    """The new ratchet is made from both sides' keys, but no message has been decrypted with it yet. Texts wait."""
+    """The new ratchet is made from both sides' keys, but it has decrypted no message yet. All our messages wait."""
 
 
 class Asked(Record):

@@ -79,7 +79,7 @@ Refer = Callable[[MemberId], int]
 
 
 class Conversation(Protocol):
-    """The conversations of groups, as users see them; called inside the same transactions."""
+    """What `GroupTransactions` needs from conversations. Each method runs inside the caller's transaction."""
 
     def profile(self, tx: sqlite3.Connection, group_id: int | None) -> Profile:
         """Our profile in a group. If ``group_id`` is None, the profile for a group that we ask to join."""

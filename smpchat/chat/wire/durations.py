@@ -14,7 +14,7 @@ def parse_duration(text: str) -> int:
     """A time span that the user typed, in seconds. Raises `InputError`."""
     match = _WRITTEN().fullmatch(text.strip().lower())
     if match is None or int(match[1]) == 0:
-        raise InputError(f"{text!r} is not a time span.", "Write 30s, 5m, 1h, 1d or 2w.")
+        raise InputError(f"{text!r} is not a time span.", "Write a number and a unit (s, m, h, d, w), such as 2w.")
     return int(match[1]) * _SECONDS[match[2]]
 
 

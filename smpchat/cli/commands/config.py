@@ -34,6 +34,7 @@ KEY = typer.Argument(metavar="SETTING", help="Name of the setting; `config list`
 PROFILE_ONLY = typer.Option(
     False, "--profile-only", help="Use the profile's own file (default: the file for all profiles)."
 )
+PATH_PROFILE_ONLY = typer.Option(False, "--profile-only", help="Print only the path of the profile's own file.")
 READ_PROFILE_ONLY = typer.Option(
     False, "--profile-only", help="Read only the profile's own file (default: the values in use)."
 )
@@ -174,7 +175,7 @@ def _changed(environment: Environment, name: str, profile_only: bool) -> int:
 
 
 @app.command("path")
-def path_(context: typer.Context, profile_only: bool = PROFILE_ONLY) -> None:
+def path_(context: typer.Context, profile_only: bool = PATH_PROFILE_ONLY) -> None:
     """Print the paths of the config files. Example: smpchat config path"""
     run(context, lambda environment: _path(environment, profile_only), reads_config=False)
 

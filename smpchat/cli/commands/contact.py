@@ -71,7 +71,7 @@ def set_(
     value: str = typer.Argument(
         metavar="VALUE",
         help=(
-            "disappear: 30s, 5m, 1h, 1d, 2w or off. receipts: on, off or default. mute: on, off or how long (8h)."
+            "disappear: a time such as 30s or 2w, or off. receipts: on, off or default. mute: on, off or how long (8h)."
             " Other settings: yes, no, always or default."
         ),
     ),

@@ -426,7 +426,7 @@ def set_(
         help="What members may use: reactions, voice, files, links, direct, fulldelete or history; may be repeated.",
     ),
     disappear: str | None = typer.Option(
-        None, "--disappear", metavar="TIME", help="Messages disappear after this time: 30m, 1d, 2w or off."
+        None, "--disappear", metavar="TIME", help="Messages disappear after this time, such as 30m or 2w; off: never."
     ),
     review: bool | None = typer.Option(
         None, "--review/--no-review", help="Moderators must approve each person who joins with the link."

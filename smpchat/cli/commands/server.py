@@ -189,7 +189,7 @@ def use(
         None, "--private-routing/--no-private-routing", help="Send messages to other people's relays through yours."
     ),
 ) -> None:
-    """Use only this relay, or only the public ones. Example: smpchat server use simplex"""
+    """Use only the relay at ADDRESS, or the public ones. Example: smpchat server use simplex"""
     run(context, lambda environment: _use(environment, address, private_routing))
 
 
