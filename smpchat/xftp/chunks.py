@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import BinaryIO
+
 from smpchat.protocol.xftp.commands import CHUNK_SIZES
 
 KIB, MIB = 1024, 1024 * 1024
@@ -15,6 +18,9 @@ MAX_HEADER = 1 + MAX_NAME + 1
 MAX_ENCRYPTED = MAX_FILE + MIB
 """Bytes of all chunks of the largest file: one chunk more than the file itself fills, for the header and the tag of the
 encryption."""
+
+_PIECE = 256 * 1024
+"""How many bytes of a file are hashed at once."""
 
 _LAYOUTS = (
     # (for files with more bytes than this number, size of the small chunks, size of the big chunks)
@@ -43,3 +49,14 @@ def one_chunk(size: int) -> int | None:
 def encrypted_sizes(header: int, size: int) -> tuple[int, ...]:
     """Sizes of the chunks of a file of ``size`` bytes with a header of ``header`` bytes."""
     return chunk_sizes(LENGTH_SIZE + header + size + TAG_SIZE)
+
+
+def digest_of(file: BinaryIO, begin: int, size: int) -> bytes:
+    """SHA-256 of ``size`` bytes of a file from position ``begin``, or of fewer bytes if the file ends before. Blocks.
+    Raises `OSError`."""
+    found = hashlib.sha256()
+    file.seek(begin)
+    while size > 0 and (piece := file.read(min(_PIECE, size))):
+        found.update(piece)
+        size -= len(piece)
+    return found.digest()

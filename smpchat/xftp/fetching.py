@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import BinaryIO, Protocol
@@ -13,6 +12,7 @@ from smpchat.protocol.address import FileServer
 from smpchat.protocol.errors import ProtocolError
 from smpchat.protocol.xftp.errors import XFTPError
 from smpchat.transport.base import TransportError
+from smpchat.xftp.chunks import digest_of
 from smpchat.xftp.description import DescribedChunk, FileDescription
 
 REST = 2.0
@@ -21,9 +21,6 @@ TRIES = 3
 """Maximum number of tries to get a chunk. In each try, all relays that may have the chunk are asked."""
 _FOR_GOOD = frozenset({"AUTH", "BLOCKED", "NO_FILE"})
 """Errors for which another try is useless: the relay would answer the same again."""
-
-
-_PIECE = 1024 * 1024
 
 
 class Session(Protocol):
@@ -59,13 +56,8 @@ class NotFetched(Exception):
 
 
 def has_chunk(target: BinaryIO, chunk: DescribedChunk, begin: int) -> bool:
-    """Whether a file contains a chunk, beginning at byte ``begin``. Blocks the calling thread. Raises `OSError`."""
-    found, left = hashlib.sha256(), chunk.size
-    target.seek(begin)
-    while left and (piece := target.read(min(left, _PIECE))):
-        found.update(piece)
-        left -= len(piece)
-    return found.digest() == chunk.digest
+    """Whether a file contains a chunk at position ``begin``. Blocks. Raises `OSError`."""
+    return digest_of(target, begin, chunk.size) == chunk.digest
 
 
 class _Fetch:
@@ -143,9 +135,10 @@ async def fetch(
     work, begin = _Fetch(target, connect, progress), 0
     try:
         for chunk in description.chunks:
-            if not await asyncio.to_thread(has_chunk, target, chunk, begin):
+            if await asyncio.to_thread(has_chunk, target, chunk, begin):
+                progress(begin + chunk.size)
+            else:
                 await work.chunk(chunk, begin)
             begin += chunk.size
-            progress(begin)
     finally:
         await work.close()

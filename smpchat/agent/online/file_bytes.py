@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import itertools
 import os
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from smpchat.agent.store import file_folder
+from smpchat.xftp import chunks
 
 T = TypeVar("T")
 
@@ -169,12 +169,6 @@ def _open(path: Path, size: int) -> FileIO:
 
 
 def digest_of(path: Path, begin: int, size: int) -> bytes:
-    """SHA-256 of ``size`` bytes of a file from position ``begin``, or of fewer bytes if the file ends before. Raises
-    `OSError`."""
-    found = hashlib.sha256()
+    """As `smpchat.xftp.chunks.digest_of`, of the file at ``path``. Raises `OSError`."""
     with open(path, "rb") as file:
-        file.seek(begin)
-        while size > 0 and (piece := file.read(min(PIECE, size))):
-            found.update(piece)
-            size -= len(piece)
-    return found.digest()
+        return chunks.digest_of(file, begin, size)

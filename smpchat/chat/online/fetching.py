@@ -91,7 +91,7 @@ class LinkFetcher:
                     file_folder.check_room(folder, described.size - sealed.seek(0, os.SEEK_END))
                     await self._fetch(described, sealed, lambda done: tell("Receiving", done, described.size))
                     return await asyncio.to_thread(_decrypt, sealed, described, place, tell)
-                except (FileUnavailable, FileDamaged):
+                except FileUnavailable:  # for good; `FileDamaged` is one
                     raise
                 except BaseException:  # interrupted, or a relay or the disk may work later
                     keep = has_chunk(sealed, described.chunks[0], 0)

@@ -19,6 +19,7 @@ from smpchat.chat.errors import (
     UnknownContact,
 )
 from smpchat.chat.online.moving import ARRIVES_WITHIN, until_moved, until_offered
+from smpchat.chat.online.patience import RelayDown
 from smpchat.chat.store.files import FileState
 from smpchat.chat.store.records import Message
 from smpchat.client.trouble import Trouble
@@ -81,6 +82,33 @@ def test_a_file_that_has_not_arrived_yet_is_waited_for_a_moment(tmp_path: Path) 
         assert await waiting == theirs == await until_offered(bob, "alice")
         with pytest.raises(UnknownContact):
             await until_offered(bob, "nobody")
+
+    run(tmp_path, scenario)
+
+
+def test_only_the_relay_of_that_contact_ends_the_wait_for_a_file(tmp_path: Path) -> None:
+    async def scenario(two: Two) -> None:
+        number = two.alice.service.invite("carol")
+        await two.alice.until(lambda service: service.invitations()[0].link is not None)
+        invitation = two.alice.service.invitation(number)
+        assert invitation is not None
+        link = invitation.link or ""
+        assert "relay.test" in link
+        bob, clock = two.bob.service, asyncio.get_running_loop().time
+        bob.connect(link.replace("relay.test", "dead.test"), "carol", "hello")
+        carol = bob.contact("carol").state.connection
+        await two.bob.until(lambda service: service.obstacle(carol) is not None)
+        began = clock()
+        with pytest.raises(NoFileOffered):
+            await until_offered(bob, "alice")
+        assert clock() - began >= ARRIVES_WITHIN
+        await two.relay.stop()
+        alice = bob.contact("alice").state.connection
+        await two.bob.until(lambda service: service.obstacle(alice, receiving=True) is not None)
+        began = clock()
+        with pytest.raises(RelayDown, match=r"relay\.test"):
+            await until_offered(bob, "alice")
+        assert clock() - began < ARRIVES_WITHIN
 
     run(tmp_path, scenario)
 
