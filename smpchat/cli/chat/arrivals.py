@@ -227,11 +227,11 @@ class Arrivals:
 def _before(message: Message) -> events.MessageChanged:
     """An event for a change that came before the conversation was opened; its kind is seen from the message as it is
     now, and is ``SEVERAL`` if that is not enough to tell."""
-    marks = [message.edited, any(reaction.direction is Direction.RECEIVED for reaction in message.reactions)]
+    reacted = any(reaction.direction is Direction.RECEIVED for reaction in message.reactions)
     change = events.Change.SEVERAL
     if message.deleted:
         change = events.Change.DELETED
-    elif marks == [True, False]:
+    elif message.edited and not reacted:
         change = events.Change.EDITED
     return events.MessageChanged(message.id, message.contact, change, Direction.RECEIVED, message.deleted_by)
 

@@ -18,6 +18,7 @@ from smpchat.cli.arguments import INCOGNITO, seconds
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.questions import can_ask
 from smpchat.cli.streams import argument_text, read_text
 from smpchat.cli.text import printable, quoted, shortened
 
@@ -98,7 +99,7 @@ def _connect(
         if not environment.is_used():
             raise
         checked = find_link(text)  # the profile may know the relay
-    asks = alias is None and link != "-" and environment.attended and sys.stdin.isatty()
+    asks = alias is None and link != "-" and can_ask(environment)
     if isinstance(checked, ShortContact | ContactLink) and is_group(checked) and not asks:
         if isinstance(checked, ShortContact):
             return _join_held(environment, text, alias, texts, wait, patience, incognito=incognito, asks=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from smpchat.cli.arguments import PASSPHRASE_FILE
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.questions import agrees, can_ask
 from smpchat.cli.running import run
 from smpchat.encoding.record import replace
 
@@ -89,8 +89,7 @@ def _agrees(environment: Environment, choices: OwnChoices) -> bool:
     """Ask whether to accept the settings in the file; True if there is no terminal to ask on."""
     from smpchat.cli.views.choices import choice_lines
 
-    if not environment.attended or not sys.stdin.isatty():
+    if not can_ask(environment):
         return True
     environment.notice("The file contains its own settings:\n" + choice_lines(choices))
-    print("Import the profile with these settings? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agrees("Import the profile with these settings?")

@@ -17,6 +17,7 @@ from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.questions import can_ask
 from smpchat.cli.running import run
 from smpchat.cli.text import plural, shortened
 
@@ -94,7 +95,7 @@ def invite(
 
 def _wants_to_talk(environment: Environment) -> bool:
     """Ask whether to open the chat. Call this outside the event loop, where Ctrl-C would not end a question."""
-    if not (environment.attended and sys.stdin.isatty()):
+    if not can_ask(environment):
         return False
     print("Open the chat now? [Y/n] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from smpchat.cli.arguments import profiles
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.questions import agrees, can_ask
 from smpchat.cli.running import run
 from smpchat.cli.selection import DEFAULT, deselect, select, selected
 from smpchat.encoding.record import Record, replace
@@ -246,11 +246,9 @@ def _delete(environment: Environment, name: str, *, sure: bool) -> int:
     if not home.has(name):
         raise UnknownProfile(name)
     if not sure:
-        if not (environment.attended and sys.stdin.isatty()):
+        if not can_ask(environment):
             raise InputError(f"This would delete the profile {name!r} for good.", "Add --yes to delete it.")
-        question = f"Delete the profile {shortened(name)} with all contacts, messages and keys? [y/N] "
-        print(question, end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if not agrees(f"Delete the profile {shortened(name)} with all contacts, messages and keys?"):
             environment.notice("Nothing was deleted.")
             return ExitStatus.OK
     home.delete(name)

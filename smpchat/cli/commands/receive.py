@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from smpchat.cli.arguments import FILE_TIMEOUT, aliases
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.questions import agrees, can_ask
 from smpchat.cli.running import run
 
 if TYPE_CHECKING:
@@ -140,10 +140,8 @@ def _ask(environment: Environment, relays: tuple[str, ...], hint: str) -> None:
     what = (
         f"The sender put the file at {', '.join(relays)}, which you do not use. These relays would see your IP address."
     )
-    if environment.attended and sys.stdin.isatty():
-        print(f"{what}\nFetch it? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            return
+    if can_ask(environment) and agrees(f"{what}\nFetch it?"):
+        return
     raise CommandFailed(
         ExitStatus.INPUT,
         what,

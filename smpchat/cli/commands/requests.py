@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 
 import typer
@@ -11,6 +10,7 @@ from smpchat.chat.store.address import AddressView, RequestView
 from smpchat.cli.command_line import Program
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
+from smpchat.cli.questions import agrees, can_ask
 from smpchat.cli.running import run
 from smpchat.cli.views.links import how_to_answer, show_request, turned_away
 
@@ -35,17 +35,11 @@ def _reject_all(environment: Environment, sure: bool) -> int:
         waiting = service.address()
         number = waiting.requests if waiting is not None else 0
         if number and not sure:
-            if not (environment.attended and sys.stdin.isatty()):
+            if not can_ask(environment):
                 raise CommandFailed(
                     ExitStatus.INPUT, f"This would reject {plural(number, 'request')}.", "Add --yes to reject them."
                 )
-            print(
-                f"Reject {plural(number, 'request')}? The senders are not told. [y/N] ",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
-            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            if not agrees(f"Reject {plural(number, 'request')}? The senders are not told."):
                 environment.notice("Nothing was rejected.")
                 return ExitStatus.OK
         environment.notice(f"{plural(service.reject_all(), 'request')} rejected. The senders are not told.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 
 import typer
@@ -11,6 +10,7 @@ from smpchat.cli.arguments import MESSAGE
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
+from smpchat.cli.questions import agrees, can_ask
 from smpchat.cli.running import run
 
 app = Program()
@@ -49,11 +49,9 @@ def _view(environment: Environment, number: int, *, here: bool, sure: bool) -> i
     if here:
         draw_file(environment, path)
         return ExitStatus.OK
-    if not sure and environment.attended and sys.stdin.isatty():
-        print(f"Open {printable(str(path))} with its default program? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            environment.notice("The file was not opened.")
-            return ExitStatus.OK
+    if not sure and can_ask(environment) and not agrees(f"Open {printable(str(path))} with its default program?"):
+        environment.notice("The file was not opened.")
+        return ExitStatus.OK
     open_file(path)
     environment.notice(f"Opened {path}.")
     return ExitStatus.OK
