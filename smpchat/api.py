@@ -16,10 +16,10 @@
     if __name__ == "__main__":
         asyncio.run(main())
 
-Profiles are the same as for the command line, in the same folder: ``smpchat -p echo history bob`` shows what the bot
-said. The program and ``smpchat chat`` can use a profile at the same time. If something fails, a method raises a
-`ChatError` or `AgentError`, with a sentence and a ``hint`` that says what to do, or a `TimeoutError`; for a mistake in
-the program, a `ValueError` or `RuntimeError`. Every method raises `InputError` for a string with a lone surrogate.
+The library and the command line use the same profiles: ``smpchat -p echo history bob`` shows what this bot said. Your
+program and ``smpchat chat`` can use a profile at the same time. If something fails, a method raises a `TimeoutError`,
+or a `ChatError` or `AgentError` with a sentence and a ``hint`` that says what to do. A mistake in your program raises a
+`ValueError` or `RuntimeError`. Every method raises `InputError` for a string with a lone surrogate.
 """
 
 from __future__ import annotations
@@ -234,17 +234,17 @@ class Client(GroupCalls):
         if state is None:
             raise not_in_time().for_program()
         check_not_failed(state)
-        # Meanwhile a short link may have been read. The contact then has the name that was in the link's data.
+        # If the link was a short one, the data at its relay may have given the contact another alias meanwhile.
         named = service.contact_of(contact.connection_id) or contact
         return service.contact(named.alias)
 
     async def wait_connected(self, alias: str, timeout: float | None = None) -> StateChanged:
-        """Wait until a contact, or the person who uses the invitation with this note, has connected.
+        """Wait until a contact has connected, or the person who uses the invitation that has ``alias`` as its note.
 
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
             ConnectionFailed: The connection failed for good.
-            TimeoutError: This took longer than ``timeout`` seconds.
+            TimeoutError: The contact has not connected within ``timeout`` seconds.
         """
         service = self._service
         by_note = (i.connection for i in service.invitations() if i.note == alias)
@@ -262,7 +262,7 @@ class Client(GroupCalls):
         """Delete a contact with its messages and tell the contact, or cancel an invitation.
 
         Returns:
-            Whether our queue at the relay is deleted. False after ``timeout`` seconds; the queue is then deleted later.
+            Whether our queue at the relay was deleted within ``timeout`` seconds; if not, it is deleted later.
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
         """
@@ -293,14 +293,14 @@ class Client(GroupCalls):
         Args:
             auto_accept: Accept every request at once.
             welcome: Text that people see before they send a request, and again when they are accepted.
-            auto_reply: Message to each person who is accepted.
+            auto_reply: Text of a message that is sent to each person who is accepted.
             server: Address of the relay for this address only; None: a configured relay, otherwise the embedded relay.
             timeout: Seconds in which the relay must answer.
         Returns:
             The address with its links.
         Raises:
             InputError: There already is an address, or ``server`` is not the address of a relay.
-            RelayUnavailable: There is no link yet. The address is stored, and created as soon as its relay is reached.
+            RelayUnavailable: The relay was not reached in time. The link is made as soon as the relay is reached.
         """
         service = self._service
         if server is None:
@@ -317,7 +317,7 @@ class Client(GroupCalls):
         """Delete the contact address and the requests that wait; contacts made through it stay.
 
         Returns:
-            Whether our queue at the relay is deleted. False after ``timeout`` seconds; the queue is then deleted later.
+            Whether our queue at the relay was deleted within ``timeout`` seconds; if not, it is deleted later.
         Raises:
             NoAddress: The profile has no address.
         """
@@ -334,10 +334,10 @@ class Client(GroupCalls):
         incognito: bool = False,
         any_relay: bool = False,
     ) -> ContactView:
-        """Accept a request: its sender becomes a contact, and its text the first message.
+        """Accept a request: its sender becomes a contact, and the text of the request becomes the first message.
 
         Args:
-            request: The request's number, or the name in it.
+            request: The number of the request, or the name of its sender.
             alias: Alias of the contact; None: it is made from the name in the request.
             any_relay: Connect even if the contact's relay is on this computer or in this computer's network.
         Returns:
@@ -351,7 +351,7 @@ class Client(GroupCalls):
         return await self._ready(contact, [], timeout)
 
     async def _until(self, look: Callable[[], T | None], seconds: float, connection_id: int) -> T:
-        """What ``look`` finds. Raises `RelayUnavailable` if ``look`` finds nothing in time."""
+        """Wait until ``look`` returns a result, and return it. Raises `RelayUnavailable` after ``seconds`` seconds."""
         found = await self._until_or_none(look, seconds, connection_id)
         if found is None:
             raise not_in_time().for_program()
@@ -378,17 +378,17 @@ class Client(GroupCalls):
         """Store a message and send it.
 
         Args:
-            reply_to: Number of the message that this one answers.
+            reply_to: Number of the message to which the new message is a reply.
             anyway: Send this message and those that are held, although keys of the contact have changed.
             wait: What to wait for: ``sent`` (the relay has it), ``delivered`` (the contact's app has it) or ``none``.
         Returns:
-            The message with its status. With ``wait="sent"``, this may still be ``pending``: the message then waits for
-            the contact's answer in the handshake, or for room in the contact's queue.
+            The message with its status. Even with ``wait="sent"``, the status may be ``pending``: the message then
+            waits for the contact's answer in the handshake, or for room in the contact's queue.
         Raises:
             InputError: Nothing was stored.
             DeliveryFailed: The message will never arrive.
             TextsHeld: The message is held until you call `verify`, `resync` or `refuse_keys`, or send with ``anyway``.
-            RelayUnavailable, TimeoutError: This took longer than ``timeout`` seconds; sending continues automatically.
+            RelayUnavailable, TimeoutError: ``timeout`` seconds were not enough; sending continues automatically.
         """
         return await self._sent(self._service.send(alias, text, reply_to, anyway=anyway), Wait(wait), timeout)
 
@@ -432,7 +432,7 @@ class Client(GroupCalls):
     async def _changes(
         self, make: Callable[[ChatService], list[SentChange]], wait: WaitFor, seconds: float
     ) -> list[Message]:
-        """Make changes, and return the changed messages; one that no longer exists is returned as it was before."""
+        """Make changes, and return the changed messages, even those that were deleted before this call returns."""
         service = self._service
         if Wait(wait) is Wait.DELIVERED:
             raise ValueError("a change is never confirmed as delivered: wait for `sent` or `none`")
@@ -465,9 +465,9 @@ class Client(GroupCalls):
     async def messages(self) -> AsyncIterator[Message]:
         """Messages of all contacts: those not shown yet, then each new one, even if another process has shown it.
 
-        A message counts as shown once the loop asks for the next one. So after a crash in the body of the loop, that
-        message comes again, and none is ever skipped. Run only one loop over `messages` or `events`: if two run, each
-        may miss messages.
+        A message counts as shown once the loop asks for the next one. If the body of the loop crashes, the next loop
+        begins with the same message, so no message is ever skipped. Run only one loop over `messages` or `events`: if
+        two run, each may miss messages.
         """
         with Changes(self._service.database) as changes:
             while True:

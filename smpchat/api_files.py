@@ -46,12 +46,12 @@ class FileCalls(ProfileCalls):
         """Send a file with a text; it counts as sent when the contact can fetch it.
 
         Args:
-            timeout: Seconds for the upload; None: no limit.
-            progress: Called with the message as the file is transferred.
+            timeout: Seconds for the upload; None: no limit, as long as the upload makes progress.
+            progress: Called with the message each time that more of the file was uploaded.
         Raises:
             InputError: Nothing was stored.
             FileStalled: The upload has not finished; it continues while the profile is online.
-            Any error of `Client.send`, for the same reason.
+            Any error that `Client.send` raises, for the same reasons as there.
         """
         seconds = 0.0 if Wait(wait) is Wait.NONE else timeout
         message = await self._upload(alias, path, text, seconds, progress, anyway=anyway)
@@ -96,20 +96,21 @@ class FileCalls(ProfileCalls):
         timeout: float | None = None,
         progress: Progress = no_progress,
     ) -> Path:
-        """Receive the file of a message; it appears when it is complete and every check has passed.
+        """Receive the file of a message. The file appears in its folder when it is complete and every check has passed.
 
         Args:
             to: An existing folder, or the path of the new file; None: the folder in the settings. If a file with the
                 same name exists, it stays, and a number is added to the new name.
             approve: Allow relays that are not in the profile's list; they learn this computer's IP address.
-            timeout: Seconds for the whole transfer; None: no limit.
+            timeout: Seconds for the whole transfer; None: no limit, as long as the transfer makes progress.
         Returns:
             The path of the file.
         Raises:
             InputError: There is no such file, or it was already received; or the folder cannot be used.
-            RelaysNotApproved: Some of the file's relays need ``approve``; ``relays`` of the error lists their hosts.
-            FileUnavailable: The file is no longer available; `FileDamaged`: what arrived is not the file that was
-                announced.
+            RelaysNotApproved: Some relays of the file can only be used with ``approve``; the error's ``relays`` lists
+                the hosts of these relays.
+            FileDamaged: The received file is not the one that its sender announced.
+            FileUnavailable: The file cannot be received any more, for another reason.
             FileStalled: The transfer has not finished; it continues while the profile is online.
         """
         service = self._service

@@ -17,9 +17,8 @@ T = TypeVar("T")
 class GroupCalls(FileCalls):
     """What a program can do with groups.
 
-    Write to a group as to a contact: `Client.send` with the group's alias. Messages from members have
-    ``message.group`` and ``message.sender``; a message with the content ``group-event`` tells what happened in the
-    group, such as a join.
+    To write to a group, call `Client.send` with the group's alias. Messages from members have ``message.group`` and
+    ``message.sender``; a message with the content ``group-event`` tells what happened in the group, such as a join.
     """
 
     def groups(self) -> list[GroupView]:
@@ -39,7 +38,7 @@ class GroupCalls(FileCalls):
 
         Args:
             alias: Alias of the group; None: it is made from the group's name.
-            timeout: Seconds to wait until the person who invited us lets us in; after that, the join goes on by itself.
+            timeout: Seconds to wait until our inviter lets us in. If this takes longer, the join continues by itself.
         Returns:
             The group: its ``standing`` is ``joining`` if we are not a member yet.
         Raises:
@@ -78,7 +77,7 @@ class GroupCalls(FileCalls):
         """Invite a contact to a group; the invitation is sent while we are online.
 
         Raises:
-            UnknownContact: There is no such contact.
+            UnknownContact: No contact has this alias.
             InputError: Our role does not allow inviting, or the contact cannot be invited.
         """
         return self._service.invite_to_group(group, alias, role)
@@ -97,7 +96,7 @@ class GroupCalls(FileCalls):
             timeout: Seconds in which the relay must answer.
         Raises:
             InputError: Our role does not allow a link, or ``role`` or ``server`` is invalid.
-            RelayUnavailable: There is no link yet. The link is made as soon as its relay is reached.
+            RelayUnavailable: The relay was not reached in time. The link is made as soon as the relay is reached.
         """
         if server is None:
             await self._start_relay()

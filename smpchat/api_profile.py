@@ -69,7 +69,8 @@ class ProfileCalls:
 
         Raises:
             UnknownContact, AgentError: Nothing changed.
-            CodeDiffers: The codes are different; the contact now counts as not verified, and held messages stay held.
+            CodeDiffers: The codes are different. The contact now counts as not verified, and messages that were held
+                because of new keys are still not sent.
         """
         return self._service.verify(alias, code)
 
@@ -82,19 +83,24 @@ class ProfileCalls:
         self._service.resync(alias)
 
     def refuse_keys(self, alias: str) -> None:
-        """Refuse new keys that came in a contact's name. Raises `UnknownContact`, or `AgentError` if there are none."""
+        """Refuse new keys that came in a contact's name.
+
+        Raises:
+            UnknownContact: No contact has this alias.
+            AgentError: No new keys came in the contact's name.
+        """
         self._service.refuse_keys(alias)
 
     def details(self, alias: str) -> ContactDetails:
-        """A contact, what each side allows, and which features both can use. Raises `UnknownContact`."""
+        """A contact's details, and which features we and the contact allow each other. Raises `UnknownContact`."""
         return self._service.details(alias)
 
     def picture(self, alias: str) -> Picture:
-        """The picture in a contact's profile; the contact chose it. Raises `InputError` if there is none."""
+        """The picture in a contact's profile; the contact chose it. Raises `InputError` if there is no picture."""
         return self._service.picture(alias)
 
     def allow(self, feature: Feature | str, allow: Allow | str | None, alias: str | None = None) -> None:
-        """Choose what a contact may do; ``yes`` means: only if the contact allows us the same.
+        """Choose which features a contact may use; ``yes`` means: only if the contact allows us the same feature.
 
         Args:
             feature: A feature by its name in the protocol: ``reactions``, ``fullDelete`` and so on (see `Feature`).
@@ -112,10 +118,13 @@ class ProfileCalls:
             self._service.set_contact_allowed(alias, Feature(feature), chosen)
 
     def disappear_after(self, alias: str, seconds: int | None) -> ContactDetails:
-        """Let messages with a contact disappear this many seconds after they were shown (ours: sent); None: they stay.
+        """Let messages with a contact disappear after some time, if the contact allows it, too.
 
-        This takes effect only if the contact allows it too: ``agreement.ttl`` of the result is the time in effect.
+        In the result, ``agreement.ttl`` is the time in effect for messages of ours.
 
+        Args:
+            seconds: Seconds after which a message of ours disappears, counted from when it was sent, or a message of
+                the contact, counted from when it was shown. None: messages stay.
         Raises:
             UnknownContact, InputError: Nothing changed.
         """
@@ -173,11 +182,11 @@ class ProfileCalls:
         return self._service.requests()
 
     def reject(self, request: int | str) -> RequestView:
-        """Reject a request, by its number or the name in it; its sender is not told. Raises `UnknownRequest`."""
+        """Reject the request with this number or from this sender; the sender is not told. Raises `UnknownRequest`."""
         return self._service.reject(str(request))
 
     def reject_all(self) -> int:
-        """Reject every request; the senders are not told. Returns how many there were."""
+        """Reject every request; the senders are not told. Returns the number of requests."""
         return self._service.reject_all()
 
     def allow_strangers_anywhere(self, allow: bool = True) -> None:
@@ -195,9 +204,12 @@ class ProfileCalls:
         return self._service.contact(alias)
 
     def rotate(self, alias: str, server: str | None = None) -> ContactView:
-        """Move our queue for a contact to another relay: ``server``, or a configured one. Raises `InputError`.
+        """Move our queue for a contact to another relay. Raises `InputError`.
 
-        ``move`` of the result says how far the move is.
+        In the result, ``move`` tells how far the queue's move to the new relay has come.
+
+        Args:
+            server: Address of the new relay; None: a configured relay.
         """
         return self._service.contact(self._service.rotate(alias, server).alias)
 
@@ -230,7 +242,7 @@ class ProfileCalls:
         return found
 
     def history(self, alias: str, limit: int = 50, search: str | None = None) -> list[Message]:
-        """The last messages of a conversation, oldest first; they count as seen. Raises `UnknownContact`."""
+        """The last messages of a conversation, oldest first; they then count as seen. Raises `UnknownContact`."""
         found = self._service.history(alias, limit, search)
         self._service.were_read(found)
         return found

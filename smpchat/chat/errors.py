@@ -137,11 +137,11 @@ class FileUnavailable(ChatError):
 
 
 class FileDamaged(FileUnavailable):
-    """The received file is not the one that its sender announced. Nothing of it was saved."""
+    """The received file is not the one that its sender announced, so it was not saved."""
 
 
 class FileNotSaved(FileUnavailable):
-    """A received file could not be saved on this computer, or its parts were removed from it."""
+    """A file could not be saved on this computer, or the part of the file that had been received was deleted."""
 
     hint = "Free some disk space or choose another folder, then try again."
 
@@ -184,7 +184,7 @@ class RelayUnavailable(ChatError):
     """A relay that is needed cannot be used now. Most tasks are kept: the next process that goes online continues them.
 
     Attributes:
-        kind: The kind of problem; None if the relay on this computer did not start.
+        kind: The kind of problem; None if the embedded relay on this computer could not be started.
     """
 
     hint = (

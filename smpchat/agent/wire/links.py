@@ -37,7 +37,7 @@ _REPLY_KEY_LENGTH = 59
 
 
 class LinkScheme(StrEnum):
-    """What a link starts with; apps show the web form."""
+    """The beginning of a full link. Apps show links that begin with ``https:``."""
 
     SIMPLEX = "simplex:"
     WEB = "https://simplex.chat"
@@ -65,7 +65,7 @@ class InvitationLink(Record):
 
 
 class ContactLink(Record):
-    """A contact address: many people may use it, each with a request."""
+    """The full link of a contact address: many people may use it, and each of them sends a request."""
 
     agent_versions: VersionRange
     queues: tuple[QueueURI, ...]
@@ -85,7 +85,8 @@ class AgreedVersions(Record):
 
 
 def agree_versions(link: InvitationLink) -> AgreedVersions:
-    """Versions for joining ``link`` (agent-wire 1.5). Raises `IncompatibleVersion`, which names the layer."""
+    """The protocol versions to use when we join ``link`` (agent-wire 1.5). Raises `IncompatibleVersion`, which names
+    the protocol layer that has no common version."""
     agent, client = agree_address_versions(link)
     return AgreedVersions(
         agent, client, _agree("end-to-end encryption", VersionRange(*link.e2e.versions), E2E_VERSIONS)
@@ -94,7 +95,7 @@ def agree_versions(link: InvitationLink) -> AgreedVersions:
 
 def agree_address_versions(link: ConnectionLink) -> tuple[int, int]:
     """The agent version and the SMP client version for a request to an address. Raises `IncompatibleVersion`, which
-    names the layer."""
+    names the protocol layer that has no common version."""
     return (
         _agree("agent protocol", link.agent_versions, AGENT_VERSIONS),
         _agree("SMP client", link.queues[0].versions, CLIENT_VERSIONS),
@@ -109,7 +110,7 @@ def _agree(layer: str, theirs: VersionRange, ours: VersionRange) -> int:
 
 
 def format_link(link: ConnectionLink, scheme: LinkScheme = LinkScheme.SIMPLEX) -> str:
-    """The text of a link. Its parameters are in the order of the reference (simplexmq), with ``rk`` last."""
+    """The text of a full link. Its parameters are in the same order as in simplexmq; our own ``rk`` is the last."""
     mode = "invitation" if isinstance(link, InvitationLink) else "contact"
     parameters = [
         ("v", str(link.agent_versions)),
@@ -141,7 +142,8 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
         raise LinkError("The link is damaged: it contains characters that are not text.")
     if is_short_link(text):
         return parse_short_link(text)
-    # Any host may come before the path. It is the host of a web page that shows the link, not a relay (agent-wire 2.1).
+    # A link may begin with https: and any host, because this is only the host of a web page that shows the link, not of
+    # a relay (agent-wire 2.1).
     match = _LINK().match(text)
     if not match:
         raise LinkError("This is not a SimpleX connection link.")
@@ -154,8 +156,8 @@ def parse_link(text: str) -> ConnectionLink | ShortLink:
         parameters = read_query(query)
     except DecodeError as error:
         raise LinkError(f"The link is damaged: {error.what}.") from None
-    # Unknown parameters are ignored in any position. Apps do the same, so they accept links with our `rk` (agent-wire
-    # 2.5).
+    # Unknown parameters are ignored in any position. Apps ignore unknown parameters, too, so they accept links with our
+    # own parameter `rk` (agent-wire 2.5).
     versions = _part("v", parameters, _lenient_agent_versions)
     # Every queue address must be valid, although only the first is used (agent-wire 2.1, trap 35).
     queues = _part("smp", parameters, lambda value: tuple(map(queue_uri_from_text, value.split(";"))))
@@ -190,7 +192,7 @@ def _part(name: str, parameters: dict[str, str], read: Callable[[str], _T]) -> _
 
 
 def _lenient_agent_versions(text: str) -> VersionRange:
-    """The range of agent versions. As in the reference, agent versions below 2 count as 2 (agent-wire 1.5)."""
+    """Reads the range of agent versions. As in simplexmq, agent versions below 2 count as 2 (agent-wire 1.5)."""
     versions = VersionRange.parse(text)
     minimum = max(versions.minimum, AGENT_VERSIONS.minimum)
     return VersionRange(minimum, max(versions.maximum, minimum))

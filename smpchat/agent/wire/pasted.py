@@ -1,11 +1,11 @@
 """Finds the link in text that a person pasted: a mail, a web page, a command line, a redirecting link.
 
-Programs that pass a link on may change it. Around the link they add quotes, brackets and full stops; inside it, line
-breaks, quote marks and invisible characters. They append tracking parameters, or percent-encode the link once more.
-This module undoes such changes in several ways, and lets `smpchat.agent.wire.links` parse each result, which is called
-a candidate. If several candidates are valid, the most complete one is used, and among equally complete ones the
-shortest. For example, a wrapped link is more complete than its first line alone; attaching the next sentence, too,
-would not make the link more complete.
+Programs that pass a link on may change it. Such programs add quotes, brackets and full stops around the link, and line
+breaks, quote marks and invisible characters inside it. Some programs append tracking parameters to the link, or
+percent-encode it once more. This module tries several ways to undo what such programs did, and lets
+`smpchat.agent.wire.links` parse each result, which is called a candidate. If several candidates are valid, the most
+complete one is used, and among equally complete ones the shortest. For example, a wrapped link is more complete than
+its first line alone; attaching the next sentence, too, would not make the link more complete.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ _BACKSLASH = late(r"\\(?:u00([2-7][0-9a-f])|([!-/:-@\[-`{-~]))", re.IGNORECASE)
 
 
 class _Found(Record):
-    """A link in the text.
+    """A link that was found in the text.
 
     Attributes:
-        score: How complete the link is; see `_score`.
+        score: A number that is higher for a more complete link; see `_score`.
     """
 
     link: Link
@@ -123,8 +123,8 @@ def find_link(text: str) -> Link:
             break
     if not found:
         raise error or what_it_is(text)
-    # One link may have been read in several ways. The most complete reading comes last, so it is the one that stays in
-    # the dict.
+    # The same link may have been found several times, more or less complete. After sorting by score, its most complete
+    # form comes last, and the dict keeps the last one.
     different = {_same_relay(one.link): one for one in sorted(found, key=lambda one: one.score)}
     if len(different) > 1:
         raise LinkError(
@@ -135,7 +135,7 @@ def find_link(text: str) -> Link:
 
 
 def _same_relay(link: Link) -> Link:
-    """A short link in a form that is the same however the link was written; any other link unchanged."""
+    """Makes short links equal if they lead to the same data at the same relay. Returns full links unchanged."""
     if not isinstance(link, ShortInvitation | ShortContact):
         return link
     return replace(link, web=True, server=known_relay(link.server) or link.server)
@@ -193,9 +193,10 @@ def _pieces(text: str) -> list[str]:
 
 
 def _best(pieces: list[str]) -> tuple[_Found | None, LinkError | None]:
-    """The most complete link found after joining the first piece, the first two, and so on; and the first error.
+    """Tries the first piece alone, then the first two pieces joined, and so on.
 
-    Either is None if there is none.
+    Returns the most complete link, and the error for the first candidate that was refused. The link is None if none was
+    found; the error is None if no candidate was refused.
     """
     best: _Found | None = None
     error: LinkError | None = None
@@ -225,8 +226,8 @@ def _without_ends(text: str) -> Iterator[str]:
 
 
 def _read(text: str) -> tuple[Link | None, LinkError | None]:
-    """The link in a candidate, percent-decoded if needed. If there is no link, the error is about the least decoded
-    form that looks like a link."""
+    """Parses ``text``, and percent-decodes it if needed. If this fails, the error is about the first form of ``text``
+    that looks like a link; forms that are decoded fewer times come first."""
     error: LinkError | None = None
     for spelling in _spellings(text):
         plain = _plain(spelling)
@@ -244,8 +245,8 @@ def _spellings(text: str) -> Iterator[str]:
     if "%23" in text and "#" not in text:
         yield text.replace("%23", "#", 1)
     if "%" in text:
-        # If the link is encoded, a plain & belongs to the redirecting link around it. If the link is not encoded, the &
-        # belongs to it.
+        # Without a plain #, our link may be percent-encoded inside a redirecting link: a plain & then begins the next
+        # parameter of the redirecting link. With a plain #, our link is not encoded, and a plain & is a part of it.
         parts = [text] if "#" in text else [text.partition("&")[0], text]
         for part in dict.fromkeys(parts):
             for _ in range(_MAX_DECODINGS):
@@ -259,7 +260,7 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _plain(text: str) -> str | None:
-    """A candidate in the form that apps write, or None if it is not shaped like a link."""
+    """``text`` in the form in which apps write links; None if ``text`` is not shaped like a link."""
     if full := _FULL().match(text):
         return f"simplex:/{full['mode'].lower()}#/?{full['rest']}"
     if short := _SHORT().match(text):
@@ -273,8 +274,8 @@ def _plain(text: str) -> str | None:
 
 
 def _score(link: Link) -> int:
-    """How much a link contains. If one text can be read as two links, the one that contains more is the complete
-    one."""
+    """A number that is higher for a link that contains more. If one text can be read as two links, the link that
+    contains more is the complete one."""
     if isinstance(link, ShortInvitation | ShortContact):
         return int(not is_shortened(link) or known_relay(link.server) is not None)
     score = 1 + _data_score(link.client_data)
@@ -290,8 +291,11 @@ def _host_score(host: str) -> int:
 
 
 def _data_score(data: str | None) -> int:
-    """The part of the score for the client data. Apps write a JSON object or nothing; half an object means that the
-    link continues."""
+    """What the client data adds to the score of a link.
+
+    Apps write a JSON object, or no client data at all. An incomplete object adds nothing, because it shows that a part
+    of the link is missing.
+    """
     if data is None:
         return 1
     try:

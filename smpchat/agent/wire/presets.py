@@ -1,8 +1,8 @@
 """The relays that are built into SimpleX apps, as data (agent-wire 2.10; simplex-chat 7.0, ``Presets.hs``).
 
-Each relay has two hosts here. The second is an onion service of the same relay, used with a proxy that can reach it;
-contacts are told both hosts. Short links to these relays name only the first host, so software that opens such a link
-needs this table.
+Each relay in this table has two hosts. The second host is an onion service of the same relay; it is used with a proxy
+that can reach onion services. Contacts are told both hosts. Short links to these relays name only the first host, so
+software that opens such a link needs this table.
 """
 
 from __future__ import annotations

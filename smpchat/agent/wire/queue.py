@@ -35,12 +35,12 @@ class QueueAddress(Record):
 
 
 class QueueInfo(Record):
-    """A queue with one client version, as in a confirmation or QKEY.
+    """The address and the key of a queue, for one SMP client version, as sent in confirmations and QKEY messages.
 
     Attributes:
         version: The SMP client version that was agreed for the queue through which this record is sent.
         dh_key: The recipient's public key for the per-queue box.
-        mode: A messaging queue may be secured by its sender, a contact queue may not. None if no mode is given.
+        mode: A messaging queue may be secured by its sender, a contact queue may not. None if the mode is unknown.
     """
 
     version: int
@@ -51,7 +51,8 @@ class QueueInfo(Record):
 
 
 class QueueURI(Record):
-    """A queue with the range of client versions that its owner supports, as in a link."""
+    """The address and the key of a queue, with the range of SMP client versions that the queue's owner supports, as
+    sent in links and QADD messages."""
 
     versions: VersionRange
     server: SMPServer
@@ -60,7 +61,7 @@ class QueueURI(Record):
     mode: QueueMode | None
 
     def at(self, version: int) -> QueueInfo:
-        """The same queue with one client version instead of the range."""
+        """The address and the key of this queue, for the SMP client version ``version``."""
         return QueueInfo(version, self.server, self.sender_id, self.dh_key, self.mode)
 
 
@@ -73,8 +74,9 @@ _MODE_LETTERS = {
 
 
 def _read_mode(reader: Reader) -> QueueMode | None:
-    # The mode's letter may be missing. In a confirmation, the connection info comes next. It begins with { or X, so it
-    # cannot be taken for a mode (agent-wire 2.6, trap 22). Our own connection info must begin with { or X, too.
+    # The letter of the mode may be missing. In a confirmation, the connection info follows the mode. Connection info
+    # begins with { or X, so it cannot be taken for the letter of a mode (agent-wire 2.6, trap 22). The connection info
+    # that we send must begin with { or X for the same reason.
     for letter, mode in _MODE_LETTERS.items():
         if reader.starts_with(letter):
             reader.take(1)
@@ -102,7 +104,7 @@ def _write_info(info: QueueInfo) -> bytes:
 
 
 def _named(server: SMPServer) -> SMPServer:
-    """The server, if its fingerprint is complete. Raises `DecodeError`.
+    """Returns ``server``, or raises `DecodeError` if the fingerprint of this relay is incomplete.
 
     A short link may leave the fingerprint out, but the address of a queue must contain it: with a fingerprint of a
     wrong length, we could never connect to the relay, and would try forever.
@@ -162,8 +164,8 @@ queue_infos = non_empty(queue_info)
 
 def queue_uri_to_text(uri: QueueURI) -> str:
     """The text form of a queue inside links, ``smp://…`` (agent-wire 2.2)."""
-    # If the version range begins at 1, the address contains only the first host, for software that reads only one. The
-    # other hosts are in the parameter `srv` (agent-wire 2.2).
+    # Software of version 1 can read only one host. So if the version range begins at 1, the first host of the relay is
+    # in the address, and the other hosts are in the parameter `srv` (agent-wire 2.2).
     single_host = uri.versions.minimum < 2
     server, others = uri.server, uri.server.hosts[1:]
     if single_host:
@@ -179,8 +181,10 @@ def queue_uri_to_text(uri: QueueURI) -> str:
 
 
 def queue_uri_from_text(text: str) -> QueueURI:
-    """Parses the text form ``smp://…``. Old software writes the key directly after ``#``; this is accepted, too. Raises
-    `DecodeError`."""
+    """Parses the text form ``smp://…``. Raises `DecodeError`.
+
+    Old software writes the recipient's key directly after ``#``; such a text is valid, too.
+    """
     authority, separator, rest = text.partition("#")
     address, slash, sender_id = authority.rpartition("/")
     if not separator or not slash:

@@ -32,7 +32,7 @@ _WEB_PORTS = frozenset({"", "443", "5223"})
 
 
 class ContactType(Enum):
-    """What a contact link leads to. The value is the letter that stands for it in the link's text."""
+    """What a contact link leads to. The text of the link contains the enum's value, which is one letter."""
 
     CONTACT = "a"
     GROUP = "g"
@@ -74,7 +74,7 @@ _L = TypeVar("_L", bound=ShortLink)
 
 
 def format_short_link(link: ShortLink) -> str:
-    """The text of a link. Its parameters are in the order of the reference (simplexmq)."""
+    """The text of a short link. Its parameters are in the same order as in simplexmq."""
     server = link.server
     hosts = server.hosts[1:] if link.web else server.hosts
     parameters = [
@@ -103,7 +103,7 @@ def without_key(text: str) -> str:
 
 
 def is_short_link(text: str) -> bool:
-    """Whether the text begins like a short link. It may still be damaged."""
+    """Whether the text begins like a short link. The rest of the text may be damaged."""
     return _START().match(text) is not None
 
 
@@ -174,8 +174,8 @@ def _server(host: str | None, parameters: dict[str, str]) -> SMPServer:
 
 
 def _key_hash(text: str) -> bytes:
-    """Decodes the relay's fingerprint. Raises `LinkError` if it is incomplete, as when the link was cut off in the
-    middle of it."""
+    """Decodes the relay's fingerprint. Raises `LinkError` if the fingerprint is incomplete, for example because the end
+    of the link is missing."""
     try:
         key_hash = from_base64url(text, "fingerprint")
     except DecodeError:
@@ -210,7 +210,7 @@ def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
 def published(link: ShortLink) -> str:
     """Our own short link in the form that is given to people: shortened if apps know the relay.
 
-    Of our links, only a shortened one begins with ``https:``, because only the relays that apps know have web pages for
+    We give only shortened links the form with ``https:``, because only the relays that apps know have web pages for
     links.
     """
     link = shorten(link)
@@ -218,8 +218,10 @@ def published(link: ShortLink) -> str:
 
 
 def known_relay(server: SMPServer, presets: Iterable[SMPServer] = PRESET_SERVERS) -> SMPServer | None:
-    """The relay in ``presets`` that has the first host of ``server``. Other hosts are not compared, because a shortened
-    link names only this one. None if there is no such relay."""
+    """The relay in ``presets`` that has the first host of ``server``; None if no relay in ``presets`` has this host.
+
+    Other hosts of ``server`` are not compared, because a shortened link names only the first host of its relay.
+    """
     host = server.hosts[0].lower()
     return next((preset for preset in presets if host in map(str.lower, preset.hosts)), None)
 
@@ -233,8 +235,8 @@ def resolve(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
     if not is_shortened(link):
         return link
     known = known_relay(link.server, presets)
-    # An unquoted link that the shell cut at its first & has a host, but neither port nor fingerprint. A shortened web
-    # link has the same parts, but is complete.
+    # If a link is not quoted, the shell cuts it off at its first &. What is left has a host, but neither a port nor a
+    # fingerprint. A shortened web link also has only a host, although it is complete.
     cut = known is not None and known.port and not link.server.port and not link.web
     if known is not None and not cut:
         return replace(link, server=known)

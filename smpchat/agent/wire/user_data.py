@@ -14,7 +14,7 @@ COMPRESS_ABOVE = 10_240
 
 
 def write_user_json(value: dict[str, Any]) -> bytes:
-    """User data as apps write it: JSON, or, above 10,240 bytes, ``X`` and a zstd frame.
+    """Writes user data as apps do: as JSON or, if the JSON is longer than 10,240 bytes, as ``X`` and a zstd frame.
 
     Raises:
         EncodeError: The JSON is longer than peers accept.
@@ -24,11 +24,11 @@ def write_user_json(value: dict[str, Any]) -> bytes:
 
 
 def read_user_json(user_data: bytes) -> dict[str, Any] | None:
-    """The JSON object in user data. None for anything else: the connection is then made without user data (agent-wire
-    2.9)."""
+    """The JSON object in user data. None if the user data contains anything else: the connection is then made without
+    user data (agent-wire 2.9)."""
     try:
-        # Here, one zstd frame follows the X. In chat messages, a list of items follows the same letter (agent-wire 2.9,
-        # trap 39).
+        # In user data, the X is followed by one zstd frame. In a chat message, the X is followed by a list of items
+        # (agent-wire 2.9, trap 39).
         value = parse_json(decompress(user_data[1:]) if user_data.startswith(b"X") else user_data)
     except DecodeError:
         return None

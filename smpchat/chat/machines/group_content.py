@@ -43,7 +43,7 @@ class Saying(Record):
 
     Attributes:
         shared_id: The event's id, which for a new message is the message's id; None if the event has none.
-        said_at: When the member said it; POSIX seconds, not later than now.
+        said_at: When the member sent the event; POSIX seconds.
         forwarder: The member who passed this event on; None for the author's own copy.
     """
 
@@ -55,8 +55,8 @@ class Saying(Record):
 
 
 class _Nobodys(Record):
-    """Returned in place of a scope: the message is in a support chat that we must not see, or to which its author must
-    not write."""
+    """`_scope` returns this for a message that must be ignored: the message is in a support chat that we must not see,
+    or to which the author must not write."""
 
     why: str
 
@@ -71,8 +71,8 @@ def wrote(group: Group, saying: Saying, post: Post) -> Step:
     if scope is None and not may(Deed.WRITE, by.role):
         return group, (Refused("x.msg.new", "from somebody who may not write"),)
     # While disappearing messages are turned off in the group, the time to live of a message is ignored if the message
-    # comes directly from its author. A passed-on message may have been written before they were turned off, so its time
-    # to live counts.
+    # comes directly from its author. A passed-on message may be older: its time to live counts, because disappearing
+    # messages may have been turned off only later.
     timed = saying.forwarder is not None or group.profile.disappear_after is not None
     hidden, moderator = _hidden(group, saying, post, scope)
     ttl = post.ttl if timed else None

@@ -19,7 +19,7 @@ class JoinHost(Record):
 
 
 class MakeLink(Record):
-    """Make a link for a member, without post-quantum keys. When it is made, the machine gets the event `Linked`."""
+    """Make a link for a member, without post-quantum keys. After that, the machine gets the event `Linked`."""
 
     member: MemberId
 
@@ -57,12 +57,12 @@ class Release(Record):
 
 
 class Repeat(Record):
-    """Send to a member directly, before anything new, all messages that were left to a host to pass on: the member may
-    have missed some.
+    """Send to a member directly, before anything new, all messages of ours that a host had to pass on to this member:
+    the member may have missed some.
 
-    A host stops passing messages on between two members as soon as one of them reports that they are connected. Earlier
-    messages, mostly of a member that was offline, may reach the host only after that report. A member that already has
-    such a message recognises its id and drops it.
+    A host stops passing messages on between two members as soon as one of them reports that they are connected. A
+    message that reaches the host after this report, mostly because its author was offline, is not passed on. If a
+    message reaches a member twice, the member recognises its id and drops the second copy.
     """
 
     member: MemberId
@@ -72,7 +72,7 @@ class Repeat(Record):
 
 
 class Invite(Record):
-    """Send a contact the invitation, now that the link in it has been made."""
+    """Send a contact the invitation to the group. The link that the invitation contains has already been made."""
 
     member: MemberId
 
@@ -90,8 +90,8 @@ class AcceptNewcomer(Record):
     it.
 
     Attributes:
-        ours: Whether we decided this, so that we must tell the newcomer and the moderators. Otherwise another moderator
-            decided, and has told the newcomer and the moderators.
+        ours: True: we admitted the newcomer, so we must tell the newcomer and the moderators. False: another moderator
+            admitted the newcomer, and has told all of them.
     """
 
     member: MemberId
@@ -106,8 +106,8 @@ class HandOn(Record):
 
 
 class Reported(Record):
-    """``by`` reports a direct connection to a member, and we are the host of one of the two. So we stop passing on
-    ``by``'s messages to that member."""
+    """The member ``by`` reports a direct connection to ``member``, and we are the host of one of these two. So we do
+    not pass messages of ``by`` on to ``member`` any more."""
 
     by: MemberId
     member: MemberId
@@ -120,7 +120,7 @@ class Send(Record):
     """Send one event, with one id, to some members.
 
     Attributes:
-        now: Members to whom our connection works.
+        now: Members to whom our connection works already; they get the event at once.
         later: Members who get the event as soon as our connection to them works.
         passed_on: Members who get the event from a host; if we sent the event later as well, they would get it twice
             (group-wire 11, trap 6).
@@ -147,13 +147,13 @@ class Hidden(StrEnum):
 
 
 class Show(Record):
-    """Store and show a new message, unless ``hidden`` gives a reason against it.
+    """Store and show a new message, unless ``hidden`` gives a reason why the user must not see the message.
 
     Attributes:
         forwarder: The member who passed the message on, so that nothing proves who wrote it; None for the author's own
             copy.
         ttl: Seconds after which the message disappears.
-        by: With `Hidden.MODERATED`, who deleted it.
+        by: Who deleted the message, if ``hidden`` is `Hidden.MODERATED`.
     """
 
     author: MemberId
@@ -288,10 +288,10 @@ class Tell(Record):
     """Tell the user what happened, usually in a line of the conversation.
 
     Attributes:
-        member: The member whom the line is about; None if the line is about us or the group.
-        by: Who did it.
-        role: With `News.ROLE`, the member's new role.
-        before: With `News.RENAMED`, the member's earlier name.
+        member: The member whom the news is about; None if the news is about us or the group.
+        by: The member who caused the news.
+        role: The new role of ``member``, if ``news`` is `News.ROLE`.
+        before: The earlier name of ``member``, if ``news`` is `News.RENAMED`.
     """
 
     news: News
