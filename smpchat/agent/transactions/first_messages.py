@@ -137,8 +137,8 @@ def _receive_confirmation(
     with refusing("the reply queue's key is bad"):
         send_queue = sending.new_send_queue(connection.id, context.entropy, reply, auth_key)
     _save_first(tx, connection, queue, envelope.ratchet_message, opened, sent_at)
-    # Secret, ratchet, versions and handshake state are saved in one transaction. If there were two, and a crash between
-    # them, we could not open the confirmation when the relay delivers it again.
+    # Secret, ratchet, versions and handshake state are saved in one transaction. If they were saved in two, and the
+    # process crashed between them, we could not open the confirmation when the relay delivers it again.
     connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)
@@ -202,8 +202,9 @@ def _save_first(
 ) -> None:
     """The queue's secret is stored together with the ratchet that opened its first message, never before."""
     # A queue that its sender may not secure accepts messages from anybody until we secure it, so a second person with
-    # the link may write to it, too. We detect this only with the link's key (see `receive_repeated`), so we keep the
-    # key until the peer's first message after the handshake, which is signed: then the queue accepts nobody else.
+    # the link may write to it, too. A second person's message can only be opened with the link's key (see
+    # `receive_repeated`). So we keep this key until the peer's first message after the handshake: that message is
+    # signed, and from then on the queue accepts nobody else.
     shared = states.role(connection.state) is states.Role.INITIATOR and queue.mode is not QueueMode.MESSAGING
     connections.save_receive_queue(tx, queue if shared else replace(queue, e2e_key=None))
     save_opened(tx, connection.id, ratchet_message, opened, sent_at)

@@ -54,7 +54,8 @@ def _request(
     mode: QueueMode | None,
     kem: KEMParams | None = None,
 ) -> InvitationLink:
-    """What a link leads to. ``kem`` is given only for the short link: the full link has no KEM key (agent-wire 2.9)."""
+    """The connection request that a link to this queue contains. ``kem`` is given only for the short link: the full
+    link has no KEM key (agent-wire 2.9)."""
     # only a queue that its sender may secure has its mode in the link (q=m); an invitation never has q=c
     shown = mode if mode is QueueMode.MESSAGING else None
     uri = QueueURI(CLIENT_VERSIONS, server, sender_id, e2e_key, shown)
@@ -90,8 +91,8 @@ def prepare(
     version: int,
     e2e_key: X25519PublicKey,
 ) -> Publication | None:
-    """Everything but the keys in the NEW that makes an invitation's queue at this relay, if the invitation gets a short
-    link; otherwise None. ``version`` is the relay's SMP version."""
+    """Prepare the NEW that makes an invitation's queue and its short link at this relay: everything that NEW contains
+    but the queue's keys. Returns None if the invitation gets no short link. ``version`` is the relay's SMP version."""
     state = connection.state
     if not isinstance(state, states.Inviting) or not state.terms.sender_securable or version < SHORT_LINKS:
         return None
@@ -123,8 +124,9 @@ def queue_created(tx: sqlite3.Connection, queue: ReceiveQueue, publication: Publ
 
 
 def _leads_here(publication: Publication, ids: Ids) -> bool:
-    # What IDS says counts, not what we asked for: the short link's data names the sender id that follows from the
-    # correlation id (smp-wire 5.1, trap 22). If the relay gave another sender id, the short link would lead to nothing.
+    # Check the ids that the relay gave (IDS), not those that we asked for: the short link's data names the sender id
+    # that follows from the correlation id (smp-wire 5.1, trap 22). If the relay gave another sender id, the short link
+    # would lead to nothing.
     known = ids.link_id is not None and len(ids.link_id) == LINK_ID_SIZE
     return known and ids.snd_id == sender_id_for(publication.corr_id) and ids.queue_mode is QueueMode.MESSAGING
 
@@ -145,11 +147,12 @@ def may_send_early(link: InvitationLink) -> bool:
 def take_up(
     tx: sqlite3.Connection, context: Context, connection_id: int, link: InvitationLink, auth_key: Ed25519PrivateKey
 ) -> None:
-    """The joiner's side of the key agreement: versions, ratchet and send queue are stored.
+    """The joiner's side of the key agreement: versions, ratchet and send queue are stored. If an error is raised, the
+    connection does not change.
 
     Raises:
         IncompatibleVersion: We and the link have no version of a protocol layer in common.
-        CryptoError: A key in the link is bad. In both cases the connection does not change.
+        CryptoError: A key in the link is bad.
     """
     connection, entropy, queue = connections.load(tx, connection_id), context.entropy, link.queues[0]
     versions = agree_versions(link)
@@ -160,7 +163,7 @@ def take_up(
     # not mean that its maker wants no KEM, and we propose a KEM key of our own in the confirmation.
     kem = KEMState.accept(offered.key, context.kem_in(tx)) if isinstance(offered, KEMProposed) else None
     kem_secret = kem.answer.secret if kem and kem.answer else b""
-    # These keys are made and used here, and never stored. If they were stored, a thief who has recorded our messages
+    # Our X3DH keys are made and used here, and never stored. If they were stored, a thief who has recorded our messages
     # and steals the profile later could decrypt the confirmation, and the texts after it.
     keys = X3DHKeys.generate(entropy)
     secret = agree_joiner(keys, link.e2e.key1, link.e2e.key2, kem_secret)
@@ -209,9 +212,9 @@ def _check_queue(tx: sqlite3.Connection, request: InvitationLink) -> None:
     if moves.uses_id(tx, queue.server, queue.sender_id):
         raise LinkDataError("This is your own link.")
     used = connections.find_send_queue(tx, queue.server, queue.sender_id)
-    # A connection that is still joining through the full form of this link can no longer do so, because LKEY gave the
-    # queue another key; this is not an error of the link. Any other connection has already secured its queue with a
-    # key, so an honest relay would have refused LKEY.
+    # A connection that is still joining through the full form of this link can no longer succeed, because LKEY gave the
+    # queue another key. The short link itself can still be used. A connection that is no longer joining has secured the
+    # queue with its key, so an honest relay would have refused LKEY.
     if used is not None and not isinstance(connections.load(tx, used.connection_id).state, states.Joining):
         raise LinkDataError("The link leads to a contact that you already have.")
 

@@ -1,7 +1,8 @@
 """Moves our own queue to another relay: carries out in the store what `smpchat.agent.machines.moving` decides.
 
 Each step stores all its changes (state, new queue, entries for the outbox) in one transaction, which also processes the
-message or answer that caused the step. If a process is killed, the next process continues after the last step.
+message or answer that caused the step. If a process is killed, the next process continues the move after the last step
+that was stored.
 
 After a move, the old queue is read until it is empty, and only then deleted. Most moves are made because a relay is
 gone or soon will be, so nothing else waits for this deletion. The deletion is given up when all messages that could
@@ -74,8 +75,8 @@ def begin(tx: sqlite3.Connection, context: Context, connection_id: int, relay: S
         _step(tx, context, connection_id, moving.Requested())
     except UnexpectedEvent as error:
         raise MoveRefused(Refusal.IN_USE) from error
-    # saved even if the state did not change: the user may have chosen another relay, and people are shown how long a
-    # move has waited since the last call of `begin`
+    # saved even if the state did not change: the user may have chosen another relay, and the time for which the move
+    # has waited is counted from now on
     moves.save(tx, connection_id, Move(moving.Creating(), context.now(), relay))
 
 
@@ -144,7 +145,7 @@ def forget_left(tx: sqlite3.Connection, other: OtherQueue) -> None:
 
 
 def left_queue(tx: sqlite3.Connection, item: OutboxItem) -> ReceiveQueue:
-    """The queue that an item of the lane LEAVE is about. Raises `MissingRecord`."""
+    """The abandoned queue that is emptied or deleted by this item of the lane LEAVE. Raises `MissingRecord`."""
     other = moves.queue(tx, _number(item))
     if other is None:
         raise MissingRecord("The abandoned queue is missing.")
@@ -171,7 +172,7 @@ def _number(item: OutboxItem) -> int:
 
 
 def keys_received(tx: sqlite3.Connection, context: Context, connection: Connection, message: QueueKey) -> None:
-    """Process QKEY, which brings the peer's keys for our new queue. Keys for any other queue are the answer to a
+    """Process QKEY, which brings the peer's keys for our new queue. Keys for a queue other than the new one answer a
     cancelled move, and are ignored."""
     new = moves.new_queue(tx, connection.id)
     found = next(
@@ -183,8 +184,8 @@ def keys_received(tx: sqlite3.Connection, context: Context, connection: Connecti
         log.info("keys came for a queue that no move leads to")
         return
     info, key = found
-    # If the peer sends keys several times, only those of the first QKEY are used: the relay may have the peer's key
-    # from it by now, and accepts no other (smp-wire 7.2).
+    # If the peer sends QKEY several times, only the keys in the first one are used. The relay may already have the
+    # peer's key from that QKEY, and would refuse another one (smp-wire 7.2).
     if new.queue.e2e_secret is None:
         if not CLIENT_VERSIONS.contains(info.version):
             _not_followed(tx, context, connection.id, f"it answers in version {info.version}")

@@ -60,8 +60,9 @@ def save_opened(
 ) -> None:
     """A message was opened: save the ratchet, the changes in the keys that the ratchet keeps for messages that were
     skipped, and the message's hash, by which copies are recognised."""
-    # The three are saved together, and only for a message that was opened. The reference also saves the ratchet's steps
-    # for a message that did not open; the two methods must not be mixed (agent-wire trap 41).
+    # Ratchet, skipped keys and hash are saved together, and only for a message that was opened. The reference also
+    # saves the ratchet's steps for a message that did not open. Either way works, but one program must not do both
+    # (agent-wire trap 41).
     ratchets.save(tx, connection_id, opened.ratchet)
     ratchets.apply_skipped(tx, connection_id, opened.diff)
     ratchets.mark_seen(tx, connection_id, hashlib.sha256(ratchet_message).digest(), sent_at)

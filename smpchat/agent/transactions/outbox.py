@@ -1,8 +1,8 @@
 """The command that each outbox item sends to a relay, and the changes that the relay's answer causes.
 
-An item is done once the relay's answer is committed. Until then its command may be sent several times: a message always
-with the same bytes, NEW each time with fresh keys. Items of a lane run one after the other, except that several SENDs
-to a peer may be pipelined.
+An outbox item is done once the relay's answer is committed. Until then, the item's command may be sent several times: a
+message always with the stored bytes, NEW each time with fresh keys. Each connection's items are divided into lanes
+(`Lane`). The items of one lane run one after the other, except that several SENDs to a peer may be pipelined.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ PEER_BLOCKED = (
 
 
 class Verdict(Enum):
-    """What a relay's answer means for the item's lane."""
+    """What happens next in an outbox item's lane (`Lane`), after the relay has answered the item's command."""
 
     DONE = auto()
     RETRY = auto()
-    """The relay has a problem: repeat after a delay."""
+    """Repeat the command after a delay: the relay has a problem, or the message must go to another queue."""
     FULL = auto()
     """The peer's queue is full: repeat when the peer has read some messages."""
 
 
 def target(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer:
-    """The relay to which an item is sent. Not for `CREATE` items, whose relay is chosen later. Raises
-    `MissingRecord`."""
+    """The relay to which an outbox item is sent. This function is not for `CREATE` items, whose relay is chosen later.
+    Raises `MissingRecord`."""
     if item.kind in TO_PEER:
         return sending.required_send_queue(tx, item.connection_id).server
     if item.kind is Kind.READ_LINK:
@@ -137,14 +137,15 @@ def request(tx: sqlite3.Connection, item: OutboxItem) -> Request:
 
 
 def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem]:
-    """Those of a lane's next items that may be on their way at the same time: one item, or several SENDs in a row."""
+    """The outbox items at the head of a lane that may be on their way to the relay at the same time: a single item, or
+    several SENDs in a row."""
     first = items[0]
     # SKEY or KEY is never on its way together with a command that needs it: the reference relay checks authorisation on
     # arrival, before earlier commands have run (smp-wire 7.3).
     if first.kind not in SENDS:
         return items[:1]
     # In some handshakes, other messages may be sent before the relay has answered the confirmation or hello (see
-    # `handshake_states.pipelines`). In all others, they wait for the relay's answer.
+    # `handshake_states.pipelines`). In all other handshakes, those messages wait for this answer.
     if first.kind not in NUMBERED and not states.pipelines(connections.load(tx, first.connection_id).state):
         return items[:1]
     run = []
@@ -159,8 +160,8 @@ def together(tx: sqlite3.Connection, items: list[OutboxItem]) -> list[OutboxItem
 
 
 class Creation(Record):
-    """The content of one NEW. Each try has fresh keys: if the answer to a try was lost, the queue that it made shares
-    no key with the queue that is used."""
+    """The content of NEW for one try. Each try of a NEW has fresh keys: if the answer to an earlier try was lost, the
+    queue that the earlier try made has no key in common with the queue that we use."""
 
     connection_id: int
     messaging: bool
@@ -175,10 +176,10 @@ class Creation(Record):
 
         Args:
             version: The SMP version of the session with the relay.
-            keyed: Whether NEW contains the reply key. If so, the caller must have checked that the relay supports this.
+            keyed: Whether NEW contains the reply key. Pass True only if the relay supports a sender's key in NEW.
             password: What the relay demands from those who make queues there; None if it demands nothing.
         """
-        # queue modes exist since SMP 9; a queue that its sender may not secure has none
+        # queue modes exist since SMP 9; we give no mode to a queue that its sender may not secure
         queue = QueueRequest(QueueMode.MESSAGING) if self.messaging and version >= SND_AUTH_KEY else None
         if self.publication is not None:
             queue = self.publication.queue
@@ -193,8 +194,8 @@ class Creation(Record):
 
 
 def wanted_relay(tx: sqlite3.Connection, item: OutboxItem) -> SMPServerAddress | None:
-    """The relay at which the queue of a `CREATE` item must be made, whatever relays are configured; None if there is no
-    such relay."""
+    """The relay at which the queue of a `CREATE` item must be made, whatever relays are configured; None if it may be
+    any of the configured relays."""
     if item.lane is Lane.MOVE:
         return moving.wanted_relay(tx, item.connection_id)
     return connections.wanted_relay(tx, item.connection_id)
@@ -208,7 +209,8 @@ def left_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
 
 
 def peer_server(tx: sqlite3.Connection, item: OutboxItem) -> SMPServer | None:
-    """The relay of the peer's queue; None if there is no peer yet. For our own queue, other relays are preferred."""
+    """The relay of the peer's queue; None if there is no peer yet. We make our own queue at another relay than this
+    one, if we can."""
     queue = connections.send_queue(tx, item.connection_id)
     if queue is not None:
         return queue.server
@@ -234,9 +236,9 @@ def prepare_creation(
         connection_id=item.connection_id,
         messaging=messaging,
         reply_key=connection_steps.reply_key_of(connection) if keyed else None,
-        # A key for signatures: apps, too, sign both the commands for queues in which they receive and those for queues
-        # to which they send. The X25519 authenticators in the reference's documents are not in use (agent-wire trap
-        # 31).
+        # This Ed25519 key signs our commands for the queue. Apps sign their commands, too, for queues in which they
+        # receive as well as for queues to which they send. They do not use the X25519 authenticators that the
+        # reference's documents describe (agent-wire trap 31).
         auth_key=Ed25519PrivateKey.generate(entropy),
         dh_key=X25519PrivateKey.generate(entropy),
         e2e_key=e2e_key,
@@ -326,7 +328,8 @@ def accepted(
     """The relay executed the item's command on the queue ``sent_to``. If the item is already done, this changes
     nothing, except that a SEND may complete the move of the peer's queue."""
     if item.kind in NUMBERED:
-        # Even if the item is already done: OK to a repeated SEND also shows that this queue accepts our messages.
+        # A repeated SEND counts, too, even if its item is already done: the relay's OK shows that this queue accepts
+        # our messages.
         rotation.sent(tx, context, item.connection_id, sent_to)
     if not outgoing.done(tx, item.id):
         return
@@ -369,7 +372,8 @@ def reached(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
 
 
 def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: ErrorCode, sent_to: bytes) -> Verdict:
-    """The relay answered with an error, which is final for the item, or a reason to repeat it."""
+    """The relay answered with an error. Some errors are final for the item; after all others, the item's command is
+    repeated."""
     if code == ErrorCode.QUOTA:
         return Verdict.FULL
     unread = item.kind is Kind.READ_ADDRESS and code.words[0] == "CMD"  # the relay is too old for short links
@@ -377,8 +381,8 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
         if item.kind is Kind.MESSAGE and code == ErrorCode.LARGE_MSG:
             return _message_failed(tx, context, item, "The relay refuses messages of this size.")
         return Verdict.RETRY
-    # AUTH is final, because the queue is gone or has another key (agent-wire 5.4). The exception is a queue that the
-    # contact is moving from or to.
+    # AUTH is final, because the queue is gone or has another key (agent-wire 5.4). But if the contact is moving from
+    # this queue or to it, the message is sent again, to the contact's other queue.
     if item.kind in NUMBERED and rotation.send_refused(tx, context, item.connection_id, sent_to):
         return Verdict.RETRY
     if item.kind is Kind.MESSAGE:
@@ -436,8 +440,8 @@ def give_up_left(tx: sqlite3.Connection, server: str) -> int:
 
 
 def waits_on(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> bool:
-    """Whether the item deletes a queue and must wait, because the clock has leapt and the farewell is not sent yet.
-    Changes nothing.
+    """Whether the item deletes a queue and must wait, because the clock has leapt and the farewell (our last message to
+    the peer) is not sent yet. Changes nothing.
 
     After a leap of the clock, the deletion may seem due until `clock.note` has postponed it.
     """

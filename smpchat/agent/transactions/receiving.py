@@ -115,8 +115,9 @@ def _receive(
         message = open_message(queue.dh_secret, msg_id, sealed)
     if isinstance(message, QuotaMarker):
         if states.may_send(connection.state) and owed.has_room(tx, connection.id):
-            # Our queue was full, and the relay refuses the peer's SENDs until we have read everything in the queue,
-            # this marker included. QCONT tells the peer that it may send again (smp-wire 7.4).
+            # Our queue was full, so the relay put this marker at its end. The relay refuses the peer's SENDs until we
+            # have read everything in the queue, including the marker. QCONT tells the peer that it may send again
+            # (smp-wire 7.4).
             address = QueueAddress(queue.server, queue.snd_id)
             sending.submit(tx, context, connection.id, QueueContinue(address))
         return Received(connection.id)
@@ -158,13 +159,14 @@ def _receive(
 
 
 def _open_request(queue: ReceiveQueue, envelope: ClientMsgEnvelope) -> InvitationEnvelope:
-    """Open a message to a contact address. Each such message brings a key of its own, which is not kept (agent-wire
-    3.2)."""
+    """Open a message that was sent to our contact address. Every message to an address brings its own key, which is not
+    kept (agent-wire 3.2)."""
     if envelope.sender_key is None or not CLIENT_VERSIONS.contains(envelope.version):
         raise EnvelopeRefused("a contact request must carry its sender's key, and a version that is known")
     with refusing("the sender's key is bad"):
         secret = queue.link_key.exchange(envelope.sender_key)
-    # This secret is used once and forgotten: the next requester brings another key (agent-wire trap 36).
+    # The secret that we share with this requester is used once and forgotten: the next requester brings another key
+    # (agent-wire trap 36).
     message, inner = open_layers(secret, envelope)
     if isinstance(message.header, PHConfirmation) or not isinstance(inner, InvitationEnvelope):
         raise EnvelopeRefused("a message that is not a contact request came to the address")
@@ -178,8 +180,9 @@ def _receive_message(
     tx: sqlite3.Connection, context: Context, connection: Connection, envelope: MessageEnvelope, sent_at: int
 ) -> Received:
     copy_of = hashlib.sha256(envelope.ratchet_message).digest()
-    # Copies are found before the ratchet is used: it cannot open a copy of an old message, and we would take its error
-    # as a reason for new keys (agent-wire 5.4). A copy is acknowledged, or the relay would deliver it for ever.
+    # Copies are found before the ratchet is used: the ratchet cannot open a copy of an old message, and we would take
+    # this failure as a reason for new keys (agent-wire 5.4). A copy is acknowledged, or the relay would deliver it for
+    # ever.
     if ratchets.was_seen(tx, connection.id, copy_of):
         return Received(connection.id)
     before = load_ratchet(tx, context, connection.id)
@@ -232,13 +235,13 @@ def _only_keys_are_missing(
     """Whether the only id missing before this message is that of an R envelope, in which the peer sent new ratchet
     keys.
 
-    We count this id only when the user accepts the keys, and not even then if newer messages may have come since (see
-    `renegotiation.request`).
+    If we did not ask for these keys, the R envelope's id is counted only when the user accepts the keys. If newer
+    messages may have come since the keys, this id is not counted at all (see `renegotiation.request`).
     """
     after_keys, standing = delivery.renegotiated(connection.received), resyncs.load(tx, connection.id)
     if isinstance(standing, resync_states.Agreed):
-        # If the R envelope's id was already counted when the user accepted the keys, any id that is missing now belongs
-        # to a message.
+        # If our chain ends with an R envelope, its id was counted when the user accepted the keys. Then any id that is
+        # missing before this message belongs to a lost message.
         not_counted = after_keys.last_hash != connection.received.last_hash
     else:
         not_counted = isinstance(standing, resync_states.Asked)
@@ -246,23 +249,24 @@ def _only_keys_are_missing(
 
 
 def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: int, sent_at: int) -> bool:
-    """Whether a message that cannot be opened may be a copy of one whose hash is not kept any more; then its failure
-    means nothing.
+    """Whether a message that cannot be opened may be a copy of an old message whose hash is not kept any more. The
+    caller ignores the failure to open such a copy.
 
-    A queue delivers its messages in the order of their times, so a new message is later than all that were opened. A
-    relay that lies about times can make us ignore only messages that it could also have kept from us. If the relay's
-    clock was ahead for a while, its times are not trusted until our clock has reached them.
+    A queue delivers its messages in the order of their times, so a new message is later than all that were opened
+    before. A relay that lies about times can make us ignore only messages that it could also have kept from us. If the
+    relay's clock was ahead for a while, its times are not trusted until our clock has reached them.
     """
     until = ratchets.forgotten_until(tx, connection_id)
     return until is not None and sent_at <= until <= context.now()
 
 
 def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection, before: Ratchet) -> Ratchet:
-    """The peer leaves room for a KEM in its ratchet headers: return the ratchet with its KEM turned on, or unchanged as
-    long as a waiting message is too long for this (agent-wire 3.5: the room is only added, never taken away).
+    """Turn on the KEM of a ratchet whose headers, ours or the peer's, have room for a KEM. Return the ratchet unchanged
+    if we want no KEM, or as long as a waiting message is too long to be sent with the longer headers (agent-wire 3.5:
+    room in the headers is only added, never taken away).
 
-    This also turns the KEM on again after no KEM was available on this computer for a while: the next turn of the
-    ratchet offers a KEM key.
+    If no KEM was available on this computer for a while, this function also turns the KEM on again: the next turn of
+    the ratchet offers a KEM key.
     """
     fits = before.large_headers or outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     wanted = context.wants_pq_in(connection, E2E_VERSIONS.maximum)
@@ -282,8 +286,8 @@ def _dispatch(
     match message:
         case UserMessage(body):
             if allowances.use(tx, connection.id, MESSAGES, context.now()) is not Use.ALLOWED:
-                # Raise an error, so that ratchet and chain are as they were before this message: the relay keeps it,
-                # and we can open it another day.
+                # Raising this error undoes what the message has changed in ratchet and chain. The relay keeps the
+                # message, so we can open it on another day.
                 raise HeldBack("more messages came than are taken in a day")
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
             # The connection is loaded again, because this message may have raised its agent version.
@@ -316,8 +320,8 @@ def _receive_receipt(tx: sqlite3.Connection, context: Context, connection_id: in
     if sent is None:
         return  # a repeated receipt, or a receipt for something that was not a user message
     message_hash, reference = sent
-    # A receipt contains the hash of the whole message. If this is not the hash of our message, the contact has read
-    # another one (agent-wire 5.6).
+    # A receipt contains the hash of the whole message. If this hash is not that of the message we sent, the contact has
+    # received a different message (agent-wire 5.6).
     if message_hash == receipt.message_hash:
         context.application.message_delivered(tx, reference)
     else:

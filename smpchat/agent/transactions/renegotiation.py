@@ -121,13 +121,14 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
             " shows connected."
         )
     theirs, before = resyncs.asked(tx, connection_id), resyncs.load(tx, connection_id)
-    # Use the version that the peer sent, which is 3 even if the connection had 2 (agent-wire 5.8, trap 33).
+    # Use the end-to-end version that the peer's keys name. Apps send keys of version 3 even if the connection had
+    # version 2 (agent-wire 5.8, trap 33).
     version = theirs.version if theirs is not None else E2E_VERSIONS.maximum
     keys = _fresh_keys(tx, context, connection, version)
     if isinstance(before, resync_states.Asked) and not before.proven:
-        # The peer's R envelope took a message id. This id is counted here, so that the next message shows no gap. If
-        # newer messages may have come since (`proven`), the chain already ends with them, so the id is not counted, and
-        # `receiving` accepts a gap of one id.
+        # The peer's R envelope used up a message id. Count this id now, so that the next message shows no gap. But if
+        # newer messages may have come since (`proven`), the chain already ends with one of them. Then the id is not
+        # counted, and `receiving` accepts a gap of one id.
         connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
         connection = connections.load(tx, connection_id)
     try:
@@ -143,8 +144,8 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
 
 
 def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user refuses the peer's new keys, or cancels our own request for new keys. Raises `AgentError` if there is
-    neither."""
+    """The user refuses the peer's new keys, or cancels our own request for new keys. Raises `AgentError` if there are
+    neither new keys of the peer nor a request of ours."""
     connection = connections.load(tx, connection_id)
     try:
         _step(tx, context, connection, resync.Refused())
@@ -183,13 +184,14 @@ def keys_received(
                 resyncs.mark_seen(tx, connection.id, theirs, now)
             return
     else:
-        # the peer's R envelope took a message id; count it, so that the next message shows no gap
+        # the peer's R envelope used up a message id; count this id, so that the next message shows no gap
         connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
     try:
         _step(tx, context, connection, resync.KeysReceived(theirs, sent_at), keys, params.version, params)
     except UnexpectedEvent as error:
         raise EnvelopeRefused("the new ratchet keys are our own") from error
-    # Stored so that an old R envelope that a relay delivers again does not restart the ratchet (agent-wire 5.8).
+    # These keys are remembered, so that an old R envelope with the same keys, which a relay delivers again, does not
+    # restart the ratchet (agent-wire 5.8).
     resyncs.mark_seen(tx, connection.id, theirs, now)
 
 
@@ -210,11 +212,13 @@ def message_failed(
             context.application.notice(tx, connection.id, said, NoticeKind.REPEATED)
         return
     if isinstance(error, RatchetEarlier | RatchetFinished):
-        # This says nothing about later messages, so new keys would not help.
+        # This message was sent before another one that the ratchet has decrypted. Later messages can still be
+        # decrypted, so new keys would not help.
         context.application.notice(tx, connection.id, at(EARLIER, sent_at), NoticeKind.MESSAGES_LOST)
         return
-    # RatchetDuplicate: another message has used the same key. So the peer writes from an old copy of its data, or with
-    # the same data on two computers, and one of two messages is lost. The reference drops this message silently.
+    # RatchetDuplicate: another message has used the same key. The peer's app must be working from an old copy of its
+    # data, or two computers use the same data. One of the two messages with this key is lost. The reference drops the
+    # second one silently.
     required = not isinstance(error, RatchetBodyError | RatchetDuplicate)
     _step(tx, context, connection, resync.MessageFailed(required), sent_at=sent_at)
 
@@ -246,7 +250,8 @@ def ready_received(tx: sqlite3.Connection, context: Context, connection: Connect
 
 
 def keys_hash(key1: X448PublicKey, key2: X448PublicKey) -> bytes:
-    """The hash that identifies a pair of keys. The side with the smaller hash receives first in the new ratchet."""
+    """The hash that identifies a pair of keys. The side whose keys have the smaller hash receives first in the new
+    ratchet."""
     # The hash is over the raw keys, as in the associated data, not over their DER (agent-wire 5.8, trap 5).
     return hashlib.sha256(key1.raw + key2.raw).digest()
 

@@ -3,7 +3,7 @@
 The request contains our profile, and an invitation made for this request only; like our other invitations, it has a
 reply key. Until the owner answers, the connection's send queue is the queue of the address. The owner's answer is a
 confirmation, which names the queue that the owner made for us, and this queue replaces the address. If the OK to a
-request is lost, the same bytes are sent again; the owner recognises copies by the invitation in them.
+request is lost, the same bytes are sent again; the owner of the address recognises copies by the invitation in them.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _is_short_link_of(own: addresses.Address, link: ShortContact) -> bool:
 def _is_group(address: ContactLink) -> bool:
     """Whether the client data marks the link as a group's; current apps write only the group's id (agent-wire 2.1).
 
-    Software that takes such a link for a link to a person would send profile and texts to everyone in the group.
+    Software that takes a group's link for a link to a person would send profile and texts to everyone in the group.
     """
     try:
         data = parse_json((address.client_data or "null").encode())

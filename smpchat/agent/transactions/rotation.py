@@ -10,13 +10,13 @@
 
 At the first message in the new queue, a peer deletes the old one with all messages that it has not fetched (simplexmq
 6.5.5, ``ICQDelete``). So after QKEY nothing is sent to the old queue: messages wait for QUSE, up to `ANSWER_TIME`. If
-QUSE comes later, the peer gets `DRAIN_TIME` to fetch the messages that were sent meanwhile, before anything goes to the
-new queue.
+QUSE takes longer, messages are sent to the old queue again until QUSE comes. After QUSE, the peer gets `DRAIN_TIME` to
+fetch these messages, before anything goes to the new queue.
 
 Until the new queue has accepted a message, we keep the keys for the old queue: if the new queue refuses, everything
 goes to the old one again. Two addresses name the same queue if their hosts, port and id are equal, letter by letter.
 Each step is stored in the transaction that processes the message or answer which caused the step, so if a process is
-killed, the next process continues after the last step.
+killed, the next process continues after the last step that was stored.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ DRAIN_TIME = 10.0
 def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool:
     """Whether ``address`` names this queue: hosts, port and id must be equal letter by letter; the relay's fingerprint
     does not count."""
-    # The reference compares in the same way (agent-wire trap 27): "" and "5223" count as different ports, and two
-    # relays are different if one has a host more than the other.
+    # The reference compares addresses in the same way (agent-wire trap 27): "" and "5223" count as different ports, and
+    # two relays are different if one has a host more than the other.
     return (address.server.hosts, address.server.port, address.sender_id) == (
         queue.server.hosts,
         queue.server.port,
@@ -164,8 +164,8 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
 
 
 def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> None:
-    """A relay accepted a message for the queue ``snd_id``. If that is the new queue, the old one is deleted from the
-    store."""
+    """A relay accepted a message for the queue ``snd_id``. If ``snd_id`` is the peer's new queue, the old queue is
+    deleted from the store."""
     rotation = rotations.load(tx, connection_id)
     if rotation is None or rotation.stage is not Stage.TESTING:
         return
@@ -199,16 +199,17 @@ def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, s
 
 def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQueue) -> None:
     """Everything that is sealed but not sent goes to another queue: the same ratchet messages in a new box."""
-    # Only the box is new. If the old queue has already accepted a message, the peer recognises the copy in the new
-    # queue. A message sealed again by the ratchet would be shown twice.
+    # If the old queue has already accepted one of these messages, the peer recognises the copy in the new queue,
+    # because both boxes hold the same ratchet message. If the ratchet sealed the message again, the peer would show it
+    # twice.
     for item in outgoing.numbered(tx, old.connection_id):
         outgoing.replace_body(tx, item.id, sealing.seal_again(context.entropy, item.body, old, new))
     connections.save_send_queue(tx, new)
 
 
 def _test(tx: sqlite3.Connection, context: Context, connection_id: int, queue: SendQueue) -> None:
-    """Send QTEST, unless too many messages wait already. In that case QTEST is not needed: any message through the new
-    queue makes the peer delete the old one."""
+    """Send QTEST, unless too many messages wait already. If other messages wait, QTEST is not needed: any message
+    through the new queue makes the peer delete the old one."""
     if owed.may_answer(tx, connection_id):
         sending.submit(tx, context, connection_id, QueueTest((_address(queue),)))
 

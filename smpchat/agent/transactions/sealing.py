@@ -90,8 +90,8 @@ def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, l
 def seal_message(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, message: AMessage
 ) -> tuple[bytes, Chain]:
-    """Seal the next numbered message, and save ratchet and chain. Returns the body of its SEND, and the chain that ends
-    with it."""
+    """Seal the next numbered message, and save ratchet and chain. Returns the body of the message's SEND, and the hash
+    chain that now ends with this message."""
     chain, plaintext = delivery.append(connection.sent, message)
     ciphertext = _encrypt(tx, connection.id, plaintext, first=False)
     connections.save_sent(tx, connection.id, chain)
@@ -102,7 +102,7 @@ def seal_ratchet_keys(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, params: E2EParams
 ) -> bytes:
     """Body of the SEND of an R envelope (our keys for a new ratchet). An R envelope is not encrypted by the ratchet,
-    but takes a message id, so this id is saved as the last one of the chain."""
+    but uses up a message id, so this id is saved as the last one of the chain."""
     connections.save_sent(tx, connection.id, delivery.renegotiated(connection.sent))
     info = agent_message.encode(RatchetInfo())
     return seal_envelope(entropy, queue, RatchetKeyEnvelope(AGENT_VERSIONS.maximum, params, info))

@@ -48,14 +48,15 @@ def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
     """The longest chat message that this connection allows, in bytes of its JSON or, if the JSON is compressed, of the
     compressed form (agent-wire 6.5).
 
-    The limit becomes smaller at most once, when the connection begins to leave room for a KEM.
+    This maximum becomes smaller at most once, when the connection begins to leave room for a KEM in its ratchet
+    headers.
     """
     return sizes(connections.load(tx, connection_id).pq_support).chat_body
 
 
 def may_send(tx: sqlite3.Connection, connection: Connection) -> bool:
-    """Whether the handshake and the ratchet allow messages to be sent. Messages of the user may still have to wait: see
-    `holds_texts`."""
+    """Whether the handshake and the ratchet allow messages to be sent. Even if they do, messages of the user may have
+    to wait: see `holds_texts`."""
     return states.may_send(connection.state) and not resync_states.holds_all(resyncs.load(tx, connection.id))
 
 
@@ -67,8 +68,8 @@ def holds_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
-    """Let the user's messages wait until `let_texts_go`: those that no relay has yet, and later ones. Messages of the
-    protocol itself are still sent."""
+    """Hold the user's messages until `let_texts_go` is called: those that no relay has accepted yet, and later ones.
+    The messages that agents send each other for the protocol itself do not wait."""
     outgoing.hold_texts(tx, connection_id, now)
     outgoing.park(tx, connection_id, USER_MESSAGE)
 

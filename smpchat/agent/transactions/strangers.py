@@ -1,9 +1,10 @@
 """Relays that other people name: in requests to our address, in a contact's move, or in the data of a link.
 
-A person who names a relay makes us connect to it. So such a relay may only be on the internet, unless our own relay is
-in a network of the same kind; the user may agree to any other (`smpchat.agent.store.consents`). By making or using a
-link, the user agrees to the relay that the link names. If a contact was made before such agreements were stored, its
-relays count as agreed to.
+A person who names a relay makes us connect to it. So a relay that another person names may only be on the internet,
+unless our own relay is in a network of the same kind; the user may agree to relays in other networks
+(`smpchat.agent.store.consents`). By making or using a link, the user agrees to the relay that the link names. If a
+contact was made by an earlier version, which did not store the user's agreements, the contact's relays count as agreed
+to.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def _is_agreed(tx: sqlite3.Connection, server: SMPServer) -> bool:
 
 
 def is_unknown(tx: sqlite3.Connection, server: SMPServer) -> bool:
-    """Whether only other people have named this relay, and we have never got a message through to any of them there."""
+    """Whether only other people have named this relay, and no connection of ours has got its first message through to
+    it."""
     if consents.covers(tx, server):
         return False
     return not any(_was_reached(tx, connection_id, server) for connection_id in _used_by(tx, server))

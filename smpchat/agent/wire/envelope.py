@@ -258,15 +258,15 @@ _LENGTH = 2
 
 
 class Sizes(Record):
-    """Lengths in bytes. The first two are those to which messages are padded before the ratchet encrypts them: a padded
-    message and its ratchet header together fill one SEND (agent-wire 3.5).
+    """Lengths in bytes. ``confirmation`` and ``message`` are the lengths to which messages are padded before the
+    ratchet encrypts them: a padded message and its ratchet header together fill one SEND (agent-wire 3.5).
 
     Attributes:
         confirmation: Length of the first message in each direction: the joiner's confirmation, and the initiator's
             hello.
         message: Length of every message after the handshake (`NumberedMessage`).
-        chat_body: Longest body that apps put into a user message (agent-wire 6.5). The longest possible body,
-            `user_message`, is a little longer.
+        chat_body: Longest body that apps put into a user message (agent-wire 6.5). A user message has room for a little
+            more: see `user_message`.
     """
 
     confirmation: int
@@ -279,8 +279,8 @@ class Sizes(Record):
         return self.message - _LENGTH - MESSAGE_OVERHEAD
 
 
-# These are the largest sizes with which a body and its header fit into one SEND (agent-wire 3.5). No receiver checks
-# these sizes.
+# These are the largest lengths with which a padded message and its ratchet header fit into one SEND (agent-wire 3.5). A
+# receiver does not check that messages have these lengths.
 PLAIN_SIZES = Sizes(confirmation=14832, message=15840, chat_body=15602)
 PQ_SIZES = Sizes(confirmation=11106, message=13618, chat_body=13380)
 """The sizes with a KEM: ratchet headers are 2,222 bytes longer, to have room for the KEM's keys."""

@@ -1,5 +1,5 @@
-"""The file relays that are built into SimpleX apps, as data. They have a module of their own, so that commands that
-only compare a link with the message relays (`presets`) need not load them.
+"""The file relays that are built into SimpleX apps, as data. This table has a module of its own, so that commands
+that only compare a link with the message relays (`presets`) need not load it.
 """
 
 from __future__ import annotations

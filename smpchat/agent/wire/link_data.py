@@ -1,9 +1,9 @@
 """The data that a relay keeps for a short link: two signed and sealed blobs (agent-wire 2.6 to 2.9).
 
-The fixed blob holds the connection request. The hash of its content is the link's key, so nobody can change this
-content. The user blob holds what people see before they connect. This blob must be signed with the root key, or with
-the key of an owner whom the root key authorised. The end of the user blob may hold a reply key (`InvitationLink`),
-which is our own extension; other software ignores it.
+The fixed blob holds the connection request. The link's key is the hash of the fixed blob's content, so nobody can
+change this content. The user blob holds what people see before they connect. The user blob must be signed with the root
+key, or with the key of an owner whom the root key authorised. The end of the user blob may hold a reply key
+(`InvitationLink`), which is our own extension; other software ignores it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _text(data: bytes) -> str:
 def _with_mode(queues: tuple[QueueURI, ...]) -> tuple[QueueURI, ...]:
     """The queues, with the mode CONTACT where none was given: for a queue with older versions, the binary form has no
     letter for this mode."""
-    # The reference does the same when it reads a link (agent-wire 2.6, trap 23).
+    # The reference, too, sets the mode CONTACT when it reads a link (agent-wire 2.6, trap 23).
     return tuple(replace(queue, mode=queue.mode or QueueMode.CONTACT) for queue in queues)
 
 
@@ -114,8 +114,8 @@ class FixedLinkData(Record):
     """The part of a link's data that never changes.
 
     Attributes:
-        root_key: Public key of the person who made the link. It verifies the signature of the fixed data, and that of
-            the user data unless another owner signed them.
+        root_key: Public key of the person who made the link. This key verifies the signature of the fixed data, and
+            that of the user data unless another owner signed them.
         entity_id: An id that apps put into some kinds of contact links.
     """
 
@@ -165,8 +165,8 @@ ConnLinkData = InvitationLinkData | ContactLinkData
 def _read_entity_id(reader: Reader) -> bytes | None:
     """The entity id, if the fixed data contain one. Anything else that follows the known fields belongs to a future
     version, and is ignored."""
-    # simplexmq 6.5.5 ignores such data, but apps of 2025 refuse it (agent-wire 2.5, trap 42). So we ignore it, and
-    # write none.
+    # We ignore unknown data after the known fields, as simplexmq 6.5.5 does. We write no such data, because apps of
+    # 2025 refuse a link that contains them (agent-wire 2.5, trap 42).
     tail = Reader(reader.rest())
     try:
         return short_bytes.read(tail)
@@ -198,8 +198,8 @@ def _read_user_data(reader: Reader) -> bytes:
 
 
 def _read_reply_key(reader: Reader) -> Ed25519PublicKey | None:
-    """The reply key at the end of the user blob, if there is one. Other data there belongs to other software and is
-    ignored. If the name ``rk`` is followed by anything but a key, the link is malformed."""
+    """The reply key at the end of the user blob, if there is one. Other data at the end of the blob belongs to other
+    software and is ignored. If the name ``rk`` is followed by anything but a key, the link is malformed."""
     if not reader.starts_with(_REPLY_KEY_NAME):
         reader.rest()
         return None
@@ -379,7 +379,7 @@ class OpenedLink(Record):
 
     Attributes:
         request: The full link, with the relay's address as in the short link, and with the reply key if there is one.
-        user_data: As the link's maker wrote it; see `smpchat.agent.wire.user_data.read_user_json`.
+        user_data: The user data as the link's maker wrote them; see `smpchat.agent.wire.user_data.read_user_json`.
     """
 
     request: ConnectionLink
@@ -396,7 +396,7 @@ def open_link(link: ShortLink, answer: Lnk) -> OpenedLink:
     """Open and check what a relay answered to LKEY or LGET. The order of the checks is that of agent-wire 2.7.
 
     Raises:
-        LinkError: The link is shortened, and this program does not know its relay.
+        LinkError: The link does not contain the whole address of its relay, and this program does not know that relay.
         LinkDataError: The data does not match this link; the error says which check failed.
     """
     link = resolve(link)
