@@ -68,8 +68,8 @@ __all__ = [
 if not TYPE_CHECKING:  # otherwise a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
-        """What `smpchat.api` calls ``name``. That module is imported only now, so that the command line starts without
-        it."""
+        """The object called ``name`` in `smpchat.api`. `smpchat.api` is imported only here, because the command line
+        does not need it."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from smpchat import api

@@ -8,15 +8,15 @@ import sys
 import threading
 
 _OURS = "SMPCHAT_"
-"""The environment variables of smpchat begin with this."""
+"""The names of smpchat's environment variables begin with this prefix."""
 
 
 def program() -> None:
     """Run the command line, then end the process at once.
 
-    Before a process ends, Python destroys every module and object. After the command `connect` this takes 40 ms, three
-    times as long as the start of Python. smpchat does not need this: a command closes its store, its sessions and its
-    event loop before it returns.
+    Before a process ends, Python destroys every module and object. At the end of the command `connect`, this cleanup
+    would take 40 ms, three times as long as the start of Python. smpchat does not need it: a command closes its store,
+    its sessions and its event loop before it returns.
     """
     _open_closed_streams()
     gc.set_threshold(100_000)  # a start makes up to 65,000 objects; to look for garbage takes 8 ms and finds none
@@ -38,8 +38,8 @@ def program() -> None:
 def _open_closed_streams() -> None:
     """Open every standard stream that was closed when the program started (`>&-`), on the null device.
 
-    Otherwise the next file that is opened, perhaps the profile's database, would get the number of the closed stream.
-    What a library writes to standard error would then go into that file.
+    If standard error stayed closed, the next file that is opened would get number 2, the number of standard error. If
+    that file were the profile's database, a library that writes to standard error would write into the database.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:

@@ -4,7 +4,7 @@ Errors::
 
     AgentError                 root; every error that a person can see has a sentence and a hint
     ├── NotNow                 the state of the connection does not allow this now, but may allow it later
-    ├── LinkError              text that is not a connection link; the message names the wrong part
+    ├── LinkError              text that is not a connection link; the error says what is wrong with it
     │   └── UnknownRelay       the link leaves out its relay's fingerprint, and we do not know the relay
     ├── LinkDataError          the data that a relay keeps for a short link does not match the link
     ├── OwnLinkError           a link made by this profile
@@ -21,7 +21,7 @@ Errors::
     ├── HeldBack               a peer sent more than is accepted now; the message stays at the relay
     ├── UnexpectedEvent        a state machine has no transition for this event in this state
     ├── MoveRefused            our queue cannot be moved now, or its move cannot be cancelled
-    ├── EnvelopeRefused        a message that is not allowed at this point; acknowledged and forgotten
+    ├── EnvelopeRefused        a message that is not allowed at this point; we acknowledge and drop it
     │   ├── VersionRefused     a message in a version that this program does not support; the user is told
     │   └── NumberRefused      a message whose number is impossibly high; the user is told
     ├── StoreError             the profile's database cannot be used

@@ -24,8 +24,8 @@ PQ_SINCE = 5
 
 
 class Application(Protocol):
-    """What the agent asks of the layer above. The agent calls these methods inside its transactions, so they may use
-    the store, but must not wait.
+    """The methods that the agent calls in the layer above it. They are called inside the agent's transactions, so they
+    may use the store, but must not wait.
 
     ``reference`` is the application's own number for a message that it submitted.
     """
@@ -49,7 +49,7 @@ class Application(Protocol):
         ...
 
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
-        """The peer's connection info arrived.
+        """The peer's first message of the handshake arrived. ``info`` is what the peer says about itself in it.
 
         Returns:
             A sentence that says why we cannot connect with this peer; None if we can.
@@ -64,7 +64,8 @@ class Application(Protocol):
         ...
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
-        """Whether we send receipts to the peer. The agent asks this again just before it sends a receipt."""
+        """Whether we send receipts to the peer. The agent calls this just before it seals a receipt, because the user
+        may have turned receipts off after the message arrived."""
         ...
 
     def message_sent(self, tx: sqlite3.Connection, reference: int) -> None:
@@ -76,7 +77,8 @@ class Application(Protocol):
         ...
 
     def message_failed(self, tx: sqlite3.Connection, reference: int, reason: str) -> None:
-        """The message has failed for good: the peer will never receive it. ``reason`` is a sentence that says why."""
+        """The message has failed for good: the peer will never receive it. ``reason`` is a sentence that says why
+        the message failed."""
         ...
 
     def notice(
@@ -86,16 +88,16 @@ class Application(Protocol):
         sentence: str,
         kind: NoticeKind = NoticeKind.INFORMATION,
     ) -> None:
-        """Something happened to the connection: ``sentence`` is stored, and shown in the conversation.
+        """Stores ``sentence``, which tells the user what happened to the connection, and shows it in the conversation.
 
         In ``sentence``, ``{alias}`` stands for the contact's name, and ``{who}`` for the name in the form that a person
-        types in a command. Some kinds are conditions, which remain until they are fixed (see
-        `smpchat.agent.machines.notices`).
+        types in a command. Some kinds report a lasting problem (`CONDITIONS` in
+        `smpchat.agent.machines.notices`): people see the notice until the problem is fixed.
         """
         ...
 
     def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-        """Conditions of these kinds have ended for the connection."""
+        """The connection no longer has the lasting problems that notices of these kinds report."""
         ...
 
     def request_id(self, info: bytes) -> str | None:
@@ -124,8 +126,8 @@ class Application(Protocol):
         ...
 
     def file_failed(self, tx: sqlite3.Connection, file_id: int, trouble: Trouble) -> None:
-        """The transfer of a file has failed for good. `smpchat.agent.transactions.files.transfer` returns the error in
-        words."""
+        """The transfer of a file has failed for good. The function `smpchat.agent.transactions.files.transfer` returns
+        the reason."""
         ...
 
 
@@ -147,7 +149,8 @@ class Context(Record):
         return agent_version >= PQ_SINCE and e2e_version >= E2E_VERSION_KEM and self.has_kem
 
     def wants_pq_in(self, connection: Connection, e2e_version: int, agent_version: int | None = None) -> bool:
-        """Whether we use a KEM in this connection. ``agent_version``: used in place of the connection's own version."""
+        """Whether we use a KEM in this connection. ``agent_version``: if given, it counts instead of the agent version
+        that is stored with the connection."""
         version = connection.agent_version if agent_version is None else agent_version
         return not connection.plain and self.wants_pq(version, e2e_version)
 
@@ -157,8 +160,8 @@ class Context(Record):
         return self.kem is not None and self.kem.available()
 
     def kem_in(self, tx: sqlite3.Connection) -> SparedKEM:
-        """The KEM for use inside this transaction. Instead of generating a key pair, it takes one that was generated
-        earlier and stored, if there is one."""
+        """The KEM for use inside this transaction. If a key pair was generated earlier and stored, the KEM takes this
+        pair instead of generating a new one."""
         return SparedKEM(tx, self.kem)
 
 

@@ -150,7 +150,7 @@ class RelaysNotApproved(AgentError):
     """A file is at relays that its sender chose and the user has not approved. Nothing was stored.
 
     Attributes:
-        relays: The hosts of these relays.
+        relays: The host names of the relays that the user has not approved.
     """
 
     hint = "If you accept this, receive the file with approve=True. Or use a SOCKS proxy, which hides your IP address."
@@ -163,7 +163,8 @@ class RelaysNotApproved(AgentError):
 
 
 class HeldBack(AgentError):
-    """A peer has sent more than is accepted at the moment. Nothing was stored; the message must stay at the relay."""
+    """A peer has sent more than is accepted at the moment. The message was not stored, so it must stay at the
+    relay."""
 
 
 class UnexpectedEvent(AgentError):
@@ -208,7 +209,8 @@ of `smpchat.chat.transactions.moves` instead."""
 
 
 class EnvelopeRefused(AgentError):
-    """A received message that is not allowed at this point, or cannot be decrypted. It is acknowledged and forgotten.
+    """A received message that is not allowed at this point, or cannot be decrypted. We acknowledge it, so that
+    the relay deletes it, and do not store it.
 
     Attributes:
         notice: The sentence that tells the user about the message; None if the user is not told.

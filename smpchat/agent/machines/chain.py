@@ -17,14 +17,14 @@ class Chain(Record):
     last_hash: bytes = b""
 
     def confirmed(self, plaintext: bytes) -> Chain:
-        """The chain after the first message of one side: the joiner's confirmation or the initiator's hello. This
-        message has id 1, even if it was made several times."""
-        # A peer that had to make its first message twice has counted both, so the message after them has id 3, and is
-        # reported as one after a gap, although nothing is missing (agent-wire 3.6).
+        """The chain after one side's first message, which is the joiner's confirmation or the initiator's hello. A
+        first message has id 1, even if it was made several times."""
+        # A peer that had to make its first message twice counts both copies. Its next message then has id 3, and we
+        # report a gap before this message, although nothing is missing (agent-wire 3.6).
         return self.ending(1, plaintext)
 
     def ending(self, message_id: int, plaintext: bytes) -> Chain:
-        """The chain with this message as its last."""
+        """The chain whose last message has this id and this plaintext."""
         return Chain(message_id, message_hash(plaintext))
 
 

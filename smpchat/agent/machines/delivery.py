@@ -20,8 +20,8 @@ class Integrity(StrEnum):
 
 
 def renegotiated(chain: Chain) -> Chain:
-    """The chain after an R envelope (new ratchet keys), which uses up a message id although the ratchet does not
-    encrypt it (agent-wire 3.6)."""
+    """The hash chain after an R envelope, which brings new ratchet keys. An R envelope uses up a message id, although
+    the ratchet does not encrypt it (agent-wire 3.6)."""
     # A receiver that runs the reference (simplexmq) does not count the R envelope, and so shows a gap of one after each
     # renegotiation (agent-wire trap 34). An earlier version of smpchat accepted any id that SQLite can store, so
     # ``last_id`` may be above `MAX_MESSAGE_ID`.
@@ -29,16 +29,18 @@ def renegotiated(chain: Chain) -> Chain:
 
 
 def append(chain: Chain, message: AMessage) -> tuple[Chain, bytes]:
-    """The chain that ends with the next message, and that message's plaintext for the ratchet."""
+    """Append ``message``, the next one that we send. Returns the chain that ends with it, and its plaintext, which the
+    ratchet must encrypt."""
     numbered = NumberedMessage(chain.last_id + 1, chain.last_hash, message)
     plaintext = agent_message.encode(numbered)
     return chain.ending(numbered.message_id, plaintext), plaintext
 
 
 def receive(chain: Chain, message: NumberedMessage, plaintext: bytes) -> tuple[Chain, Integrity]:
-    """Compare an arrived message with the chain. Whatever the result, the returned chain ends with this message."""
-    # The peer's chain ends with this message, too. If ours kept its old end, each message after a gap would be reported
-    # as another fault (agent-wire 3.6).
+    """Compare an arrived message with the chain. Whatever the comparison shows, the returned chain ends with this
+    message."""
+    # The peer's chain ends with this message, so our chain must, too. Otherwise, after one gap, every later message
+    # would be reported as faulty (agent-wire 3.6).
     after = chain.ending(message.message_id, plaintext)
     if message.message_id < chain.last_id:
         return after, Integrity.BAD_ID

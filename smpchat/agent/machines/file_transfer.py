@@ -70,9 +70,9 @@ class Wanted(Record):
     """The chunk must still be downloaded.
 
     Attributes:
-        replica: The place from which the chunk is downloaded next, counted from 0. The places are the relays that the
+        replica: The index, from 0, of the relay that we ask for the chunk next. The index counts the relays that the
             description names for this chunk, except those that were found unusable.
-        failures: How often the download from this place has failed.
+        failures: How often the download of the chunk from this relay has failed.
         spoilt: The chunk was downloaded before, and later found to be damaged.
     """
 
@@ -104,14 +104,15 @@ class Registered(Record):
 
 
 class Moved(Record):
-    """The bytes have been uploaded or downloaded."""
+    """The bytes of the chunk have been uploaded or downloaded."""
 
 
 class NotMoved(Record):
     """Registering, uploading or downloading the chunk has failed.
 
     Attributes:
-        replicas: For a download: how many places the chunk still has, including the one just asked.
+        replicas: For a download: how many relays we can still ask for the chunk. The relay that we have just asked
+            counts, too.
     """
 
     trouble: Trouble
@@ -119,7 +120,7 @@ class NotMoved(Record):
 
 
 class Spoilt(Record):
-    """The bytes on our disk are not those of the chunk."""
+    """The bytes that we stored for the chunk are not the right ones: they were damaged on our disk."""
 
 
 Event = Registered | Moved | NotMoved | Spoilt
@@ -133,7 +134,7 @@ class ForgetPlace(Record):
 
 
 class DropReplica(Record):
-    """Remove the place that was asked from the chunk's places, because it cannot be used any more."""
+    """Forget the relay that we have just asked for the chunk: it can no longer be used for this chunk."""
 
 
 Effect = ForgetPlace | DropReplica
@@ -179,7 +180,7 @@ def _not_given(state: Wanted, trouble: Trouble, replicas: int) -> Step:
     if trouble in _LOST_AT_RELAY or (tries is not None and state.failures + 1 >= tries):
         if replicas <= 1:
             return Lost(trouble), ()
-        # When the place is dropped, the one after it gets its number.
+        # When this relay is removed from the list, the next relay in the list gets its index.
         return Wanted(state.replica % (replicas - 1), 0, state.spoilt), (DropReplica(),)
     if trouble is Trouble.CANNOT_WRITE:
         return state, ()

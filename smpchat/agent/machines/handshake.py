@@ -11,8 +11,8 @@ this purpose, and so is the initiator. Until the owner answers, the requester's 
 itself is a queue of the **owner** that is never reserved for one sender; each accepted request becomes a connection of
 its own.
 
-The initiator's *hello* is the message with its profile. HELLO, in capitals, is another message: the last of each side
-in the older handshakes.
+The initiator's *hello* is the message with its profile. HELLO, in capitals, is another message: in the older
+handshakes, each side sends HELLO as its last message.
 
 Three modules beside this one define the states (`handshake_states`), events (`handshake_events`) and effects
 (`handshake_effects`).
@@ -108,7 +108,8 @@ def invite(terms: Terms) -> Step:
 def join(terms: Terms, *, send_early: bool) -> Step:
     """The joiner's first step: NEW is sent, together with SKEY if the link allows it."""
     secure: Effects = (SecureSendQueue(),) if terms.sender_securable else ()
-    # SKEY and NEW concern two queues, so one round trip is enough. The reference (simplexmq) takes two round trips.
+    # SKEY and NEW are about different queues, so both can be sent at once. The reference (simplexmq) sends them one
+    # after the other.
     create = CreateReceiveQueue(messaging=True, keyed=terms.reply_key)
     return Joining(terms, send_early, send_queue_ready=not terms.sender_securable), (*secure, create)
 
@@ -172,8 +173,8 @@ def step(state: State, event: Event) -> Step:
             return _confirm_when_ready(replace(state, send_queue_ready=True))
         # There are three ways to secure the reply queue with the reply key. The queue was made with the key (keyed
         # NEW); or KEY is sent at the same time as the confirmation, which goes to another queue; or, at a relay below
-        # SMP 9, KEY must be answered first. In the second way, the initiator's hello may overtake KEY; the initiator
-        # repairs that in the case of HelloRefused below.
+        # SMP 9, KEY must be answered before the confirmation is sent. If KEY and the confirmation are sent at the same
+        # time, the initiator's hello may overtake KEY; the initiator repairs that in the case of HelloRefused below.
         case Joining(), ReceiveQueueCreated(messaging=messaging, keyed=keyed, key_beside=beside):
             made = replace(state, receive_queue_made=True, receive_queue_keyed=keyed, receive_queue_messaging=messaging)
             if not state.terms.reply_key or keyed or beside:
@@ -195,7 +196,8 @@ def step(state: State, event: Event) -> Step:
         case Confirming(), ConfirmationAccepted():
             return AwaitingHello(state.terms, state.send_early, state.answer, Repeat.UNSIGNED), (RepeatConfirmation(),)
         case Confirming(signed=False), ConfirmationRefused():
-            # the initiator may have received an earlier copy, and secured the queue with the key in it, which is ours
+            # The initiator may have received an earlier copy of the confirmation, and secured its queue with the key in
+            # that copy, which is our key.
             return replace(state, signed=True), (ResendConfirmationSigned(),)
         case AwaitingHello(repeat=Repeat.UNSIGNED), ConfirmationAccepted():
             return state, (RepeatConfirmation(),)
@@ -210,8 +212,9 @@ def step(state: State, event: Event) -> Step:
 
         # -- the joiner: the initiator's hello --
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=False)):
-            # After a confirmation with the tag S, HELLO is sent only if that confirmation was unsigned. After a signed
-            # one, an initiator that runs the reference would take this HELLO for a second connection (agent-wire 5.3).
+            # After a confirmation with the tag S, HELLO is sent only if that confirmation was unsigned. If an initiator
+            # that runs the reference got HELLO after a signed confirmation, it would take HELLO for a second connection
+            # (agent-wire 5.3).
             announce = state.answer is Answer.SECURED and not state.terms.sender_securable
             return Connected(Role.JOINER, state.terms, state.answer), (SendReady(),) if announce else ()
         case ((Confirming() | AwaitingHello()), HelloReceived(sender_key=True)) if state.answer is Answer.REPLY:
@@ -220,7 +223,7 @@ def step(state: State, event: Event) -> Step:
         case SecuringReply(), ReceiveQueueSecured():
             return AwaitingReady(Role.JOINER, state.terms, state.send_early), (SendReady(),)
 
-        # -- the initiator: an invitation, or one sent with a request to an address, and the joiner's confirmation --
+        # -- the initiator: make an invitation, send it to an address if there is one, receive the confirmation --
         case Inviting(), ReceiveQueueCreated(messaging=messaging):
             # The relay may have made another kind of queue than we asked for: the link says q=m (the sender may secure
             # the queue) only if IDS says so.
@@ -251,15 +254,15 @@ def step(state: State, event: Event) -> Step:
 
         # -- the initiator: the hello --
         case Answering(), HelloAccepted():
-            # If the queue accepted our signed hello, no HELLO follows: the relay's OK is enough (agent-wire 5.1).
-            # Otherwise we wait for the peer's HELLO (agent-wire 5.2).
+            # If the queue accepted our signed hello, no HELLO follows: the relay's OK is enough (agent-wire 5.1). If
+            # our hello was unsigned, we wait for the peer's HELLO (agent-wire 5.2).
             if state.answer is Answer.SECURED or state.securable:
                 return Connected(Role.INITIATOR, state.terms, state.answer), ()
             return AwaitingReady(Role.INITIATOR, state.terms, send_early=False), ()
         # The repair is tried only once: if the hello is refused again after SKEY succeeded, every later try would be
         # refused, too.
         case Answering(answer=Answer.SECURED, securable=True, repaired=False), HelloRefused():
-            # our hello overtook the joiner's KEY: secure the queue with the key that KEY would have given it
+            # Our hello overtook the joiner's KEY. We secure the queue with the key that KEY contains.
             return replace(state, repaired=True), (SecureSendQueue(), ResendHello())
         case Answering(), (HelloRefused() | SendQueueRefused()):
             return _failed(state, Failure.REPLY_REFUSED)
@@ -308,9 +311,9 @@ def _confirm_when_ready(state: Joining) -> Step:
     # commands to the same queue.
     if terms.reply_key and not state.receive_queue_keyed:
         effects = (SecureReceiveQueue(KeyChoice.REPLY, before_sending=False), *effects)
-    # An initiator that cannot secure the reply queue itself waits for our HELLO. The reference takes the first message
-    # after our confirmation for this HELLO. If that message is a text, the reference refuses the real HELLO for good
-    # ("hello: active"), and the connection hangs (agent-wire 5.3).
+    # An initiator that cannot secure the reply queue itself waits for our HELLO. If a text comes before HELLO, an
+    # initiator that runs the reference takes the text for HELLO, and then refuses the real HELLO for good ("hello:
+    # active"), so the connection hangs (agent-wire 5.3).
     early = state.send_early and (answer is Answer.SECURED or state.receive_queue_messaging)
     return Confirming(terms, early, answer, signed=terms.sender_securable), effects
 
@@ -325,9 +328,9 @@ def _answer(confirmation: ConfirmationReceived) -> Effects:
     """The effects with which the initiator answers a confirmation: each of the two queues is secured in the way that it
     allows (agent-wire 5.3)."""
     effects: list[Effect] = []
-    # The confirmation's header decides, not the variant: the two queues may be secured in different ways (agent-wire
-    # 5.3). KEY must be answered before the hello is sent: a joiner that has the hello may sign its SENDs, and the relay
-    # answers a signed SEND to an unsecured queue with AUTH (agent-wire trap 15).
+    # The confirmation's header, not the kind of handshake, decides whether KEY is sent: the two queues may be secured
+    # in different ways (agent-wire 5.3). KEY must be answered before the hello is sent: a joiner that has the hello may
+    # sign its SENDs, and the relay answers a signed SEND to an unsecured queue with AUTH (agent-wire trap 15).
     if confirmation.sender_key:
         effects.append(SecureReceiveQueue(KeyChoice.PEER, before_sending=True))
     if confirmation.answer is Answer.SECURED:

@@ -1,8 +1,8 @@
 """What the handshake asks for: commands to relays, and messages to be sealed and sent.
 
 `smpchat.agent.transactions.connection` seals the messages and puts all effects into the outbox, in the transaction that
-saves the new state. Commands are sent after that transaction is committed, and sent again if an answer is lost.
-Commands to the send queue are sent in the order in which the step names them.
+saves the new state. Commands are sent after the new state is saved, and sent again if an answer is lost. Commands to
+the send queue are sent in the order in which the function `step` returns them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CreateReceiveQueue(Record):
     Attributes:
         messaging: The sender may secure the queue.
         keyed: NEW must contain the reply key, so that the queue has it as its sender key from the start.
-            `smpchat.agent.online.sending` leaves the key out if the relay does not support this.
+            `smpchat.agent.online.sending` leaves the key out if the relay does not support a key in NEW.
     """
 
     messaging: bool
@@ -55,12 +55,12 @@ class SecureReceiveQueue(Record):
 
 
 class SecureSendQueue(Record):
-    """SKEY: secure the peer's queue. Everything to be sent to this queue waits for the answer."""
+    """SKEY: secure the peer's queue. All messages to the peer's queue wait for the answer to SKEY."""
 
 
 class ReadLink(Record):
-    """LKEY: read what a short link leads to, and secure the send queue. Everything to be sent to this queue waits for
-    the answer."""
+    """LKEY: read what a short link leads to, and secure the send queue. All messages to the send queue wait for the
+    answer to LKEY."""
 
 
 class SendConfirmation(Record):

@@ -1,8 +1,8 @@
 """What can happen to a connection while it is made: the relays' answers, the peer's messages, the user's wishes.
 
-What follows from each event is in `smpchat.agent.machines.handshake`. For each side, the *send queue* is the queue of
-the other side, and the *receive queue* is its own. If a message was *accepted*, the relay answered its SEND with OK; if
-it was *refused*, with AUTH.
+The module `smpchat.agent.machines.handshake` decides what follows from each event. For each side, the *send queue* is
+the queue of the other side, and the *receive queue* is its own. If a message was *accepted*, the relay answered its
+SEND with OK; if it was *refused*, with AUTH.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class ConfirmationReceived(Record):
     Attributes:
         sender_key: The confirmation's header holds a key with which our queue must be secured.
         securable: The reply queue may be secured by its sender.
-        reply_key_ours: The reply key that the confirmation names is the one in our link; None if it names none.
+        reply_key_ours: The reply key that the confirmation names is the one in our link; None if the confirmation names
+            no reply key.
     """
 
     answer: Answer
@@ -100,14 +101,14 @@ class HelloRefused(Record):
 
 
 class HelloReceived(Record):
-    """The initiator's hello, which contains its profile. ``sender_key``: the hello's header holds a key with which our
-    queue must be secured."""
+    """The initiator's hello arrived; it contains the initiator's profile. ``sender_key``: the hello's header holds a
+    key with which our queue must be secured."""
 
     sender_key: bool
 
 
 class PeerReady(Record):
-    """The peer's HELLO message."""
+    """The peer's HELLO message arrived."""
 
 
 class ReadyRefused(Record):

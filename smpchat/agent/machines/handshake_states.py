@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 
 class Variant(StrEnum):
-    """The kinds of handshake. Which of them a connection uses depends only on the initiator's queue and link."""
+    """The kinds of handshake. Which kind a connection uses depends only on the initiator's queue and link."""
 
     INSTANT = "instant"
     THREE_STEP = "three-step"
@@ -79,7 +79,7 @@ class Terms(Record):
     Attributes:
         sender_securable: The joiner may secure the initiator's queue itself (SKEY).
         reply_key: The link offers a key for the reply queue.
-        requested: The link came in a request to our address; its sender gave it to no one else.
+        requested: The link came in a request to our address, so it was made for us alone.
     """
 
     sender_securable: bool
@@ -88,7 +88,7 @@ class Terms(Record):
 
     @property
     def variant(self) -> Variant:
-        """The kind of handshake that these terms allow."""
+        """The kind of handshake that follows from what the link and the initiator's relay allow."""
         if self.sender_securable:
             return Variant.INSTANT if self.reply_key else Variant.SENDER_SECURED
         return Variant.THREE_STEP if self.reply_key else Variant.STANDARD
@@ -115,7 +115,7 @@ class ReadingLink(Record):
 
     @property
     def terms(self) -> None:
-        """Not known yet."""
+        """What the link allows is not known yet."""
         return None
 
 
@@ -124,12 +124,12 @@ class Joining(Record):
 
     Attributes:
         send_early: The initiator's software can read texts that arrive after our confirmation and before its own hello.
-            This needs agent version 7 and SMP client version 3. Software with a lower client version cannot be told
-            that it may secure the reply queue, and waits for HELLO first.
+            For that, the software needs agent version 7 and SMP client version 3. Software with a client version below
+            3 cannot be told that it may secure the reply queue, so it waits for HELLO first.
         send_queue_ready: The send queue is secured, or we are not allowed to secure it.
         receive_queue_made: The reply queue exists.
         receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
-        receive_queue_keyed: The reply queue holds the reply key.
+        receive_queue_keyed: The reply queue is secured with the reply key.
         held: Our profile must not be sent yet: the user is asked something first.
         receive_queue_messaging: The initiator may secure the reply queue itself, so it does not wait for our HELLO.
     """
@@ -211,8 +211,8 @@ class Requesting(Record):
 
 
 class Requested(Record):
-    """Initiator, through an address: the address's relay has the request; the owner has not answered. Users see this as
-    *ready*."""
+    """Initiator, through an address: the address's relay has the request; the owner has not answered. Users see this
+    state as *ready*."""
 
     terms: Terms
 
@@ -234,7 +234,7 @@ class Answering(Record):
 
     Attributes:
         securable: The reply queue may be secured by its sender.
-        repaired: We secured the reply queue after it refused the hello, because the hello had overtaken KEY.
+        repaired: The reply queue refused the hello, which had overtaken KEY. So we sent SKEY, and the hello again.
     """
 
     terms: Terms
@@ -314,7 +314,7 @@ def awaits_confirmation(state: State) -> bool:
 
 
 def variant(state: State) -> Variant | None:
-    """The kind of handshake; None as long as it is not decided, and for an address."""
+    """The kind of handshake. None if the kind is not decided yet, and always for a contact address."""
     undecided = Inviting | Invited | Preparing | Requesting | Requested | Publishing | Published
     return None if isinstance(state, undecided) or state.terms is None else state.terms.variant
 
@@ -325,7 +325,7 @@ def is_held(state: State) -> bool:
 
 
 def has_introduced(state: State) -> bool:
-    """Whether our confirmation or hello, which contains our profile, is sealed. After that, a change of the profile
+    """Whether our confirmation or hello, which contains our profile, is sealed. Once it is, a change of the profile
     needs a message of its own."""
     return isinstance(state, Confirming | AwaitingHello | SecuringReply | AwaitingReady | Answering | Connected)
 

@@ -11,8 +11,8 @@
     the new queue is ours, the old one is emptied and deleted
 
 As soon as the new queue exists, we read from both queues. Until QUSE is on its way, the peer writes only to the old
-queue, so the move can be restarted or cancelled at any time. After that the peer may write to either queue, and only
-its first message through the new one shows that it has moved.
+queue, so the move can be restarted or cancelled at any time. Once QUSE is on its way, the peer may write to either
+queue. Only the peer's first message through the new queue shows that the peer has moved.
 
 Source: agent-wire 5.7, ``switchConnection`` of simplexmq 6.5.5.
 """
@@ -101,7 +101,7 @@ class Outcome(StrEnum):
 
 
 class CreateQueue(Record):
-    """NEW at a relay that is chosen when the command is sent."""
+    """NEW: make the new queue, at a relay that is chosen when NEW is sent."""
 
 
 class SendAdd(Record):
@@ -141,8 +141,8 @@ def step(state: State, event: Event) -> Step:
     """The next state, and the effects to be carried out.
 
     Raises:
-        UnexpectedEvent: The user wants something that is impossible now: the peer may already use the new queue, or
-            there is no move. Or an event contradicts the state. Nothing changed.
+        UnexpectedEvent: The event cannot happen in this state, or the user wants something that is impossible now: the
+            peer may already use the new queue, or there is no move to cancel. Nothing changed.
     """
     match state, event:
         case Settled(), Requested():

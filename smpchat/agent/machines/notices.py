@@ -1,7 +1,7 @@
 """The kinds of notices about a connection, and which of them remain until someone or something fixes the cause.
 
 Sentences contain ``{alias}`` for the contact's name and ``{who}`` for the name that a person types in a command. The
-layer above fills these in.
+layer above the agent replaces these placeholders.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class NoticeKind(StrEnum):
-    """What happened to a connection."""
+    """What a notice reports about a connection."""
 
     INFORMATION = "information"
     OUT_OF_STEP = "out-of-step"

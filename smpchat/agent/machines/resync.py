@@ -6,8 +6,9 @@ new ratchet from these keys. The two sides compare the keys to decide which of t
 re-synchronisation also works if both begin at the same time. If the peer sends keys first, our user decides whether we
 answer.
 
-Source: agent-wire 5.8. Two things go further than the reference: keys that arrive after an agreement are not refused,
-which repairs a connection whose peer lost our answer; and keys that equal our own are refused.
+Source: agent-wire 5.8. smpchat goes further than the reference (simplexmq) in two ways. Keys that arrive after both
+sides have exchanged keys are not refused, which repairs a connection whose peer lost our answer. Keys that equal our
+own are refused.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ class Requested(Record):
 
 
 class KeysReceived(Record):
-    """The peer's keys came, and they are new.
+    """The peer's keys for a new ratchet came. They are not keys that we have received before.
 
     Attributes:
-        theirs: Hash of these keys.
-        sent_at: When the relay received these keys, by the relay's clock; POSIX seconds.
+        theirs: Hash of the peer's keys.
+        sent_at: When the relay received the peer's keys, by the relay's clock; POSIX seconds.
     """
 
     theirs: bytes
@@ -75,7 +76,7 @@ class Overruled(Record):
 
 
 class ReadyReceived(Record):
-    """The peer's EREADY, its first message with the new ratchet. ``receiving_only``: until this message came, our new
+    """The peer's EREADY came, its first message with the new ratchet. ``receiving_only``: until EREADY came, our new
     ratchet could only receive."""
 
     receiving_only: bool
@@ -88,7 +89,7 @@ Event = MessageFailed | MessageOpened | Requested | KeysReceived | Refused | Ove
 
 
 class Notice(StrEnum):
-    """What the user is told."""
+    """What the user is told about re-synchronisation."""
 
     LOST = "lost"
     """Another message cannot be decrypted; the user was told at the first one what can be done."""
@@ -140,8 +141,8 @@ def step(state: State, event: Event) -> Step:
     """The next state, and the effects to be carried out.
 
     Raises:
-        UnexpectedEvent: The user asks again before the peer has answered, or refuses keys although there are none; or
-            the peer's keys are our own. Nothing changed.
+        UnexpectedEvent: The user asks for new keys again before the peer has answered, or refuses new keys although no
+            keys wait for an answer; or the keys that came are our own. Nothing changed.
     """
     match state, event:
         case ((InSync() | Allowed()), MessageFailed(required=True)):
@@ -152,16 +153,16 @@ def step(state: State, event: Event) -> Step:
             return state, (Tell(Notice.LOST),)
         case ((Allowed() | Required() | Agreed()), MessageOpened()):
             return InSync(), (Release(),)
-        # In the state `Started`, the old ratchet still decrypts messages that the peer sent earlier. They do not end
-        # the wait for the peer's keys.
+        # In the state `Started`, the old ratchet still decrypts messages that the peer sent earlier. Such messages do
+        # not end the wait for the peer's keys.
         case ((InSync() | Started()), MessageOpened()):
             return state, ()
         case ((InSync() | Allowed() | Required() | Agreed()), Requested(fresh)):
             return Started(fresh), (SendKeys(),)
         case Asked(theirs), Requested(fresh):
             return Agreed(), (SendKeys(), *_start(fresh, theirs))
-        # If the hashes are equal, a relay has sent our own R envelope back, and no case matches: a ratchet made from
-        # our own keys alone could not decrypt the peer's messages.
+        # If the keys that came have the hash of our own keys, a relay has sent our own R envelope back to us. Then no
+        # case matches: a ratchet made from our own keys alone could not decrypt the peer's messages.
         case Started(own), KeysReceived(theirs) if own != theirs:
             return Agreed(), _start(own, theirs)
         case ((InSync() | Allowed() | Required() | Agreed()), KeysReceived(theirs, sent_at)):
@@ -185,14 +186,14 @@ def step(state: State, event: Event) -> Step:
 
 
 def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
-    """The step for a message that comes before the user has decided about the peer's keys. The event says whether the
-    ratchet in use could decrypt the message."""
+    """The step for a message that comes before the user has decided about the peer's keys. ``event`` says whether the
+    ratchet in use could decrypt this message."""
     under, effects = step(state.under, event)
     assert not isinstance(under, Started | Asked)
     after = replace(state, under=under)
-    # A peer that lost its ratchet can no longer write with it, so a message newer than the keys proves that the ratchet
-    # works. Newer means by the relay's clock, too, not only in order of arrival: while our queue moves there are two
-    # queues, and older messages may still arrive through the old one.
+    # A peer that lost its ratchet can no longer encrypt with it. So a message that the peer sent after its new keys
+    # proves that the ratchet in use still works. The order of arrival is not enough: while our queue moves there are
+    # two queues, and older messages may still arrive through the old one. So the relay's clock must agree.
     newer = isinstance(event, MessageOpened) and not event.late and event.sent_at >= state.at
     if newer and not state.proven:
         return replace(after, proven=True), (
@@ -206,6 +207,6 @@ def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
 def _start(own: bytes, theirs: bytes) -> tuple[Effect, ...]:
     """The effects that start the new ratchet: the side with the smaller hash receives first."""
     told = Tell(Notice.NEW_CODE)
-    # Both sides make the same comparison of byte strings, so one side receives and the other sends, no matter which
-    # asked first (agent-wire 5.8).
+    # Both sides compare the same two byte strings, so one side receives first and the other sends first, no matter
+    # which side asked for new keys first (agent-wire 5.8).
     return (StartReceiving(), told) if own <= theirs else (StartSending(), SendReady(), told)
