@@ -29,10 +29,10 @@ HINTS: dict[Trouble, str] = {
         " server private-routing off`."
     ),
     Trouble.FINGERPRINT: (
-        "Someone else may be answering in the relay's place. Check its address with the relay's operator."
+        "Someone else may be answering in the relay's place. Check the relay's address with its operator."
     ),
     Trouble.CERTIFICATE_TIME: (
-        "Check this computer's clock. If it is right, the relay's operator must renew the certificate."
+        "Check this computer's clock. If the clock is right, the relay's operator must renew the certificate."
     ),
     Trouble.VERSION: (
         "If smpchat is older than the relay, upgrade smpchat. Otherwise ask the relay's operator to upgrade, or choose"

@@ -9,8 +9,8 @@ import re
 from smpchat.cli.environment import Environment
 
 _SCREEN_LIMIT = 200
-"""Longest part of an escape sequence, in bytes. GNU screen drops a string that is longer than its buffer; the buffer
-is somewhat larger than this."""
+"""GNU screen gets an escape sequence in parts of at most this many bytes: its buffer for a part is only somewhat
+larger."""
 
 
 def copy(environment: Environment, text: str, what: str) -> None:

@@ -42,7 +42,7 @@ from smpchat.transport.base import ChainRefused, ListenFailed, TransportError
 from smpchat.transport.base import IdentityError as IdentityFileError
 
 _TRY_AGAIN = "Try again in a moment. If it keeps failing, tell the relay's operator. `smpchat status` shows the relay."
-_WRONG_RELAY = "Someone else may be answering in the relay's place. Check its address with the relay's operator."
+_WRONG_RELAY = "Someone else may be answering in the relay's place. Check the relay's address with its operator."
 _REPORT = "This is a bug in smpchat. Run the command again with -v, and report what it prints."
 
 

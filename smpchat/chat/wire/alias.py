@@ -18,7 +18,7 @@ from smpchat.encoding.patterns import late
 MAX_ALIAS = 40
 """Longest alias, in characters."""
 _MAX_NAME = 400
-"""How many characters of a name are used, marks and blanks included."""
+"""How many characters of a name are used to make an alias, marks and blanks included."""
 _FORBIDDEN_START = "-@/"
 _MARK = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 _STACKED_MARKS = late(f"(?<={_MARK}{{2}}){_MARK}+")
@@ -127,7 +127,8 @@ def _without_invisible(text: str) -> str:
 
 
 _ASCII = str.maketrans({"`": "'", '"': "''", "0": "O", "1": "l", "I": "l", "|": "l", "m": "rn", "%": "º/₀"})
-"""The ASCII part of `_table`. For most names it is enough, so that the table need not be read."""
+"""ASCII characters that look like others, with what replaces them. Most names are ASCII, so the file of `_table` need
+not be read for them."""
 
 
 def _prototypes(text: str) -> str:

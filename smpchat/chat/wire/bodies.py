@@ -24,28 +24,27 @@ from smpchat.protocol.version import VersionRange
 # Never declare version 18 or more: apps would then expect support for channels and their relays. Peers may declare
 # higher versions.
 CHAT_VERSIONS = VersionRange(1, 16)
-"""The chat versions that we declare to peers. An app compresses messages and uses a post-quantum ratchet from version 8
-on, and sends arrays from version 9 on (agent-wire 6.7)."""
+"""The chat versions that we declare to peers. If the highest is at least 8, an app compresses long messages and uses a
+post-quantum ratchet; if it is at least 9, an app may send several messages in one array (agent-wire 6.7)."""
 # Declaring version 8 is enough for apps to start a post-quantum ratchet (agent-wire trap 40).
 COMPRESSION_SINCE = 8
 MAX_JSON = 15_602
 """Longest JSON of one message, in bytes."""
 MAX_COMPRESSED = 13_380
-"""Longest compressed message in bytes. Also the longest JSON that is sent uncompressed if the peer supports
-compression."""
+"""Longest compressed message, in bytes. If the post-quantum ratchet leaves too little room for the longest JSON, this
+is also the longest JSON that is sent uncompressed."""
 MAX_COMPRESSED_INFO = 10_968
-"""Longest compressed connection info in bytes. Also the longest connection info that is sent uncompressed if the peer
-supports compression."""
+"""Longest connection info that apps send to a peer that supports compression, plain or compressed, in bytes."""
 MAX_INFO = 10_200
-"""Longest connection info that we send, plain or compressed, in bytes. The rest of the envelope is for the reply
-queue, whose relay may have many hosts."""
+"""Longest connection info that we send, plain or compressed, in bytes. The confirmation that contains it also describes
+the reply queue, and needs room for the many hosts that the queue's relay may have."""
 MAX_EXPANDED = zstd.MAX_DECOMPRESSED
 """How many bytes all compressed parts of one body together can have after expansion."""
 MAX_MESSAGES = 200
-"""How many messages of one body are read. Apps put at most 15,602 bytes into a body, enough for about 160 of the
+"""How many chat messages in one body are read. Apps put at most 15,602 bytes into a body, enough for about 160 of the
 shortest messages; but an attacker can fit 900 of these into 89 compressed bytes."""
 MAX_SHARED_ID = 255
-"""Longest id of a message that is kept, in characters; ids of apps have 24."""
+"""Longest message id that is accepted, in characters; the ids that apps make have 24."""
 
 
 class Envelope(Record):
@@ -67,7 +66,7 @@ class Unreadable(Record):
 class LeftOut(Record):
     """Stands for the messages of a body that are not read, because they come after the first `MAX_MESSAGES`."""
 
-    what: str = "more messages than are read"
+    what: str = "more messages than smpchat reads"
 
 
 Part = Envelope | Unreadable | LeftOut
@@ -209,7 +208,7 @@ def _json(text: bytes) -> Any:
 def read_envelope(value: object) -> Envelope:
     """The envelope in a JSON value that was parsed already. Raises `DecodeError`."""
     if not isinstance(value, dict):
-        raise DecodeError("chat message is not an object")
+        raise DecodeError("chat message is not a JSON object")
     event, params = value.get("event"), value.get("params")
     if not isinstance(event, str) or not event.startswith("x") or not isinstance(params, dict):
         raise DecodeError("chat message without an event")
@@ -252,9 +251,9 @@ def _write_item(item: tuple[bytes, bytes]) -> bytes:
 
 
 def _read_item(reader: Reader) -> tuple[bytes, bytes]:
-    tag = reader.take(1, "kind of a compressed part")
+    tag = reader.take(1, "kind of a part in a compressed message")
     if tag not in _items_by_tag:
-        raise DecodeError("compressed part of an unknown kind", reader.offset - 1)
+        raise DecodeError("a part in a compressed message has an unknown kind", reader.offset - 1)
     return tag, _items_by_tag[tag].read(reader)
 
 
@@ -288,4 +287,4 @@ def _element(data: bytes) -> Iterator[Part]:
         case b">" | b"F":  # forwarded messages must not look like the contact's own
             return
         case _:
-            raise DecodeError("element of a batch of an unknown form")
+            raise DecodeError("an element of a batch has an unknown form")

@@ -16,11 +16,11 @@ from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record, field
 
 MAX_COMMANDS = 100
-"""How many commands of one profile are kept."""
+"""How many commands of one bot are kept."""
 _MAX_DEPTH = 4
-"""How many levels of nested menus are read."""
+"""How many levels of a bot's nested menus are read."""
 _MAX_TEXT = 100
-"""Longest keyword, label and parameter, in characters."""
+"""Longest keyword, label and ``params`` of a bot's command, in characters."""
 _CALL = late(r"/(?:'([^'\n]+)'|([^\s/'][^\s]*))(?:\s+|$)", re.ASCII)
 
 

@@ -23,17 +23,18 @@ _NOTES = {
 _CARDS = {"contact": "contact link", "invitation": "one-time link", "group": "group link"}
 _TYPES = {*_NOTES, "text", "link", "chat"}
 CALL, GROUP_INVITATION, GROUP_EVENT, PROFILE_CHANGE = "call", "group-invitation", "group-event", "profile-change"
-"""Kinds of lines that report events. A peer's message cannot have one of these kinds."""
+"""The kinds of lines in a conversation that report an event. What a peer writes never gets one of these kinds."""
 UNKNOWN = "unknown"
 _MAX_NAME = 100
-"""How many characters of a file's name, or of an unknown type, are shown in a note."""
+"""How many characters of a file's name, or of an unknown message type, are shown in a note such as ``[file a.jpg]``."""
 _MAX_TYPE = 40
-"""How many characters of an unknown type are kept as the kind of a message."""
+"""How many characters of an unknown message type are kept, as the kind of the message."""
 _MAX_LINK = 4_000
-"""Longest link in a card, in characters; invitations with post-quantum keys have about 1,600."""
+"""Longest link that is shown of a card (a contact, invitation or group that a peer shares), in characters. Invitations
+with post-quantum keys have about 1,600."""
 _NO_BRACKETS = str.maketrans("[]", "()")
 _MAX_PREVIEW = 300
-"""Longest title, description and address of a preview, in characters."""
+"""How many characters of the title, the description and the address in a link's preview are kept."""
 
 
 class Preview(Record):

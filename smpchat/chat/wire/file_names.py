@@ -21,8 +21,7 @@ _ROOM = len("_9999")
 _MAX_EXTENSION = 32
 """Longest extension, in bytes, that is kept when a name is shortened."""
 _REFUSED = re.compile(r'[<>:"|?*]')
-"""Characters that Windows does not allow in names. For example, the part after a ``:`` would be a hidden stream of the
-file."""
+"""Characters that Windows does not allow in names. For example, ``a:b`` would be a hidden stream of the file ``a``."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
 
 

@@ -15,16 +15,16 @@ from smpchat.chat.wire.picture import received_uri
 from smpchat.encoding.record import Record, field
 
 PART = 14_000
-"""Length of one part of a description, in characters; apps split it in the same way (xftp-wire 7.1)."""
+"""Length of one part of a file's description, in characters; apps make parts of the same length (xftp-wire 7.1)."""
 MAX_PARTS = 32
-"""How many parts of one description are kept. A file of 1 GiB in chunks of 4 MiB needs three."""
+"""How many parts of one file's description are kept. A file of 1 GiB in chunks of 4 MiB has three parts."""
 MAX_DESCRIPTION = MAX_PARTS * PART
-"""Longest description that is kept, in characters."""
+"""Longest description of a file that is kept, in characters."""
 MAX_FILE = 1 << 30
-"""Largest file in bytes. Apps send no larger file, and receive a larger one only from the holder of a supporter's badge
-(xftp-wire 3.1)."""
+"""Largest file, in bytes. Apps have the same limit, except for files from the holder of a supporter's badge (xftp-wire
+3.1)."""
 MAX_STATED_SIZE = 1 << 50
-"""Largest size in bytes that an invitation may state; an invitation with a larger size is ignored."""
+"""Largest size that the invitation to a file may state, in bytes; an invitation with a larger size is ignored."""
 _MAX_NAME = 1_000
 """How many characters of a file's name are kept; file systems allow at most 255 bytes."""
 

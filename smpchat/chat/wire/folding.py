@@ -14,8 +14,9 @@ _DROPPED = late(
     "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
     "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]"
 )
-"""What is dropped: accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew and Arabic, and invisible
-characters. Marks of other scripts are kept: in the scripts of India, Thailand and Japan, they make a different word."""
+"""Characters that are left out of a folded text: accents of Latin, Greek and Cyrillic letters, vowel points of Hebrew
+and Arabic, and invisible characters. Marks of other scripts are kept: in the scripts of India, Thailand and Japan, they
+make a different word."""
 _UNDIVIDED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "\0": " "})
 """Letters that Unicode does not decompose, with what replaces them. NUL becomes a blank, because for SQLite's tokenizer
 it would end the text."""

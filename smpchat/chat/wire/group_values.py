@@ -19,26 +19,28 @@ from smpchat.encoding.text import from_base64url, to_base64url
 from smpchat.protocol.version import VersionRange
 
 JsonObject = dict[str, Any]
-"""A JSON value that is kept as it arrived, so that nothing is lost that only newer apps understand. It is never changed
-in place."""
+"""A JSON value that is kept as it arrived, so that nothing is lost that only newer apps understand. Such a value is
+never changed in place."""
 MemberId = NewType("MemberId", bytes)
 """The id of a member within its group, the same for all members; the person who adds the member chooses it. Apps accept
 only ids of 16 ASCII bytes."""
 
 MAX_MEMBER_ID = 255
-"""Longest member id, in bytes. In signed data, its length is written in one byte (group-wire 10)."""
+"""Longest member id, in bytes. In signed data, the length of the id is written in one byte (group-wire 10)."""
 MAX_LINK = 4_000
-"""Longest link of a member's connection, in characters; without post-quantum keys, links have about 700."""
+"""Longest link in a group event, in characters; such a link connects two members. Without post-quantum keys, links have
+about 700."""
 MAX_GROUP_SIZE = 1_000_000
 """The largest number of members that a group may state; a larger number is ignored."""
 MAX_REASON = 100
 """How many characters are kept of the reason why a group did not admit someone."""
 MAX_MENTIONS = 5
-"""How many mentions of one message are read; apps send at most 3 (group-wire 5)."""
+"""How many mentions in one message are read; apps send at most 3 (group-wire 5)."""
 MAX_NAME = 255
-"""Longest name in characters: of a group, in a mention, or of a member whose message is passed on."""
+"""Longest name that is kept, in characters: a group's name, a name in a mention, or the name of a member whose message
+a host passes on."""
 MAX_TIME = 40
-"""Longest text of a time, in characters; apps write 30."""
+"""Longest time that is read, as text, in characters; the times that apps write have 30."""
 TTL_DEFAULT = 86_400
 """Seconds after which messages disappear in a group that turns on disappearing messages without a time."""
 
@@ -78,9 +80,9 @@ class Acceptance(StrEnum):
 
     ACCEPTED = "accepted"
     PENDING = "pending"
-    """The host must decide, or a program of the host."""
+    """The host, or a program of the host, must decide about the newcomer."""
     REVIEW = "pending_review"
-    """The moderators must decide."""
+    """The moderators must decide about the newcomer."""
 
 
 class ChatType(StrEnum):
@@ -390,7 +392,7 @@ def read_scope(params: JsonObject) -> MemberId | None:
     if value is None:
         return None
     if not isinstance(value, dict) or value.get("type") != "member":
-        raise Malformed("a scope of an unknown kind")
+        raise Malformed("the scope (the members that the event is for) has an unknown type")
     return read_member(value.get("memberId"))
 
 

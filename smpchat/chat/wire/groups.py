@@ -92,7 +92,7 @@ from smpchat.protocol.version import VersionRange
 _MAX_EVENT = 100
 """How many characters of an ignored event's name are kept for the log."""
 _MAX_PROBE = 255
-"""Longest probe, in characters; apps send 44 and 60."""
+"""Longest probe, or hash of a probe, in characters. Apps send probes of 60 characters, and hashes of 44."""
 
 
 class GroupMessage(Record):
@@ -132,7 +132,7 @@ def read_group_event(envelope: Envelope) -> GroupEvent:
     read = _READERS.get(envelope.event)
     name = whole(envelope.event[:_MAX_EVENT])
     if read is None:
-        return Unusable(name, "not an event of groups that we know")
+        return Unusable(name, "not a group event that smpchat knows")
     try:
         return read(envelope.params)
     except Malformed as error:
@@ -253,7 +253,7 @@ def _content(params: JsonObject) -> JsonObject:
 def _original(params: JsonObject) -> str:
     original = shared_id(params.get("msgId"))
     if original is None:
-        raise Malformed("without the id of a message")
+        raise Malformed("the id of a message is missing")
     return original
 
 
@@ -366,4 +366,5 @@ _READERS: dict[str, Callable[[JsonObject], GroupEvent]] = {
     "x.file.cancel": lambda params: FileWithdrawn(_original(params)),
 }
 KNOWN_EVENTS = frozenset(_READERS)
-"""The events that are understood. Others whose names begin with x are ignored, and nothing is sent back."""
+"""The group events that smpchat understands. Other events whose names begin with x are ignored, and their sender is not
+told."""

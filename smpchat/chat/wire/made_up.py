@@ -17,8 +17,8 @@ NOUNS = (
     " Pond Quartz Raven Reef Ridge River Robin Shore Sparrow Spruce Stone Summit Thistle Valley Willow Wren"
 ).split()
 _CHOICES = 64
-"""The number of adjectives, and of nouns, which give 4,096 names. It is a power of two, so that all names are equally
-likely."""
+"""The number of adjectives, and also of nouns, so there are 4,096 names. It is a power of two, so that all names are
+equally likely."""
 
 
 def made_up_name(random: Callable[[int], bytes]) -> str:

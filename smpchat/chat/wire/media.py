@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_PREVIEW = 14_000
 """Longest preview, in characters: a data URI that fits into one message together with a short text (xftp-wire 7.2)."""
 PREVIEWS = (MAX_PREVIEW, 8_000, 3_500)
-"""Preview lengths to try, longest first; the smaller ones are for messages with less room."""
+"""A picture gets a preview of at most each of these lengths. The shorter ones are for messages with long texts."""
 MAX_VOICE = 522_240
 """Largest voice message, in bytes, that apps download automatically."""
 AUTOMATIC = {"image": MAX_VOICE, "voice": MAX_VOICE, "video": 1_047_552}
@@ -35,7 +35,7 @@ _MAX_BOXES = 4_000
 """How many boxes of an MP4 file are read."""
 _MAX_DEPTH = 6
 _MAX_DURATION = 360_000
-"""Longest duration that is stated, in seconds."""
+"""Longest duration of a video that we state, in seconds."""
 
 # A dark picture, 16 by 9, as the preview of videos: apps accept no video without a preview, and smpchat cannot decode
 # video.

@@ -44,7 +44,7 @@ REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622
 MAX_WELCOME = 5_000
 """Longest welcome text, in characters."""
 MAX_LINK_INFO = 13_000
-"""Longest user data of a link of ours, in bytes. The encrypted link data, which contains it, has 13,784 bytes."""
+"""Longest user data of our links, in bytes. A link's encrypted data, which contains the user data, has 13,784 bytes."""
 _MAX_QUOTE = 500
 """How many characters of the original a reply quotes; apps find the original by its id."""
 _UNKNOWN_NAME = 7
@@ -52,7 +52,7 @@ _UNKNOWN_NAME = 7
 _MAX_EVENT = 100
 """How many characters of an ignored event's name are kept for the log."""
 _MAX_TIME = 40
-"""Longest text of a time, in characters; apps write 30."""
+"""Longest time that is read, as text, in characters; the times that apps write have 30."""
 
 
 class Quote(Record):

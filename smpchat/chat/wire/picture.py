@@ -10,12 +10,13 @@ from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record, field
 
 MAX_PICTURE = 12_500
-"""Longest data URI of our own picture, in characters. Apps shrink pictures to the same size, so that a profile fits
-into one message."""
+"""Longest data URI of our own picture, in characters. Apps shrink a picture until its data URI has at most this length,
+so that a profile fits into one message."""
 MAX_FILE = (MAX_PICTURE - len("data:image/jpg;base64,")) // 4 * 3
 """Largest picture of our own, in bytes."""
 MAX_RECEIVED = 65_536
-"""Longest data URI of a peer's picture that is kept, in characters; no message expands to more."""
+"""Longest data URI of a peer's picture that is kept, in characters. No message is longer than this, even after it is
+decompressed."""
 
 _MAGIC = {"jpg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
 _DATA_URI = late(r"data:image/(jpg|jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")

@@ -19,7 +19,7 @@ MAX_RECEIVED_NAME = 255
 shown."""
 _BOT = "bot"
 MAX_DESCRIPTION = 160
-"""Longest description, in characters; apps cut off the rest."""
+"""Longest description in a profile, in characters; apps cut off the rest."""
 
 
 class Profile(Record):

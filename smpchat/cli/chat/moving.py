@@ -15,7 +15,7 @@ from smpchat.cli.views.files import percent
 from smpchat.encoding.text import size_text
 
 _SAMPLES = 20
-"""The rate of a file is computed from this many samples, which cover a few seconds."""
+"""The rate at which a file is transferred is computed from this many samples, which cover a few seconds."""
 
 
 class Pace:

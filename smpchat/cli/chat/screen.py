@@ -39,7 +39,8 @@ _LINK = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
 
 
 _WHILE_ENCRYPTING = 0.25
-"""Seconds between two updates while a file is being encrypted, because the store does not change then."""
+"""Seconds between two updates of the progress while a file is being encrypted. The store does not change then, so no
+change of the store causes an update."""
 
 
 class Screen:

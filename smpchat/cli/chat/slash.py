@@ -29,7 +29,7 @@ _HINTS: dict[type[Exception], str] = {
     UnknownContact: "/contacts lists your contacts.",
     UnknownRequest: "/requests lists requests with their numbers.",
 }
-"""Hints for use in `chat`, for errors whose own hint names a command of the shell."""
+"""Hints that replace an error's own hint in `chat`, because that hint names a command such as `smpchat contacts`."""
 
 
 MAX_AT_ONCE = 100
@@ -315,7 +315,7 @@ class Lines:
     def _anyway(self) -> None:
         view = self._talk.need_contact()
         if not any(condition.kind in DECISIONS for condition in view.conditions):
-            raise InputError("No messages are held here.", "/status shows what is waiting.")
+            raise InputError(f"No messages to {shortened(view.alias)} are held.", "/status shows what is waiting.")
         self._service.write_anyway(view.alias)
         self._transcript.tell("* Held messages are being sent.")
 
@@ -329,8 +329,8 @@ class Lines:
         else:
             self._service.resync(who)
             self._transcript.tell(
-                f"* The encryption with {shortened(who)} is being renewed. Your messages wait until then, and the"
-                " security code changes."
+                f"* The encryption with {shortened(who)} is being renewed. Your messages wait until this is done, and"
+                " the security code changes."
             )
 
     def _set(self, argument: str) -> None:

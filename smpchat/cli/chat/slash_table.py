@@ -35,11 +35,11 @@ COMMANDS = {
     "/file": Command("/file PATH", "send a file, with a text if you like: /file a.jpg the beach"),
     "/get": Command("/get [N] [PATH]", "receive the file of message N, or the last one (also /receive)"),
     "/files": Command("/files", "files of this conversation"),
-    "/cancel": Command("/cancel N", "cancel a file; your own is deleted at its relays"),
+    "/cancel": Command("/cancel N", "cancel a file; a file you sent is deleted at its relays"),
     "/view": Command("/view N", "show the picture of message N, or the path of its file"),
     "/react": Command("/react [N] EMOJI", "react to message N, or the last one: +1, heart; -EMOJI removes it"),
     "/invite": Command("/invite [WHO]", "make a one-time link for WHO; in a group, invite your contact WHO to it"),
-    "/connect": Command("/connect LINK ALIAS", "open a link; ALIAS is your name for them"),
+    "/connect": Command("/connect LINK ALIAS", "open a link; ALIAS is your name for the contact or group"),
     "/rename": Command("/rename ALIAS", "change this contact's alias"),
     "/groups": Command("/groups", "list groups, and invitations to groups"),
     "/join": Command("/join N [ALIAS]", "accept invitation N to a group (/groups shows the numbers)"),
@@ -54,7 +54,7 @@ COMMANDS = {
     "/quit": Command("/quit", "leave chat (Ctrl-D)"),
 }
 COMMANDS_OF_SHELL = {"/receive": "/get", "/retract": "/delete", "/rotate": "/switch"}
-"""Commands of the shell that have another name in `chat`. In `chat`, both names work."""
+"""Commands such as `smpchat receive` whose slash command has another name. In `chat`, both names work."""
 ELSEWHERE = (
     Command("@WHO TEXT", "send one message to another contact; in a group, any other @NAME mentions a member"),
     Command("//TEXT", "send a text that begins with /"),
@@ -75,8 +75,8 @@ KEYS = (
         "Ctrl-X Ctrl-E",
         "opens the line in your editor (`VISUAL`, else `EDITOR`); leaving the editor sends nothing",
     ),
-    Command("Ctrl-C", "clears the line; in an empty line it leaves"),
-    Command("Ctrl-D, in an empty line", "leaves"),
+    Command("Ctrl-C", "clears the line; in an empty line, leaves `chat`"),
+    Command("Ctrl-D, in an empty line", "leaves `chat`"),
     Command("Ctrl-Z", "suspends `chat`; `fg` in the shell brings it back"),
 )
 """What keys do in `chat`: for the manual page, and docs/chat.md."""

@@ -20,9 +20,9 @@ from smpchat.cli.views.messages import being_written, conversation, interleaved,
 from smpchat.encoding.record import Record, field
 
 _TAIL = 3
-"""At most this many own messages stay next to the prompt until they are delivered."""
+"""At most this many of the user's messages stay beside the prompt until they are delivered."""
 _TOLD_OF = (FileState.RECEIVED, FileState.FAILED, FileState.CANCELLED, FileState.EXPIRED)
-"""States of a file for which a line is printed, unless its message is still beside the prompt."""
+"""If a file gets one of these states, a line says so, unless the file's message is still beside the prompt."""
 
 
 class _Face(Record):

@@ -206,5 +206,5 @@ async def _delete(environment: Environment) -> int:
         if gone:
             environment.notice("Deleted. You keep your contacts.")
         else:
-            environment.notice("Deleted here. The next command that reaches its relay deletes it there too.")
+            environment.notice("Deleted here. The next command that reaches the relay deletes the address there too.")
         return ExitStatus.OK

@@ -79,5 +79,5 @@ async def _delete(environment: Environment, who: str) -> int:
         if gone:
             environment.notice("Deleted.")
         else:
-            environment.notice("Deleted here. The next command that reaches its relay deletes it there too.")
+            environment.notice("Deleted here. The next command that reaches the relay deletes it there too.")
         return ExitStatus.OK

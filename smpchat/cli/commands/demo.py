@@ -131,9 +131,11 @@ async def _send_file(stage: _Stage, folder: Path, alice: ChatService, bob: ChatS
     bob.receive_file(offered.id, target, own=relay.owns_files)
     await stage.until(lambda: _file_state(bob, offered.id) == "received")
     same = (target / source.name).read_bytes() == source.read_bytes()
-    stage.say("bob", f"has the file, {'byte for byte the same' if same else 'which differs'}")
+    stage.say("bob", f"has the file, {'byte for byte the same' if same else 'but it differs'}")
     if not same:
-        raise CommandFailed(ExitStatus.VERIFICATION, "The file that arrived differs.", "Run `smpchat doctor`.")
+        raise CommandFailed(
+            ExitStatus.VERIFICATION, "The file that arrived is not the one that was sent.", "Run `smpchat doctor`."
+        )
 
 
 def _file_state(service: ChatService, number: int) -> str | None:

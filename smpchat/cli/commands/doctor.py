@@ -55,7 +55,7 @@ _PROBE = 65_536
 """Bytes that are written to find out whether the disk has space: about as many as a message takes in the database and
 the database's log."""
 _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d703"
-"""SHA-256 of the joiner's first message, "hello" padded to 64 bytes, with the keys of `_ratchet`."""
+"""SHA-256 of the joiner's first message: "hello", padded to 64 bytes and encrypted with `_ratchet`."""
 
 
 class Check(Record):

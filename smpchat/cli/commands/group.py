@@ -120,7 +120,7 @@ async def _leave(environment: Environment, who: str) -> int:
 def members(
     context: typer.Context,
     who: str = JOINED_GROUP,
-    everybody: bool = typer.Option(False, "--all", help="Also those who left or were removed."),
+    everybody: bool = typer.Option(False, "--all", help="Also list members who left or were removed."),
 ) -> None:
     """List the members of a group."""
     run(context, lambda environment: _members(environment, who, everybody))
@@ -306,7 +306,7 @@ async def _delete_link(environment: Environment, who: str) -> int:
         if gone:
             environment.notice("Deleted. Members who joined with it stay.")
         else:
-            environment.notice("Deleted here. The next command that reaches its relay deletes it there too.")
+            environment.notice("Deleted here. The next command that reaches the relay deletes the link there too.")
         return ExitStatus.OK
 
 
@@ -460,7 +460,9 @@ async def _set(
         service.change_group(who, **said.checked(), allow=dict(allowed), disappear=seconds, review=review)
         changed = service.group(who)
         name = shortened(changed.alias or "")
-        show_group(environment, changed, f"{name}: its name is {quoted(changed.name)}. {about_rules(changed)}")
+        show_group(
+            environment, changed, f"The name of the group {name} is {quoted(changed.name)}. {about_rules(changed)}"
+        )
         await _tell(environment, service)
         return ExitStatus.OK
 

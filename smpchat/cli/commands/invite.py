@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _FOR_EVER = float("inf")
 _LEAST = 5.0
-"""The relay always has at least this many seconds to make the queue of a link."""
+"""A relay gets at least this many seconds to make the queue of a link, even if --timeout is shorter."""
 app = Program()
 
 
@@ -57,9 +57,9 @@ def invite(
         "--handshake",
         show_default=False,
         help=(
-            "How to connect (instant). With instant, the person who opens the link can write at once. With the older"
-            " handshakes named three-step and standard, which are for tests, that person's messages wait until you are"
-            " online; with standard, the link also lacks the key for your replies."
+            "How to connect (instant). With instant, the person who opens the link can write at once. The older"
+            " handshakes three-step and standard are for tests: that person's messages wait until you are online. A"
+            " link for standard also lacks the key with which the other app secures the queue for your messages."
         ),
     ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),
@@ -69,7 +69,7 @@ def invite(
     qr: bool | None = QR,
     qr_file: Path | None = QR_FILE,
     incognito: bool = INCOGNITO,
-    copy: bool = typer.Option(False, "--copy", help="Copy the command that the other person runs to the clipboard."),
+    copy: bool = typer.Option(False, "--copy", help="Copy to the clipboard the command that the other person runs."),
 ) -> None:
     """Make a one-time link for one person.
 

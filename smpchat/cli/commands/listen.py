@@ -87,7 +87,7 @@ async def _listen(
     try:
         if handler is not None and environment.is_encrypted() and environment.key.is_a_variable:
             environment.notice(
-                "CMD does not get SMPCHAT_KEY. If it runs smpchat, use --key-file or --key-command instead."
+                "CMD does not get SMPCHAT_KEY. If CMD runs smpchat, use --key-file or --key-command for it."
             )
         # Read before the first look: this listener prints everything that arrives from now on, even if another process
         # shows it first.

@@ -312,7 +312,10 @@ def test_an_owner_decides_who_may_do_what_and_all_hear_of_it(smpchat: Terminal) 
     [changed] = ok(smpchat("--json", "-p", "alice", "group", "role", "team", "bob", "observer")).objects("member")
     assert (changed["name"], changed["role"], changed["group"]) == ("bob", "observer", "team")
     told = ok(smpchat("-p", "alice", "group", "set", "team", "--name", "Hikers", "--allow", "reactions=off"))
-    assert told.stdout.startswith('team: its name is "Hikers". You may use: voice') and "reactions" in told.stdout
+    assert (
+        told.stdout.startswith('The name of the group team is "Hikers". You may use: voice')
+        and "reactions" in told.stdout
+    )
     assert "disappear after 1 day." in ok(smpchat("-p", "alice", "group", "set", "team", "--disappear", "1d")).stdout
     assert "not possible" in refused(smpchat, "-p", "alice", "group", "set", "team", "--disappear", "999999w")
     settle(smpchat, "bob", "cath", "alice")
