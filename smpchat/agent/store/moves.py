@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # imported only where there is a move: most connections never
 
 
 class Move(Record):
-    """A move in progress.
+    """A move of our own queue that is in progress.
 
     Attributes:
         since: When the move reached this state; POSIX seconds.
@@ -30,11 +30,11 @@ class Move(Record):
 
 
 class OtherQueue(Record):
-    """A queue of ours besides the one that the connection uses: the new queue of a move, or an abandoned queue.
+    """An additional queue of ours for a connection: the new queue of a move, or an abandoned queue.
 
     Attributes:
         id: The number by which items in the outbox refer to the queue.
-        left_at: When the queue was abandoned; POSIX seconds. None if it is the new queue of the move.
+        left_at: When the queue was abandoned; POSIX seconds. None if the queue is the new queue of a move.
     """
 
     id: int
@@ -46,7 +46,7 @@ class OtherQueue(Record):
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Move | None:
-    """The connection's move, if one is in progress."""
+    """The move of our queue of this connection; None if no move is in progress."""
     row = tx.execute("SELECT * FROM moves WHERE connection_id = ?", (connection_id,)).fetchone()
     return _move(row) if row else None
 
@@ -91,7 +91,7 @@ def _other(row: sqlite3.Row) -> OtherQueue:
 
 
 def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | None = None) -> int:
-    """Insert the new queue of a move, or with ``left_at`` an abandoned one, and return its id."""
+    """Insert the new queue of a move or, if ``left_at`` is given, an abandoned queue. Returns the queue's id."""
     cursor = tx.execute(
         "INSERT INTO other_receive_queues (connection_id, server, rcv_id, snd_id, mode, auth_key, dh_secret, e2e_key,"
         " e2e_secret, peer_key, left_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -102,16 +102,16 @@ def insert_queue(tx: sqlite3.Connection, queue: ReceiveQueue, left_at: float | N
 
 
 def save_keys(tx: sqlite3.Connection, queue_id: int, e2e_secret: bytes, peer_key: bytes) -> None:
-    """The peer's keys for the new queue of a move have arrived. Save the secret for the per-queue box that we share
-    with the peer, and the key with which we secure the queue. Erase our private key for the box, which is not needed
-    any more."""
+    """The peer's keys for the new queue of a move have arrived. Save the peer's sender key, with which we secure the
+    queue, and the secret that we and the peer share for the per-queue encryption. Erase our private key for this
+    encryption, which is not needed any more."""
     query = "UPDATE other_receive_queues SET e2e_key = x'', e2e_secret = ?, peer_key = ? WHERE id = ?"
     tx.execute(query, (e2e_secret, peer_key, queue_id))
 
 
 def leave_queue(tx: sqlite3.Connection, queue_id: int, left_at: float) -> None:
     """Mark a queue as abandoned: it is not the new queue of the move any more. Erase our private key for the per-queue
-    box, because keys that the peer may still send for this queue are of no use."""
+    encryption: if the peer still sends its keys for this queue, they are of no use."""
     tx.execute("UPDATE other_receive_queues SET left_at = ?, e2e_key = x'' WHERE id = ?", (left_at, queue_id))
 
 
@@ -121,7 +121,8 @@ def delete_queue(tx: sqlite3.Connection, queue_id: int) -> None:
 
 
 def new_queue(tx: sqlite3.Connection, connection_id: int) -> OtherQueue | None:
-    """The new queue of the connection's move, once it is made."""
+    """The queue to which the connection's own queue is being moved; None if there is no move, or if the relay has not
+    made the new queue yet."""
     query = "SELECT * FROM other_receive_queues WHERE connection_id = ? AND left_at IS NULL"
     row = tx.execute(query, (connection_id,)).fetchone()
     return _other(row) if row else None
@@ -134,7 +135,7 @@ def queue(tx: sqlite3.Connection, queue_id: int) -> OtherQueue | None:
 
 
 def other_queues(tx: sqlite3.Connection, connection_id: int) -> list[OtherQueue]:
-    """All queues of a connection except the one that it uses."""
+    """The additional queues of a connection: the new queue of its move, and its abandoned queues."""
     query = "SELECT * FROM other_receive_queues WHERE connection_id = ? ORDER BY id"
     return [_other(row) for row in tx.execute(query, (connection_id,))]
 
@@ -180,8 +181,8 @@ def every_queue(tx: sqlite3.Connection) -> list[ReceiveQueue]:
 
 
 def awaits_first_message(tx: sqlite3.Connection, queue: ReceiveQueue) -> bool:
-    """Whether no message has come to a queue yet. As long as this is so, we subscribe the queue again from time to
-    time, because a relay may fail to push the first message."""
+    """Whether no message has come to a queue yet. Until the first message comes, we subscribe the queue again from time
+    to time, because a relay may fail to push this message."""
     if queue.e2e_secret is None:
         return True
     other = find_queue(tx, queue.server, queue.rcv_id)

@@ -33,10 +33,10 @@ class Obstacle(Record):
 
 def of_connection(tx: sqlite3.Connection, connection_id: int, now: float, *, receiving: bool) -> Obstacle | None:
     """Why the connection's messages and commands must wait now: a relay cannot be reached, or has answered with an
-    error. None if they need not wait.
+    error. None if nothing has to wait.
 
     Args:
-        receiving: Whether messages to us count, too, so that the relay of our own queue must be reachable.
+        receiving: Whether we must also be able to receive messages, so that the relay of our own queue matters, too.
     """
     for server in needed_servers(tx, connection_id, receiving=receiving):
         trouble = outgoing.relay_trouble(tx, server)
@@ -49,21 +49,21 @@ def of_connection(tx: sqlite3.Connection, connection_id: int, now: float, *, rec
 
 
 def of_move(tx: sqlite3.Connection, connection_id: int) -> Obstacle | None:
-    """Why the move of our own queue does not make progress; None if it does. Messages and commands never wait for the
-    move."""
+    """Why the move of our own queue does not make progress; None if it does. The connection's messages and other
+    commands never wait for its move."""
     reason = held.load_all(tx).get((connection_id, Lane.MOVE))
     return Obstacle(reason.kind, reason.error, reason.since, reason.tried_at) if reason else None
 
 
 def _is_current(next_try_at: float | None, now: float) -> bool:
-    """Whether the next try is still to come, or its time is not known. A time that has passed does not count: either a
-    process is trying again now, or the time was noted by a process that has ended."""
+    """Whether what was wrong with a relay still counts: the time of the next try is in the future, or not known. If
+    this time has passed, a process is trying again now, or the process that noted the time has ended."""
     return next_try_at is None or next_try_at > now
 
 
 def needed_servers(tx: sqlite3.Connection, connection_id: int, *, receiving: bool) -> set[str]:
-    """Addresses of the relays that a connection needs now. The relay of a queue that is still to be made is not among
-    them, because it is not chosen yet."""
+    """Addresses of the relays that a connection needs now. The relay of a queue that must still be made is left out,
+    because this relay may not be chosen yet."""
     kinds = outgoing.kinds(tx, connection_id)
     needed = set()
     send_queue, receive_queue = connections.send_queue(tx, connection_id), connections.receive_queue(tx, connection_id)

@@ -73,9 +73,9 @@ class OutboxItem(Record):
     """Something to do at a relay, usually one command, which is repeated until the relay answers.
 
     Attributes:
-        body: Body of a message or farewell, key of a KEY, data of an LSET, parameters of a NEW, or number of an
-            abandoned queue. A contact request, a confirmation and the initiator's hello are in `first_message`, and
-            receipts in the column ``message``.
+        body: The body of a message or farewell, the key for KEY, the data for LSET, the parameters of NEW, or the
+            number of an abandoned queue. A contact request, a confirmation and the initiator's hello are in
+            `first_message`, and receipts in the column ``message``.
         signed: Whether we authorise the SEND with our key for the peer's queue.
         reference: The application's number for the message; None for the agent's own messages.
     """
@@ -104,7 +104,7 @@ def enqueue(
     not_before: float = 0,
     message: bytes | None = None,
 ) -> None:
-    """Put an item into the outbox. It is not handled before ``not_before``, in POSIX seconds.
+    """Put an item into the outbox, to be handled at the time ``not_before`` (POSIX seconds) or later.
 
     Args:
         message: Plaintext of the body, so that a message can be sealed again as long as no relay has accepted it. For a
@@ -138,7 +138,7 @@ def lanes(tx: sqlite3.Connection, now: float) -> list[tuple[int, Lane]]:
 
 
 def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the first waiting item may be handled, in POSIX seconds; None if no item is waiting for a time."""
+    """When the first postponed item may be handled, in POSIX seconds; None if no item is postponed."""
     row = tx.execute(
         "SELECT min(not_before) FROM outbox WHERE not_before > ? AND not_before < ?", (now, PARKED)
     ).fetchone()
@@ -149,7 +149,7 @@ def next_deadline(tx: sqlite3.Connection, now: float) -> float | None:
 def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now: float) -> list[OutboxItem]:
     """The next items of a lane that may be handled at the time ``now``, at most ``limit``."""
     rows = tx.execute(
-        # By priority first: an SKEY that repairs the peer's queue goes before the initiator's hello to this queue.
+        # The priority counts before the id: if the initiator's hello was refused, SKEY must be sent before the hello.
         "SELECT * FROM outbox WHERE connection_id = ? AND lane = ? AND not_before <= ? ORDER BY priority, id LIMIT ?",
         (connection_id, lane, now, limit),
     )
@@ -173,7 +173,7 @@ def is_empty(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def kinds(tx: sqlite3.Connection, connection_id: int) -> set[Kind]:
-    """The kinds of the items in the `AWAITED` lanes of a connection. Items that wait until `PARKED` do not count."""
+    """The kinds of the items in a connection's `AWAITED` lanes, without items that wait for the user's decision."""
     query = "SELECT DISTINCT kind FROM outbox WHERE connection_id = ? AND lane IN (?, ?) AND not_before < ?"
     return {Kind(row["kind"]) for row in tx.execute(query, (connection_id, *AWAITED, PARKED))}
 
@@ -262,7 +262,7 @@ def save_first_message(tx: sqlite3.Connection, connection_id: int, body: bytes) 
 
 
 def first_message(tx: sqlite3.Connection, connection_id: int) -> bytes:
-    """The message that `save_first_message` has saved. Raises `LookupError` if it was forgotten."""
+    """The message that `save_first_message` has saved. Raises `LookupError` if the message was forgotten."""
     row = tx.execute("SELECT body FROM first_messages WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None:
         raise LookupError("the first message was forgotten")
@@ -315,7 +315,7 @@ def wait(tx: sqlite3.Connection, connection_id: int, message: bytes, *, notify: 
 
 
 def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | None = None) -> list[WaitingMessage]:
-    """Remove the waiting messages and return them in order. Those that begin with the bytes of ``but`` stay."""
+    """Remove and return the waiting messages, in order. Messages that begin with the bytes ``but`` stay."""
     where = "connection_id = ? AND (? IS NULL OR substr(message, 1, ?) <> ?)"
     chosen = (connection_id, but, len(but or b""), but)
     rows = tx.execute(f"SELECT * FROM waiting_messages WHERE {where} ORDER BY id", chosen).fetchall()
@@ -324,8 +324,8 @@ def take_waiting(tx: sqlite3.Connection, connection_id: int, *, but: bytes | Non
 
 
 def park(tx: sqlite3.Connection, connection_id: int, beginning: bytes) -> None:
-    """Hold the sealed messages whose plaintext begins with these bytes; all other messages overtake them."""
-    # Unlike in `take_back`, they are not sealed again: one may be on its way now, and would arrive twice.
+    """Hold the sealed messages whose plaintext begins with ``beginning``; all other messages overtake them."""
+    # These messages are not sealed again as in `take_back`: one that is on its way now would arrive twice.
     tx.execute(
         "UPDATE outbox SET not_before = ? WHERE connection_id = ? AND kind = ? AND substr(message, 1, ?) = ?",
         (PARKED, connection_id, Kind.MESSAGE, len(beginning), beginning),
@@ -339,7 +339,7 @@ def unpark(tx: sqlite3.Connection, connection_id: int, not_before: float) -> Non
 
 
 def take_back(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Move sealed messages that no relay has accepted back to the front of the messages that wait to be sealed."""
+    """Put messages that are sealed, but not accepted by a relay, in front of those that wait to be sealed."""
     rows = tx.execute(
         "DELETE FROM outbox WHERE connection_id = ? AND kind = ? AND message IS NOT NULL"
         " RETURNING id, message, notify, reference",
@@ -362,12 +362,12 @@ def hold_texts(tx: sqlite3.Connection, connection_id: int, now: float) -> None:
 
 
 def let_texts_go(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Note that messages of the user need not wait any longer. Returns whether they had to wait until now."""
+    """Note that messages of the user need not wait any longer. Returns False if they were not waiting."""
     return tx.execute("DELETE FROM held_texts WHERE connection_id = ?", (connection_id,)).rowcount > 0
 
 
 def holds_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether messages of the user wait for the user's decision."""
+    """Whether messages of the user wait because `hold_texts` was called."""
     return tx.execute("SELECT 1 FROM held_texts WHERE connection_id = ?", (connection_id,)).fetchone() is not None
 
 
@@ -380,7 +380,7 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 # -- messages sent ----------------------------------------------------------------------------------------------------
 
 KEPT_SENT = 1000
-"""When a receipt comes, how many earlier messages may still get theirs. Edits and reactions never get a receipt."""
+"""When a receipt comes, this many earlier messages may still get one. Edits and reactions never get a receipt."""
 KEPT_UNCONFIRMED = 10_000
 """How many of our last messages may still get a receipt, if no receipt has ever come."""
 
@@ -397,8 +397,8 @@ def record_sent(
 def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tuple[bytes, int] | None:
     """Remove and return the hash and reference of the message that a receipt is for; None for a second receipt.
 
-    Messages that were sent more than `KEPT_SENT` messages before this one are forgotten: receipts come in the order of
-    the messages, so theirs will not come any more.
+    Forget messages that were sent more than `KEPT_SENT` messages earlier. Receipts come in the order of the messages,
+    so no receipts for those will come any more.
     """
     row = tx.execute(
         "DELETE FROM sent_messages WHERE connection_id = ? AND message_id = ? RETURNING hash, reference",
@@ -441,8 +441,8 @@ def save_relay_trouble(tx: sqlite3.Connection, trouble: RelayTrouble) -> None:
 
 
 def is_relay_needed(tx: sqlite3.Connection, server: str) -> bool:
-    """Whether this relay has a queue of ours or of a peer, or may have one soon. Queues that are being moved count,
-    too."""
+    """Whether this relay has a queue of ours or of a peer, or may have one soon. The old and the new queue of a move
+    count, too."""
     if tx.execute(_HAS_QUEUES.format(server=":server"), {"server": server}).fetchone():
         return True
     return tx.execute(_SEEKS_QUEUES, _SEEKING).fetchone() is not None
@@ -481,12 +481,12 @@ def clear_relay_trouble(tx: sqlite3.Connection, server: str) -> None:
 
 
 def relay_troubles(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
-    """The trouble of each relay that could not be used at the last try. The keys are the addresses of the relays."""
+    """What was wrong with each relay that failed at the last try. The keys of the dict are the relays' addresses."""
     return {row["server"]: _trouble(row) for row in tx.execute("SELECT * FROM relay_states")}
 
 
 def troubles_of_needed_relays(tx: sqlite3.Connection) -> dict[str, RelayTrouble]:
-    """The troubles of relays that are needed now. Relays that are no longer needed are left out."""
+    """What was wrong with the relays that are needed now: a part of `relay_troubles`."""
     return {server: trouble for server, trouble in relay_troubles(tx).items() if is_relay_needed(tx, server)}
 
 

@@ -21,26 +21,27 @@ MAX_TEXTS_BYTES = 64 << 20
 
 
 def has_room(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether one more receipt may wait."""
+    """Whether one more receipt, or similar automatic answer, may wait to be sent."""
     count, size = _waiting(tx, connection_id, "IS NULL")
     return count < MAX_OWN and size < MAX_OWN_BYTES
 
 
 def may_answer(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether one more answer to a move of the peer's queue may wait. This limit is higher than the one for receipts:
-    if the peer moves its queue because the old relay is gone, many receipts may already be waiting."""
+    """Whether one more answer to a move of the peer's queue may wait to be sent. The limit for these answers is higher
+    than the limit for receipts: if the peer moves its queue because the old relay is gone, many receipts may already be
+    waiting."""
     return _waiting(tx, connection_id, "IS NULL")[0] < MAX_OWN + MAX_ANSWERS
 
 
 def takes_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether one more message of the user may wait."""
+    """Whether one more message of the user may wait to be sent."""
     count, size = _waiting(tx, connection_id, "IS NOT NULL")
     return count < MAX_TEXTS and size < MAX_TEXTS_BYTES
 
 
 def _waiting(tx: sqlite3.Connection, connection_id: int, reference: str) -> tuple[int, int]:
-    """The number and the bytes of items that wait to be sealed or sent. For sealed ones, the plaintext kept with them
-    counts too."""
+    """The number and the total size in bytes of the items that wait to be sealed or sent. If an item is sealed, the
+    plaintext that is kept with it counts, too."""
     count, size = tx.execute(
         "SELECT count(*), coalesce(sum(size), 0) FROM"
         " (SELECT length(body) + coalesce(length(message), 0) AS size FROM outbox"

@@ -26,7 +26,7 @@ that we opened before, so nobody gains from making two hashes with the same begi
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
-    """The connection's ratchet. Raises `MissingRecord` if there is none."""
+    """The connection's ratchet. Raises `MissingRecord` if the connection has no ratchet."""
     ratchet = find(tx, connection_id)
     if ratchet is None:
         raise MissingRecord("The connection's keys were not made yet, or are erased.")
@@ -41,8 +41,8 @@ def save(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
 def replace(tx: sqlite3.Connection, connection_id: int, ratchet: Ratchet) -> None:
     """Replace the ratchet by a new one. Delete the keys that the old ratchet set aside for messages still to come."""
     save(tx, connection_id, ratchet)
-    # Do this in the same transaction: keys of the old ratchet could only serve a thief who recorded the messages that
-    # we lost.
+    # The keys of skipped messages are deleted in the same transaction. From now on, they could only help a thief of the
+    # database who has also recorded the messages that we lost.
     forget_skipped(tx, connection_id)
 
 
@@ -72,7 +72,7 @@ def load_skipped(tx: sqlite3.Connection, connection_id: int) -> SkippedKeys:
     """Keys of messages that have not arrived yet, oldest first."""
     from smpchat.crypto.ratchet_skipped import SkippedId, SkippedKey, SkippedKeys
 
-    # Oldest first: if there are too many, `set_aside` drops the first.
+    # The oldest key must come first: if there are too many keys, `set_aside` drops the first ones.
     rows = tx.execute("SELECT * FROM skipped_keys WHERE connection_id = ? ORDER BY rowid", (connection_id,))
     return SkippedKeys(
         (SkippedId(row["header_key"], row["number"]), SkippedKey(row["message_key"], row["iv"])) for row in rows
@@ -85,7 +85,7 @@ def forget_skipped(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def apply_skipped(tx: sqlite3.Connection, connection_id: int, diff: SkippedDiff) -> None:
-    """Save which keys of messages that have not arrived yet were added or removed when one message was decrypted."""
+    """Save how the decryption of one message changed the stored keys of messages that have not arrived yet."""
     tx.executemany(
         "DELETE FROM skipped_keys WHERE connection_id = ? AND header_key = ? AND number = ?",
         [(connection_id, header_key, number) for header_key, number in diff.removed],
@@ -100,15 +100,15 @@ def apply_skipped(tx: sqlite3.Connection, connection_id: int, diff: SkippedDiff)
 
 
 def was_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes) -> bool:
-    """Whether this is the hash of one of the `KEPT_SEEN` messages that were opened last. A copy of such a message is
-    acknowledged and dropped."""
+    """Whether this is the hash of one of the `KEPT_SEEN` messages that were opened last. If such a message arrives
+    again, it is acknowledged and dropped."""
     query = "SELECT 1 FROM seen_messages WHERE connection_id = ? AND hash = ?"
     return tx.execute(query, (connection_id, ratchet_message_hash)).fetchone() is not None
 
 
 def mark_seen(tx: sqlite3.Connection, connection_id: int, ratchet_message_hash: bytes, sent_at: int) -> None:
-    """Save the hash of a message that was just opened. Of the message that was opened `KEPT_SEEN` messages earlier,
-    only the beginning of the hash is kept from now on.
+    """Save the hash of a message that was just opened. The hash of the message that was opened `KEPT_SEEN` messages
+    earlier is shortened: from now on, only its beginning is kept.
 
     Args:
         sent_at: When the relay received the message, by the relay's clock; POSIX seconds.
@@ -144,12 +144,12 @@ def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """A time by the relay's clock, in POSIX seconds: if `was_seen` no longer knows a message that we opened, the relay
-    received that message at this time or earlier. None until `KEPT_SEEN` messages have been opened.
+    """A time by the relay's clock, in POSIX seconds: a message that the relay received after this time is new unless
+    `was_seen` knows it. None until `KEPT_SEEN` messages have been opened.
 
-    Of the messages that `was_seen` knows, we take the time of the middle one, not that of the oldest. The reason: a
-    sender may repeat a message that `was_seen` no longer knows, and the relay may receive this copy later than the
-    oldest one.
+    This is the time of the message in the middle of those that `was_seen` knows, not of the oldest of them. The reason:
+    a sender may repeat a message that `was_seen` no longer knows, and the relay may receive this copy after the oldest
+    message that `was_seen` knows.
     """
     last = _last_seen(tx, connection_id)
     if last < KEPT_SEEN:

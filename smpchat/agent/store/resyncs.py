@@ -37,14 +37,15 @@ class OwnKeys(Record):
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> resync_states.State:
-    """The connection's state. Most connections have no record, because they have always been in sync."""
+    """The state of the connection's re-synchronisation. For most connections, none is stored, because their ratchets
+    have always been in sync."""
     row = tx.execute("SELECT state FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()
     return _from_json(row["state"]) if row else resync_states.InSync()
 
 
 def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State, keys: OwnKeys | None) -> None:
     """Save the state. Our keys are saved only if we are waiting for the peer's keys; otherwise they are erased. The
-    peer's keys (see `save_asked`) are erased unless the user is being asked about them."""
+    peer's keys (see `save_asked`) are erased unless the user must still accept or refuse them."""
     kept = keys if isinstance(state, resync_states.Started) else None
     asks = isinstance(state, resync_states.Asked)
     tx.execute(
@@ -64,23 +65,23 @@ def save(tx: sqlite3.Connection, connection_id: int, state: resync_states.State,
 
 
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Delete the record of a connection that has ended: the peer's keys are not awaited any more."""
+    """Delete the state of the connection's re-synchronisation, because the connection has ended."""
     tx.execute("DELETE FROM resyncs WHERE connection_id = ?", (connection_id,))
 
 
 def save_asked(tx: sqlite3.Connection, connection_id: int, theirs: E2EParams) -> None:
-    """Save the peer's keys about which the user is asked. Call this after `save`, which creates the record."""
+    """Save the peer's keys that the user must accept or refuse. Call `save` first, which stores the state."""
     tx.execute("UPDATE resyncs SET asked = ? WHERE connection_id = ?", (e2e_params.encode(theirs), connection_id))
 
 
 def asked(tx: sqlite3.Connection, connection_id: int) -> E2EParams | None:
-    """The peer's keys about which the user is being asked; None if the user is not asked."""
+    """The peer's keys that the user must accept or refuse; None if there are no such keys."""
     row = tx.execute("SELECT asked FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()
     return e2e_params.decode(row["asked"]) if row and row["asked"] is not None else None
 
 
 def own_keys(tx: sqlite3.Connection, connection_id: int) -> OwnKeys | None:
-    """Our keys that the peer has not answered yet."""
+    """Our keys for a new ratchet, if we have sent them and wait for the peer's keys; otherwise None."""
     row = tx.execute("SELECT * FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None or row["key1"] is None:
         return None
@@ -97,8 +98,8 @@ def seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes) -> bool:
 
 
 def mark_seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes, now: float) -> None:
-    """Remember keys that came from the peer, so that a copy of them changes nothing. Only the last `KEPT_SEEN` keys are
-    remembered."""
+    """Remember ratchet keys that came from the peer, so that they change nothing if they arrive again. Only the last
+    `KEPT_SEEN` keys are remembered."""
     tx.execute(
         "INSERT OR IGNORE INTO ratchet_keys_seen (connection_id, hash, at) VALUES (?, ?, ?)",
         (connection_id, keys_hash, now),
@@ -111,7 +112,7 @@ def mark_seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes, now:
 
 
 def seen_lately(tx: sqlite3.Connection, connection_id: int, now: float) -> int:
-    """How many keys of the peer came within the last day."""
+    """How many different ratchet keys the peer has sent within the last day."""
     query = "SELECT count(*) FROM ratchet_keys_seen WHERE connection_id = ? AND at > ?"
     return int(tx.execute(query, (connection_id, now - DAY)).fetchone()[0])
 

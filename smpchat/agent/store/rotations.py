@@ -24,9 +24,8 @@ class Rotation(Record):
     """A move of a peer's queue that is in progress.
 
     Attributes:
-        queue: Of the peer's old and new queue, the one that we do not use now: the new one or, in the last stage, the
-            old one.
-        hold_until: POSIX seconds. Messages that are sealed before this time wait until then.
+        queue: The peer's queue that we do not use now: its new queue or, in the stage `TESTING`, its old queue.
+        hold_until: The earliest time at which messages may be sent, in POSIX seconds; 0 if they need not wait.
     """
 
     stage: Stage

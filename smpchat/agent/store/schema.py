@@ -6,9 +6,9 @@ from pathlib import Path
 
 from smpchat.storage.migrations import Migrations
 
-# AUTOINCREMENT: without it, SQLite may give a new row the number of a deleted row. A relay's answer about a deleted
-# outbox item would then count for the new item. Likewise, another process that still knows the old number could change
-# or delete the new item.
+# AUTOINCREMENT: without it, SQLite may give a new row the number of a deleted row. If a new outbox item had the number
+# of a deleted one, a relay's answer about the deleted item would count for the new one. Also, another process that
+# still knows the number could change or delete the new item by mistake.
 _SCRIPTS = (
     """
     CREATE TABLE connections (
@@ -259,7 +259,8 @@ _SCRIPTS = (
     )
     """,
     # Erases used keys, of which earlier versions kept many, and private keys where the public half is enough. The state
-    # of the handshake shows which keys are still needed: those of an initiator whose link is not answered yet.
+    # of the handshake shows which keys are still needed: an initiator needs its keys until the peer has answered its
+    # link.
     """
     ALTER TABLE connections ADD COLUMN x3dh_public BLOB;
     UPDATE connections SET x3dh_public = CAST(x448_public(x3dh_key1) || x448_public(x3dh_key2) AS BLOB)

@@ -16,8 +16,8 @@ class SentRequest(Record):
     Attributes:
         address_id: Sender id of the address's queue; None while only its short link is known.
         info: Our connection info in the request; empty once the request is sealed.
-        reference: The application's number for the text message in the request, if there is one; None once we know
-            whether the request arrived.
+        reference: The application's number for the text message in the request. None if the request has no text, or as
+            soon as we know whether the request arrived.
     """
 
     connection_id: int
@@ -52,7 +52,8 @@ def save_address(tx: sqlite3.Connection, connection_id: int, address_id: bytes) 
 
 
 def save_info(tx: sqlite3.Connection, connection_id: int, info: bytes, reference: int | None) -> None:
-    """Save what the request says about us, at most `MAX_INFO` bytes, and the application's number of the text in it."""
+    """Save our connection info for the contact request, at most `MAX_INFO` bytes, and the application's number for the
+    text message in the request."""
     tx.execute(
         "UPDATE sent_requests SET info = ?, reference = ? WHERE connection_id = ?", (info, reference, connection_id)
     )
@@ -64,8 +65,8 @@ def sealed(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def take_reference(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """Return and forget the number of the text in the request: it is now known whether the request arrived. Returns
-    None the second time."""
+    """Return and forget the application's number for the text message in the request, because it is now known whether
+    the request arrived. Later calls return None."""
     request = load(tx, connection_id)
     tx.execute("UPDATE sent_requests SET reference = NULL WHERE connection_id = ?", (connection_id,))
     return request.reference if request else None

@@ -1,9 +1,9 @@
 """Signals between the processes that have a profile's store open: "something was committed, look".
 
-Each process that follows the store has a datagram socket. A process that commits sends an empty datagram to each of
-these sockets. A signal has no content, and a lost signal costs only time, because waiting processes also check the
-store from time to time (`smpchat.agent.online.changes`). On systems without such sockets, or without a folder that only
-we can write, no signals are sent.
+Each process that waits for changes of the store listens at a datagram socket of its own. After each commit, a process
+sends an empty datagram to the sockets of the other processes. A signal has no content, and a lost signal costs only
+time, because waiting processes also check the store from time to time (`smpchat.agent.online.changes`). No signals are
+sent if the system has no Unix sockets, or if other users can write into the folder of the sockets.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # takes a millisecond, and most commands find no process to s
     import socket
 
 POLL_WITHOUT_SIGNALS = 0.5
-"""Seconds between two checks of the store on systems without signals."""
+"""Seconds between two checks of the store if no signals can be received."""
 _TRIES = 100
 _FOLDER_MODE = 0o700
 
@@ -33,11 +33,10 @@ def _folder() -> Path | None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether only we can put files into the folder. Other users can write into the folder that contains it, so they
-    could have created this folder before us."""
+    """Whether the folder is this user's, and closed to other users. Its parent, for example /tmp, may be open to all,
+    so another user could have created this folder first."""
     try:
-        # Not `stat`, which follows symbolic links: somebody else can make one in /tmp that leads to another folder of
-        # ours.
+        # `stat` would follow a symbolic link. Another user can make such a link in /tmp, to any folder of this user.
         found = folder.lstat()
     except OSError:
         return False
@@ -45,7 +44,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 class Signals:
-    """The signals that one connection to a store sends and receives.
+    """Sends signals about a store to other processes, and receives their signals.
 
     Args:
         store: The store's file. Two processes signal to each other if their stores are in the same folder, even if each
@@ -59,8 +58,8 @@ class Signals:
         self._own_path: Path | None = None
 
     def listen(self) -> socket.socket | None:
-        """A non-blocking socket at which signals of other processes arrive until `stop`. None if the system has no
-        signals."""
+        """A non-blocking socket at which signals of other processes arrive until `stop` is called. None if signals
+        cannot be received, for example on systems without Unix sockets."""
         folder = _folder()
         try:
             import socket
@@ -84,9 +83,9 @@ class Signals:
         return own
 
     def wait(self, seconds: float) -> None:
-        """Block until another process signals, or until time is up. Several signals count as one.
+        """Block until a signal of another process arrives, at most for ``seconds``. Several signals count as one.
 
-        On systems without signals, time is up after `POLL_WITHOUT_SIGNALS` at the latest.
+        If signals cannot be received, the call returns after at most `POLL_WITHOUT_SIGNALS` seconds.
         """
         if self._own is None:
             time.sleep(min(seconds, POLL_WITHOUT_SIGNALS))

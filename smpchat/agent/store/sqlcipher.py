@@ -51,7 +51,7 @@ def connect(path: Path, passphrase: str | None, timeout: float, options: str = "
 
     Args:
         passphrase: If None, the database is not encrypted.
-        timeout: Seconds to wait for another process.
+        timeout: Seconds to wait while another process holds the database's lock.
         options: Options in SQLite's URI of the file.
     Raises:
         sqlite3.Error: The file cannot be opened.

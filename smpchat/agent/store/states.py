@@ -21,7 +21,7 @@ def state_to_json(state: states.State) -> str:
 
 
 def state_from_json(text: str) -> states.State:
-    """The state written by `state_to_json`. Raises `StoreError` for anything else."""
+    """The state written by `state_to_json`. Raises `StoreError` if the text is not a known state."""
     try:
         fields = json.loads(text)
         state: states.State = _build(_STATES[fields.pop("state")], fields)

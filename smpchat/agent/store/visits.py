@@ -1,5 +1,5 @@
-"""When a process of this profile last listened at each relay. We know what happened at the relay before this time, and
-nothing that happened since.
+"""When a process of this profile last listened at each relay. We cannot know what has happened at a relay since we last
+listened there.
 
 A *visit* lasts from the time when our queues at a relay are subscribed until the session ends.
 """
@@ -19,33 +19,35 @@ def arrived(tx: sqlite3.Connection, server: str, now: float) -> None:
 
 
 def left(tx: sqlite3.Connection, server: str, now: float) -> None:
-    """Note that a visit ends, because the session ended."""
+    """Note that the visit at this relay ends, because our session with the relay has ended."""
     tx.execute("UPDATE relay_visits SET until = ? WHERE server = ? AND until IS NULL", (now, server))
 
 
 def all_left(tx: sqlite3.Connection, now: float) -> None:
-    """Note that all visits end, because the process ends normally. Relays that no longer have a queue of ours are
-    deleted from the list."""
+    """Note that the visits at all relays end, because the process ends normally. Forget the relays at which no
+    connection has its own queue any more."""
     tx.execute("DELETE FROM relay_visits WHERE server NOT IN (SELECT server FROM receive_queues)")
     tx.execute("UPDATE relay_visits SET until = ? WHERE until IS NULL", (now,))
 
 
 def unfinished(tx: sqlite3.Connection) -> bool:
-    """Whether there is a visit without an end."""
+    """Whether some visit has no stored end: the visit is still going on, or its process was killed."""
     return tx.execute("SELECT 1 FROM relay_visits WHERE until IS NULL").fetchone() is not None
 
 
 def end_of_killed(tx: sqlite3.Connection) -> None:
-    """End the visits of a killed process, which could not note when they ended. As only their beginning is certain, it
-    counts as their end."""
+    """End the visits of a killed process, which could not note when they ended. The beginning of such a visit counts as
+    its end, because no later time is certain."""
     tx.execute("UPDATE relay_visits SET until = since WHERE until IS NULL")
 
 
 def latest(tx: sqlite3.Connection, server: str, now: float, *, online: bool) -> float | None:
-    """Until when we listened at a relay, in POSIX seconds: ``now`` if we still listen, None if the time is not known.
+    """The time until which we listened at a relay, in POSIX seconds: ``now`` if we still listen, None if we do not know
+    the time.
 
     Args:
-        online: Whether a process is online for the profile: if so, a visit without an end is still going on.
+        online: Whether a process is online for the profile. If so, a visit for which no end is stored is still going
+            on.
     """
     row = tx.execute("SELECT since, until FROM relay_visits WHERE server = ?", (server,)).fetchone()
     if row is None:

@@ -1,9 +1,9 @@
 """Limits how many contact requests a profile keeps, and how many it accepts automatically, in all and in one hour.
 
-Each accepted request makes us connect to a relay that the requester chose, and keep a queue for the new contact. So
-there must be a limit to what one requester can cause. Requests beyond the limit wait for their turn, and are accepted
-later. If too many wait, we drop the newest of those that name the most frequent relay: a requester can change names and
-keys at will, but relays less easily.
+Each accepted request makes us connect to a relay that the requester chose, and keep a queue for the new contact.
+Without a limit, one requester could make us connect to any number of relays. Requests beyond the limit wait for their
+turn, and are accepted later. If too many requests wait, we drop the newest of those that name the same relay as most
+others: a requester can change names and keys at will, but relays less easily.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def relay_text(server: SMPServer) -> str:
 
 
 def has_place(tx: sqlite3.Connection, relay: str) -> bool:
-    """Whether one more request that names this relay is kept. Another request may be dropped to make room for it."""
+    """Whether one more request that names this relay is kept. The call may drop another request to make room."""
     if addresses.count_requests(tx) < MAX_REQUESTS:
         return True
     counts = addresses.requests_by_relay(tx)
@@ -75,7 +75,7 @@ def note_acceptance(tx: sqlite3.Connection, connection_id: int, now: float) -> N
 
 def next_given_up(tx: sqlite3.Connection) -> tuple[float, int] | None:
     """Which automatically accepted contact would be given up next: the time, in POSIX seconds, and the number of the
-    contact's connection. None if the relays of all such contacts were reached."""
+    contact's connection. None if the relays of all automatically accepted contacts were reached."""
     waiting = [(at, number) for number, at in addresses.accepted_by_themselves(tx).items() if _is_unreached(tx, number)]
     if not waiting:
         return None

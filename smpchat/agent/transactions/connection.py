@@ -1,4 +1,5 @@
-"""One connection inside one transaction: load its state, step, save, and put the effects into the outbox."""
+"""Changes one connection in one transaction: loads its state, lets the state machine process an event, saves the new
+state, and puts the effects into the outbox."""
 
 from __future__ import annotations
 
@@ -133,7 +134,7 @@ def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, 
     """Join an invitation through its short link. The key that reads the link is stored before anything is sent.
 
     Args:
-        held: Our profile is not sent before `JoinReleased`.
+        held: Our profile is not sent until the user has answered a question (the event `JoinReleased`).
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: The link was joined before.
@@ -211,14 +212,14 @@ def receive_queue_created(
 
 
 def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: Event) -> None:
-    """Step the connection, save the state, put the effects into the outbox, and release messages that may be sent
-    now."""
+    """Let the handshake's state machine process an event, save the new state, put the effects into the outbox, and
+    release messages that may be sent now."""
     before = connections.load(tx, connection_id).state
     state, effects = handshake.step(before, event)
     if state != before:
         connections.save_state(tx, connection_id, state, context.now())
     if type(state) is not type(before):
-        # If the confirmation was to be sent once more, that was for the earlier state, so it is dropped.
+        # A repetition of the confirmation that still waits belongs to the earlier state, so it is dropped.
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
             case states.Failed():
@@ -241,8 +242,8 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
                 if text is not None:  # no receipt follows: the person who accepted has seen the text
                     context.application.message_delivered(tx, text)
     perform(tx, context, connection_id, effects)
-    # Texts are released only after the step has sealed its own messages: a text that is sealed before our first message
-    # (the confirmation or the initiator's hello) would take number 1 in the chain.
+    # Waiting messages are released only after `perform` has sealed the handshake's messages: if a waiting message were
+    # sealed before our first message (the confirmation or the initiator's hello), it would take message id 1.
     release(tx, context, connection_id)
     if state != before:
         context.application.state_changed(tx, connections.load(tx, connection_id))
@@ -259,7 +260,7 @@ def _drop_outgoing(
 
 
 def perform(tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[Effect, ...]) -> None:
-    """Carry out the effects of a step: seal the messages among them, and put everything into the outbox."""
+    """Carry out the effects of an event: seal the messages among them, and put everything into the outbox."""
     for effect in effects:
         # The connection is loaded again for each effect: the effect before may have sealed a message, and so changed
         # the chain of sent messages.
@@ -353,9 +354,9 @@ def _send_confirmation(
         message = ConnInfoSecured(reply_key_of(connection), (reply,), info)
     else:
         message = ConnInfoReply((reply,), info)
-    # The confirmation is sealed once, and kept to be sent again. If it were sealed a second time, it would take another
-    # ratchet number and message id, and the peer would report a gap (agent-wire 3.6 and 5.4). The confirmation also
-    # names the reply queue, so from here on this queue is not replaced before the peer answers.
+    # The confirmation is sealed once, and its sealed bytes are kept to be sent again. A second sealing would take
+    # another ratchet number and message id, and the peer would report a gap (agent-wire 3.6 and 5.4). The confirmation
+    # also names our reply queue, so this queue must stay the same until the peer has answered.
     params = _confirmation_params(tx, context, connection)
     body = sealing.seal_first_message(
         tx, context.entropy, connection, send_queue, message, params=params, signed=signed
@@ -368,8 +369,8 @@ def _confirmation_params(tx: sqlite3.Connection, context: Context, connection: C
     """Our X3DH keys, with our answer to the link's KEM key. If the link has no KEM key, but the connection is to use a
     KEM, we propose a KEM key of our own.
 
-    This function runs only after the relays have answered: while we waited for them, our KEM key could be made ahead of
-    time.
+    Our KEM key is chosen only here, after the relays have answered: while smpchat waits for the relays, it can generate
+    a key pair in advance.
     """
     ratchet = ratchets.load(tx, connection.id)
     if ratchet.kem_enabled and ratchet.kem is None and context.has_kem:
@@ -404,10 +405,11 @@ def _send_first(tx: sqlite3.Connection, connection_id: int, kind: Kind, *, signe
 def resync(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
     """The user re-synchronises the ratchets of a connection, whether or not a message failed to open.
 
-    This also accepts keys that the peer has sent without being asked.
+    If the peer has sent new keys without being asked, this call accepts them.
 
     Raises:
-        AgentError: The connection is not complete, or has ended, or the peer was already asked.
+        AgentError: The connection is not complete or has ended, the peer was already asked, or the peer's keys cannot
+            be used.
     """
     renegotiation.request(tx, context, connection_id)
 
@@ -418,12 +420,12 @@ def refuse_keys(tx: sqlite3.Connection, context: Context, connection_id: int) ->
 
 
 def overrule_keys(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """Messages that wait for the user's decision about the peer's keys are sent with the ratchet in use; the decision
-    remains open."""
+    """The user wants to write before deciding about the peer's new keys, so waiting messages are sent with the old
+    ratchet. The decision remains open."""
     renegotiation.overrule(tx, context, connection_id)
 
 
-# -- queues that move -------------------------------------------------------------------------------------------------
+# -- moves of our queue -----------------------------------------------------------------------------------------------
 
 
 def move(tx: sqlite3.Connection, context: Context, connection_id: int, relay: SMPServerAddress | None = None) -> None:
@@ -449,22 +451,22 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
     left of the connection in the store is deleted, too.
 
     Args:
-        farewell: A last user message to the peer, or None. It is left out if no message may be sent to the peer now.
-            All other messages that wait are dropped. Our queue is deleted after the farewell was sent or refused, or
-            after `FAREWELL_PATIENCE`.
+        farewell: A last user message to the peer, or None. The farewell is not sent if the peer may get no messages
+            now. All earlier messages that still wait are dropped. Our queue is deleted when a relay has accepted or
+            refused the farewell, or after `FAREWELL_PATIENCE` seconds.
     """
     before = connections.load(tx, connection_id)
     writable = states.reached_peer(before.state) and may_send(tx, before)
     apply(tx, context, connection_id, DeleteRequested())
-    # The farewell is sealed only now, because the step drops all messages that wait: a user who deletes a contact does
-    # not want them sent.
+    # The farewell is sealed only now, because `apply` has dropped all messages that waited: a user who deletes a
+    # contact does not want them sent.
     if farewell is not None and writable:
         connection, queue = connections.load(tx, connection_id), required_send_queue(tx, connection_id)
         body, _ = sealing.seal_message(tx, context.entropy, connection, queue, UserMessage(farewell))
         outgoing.enqueue(tx, connection_id, Lane.SEND, Kind.FAREWELL, Priority.MESSAGE, body=body)
         outgoing.postpone(tx, connection_id, Lane.RECEIVE, context.now() + FAREWELL_PATIENCE)
-        # The ratchet is no longer needed: no message follows the farewell, and repeating the farewell takes only its
-        # sealed bytes.
+        # The ratchet is no longer needed: the farewell is our last message, and if it is sent again, the same sealed
+        # bytes are sent.
         ratchets.delete(tx, connection_id)
     else:
         erasure.stop_writing(tx, connection_id)

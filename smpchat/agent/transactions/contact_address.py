@@ -2,8 +2,8 @@
 
 The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted like any
 other queue. The queue is never secured, and has no lasting secret: each request brings its own key. To accept a request
-is to join the invitation in it. The link of a group that the user made is such an address, too, marked by its client
-data.
+is to join the invitation in it. The link of a group that the user made is stored as a contact address, too; its client
+data show that it is a group's.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def update(tx: sqlite3.Connection, context: Context, user_data: bytes) -> None:
 
 
 def update_at(tx: sqlite3.Connection, context: Context, address: Address | None, user_data: bytes) -> None:
-    """Change the user data of one address, which may be a group's."""
+    """Change the user data of one address: the user's contact address, or the link of a group."""
     if address is not None and address.user_data != user_data:
         addresses.save_user_data(tx, address.connection_id, user_data)
         if address.short_link is not None:
@@ -142,8 +142,8 @@ def prepare(
     version: int,
     dh_key: X25519PublicKey,
 ) -> Publication | None:
-    """Everything but the keys in the NEW that makes an address's queue at this relay. ``version`` is the relay's SMP
-    version. None if the connection is not an address."""
+    """What NEW must contain, besides keys, to make the queue of a contact address at this relay. ``version`` is the
+    relay's SMP version. None if the connection is not a contact address, or if the address is being deleted."""
     address = addresses.load(tx, connection_id)
     if address is None or address.root_key is None:
         return None
@@ -226,8 +226,8 @@ def request_received(
 ) -> None:
     """Keep a request, or accept it if the address accepts requests automatically.
 
-    A request that is sent again replaces the first one. If the first one was already accepted, its copy is recognised
-    by the invitation in it, and ignored.
+    A request that arrives again replaces its earlier copy. If the earlier copy was already accepted, the new copy is
+    ignored: it contains the same invitation.
 
     Raises:
         EnvelopeRefused: The message is not a request, or not one that could be accepted.
@@ -303,7 +303,7 @@ def _accept_by_itself(tx: sqlite3.Connection, context: Context, request: Receive
 
 
 def next_turn(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the next request in turn may be accepted, in POSIX seconds; None if none waits. Changes nothing."""
+    """When the next request in turn may be accepted, in POSIX seconds; None if no request waits. Changes nothing."""
     return None if addresses.next_in_turn(tx) is None else admitting.next_acceptance(tx, now)
 
 
@@ -311,7 +311,7 @@ def accept_next(tx: sqlite3.Connection, context: Context) -> None:
     """Accept the next request in turn, if the limits allow it.
 
     Raises:
-        AgentError: The request cannot be accepted. Roll back, and drop it with `drop_next`.
+        AgentError: The request cannot be accepted. Roll back the transaction, and delete the request with `drop_next`.
     """
     request = addresses.next_in_turn(tx)
     if request is None or not _has_room(tx, context):
@@ -334,7 +334,8 @@ def next_look(tx: sqlite3.Connection, now: float) -> float | None:
 
 
 def give_up_next(tx: sqlite3.Connection, context: Context) -> bool:
-    """Give up an automatically accepted contact that was not reached in time. Returns whether there was one."""
+    """Give up one automatically accepted contact whose relay was not reached in time. Returns False if there is no such
+    contact."""
     found, now = admitting.next_given_up(tx), context.now()
     if found is None or found[0] > now or clock.is_held(tx, now):
         return False
@@ -363,15 +364,15 @@ def _invitation(text: bytes) -> InvitationLink:
 
 
 def _is_joined(tx: sqlite3.Connection, link: InvitationLink) -> bool:
-    """Whether a request with this invitation was accepted: whether we have joined its link, or send to its queue. The
-    queue alone would not do, because the peer may have moved it since."""
+    """Whether a request with this invitation was accepted: whether we have joined its link, or send to its queue. It is
+    not enough to look for the queue, because the peer may have moved its queue since."""
     queue = link.queues[0]
     by_text = connections.find_by_link(tx, format_link(link))
     return by_text is not None or connections.find_send_queue(tx, queue.server, queue.sender_id) is not None
 
 
 def reason_against(tx: sqlite3.Connection, request: ReceivedRequest) -> str | None:
-    """Why a request is not accepted unless the user agrees to the relay that it names; None if no agreement is
+    """Why the user must agree to the relay that a request names before the request is accepted; None if no agreement is
     needed."""
     link = parse_link(request.link)
     assert isinstance(link, InvitationLink)

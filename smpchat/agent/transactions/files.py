@@ -1,6 +1,6 @@
-"""Files that are sent and received: what the layer above asks for, and what each answer of a file relay changes.
+"""Files that are sent and received: what the application asks for, and what each answer of a file relay changes.
 
-Nothing here waits or talks to a relay: `smpchat.agent.online.file_transfers` makes the transfers that the store lists.
+Nothing here waits or talks to a relay: `smpchat.agent.online.file_transfers` carries out the stored transfers.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Transfer(Record):
     """The progress of a file.
 
     Attributes:
-        done: How many of the ``total`` bytes have been transferred. Both numbers are of the encrypted and padded file.
+        done: Bytes of the encrypted and padded file that have been transferred; ``total`` is the size of this file.
         started, expires: POSIX seconds; the transfer is given up at ``expires``.
         problem: Why the transfer does not continue, or why it failed.
     """
@@ -82,7 +82,7 @@ def transfer(tx: sqlite3.Connection, file_id: int) -> Transfer | None:
     return Transfer(file.id, file.sending, file.stage, file.name, done, file.size, file.started, expires, problem)
 
 
-# -- what the layer above asks for ------------------------------------------------------------------------------------
+# -- what the application asks for ------------------------------------------------------------------------------------
 
 
 def submit_file(
@@ -92,11 +92,11 @@ def submit_file(
 
     Args:
         name: The file's name, as people see it.
-        slots: For how many recipients each chunk is registered; there is one description for each of them.
+        slots: Number of recipients for whom each chunk is registered. There is one description for each recipient.
     Returns:
         Number of the file.
     Raises:
-        FileGone: The ciphertext was removed meanwhile.
+        FileGone: The encrypted copy of the file was removed before this call.
         TooManyFiles: Too many files are being sent and received.
     """
     files.check_room(tx, MAX_FILES)
@@ -114,8 +114,8 @@ def submit_file(
         chunks=encrypted.chunks,
         now=context.now(),
     )
-    # This comes last, while this transaction holds the write lock, for which `sweep` must wait: so `sweep` never sees
-    # the settled ciphertext before the store lists its file.
+    # The ciphertext gets its final name only while this transaction holds the write lock. `sweep` must wait for this
+    # lock, so it cannot remove the ciphertext before the store lists its file.
     encrypted.settle()
     return file_id
 
@@ -126,14 +126,14 @@ def relays_to_approve(description_text: str, known: Callable[[FileServer], bool]
     Args:
         known: Tells whether the user's own settings name a relay.
     Raises:
-        FileRefused: The description cannot be used.
+        FileRefused: The file's description cannot be used.
     """
     return unknown_relays(file_descriptions.read(description_text), known)
 
 
 def unknown_relays(described: FileDescription, known: Callable[[FileServer], bool]) -> tuple[str, ...]:
-    """Hosts of the relays that are needed, but not ``known``: for some chunk, no known relay is among the relays that
-    have it."""
+    """Hosts of the relays that the user must approve: for each chunk that no ``known`` relay has, all relays that have
+    this chunk."""
     found: dict[str, None] = {}
     for chunk in described.chunks:
         if not any(known(replica.server) for replica in chunk.replicas):
@@ -154,14 +154,14 @@ def receive_file(
     """Download a file; `Application.file_received` gets its path when it is complete.
 
     Args:
-        target: Where the complete file is saved. If something exists there by then, a number is added to the name.
+        target: Where the complete file is saved. If another file has this path by then, a number is added to the name.
         approved: The user agrees that the relays chosen by the sender see this computer's address.
         known: Tells whether the user's own settings name a relay.
         size: Announced size of the file in bytes; a file of another size is not saved.
     Returns:
         Number of the file.
     Raises:
-        FileRefused: The description cannot be used.
+        FileRefused: The file's description cannot be used, or its size does not fit ``size``.
         RelaysNotApproved: The user must first approve the relays that the error names.
         TooManyFiles: Too many files are being sent and received.
     """
@@ -215,7 +215,7 @@ def cancel_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
 
 
 def delete_file(tx: sqlite3.Connection, context: Context, file_id: int) -> None:
-    """Delete a file from the store, and have its chunks deleted at the relays. A received file stays where it is."""
+    """Delete a file from the store, and have its chunks deleted at the relays. A saved file stays on the disk."""
     file = files.find(tx, file_id)
     if file is not None:
         _leave(tx, context, file)
@@ -233,8 +233,8 @@ def _leave(tx: sqlite3.Connection, context: Context, file: StoredFile) -> None:
 
 
 def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
-    """The profile was imported from a file. Give up its downloads: their target paths were chosen where the profile was
-    exported, perhaps on another computer."""
+    """The profile was imported from a file. Give up the profile's unfinished downloads: their target paths were chosen
+    before the export, perhaps on another computer."""
     for stage in (Stage.MOVING, Stage.OPENING):
         for file in files.in_stage(tx, stage):
             if not file.sending:
@@ -242,8 +242,8 @@ def abandon_received(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online: nothing waits any longer for its next try, and leftovers of a killed process are
-    removed."""
+    """A new process is online: it may try every transfer and deletion at once. Remove partly decrypted files that a
+    killed process has left."""
     files.begin_anew(tx)
     file_deletions.begin_anew(tx)
     for file in files.with_parts(tx):
@@ -271,8 +271,8 @@ def spent(database: Database) -> list[Path]:
 
 
 class Registration(Record):
-    """The content of one FNEW, for a chunk. Each try has fresh keys: if the answer to a try was lost, the chunk that it
-    registered shares no key with the one that is used."""
+    """The content of the FNEW that registers a chunk. Each try uses fresh keys: if the relay's answer to one try is
+    lost, the registration of the next try shares no key with it."""
 
     file_id: int
     number: int
@@ -329,8 +329,8 @@ def registered(tx: sqlite3.Connection, context: Context, answers: Sequence[Answe
 
 
 def moved(tx: sqlite3.Connection, context: Context, moved_chunks: Sequence[tuple[int, int]]) -> None:
-    """Chunks have been uploaded or downloaded. Each is given as the number of its file and its own number in the
-    file."""
+    """Chunks have been uploaded or downloaded. For each of them, ``moved_chunks`` contains the number of the file and
+    the number of the chunk in this file."""
     touched = dict.fromkeys(
         file_id for file_id, number in moved_chunks if _apply(tx, context, file_id, number, Moved()) is not None
     )
@@ -348,7 +348,7 @@ def moved(tx: sqlite3.Connection, context: Context, moved_chunks: Sequence[tuple
 def not_moved(
     tx: sqlite3.Connection, context: Context, file_id: int, number: int, problem: Problem, not_before: float = 0
 ) -> None:
-    """A chunk was not registered, uploaded or downloaded.
+    """A chunk could not be registered, uploaded or downloaded.
 
     Args:
         not_before: POSIX seconds; the chunk is not tried again before this time, neither at this relay nor at another
@@ -361,7 +361,8 @@ def not_moved(
 
 
 def spoilt(tx: sqlite3.Connection, context: Context, file_id: int, numbers: Sequence[int], error: str) -> None:
-    """Downloaded chunks were damaged on our disk. They are downloaded again, but only once."""
+    """Downloaded chunks were damaged on this disk. Each is downloaded once more; if it is damaged again, the transfer
+    fails."""
     file = files.find(tx, file_id)
     if file is None or file.stage is not Stage.OPENING:
         return
@@ -373,7 +374,7 @@ def spoilt(tx: sqlite3.Connection, context: Context, file_id: int, numbers: Sequ
 
 
 def opened(tx: sqlite3.Connection, context: Context, file_id: int, path: Path) -> bool:
-    """The file was decrypted and moved to its place. Returns False if it was given up meanwhile."""
+    """The file was decrypted and moved to its place. Returns False if the transfer had ended before."""
     file = files.find(tx, file_id)
     if file is None or file.stage is not Stage.OPENING:
         return False
@@ -423,8 +424,8 @@ def _apply(
     problem: Problem | None = None,
     not_before: float = 0,
 ) -> machine.State | None:
-    """Step a chunk, and return its new state. None if the transfer of the file has ended, or if the event comes too
-    late."""
+    """Let a chunk's state machine process an event, and return the chunk's new state. None if the file's transfer has
+    ended, or if the event does not fit the chunk's state any more."""
     file, chunk = files.find(tx, file_id), file_chunks.chunk(tx, file_id, number)
     if file is None or chunk is None or file.stage not in (Stage.MOVING, Stage.OPENING) or not _fits(chunk, event):
         return None
@@ -445,8 +446,7 @@ def _apply(
 
 
 def _fits(chunk: Chunk, event: Event) -> bool:
-    """Whether the event concerns the current state of the chunk. Work that another process has done meanwhile does not
-    count twice."""
+    """Whether the event fits the chunk's state. It does not fit if another process has done the same work meanwhile."""
     match event:
         case Registered():
             return isinstance(chunk.state, machine.Unplaced)
@@ -464,7 +464,7 @@ def asked(tx: sqlite3.Connection, chunk: Chunk) -> Replica:
     return places[chunk.state.replica % len(places)]
 
 
-# -- what ends by itself ----------------------------------------------------------------------------------------------
+# -- time limits ------------------------------------------------------------------------------------------------------
 
 
 def is_any_old(tx: sqlite3.Connection, now: float) -> bool:
