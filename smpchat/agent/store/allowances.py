@@ -1,4 +1,4 @@
-"""Limits on how often a peer can make us do something. The count is in the store, so that a new process does not start
+"""Limits on how often a peer can make us do something. The store keeps the counts, so that a new process does not start
 counting from zero."""
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ class Use(Enum):
 
 
 def use(tx: sqlite3.Connection, connection_id: int, allowance: Allowance, now: float) -> Use:
-    """Count that a peer makes us do something once more, and return whether this is allowed. ``now``: POSIX seconds. If
-    the clock was set back, counting starts again."""
+    """A peer makes us do something once more. Add one to the count, and return whether the limit allows this.
+
+    If the clock was set back, counting starts again. ``now``: POSIX seconds.
+    """
     [used] = tx.execute(
         "INSERT INTO allowances VALUES (:id, :kind, 1, :now) ON CONFLICT (connection_id, kind) DO UPDATE SET"
         " used = CASE WHEN :now - since BETWEEN 0 AND :seconds THEN used + 1 ELSE 1 END,"

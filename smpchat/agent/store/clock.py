@@ -21,13 +21,14 @@ _NOTED_EVERY = 3_600.0
 
 
 def is_held(tx: sqlite3.Connection, now: float) -> bool:
-    """Whether the clock leapt lately, so that nothing may count as old yet. Changes nothing."""
+    """Whether the clock leapt within the last `HOLD` seconds. If so, the caller must not treat anything as old yet.
+    Changes nothing."""
     seen, until = _known(tx, now)
     return _leapt(seen, now) or now < until
 
 
 def is_due(tx: sqlite3.Connection, now: float) -> bool:
-    """Whether it is time to call `note`. Changes nothing."""
+    """Whether `note` must be called now. Changes nothing."""
     row = tx.execute("SELECT seen FROM own_clock").fetchone()
     return row is None or not 0 <= now - row[0] < _NOTED_EVERY
 

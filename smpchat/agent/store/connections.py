@@ -19,26 +19,27 @@ if TYPE_CHECKING:
 
 
 class UnknownConnection(LookupError):
-    """The connection was deleted meanwhile."""
+    """There is no connection with this id, perhaps because it was deleted meanwhile."""
 
 
 class Connection(Record):
     """One duplex connection.
 
     Attributes:
-        link: The full link of our invitation, or of the one that we joined; for our request to an address, the full or
-            short link of the address, in one standard spelling. None as long as the full link is not known.
-        x3dh_keys: Initiator: our keys for the key agreement, kept until the first message is decrypted. A joiner's keys
-            are used in the transaction that makes them, and never stored.
-        x3dh_public: Joiner: the raw bytes of our public keys for the agreement, kept until they are in the
-            confirmation.
-        reply_key: Initiator: private half of the reply key in the link, kept as long as ``x3dh_keys``.
+        link: The full link of the invitation that we made or joined; None as long as the full link is not known. If we
+            sent a request to an address, this is the address's full or short link instead, in one standard spelling.
+        x3dh_keys: If we are the initiator: our private keys for the key agreement. They are kept until the first
+            message is decrypted. A joiner uses its keys in the transaction that makes them, and never stores them.
+        x3dh_public: If we are the joiner: the raw bytes of our public keys for the key agreement. They are kept until
+            our confirmation is made, which contains them.
+        reply_key: If we are the initiator: the private half of the reply key in our link or request. It is kept as long
+            as ``x3dh_keys``.
         sent: Hash chain of the messages that we sent.
         received: Hash chain of the messages that arrived.
-        pq_support: Messages are padded so that each ratchet header has room for KEM keys. Before the handshake this is
-            our wish; afterwards it is what was agreed.
-        plain: A connection between members of a group: it never has a KEM, and is made only by a full link (group-wire
-            0 and 1).
+        pq_support: Messages are padded so that each ratchet header has room for KEM keys. Before the handshake, this
+            value is our wish; afterwards it is what we and the peer agreed.
+        plain: This is a connection between members of a group. It never uses a KEM, and an invitation for it never gets
+            a short link (group-wire 0 and 1).
         created_at: When the link was made or used; POSIX seconds, like the other times.
         ready_at: When the connection became *ready*: the relay had accepted our confirmation or request, or we had
             processed the peer's confirmation.
@@ -70,13 +71,13 @@ class Connection(Record):
 
 
 class ReceiveQueue(Record):
-    """A queue of ours.
+    """A queue at a relay from which we receive messages.
 
     Attributes:
         auth_key: Authorises our commands on the queue.
         dh_secret: Opens the relay's box around each message; None when the queue is not read any more.
-        e2e_key: Our private key for the per-queue box, whose public half senders use; None when no new sender is
-            allowed.
+        e2e_key: Our private key for the per-queue box. A new sender needs the public half. None when the queue accepts
+            no new sender, or is not read any more.
         e2e_secret: The secret for the per-queue box that we share with the sender; None as long as the sender's key is
             not known, and when the queue is not read any more.
         peer_key: DER of the sender key with which the queue is, or will be, secured.
@@ -105,9 +106,9 @@ class SendQueue(Record):
     """The peer's queue, to which we send.
 
     Attributes:
-        auth_key: Authorises our SENDs once the queue is secured with it.
-        e2e_public: Public half of our key for the per-queue box; the private half is used once, when it is made, and
-            not stored.
+        auth_key: Authorises our SENDs once the queue is secured with this key.
+        e2e_public: The public half of our key for the per-queue box. We use the private half only once, to derive
+            ``e2e_secret``, and do not store it.
     """
 
     connection_id: int
@@ -157,8 +158,8 @@ def insert(
 
 
 def is_plain(tx: sqlite3.Connection, connection_id: int) -> bool:
-    """Whether this connection is, or is to become, one between members of a group. False if the connection does not
-    exist."""
+    """Whether this is a connection between members of a group, or will become one. False if there is no connection with
+    this id."""
     row = tx.execute("SELECT plain FROM connections WHERE id = ?", (connection_id,)).fetchone()
     return row is not None and bool(row["plain"])
 
@@ -255,8 +256,9 @@ def wanted_relays(tx: sqlite3.Connection) -> list[SMPServer]:
 
 
 def save_link(tx: sqlite3.Connection, connection_id: int, link: str | None) -> None:
-    """Save the full link, once it is known: our own when its queue exists, another person's when their short link was
-    read."""
+    """Save the connection's full link; if ``link`` is None, forget it. We know our own full link as soon as its queue
+    exists. If we use another person's short link, we know the full link as soon as we have read the short link's
+    data."""
     tx.execute("UPDATE connections SET link = ? WHERE id = ?", (link, connection_id))
 
 
@@ -268,7 +270,8 @@ def save_versions(tx: sqlite3.Connection, connection_id: int, agent: int, e2e: i
 def save_agreed(
     tx: sqlite3.Connection, connection_id: int, agent: int, client: int, e2e: int, *, pq_support: bool
 ) -> None:
-    """Save the versions and the KEM support that a joiner chooses when it has read the link."""
+    """We are the joiner and have read the link. Save the protocol versions that we chose, and whether we support a
+    KEM."""
     save_versions(tx, connection_id, agent, e2e)
     save_pq_support(tx, connection_id, pq_support)
     tx.execute("UPDATE connections SET client_version = ? WHERE id = ?", (client, connection_id))
@@ -285,7 +288,8 @@ def raise_agent_version(tx: sqlite3.Connection, connection_id: int, version: int
 
 
 def save_x3dh_public(tx: sqlite3.Connection, connection_id: int, public: bytes) -> None:
-    """Save a joiner's public keys for the agreement, which go into its confirmation."""
+    """We are the joiner. Save our public keys for the key agreement until our confirmation is made, which contains
+    them."""
     tx.execute("UPDATE connections SET x3dh_public = ? WHERE id = ?", (public, connection_id))
 
 
@@ -455,7 +459,7 @@ def senders_to(tx: sqlite3.Connection, server: str) -> list[int]:
 
 
 def delete_send_queue(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Nothing more is sent to the peer, so delete our record of its queue, with the keys."""
+    """Nothing more is sent to the peer, so delete our record of the peer's queue, and our keys for this queue."""
     tx.execute("DELETE FROM send_queues WHERE connection_id = ?", (connection_id,))
 
 

@@ -1,6 +1,8 @@
-"""Which relays the user has agreed to connect to for a contact: those in links that the user made or used.
+"""Which relays the user has agreed to connect to for a contact. By using a link, the user agrees to the link's relay.
+By making a link, or by sending a request to an address, the user agrees to the relay of the person who answers. The
+user must agree to any other relay explicitly.
 
-All other relays of contacts were named by other people: see `smpchat.agent.transactions.strangers`.
+`smpchat.agent.transactions.strangers` restricts connections to relays to which the user has not agreed.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ def save_anywhere(tx: sqlite3.Connection, allow: bool) -> None:
 
 
 def covers(tx: sqlite3.Connection, server: Server) -> bool:
-    """Whether the user has agreed to connect to this relay for at least one contact. If so, another session with the
-    relay reveals nothing new to it."""
+    """Whether the user has agreed to connect to this relay for at least one contact. If the user has, the relay learns
+    nothing new from another session with us."""
     query = (
         "SELECT 1 FROM consents WHERE server = :server UNION ALL"
         " SELECT 1 FROM consents JOIN send_queues AS q USING (connection_id)"

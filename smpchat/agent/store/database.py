@@ -48,12 +48,12 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 def encrypted_path(path: Path) -> Path:
     """The path of the encrypted file that replaces the plain one at ``path``. If the encrypted file exists, the plain
-    one is ignored."""
+    file is ignored."""
     return path.with_name(f"{path.name}.encrypted")
 
 
 class Database:
-    """One connection to the profile's file.
+    """One SQLite connection to the profile's database file.
 
     Attributes:
         read_only: The file was opened only for reading, because its disk is full or read-only.
@@ -126,8 +126,8 @@ class Database:
             raise
 
     def _readable(self, error: sqlite3.OperationalError) -> sqlite3.Connection:
-        """Open the file only for reading, because it cannot be written. Raises ``error`` if the file cannot be read
-        either."""
+        """Open the file only for reading, because it cannot be written. If the file cannot be read either, raises
+        ``error``: the reason why it cannot be written."""
         self.read_only = True
         for options in ways_to_read(self.path):
             with suppress(sqlite3.OperationalError):
@@ -148,7 +148,7 @@ class Database:
         return connection
 
     def _connect_to_read(self, options: str) -> sqlite3.Connection:
-        """As `_connect`, but only for reading, and with these options in the URI by which SQLite opens the file."""
+        """Open the file only for reading. ``options`` are for the URI with which SQLite opens the file."""
         uri = file_uri(self.path, options)
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
         connection.row_factory = sqlite3.Row
@@ -230,7 +230,7 @@ class Database:
         if self._connection.total_changes != before:
             self.signals.send()
 
-    # -- who waits for changes ----------------------------------------------------------------------------------------
+    # -- watchers, which wait for changes -----------------------------------------------------------------------------
 
     def watch(self, watcher: Callable[[], object]) -> None:
         """Call ``watcher`` after each commit of this connection, and whenever `changed` is called."""
@@ -248,10 +248,10 @@ class Database:
     # -- the file -----------------------------------------------------------------------------------------------------
 
     def _is_current(self) -> bool:
-        """Whether this is still the profile's file. After the file was encrypted or decrypted, everything written to
-        the old one is lost.
+        """Whether the file that we opened is still the profile's database. When a database is encrypted or decrypted, a
+        new file replaces it, and everything that is written to the old file later is lost.
 
-        The answer stays correct while the caller holds the write lock, because `smpchat.agent.store.encryption` needs
+        While the caller holds the write lock, the returned value stays correct, because `encrypt` and `decrypt` need
         this lock to replace the file.
         """
         try:
@@ -334,8 +334,8 @@ class Database:
         self._connection.backup(target)
 
     def foreign_version(self) -> int:
-        """A number that changes when another process, or another `Database` of this process, commits. Reading it takes
-        only microseconds."""
+        """A number that changes when another process, or another `Database` of this process, commits. Reading this
+        number takes only microseconds."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:

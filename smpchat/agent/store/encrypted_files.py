@@ -25,7 +25,7 @@ _SYNCED = 64 * 1024 * 1024
 
 class EncryptedFile:
     """The encrypted copy of a file that is to be sent. Use it in a ``with`` block: at the end of the block, the copy is
-    removed unless the store refers to it (`settle`).
+    removed unless `settle` was called.
 
     Attributes:
         plain_size: Size of the unencrypted file, in bytes.
@@ -82,12 +82,12 @@ def encrypt_for_sending(path: Path, profile: Path, entropy: Entropy, progress: P
     """Encrypt a file into the profile's folder of files. This blocks, for seconds if the file is large.
 
     Args:
-        path: A regular file. The file's name is encrypted with its content; the encrypted copy has a random name.
+        path: A regular file. Its name and its content are encrypted together; the encrypted copy has a random name.
         profile: The profile's folder.
     Raises:
         NotRegular: The path is a folder, a device, or something else that is not a regular file.
-        OSError: The file cannot be read, or the disk is full. Nothing of the copy is left on the disk.
-        Exception: What ``progress`` raises. Nothing of the copy is left on the disk.
+        OSError: The file cannot be read, or the disk is full. The unfinished copy was removed.
+        Exception: What ``progress`` raises. The unfinished copy was removed.
     """
     from smpchat.xftp.encryption import encrypt_file  # loads libsodium and OpenSSL, needed only to send a file
 

@@ -3,12 +3,12 @@
 The format is that of SQLCipher 4, which other tools read. Each page is encrypted with AES-256-CBC and authenticated
 with HMAC-SHA-512. PBKDF2-HMAC-SHA-512 with 256,000 rounds derives the key from the passphrase and the file's salt.
 
-A plain file cannot be encrypted in place. An encrypted file is made beside it (`encrypted_path`). As soon as the new
-file is complete, it becomes the profile's database. To decrypt, a plain file is made beside the encrypted one in the
-same way. When encrypting or decrypting begins, no other process may have the database open. A process that opens the
-old file meanwhile waits for the write lock; then it finds that the file was replaced, and stores nothing. After `kill
--9`, the profile's database is complete: it is either the old file or the new one. Leftover files are deleted when the
-encrypted database is next opened, or when the user encrypts or decrypts again.
+A plain file cannot be encrypted in place. So an encrypted copy is made beside the plain file (`encrypted_path`). As
+soon as the copy is complete, it becomes the profile's database. To decrypt, a plain copy is made beside the encrypted
+file in the same way. When encrypting or decrypting begins, no other process may have the database open. A process that
+opens the old file while the copy is made waits for the write lock; then it finds that the file was replaced, and stores
+nothing. After `kill -9`, the profile's database is complete: it is either the old file or the new one. Leftover files
+are deleted when the encrypted database is next opened, or when the user encrypts or decrypts again.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 
 class EncryptedDatabase(Database):
-    """A `Database` whose file is encrypted. It never creates the file, because any passphrase would open an empty
-    one."""
+    """A `Database` whose file is encrypted. This class never creates the file, because any passphrase would open an
+    empty file."""
 
     ENCRYPTED = True
 
@@ -49,8 +49,9 @@ class EncryptedDatabase(Database):
         self._passphrase = passphrase
         super().__init__(encrypted_path(path), components)
         del self._passphrase
-        # Remove a plain file that `encrypt` or `decrypt` has left behind because it was interrupted. If one of the two
-        # is still running, it holds the write lock, and our transaction waits for it.
+        # Remove a plain file that `encrypt` or `decrypt` has left behind because it was interrupted. If another process
+        # is still running `encrypt` or `decrypt`, it holds the write lock, and our transaction waits until it has
+        # ended.
         left = [plain for plain in (path, _under_way(path)) if plain.exists()]
         if left and not self.read_only:
             with self.transaction():
@@ -71,7 +72,7 @@ class EncryptedDatabase(Database):
         """Copy everything except the search indexes to an empty unencrypted database. If other processes write
         meanwhile, the copy still shows the state of a single moment.
 
-        SQLCipher's own function, ``sqlcipher_export``, can only copy to a file.
+        SQLCipher's own function, ``sqlcipher_export``, can only copy to a file, not to an open connection.
         """
         target.execute("PRAGMA foreign_keys = OFF")
         self._connection.execute("BEGIN")
@@ -106,8 +107,9 @@ def encrypt(path: Path, passphrase: str) -> None:
     """
     encrypted = encrypted_path(path)
     with _alone(path, None), _replacement(path, None, encrypted, passphrase) as replacement:
-        # The encrypted file has its name and is on the disk before the plain file is deleted. After a crash in between,
-        # both exist, and the encrypted one is used. In the other order, a crash could leave no file.
+        # Give the encrypted file its final name and flush it to the disk before the plain file is deleted. If we crash
+        # in between, both files exist, and the encrypted one is used. If the plain file were deleted first, a crash
+        # could leave us without any file.
         replacement.replace(encrypted)
     _sync(path.parent)
     _remove(path)
@@ -123,8 +125,8 @@ def decrypt(path: Path, passphrase: str) -> None:
     """
     encrypted = encrypted_path(path)
     with _alone(encrypted, passphrase) as held, _replacement(encrypted, passphrase, path, None) as replacement:
-        # As long as the encrypted file exists, the plain one is not used. So after a crash here, decrypting only has to
-        # be repeated.
+        # As long as the encrypted file exists, the plain one is not used. So if we crash before the encrypted file is
+        # deleted, the user only has to decrypt again.
         replacement.replace(path)
         _sync(path.parent)
         if sys.platform == "win32":  # Windows cannot delete an open file
@@ -200,7 +202,8 @@ def _under_way(target: Path) -> Path:
 
 @contextmanager
 def _replacement(source: Path, old: str | None, target: Path, new: str | None) -> Iterator[Path]:
-    """Make a complete copy of ``source`` on the disk, which the block renames to ``target``."""
+    """Make a complete copy of the database ``source``, and yield the path of the copy. The ``with`` block must rename
+    the copy to ``target``. ``old``, ``new``: the passphrases of the source and of the copy; None if unencrypted."""
     under_way = _under_way(target)
     _remove(under_way)
     try:

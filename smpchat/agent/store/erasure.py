@@ -30,8 +30,8 @@ def after_agreement(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def after_link(tx: sqlite3.Connection, connection_id: int) -> None:
-    """We have read another person's short link, so erase the keys that we stored with the link. Our key for the queue
-    is now stored with the send queue."""
+    """We have read the data of another person's short link, so erase the keys that we stored with the link. Our key for
+    the link's queue is now stored in `SendQueue`."""
     links.forget_keys(tx, connection_id)
     empty_log(tx)
 
@@ -51,8 +51,8 @@ def stop_reading(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def stop_writing(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Erase everything that is needed for sending. From now on, nothing new is sealed for the connection, and nothing
-    that was sealed before is sent."""
+    """Erase everything that is needed for sending. From now on, no new message is encrypted for the connection, and no
+    message that was encrypted before is sent."""
     from smpchat.agent.store import rotations
 
     ratchets.delete(tx, connection_id)

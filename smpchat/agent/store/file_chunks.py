@@ -1,4 +1,4 @@
-"""Chunks of files: their states, the relays where they are, and what must be done next.
+"""Chunks of files: their states, the relays that store them, and what must be done next.
 
 Keys are kept only as long as they are needed; see docs/keys.md.
 """
@@ -40,7 +40,8 @@ class Chunk(Record):
 class Replica(Record):
     """Where a recipient can download a chunk: a relay, the chunk's id there, and the recipient's key.
 
-    ``place``: the number of the recipient if we send the file, the number of the relay if we receive it.
+    ``place``: If we send the file, the number of the recipient. If we receive the file, the position of this replica
+    among the chunk's replicas in the file's description.
     """
 
     place: int
@@ -81,8 +82,8 @@ def offset(tx: sqlite3.Connection, file_id: int, number: int) -> int:
 
 
 def gapless(tx: sqlite3.Connection) -> dict[int, int]:
-    """For each file that is being received and whose first chunk is here: how many bytes of its ciphertext come before
-    the first missing chunk. The keys of the dict are the numbers of the files."""
+    """How many bytes of a file's ciphertext come before the first missing chunk, for each file that is being received
+    and whose first chunk has arrived. The keys of the dict are the numbers of the files."""
     begun = tx.execute(
         "SELECT id FROM files JOIN file_chunks ON file_id = id AND number = 1"
         " WHERE NOT sending AND stage = ? AND state = 'here'",
@@ -96,8 +97,8 @@ def gapless(tx: sqlite3.Connection) -> dict[int, int]:
 
 
 def save_state(tx: sqlite3.Connection, file_id: int, number: int, state: State, not_before: float = 0) -> None:
-    """Save a chunk's new state. It is never `Lost`: if a chunk is lost, the whole file fails. ``not_before``: see
-    `Chunk`."""
+    """Save a chunk's new state. The state `Lost` is never saved: if a chunk is lost, the whole file fails.
+    ``not_before``: see `Chunk`."""
     assert not isinstance(state, Lost)
     replica = getattr(state, "replica", 0)
     tx.execute(
@@ -161,7 +162,7 @@ def take_places(tx: sqlite3.Connection, file_id: int, now: float) -> None:
 
 def forget(tx: sqlite3.Connection, file_id: int) -> None:
     """Forget the chunks of a file whose transfer has ended. If relays must still delete some of the chunks, call
-    `take_places` first: it notes which ones."""
+    `take_places` first, which notes where these chunks are."""
     tx.execute("DELETE FROM file_chunks WHERE file_id = ?", (file_id,))
 
 
@@ -188,7 +189,7 @@ def servers(tx: sqlite3.Connection, now: float) -> list[str]:
 
 def files_at(tx: sqlite3.Connection, server: str | None, now: float) -> list[int]:
     """Numbers of the files that have chunks to be transferred now, to or from the relay ``server``. If ``server`` is
-    None, only chunks count for which no relay is chosen yet."""
+    None: of the files that have chunks for which no relay is chosen yet."""
     rows = tx.execute(
         f"SELECT DISTINCT file_id FROM file_chunks JOIN files ON files.id = file_id WHERE server IS :server AND"
         f" {_TO_MOVE} AND stage = :moving AND coalesce(files.next_try_at, 0) <= :now",
@@ -232,7 +233,7 @@ def save_replicas(tx: sqlite3.Connection, file_id: int, number: int, replicas: I
 
 
 def replicas(tx: sqlite3.Connection, file_id: int, number: int) -> list[Replica]:
-    """The replicas of a chunk, in the order of their places."""
+    """The replicas of a chunk, in the order of their numbers (``place``)."""
     rows = tx.execute(
         "SELECT * FROM file_replicas WHERE file_id = ? AND number = ? ORDER BY place", (file_id, number)
     ).fetchall()

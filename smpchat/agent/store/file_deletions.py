@@ -1,4 +1,4 @@
-"""The chunks that file relays must delete, and when we stop asking the relays for this."""
+"""The chunks that file relays must delete, and when we stop asking the relays to delete them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Deletion(Record):
 
 def owe(tx: sqlite3.Connection, where: str, values: tuple[int, ...], now: float) -> None:
     """Note that chunks must be deleted at their relays. The SQL condition ``where``, with the parameters ``values``,
-    says which chunks."""
+    selects the chunks."""
     tx.execute(
         "INSERT INTO file_deletions (server, sender_id, sender_key, since)"
         f" SELECT server, sender_id, sender_key, ? FROM file_chunks WHERE {where} AND sender_key IS NOT NULL",
@@ -44,12 +44,12 @@ def deleted(tx: sqlite3.Connection, deletion_id: int) -> None:
 
 
 def postpone(tx: sqlite3.Connection, deletion_id: int, not_before: float) -> None:
-    """The relay has not deleted the chunk. Ask it again at the given time, in POSIX seconds."""
+    """The relay has not deleted the chunk. Do not ask the relay again before ``not_before``, in POSIX seconds."""
     tx.execute("UPDATE file_deletions SET not_before = ? WHERE id = ?", (not_before, deletion_id))
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online. It may try every deletion now, even one that an earlier process has postponed."""
+    """A new process has gone online. Let it try every deletion now, even one that an earlier process has postponed."""
     tx.execute("UPDATE file_deletions SET not_before = 0 WHERE not_before <> 0")
 
 
@@ -60,14 +60,14 @@ def owe_deletion(tx: sqlite3.Connection, server: str, sender_id: bytes, sender_k
 
 
 def give_up_deletions(tx: sqlite3.Connection, moment: float) -> bool:
-    """Stop asking relays for deletions that were noted before the given time, in POSIX seconds. Returns whether there
-    were any such deletions."""
+    """Stop asking relays for deletions that were noted before the given time, in POSIX seconds. Returns whether any
+    deletion was given up."""
     return tx.execute("DELETE FROM file_deletions WHERE since < ?", (moment,)).rowcount > 0
 
 
 def forget_sender_keys(tx: sqlite3.Connection, moment: float) -> bool:
     """Forget the chunks of files whose transfer began before the given time, in POSIX seconds, and has ended. The keys
-    that could delete these chunks at their relays are forgotten, too. Returns whether there were any such chunks."""
+    that could delete these chunks at their relays are forgotten, too. Returns whether any chunk was forgotten."""
     changed = tx.execute(
         "DELETE FROM file_chunks WHERE file_id IN (SELECT id FROM files WHERE started < ? AND stage NOT IN (?, ?))",
         (moment, Stage.MOVING, Stage.OPENING),

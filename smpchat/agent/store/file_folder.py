@@ -3,13 +3,12 @@ others.
 
 ::
 
-    <profile>/files/<random>.new          being encrypted for sending, locked by the process that does it
-    <profile>/files/<random>.enc          to be sent, or the part of a file that has arrived so far
-    <profile>/files/<digest>.link         what has arrived of a download by a link, locked by the downloading process
-    <target folder>/.smpchat-<random>.part  being decrypted
+    <profile>/files/<random>.new          a file being encrypted for sending, locked by the encrypting process
+    <profile>/files/<random>.enc          a file to be sent, or what has arrived of a file that somebody sent us
+    <profile>/files/<digest>.link         what has arrived of a file whose link we were given, locked by its downloader
+    <target folder>/.smpchat-<random>.part  a received file being decrypted
 
-Files in the folder that are not needed are removed, for example after ``kill -9``, or when a transfer was cancelled or
-is done.
+Files in the folder that no transfer needs are removed, for example after ``kill -9``, or when a transfer has ended.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ from smpchat.agent.store.file_traces import FOLDER
 _NAME = re.compile(r"[0-9a-f]{32}")
 _SENT, _NEW, _BY_LINK = ".enc", ".new", ".link"
 _KEPT_BY_LINK = 48 * 3600
-"""Seconds for which we keep an unfinished download by a link. Later, the relays no longer have the missing chunks."""
+"""Seconds for which we keep an unfinished download of a file whose link we were given. Later, the relays no longer have
+the missing chunks."""
 ROOM = 64 * 1024 * 1024
 """Bytes that must stay free on the disk, because messages and the profile's database need space too."""
 MAX_NAME = 255
@@ -101,7 +101,7 @@ def _removed_on_error(path: Path) -> Iterator[None]:
 
 
 def create_new(profile: Path, name: str) -> tuple[Path, BinaryIO]:
-    """Create an empty file for ciphertext. As long as it is open here, no process removes it as unneeded. Raises
+    """Create an empty file for ciphertext. While the returned file is open, no process removes it as a leftover. Raises
     `OSError`."""
     path = made(profile) / f"{_checked(name)}{_NEW}"
     file = open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _NO_FOLLOW, 0o600), "r+b")
@@ -139,12 +139,12 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
-# -- received by a link -----------------------------------------------------------------------------------------------
+# -- downloads of a file whose link we were given ---------------------------------------------------------------------
 
 
 def open_by_link(profile: Path, name: str) -> BinaryIO | None:
-    """The ciphertext of a file that is received by a link, with everything that has arrived before. None if another
-    process is receiving the same file. Raises `OSError`."""
+    """Open the ciphertext of a file whose link we were given. It contains what an interrupted download has fetched.
+    None if another process is receiving the same file. Raises `OSError`."""
     path = made(profile) / f"{_checked(name)}{_BY_LINK}"
     file = open(os.open(path, os.O_CREAT | os.O_RDWR | _NO_FOLLOW, 0o600), "r+b")
     if _lock(file):
@@ -154,8 +154,7 @@ def open_by_link(profile: Path, name: str) -> BinaryIO | None:
 
 
 def discard_by_link(profile: Path, name: str) -> None:
-    """Remove the ciphertext of a file that is received by a link: either the file is complete, or it cannot be
-    received."""
+    """Remove the ciphertext of a file whose link we were given, because the file was saved or cannot be downloaded."""
     with suppress(OSError):
         (folder_of(profile) / f"{_checked(name)}{_BY_LINK}").unlink()
 
@@ -165,7 +164,10 @@ def discard_by_link(profile: Path, name: str) -> None:
 
 def candidates(profile: Path, needed: Collection[str]) -> list[Path]:
     """The files in the folder that `remove` may delete: those whose names are not in ``needed``, except recent
-    downloads by a link. If ``needed`` is out of date, some of these files may be needed, too."""
+    downloads of a file whose link we were given.
+
+    If ``needed`` is not read in the current transaction, another process may need some of these files by now.
+    """
     try:
         with os.scandir(folder_of(profile)) as entries:
             return [Path(entry.path) for entry in entries if _is_ours(entry) and entry.name[:32] not in needed]
@@ -187,7 +189,8 @@ def may_be_in_use(path: Path) -> bool:
 
 
 def remove(paths: Collection[Path]) -> None:
-    """Remove leftover files. Call this inside a transaction, so that no process begins to use one of them meanwhile."""
+    """Remove leftover files. Call this inside a transaction, so that no other process begins to use one of the files
+    meanwhile."""
     for path in paths:
         with suppress(OSError):  # removed by another process, or open in one on Windows
             if not may_be_in_use(path) or _is_abandoned(path):
@@ -216,7 +219,7 @@ def numbered(target: Path) -> Iterator[Path]:
 
 def publish(part: Path, target: Path) -> Path:
     """Give a complete decrypted file the name ``target``, or else the first free name of `numbered`. On file systems
-    with hard links, the file also keeps the name ``part``, until `unpublished` removes it.
+    with hard links, the file also keeps the name ``part``, until `unpublished` removes this name.
 
     The call may be repeated after a crash at any point: a published file is found again, and not published twice.
 
@@ -237,8 +240,8 @@ def publish(part: Path, target: Path) -> Path:
         except OSError:
             if not part.exists() or not os.access(part.parent, os.W_OK):
                 raise
-            # The file system has no hard links, as on memory cards: reserve the name with an empty file, then move the
-            # part over it.
+            # The file system, for example of a memory card, has no hard links. Reserve the name with an empty file,
+            # then replace the empty file with ``part``.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             os.replace(part, path)
         _sync_folder(path.parent)
@@ -247,8 +250,8 @@ def publish(part: Path, target: Path) -> Path:
 
 
 def find_published(part: Path, target: Path) -> Path | None:
-    """The path to which ``part`` was already published; None if it was not. The file has both names if a process ended
-    after `publish` and before `unpublished`."""
+    """The path to which ``part`` was already published; None if it was not. The file has both names, ``part`` and the
+    returned path, if a process ended after `publish` and before `unpublished`."""
     try:
         if part.is_symlink() or part.stat().st_nlink < 2:
             return None
@@ -270,13 +273,13 @@ def _same(part: Path, path: Path) -> bool:
 
 
 def unpublished(part: Path) -> None:
-    """Remove a part that is not needed any more."""
+    """Remove the name ``part`` of a published file, or the file ``part`` itself if it will not be published."""
     with suppress(OSError):
         part.unlink()
 
 
 def remove_part(target: Path | None, name: str) -> None:
-    """Discard what was decrypted so far of a file that was to become ``target``."""
+    """Remove the unfinished decrypted file that was to become ``target``."""
     if target is not None:
         with suppress(MissingRecord):
             unpublished(part_path(target, name))

@@ -1,6 +1,7 @@
-"""Whether a profile has files to send, receive or delete. Every online process asks this, and most find nothing.
+"""Whether a profile has files to send, receive or delete. Every process that goes online asks this, and most profiles
+have no such files.
 
-This module is separate from the code for files, which is imported only when there are files.
+The code that transfers files is in other modules, which are imported only when there are files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def has_ciphertext(profile: Path) -> bool:
 
 
 def are_there_any(tx: sqlite3.Connection) -> bool:
-    """Whether there is anything to do for files, now or later."""
+    """Whether smpchat must, now or later, transfer a file, delete a chunk at its relay, forget a key for chunks, or
+    remove a partly decrypted copy."""
     row = tx.execute(
         "SELECT EXISTS (SELECT 1 FROM files WHERE stage IN ('moving', 'opening'))"
         " OR EXISTS (SELECT 1 FROM file_deletions)"

@@ -24,7 +24,7 @@ class Stage(StrEnum):
     MOVING = "moving"
     """Its chunks are being transferred."""
     OPENING = "opening"
-    """All chunks are here. The file is being checked, decrypted and saved under its final name."""
+    """All chunks have arrived. The file is being checked, decrypted and saved under its final name."""
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -34,7 +34,7 @@ class Problem(Record):
     """Why the transfer of a file does not make progress, or has failed.
 
     Attributes:
-        error: What happened, in words.
+        error: A description of the problem in words, from a relay or this computer.
         since: When the problem began; POSIX seconds.
         next_try_at: When the transfer is tried again, in POSIX seconds; None if that is not known.
     """
@@ -54,10 +54,11 @@ class StoredFile(Record):
         target: Where to save a received file; if that name is taken, a number is added.
         local: Name of its ciphertext in the profile's folder of files.
         size: Size of the ciphertext in bytes, which is the sum of the sizes of the chunks.
-        plain_size: Size of the file itself in bytes, if it is known. A received file of another size is refused.
-        slots: For how many recipients each chunk is registered.
+        plain_size: Size of the file itself in bytes, if it is known. If a received file turns out to have another size,
+            it is refused.
+        slots: The number of recipients for which each chunk is registered at its relay.
         started: When the transfer began; POSIX seconds.
-        problem: Why the whole file, not only one chunk, does not make progress.
+        problem: Why the transfer of the whole file, not only of one chunk, does not make progress.
     """
 
     id: int
@@ -94,7 +95,7 @@ def add(
     chunks: Iterable[tuple[int, bytes]],
     now: float,
 ) -> int:
-    """Insert a new file; ``chunks``: size and digest of each, in order. Returns its number."""
+    """Insert a new file, and return its number. ``chunks``: the size and digest of each chunk, in order."""
     parts = list(chunks)
     row = tx.execute(
         "INSERT INTO files (sending, stage, name, target, local, size, plain_size, slots, digest, key, nonce,"
@@ -143,7 +144,7 @@ def in_stage(tx: sqlite3.Connection, stage: Stage) -> list[StoredFile]:
 
 
 def set_stage(tx: sqlite3.Connection, file_id: int, stage: Stage) -> None:
-    """The file has reached another stage."""
+    """Save that the file has reached another stage."""
     tx.execute("UPDATE files SET stage = ?, moving = 0 WHERE id = ?", (stage, file_id))
 
 
@@ -159,8 +160,8 @@ def set_moving(tx: sqlite3.Connection, moving: dict[int, int]) -> None:
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online. Note that it is not transferring any chunk yet, and that it may try every file and chunk
-    now."""
+    """A new process has gone online. Save that no chunk is being transferred yet, and let the new process try every
+    file and chunk now."""
     tx.execute("UPDATE files SET moving = 0, next_try_at = NULL WHERE moving <> 0 OR next_try_at IS NOT NULL")
     tx.execute(
         "UPDATE file_chunks SET not_before = 0, next_try_at = NULL WHERE not_before <> 0 OR next_try_at IS NOT NULL"
@@ -180,8 +181,8 @@ def forget_target(tx: sqlite3.Connection, file_id: int) -> None:
 
 
 def set_problem(tx: sqlite3.Connection, file_id: int, problem: Problem) -> None:
-    """Save why the whole file does not make progress. The stored ``since`` changes only if the problem is of another
-    kind than before."""
+    """Save why the transfer of the whole file does not make progress. The stored ``since`` changes only if the problem
+    is of another kind than before."""
     tx.execute(
         "UPDATE files SET since = CASE WHEN trouble = :kind THEN since ELSE :since END, trouble = :kind,"
         " error = :error, next_try_at = :next WHERE id = :id",

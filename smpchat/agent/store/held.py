@@ -1,5 +1,5 @@
-"""Lanes of the outbox (see `Lane`) that wait because of what a relay answered, for example that a queue or its disk is
-full, or that the password is wrong."""
+"""Lanes that wait because a relay has refused a command, for example because a queue or the relay's disk is full, or
+because our password is wrong. A lane is a part of a connection's outbox (see `Lane`)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from smpchat.encoding.record import Record
 
 
 class Held(Record):
-    """Why a lane waits.
+    """Why a lane of the outbox waits.
 
     Attributes:
-        error: What the relay answered, in words.
-        since: POSIX seconds of the first such answer.
-        tried_at: POSIX seconds of the last such answer.
-        next_try_at: When the lane is tried again, in POSIX seconds; 0 if this is not known, or if a new process may
-            already be trying.
+        error: A description of the relay's answer in words.
+        since: When the relay first refused a command of the lane for this kind of reason, in POSIX seconds.
+        tried_at: When the relay last refused a command of the lane, in POSIX seconds.
+        next_try_at: When we try the lane's next command again, in POSIX seconds. 0 if this is not known, or if a new
+            process may already be trying.
     """
 
     kind: Trouble
@@ -29,8 +29,8 @@ class Held(Record):
 
 
 def hold(tx: sqlite3.Connection, connection_id: int, lane: Lane, held: Held) -> None:
-    """Save that the lane waits, and why. The stored ``since`` changes only if the reason is of another kind than
-    before."""
+    """Save that this lane of the outbox waits, and why. The stored ``since`` changes only if the reason is of another
+    kind than before."""
     tx.execute(
         "INSERT INTO held_lanes (connection_id, lane, kind, error, since, tried_at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (connection_id, lane) DO UPDATE SET error = excluded.error, kind = excluded.kind,"
@@ -41,24 +41,24 @@ def hold(tx: sqlite3.Connection, connection_id: int, lane: Lane, held: Held) -> 
 
 
 def rests_until(tx: sqlite3.Connection, connection_id: int, lane: Lane, moment: float) -> None:
-    """Save when a held lane is tried again."""
+    """Save when we try the next command of a waiting lane again. ``moment``: POSIX seconds."""
     query = "UPDATE held_lanes SET next_try_at = ? WHERE connection_id = ? AND lane = ?"
     tx.execute(query, (moment, connection_id, lane))
 
 
 def begin_anew(tx: sqlite3.Connection) -> None:
-    """A new process is online, and tries every lane immediately, so forget until when an earlier process wanted to
-    wait."""
+    """A new process has gone online, and tries every lane of the outbox at once. So forget how long an earlier process
+    wanted to wait."""
     tx.execute("UPDATE held_lanes SET next_try_at = 0")
 
 
 def let_go(tx: sqlite3.Connection, connection_id: int, lane: Lane) -> None:
-    """The lane does not wait any more."""
+    """Save that this lane of the outbox does not wait any more."""
     tx.execute("DELETE FROM held_lanes WHERE connection_id = ? AND lane = ?", (connection_id, lane))
 
 
 def load_all(tx: sqlite3.Connection) -> dict[tuple[int, Lane], Held]:
-    """All lanes that wait because of a relay's answer, except those with nothing left to do."""
+    """Every lane of the outbox that waits because of a relay's answer, and why. Empty lanes are left out."""
     rows = tx.execute(
         "SELECT * FROM held_lanes AS held WHERE EXISTS"
         " (SELECT 1 FROM outbox WHERE connection_id = held.connection_id AND lane = held.lane)"

@@ -14,10 +14,10 @@ def add(tx: sqlite3.Connection, public: KEMPublicKey, private: KEMPrivateKey) ->
 
 
 def take(tx: sqlite3.Connection) -> tuple[KEMPublicKey, KEMPrivateKey] | None:
-    """Take a key pair out of the store; None if there is none."""
+    """Take a key pair out of the store; None if the store has none."""
     row = tx.execute(
-        # The transaction that uses the pair also deletes it, so two processes never take the same pair. If a crash
-        # prevents the commit, the pair is still there.
+        # The transaction that uses a key pair also deletes it, so two processes never take the same pair. If a crash
+        # prevents the commit, the pair stays in the store.
         "DELETE FROM kem_spares WHERE id = (SELECT min(id) FROM kem_spares) RETURNING public, private"
     ).fetchone()
     return (KEMPublicKey(row["public"]), KEMPrivateKey(row["private"])) if row else None

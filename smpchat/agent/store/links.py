@@ -20,7 +20,8 @@ class JoinedLink(Record):
 
     Attributes:
         link: The link, with the complete address of its relay.
-        auth_key: Our key for the initiator's queue, which is secured with it when the link is read (LKEY).
+        auth_key: Our key for the initiator's queue. When we read the link's data (LKEY), the relay secures the queue
+            with this key.
     """
 
     link: ShortInvitation
@@ -109,7 +110,7 @@ def texts(tx: sqlite3.Connection) -> dict[int, str]:
 
 def find(tx: sqlite3.Connection, link: ShortInvitation) -> int | None:
     """The id of the connection that made or joined a short link; None if there is none. The link may be written in any
-    form, because only its relay's fingerprint and its id are compared."""
+    form, because only the relay's fingerprint and the link's id are compared."""
     from smpchat.agent.wire.short_links import resolve
 
     return _find(tx, resolve(link).server, link.link_id)

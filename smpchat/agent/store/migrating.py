@@ -37,7 +37,8 @@ def stored_ratchet(state: bytes) -> bytes:
 
 
 def short_link_without_key(text: str) -> str:
-    """The text of a used short link without its key. The relay and the id in it are enough to recognise the link."""
+    """The text of a used short link, with zeros instead of the link's key. The relay and the id in the text are enough
+    to recognise the link."""
     from smpchat.agent.errors import LinkError
     from smpchat.agent.wire.short_links import without_key
 
