@@ -14,7 +14,8 @@ class InSync(Record):
 
 
 class Allowed(Record):
-    """A message could not be decrypted, but others may be. The user can re-synchronise, but need not."""
+    """A message could not be decrypted, but other messages may still be readable. The user can re-synchronise the
+    ratchet, but need not."""
 
 
 class Required(Record):
@@ -42,8 +43,9 @@ class Asked(Record):
         theirs: Hash of the peer's keys.
         at: When the relay received the peer's keys, by the relay's clock; POSIX seconds.
         under: The state in which the connection would be if these keys had not come.
-        proven: A message of the ratchet in use is newer than the keys, so the peer still uses this ratchet; or the user
-            chose to write with it anyway. In both cases, texts no longer wait for the user's decision.
+        proven: If True, the user's texts do not wait for the user's decision. This becomes True when the ratchet in use
+            decrypts a message that the peer sent after its keys, so the peer still has this ratchet; or when the user
+            chooses to go on writing with this ratchet.
     """
 
     theirs: bytes

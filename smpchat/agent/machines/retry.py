@@ -15,11 +15,12 @@ class Delays(Record):
     def after(self, attempts: int, jitter: float = 0.0) -> float:
         """Seconds to wait after ``attempts`` failed tries; ``jitter`` from 0 to 1 shortens the wait by up to a
         fifth."""
-        # The exponent ends at 40, when every delay here has long reached ``longest``: Python raises OverflowError from
-        # 1.5 ** 1751 on, which tries two minutes apart would reach in 58 hours.
+        # The exponent grows only to 40: by then, every delay in this module has long reached ``longest``. Without this
+        # limit, a relay that is tried every two minutes would need 1.5 ** 1751 after 58 hours, and Python raises
+        # OverflowError.
         delay = min(self.longest, self.first * 1.5 ** min(max(attempts - 1, 0), 40))
-        # Jitter only shortens a delay, so that no delay is above ``longest``. It is needed because all clients of a
-        # relay that restarts lose their connections in the same second.
+        # Jitter only shortens a delay, so that no delay is above ``longest``. Without jitter, all clients of a relay
+        # that restarts would connect again at the same moment.
         return delay * (1 - 0.2 * jitter)
 
 

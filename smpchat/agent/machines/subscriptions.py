@@ -49,8 +49,8 @@ class SubscriptionPlan(Generic[Queue]):
         self._failures.pop(queue, None)
 
     def take_due(self, now: float) -> list[Queue]:
-        """Queues that must be subscribed again now. Each stays in this list until `repeated` or `forget` is called for
-        it."""
+        """Queues that must be subscribed again now. A queue stays in this list until `repeated` or `forget` is called
+        for the queue."""
         return [queue for queue, due in self._due.items() if due.at <= now]
 
     def repeated(self, queue: Queue, now: float, *, awaits_first_message: bool) -> None:

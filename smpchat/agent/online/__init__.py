@@ -1,4 +1,5 @@
 """The asynchronous part of the agent: what runs while a process is online.
 
-It carries messages between relays and transactions; rules about connections belong to `smpchat.agent.machines`.
+The modules of this package receive messages from relays, process these messages in transactions of the store, and send
+what these transactions put into the outbox. Rules about connections belong to `smpchat.agent.machines`.
 """

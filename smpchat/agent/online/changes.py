@@ -23,10 +23,10 @@ _BURST = 0.005
 
 
 class ForeignChanges:
-    """Calls the watchers of a database when other processes commit. A process needs only one such object.
+    """Calls the watchers of a database when other processes commit. One `ForeignChanges` is enough for a process.
 
-    Once `run` runs, it notices everything that was committed after this object was made. So make it before you first
-    read the store, or a change could be missed.
+    Make this object before you first read the store. Then `run` also notices what was committed before `run` was
+    called.
     """
 
     def __init__(self, database: Database) -> None:
@@ -52,8 +52,8 @@ class ForeignChanges:
         self._database.signals.stop()
 
     async def _signal(self) -> bool:
-        """Wait for a signal, at most until the next check. Returns whether a signal came; several signals count as
-        one."""
+        """Wait for a signal from another process, but only until the store must be checked anyway. Returns whether a
+        signal came; several signals count as one."""
         if self._socket is None:
             await asyncio.sleep(POLL_WITHOUT_SIGNALS)
             return False
@@ -67,14 +67,14 @@ class ForeignChanges:
 
 
 class Changes:
-    """Lets one task wait for changes of the store. Begin its ``with`` block before you first read the store; then read,
-    await `next`, and read again.
+    """Lets one task wait for changes of the store. First enter the ``with`` block of a `Changes`. Inside the block,
+    read the store, await `next`, and read the store again.
 
     A change during a read ends the next wait at once. Changes that other processes make are noticed only while a
     `ForeignChanges` runs.
 
     Args:
-        pause: The shortest time in seconds between two reads.
+        pause: The shortest time in seconds between two reads of the store.
     """
 
     def __init__(self, database: Database, pause: float = PAUSE) -> None:
@@ -94,8 +94,8 @@ class Changes:
         self._database.unwatch(self._changed.set)
 
     async def next(self, seconds: float | None = None) -> None:
-        """Return when the store has changed since the last call returned (the first time: since the ``with`` block
-        began), or after ``seconds``."""
+        """Wait until the store has changed, but not longer than ``seconds``. Changes count if they came after the last
+        call of this method had returned; for the first call, if they came after the ``with`` block had begun."""
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

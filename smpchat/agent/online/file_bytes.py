@@ -43,8 +43,9 @@ async def in_place(function: Callable[..., T], /, *arguments: Any) -> T:
 
 
 class _Disk:
-    """A file that threads read or write. A thread cannot be stopped, so the file is closed only after the thread's work
-    has ended. If the file were closed earlier, its descriptor might belong to another file when the thread uses it.
+    """A file that threads read or write. A thread cannot be stopped, so the file is closed only when no thread is using
+    it. Otherwise the system could give the file's descriptor to another file while the thread still uses the
+    descriptor.
 
     Args:
         open_file: Called in a thread, when the file is first used; returns the opened file.
@@ -102,8 +103,9 @@ class _Disk:
 
 
 async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
-    """``size`` bytes of a file from position ``begin``, in pieces. Two buffers take turns: a piece is overwritten when
-    the next but one is read. Raises `OSError`, and `EOFError` if the file ends before these bytes do."""
+    """``size`` bytes of a file from position ``begin``, in pieces. Only two buffers are used, so the third piece
+    overwrites the first one, the fourth piece the second one, and so on. Raises `OSError`, and `EOFError` if the file
+    is too short."""
     disk = _Disk(lambda: FileIO(path, "rb"))
     try:
         done = 0
@@ -122,7 +124,7 @@ async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGe
 
 class Writer:
     """Writes one chunk of a ciphertext into its place in a file, which is created if it does not exist. All methods
-    raise `OSError`, also if the disk has no room for the chunk.
+    raise `OSError`, for example if the disk has no room for the chunk.
 
     Args:
         begin: Position of the chunk's first byte in the file.
@@ -169,6 +171,7 @@ def _open(path: Path, size: int) -> FileIO:
 
 
 def digest_of(path: Path, begin: int, size: int) -> bytes:
-    """As `smpchat.xftp.chunks.digest_of`, of the file at ``path``. Raises `OSError`."""
+    """The SHA-256 of ``size`` bytes from position ``begin`` of the file at ``path``: see
+    `smpchat.xftp.chunks.digest_of`. Raises `OSError`."""
     with open(path, "rb") as file:
         return chunks.digest_of(file, begin, size)

@@ -71,8 +71,8 @@ class FileChunks:
         """Register some chunks (FNEW), with one commit for all of them.
 
         Raises:
-            RegistrationFailed: One chunk was not registered; the error has its number. The chunks before it were
-                registered.
+            RegistrationFailed: The relay did not register a chunk, whose number is in the error. All chunks that come
+                before this chunk in ``numbers`` were registered.
         """
         answers: list[Answer] = []
         try:
@@ -104,7 +104,7 @@ class FileChunks:
         Raises:
             LocalFault: The disk has failed.
             NotWanted: The file was cancelled meanwhile.
-            TransportError, ProtocolError: The relay has failed or refused.
+            TransportError, ProtocolError: The relay did not do what it was asked, or the session has ended.
         """
         path = file_folder.local_path(self._database.path.parent, file.local)
         begin = file_chunks.offset(self._tx, file.id, chunk.number)

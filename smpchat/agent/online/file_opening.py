@@ -1,9 +1,9 @@
-"""The last steps of receiving a file: it is decrypted to a temporary file in its target folder, checked as a whole, and
-moved to its place.
+"""The last steps of receiving a file: it is decrypted to a temporary file in the folder that the user chose, checked as
+a whole, and given its final name.
 
 A file of many chunks is decrypted while it is downloaded, up to the first missing chunk, so that both cores of a small
-computer have work. All ciphertext is kept meanwhile, because a process that starts again, or that finds a damaged
-chunk, decrypts from the beginning.
+computer have work. The ciphertext is kept until the whole file is decrypted: smpchat may be restarted, or may find a
+damaged chunk, and then decrypts from the beginning.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ STEP = 64 * 1024 * 1024
 
 
 class _Stopped(BaseException):
-    """The process ends, or the file need not be decrypted any more. This is not an `Exception`, so that no code in
-    between takes it for a fault of the file."""
+    """The process ends, or the file need not be decrypted any more. This class is not an `Exception`, so that code that
+    handles errors in a file's data does not catch it."""
 
 
 class _Part:
@@ -48,7 +48,8 @@ class _Part:
 
     Args:
         path: The temporary file; if an earlier process left one there, it is replaced.
-        is_stopped: Called after each piece; if it returns True, `read` raises `_Stopped`.
+        is_stopped: A function that `read` and `finish` call again and again; if this function returns True, these
+            methods raise `_Stopped`.
     """
 
     def __init__(self, file: StoredFile, path: Path, is_stopped: Callable[[], bool]) -> None:
@@ -86,8 +87,8 @@ class _Part:
             raise _Stopped
 
     def read(self, source: Path, until: int) -> None:
-        """Decrypt the first ``until`` bytes of the ciphertext, from where the last call stopped. After an error, call
-        nothing but `discard`."""
+        """Decrypt the ciphertext up to position ``until``, beginning where the last call stopped. After an error, the
+        only method that may be called is `discard`."""
         try:
             with self._used, open(source, "rb") as ciphertext:
                 self._check(0)
@@ -120,10 +121,12 @@ class _Part:
 
 
 class FileOpening:
-    """Decrypts received files and moves them to their places. It works in steps, one at a time for all files together.
+    """Decrypts received files and gives them their final names. The work on each file consists of steps; only one step,
+    of any file, runs at a time.
 
     Args:
-        fault: Called if a step fails with an unexpected error, with the number of the file and this error.
+        fault: Called if the work on a file fails with an unexpected error; the arguments are the number of the file and
+            this error.
         look: Called after each step.
     """
 
@@ -148,7 +151,8 @@ class FileOpening:
         self._not_ahead: set[int] = set()
 
     def start(self, now: float) -> None:
-        """Start the next step, if there is one and none is running: files that are complete come first."""
+        """Start to decrypt more of one file, if any file can be decrypted and no such work is running. Files that are
+        complete come first."""
         if self._working:
             return
         for file in files.in_stage(self._database.connection, Stage.OPENING):
@@ -180,7 +184,7 @@ class FileOpening:
             self._look()
 
     def stop(self) -> None:
-        """Make running threads end soon. Their unfinished temporary files are removed."""
+        """Make the threads that decrypt files end soon, and remove the temporary files that are not finished."""
         self._stop = True
         self._forget_but(())
 
@@ -198,8 +202,8 @@ class FileOpening:
         return here - (part.done if part else 0)
 
     async def _decrypt_ahead(self, file: StoredFile, here: int) -> None:
-        """Decrypt some of a file that is being downloaded. If that fails, nothing is reported: `_open` decrypts the
-        complete file later, and reports errors then."""
+        """Decrypt some of a file that is being downloaded. Errors are only logged here: `_open` decrypts the complete
+        file later, and reports errors to the user then."""
         try:
             await self._offload(self._read_ahead, file, here)
         except _Stopped:
@@ -231,8 +235,8 @@ class FileOpening:
         return file_folder.local_path(self._database.path.parent, file.local)
 
     async def _open(self, file: StoredFile) -> None:
-        """Decrypt the file, and move it to its place. If this fails, have damaged chunks downloaded again, wait for the
-        disk, or give up the file."""
+        """Decrypt a downloaded file, and give it its final name. If this is not possible, have damaged chunks
+        downloaded again, try again later if the file cannot be written, or give up the file."""
         source = self._source(file)
         assert file.target is not None
         part = file_folder.part_path(file.target, file.local)
@@ -251,18 +255,19 @@ class FileOpening:
             return
         with self._database.transaction() as tx:
             wanted = transactions.opened(tx, self._context, file.id, path)
-        # What follows contains no ``await``: a command that waited for the file may end this process as soon as this
-        # task waits.
+        # From here on, this function must not ``await``: a command that waits for the file has been woken by the
+        # commit, and may end this process as soon as this function awaits something.
         if not wanted:
             file_folder.retract(path, known)
         file_folder.unpublished(part)
         transactions.sweep(self._database)
 
     def _decrypted(self, file: StoredFile, source: Path, part: Path, target: Path) -> tuple[Path, tuple[int, int]]:
-        """Decrypt the file, check it, and move it to its place; runs in a thread.
+        """Decrypt the file, check it, and give it its final name; runs in a thread.
 
         Returns:
-            The path of the file, and what identifies the file there (`file_folder.identity`).
+            The path of the decrypted file, and the file's `file_folder.identity`: a later file at the same path has
+            another one.
         """
         published = file_folder.find_published(part, target)  # an earlier process did all this, but did not commit it
         if published is not None:
@@ -283,8 +288,8 @@ class FileOpening:
             raise
 
     async def _damaged(self, file: StoredFile, source: Path, error: Exception) -> None:
-        """The file does not match its description. If some chunks are damaged, have them downloaded again; if none is,
-        give up the file."""
+        """The file does not match its description. If some chunks are damaged, have them downloaded again; if no chunk
+        is damaged, give up the file."""
         log.info("file %d cannot be opened: %s", file.id, error)
         bad = await self._offload(
             self._damaged_chunks, file, source, file_chunks.chunks(self._database.connection, file.id)

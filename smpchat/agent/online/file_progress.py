@@ -21,11 +21,12 @@ class FileProgress:
     committed yet.
 
     Args:
-        fault: Called with the number of a file whose progress cannot be committed, and the reason.
+        fault: Called if the progress of a file cannot be committed; the arguments are the number of the file and the
+            error.
 
     Attributes:
         claimed: The keys of the chunks that are being handled, or are done but not committed. No other worker may begin
-            with one of them.
+            to transfer or register these chunks.
     """
 
     def __init__(
@@ -108,8 +109,8 @@ class FileProgress:
             self.claimed.difference_update(done)
 
     def _commit_apart(self, done: Sequence[ChunkKey]) -> None:
-        """Commit the progress of each file in a transaction of its own: that of one file cannot be committed, and the
-        others must not wait for it."""
+        """Commit the progress of each file in a transaction of its own. This is needed if one commit for all files has
+        failed: in this way, only the file with the error loses its progress."""
         for file_id in dict.fromkeys(number for number, _ in done):
             try:
                 with self._database.transaction() as tx:

@@ -59,7 +59,8 @@ class FileRelaySession(Protocol):
     def get(
         self, replica_id: bytes, key: Ed25519PrivateKey, size: int, digest: bytes
     ) -> AsyncGenerator[memoryview, None]:
-        """Download a chunk. If the relay sends other bytes, an error is raised, at the latest after the last piece."""
+        """Download a chunk. If the bytes that the relay sends do not match ``digest``, an error is raised, at the
+        latest after the last piece."""
         ...
 
     async def delete(self, sender_id: bytes, sender_key: Ed25519PrivateKey) -> None:
@@ -74,8 +75,8 @@ class FileRelaySession(Protocol):
 ConnectFiles = Callable[[FileServer, float], Awaitable[FileRelaySession]]
 """Opens a session, within the given number of seconds. Raises `TransportError` and `ProtocolError`."""
 ChooseFileServers = Callable[[frozenset[str]], Awaitable[Sequence[FileServerAddress]]]
-"""Returns the relays where chunks may be put, the best one first. Its argument holds the addresses of relays in
-trouble. It may start the embedded relay. Raises `TransportError` if there is no relay."""
+"""Returns the relays where chunks may be put, the best one first; the argument is the set of addresses of relays in
+trouble. The function may start the embedded relay. Raises `TransportError` if there is no relay."""
 
 
 class FileNetwork(Record):
@@ -118,10 +119,12 @@ def _trouble_of_answer(error: XFTPError, *, registering: bool) -> Trouble:
 
 
 class Lane:
-    """A session with a file relay, in which requests are made one after the other (not a lane of the outbox).
+    """One of at most two sessions with a file relay; requests in a session are made one after the other. This class has
+    nothing to do with the lanes of the outbox.
 
     Attributes:
-        first: Whether it is the relay's first lane, which every relay has. The second lane only transfers chunks.
+        first: True for the first session with a relay, which is used for all requests; False for the second session,
+            which only transfers chunks.
     """
 
     def __init__(self, *, first: bool) -> None:
@@ -146,8 +149,8 @@ class _Relay:
 class FileRelays:
     """The file relays that one process uses.
 
-    If there is much to transfer, a relay gets a second lane: while the relay writes one chunk to its disk, the next one
-    arrives.
+    If there is much to transfer, two sessions with a relay are used: while the relay writes a chunk from one session to
+    its disk, the next chunk arrives through the other session.
 
     Args:
         wake: Called when the pause of a relay is over.
@@ -164,12 +167,13 @@ class FileRelays:
         return self._relays.setdefault(server, _Relay())
 
     def is_free(self, server: FileServer) -> bool:
-        """Whether a worker may begin to use the relay."""
+        """Whether the relay's first session may be used now: nobody is using it, and the relay is not left alone after
+        a failure."""
         relay = self._relays.get(server)
         return relay is None or (not relay.lane.busy and relay.resting is None)
 
     def has_second(self, server: FileServer) -> bool:
-        """Whether a second worker may use the relay beside the first."""
+        """Whether a second session with the relay may be used now, at the same time as the first."""
         relay = self._relays.get(server)
         return relay is not None and relay.takes_two and not relay.second.busy and relay.resting is None
 
@@ -179,7 +183,7 @@ class FileRelays:
         return relay is not None and any(lane.session and not lane.session.closed.is_set() for lane in relay.lanes)
 
     def dials(self) -> int:
-        """With how many relays a worker has begun, although no session with the relay is open yet."""
+        """Number of relays that are in use (see `begin`), but with which no session is open yet."""
         return sum(relay.lane.busy and not self.is_reached(server) for server, relay in self._relays.items())
 
     def attempts(self, server: FileServer) -> int:
@@ -199,7 +203,8 @@ class FileRelays:
         return frozenset(str(server) for server, relay in self._relays.items() if relay.resting is not None)
 
     def begin(self, server: FileServer, *, second: bool = False) -> Lane:
-        """A worker begins to use the relay. Returns the lane that only this worker may use, until `end`."""
+        """Begin to use the relay. Only the caller may use the returned `Lane`, until the caller gives it back with
+        `end`."""
         relay = self._relay(server)
         lane = relay.second if second else relay.lane
         lane.busy = True
@@ -209,13 +214,15 @@ class FileRelays:
         return lane
 
     def end(self, lane: Lane) -> None:
-        """The lane's worker is done for now, so another one may use the lane."""
+        """Give back a lane that was used, so that other code can use it. If the lane has a session, it stays open for a
+        while."""
         lane.busy = False
         if lane.session is not None:
             lane.idle = asyncio.get_running_loop().call_later(KEPT_IDLE, self._let_go, lane)
 
     def keep_to_one(self, server: FileServer) -> None:
-        """Use only one session with the relay from now on, because it did not accept a second one, or has ended it."""
+        """Use only one session with the relay from now on, because the relay did not accept a second session, or has
+        ended it."""
         self._relay(server).takes_two = False
 
     def rest(self, server: FileServer) -> float:
@@ -237,7 +244,8 @@ class FileRelays:
         self._relay(server).attempts = 0
 
     async def session(self, server: FileServer, lane: Lane, seconds: float) -> FileRelaySession:
-        """The session in a lane, opened if there is none. Raises `TransportError` and `ProtocolError`."""
+        """The lane's session; if no session is open, a new one is opened. Raises `TransportError` and
+        `ProtocolError`."""
         if lane.session is not None and not lane.session.closed.is_set():
             return lane.session
         lane.session = None
@@ -249,8 +257,8 @@ class FileRelays:
         return lane.session
 
     async def drop(self, lane: Lane) -> None:
-        """End the session, because its request is not wanted any more, or because the session can no longer be relied
-        on."""
+        """End the lane's session, because the current request is not wanted any more, or because the session can no
+        longer be relied on."""
         session, lane.session = lane.session, None
         if session is not None:
             await _close(session)

@@ -1,10 +1,12 @@
-"""The transfer of files while a process is online: it does what the store says, relay by relay and chunk by chunk.
+"""Transfers files while a process is online. The store says which chunks must be registered, uploaded, downloaded or
+deleted, and at which relays.
 
-Each relay has a worker, which makes one request at a time, and a second worker if there are many chunks. All workers
-run at the same time, and take turns among the files. A chunk that no relay knows yet goes to the first free worker, so
-a dead or slow relay delays only the chunks that it has registered. Progress is committed a few times a second. After a
-crash some chunks are transferred again, which does no harm. Messages have their own tasks and sessions, so they never
-wait for files.
+For each relay, a task of this process, called a worker, makes one request at a time. If there are many chunks at one
+relay, a second worker helps. All workers run at the same time. Each of them goes from file to file, so that no file
+waits until another file is complete. A chunk that is not registered yet is registered by the first worker that is free.
+So a dead or slow relay delays only the chunks that are registered there. Progress is committed a few times a second.
+After a crash some chunks are transferred again, which does no harm. Messages have their own tasks and sessions, so they
+never wait for files.
 """
 
 from __future__ import annotations
@@ -117,7 +119,7 @@ class FileTransfers:
         self._changed.set()
 
     async def run(self) -> None:
-        """Do all work, without end."""
+        """Do all work on files, until this task is cancelled."""
         if file_traces.are_there_any(self._tx):
             with self._database.transaction() as tx:
                 transactions.begin_anew(tx)
@@ -172,8 +174,8 @@ class FileTransfers:
             self._tasks.spawn(self._start_registering(now))
 
     def _remove_spent(self) -> None:
-        """Remove the ciphertext of files whose transfer has ended. If it cannot be removed, this process does not try
-        again."""
+        """Remove the ciphertext of files whose transfer has ended. If a file's ciphertext cannot be removed, the next
+        calls of this method do not try it again."""
         spent = set(transactions.spent(self._database)) - self._stuck
         if spent:
             self._stuck |= spent
@@ -194,7 +196,8 @@ class FileTransfers:
 
     def _widen(self, server: FileServer) -> None:
         """Start a second worker for a relay, if there is enough work for both of its workers."""
-        # Half of the workers are kept for relays that have none yet.
+        # If half of the `MAX_WORKERS` workers are running, no relay gets a second worker: the other half is kept for
+        # relays that have no worker yet.
         if self._workers < MAX_WORKERS // 2 and self._relays.has_second(server) and self._has_much(server):
             self._workers += 1
             self._tasks.spawn(self._work(server, self._relays.begin(server, second=True)))
@@ -213,8 +216,8 @@ class FileTransfers:
         )
 
     async def _start_registering(self, now: float) -> None:
-        """Start workers for chunks that no relay knows yet. This is a task of its own, because starting the embedded
-        relay may take a while."""
+        """Start workers at relays that can register the chunks that are not registered yet. This coroutine runs as a
+        task of its own: it may have to start the embedded relay, which takes a while."""
         try:
             waiting = self._next(None, MAX_WORKERS, now)
             if waiting is not None and await self._choose(waiting):
@@ -229,8 +232,8 @@ class FileTransfers:
     async def _choose(self, waiting: tuple[int, list[int]]) -> bool:
         """Choose the relays for a file's chunks; returns False if there is no relay."""
         moment = asyncio.get_running_loop().time()
-        # The order of the relays is random, so that each file begins at other relays. Within a file it is kept for a
-        # while, and not drawn again after each commit.
+        # The order of the relays is random, so that each file begins at other relays. For one file, the same order is
+        # used for a while, and a new order is not drawn after each commit.
         if self._chosen[0] == waiting[0] and moment <= self._chosen[1] + CHOSEN_FOR:
             return True
         try:
@@ -255,8 +258,9 @@ class FileTransfers:
             transactions.not_moved(tx, self._context, file_id, numbers[0], problem)
 
     def _next(self, server: str | None, count: int, now: float) -> tuple[int, list[int]] | None:
-        """The file whose turn is next, and the numbers of at most ``count`` of its chunks: those to be transferred at
-        the relay ``server``, or, if it is None, those that no relay knows yet."""
+        """The file whose turn is next, and the numbers of at most ``count`` of its chunks: if ``server`` is given,
+        chunks to be transferred at this relay; if ``server`` is None, chunks that are not registered at any relay
+        yet."""
         found = file_chunks.files_at(self._tx, server, now)
         for file_id in sorted(found, key=lambda number: self._turns.get(number, 0)):
             taken = {number for claimed, number in self._progress.claimed if claimed == file_id}
@@ -326,8 +330,8 @@ class FileTransfers:
                 await self._failed(server, lane, error)
                 return False
             # After GONE or BLOCKED, the deletion is done: the chunk has expired, was deleted by a request whose answer
-            # was lost, or was blocked by the relay's operator. After any other refusal, this deletion is tried again
-            # later, and the other chunks at the relay do not wait for it.
+            # was lost, or was blocked by the relay's operator. If the relay gives another reason, this deletion is
+            # tried again later, and the other requests to the relay do not wait for it.
             if failure_of(server, error).kind not in (Trouble.GONE, Trouble.BLOCKED):
                 with self._database.transaction() as tx:
                     file_deletions.postpone(tx, deletion.id, self._context.now() + machine.RESTS.longest)
@@ -436,7 +440,8 @@ class FileTransfers:
         *,
         registering: bool = False,
     ) -> None:
-        """The relay cannot be used now. It is left alone for a while, and the reason is stored with the chunk."""
+        """The relay cannot be used now: make no requests to the relay for a while, and store the reason with the chunk.
+        If only a second session with the relay has failed, do without a second session from now on."""
         log.info("relay of files not used: %s", error)
         await self._relays.drop(lane)
         if not lane.first:  # the first lane continues, or finds out by itself that the relay cannot be used

@@ -1,8 +1,8 @@
 """Messages that relays have pushed, and that wait until `smpchat.agent.online.receiver` processes them one by one.
 
 A relay sends the next message of a queue only after the last one was acknowledged. So at most one message of each queue
-can wait here. The waiting messages of one session are limited as well, because a relay could name queues that are not
-ours.
+waits to be processed. A bad relay could still send messages for any number of queues that are not ours, so there is
+also a limit to how many messages of one session may wait.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Pushed(Record):
 
 
 class _Session:
-    """What came through one session: for each queue, the message that is not acknowledged; and how many messages
-    wait."""
+    """What is known about one session: which message of each queue is not acknowledged yet, and how many messages wait
+    to be processed."""
 
     def __init__(self) -> None:
         self.unacknowledged: dict[bytes, bytes] = {}
@@ -64,7 +64,7 @@ class Incoming:
 
         Raises:
             RemoteProtocolError: The relay sent a message although the one before it in that queue is not acknowledged.
-                Such a relay could make us keep any number of messages.
+                A relay that does not wait for ACK could make us keep any number of messages.
         """
         if isinstance(message, Msg):
             last = self._of(session).unacknowledged.get(entity_id, message.msg_id)
@@ -112,7 +112,8 @@ class Incoming:
         self._of(pushed.session).unacknowledged.pop(pushed.rcv_id, None)
 
     def stray(self, pushed: Pushed) -> None:
-        """A message came for a queue that is not ours. Ignore it; after too many of them, end the session."""
+        """A message came for a queue that is not ours. Ignore the message; if there are too many such messages, end the
+        session."""
         self.acknowledged(pushed)
         self.counts.pop((pushed.session.server, pushed.rcv_id), None)
         state = self._of(pushed.session)

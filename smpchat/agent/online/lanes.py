@@ -1,4 +1,5 @@
-"""The lanes of the outbox: which lanes are running, which pause after a refusal, and which wait for their relay.
+"""Runs the lanes of the outbox, and keeps track of which lanes are running, which pause after a refusal, and which wait
+for their relay.
 
 A lane contains items of one connection that must be sent in order, for example all that go to the peer's queue. Lanes
 do not wait for each other, so a dead relay delays only the contacts who use it.
@@ -82,8 +83,8 @@ class Lanes:
         self.kick()
 
     def unblock(self, server: SMPServer) -> None:
-        """There is a session with this relay: start the lanes that waited for it, and try again to make the new queues
-        of moves."""
+        """There is a session with this relay: start the lanes that waited for the session. If a connection's queue is
+        to move to another relay, also try again to create the new queue."""
         for key in [key for key, blocker in self._blocked.items() if blocker == server]:
             del self._blocked[key]
         for key in [key for key in self._resting if key[1] is Lane.MOVE]:
@@ -105,7 +106,8 @@ class Lanes:
         self._spares.plan()
 
     def _go_on_elsewhere(self) -> None:
-        """End the pause of each move that was restarted with another relay."""
+        """A queue's move to another relay pauses after a failure. If the move was started again meanwhile, for example
+        towards a different relay, end the pause."""
         for key, item_id in list(self._rested_with.items()):
             if key not in self._resting:
                 del self._rested_with[key]
@@ -154,7 +156,8 @@ class Lanes:
         self.kick()
 
     def _relay_lost(self, key: LaneKey, server: SMPServer | None) -> None:
-        """Wait for the relay, or for the next try. Do not wait if the lane now goes to another relay."""
+        """The relay was not reached: let the lane wait until the relay is reached, or pause the lane for a while. The
+        lane does not wait if its next item now goes to a different relay."""
         if server is None or key[1] in (Lane.ROTATE, Lane.MOVE) or self._pool.live(server) is not None:
             self._rest(key, Verdict.RETRY)
         elif self._goes_to(key, server):

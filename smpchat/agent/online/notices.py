@@ -9,7 +9,7 @@ from smpchat.agent.store.database import Database
 
 
 class Notices:
-    """Gives each notice only once, although what it reports may happen again with every try."""
+    """Gives each notice to the user only once, even if the problem that it reports occurs again at every try."""
 
     def __init__(self, database: Database, context: Context) -> None:
         self._database = database

@@ -113,8 +113,8 @@ class Receiver:
         return received is not None and received.resume
 
     def _acknowledge(self, pushed: Pushed, queue: ReceiveQueue) -> None:
-        """Send ACK after the commit. The relay may answer with the next message. If the ACK is lost, the relay only
-        sends the same message again."""
+        """Send ACK, after the message was processed and committed. The relay may answer ACK with the queue's next
+        message. If the ACK is lost, the relay only sends the same message again."""
         if pushed.session.closed.is_set():
             return
         self._incoming.acknowledged(pushed)

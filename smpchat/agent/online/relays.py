@@ -1,4 +1,4 @@
-"""Which relays a profile needs sessions with, and what people are told about those that are not reached."""
+"""Which relays a profile needs sessions with, and what the user is told about relays that are not reached."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ class Relays:
         self._used: dict[SMPServer, None] = {}
 
     def watch_all(self) -> None:
-        """Keep a session with every relay that has a queue of ours. What an earlier process stored about relays and
-        lanes in trouble is removed if it is no longer true."""
+        """Keep a session with every relay that has a queue of ours. Before that, bring up to date what an earlier
+        process stored: the troubles of relays, the times until which lanes pause, and the times at which we listened at
+        relays."""
         tx = self._database.connection
         if outgoing.relay_troubles(tx) or held.load_all(tx) or visits.unfinished(tx):
             with self._database.transaction() as tx:
@@ -69,7 +70,7 @@ class Relays:
             outgoing.clear_relay_trouble(tx, str(server))
 
     def listening(self, server: SMPServer) -> None:
-        """Our first queue was subscribed in a session with this relay."""
+        """Note that we now listen at this relay: one of our queues was subscribed in a new session with the relay."""
         with self._database.transaction() as tx:
             visits.arrived(tx, str(server), self._context.now())
 
@@ -86,12 +87,13 @@ class Relays:
             log.info("the end of being online was not stored: %s", type(error).__name__)
 
     def not_reached(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
-        """A try to reach a relay failed. ``next_try_at``: when the pool tries again, by the event loop's clock. Nothing
-        is stored about a relay that is not needed any more."""
+        """A try to reach a relay failed. ``next_try_at``: when the session pool tries to reach the relay again, by the
+        event loop's clock. The error is stored only if the relay is still needed."""
         wait = next_try_at - asyncio.get_running_loop().time()
         with self._database.transaction() as tx:
             visits.left(tx, str(server), self._context.now())
-            # After a leap of the clock, a moment may look like three days, so nothing is given up then.
+            # If the clock has leapt, a deletion may seem to have waited for three days although it has not, so no
+            # deletion is given up then.
             if not clock.is_held(tx, self._context.now()):
                 outbox.give_up_deletions(tx, str(server), self._context.now() - DELETION_PATIENCE)
             if not self._is_needed(server):
@@ -103,8 +105,8 @@ class Relays:
     def note_trouble(
         self, tx: sqlite3.Connection, server: SMPServer, error: Exception, next_try_at: float | None = None
     ) -> None:
-        """Store what people are told about this relay. ``next_try_at``: when the relay is tried again, in POSIX
-        seconds; None if that is not known."""
+        """Store that this relay cannot be used, and why, so that the user can be told. ``next_try_at``: when the relay
+        is tried again, in POSIX seconds; None if that is not known."""
         trouble = RelayTrouble(str(server), str(error), self._context.now(), next_try_at, trouble_of(error))
         outgoing.save_relay_trouble(tx, trouble)
 
@@ -113,8 +115,8 @@ class Relays:
         return frozenset(outgoing.relay_troubles(self._database.connection))
 
     def used(self, server: SMPServer) -> None:
-        """Something is sent to ``server``. If more than `MAX_IDLE` sessions were used, end sessions that have nothing
-        to do, first the one used longest ago."""
+        """Note that the session with ``server`` is used to send something. If there are now more than `MAX_IDLE` such
+        sessions, end some of those that are not needed: first the session that was used longest ago."""
         self._used.pop(server, None)
         self._used[server] = None
         if len(self._used) <= MAX_IDLE:
@@ -142,8 +144,8 @@ class Relays:
         self.leave_if_unused(before)
 
     def leave_if_unused(self, server: SMPServer) -> None:
-        """Work at ``server`` has ended. If nothing is left to do there, end the session with this relay. Do this also
-        for relays where work ended earlier, but something was left to do then."""
+        """Some work at ``server`` is done. End the session with this relay, unless the relay is still needed. Also end
+        the sessions with relays that were still needed at an earlier call of this method, but are not needed now."""
         self._left.add(server)
         for left in [left for left in self._left if not self._is_needed(left)]:
             self._left.remove(left)

@@ -1,10 +1,10 @@
 """Runs the agent in an online process: starts its tasks, and connects them to the store and to each other.
 
-Load, step, commit, then perform: every change is committed by a transaction before anything is sent or acknowledged
-because of it. Other processes put work into the store, and this process does this work as soon as
-`smpchat.agent.online.changes.ForeignChanges` notices it. Messages come in through `incoming` and `receiver`, and go out
-through `lanes` and `sending`; `file_transfers` handles files in both directions. `relays` and `subscriptions` decide
-which relays are connected and which queues are subscribed.
+Every change is committed by a transaction before anything is sent or acknowledged because of it. Other processes put
+work into the store, and this process does this work as soon as `smpchat.agent.online.changes.ForeignChanges` notices
+it. Messages come in through `incoming` and `receiver`, and go out through `lanes` and `sending`; `file_transfers`
+handles files in both directions. `relays` and `subscriptions` decide which relays are connected and which queues are
+subscribed.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
 
 
 class AgentRunner:
-    """Does all the work that the profile's store contains, as long as it runs.
+    """Does all the work that waits in a profile's store, while `run` runs.
 
     Args:
-        choose_servers: Returns the relays at which a new queue may be made, in the order in which they are tried. Its
-            arguments are the relay of the peer's queue, if there is one, and the addresses of relays in trouble, so
-            that it can prefer others. It may start the embedded relay, and raises `TransportError` if there is no
-            relay.
-        files: Called once, when the profile has files; returns how file relays are chosen and reached. None: files are
-            not transferred.
-        offload: Runs blocking work; None: in a thread.
+        choose_servers: Returns the relays at which a new queue may be made, in the order in which they are tried. The
+            function's arguments are the relay of the peer's queue, if there is one, and the addresses of relays in
+            trouble, so that the function can prefer other relays. The function may start the embedded relay, and raises
+            `TransportError` if there is no relay.
+        files: Called once, when the profile has files; returns how file relays are chosen and reached. If ``files`` is
+            None, files are not transferred.
+        offload: Runs blocking work. If ``offload`` is None, blocking work runs in a thread.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class AgentRunner:
         self._receiver = Receiver(database, context, incoming, self._subscriptions, notices, resume=self._resume)
 
     async def run(self) -> None:
-        """Work until cancelled, or until a task fails with an unexpected exception, or a callback with an error of the
-        store.
+        """Work until the caller cancels this call, a task fails with an unexpected exception, or a callback fails with
+        an error of the store.
 
         Raises:
             StoreError: The database cannot be read or written. What was committed is kept, and no message of an
@@ -123,7 +123,7 @@ class AgentRunner:
         except sqlite3.Error as error:
             raise StoreError(f"The profile's database {self._database.path} cannot be read: {error}.") from error
         finally:
-            # Set before anything else ends: errors that come from ending the run do not count as failures.
+            # This must be set first: errors that come only because the run is ending must not count as failures.
             self._tasks.running = False
             self._database.unwatch(look_for_work)
             self._spares.cancel()
@@ -135,8 +135,8 @@ class AgentRunner:
             self._relays.leave_all()
 
     async def _move_files(self, network: Callable[[], FileNetwork]) -> None:
-        """Wait for the first file, then handle files. Importing the code takes 4 ms, and most processes have no
-        files."""
+        """Wait for the first file, then handle files. The modules that handle files are imported only then: importing
+        them takes 4 ms, and most processes have no files."""
         database = self._database
         with Changes(database) as changes:
             while not (

@@ -76,16 +76,16 @@ class Sender:
         self._plain_new: set[SMPServer] = set()
 
     def head(self, key: LaneKey) -> list[OutboxItem]:
-        """The lane's next items, as many as may be on their way at the same time."""
+        """The lane's next items, at most as many as may be on their way at the same time."""
         return outgoing.head(self._database.connection, *key, outbox.PIPELINE, self._context.now())
 
     async def perform(self, key: LaneKey, server: SMPServer, *, one_by_one: bool) -> Verdict:
-        """Send as many of the lane's next items as may be on their way together, and commit their outcomes in order,
-        until one item is not done.
+        """Send the lane's next items, as many as may be on their way at the same time, and commit the changes that
+        follow from the answers, in the same order. Stop at the first item that could not be done.
 
         Args:
-            one_by_one: The first item failed before, so it is sent alone. If it failed again, items sent together with
-                it might be accepted, and overtake it.
+            one_by_one: Send only the first item, because an earlier try to send this item failed. If later items were
+                sent at the same time and only the first one failed again, the later items would overtake it.
         """
         session = await self._pool.get(server, timeout=CONNECT_TIMEOUT)
         items = self.head(key)  # again: while the session was made, the peer's queue may have moved
@@ -117,8 +117,8 @@ class Sender:
         return await self._post(session, outbox.together(self._database.connection, items))
 
     def _seal_receipts(self, key: LaneKey, most: int) -> None:
-        """Seal those receipts that are sent next, now that there is a session. The others stay unsealed, so they can
-        still be changed or left out."""
+        """Encrypt the receipts that are sent next, now that there is a session. Receipts that are sent later are not
+        encrypted yet, so that they can still be changed or left out."""
         while due := [item for item in self.head(key)[:most] if item.kind is Kind.RECEIPT]:
             with self._database.transaction() as tx:
                 for item in due:
@@ -126,8 +126,9 @@ class Sender:
 
     async def _post(self, session: ServerSession, items: list[OutboxItem]) -> Verdict:
         requests = [outbox.request(self._database.connection, item) for item in items]
-        # Each command is a block of its own, and all are sent in order on one connection. Outcomes are committed in the
-        # same order. Commands after one that failed count as unsent and are sent again; the peer drops the copies.
+        # Each command is a block of its own, and all are sent in order on one connection. The changes that follow from
+        # the answers are committed in the same order. If one command fails, the commands after it count as unsent and
+        # are sent again; the peer drops the copies.
         answers = session.post(requests)
         self._spares.commands_sent()
         for item, request, answer in zip(items, requests, answers, strict=True):
@@ -142,8 +143,8 @@ class Sender:
                         trouble = trouble_of_command(request.command, error)
                         self._hold(tx, item, trouble, f"relay {session.server.hosts[0]}: {error.code}")
                 log.info("relay refused %s: %s", item.kind, error.code)
-                # A text that is refused for good does not affect the items after it. A message of the handshake may, so
-                # the lane reads its items again.
+                # If the relay refuses a text for good, the items after it can still be sent. If the relay refuses a
+                # message of the handshake, the lane may have other items after that, so it reads its items again.
                 if verdict is Verdict.DONE and item.kind is Kind.MESSAGE:
                     continue
                 return verdict
@@ -153,15 +154,18 @@ class Sender:
         return Verdict.DONE
 
     def _hold(self, tx: sqlite3.Connection, item: OutboxItem, kind: Trouble, error: str) -> None:
-        """Store why an item cannot be done, so that people can be told, unless the item was deleted meanwhile."""
+        """Store why an item cannot be done, so that the user can be told. If the item was deleted meanwhile, store
+        nothing."""
         if outgoing.exists(tx, item.id):
             now = self._context.now()
             held.hold(tx, item.connection_id, item.lane, Held(kind, error, now, now))
 
     async def _empty(self, session: ServerSession, item: OutboxItem) -> Verdict:
-        """Subscribe an abandoned queue (SUB). The item is done when nothing comes from the queue any more.
+        """Subscribe a queue of ours (SUB) that we have left for another relay, to receive the messages that are still
+        in it. The item is done when no more messages come from the queue.
 
-        The relay's answer does not show this: relays first answer SOK, and push waiting messages after it.
+        The relay's answer to SUB does not show whether the queue is empty: relays first answer SOK, and push waiting
+        messages after it.
         """
         request = outbox.request(self._database.connection, item)
         queue, [answer] = (session.server, request.entity_id), session.post([request])

@@ -1,9 +1,9 @@
 """Makes KEM key pairs ahead of time, when the process has nothing better to do.
 
-``pqcrypto`` takes 20 to 30 ms for a pair and blocks the interpreter meanwhile. So a thread would not help: the event
-loop stands still in any case. What helps is the right moment: usually after a second without commits. If there is no
-pair and a joiner will need one for its confirmation, the right moment is while the joiner's first commands are on their
-way.
+``pqcrypto`` takes 20 to 30 ms to make a pair, and blocks the whole interpreter meanwhile. So the event loop stands
+still even if a pair is made in another thread. Therefore pairs are made at a moment when nothing else is to be done:
+usually after a second without commits. When we join a link, we need a pair for the confirmation; if no pair is ready,
+one is made while our first commands are on their way to the relay.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ ON_ITS_WAY = 0.001
 
 
 class SpareKeys:
-    """Keeps the store's stock of key pairs. Needs a running loop; without a KEM it does nothing."""
+    """Makes key pairs until the store has `SPARES` of them, and again after some were used. Needs a running event loop;
+    does nothing if there is no KEM."""
 
     def __init__(self, database: Database, kem: KEMProvider | None) -> None:
         self._database = database
@@ -45,8 +46,8 @@ class SpareKeys:
             self._quiet = asyncio.get_running_loop().call_later(QUIET, self._make, self._kem)
 
     def commands_sent(self) -> None:
-        """Commands were given to a session. If a joiner needs a key pair, and there is none, make one while these
-        commands are on their way."""
+        """Commands were given to a session. If we are joining a link and no key pair is ready, make one while these
+        commands are on their way to the relay."""
         tx = self._database.connection
         if self._kem is not None and self._urgent is None and not kem_spares.count(tx) and outgoing.is_joining(tx):
             self._urgent = asyncio.get_running_loop().call_later(ON_ITS_WAY, self._make, self._kem)

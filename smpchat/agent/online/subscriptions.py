@@ -36,7 +36,8 @@ class Subscriptions:
     """Subscribes the queues of a profile in the sessions with their relays.
 
     Args:
-        listening: Called with a relay when our first queue is subscribed in a session with it.
+        listening: Called once for each session, with its relay, as soon as one of our queues is subscribed in the
+            session.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Subscriptions:
             self._follow(server, queue.rcv_id)
 
     def created(self, server: SMPServer, session: ServerSession, rcv_id: bytes) -> None:
-        """A queue was created, which also subscribed it. Plan the SUBs that repeat the subscription."""
+        """NEW has created a queue, and has also subscribed it. Plan the SUBs that repeat the subscription."""
         self._listens_in(server, session)
         self._follow(server, rcv_id)
 
@@ -79,11 +80,11 @@ class Subscriptions:
             self._listening(server)
 
     def answered(self, session: ServerSession, rcv_id: bytes, message: BrokerMessage) -> None:
-        """Handle the answer to a SUB that other code sent."""
+        """Handle the answer to a SUB that another module has sent."""
         self._incoming.answered(session, rcv_id, message)
 
     def arrivals(self, server: SMPServer, rcv_id: bytes) -> int:
-        """How many messages of a queue have come so far, copies included."""
+        """How many messages of a queue this process has received so far. A message that came twice counts twice."""
         return self._incoming.counts[server, rcv_id]
 
     def succeeded(self, server: SMPServer, rcv_id: bytes) -> None:
@@ -91,8 +92,8 @@ class Subscriptions:
         self._plan.succeeded((server, rcv_id))
 
     def failed(self, session: ServerSession, server: SMPServer, rcv_id: bytes) -> None:
-        """SUB or ACK failed, so plan another SUB, which brings what waits at the relay. If the session has ended, none
-        is planned: the next session begins with SUB anyway."""
+        """SUB or ACK failed, so plan another SUB, which brings the message that waits at the relay. If the session has
+        ended, no SUB is planned: the next session begins with SUB anyway."""
         if not session.closed.is_set():
             self._plan.failed((server, rcv_id), asyncio.get_running_loop().time())
             self._plan_changed.set()

@@ -1,5 +1,5 @@
-"""The tasks that run while a profile is online. An error of the store ends all of them; an error of one connection does
-not."""
+"""The tasks that run while a profile is online. An error of the store ends all these tasks; an error that concerns only
+one connection does not."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Tasks:
             self.fail(error)
 
     def fail(self, error: BaseException) -> None:
-        """End the run with the first error. Errors that come while it ends are only logged."""
+        """End the run with the first error. Errors that come while the run is ending are only logged."""
         if self.running and self._failure is not None and not self._failure.done():
             self._failure.set_exception(error)
             self._failure.exception()  # marks it as seen, in case the run is cancelled at the same moment
@@ -55,8 +55,8 @@ class Tasks:
             log.info("while the agent ended: %s", type(error).__name__, exc_info=error)
 
     def fault_of_callback(self, message: str, error: Exception) -> None:
-        """Handle an error that asyncio or the pool would only report. If it is an error of the store, the run ends;
-        otherwise the run continues."""
+        """Handle an error that was raised in a callback of asyncio or of the session pool. An error of the store ends
+        the run; any other error is only reported, and the run continues."""
         if is_of_store(error):
             self.fail(error)
         else:

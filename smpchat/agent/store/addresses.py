@@ -22,8 +22,8 @@ class Address(Record):
         auto_accept: Requests are accepted automatically.
         root_key: The key that signs the data of the short link; None once the address is being deleted.
         user_data: The part of the short link's data that people see before they send a request.
-        short_link: The text of the short link. None until the queue exists, and always None if the relay does not keep
-            link data.
+        short_link: The text of the short link. This field is None until the address's queue exists, and always None if
+            the relay does not keep link data.
         fixed_data: The part of the short link's data that never changes, as it is stored at the relay.
         client_data: The data that marks the link of a group (agent-wire 2.1); None for the user's own address.
     """
@@ -109,8 +109,8 @@ def save_user_data(tx: sqlite3.Connection, connection_id: int, user_data: bytes)
 
 
 def save_auto_accept(tx: sqlite3.Connection, connection_id: int, auto_accept: bool) -> None:
-    """Save whether requests are accepted automatically. If not, the requests that were waiting to be accepted
-    automatically now wait for the user's decision."""
+    """Save whether requests are accepted automatically. If they no longer are, the requests that were waiting to be
+    accepted automatically now wait for the user's decision."""
     if not auto_accept:
         tx.execute("UPDATE received_requests SET in_turn = 0 WHERE connection_id = ?", (connection_id,))
     tx.execute("UPDATE addresses SET auto_accept = ? WHERE connection_id = ?", (auto_accept, connection_id))
@@ -201,8 +201,8 @@ def unshown_requests(tx: sqlite3.Connection) -> list[ReceivedRequest]:
 def same_requests(
     tx: sqlite3.Connection, connection_id: int, request_id: str | None, snd_id: bytes
 ) -> list[ReceivedRequest]:
-    """The waiting requests to an address that have this request id, or offer the queue with this sender id. All of them
-    are copies of one request."""
+    """The waiting copies of a request to an address: requests that have the id ``request_id``, or offer the queue with
+    the sender id ``snd_id``."""
     rows = tx.execute(
         "SELECT * FROM received_requests WHERE connection_id = ? AND (request_id = ? OR snd_id = ?) ORDER BY id",
         (connection_id, request_id, snd_id),
@@ -246,8 +246,8 @@ def next_in_turn(tx: sqlite3.Connection) -> ReceivedRequest | None:
 
 
 def turned_away(tx: sqlite3.Connection, connection_id: int) -> tuple[int, float] | None:
-    """How many requests to an address were dropped because too many were waiting, and when the first was dropped, in
-    POSIX seconds; None if none was."""
+    """How many requests to an address were dropped because too many were waiting, and when the first of them was
+    dropped, in POSIX seconds. Returns None if no request was dropped."""
     row = tx.execute("SELECT count, since FROM turned_away WHERE connection_id = ?", (connection_id,)).fetchone()
     return (row["count"], row["since"]) if row else None
 
