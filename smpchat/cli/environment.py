@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from smpchat.home import Home
 
 JSON_VERSION = 1
-"""The field ``v`` of every JSON object. It grows when a field is renamed or removed, or changes its meaning."""
+"""The field ``v`` of every JSON object. If a field ever has to be renamed or removed, or to change its
+meaning, this number grows."""
 
 
 class Environment(Record):

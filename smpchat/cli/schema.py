@@ -70,7 +70,7 @@ _MOVE = Field(
 
 _FILE_FIELDS = (
     text("name", "the name that its sender gave it; not a path on this computer"),
-    number("size", "bytes, as its sender says"),
+    number("size", "size in bytes, as its sender states it"),
     text(
         "state",
         "`offered`: you can receive it; `received`: it is here, complete and checked; `sent`: the contact can"
@@ -88,7 +88,7 @@ _FILE_FIELDS = (
     Field("expires_at", Kind.TIME, "when relays delete it, as far as known", optional=True),
 )
 
-_INCOGNITO = text("incognito", "the made-up name that they see instead of yours", optional=True)
+_INCOGNITO = text("incognito", "the made-up name that you use here instead of your own", optional=True)
 
 TYPES = (
     ObjectType(
@@ -99,9 +99,9 @@ TYPES = (
             number("connection", "the number of the connection; `delete` takes it"),
             text("link", "the full link"),
             text("short_link", "a shorter form of the link", optional=True),
-            text("command", "what the other person types"),
+            text("command", "the command with which the other person connects to you"),
             text("note", "the alias for the person who uses the link", optional=True),
-            Field("as_of", Kind.TIME, "nobody had used the link at this time", optional=True),
+            Field("as_of", Kind.TIME, "when smpchat last knew that nobody had used the link", optional=True),
             _INCOGNITO,
         ),
     ),
@@ -110,7 +110,7 @@ TYPES = (
         "The state of a connection, or a change of it.",
         "`invite`, `connect`, `accept`, `listen`, `status`, `demo`",
         (
-            number("connection", "as in `invitation`; negative for a group"),
+            number("connection", "the connection's number, as in `invitation`; a group has a negative number"),
             text("alias", "the contact's alias; null until someone uses the invitation", nullable=True),
             text(
                 "role",
@@ -128,15 +128,24 @@ TYPES = (
                 "standard",
                 nullable=True,
             ),
-            number("step", "1 invitation, 2 confirmation, 3 hello"),
+            number("step", "the step of connecting: 1 invitation, 2 confirmation, 3 hello"),
             text("state", "`ready`: you can write; `connected`: they have answered", *_CONNECTION_STATES),
-            number("elapsed_ms", "milliseconds since the link was made or used"),
-            Field("since", Kind.TIME, "when this state began", optional=True),
+            number(
+                "elapsed_ms",
+                "milliseconds from making or using the link until the connection was `ready` or `connected`; in other"
+                " states, until now",
+            ),
+            Field(
+                "since",
+                Kind.TIME,
+                "when the connection became `ready` or `connected`; in other states, when the link was made or used",
+                optional=True,
+            ),
             text("reason", "a sentence: why it failed", optional=True),
             _MOVE,
             _INCOGNITO,
             flag("pq", "whether post-quantum encryption protects new messages (`status WHO`)", optional=True),
-            flag("receipts", "whether they get receipts for their messages (`status`)", optional=True),
+            flag("receipts", "whether the contact gets receipts for messages (`status`)", optional=True),
         ),
     ),
     ObjectType(
@@ -150,7 +159,7 @@ TYPES = (
             ),
             flag(
                 "alias_confirmed",
-                "true if you chose the alias or verified the contact; false if they chose the name themselves",
+                "whether you chose the alias or verified the contact; if not, smpchat chose the alias",
             ),
             Field(
                 "profile",
@@ -164,15 +173,15 @@ TYPES = (
                     _COMMANDS,
                 ),
             ),
-            text("state", "the connection's state, as in `state`", *_CONNECTION_STATES),
+            text("state", "the state of the connection; see `state`", *_CONNECTION_STATES),
             number("unread", "messages that `listen` and `chat` have not shown yet"),
             flag("pq", "whether post-quantum encryption protects new messages"),
             flag("gone", "they removed you, so messages no longer reach them", optional=True),
-            Field("conditions", Kind.TEXTS, "its current problems, each a `kind` of `condition`", optional=True),
+            Field("conditions", Kind.TEXTS, "the contact's problems: values of `kind` in `condition`", optional=True),
             flag("business", "a business: several people there may read your messages", optional=True),
             flag("group", "a group; `group members` lists who is in it", optional=True),
             flag("verified", "you compared the security code", optional=True),
-            flag("receipts", "false: they get no receipts for their messages", optional=True),
+            flag("receipts", "false: the contact gets no receipts for messages", optional=True),
             flag("muted", "their messages ring no bell and show no notification", optional=True),
             Field("muted_until", Kind.TIME, "when muting ends; missing if it has no end", optional=True),
             text("looks_like", "another contact whose alias looks like this contact's name", optional=True),
@@ -196,8 +205,8 @@ TYPES = (
                         fields=(
                             text("ours", "what you allow them", *Allow),
                             text("theirs", "what they allow you", *Allow),
-                            flag("by_us", "whether you can use it"),
-                            flag("by_them", "whether they can use it"),
+                            flag("by_us", "whether you can use the feature"),
+                            flag("by_them", "whether they can use the feature"),
                         ),
                     )
                     for feature in Feature
@@ -247,7 +256,7 @@ TYPES = (
             ),
             text(
                 "connection",
-                "your connection to the member; `connected` proves that this is the person who joined",
+                "your direct connection to the member; `connected` proves that messages are from this member",
                 *Link,
             ),
             flag("host", "this member let you in", optional=True),
@@ -262,7 +271,7 @@ TYPES = (
             text("group", "the group's alias"),
             text("link", "the full link"),
             text("short_link", "a shorter form of the link", optional=True),
-            text("command", "what other people type"),
+            text("command", "the command with which other people join"),
             text("role", "the role of people who join with it", "observer", "member"),
         ),
     ),
@@ -273,7 +282,7 @@ TYPES = (
         (
             text("link", "the full link"),
             text("short_link", "a shorter form of the link", optional=True),
-            text("command", "what other people type"),
+            text("command", "the command with which other people connect to you"),
             flag("auto_accept", "whether every request is accepted at once"),
             number("requests", "requests waiting for your answer"),
             number("turned_away", "requests turned away because too many were waiting", optional=True),
@@ -287,13 +296,13 @@ TYPES = (
         "Someone used your address and wants to connect.",
         "`listen`, `requests`",
         (
-            number("id", "what `accept` and `reject` take"),
+            number("id", "the request's number, for `accept` and `reject`"),
             text("name", "the name in their profile, which anyone can choose"),
             text("text", "the message in the request; null if none", nullable=True),
             Field("received_at", Kind.TIME, "when the relay got it"),
             text(
                 "relay_refused",
-                "where their relay is; `accept` then needs `--any-relay`",
+                "where the sender's relay is, if it is not on the internet; `accept` then needs `--any-relay`",
                 optional=True,
             ),
             flag("in_turn", "it will be accepted automatically when its turn comes", optional=True),
@@ -313,12 +322,12 @@ TYPES = (
             ),
             text("text", "the text, exactly as it was written"),
             Field("sent_at", Kind.TIME, "when you wrote it; if you received it, when the relay accepted it"),
-            text("status", "see the top of this page", "pending", "sent", "delivered", "failed", "received"),
+            text("status", "explained at the top of this page", "pending", "sent", "delivered", "failed", "received"),
             text(
                 "content",
                 "the kind of message: `text`, `image`, `file`, `voice`, `video`, `link`, `chat` (a card with a"
                 " link to a person or group), `call`, `group-invitation`, `group-event`, `profile-change`,"
-                " `report`, or a kind that only their app knows; except for `text` and `link`, the text begins"
+                " `report`, or a kind that smpchat does not know; except for `text` and `link`, the text begins"
                 " with a note in brackets",
             ),
             flag("verified", "you compared the contact's security code, and it has not changed", optional=True),
@@ -327,11 +336,11 @@ TYPES = (
             flag("group", "the contact is a group", optional=True),
             text(
                 "via",
-                "the member who passed it on and could have changed it; missing once the author is proven",
+                "the member who passed it on and could have changed it; missing if it came from the author directly",
                 optional=True,
             ),
-            number("delivered_to", "of a message to a group: how many members have it", optional=True),
-            number("members", "of a message to a group: to how many members it was sent directly", optional=True),
+            number("delivered_to", "for a message to a group: how many members have received it", optional=True),
+            number("members", "for a message to a group: to how many members it is sent directly", optional=True),
             text("command", "the keyword, if your profile is a bot and the text is one of its commands", optional=True),
             text("arguments", "the text after the command", optional=True),
             flag("forwarded", "it was forwarded from someone else", optional=True),
@@ -349,7 +358,7 @@ TYPES = (
                 "the message that it replies to",
                 optional=True,
                 fields=(
-                    number("id", "its number; null if you do not have it", nullable=True),
+                    number("id", "the number of that message; null if you do not have the message", nullable=True),
                     _DIRECTION,
                     text("text", "its text"),
                     _DELETED,
@@ -361,7 +370,7 @@ TYPES = (
             _DELETED,
             text("deleted_by", "which member of a group deleted it, if not the author; `you` is you", optional=True),
             number("ttl", "seconds after which it disappears, counted from when it was shown or sent", optional=True),
-            Field("expires_at", Kind.TIME, "when it disappears; absent until the time starts", optional=True),
+            Field("expires_at", Kind.TIME, "when it disappears; missing until the countdown starts", optional=True),
             Field(
                 "reactions",
                 Kind.LIST,
@@ -370,8 +379,10 @@ TYPES = (
                 fields=(
                     text("emoji", "one of eight"),
                     _REACTED,
-                    number("people", "how many members of a group reacted with it; 1 if missing", optional=True),
-                    Field("members", Kind.TEXTS, "the names of these members of a group", optional=True),
+                    number("people", "in a group: how many members chose this emoji; 1 if missing", optional=True),
+                    Field(
+                        "members", Kind.TEXTS, "in a group: names of the members who chose this emoji", optional=True
+                    ),
                 ),
             ),
         ),
@@ -422,9 +433,9 @@ TYPES = (
                 fields=tuple(
                     text(name, about)
                     for name, about in (
-                        ("SMP", "versions spoken with relays"),
-                        ("SMP of the embedded relay", "versions spoken with its clients"),
-                        ("agent", "versions spoken with other apps"),
+                        ("SMP", "versions that smpchat uses with relays"),
+                        ("SMP of the embedded relay", "versions that the embedded relay offers to apps"),
+                        ("agent", "versions that smpchat uses with other apps"),
                         ("end-to-end encryption", "versions of the double ratchet"),
                     )
                 ),
@@ -440,8 +451,8 @@ TYPES = (
             text("contact", "the alias"),
             text("status", "the new status", "pending", "sent", "delivered", "failed"),
             text("reason", "a sentence: why it failed", optional=True),
-            number("delivered_to", "of a message to a group: how many members have it", optional=True),
-            number("members", "of a message to a group: to how many members it was sent directly", optional=True),
+            number("delivered_to", "for a message to a group: how many members have received it", optional=True),
+            number("members", "for a message to a group: to how many members it is sent directly", optional=True),
         ),
     ),
     ObjectType(
@@ -458,14 +469,15 @@ TYPES = (
             flag("bot", "whether the profile is a bot", optional=True),
             flag(
                 "receipts",
-                "whether contacts get receipts, unless set for a contact (`profile show`, `profile set`, `status`)",
+                "whether contacts get receipts; `contact set` can change this for one contact (`profile show`,"
+                " `profile set`, `status`)",
                 optional=True,
             ),
             _COMMANDS,
             Field(
                 "settings",
                 Kind.OBJECT,
-                "settings of relays and files in the imported file (`import`)",
+                "the imported profile's settings for relays and files (`import`)",
                 optional=True,
                 fields=(
                     Field("receives_at", Kind.TEXTS, "addresses of the relays that contacts write to"),
@@ -476,10 +488,10 @@ TYPES = (
                         optional=True,
                     ),
                     text("socks", "the proxy, or `off`", optional=True),
-                    flag("private_routing", "messages to other relays go through the profile's own", optional=True),
+                    flag("private_routing", "messages to other relays go through this profile's relays", optional=True),
                     text(
                         "strangers",
-                        "`any`: relays that other people name may be anywhere, also in your own network",
+                        "`any`: relays named by other people may be anywhere, even in your own network",
                         "any",
                         optional=True,
                     ),
@@ -491,7 +503,7 @@ TYPES = (
                     ),
                 ),
             ),
-            flag("active", "whether this command used it, or later commands will use it"),
+            flag("active", "whether it is the profile in use"),
             flag("deleted", "true after `profile delete`", optional=True),
         ),
     ),
@@ -535,7 +547,7 @@ TYPES = (
         "`config list`, `config get`, `config set`, `config unset`",
         (
             text("key", "its name"),
-            Field("value", Kind.SETTING, "the value in use; `servers`: a list of texts"),
+            Field("value", Kind.SETTING, "the value in use; `servers` and `file-servers` are lists of texts"),
             text(
                 "source",
                 "`everything`: the file for all profiles; `profile`: the profile's file; `stored`: set by a command for"
@@ -547,7 +559,7 @@ TYPES = (
                 "option",
             ),
             text("path", "the file that sets it", optional=True),
-            number("line", "its line in the file", optional=True),
+            number("line", "the number of the line in this file that sets it", optional=True),
         ),
     ),
     ObjectType(
@@ -587,7 +599,7 @@ TYPES = (
             text("contact", "the contact's alias, if it is about a contact", optional=True),
             text("server", "address of the relay that cannot be reached", optional=True),
             text("kind", "such as out-of-step, code-changed, queue-full or unreachable"),
-            text("text", "one sentence, and a command that helps, if there is one"),
+            text("text", "one sentence; if a command helps, it names the command"),
             Field("since", Kind.TIME, "when it began"),
         ),
     ),
@@ -612,8 +624,8 @@ TYPES = (
             text("address", "its address; null before the first start", nullable=True),
             number("pid", "the id of its process; null if it is stopped", nullable=True),
             number("ws_port", "its WebSocket port; null if it has none", nullable=True),
-            number("files_port", "port on which it keeps files; null if it keeps none", nullable=True),
-            text("files_address", "its address for files, `xftp://…`; null if it keeps none", nullable=True),
+            number("files_port", "its port for files; null if it stores no files", nullable=True),
+            text("files_address", "its address for files, `xftp://…`; null if it stores no files", nullable=True),
             text("files_trouble", "a sentence: why it does not store files although it should", optional=True),
             Field(
                 "certificate_expires",
@@ -647,7 +659,7 @@ TYPES = (
             number("connection", "its number"),
             flag(
                 "finished",
-                "whether it is deleted at its relay too; if not, the next command that reaches the relay deletes it",
+                "whether it is deleted at the relay too; if not, the next command that reaches the relay does that",
             ),
         ),
     ),
@@ -657,8 +669,8 @@ TYPES = (
         "`verify`",
         (
             text("contact", "the alias"),
-            text("code", "the code that you both see"),
-            flag("verified", "whether you have compared it"),
+            text("code", "the security code; your contact's app must show the same one"),
+            flag("verified", "whether you have compared the code with your contact"),
         ),
     ),
     ObjectType(
@@ -669,7 +681,7 @@ TYPES = (
             text("name", "what was checked"),
             flag("ok", "whether the check passed"),
             text("detail", "what was found; may be empty"),
-            flag("required", "whether smpchat cannot work without it (`doctor`)", optional=True),
+            flag("required", "whether smpchat needs what was checked (`doctor`)", optional=True),
             number("elapsed_ms", "how long it took (`server test`)", optional=True),
             text("server", "the relay (`server test`)", optional=True),
         ),
@@ -687,8 +699,8 @@ TYPES = (
             Field(
                 "moves",
                 Kind.LIST,
-                "what happens next; several if it depends on the cause",
-                fields=(text("who", "who acts", *Mover), text("what", "what they do, or have to do")),
+                "who does what next; several entries if that depends on the cause",
+                fields=(text("who", "who acts", *Mover), text("what", "a sentence: what happens, or has to be done")),
             ),
             Field(
                 "commands",
@@ -782,9 +794,9 @@ With `--json` anywhere in the command line, every command prints JSON objects on
 ASCII, flushed at once. Notices for people go to standard error; `-q` suppresses them. An error is an object too: its
 code is the exit code, and its sentences also go to standard error.
 
-Every object has `v`, which is {version}, and `type`. Fields are never renamed and never change their meaning. New
-fields and types may be added: ignore those you do not know. *Optional* fields are left out when they do not apply. If
-commands stand in parentheses at the end of a meaning, only these commands print the field. A
+Every object has `v`, which is {version}, and `type`. While `v` stays the same, no field is renamed or removed, or
+changes its meaning. New fields and types may be added: ignore those you do not know. *Optional* fields are left out
+when they do not apply. If commands stand in parentheses at the end of a meaning, only these commands print the field. A
 *number* is a whole number. A *time* is ISO 8601 in UTC, such as `2025-01-31T09:14:00Z`, with or without a fraction.
 
 The status of a message that you sent goes from `pending` to `sent` (a relay has it) to `delivered` (your contact's
