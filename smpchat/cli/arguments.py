@@ -214,7 +214,7 @@ FILE_TIMEOUT = typer.Option(
     "--timeout",
     parser=seconds,
     metavar="SECONDS",
-    help="Seconds for the whole transfer (default: no limit, but it stops after 20 seconds without progress).",
+    help="Seconds for the whole transfer (default: no limit, but a transfer stops after 20 seconds without progress).",
 )
 TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 PASSPHRASE_FILE = typer.Option(

@@ -93,7 +93,7 @@ async def start_relay(relay: EmbeddedRelay) -> None:
         raise CommandFailed(
             ExitStatus.NETWORK,
             str(error),
-            "Start it with `smpchat relay start`, or choose another: `smpchat server use simplex`.",
+            "Start it with `smpchat relay start`, or choose another relay: `smpchat server use simplex`.",
         ) from error
 
 

@@ -115,8 +115,11 @@ _EXITS = {
                 Mover.YOU,
                 "Do not write more until you know why. If it concerns a contact, ask them over another channel.",
             ),
-            (Mover.CONTACT, "For a link: they make a new one. For a security code: they read theirs to you again."),
-            (Mover.OPERATOR, "For a relay: its operator publishes the address with the fingerprint."),
+            (
+                Mover.CONTACT,
+                "If a link is wrong, they make a new one. If a security code differs, they read theirs to you again.",
+            ),
+            (Mover.OPERATOR, "If a relay's fingerprint is wrong, its operator can tell you the right address."),
         ),
         (
             ("smpchat verify WHO", "your security code, to compare over a call"),
@@ -131,7 +134,7 @@ _EXITS = {
         ),
     ),
     ExitStatus.TIMEOUT: _Exit(
-        "The time limit ended first. Nothing failed and nothing is lost.",
+        "The time limit ended before everything was done. Nothing failed and nothing is lost.",
         (
             (Mover.CONTACT, "They come online and fetch what is waiting at the relay."),
             (Mover.NOBODY, "Every command that goes online sends what is not sent yet."),
@@ -145,7 +148,7 @@ _EXITS = {
         (
             "The contact is offline, or has not opened the link yet.",
             "Too many messages are waiting for the contact, or their relay is full.",
-            "The handshake holds messages until they answer (three-step, standard).",
+            "A three-step or standard handshake holds messages until the contact answers.",
         ),
     ),
     ExitStatus.LOCKED: _Exit(
@@ -179,7 +182,7 @@ _STATES = (
         Kind.CONNECTION,
         "invited",
         "you made a link, and nobody has used it yet",
-        "Your link is ready at its relay. You need not stay online. This is step 1 of 3.",
+        "Your link is ready at its relay. You need not stay online. This is step 1 of 3 of connecting.",
         ((Mover.CONTACT, "They open the link: `smpchat connect LINK --alias NAME`."),),
         (
             ("smpchat status", "see the link again"),
@@ -191,7 +194,7 @@ _STATES = (
         Kind.CONNECTION,
         "joining",
         "you opened a link or accepted a request, and your answer has not reached the relay yet",
-        "Your answer is saved here and is sent as soon as the relay is reached. This is step 1 of 3.",
+        "Your answer is saved here and is sent as soon as the relay is reached. This is step 1 of 3 of connecting.",
         (
             (Mover.NOBODY, "Every command that goes online tries again."),
             (Mover.YOU, "If `smpchat status` says that you have not named a contact: name them."),
@@ -212,7 +215,7 @@ _STATES = (
         "you can write; they have not answered yet",
         "If you opened their link, your profile and your messages wait at their relay, and their profile arrives"
         " when they come online. (With a three-step or standard handshake, your messages wait here until then.)"
-        " If you made the link, you have their profile, and yours is sent next. This is step 2 of 3.",
+        " If you made the link, you have their profile, and yours is sent next. This is step 2 of 3 of connecting.",
         (
             (Mover.CONTACT, "They come online; their app answers automatically."),
             (Mover.YOU, "If they do not know that you used the link, tell them to run `smpchat listen` or `chat`."),
@@ -231,7 +234,7 @@ _STATES = (
         Kind.CONNECTION,
         "connected",
         "you have each other's profile",
-        "All three steps are done. You can write to each other, and receipts show what is delivered.",
+        "All three steps of connecting are done. You can write to each other, and receipts show what is delivered.",
         ((Mover.NOBODY, "The connection is complete."),),
         (
             ("smpchat chat WHO", "chat"),
@@ -280,7 +283,7 @@ _STATES = (
             ("smpchat status WHO", "whether the connection holds it back"),
         ),
         (
-            "It was sent with `--wait none`, or the relay was not reached in time.",
+            "The command did not wait (`--wait none`), or the relay was not reached in time.",
             "They have not answered your request yet, or the handshake is three-step or standard.",
             "Too many messages are waiting for them, or their relay is full.",
         ),
@@ -303,7 +306,8 @@ _STATES = (
         Kind.MESSAGE,
         "delivered",
         "their app has it and sent a receipt",
-        "Their app decrypted it, unchanged. SimpleX does not tell whether it was read.",
+        "Their app decrypted it, and its receipt proves that nobody changed it. SimpleX does not tell"
+        " whether it was read.",
         ((Mover.NOBODY, "It has arrived."),),
         mark="✓✓",
     ),

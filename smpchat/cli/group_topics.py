@@ -31,8 +31,8 @@ GROUP_TOPICS = (
         "Your answer to the invitation is sent, or saved here until the relay is reached. You need not stay online.",
         ((Mover.MEMBER, "The person who invited you, or who made the group's link, comes online."),),
         (
-            ("smpchat listen", "wait until you are in"),
-            ("smpchat groups", "whether you are in"),
+            ("smpchat listen", "stay online until you are in the group"),
+            ("smpchat groups", "whether you are in the group"),
             ("smpchat group leave GROUP", "give up"),
         ),
     ),
@@ -43,7 +43,7 @@ GROUP_TOPICS = (
         "Until then, only those who decide can read what the newcomer writes. In JSON, `pending` means that the member"
         " who made the group's link decides, and `review` that the moderators decide.",
         (
-            (Mover.MEMBER, "If you are the newcomer: those who decide let you in, or turn you away."),
+            (Mover.MEMBER, "If you are the newcomer: a member lets you in, or turns you away."),
             (Mover.YOU, "If you are a moderator: let the newcomer in, or turn them away."),
         ),
         (
@@ -117,9 +117,9 @@ GROUP_TOPICS = (
     Topic(
         Kind.MEMBER,
         "wanted",
-        "the connection is waiting for its turn; smpchat limits new ones per minute",
+        "the connection is waiting for its turn; smpchat limits new connections per minute",
         "Until you are connected, messages come through the member who let one of you in.",
-        ((Mover.NOBODY, "Every command that goes online continues."),),
+        ((Mover.NOBODY, "Every command that goes online continues connecting."),),
         (("smpchat listen", "stay online until all connections are made"),),
         also=("to-join", "waiting for its turn"),
     ),

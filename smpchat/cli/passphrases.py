@@ -16,11 +16,11 @@ from smpchat.encoding.record import Record
 from smpchat.relay.surroundings import for_programs, secret
 
 VARIABLE = "SMPCHAT_PASSPHRASE"
-"""The variable for an exported file's passphrase."""
+"""The environment variable for an exported file's passphrase."""
 KEY_VARIABLE = "SMPCHAT_KEY"
-"""The variable for the profile's passphrase."""
+"""The environment variable for the profile's passphrase."""
 NEW_KEY_VARIABLE = "SMPCHAT_NEW_KEY"
-"""The variable for the profile's new passphrase."""
+"""The environment variable for the profile's new passphrase."""
 MIN_LENGTH = 8
 """Shortest new passphrase, in characters: anyone who has the file can try guesses for as long as they like."""
 _MAX_BYTES = 1024

@@ -1,7 +1,7 @@
 """Backs up a relay's identity, state and database (as it is at one moment) into one file, and restores a relay from it.
 
 The backup is a plain tar with ``identity/``, ``relay.json`` and ``relay.db`` of the relay's folder
-(`smpchat.relay.folder`). Files that people sent (``files/``) are not in it.
+(`smpchat.relay.folder`). The backup does not contain files that people sent (``files/``).
 """
 
 from __future__ import annotations

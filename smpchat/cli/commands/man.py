@@ -46,7 +46,8 @@ _FILES = {
         "The folder for all data, called SMPCHAT_HOME below. `smpchat doctor` prints where it is on this system."
     ),
     "SMPCHAT_HOME/profiles/NAME/smpchat.db": (
-        "One profile: keys, contacts, messages, links, settings. With a passphrase, its name is smpchat.db.encrypted."
+        "One profile: keys, contacts, messages, links, settings. With a passphrase, the file is called"
+        " smpchat.db.encrypted."
     ),
     "SMPCHAT_HOME/profiles/NAME/config.toml": "Settings of this profile.",
     "SMPCHAT_HOME/relay": "The embedded relay: its queues, certificates and relay.log.",

@@ -51,7 +51,7 @@ def set_(
         [],
         "--allow",
         metavar="SETTING=VALUE",
-        help="Your choice for all contacts, as in `contact set`, such as reactions=no; may be repeated.",
+        help="A setting of `contact set`, for all contacts, such as reactions=no; may be repeated.",
     ),
     bot: bool | None = typer.Option(None, "--bot/--no-bot", help="Mark this profile as a bot, or as a person."),
     receipts: bool | None = typer.Option(

@@ -188,7 +188,7 @@ def _offered(versions: str) -> VersionRange:
     except DecodeError as error:
         raise InputError(f"{versions!r} is not a range of versions: {error.what}.", "Write it as 7-14.") from None
     if not (SMP_VERSIONS.contains(offered.minimum) and SMP_VERSIONS.contains(offered.maximum)):
-        raise InputError(f"This relay supports SMP versions {SMP_VERSIONS}.", "Choose a range within these.")
+        raise InputError(f"This relay supports SMP versions {SMP_VERSIONS}.", "Choose versions within this range.")
     return offered
 
 
@@ -271,7 +271,7 @@ def _typed_options(context: typer.Context) -> dict[str, str | None]:
 
 
 Ports = tuple[int, str | None, str | None]
-"""Ports for messages, WebSocket and files; the last two as they were typed."""
+"""Ports for messages, WebSocket and files. The last two are texts, because a user may also type *off*."""
 
 
 def _ports(ports: Ports) -> tuple[int, int | None, int | None]:
@@ -382,7 +382,9 @@ def _rotate_certificate(environment: Environment) -> int:
         f"New certificate, valid until {expires:%Y-%m-%d}. The relay's address does not change.",
     )
     if before.state == "running":
-        environment.notice("Restart the relay to use it: `smpchat relay stop`, then `smpchat relay start`.")
+        environment.notice(
+            "Restart the relay to use the new certificate: `smpchat relay stop`, then `smpchat relay start`."
+        )
     return ExitStatus.OK
 
 
@@ -401,7 +403,7 @@ def _back_up(environment: Environment, file: Path) -> int:
     size = write(environment.relay_folder, file)
     environment.emit("backup", {"file": str(file.absolute()), "bytes": size}, f"{file}: {size:,} bytes")
     environment.notice("Anyone with this file can pose as your relay. Keep it as safe as the relay itself.")
-    environment.notice("Files that people send through the relay are not in it.")
+    environment.notice("The backup does not contain files that people send through the relay.")
     return ExitStatus.OK
 
 

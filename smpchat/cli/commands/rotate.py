@@ -122,10 +122,11 @@ def _outcome(environment: Environment, service: ChatService, view: ContactView, 
         raise CommandFailed(
             ExitStatus.TIMEOUT,
             f"{name} has not moved to the new relay yet.",
-            "Their app moves there automatically when it comes online. Until then you receive at both relays.",
+            "Their app moves to the new relay automatically when it comes online. Until then you receive at both"
+            " relays.",
         )
     environment.notice(move_sentence(view.alias, move, environment.now()))
     environment.notice(
-        "Their app moves to the new relay automatically when it comes online. Until then nothing is lost."
+        "Their app moves to the new relay automatically when it comes online. Until then you receive at both relays."
     )
     return ExitStatus.OK

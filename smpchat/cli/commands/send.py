@@ -35,8 +35,8 @@ def send(
         "--timeout",
         parser=seconds,
         metavar="SECONDS",
-        help="Seconds to wait (20). With --file: for the whole transfer (default: no limit, but it stops after 20"
-        " seconds without progress).",
+        help="Seconds to wait (20). With --file: seconds for the whole transfer (default: no limit, but a transfer"
+        " stops after 20 seconds without progress).",
     ),
     anyway: bool = typer.Option(False, "--anyway", help="Send held messages too, although keys have changed."),
 ) -> None:

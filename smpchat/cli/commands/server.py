@@ -303,7 +303,7 @@ async def _targets(environment: Environment, service: StoredProfile, address: st
     try:
         return [await environment.relay().start()]
     except TransportError as error:
-        hint = "Start it with `smpchat relay start`, or choose another: `smpchat server use simplex`."
+        hint = "Start it with `smpchat relay start`, or choose another relay: `smpchat server use simplex`."
         raise CommandFailed(ExitStatus.NETWORK, str(error), hint) from error
 
 
@@ -446,9 +446,9 @@ def _strangers(environment: Environment, setting: str | None) -> int:
         anywhere = service.strangers_anywhere()
     finally:
         service.close()
-    line = "relays that other people name must be on the internet"
+    line = "relays named by other people must be on the internet"
     if anywhere:
-        line = "relays that other people name may be anywhere, even on this computer and its network"
+        line = "relays named by other people may be anywhere, even on this computer and in its network"
     environment.emit("setting", {"name": "strangers", "value": "any" if anywhere else "public"}, line)
     return ExitStatus.OK
 

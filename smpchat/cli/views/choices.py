@@ -38,7 +38,7 @@ def choice_lines(choices: OwnChoices) -> str:
     if choices.private_routing is not None:
         lines.append(f"private routing: {'on' if choices.private_routing else 'off'}")
     if choices.strangers_anywhere:
-        lines.append("relays that other people name: may be anywhere, even in your own network")
+        lines.append("relays named by other people: may be anywhere, even in your own network")
     if choices.file_servers is not None:
         lines.append(f"relays for files: {_listed(choices.file_servers) or 'the embedded relay'}")
     if choices.receives_at:
