@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from smpchat.agent.store import rotations
+from smpchat.agent.store import held, rotations
 from smpchat.agent.store.rotations import Stage
-from smpchat.agent.wire.envelope import QueueKey
+from smpchat.agent.wire.envelope import QueueKey, QueueUse
 from smpchat.testing.entropy import SeededEntropy
 from smpchat.testing.loop import run_jumping
 from smpchat.testing.relay import MemoryRelay
@@ -73,6 +73,21 @@ def test_a_move_to_a_relay_that_is_away_can_be_given_up_for_another(tmp_path: Pa
         await scene.alice.until(lambda _: scene.stage(new) is Stage.KEYED)
 
     at_relays(3, tmp_path, check)
+
+
+def test_a_move_that_the_new_relay_refuses_is_no_trouble_of_the_old_one(tmp_path: Path) -> None:
+    async def check(scene: Scene) -> None:
+        alice, peer, new = scene.alice, scene.peer, scene.relays[1]
+        queue = await peer.offer_queue(new.server)
+        await peer.until(lambda: bool(peer.of(QueueKey)))
+        await peer.drop_queue(queue)
+        await peer.send(QueueUse(((queue.address, True),)))
+        await alice.until(lambda _: scene.stage(new) is None)
+        assert held.load_all(alice.service.database.connection) == {}
+        await alice.until(lambda s: s.is_idle(), seconds=1)
+        assert peer.tested(), "QTEST was sent again, to the old queue"
+
+    at_relays(2, tmp_path, check)
 
 
 def test_relays_that_a_contact_only_names_cost_no_sessions(tmp_path: Path) -> None:

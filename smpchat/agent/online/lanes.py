@@ -129,6 +129,8 @@ class Lanes:
                     if key[1] is Lane.SEND:
                         self._relays.leave_unused(key[0], server)
                     verdict = await self._sender.perform(key, server, one_by_one=key in self._attempts)
+                if verdict is Verdict.MOVED:
+                    continue
                 if verdict is not Verdict.DONE:
                     self._rest(key, verdict)
                     return

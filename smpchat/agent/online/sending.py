@@ -137,7 +137,7 @@ class Sender:
             except SMPError as error:
                 with self._database.transaction() as tx:
                     verdict = outbox.refused(tx, self._context, item, error.code, request.entity_id)
-                    if verdict is Verdict.DONE:
+                    if verdict in (Verdict.DONE, Verdict.MOVED):
                         held.let_go(tx, item.connection_id, item.lane)
                     else:
                         trouble = trouble_of_command(request.command, error)

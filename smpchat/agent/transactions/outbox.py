@@ -63,7 +63,9 @@ class Verdict(Enum):
 
     DONE = auto()
     RETRY = auto()
-    """Repeat the command after a delay: the relay has a problem, or the message must go to another queue."""
+    """Repeat the command after a delay: the relay has a problem."""
+    MOVED = auto()
+    """Send the message again at once: it now goes to another queue of the contact."""
     FULL = auto()
     """The peer's queue is full: repeat when the peer has read some messages."""
 
@@ -384,7 +386,7 @@ def refused(tx: sqlite3.Connection, context: Context, item: OutboxItem, code: Er
     # AUTH is final, because the queue is gone or has another key (agent-wire 5.4). But if the contact is moving from
     # this queue or to it, the message is sent again, to the contact's other queue.
     if item.kind in NUMBERED and rotation.send_refused(tx, context, item.connection_id, sent_to):
-        return Verdict.RETRY
+        return Verdict.MOVED
     if item.kind is Kind.MESSAGE:
         blocked = "The relay's operator has blocked your contact's queue. Ask your contact for a new link."
         gone = "Your contact's queue is gone: they may have removed you."

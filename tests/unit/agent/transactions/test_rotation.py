@@ -196,7 +196,7 @@ def test_a_new_queue_that_refuses_gives_everything_back(tmp_path: Path) -> None:
     mover.bob.receive(body)
     text(mover, 1)
     mover.use()
-    assert mover.alice.refuse() is Verdict.RETRY
+    assert mover.alice.refuse() is Verdict.MOVED
     assert mover.send_queue == old and mover.stage() is None
     assert "new.test does not accept our messages" in mover.alice.notices[0]
     for body in mover.alice.carry_out():
@@ -218,7 +218,7 @@ def test_the_answer_to_what_left_before_the_move(tmp_path: Path) -> None:
     mover.alice.do(lambda tx, context: outbox.accepted(tx, context, first, old_id))
     assert mover.stage() is Stage.TESTING, "the old queue is kept"
     with mover.alice.database.transaction() as tx:
-        assert outbox.refused(tx, mover.alice.context, second, ErrorCode.AUTH, old_id) is Verdict.RETRY
+        assert outbox.refused(tx, mover.alice.context, second, ErrorCode.AUTH, old_id) is Verdict.MOVED
     assert mover.stage() is Stage.TESTING
     mover.alice.carry_out()
     assert mover.alice.application.all("sent") == [1, 2] and mover.stage() is None
