@@ -13,6 +13,9 @@ from typing import Any
 from smpchat.encoding.record import Record, as_dict, field
 from smpchat.encoding.text import size_text
 
+MAX_DURATION = 360_000
+"""Longest duration of a video or voice message that we state or show, in seconds: 100 hours."""
+
 _NOTES = {
     "image": "image",
     "video": "video",
@@ -147,7 +150,7 @@ def _file(file: object) -> list[str]:
 
 
 def _duration(seconds: object) -> list[str]:
-    if type(seconds) is not int or not 0 <= seconds < 360_000:
+    if type(seconds) is not int or not 0 <= seconds <= MAX_DURATION:
         return []
     return [f"{seconds // 60}:{seconds % 60:02}"]
 

@@ -12,6 +12,7 @@ import io
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
+from smpchat.chat.wire.content import MAX_DURATION
 from smpchat.encoding.record import Record, field
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ _QUALITIES = (75, 50, 30)
 _MAX_BOXES = 4_000
 """How many boxes of an MP4 file are read."""
 _MAX_DEPTH = 6
-_MAX_DURATION = 360_000
-"""Longest duration of a video that we state, in seconds."""
 
 # A dark picture, 16 by 9, as the preview of videos: apps accept no video without a preview, and smpchat cannot decode
 # video.
@@ -189,4 +188,4 @@ def _seconds(header: bytes) -> int:
     """The duration in a ``mvhd`` box in seconds, rounded up; 0 if there is none."""
     at, width = (20, 8) if header[:1] == b"\x01" else (12, 4)
     scale, duration = int.from_bytes(header[at : at + 4], "big"), int.from_bytes(header[at + 4 : at + 4 + width], "big")
-    return min(-(-duration // scale), _MAX_DURATION) if scale else 0
+    return min(-(-duration // scale), MAX_DURATION) if scale else 0

@@ -20,7 +20,7 @@ from smpchat.cli.emoji import BY_NAME, emoji_of
 from smpchat.cli.features import SETTINGS, change_for, quiet_for, setting_named
 from smpchat.cli.steps import Progress, draw, steps_table
 from smpchat.cli.text import plural, printable, shortened
-from smpchat.cli.views.contacts import contacts_table, move_sentence, protection, verification_lines
+from smpchat.cli.views.contacts import contacts_table, move_sentence, protection, renewal_sentence, verification_lines
 from smpchat.cli.views.details import preferences_table, told
 from smpchat.cli.views.layout import indented
 from smpchat.cli.views.messages import conversation, pending_line
@@ -327,11 +327,9 @@ class Lines:
             self._service.refuse_keys(who)
             self._transcript.tell(f"Refused. Your messages with {shortened(who)} still use the old keys.")
         else:
+            before = self._service.contact(who)
             self._service.resync(who)
-            self._transcript.tell(
-                f"* The encryption with {shortened(who)} is being renewed. Your messages wait until this is done, and"
-                " the security code changes."
-            )
+            self._transcript.tell(f"* {renewal_sentence(before)}")
 
     def _set(self, argument: str) -> None:
         view = self._talk.need_contact()

@@ -32,25 +32,16 @@ def resync(
 
 async def _resync(environment: Environment, who: str, refuse: bool) -> int:
     """Renew the encryption with a contact, or refuse the contact's new keys."""
-    from smpchat.agent.machines.notices import NoticeKind
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
-    from smpchat.cli.views.contacts import show_view
+    from smpchat.cli.views.contacts import renewal_sentence, show_view
 
     with closing(environment.open()) as service:
-        asked = any(c.kind in (NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED) for c in service.contact(who).conditions)
+        before = service.contact(who)
         contact = service.refuse_keys(who) if refuse else service.resync(who)
         async with online(service, environment.relay()):
             await flush(service)
         show_view(environment, service.contact(contact.alias))
-        name = shortened(contact.alias)
-        if refuse:
-            environment.notice(f"Refused. Your messages with {name} still use the old keys.")
-        elif asked:
-            environment.notice(f"Accepted. The encryption with {name} is renewed, and the security code has changed.")
-        else:
-            environment.notice(
-                f"{name}'s app was asked for new keys. Your messages wait until it agrees; then the security code"
-                " changes."
-            )
+        refused = f"Refused. Your messages with {shortened(contact.alias)} still use the old keys."
+        environment.notice(refused if refuse else renewal_sentence(before))
         return ExitStatus.OK

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from smpchat.agent.machines.handshake_states import ConnectionState
+from smpchat.agent.machines.notices import NoticeKind
 from smpchat.chat.service.views import ContactView, Invitation, Verification
 from smpchat.chat.store.contact_settings import FOR_EVER
 from smpchat.chat.store.moves import MoveView
@@ -54,6 +55,15 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
         "using": f"waiting for {name}'s first message there",
     }
     return f"Moving your queue for {name} to {where}: {waits[move.step]} since {moment}."
+
+
+def renewal_sentence(before: ContactView) -> str:
+    """What `resync` has done: it accepted the contact's new keys, or it asked the contact for new keys. ``before``: the
+    contact before `resync`."""
+    name = shortened(before.alias)
+    if any(c.kind in (NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED) for c in before.conditions):
+        return f"Accepted. The encryption with {name} is renewed, and the security code has changed."
+    return f"{name}'s app was asked for new keys. Your messages wait until it agrees; then the security code changes."
 
 
 def protection(view: ContactView) -> str:

@@ -44,4 +44,14 @@ def test_new_keys(people: Terminal, talk: Callable[..., Talk], screen: Callable[
     people("-p", "bob", "listen", "--timeout", "3")
     seen = [*bob.news(), *bob.enter("waits"), f"[{bob.toolbar()}]", *bob.enter("/resync what")]
     seen += [*bob.enter("/resync refuse"), f"[{bob.toolbar()}]", *bob.enter("/resync refuse")]
+    seen += ["-- bob asks", *bob.enter("/resync")]
     screen("chat_new_keys", "\n".join(seen) + "\n")
+
+
+def test_new_keys_are_accepted(people: Terminal, talk: Callable[..., Talk]) -> None:
+    people("-p", "alice", "resync", "bob")
+    bob = talk("alice")
+    people("-p", "bob", "listen", "--timeout", "3")
+    bob.news()
+    accepted = " ".join(line.strip() for line in bob.enter("/resync"))
+    assert accepted.startswith("* Accepted. The encryption with alice is renewed")

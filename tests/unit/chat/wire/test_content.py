@@ -23,6 +23,8 @@ TEAM = {"displayName": "team"}
         ({"type": "video", "text": "", "duration": 75}, {"fileName": "v.mp4", "fileSize": 5 << 20},
          "[video v.mp4, 5 MiB, 1:15]"),
         ({"type": "voice", "text": "", "duration": 5}, None, "[voice message 0:05]"),
+        ({"type": "voice", "text": "", "duration": 360_000}, None, "[voice message 6000:00]"),
+        ({"type": "voice", "text": "", "duration": 360_001}, None, "[voice message]"),
         ({"type": "file", "text": "for you"}, {"fileName": "a.pdf", "fileSize": 12}, "[file a.pdf, 12 bytes] for you"),
         ({"type": "text", "text": "yours"}, {"fileName": "a.pdf", "fileSize": 5 << 30}, "[file a.pdf, 5 GiB] yours"),
         ({"type": "file", "text": ""}, {"fileName": 3, "fileSize": -1}, "[file]"),
