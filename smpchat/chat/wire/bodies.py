@@ -33,8 +33,6 @@ MAX_JSON = 15_602
 MAX_COMPRESSED = 13_380
 """Longest compressed message, in bytes. If the post-quantum ratchet leaves too little room for the longest JSON, this
 is also the longest JSON that is sent uncompressed."""
-MAX_COMPRESSED_INFO = 10_968
-"""Longest connection info that apps send to a peer that supports compression, plain or compressed, in bytes."""
 MAX_INFO = 10_200
 """Longest connection info that we send, plain or compressed, in bytes. The confirmation that contains it also describes
 the reply queue, and needs room for the many hosts that the queue's relay may have."""

@@ -26,7 +26,6 @@ from smpchat.chat.wire import message as chat
 from smpchat.chat.wire.bodies import (
     CHAT_VERSIONS,
     MAX_COMPRESSED,
-    MAX_COMPRESSED_INFO,
     Envelope,
     Room,
     decode_body,
@@ -36,6 +35,8 @@ from smpchat.chat.wire.bodies import (
 from smpchat.encoding import zstd
 from tests.vectors.check import Check, Document, Mismatch, hexadecimal, same
 
+MAX_COMPRESSED_INFO = 10_968
+"""Longest connection info that apps send to a peer that supports compression, plain or compressed, in bytes."""
 _KINDS = {"connInfo", "msg", "linkData", "agentMsg"}
 _AGENT_MESSAGES = {
     "AgentConnInfo": ConnInfo,
