@@ -1,13 +1,13 @@
 """The duties of a host, the member that let newcomers in: it introduces them to the other members, and passes on
 messages between two members until these two are connected.
 
-`Hosting` says for each introduced pair whether the newcomer's link was passed on, and which of the two reported their
-connection.
+`Hosting` says for each introduced pair whether the newcomer's link was passed on, and which of the two members reported
+that they are connected.
 
 Source: group-wire 4, 6, 8 and 12. SimpleX apps stop passing on the messages of both members as soon as one of them
-reports the connection. Here, a member's report stops only the passing on of this member's own messages. The report
-arrives after all earlier messages of the same member, so no message is lost, even if we were offline. A member that
-gets a message twice recognises its id and drops it.
+reports the connection. In smpchat, a member's report stops only the passing on of this member's own messages. The
+report arrives after all earlier messages of this member, so no message is lost, even if we were offline. If a member
+gets a message twice, it recognises the message's id and drops the second copy.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Introduction(Record):
 
     Attributes:
         asked: We passed the newcomer's link on to the older member.
-        reported: Which of the two have reported their connection.
+        reported: Which of the two members have told us that they are connected to each other.
     """
 
     asked: bool = False
@@ -53,7 +53,7 @@ class Introduction(Record):
 
 
 class Hosting(Record):
-    """The introductions of a group that are not finished."""
+    """Unfinished introductions in one group: those that are needed to handle one event."""
 
     pairs: Mapping[Pair, Introduction] = field(default_factory=dict, repr=False)
 
@@ -66,7 +66,7 @@ class Hosting(Record):
         return Hosting({**self.pairs, pair: introduction})
 
     def without(self, member: MemberId) -> Hosting:
-        """A copy of all introductions but those of a member who is no longer in the group."""
+        """A copy without the introductions of a member who is no longer in the group."""
         return Hosting({pair: known for pair, known in self.pairs.items() if member not in pair})
 
 
@@ -91,7 +91,7 @@ def admit(
 
     Args:
         own: Our profile.
-        profiles: The profiles of the members.
+        profiles: The profiles of the group's members.
         by_link: The newcomer joined through our link, so it knows only our name, and now gets our profile.
     """
     newcomer = group.members[id]
@@ -122,7 +122,7 @@ def accept(
     these members to the newcomer.
 
     Args:
-        said: Another moderator decided this, and has told the newcomer and the moderators.
+        said: Another moderator has admitted the newcomer, and has told the newcomer and the moderators so.
     """
     newcomer = group.members[id]
     if not said and not may(Deed.ACCEPT, group.own.role, role):
@@ -164,8 +164,8 @@ def _introducible(member: Member) -> bool:
 def link_came(
     group: Group, hosting: Hosting, by: Member, event: LinkForMember, profiles: Mapping[MemberId, Profile]
 ) -> Step:
-    """``x.grp.mem.inv``: a newcomer's link for another member. Such a link is accepted only from a newcomer that we let
-    in, once for each member."""
+    """``x.grp.mem.inv``: a newcomer sends us its link for another member. We accept it only from a newcomer that we let
+    in, and only one link for each member."""
     pair = (by.id, event.member)
     introduction = hosting.pairs.get(pair)
     if introduction is None or introduction.asked or by.gone:
@@ -175,8 +175,8 @@ def link_came(
 
 
 def reported(hosting: Hosting, by: MemberId, member: MemberId) -> Hosting:
-    """``x.grp.mem.con``: ``by`` reports its connection to ``member``, so we no longer pass on to ``member`` what ``by``
-    says."""
+    """``x.grp.mem.con``: ``by`` tells us that it is connected to ``member``. We no longer pass on to ``member`` what
+    ``by`` says."""
     pair = hosting.find(by, member)
     if pair is None:
         return hosting
@@ -192,7 +192,7 @@ def pass_on(group: Group, hosting: Hosting, author: Member, forward: Forward) ->
     gets the event from us.
 
     Args:
-        forward: The event in the form in which we pass it on. Who gets it depends on the kind of `forward.event`.
+        forward: The event in the form in which we pass it on. The kind of the event decides which members get it.
     """
     event = forward.event
     if group.own.role < Role.ADMIN or author.blocked or author.gone or not isinstance(event, FORWARDABLE):
@@ -237,8 +237,9 @@ def _moderates(member: Member) -> bool:
 
 
 def _to_all(event: GroupEvent, members: Iterable[Member]) -> Send:
-    """Sends an event to each of these members now, or as soon as our connection to the member works. Nobody else passes
-    on what a host says about newcomers, so it is kept for members whose connection to us does not work yet."""
+    """Sends an event to each of these members now, or as soon as our connection to the member works. No other
+    member passes on what we send as a host. So we keep the event for members to whom our connection does not work
+    yet."""
     known = list(members)
     now = tuple(member.id for member in known if member.link is Link.CONNECTED)
     return Send(event, now, tuple(member.id for member in known if member.link is not Link.CONNECTED))

@@ -155,10 +155,10 @@ class Known(Record):
     """What the store knows about the messages that an event is about; `asks` says which messages.
 
     Attributes:
-        seen: How this event arrived before; None if it has not.
-        item: The message that the event changes; for a post, the message created by an edit that arrived before the
-            post.
-        gone: The message once existed, and nothing of it is kept.
+        seen: The earlier arrival of the same event; None if it has not arrived before.
+        item: The stored message that the event changes. If the event is a new message (`Post`), the message can be
+            stored already: an edit that arrives first creates it.
+        gone: The message was deleted, and nothing of it is kept.
         moderators: For a post: the author or moderators who deleted the post before it arrived.
     """
 
@@ -220,7 +220,7 @@ def asks(sender: MemberId, message: GroupMessage) -> Asked:
 
 def _item(by: MemberId, event: GroupEvent, shared_id: str | None) -> tuple[MemberId, str] | None:
     match event:
-        case Post() if shared_id is not None:  # an edit may have come before it
+        case Post() if shared_id is not None:  # an edit of the message may have come first
             return by, shared_id
         case Edit(original):
             return by, original

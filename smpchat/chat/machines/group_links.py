@@ -7,8 +7,8 @@
     host          x.grp.mem.fwd        → member         member joins it
     both          x.grp.mem.con        → host           once it works
 
-A connection proves who a member is. Until there is a connection, everything known about the member comes only from the
-host.
+A connection proves who a member is. Until we are connected to a member, everything that we know about the member comes
+only from the host.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def announced_as(info: MemberInfo, by: Member, standing: Standing) -> Member:
 
 
 def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step:
-    """``x.grp.mem.fwd``: a newcomer's link for us. This event can arrive before the newcomer is announced (group-wire
-    11, trap 9)."""
+    """``x.grp.mem.fwd``: a newcomer's link for us. The link can arrive before the host announces the newcomer
+    (group-wire 11, trap 9)."""
     info = event.info
     if not may(Deed.LET_JOIN, by.role, info.role):
         return group, (Refused("x.grp.mem.fwd", "not from somebody who may let members in"),)
@@ -192,8 +192,8 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
         known, effects = after.members.get(info.member), (*entered, SaveProfile(info.member, info.profile))
         if known is None:
             return after, entered
-    # Only the host that let the newcomer in has its link. Another admin could send a link of their own, to pose as the
-    # newcomer.
+    # Only the host that let the newcomer in has the newcomer's link. Another admin could send a link of their own, to
+    # pose as the newcomer.
     if known.introducer != by.id:
         return group, (Refused("x.grp.mem.fwd", "not from the host that let the newcomer in"),)
     if known.gone or known.link not in (Link.NONE, Link.TO_JOIN):
@@ -204,7 +204,7 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
 
 
 def turns(group: Group, now: float) -> Step:
-    """Starts connections that wait for their turn, at most `LINKS_PER_MINUTE` in one minute."""
+    """Starts connections to members that wait for their turn, at most `LINKS_PER_MINUTE` in one minute."""
     waiting = [member for member in group.members.values() if member.link in (Link.WANTED, Link.TO_JOIN)]
     if not waiting or not group.active:
         return group, ()
@@ -257,8 +257,8 @@ def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
 
 
 def lost(group: Group, member: Member) -> Step:
-    """A connection to a member failed. An invited contact can be invited again; a person who used our link counts as
-    having left."""
+    """A connection to a member failed. If the member is an invited contact, we can invite it again. If the member is a
+    newcomer who used our group link, we note that it has left."""
     gone = member.standing is Standing.INVITED and member.link is Link.JOINING
     after = group.changed(member.id, link=Link.NONE, offer=None)
     return (replace(after, full=False).changed(member.id, standing=Standing.LEFT) if gone else after), ()
@@ -297,13 +297,13 @@ def _came_in(group: Group, newcomer: Member) -> Step:
 
 
 def waits(standing: Standing) -> News:
-    """The news that says who decides about us: the moderators or the host."""
+    """What the user is told while we wait to be admitted: whether the moderators or the host must decide."""
     return News.REVIEW if standing is Standing.REVIEW else News.PENDING
 
 
 def tell_connected(group: Group, member: MemberId, host: MemberId) -> Step:
     """``x.grp.mem.con``: tells a host that this member and we are connected, unless this host was told before. The host
-    can then stop passing our messages on to the member."""
+    then need not pass our messages on to the member any more."""
     told = group.members[member].told
     if host in told or len(told) >= MAX_TOLD or host not in group.members:
         return group, ()

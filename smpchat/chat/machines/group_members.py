@@ -37,7 +37,7 @@ def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
     if info.member == group.own.id:
         return group, ()
     # Only moderators may know of a newcomer under review, so a member who is not a moderator ignores the announcement
-    # of one.
+    # of such a newcomer.
     if event.scope is not None and (event.scope != info.member or group.own.role < Role.MODERATOR):
         return group, (Refused("x.grp.mem.new", "a newcomer under review, of whom only moderators may know"),)
     known = group.members.get(info.member)
@@ -75,8 +75,8 @@ def _we_are_accepted(group: Group, event: LinkAccepted) -> Step:
     if own.standing is Standing.CURRENT:
         return group, (Refused("x.grp.link.acpt", "we are in the group already"),)
     standing = _standing(event.acceptance)
-    # If we are accepted before our connection to the host works, we are not a current member yet: `connected` makes us
-    # one later, and tells the user.
+    # If we are accepted before our connection to the host works, we are still joining. As soon as the connection works,
+    # `smpchat.chat.machines.group_links.connected` makes us a current member, and tells the user.
     if standing is Standing.CURRENT and group.members[group.host].link is not Link.CONNECTED:
         standing = Standing.JOINING
     after = group.changed(own.id, standing=standing, role=event.role)

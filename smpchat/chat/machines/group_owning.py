@@ -59,8 +59,8 @@ def found(own: MemberId, profile: GroupProfile) -> Group:
 
 
 def refusal(group: Group, deed: Deed, *roles: Role) -> str | None:
-    """A sentence that says why we may not do something; None if we may. ``roles``: the role of the member concerned,
-    the role that it gets, or both; neither may be higher than ours."""
+    """A sentence that says why we may not do ``deed``; None if we may. ``roles``: the role of the member concerned, the
+    role that it gets, or both; neither may be higher than ours."""
     if group.own.standing is not Standing.CURRENT:
         return "You are not in this group."
     role = group.own.role
@@ -127,8 +127,8 @@ def joins(group: Group, event: Joiner) -> Step:
     after, effects = enter(group, member)
     if member.id in after.members:
         return after, effects
-    # Anybody can make up requests that never become connections. They must not keep the group full for ever, so the
-    # oldest one is dropped for a new one.
+    # Anybody can make up requests that never become connections. Such requests must not keep the group full for ever,
+    # so the oldest of them makes room for a new request.
     waiting = next((one for one in group.members.values() if _has_not_come(one)), None)
     if waiting is None:
         return after, effects
@@ -177,8 +177,8 @@ def grant(group: Group, event: Grant) -> Step:
 
 
 def expel(group: Group, event: Expel) -> Step:
-    """Removes a member. All members are told, and the removed one too, before its connection ends (group-wire 11, trap
-    13)."""
+    """Removes a member. All members are told. The removed member is told too, before its connection ends (group-wire
+    11, trap 13)."""
     member = group.members.get(event.member)
     if member is None or member.gone:
         return group, (Refused("remove", "not a member whom we know"),)

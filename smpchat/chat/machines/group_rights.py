@@ -9,7 +9,7 @@ from smpchat.encoding.record import Record
 
 
 class Deed(StrEnum):
-    """An action of a member. Each value begins with the name of the event that carries the action."""
+    """An action of a member. Each value begins with the name of the event that members send for this action."""
 
     WRITE = "x.msg.new"
     EDIT = "x.msg.update"
@@ -62,8 +62,8 @@ _RULES: dict[Deed, Rule] = {
     Deed.INTRODUCE: Rule(Role.ADMIN),
     Deed.ANNOUNCE: Rule(Role.ADMIN, covers=True),
     Deed.LET_JOIN: Rule(Role.ADMIN, covers=True),
-    # The member who passes an event on needs this right. The author of the event must also have the right that the
-    # event itself needs (group-wire 11, trap 16).
+    # A member needs this right to pass on another member's event. That other member must also have the right to do
+    # what the event says (group-wire 11, trap 16).
     Deed.FORWARD: Rule(Role.ADMIN),
     Deed.ACCEPT: Rule(Role.MODERATOR, covers=True),
     # As in apps, the member's present role counts, not the new one. If we refused what apps accept, the member's role
@@ -80,6 +80,6 @@ _RULES: dict[Deed, Rule] = {
 
 def may(deed: Deed, role: Role, target: Role | None = None) -> bool:
     """Whether a member with the role ``role`` has the right to do ``deed``. ``target``: the role of the member
-    concerned; None if there is none."""
+    concerned; None if the action concerns no member, or one whose role we do not know."""
     rule = _RULES[deed]
     return role >= rule.least and (not rule.covers or target is None or role >= target)

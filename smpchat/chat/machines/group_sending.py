@@ -42,8 +42,8 @@ FORWARDABLE = (
 
 
 def scope_of(group: Group, scope: MemberId | None) -> MemberId | None:
-    """The scope of our message (see `smpchat.chat`): our own id while we are not in the group yet, otherwise
-    ``scope``."""
+    """The member to whose support chat our message belongs; None if it is for everybody. While we wait to be admitted,
+    we can write only in our own support chat. After that, ``scope`` counts."""
     return group.own.id if group.own.pending else scope
 
 
@@ -72,7 +72,7 @@ def recipients(group: Group, scope: MemberId | None = None) -> tuple[Member, ...
 
 
 def is_moderator(member: Member) -> bool:
-    """Whether this member gets the messages of support chats, and reports."""
+    """Whether this member gets reports and the messages of support chats."""
     current = member.standing is Standing.CURRENT and member.role >= Role.MODERATOR
     return current and member.speaks >= SCOPES_SINCE
 
@@ -88,8 +88,8 @@ def deliver_to(group: Group, event: GroupEvent, members: tuple[Member, ...]) -> 
 
 
 def deliver_profile(group: Group, profile: Profile) -> Send:
-    """Sends our current profile to all current members whose apps accept it. The caller does this right before it sends
-    a message."""
+    """Sends our current profile to all current members whose apps accept it. Call this right before you send a
+    message."""
     everybody = recipients(group)
     return _send(
         group, MemberProfile(profile), tuple(member for member in everybody if member.speaks >= PROFILES_SINCE)
@@ -102,7 +102,7 @@ def profile_is_new(told: Profile, now: Profile) -> bool:
 
 
 def wants_receipts(group: Group) -> bool:
-    """Whether the group is small enough for receipts, which we send only if the user allows them."""
+    """Whether the group is small enough for receipts. The user's own setting for receipts is checked elsewhere."""
     return group.size <= MAX_RECEIPTS
 
 
@@ -129,8 +129,8 @@ def _send(group: Group, event: GroupEvent, to: tuple[Member, ...]) -> Send:
 
 
 def _passed_on(group: Group, member: Member, event: GroupEvent) -> bool:
-    """Whether a host passes our event on to this member. If so, we do not send it later: the member would get it twice
-    (group-wire 11, trap 6)."""
+    """Whether a host passes our event on to this member. If a host does, we do not send the event later ourselves: the
+    member would get it twice (group-wire 11, trap 6)."""
     host = group.members.get(group.host if member.older else member.introducer or b"")  # type: ignore[arg-type]
     if member.id == group.host or host is None or not isinstance(event, FORWARDABLE):
         return False

@@ -1,6 +1,6 @@
 """A group as one of its members sees it: its members, our connections to them, and what it allows.
 
-Messages are not part of it, because there may be any number of them. An event about a message contains what the store
+`Group` contains no messages, because there may be any number of them. An event about a message contains what the store
 knows about that message (`smpchat.chat.machines.group_inputs.Known`).
 """
 
@@ -15,11 +15,12 @@ from smpchat.encoding.text import to_base64url
 from smpchat.protocol.version import VersionRange
 
 MAX_MEMBERS = 1_000
-"""How many members of a group are kept, former ones included. Limited, because a host can make up any number."""
+"""How many members of a group are kept, former ones included. The number is limited, because a host can
+make up members."""
 MAX_UNKNOWN = 200
 """How many of the kept members may be authors whom nobody has introduced."""
 LINKS_PER_MINUTE = 60
-"""How many connections to members are started in one minute; the others wait. Each needs a queue."""
+"""How many connections to members are started in one minute; the others wait. Each connection needs a queue."""
 MINUTE = 60
 """Seconds after which connections are counted anew for `LINKS_PER_MINUTE`."""
 MAX_TOLD = 8
@@ -29,7 +30,7 @@ _UNKNOWN_NAME = 7
 
 
 class Standing(StrEnum):
-    """The standing of a member, or of ourselves, in the group."""
+    """Whether a member, or we ourselves, are invited to the group, joining it, in it, or no longer in it."""
 
     INVITED = "invited"
     """For ourselves: a contact has invited us, and we have not answered. For others: we have invited them, or they use
@@ -70,10 +71,11 @@ class Member(Record):
     Attributes:
         name: The name from the member's profile, or a substitute. This name proves nothing and is not unique.
         older: Whether the member was in the group before us.
-        introducer: The other member who let this one in, or told us of this one; our own id if we let this member in.
-            Until we and this member are connected, the introducer passes on messages between us.
-        named: False for unknown authors, and for the host of a group link until that host has sent its profile, which
-            is accepted only once (group-wire 11, trap 11).
+        introducer: The id of the host that let this member in, or of the member who told us of this member. It is our
+            own id if we let this member in. Until we and this member are connected, the introducer passes on messages
+            between us.
+        named: False for an unknown author. Also False for the host of a group link until that host has sent its
+            profile, which is accepted only once (group-wire 11, trap 11). True for all other members.
         offer: The member's link, which we will join.
         told: Hosts to whom we have reported that we are connected to this member.
     """
@@ -114,12 +116,12 @@ class Group(Record):
         own: Ourselves as a member, with our id, role and standing.
         host: The member who let us in; our own id if we created the group.
         by_link: We joined by a group link or a business address, not by a contact's invitation.
-        invitation: The link to the host, until we have joined it.
+        invitation: The link in a contact's invitation, which leads to the host; None after we have used the link.
         members: All other members, in the order in which we learned of them.
         minute: Start of the current minute, in which `begun` connections were started; POSIX seconds.
-        full: There is no room for another member until one leaves. This is noted here so that room is not searched for
-            again and again.
-        crowded: The user has been told that the group has more members than are kept.
+        full: There is no room for another member until one leaves. This is stored so that we need not search for room
+            whenever another new member is announced.
+        crowded: The user has been told that the group has more members than we keep.
     """
 
     own: Member

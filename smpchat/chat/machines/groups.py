@@ -116,8 +116,8 @@ def _leave(group: Group) -> Step:
         return group, (Refused("leave", "we are not in the group"),)
     farewell = deliver(group, MemberLeft())
     after, effects = members.over(group, Standing.LEFT)
-    # After we have left, nothing is kept to be sent later. So only members to whom our connection works now learn from
-    # us that we have left; hosts tell the others.
+    # After we have left, nothing is kept to be sent later. So we tell only the members to whom our connection works now
+    # that we have left; hosts tell the others.
     return after, (Send(farewell.event, farewell.now, (), farewell.passed_on), *effects)
 
 
@@ -170,8 +170,8 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
         return group, () if seen else (Refused("x.grp.msg.forward", "with a message of ours that we do not have"),)
     author, after = group.members.get(forward.author), group
     if seen is not None:
-        # The event has arrived before. If its author sent it to us, we tell the host that we are connected to the
-        # author.
+        # The event has arrived before. If the first copy came directly from the author, we tell the host that we are
+        # connected to the author.
         if author is None or author.id == host.id or seen.forwarder is not None:
             return group, ()
         return links.tell_connected(group, author.id, host.id)
@@ -181,12 +181,12 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
         author = after.members.get(forward.author)
         if author is None:
             return after, effects
-    # The host may have made the time up. It is limited to the time of arrival: a time in the future would keep the
-    # message at the end of the conversation.
+    # The host may have made up the time of the message. We use no time later than the message's arrival at the relay: a
+    # time in the future would keep the message at the end of the conversation.
     moment = forward.moment
     said_at = heard.at if moment is None else min(moment, heard.at)
-    # The history that the host sends also contains the host's own messages. That the host wrote them is proven by the
-    # connection.
+    # The history that the host sends also contains the host's own messages. They do not count as passed on: they come
+    # through our connection to the host, which proves that the host wrote them.
     forwarder = None if author.id == host.id else host.id
     saying = content.Saying(author, forward.message.shared_id, said_at, heard.known, forwarder)
     last, said = _said(after, saying, forward.event)
@@ -211,7 +211,7 @@ def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step |
         case LinkForMember() if by.introducer == group.own.id:
             return group, (HandOn(by.id, event),)
         case MembersConnected(other):
-            # A connection between two others matters only to the host that let one of them in.
+            # A connection between two other members matters only to the host that let one of them in.
             pair = (by, group.members.get(other))
             ours = any(one is not None and one.introducer == group.own.id for one in pair)
             return group, (Reported(by.id, other),) if ours else ()

@@ -1,7 +1,7 @@
-"""Waiting while another process is online for the profile and delivers what this one has stored.
+"""Waiting while another process is online for the profile and delivers what this process has stored.
 
-It works without an event loop, because importing `asyncio` takes one and a half times as long as starting Python. A
-`send` that runs while `listen` or `chat` is online only has to look whether its message was sent.
+This module works without an event loop, because importing `asyncio` takes one and a half times as long as starting
+Python. A `send` that runs while `listen` or `chat` is online only has to look whether its message was sent.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ T = TypeVar("T")
 def handed_over(service: StoredProfile, looks: Looks[T]) -> T | None:
     """Starts a wait, and continues it as long as another process is online. Returns the result of the wait.
 
-    Returns None as soon as no other process is online: then this process must go online, and continue where this wait
-    ended (`smpchat.chat.online.waiting.follow`). Everything else that an online process does, such as deleting expired
+    Returns None as soon as no other process is online. This process must then go online itself, and continue the wait
+    with `smpchat.chat.online.waiting.follow`. Everything else that an online process does, such as deleting expired
     messages, is left to the other process.
     """
     lock, signals = online_lock(service.folder), service.database.signals
@@ -45,8 +45,8 @@ def handed_over(service: StoredProfile, looks: Looks[T]) -> T | None:
 
 
 def _is_free(lock: FileLock) -> bool:
-    """Whether no process is online. An online process that ends wakes up the processes that wait
-    (`smpchat.chat.online.presence`), so it is enough to check this at each look."""
+    """Whether no process is online. When an online process ends, it wakes up the waiting processes
+    (`smpchat.chat.online.presence`), and they call this function."""
     if not lock.take():
         return False
     lock.release()

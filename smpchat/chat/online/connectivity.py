@@ -66,7 +66,7 @@ def file_network_of(service: WritingProfile, relay: EmbeddedRelay, *, anywhere: 
     """How file relays are reached, according to the profile's settings at the time of each connection.
 
     Args:
-        anywhere: The user has seen which relays these are and agreed to connect to them, even if they are in the user's
+        anywhere: The user agrees to connect to the relays that the file's sender named, even if they are in the user's
             own network.
     """
     from smpchat.xftp.routes import FileRoutes
@@ -79,8 +79,8 @@ def file_network_of(service: WritingProfile, relay: EmbeddedRelay, *, anywhere: 
 
 
 def _fence_of_files(service: WritingProfile, server: FileServer) -> Fence | None:
-    """The network addresses that are allowed for a file relay; None: all. If only the sender of the file named the
-    relay, the same addresses are allowed as for a message relay that a contact named."""
+    """The network addresses that are allowed for a file relay; None: all. A relay that nobody but the file's sender
+    named is treated like a message relay that only a contact named."""
     tx = service.database.connection
     if service.knows_file_relay(server) or consents.anywhere(tx) or consents.covers(tx, server):
         return None
@@ -88,7 +88,7 @@ def _fence_of_files(service: WritingProfile, server: FileServer) -> Fence | None
 
 
 class _Sessions:
-    """Opens the sessions of an online process, according to the profile's settings."""
+    """Opens the sessions of an online process with relays, according to the profile's settings."""
 
     def __init__(self, service: WritingProfile, relay: EmbeddedRelay) -> None:
         self._service = service
@@ -127,7 +127,8 @@ class _Sessions:
         fence = self._fence(server)
         if fence is not None:  # only the text can be checked here: the relay in between resolves the name
             fence.check(server.hosts, server.port_number)
-        # Never through the relay on this computer: that would reveal the address that private routing hides.
+        # The relay on this computer is never used for private routing: other relays would see this computer's address,
+        # which private routing hides.
         own = [entry.address for entry in service.servers() if not self._relay.owns(entry.address.server)]
         return await self._router.open(server, own, timeout=seconds)
 
@@ -191,4 +192,4 @@ async def run_agent(service: WritingProfile, relay: EmbeddedRelay) -> None:
 
 
 def _ignore(*_: object) -> None:
-    """Ignores events: the pool gives each session its own listener."""
+    """Ignores what a new session reports. `SessionPool` soon replaces this function in the sessions that it keeps."""

@@ -25,6 +25,6 @@ class EmbeddedRelay(Protocol):
         ...
 
     async def start_files(self) -> FileServerAddress:
-        """Starts the relay if necessary, and returns its address for files. Raises as `start`, and also if the relay
-        stores no files."""
+        """Starts the relay if necessary, and returns its address for files. Raises `TransportError` as `start`
+        does, and also if the relay stores no files."""
         ...

@@ -31,7 +31,7 @@ from smpchat.xftp.session import FileSession
 from smpchat.xftp.session import connect as open_session
 
 Tell = Callable[[str, int, int], object]
-"""Called with the current step, the number of bytes done, and the total number of bytes."""
+"""Called with the current activity (such as "Receiving"), the number of bytes done, and the total number of bytes."""
 _MAX_DESCRIPTION = 2 * MAX_TEXT
 """The largest size, in bytes, of an encrypted file that contains a description."""
 _ASK_AGAIN = "Ask for a new link."
@@ -42,8 +42,8 @@ class LinkFetcher:
 
     Args:
         agreed: The user agrees that the relays in the link see this computer's address.
-        patience: For how many seconds the file may be fetched; then `TimeoutError` is raised. If the file's description
-            must be fetched first, that may take as long again. None: no limit.
+        patience: How many seconds it may take to fetch the file. After that, `TimeoutError` is raised. If the file's
+            description must be fetched first, that may take as long again. None: no limit.
     """
 
     def __init__(
@@ -53,9 +53,11 @@ class LinkFetcher:
         self._routes = file_network_of(service, relay, anywhere=agreed)
 
     async def description(self, first: FileDescription) -> FileDescription:
-        """The description of the file. ``first``: the description in the link. A link has little room. If the file's
-        description is too long for it, ``first`` leads to another encrypted file that contains the description; then
-        that one is fetched here. Raises as `file` does."""
+        """The description of the file. ``first``: the description in the link. Raises the same errors as `file`.
+
+        A long description does not fit into a link. The sender then uploads it as an encrypted file of its own, and
+        ``first`` describes that file. In this case, the long description is fetched and decrypted here.
+        """
         if first.redirect is None:
             return first
         if first.size > _MAX_DESCRIPTION:
@@ -84,8 +86,8 @@ class LinkFetcher:
         kept = file_folder.open_by_link(folder, name)
         keep = False
         try:
-            # If another process is receiving the same file by this link, ``kept`` is None, and this process downloads
-            # into a temporary file.
+            # If another process is receiving the same file by this link, `open_by_link` has returned None. This process
+            # then downloads into a temporary file.
             with kept or tempfile.TemporaryFile(dir=file_folder.made(folder)) as sealed:
                 try:
                     file_folder.check_room(folder, described.size - sealed.seek(0, os.SEEK_END))
@@ -128,7 +130,8 @@ def _decrypt(sealed: BinaryIO, described: FileDescription, place: Path, tell: Te
     the encrypted file contains."""
     folder = place if place.is_dir() else place.parent
     file_folder.check_room(folder, described.size)
-    # Each try uses the same name, so that it removes what a killed process has left.
+    # A killed process may have left an unfinished file. Each try for the same file uses the same name, so that it can
+    # remove this leftover first.
     part = file_folder.part_path(folder / "file", file_folder.new_name(described.digest[:16]))
     file_folder.unpublished(part)
     names: list[bytes] = []

@@ -14,7 +14,7 @@ _LONGEST = 600.0
 
 async def tend_files(service: WritingProfile, relay: EmbeddedRelay) -> None:
     """Calls `FileProfile.tend_files` whenever something changes, until cancelled. Only the online process of a profile
-    does this."""
+    runs this loop."""
     with Changes(service.database, _LOOKS_APART) as changes:
         while True:
             service.tend_files(relay.owns_files)

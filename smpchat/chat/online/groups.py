@@ -12,7 +12,8 @@ _LONGEST = 600.0
 
 
 async def tend_groups(service: WritingProfile) -> None:
-    """Starts waiting connections until cancelled. Only the online process of a profile does this."""
+    """Starts the connections to group members that wait for their turn. Runs until cancelled, and only in the online
+    process of a profile."""
     with Changes(service.database, _LOOKS_APART) as changes:
         while True:
             left = service.tend_groups()

@@ -39,7 +39,7 @@ async def until_offered(service: WritingProfile, who: str) -> int:
     already. Returns the number of the message.
 
     Raises:
-        NoFileOffered: None has arrived.
+        NoFileOffered: No such message has arrived.
         RelayDown: The relay at which we receive messages from this contact or group cannot be used.
         InputError: There is no such contact.
     """

@@ -1,7 +1,7 @@
 """How long a command waits, and the error if a relay could not be used in that time.
 
-This module is separate from the waiting itself, because a command that hands its work to an online process has no event
-loop to wait in.
+This module is separate from `smpchat.chat.online.waiting`, which imports `asyncio`: a command that hands its work to an
+online process does without `asyncio`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ GRACE = 2.0
 """Seconds before a problem ends a wait for which no time was given: a relay that was just started refuses connections
 for a moment."""
 FIRST_LOOKS = 0.005
-"""Seconds between the first looks: most commands wait for one message, which the online process sends at once."""
+"""Seconds between the first looks at the store. They are frequent, because most commands wait for one message, which
+the online process sends at once."""
 _LAST_LOOKS = 1.0
-"""Seconds between later looks, if the store does not change: some problems appear or end only with time."""
+"""Seconds between later looks at the store, if it does not change: some problems appear or end only with time."""
 
 
 class RelayDown(Exception):
-    """A relay that is needed could not be used in time. The message is one sentence, ``hint`` says what to do."""
+    """A relay that the command needs could not be used in time. The text of this exception is one sentence about the
+    problem; ``hint`` says what to do."""
 
     def __init__(self, obstacle: Obstacle, alias: str | None = None) -> None:
         super().__init__(troubles.sentence(obstacle, alias))
@@ -45,13 +47,13 @@ class Patience(Record):
 
     @staticmethod
     def of(seconds: float | None, usual: float = RELAY_TIMEOUT) -> Patience:
-        """How long to wait if the user gave ``seconds`` with an option. None: the user gave no time, so ``usual``
-        applies."""
+        """How long to wait: ``seconds`` if the user gave a time with an option; ``usual`` if ``seconds`` is None."""
         return Patience(usual) if seconds is None else Patience(seconds, chosen=True)
 
     def next_look(self, waited: float) -> float:
-        """Seconds until the next look, if nothing changes earlier: few at first, and never so many that a moment at
-        which the wait may end is missed."""
+        """Seconds until the next look at the store, if the store does not change earlier. The first looks follow each
+        other quickly. One look is always made `GRACE` seconds after the beginning, and one when the time is up, because
+        the wait may end then."""
         ends = [moment - waited for moment in (GRACE, self.seconds) if moment > waited]
         return min(FIRST_LOOKS + waited / 4, _LAST_LOOKS, *ends)
 

@@ -74,13 +74,14 @@ async def _take_turns(service: WritingProfile, relay: EmbeddedRelay) -> None:
 
 async def remove_expired(service: StoredProfile) -> None:
     """Deletes disappearing messages when their time is over, until cancelled. Every process that keeps the profile open
-    does this.
+    runs this loop.
 
-    This loop also treats an unfinished message as finished if its author has not changed it for a while, even if no
-    command reads messages. The loop also deletes the pictures (QR codes) of links that can no longer be used.
+    A live message is one that its author is still writing. This loop treats a live message as finished if its author
+    has not changed it for a while, even if no command reads messages. The loop also deletes the pictures (QR codes) of
+    links that can no longer be used.
 
-    Another process may show a message at any moment, and from then on the time of a disappearing message runs. Showing
-    it changes the store, so this loop notices it.
+    The time of a received disappearing message begins when the message is shown, which another process may do at any
+    moment. Showing a message changes the store, and each change of the store makes the loop look again.
 
     Finally, the loop removes overwritten and erased data from the write-ahead log.
     """

@@ -1,8 +1,8 @@
-"""Waiting until a message of ours has arrived: what each look finds, and when the next look is due.
+"""The rules for waiting until a message of ours has arrived: when the wait is over, and when to look at the store.
 
-This module has no clock and no loop of its own. An online process waits in its event loop
+This module itself never pauses. Two modules use these rules. An online process waits in its event loop
 (`smpchat.chat.online.waiting`), and a process that hands its messages to the online process waits without an event loop
-(`smpchat.chat.online.beside`). Both follow these rules.
+(`smpchat.chat.online.beside`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _FLUSH_LOOKS = 0.1
 
 T = TypeVar("T")
 Looks = Generator[float, float, T]
-"""A wait, as a generator. Each step looks, and yields the seconds until the next look, which comes earlier if the store
-changes. The caller sends the number of seconds that have passed since the last look. The generator returns the result
-of the wait."""
+"""A wait, as a generator. Each time it continues, it looks at the store, and yields the number of seconds until the
+next look. If the store changes, the caller continues it earlier. The caller sends it the number of seconds that have
+passed since the last look. The generator returns the result of the wait."""
 
 _ENOUGH = {
     Wait.NONE: frozenset(MessageStatus),
@@ -60,7 +60,7 @@ def settling(
     """Waits until a message (or an edit, deletion or reaction) has the status that ``wait`` asks for, or has failed.
 
     Args:
-        status: Returns the current status of what is waited for.
+        status: Returns the current status of this message (or edit, deletion or reaction).
         held_is_enough: Also end the wait if nothing more can be done now, because the message waits for the handshake
             or for room in the contact's full queue.
     """
@@ -71,7 +71,7 @@ def settling(
             yield from flushing(service)
             return Waited(current, enough=True)
         obstacle = service.obstacle(connection_id) if current is MessageStatus.PENDING else None
-        # a problem that an earlier process noted counts only after there was time to try again
+        # A problem that was noted before this wait began counts only after `GRACE`: the relay may be tried again first.
         met = obstacle is not None and (obstacle.tried_at >= began or waited >= GRACE)
         full = met and obstacle is not None and obstacle.kind is Trouble.FULL_QUEUE
         if current is MessageStatus.PENDING and held_is_enough and (full or service.holds_back(connection_id)):
@@ -80,7 +80,7 @@ def settling(
             break
         waited += yield patience.next_look(waited)
     yield from flushing(service)
-    # Looked at once more, because the message may have been sent while `flushing` waited.
+    # The status is read once more, because the message may have been sent while `flushing` waited.
     last = status()
     if last is not MessageStatus.PENDING:
         return Waited(last, enough=last in _ENOUGH[wait])
@@ -92,10 +92,10 @@ def settling(
 
 
 def flushing(service: StoredProfile) -> Looks[bool]:
-    """Waits for a short time until acknowledgements and receipts were sent. Returns whether they were.
+    """Waits until our acknowledgements and receipts were sent, but only for a short time. Returns whether they were.
 
-    What is not sent in time is kept for the next process that is online. The wait ignores relays in trouble and
-    contacts whose queues are full.
+    What is not sent in time is kept for the next process that is online. If a relay cannot be used, or a contact's
+    queue is full, this function does not wait for what must be sent there.
     """
     left = _FLUSH
     while left > 0 and service.is_sending():

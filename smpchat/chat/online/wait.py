@@ -1,5 +1,5 @@
-"""Which status of a message a command waits for. This module is separate from the waiting itself, because the help of a
-command needs only this."""
+"""The statuses of a message for which a command can wait. They have a module of their own, because the help of a
+command needs them, but not the modules that do the waiting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from enum import StrEnum
 
 
 class Wait(StrEnum):
-    """The status for which a command waits after it has sent a message, in the order in which helps list them."""
+    """The status of a message for which a command waits after it has sent the message. The help of the command lists
+    these values in this order."""
 
     SENT = "sent"
     DELIVERED = "delivered"

@@ -1,7 +1,8 @@
-"""Waiting while this process or another one is online: looks until the condition holds, or time is up.
+"""Waiting while this process or another one is online: looks at the store again and again, until the awaited change has
+happened, or time is up.
 
-Only problems with the relays of the awaited connection can end a wait. Problems with other contacts' relays, or with a
-relay that is only needed for a deletion, never do.
+A wait belongs to one connection. Only problems with the relays of this connection can end the wait early. Problems with
+other contacts' relays, or with a relay that is only needed for a deletion, never end it.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ async def until(
         connection_id: The connection whose relays are needed.
         receiving: The wait is for something that arrives, so the relay of our own queue is needed too.
     Raises:
-        RelayDown: A relay that is needed cannot be used. Raised when time is up or, if no time was given, after a short
-            while.
+        RelayDown: A relay that the connection needs cannot be used. This is raised when time is up; if the user gave no
+            time, it is raised after `GRACE` seconds already.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -60,7 +61,7 @@ async def follow(service: StoredProfile, looks: Looks[T], *, begun: bool = False
     """Runs a wait to its end, and returns its result.
 
     Args:
-        begun: The wait was started in `smpchat.chat.online.beside`, and continues with another look.
+        begun: The wait was started in `smpchat.chat.online.beside`, and is continued here.
         pause: See `Changes`.
     """
     loop = asyncio.get_running_loop()
@@ -78,7 +79,7 @@ async def follow(service: StoredProfile, looks: Looks[T], *, begun: bool = False
 
 
 async def flush(service: StoredProfile) -> None:
-    """Waits until acknowledgements and receipts were sent; see `flushing`."""
+    """Waits until our acknowledgements and receipts were sent, but only for a short time; see `flushing`."""
     await follow(service, flushing(service), pause=PAUSE)
 
 
@@ -101,9 +102,10 @@ async def settle(
 async def until_ready(
     service: StoredProfile, connection_id: int, message_ids: Sequence[int], patience: Patience
 ) -> StateChanged | None:
-    """Waits until a joined connection is ready and these texts were sent, or until it has failed; None when time is up.
+    """Waits until a connection that we joined is ready, and the messages ``message_ids`` were sent. Also ends if the
+    connection has failed. Returns the connection's state; None when time is up.
 
-    It does not wait for texts that the handshake or a full queue holds back.
+    Messages that the handshake or a full queue holds back are not waited for.
 
     Raises:
         RelayDown: As for `until`.

@@ -25,7 +25,8 @@ class AddressProfile(IntroducingProfile):
     def create_address(
         self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
     ) -> int:
-        """Creates a contact address. Links to it exist as soon as the online process has made the address's queue.
+        """Creates a contact address. The address gets its links as soon as the online process has made its queue at a
+        relay.
 
         Args:
             server: The relay for this address; None: one of the configured relays.
@@ -48,9 +49,10 @@ class AddressProfile(IntroducingProfile):
 
         Args:
             auto_accept: Whether requests that arrive later are accepted automatically.
-            welcome: The text that people read before they send a request. Once they are accepted, they see this text as
-                our first message.
-            auto_reply: A message to each person who is accepted. An empty text removes it.
+            welcome: The text that people read before they send a request. When we accept a person's request, that
+                person sees this text again, as our first message.
+            auto_reply: A message that is sent to each person whose request we accept. If this text is empty, no such
+                message is sent.
         Raises:
             NoAddress: There is no address.
             InputError: A text is too long; nothing changed.
@@ -64,7 +66,8 @@ class AddressProfile(IntroducingProfile):
             contact_address.update(tx, self.context, data)
 
     def _save_texts(self, tx: sqlite3.Connection, welcome: str, auto_reply: str) -> bytes:
-        """Saves these texts, and returns the new data of the address's short link. Raises `InputError`."""
+        """Saves the welcome text and the automatic reply, and returns the new data of the address's short link.
+        Raises `InputError`."""
         texts = AddressTexts(whole(welcome).strip(), whole(auto_reply).strip())
         if len(texts.auto_reply) > MAX_WELCOME:
             raise InputError("The automatic reply is too long.", f"Use at most {MAX_WELCOME:,} characters.")
@@ -80,7 +83,7 @@ class AddressProfile(IntroducingProfile):
         """Delete the contact address with its requests; contacts made through it stay. Raises `NoAddress`.
 
         Returns:
-            The id of the address's connection; the online process deletes its queue at the relay.
+            The id of the address's connection; the online process deletes the address's queue at the relay.
         """
         with self.database.transaction() as tx:
             address = _address(tx)
@@ -90,8 +93,8 @@ class AddressProfile(IntroducingProfile):
 
     @staticmethod
     def _has_room(tx: sqlite3.Connection) -> None:
-        """Ends the condition ``REQUESTS_FULL``. Called when a request was accepted or rejected, so that there is room
-        for another one."""
+        """Ends the condition ``REQUESTS_FULL``. Called when a request was accepted or rejected: another request can be
+        received then."""
         address = addresses.current(tx)
         if address is not None:
             conditions.end(tx, address.connection_id, NoticeKind.REQUESTS_FULL)
@@ -106,7 +109,7 @@ class AddressProfile(IntroducingProfile):
         return view
 
     def reject_all(self) -> int:
-        """Reject all requests; the senders are not told. Returns how many there were."""
+        """Reject all requests; the senders are not told. Returns how many requests were rejected."""
         with self.database.transaction() as tx:
             address = addresses.current(tx)
             if address is None:

@@ -95,7 +95,7 @@ def unpack(data: bytes, passphrase: str) -> Archive:
         WrongPassphrase: ``passphrase`` does not open the file.
     """
     front = data[: len(MAGIC) + 1]
-    # Checked first, because unsealing takes half a second and 128 MiB.
+    # The size and the first bytes are checked before the file is unsealed, which takes half a second and 128 MiB.
     if len(data) > MAX_SIZE or not data.startswith(MAGIC):
         raise NoArchive
     if len(front) <= len(MAGIC):
@@ -120,9 +120,10 @@ def _snapshot(service: ChatService) -> bytes:
         # The import builds the search index anew, and copies only rows of ordinary tables.
         searching.leave_out(copy)
         settings.save_setting(copy, "profile", service.own_profile().to_json())
-        # This setting marks the profile that stays behind on this computer, so the exported copy must not have it.
+        # `MOVED` marks a profile that was moved to another computer. The exported copy is the one that is used there,
+        # so it must not have this mark.
         settings.delete_setting(copy, MOVED)
-        settings.save_defaults(copy, {})  # those of this computer's config files, which do not apply elsewhere
+        settings.save_defaults(copy, {})  # the stored defaults come from this computer's config files
         return copy.serialize()
 
 
@@ -133,7 +134,8 @@ def unfold(
 
     Args:
         scratch: A folder on the same disk, in which the unfinished profile is made.
-        approve: Called with the profile's relays and network settings, before the profile exists.
+        approve: Called with the relays and network settings of the exported profile, before ``folder`` exists. Returns
+            whether the user approves these settings.
     Raises:
         ImportDeclined: The settings were not approved.
         InputError: The profile already exists.
@@ -147,14 +149,14 @@ def unfold(
             "Import it under another name: `smpchat -p NAME import FILE`.",
         )
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # The folder is filled on the same disk, where a rename is one step. Between two disks, a crash could leave half a
-    # copy.
+    # The folder is filled in ``scratch``, which is on the same disk as ``folder``, and then renamed: a crash cannot
+    # interrupt a rename. A copy from another disk could be interrupted half-way.
     growing = beside(scratch / "import")
     with under_way(scratch, growing):
         growing.mkdir(mode=0o700)
         _rebuild(archive.database, growing / DATABASE_NAME)
         _check(growing, folder.name, approve)
-        # Renamed last, so that a folder with the profile's name is always complete.
+        # The rename comes last, so that a folder with the profile's name is always complete.
         growing.rename(folder)
 
 
@@ -181,8 +183,8 @@ _VERSIONS = "CREATE TABLE schema_versions (component TEXT PRIMARY KEY, version I
 
 def _versions(source: sqlite3.Connection) -> tuple[int, int]:
     """The versions of the agent's tables and of the chat's tables."""
-    # The CREATE statement is compared too: if the file had a view instead of this table, reading it could take for
-    # ever.
+    # The CREATE statement is compared too: if the file had a view instead of this table, it could take for ever to read
+    # the view.
     found = source.execute("SELECT sql FROM sqlite_master WHERE name = 'schema_versions' LIMIT 2").fetchall()
     if [row[0] for row in found] != [_VERSIONS]:
         raise ForeignData("it does not name its version")
@@ -208,16 +210,17 @@ def schema_difference(service: ChatService) -> str | None:
 
 
 def _check(folder: Path, name: str, approve: Callable[[OwnChoices], bool]) -> None:
-    """Opens the imported profile, which updates an older schema. Reads once what commands show, because another program
-    may have written rows that smpchat cannot read. Then asks for approval of the profile's settings."""
+    """Opens the imported profile, which updates an older schema. Then reads everything that commands show, to find out
+    whether smpchat can read the rows: another program may have written them. Then asks for approval of the profile's
+    settings."""
     try:
         # The defaults of another computer's config files do not apply here.
         with closing(ChatService(folder, name, defaults={})) as service:
             with service.database.transaction() as tx:
                 files.abandon_received(tx, service.context)
                 message_files.ask_anew(tx)
-                # smpchat reads these settings only from config files. If the database has them, another program put
-                # them there, perhaps to choose where files are saved.
+                # smpchat reads these settings only from config files. If the imported database contains them, another
+                # program has written them, perhaps to choose where files are saved.
                 for name in (settings.FILES_FOLDER, settings.FILES_AUTO):
                     settings.delete_setting(tx, name)
             _read_through(service)
