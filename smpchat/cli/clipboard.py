@@ -14,10 +14,10 @@ larger."""
 
 
 def copy(environment: Environment, text: str, what: str) -> None:
-    """Put ``text`` on the clipboard, and say so. The terminal does not report whether this worked.
+    """Put ``text`` on the clipboard, and say so. The terminal does not report whether it has set the clipboard.
 
     Args:
-        what: What the text is, for the notice: ``command for them``.
+        what: What the printed sentence calls the text, such as ``command for them``.
     """
     if not environment.redraws:
         environment.notice("Nothing was copied: --copy needs a terminal, and does not work with --plain or --json.")

@@ -67,18 +67,18 @@ def examples(*lines: str) -> str:
 
 
 class GroupWithPanels(TyperGroup):
-    """A group of commands. In its help, the commands come before the options, in panels: sections with a heading.
+    """A group of commands. The group's help lists the commands before the options, in panels: sections with a heading.
 
     Completion also works in a line with global options after the command.
     """
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Make the context as click does. Before that, if a shell is completing the line, the program's own options are
-        moved in front of the command, so that completion uses the profile that they name."""
+        """Make click's context for a command line. If a shell is completing the line, first move the program's own
+        options in front of the command, so that completion uses the profile that these options name."""
         if parent is None and extra.get("resilient_parsing"):
             asks_for_value = bool(args) and _options(self).get(args[-1], False)
-            # If the shell asks for the value of one of the program's own options, the command is left out of the
-            # arguments: the command itself does not have this option.
+            # If the shell completes the value of one of the program's own options, the command is left out of the
+            # arguments, because the command does not have this option.
             args = _parted(args[:-1], self)[0] if asks_for_value else globals_first(args, self)
         return super().make_context(info_name, args, parent, **extra)
 
@@ -89,7 +89,7 @@ class GroupWithPanels(TyperGroup):
         options(self, ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands of each panel under its name."""
+        """Write each panel: its name, then its commands."""
         panels: dict[str, list[tuple[str, Any]]] = {panel: [] for panel in PANELS}
         for name in self.list_commands(ctx):
             command: Any = self.get_command(ctx, name)
@@ -105,7 +105,8 @@ class GroupWithPanels(TyperGroup):
 
 
 class Listed(TyperCommand):
-    """A command of `smpchat.cli.table`. Its module is imported only when more is needed than what the table says."""
+    """Stands for a command of `smpchat.cli.table`. The command's module is imported only when something is needed that
+    the table does not contain."""
 
     def __init__(self, name: str) -> None:
         entry = COMMANDS[name]
@@ -113,16 +114,17 @@ class Listed(TyperCommand):
 
     @cached_property
     def command(self) -> Any:
-        """The command itself; its module is imported, and its signature read, only now."""
+        """The command that this object stands for. The command's module is imported at the first access."""
         return typer.main.get_command(declared(str(self.name)))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Hand over to the command itself, which then runs, prints its help or completes."""
+        """Make the context of the command that this object stands for. In this context, the command runs, prints its
+        help, or completes words."""
         return self.command.make_context(info_name, args, parent, **extra)
 
 
 def loaded(command: Any) -> Any:
-    """The command itself, if ``command`` is a `Listed`, which only stands for it; otherwise ``command`` unchanged."""
+    """The command that ``command`` stands for, if ``command`` is a `Listed`; otherwise ``command`` unchanged."""
     return command.command if isinstance(command, Listed) else command
 
 
@@ -145,8 +147,8 @@ class LazyGroup(GroupWithPanels):
 def globals_first(arguments: Sequence[str], program: TyperGroup) -> list[str]:
     """The arguments, with the program's own options moved in front of the command.
 
-    These options may be anywhere before ``--``.
-    The value of another option never counts as an option: ``-m -v`` sends the text ``-v``.
+    The program's own options may be anywhere before ``--``. A word that is the value of another option is not moved:
+    ``-m -v`` sends the text ``-v``.
     """
     front, rest = _parted(arguments, program)
     return front + rest
@@ -194,7 +196,7 @@ def _value(expected: bool, waiting: Iterator[str]) -> list[str]:
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether ``--json`` is among the arguments, before ``--`` if there is one. Other arguments may be invalid.
+    """Whether ``--json`` is among the arguments, before ``--`` if there is one. The other arguments need not be valid.
 
     Args:
         arguments: As `globals_first` returns them.

@@ -1,4 +1,4 @@
-"""What happens while the user writes in `chat`: messages, changes, contacts and requests arrive."""
+"""Shows what arrives while `chat` runs, such as messages, changes of messages, and contact requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from smpchat.cli.views.links import command_for_them, own_alias
 
 
 class Arrivals:
-    """Shows the profile's events in a conversation."""
+    """Shows the events of the profile in `chat`, for example that a message arrived."""
 
     def __init__(self, talk: Conversation) -> None:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
@@ -78,8 +78,8 @@ class Arrivals:
         return bool(away or back)
 
     def _receive(self) -> None:
-        """Print new and changed messages of the current conversation, whoever wrote or changed them, even if another
-        command has already shown them."""
+        """Print new and changed messages of the current conversation, the user's as well as the contact's. They are
+        printed even if another command has already shown them."""
         added, changed = self._added, self._changed
         self._added, self._changed = {}, {}
         view = self._talk.current
@@ -171,14 +171,13 @@ class Arrivals:
             case events.MessageChanged(number):
                 if number not in self._changed or event.change != events.Change.REACTION:
                     self._changed[number] = event  # an edit says more than a reaction that came with it
-            # The first case above handles every `StateChanged` with an alias, so this one is for unused invitations,
-            # which have no alias.
+            # This case is for unused invitations, which have no alias: the first case handles every `StateChanged` with
+            # an alias.
             case events.StateChanged(connection):
                 self._link_made(connection)
 
     def _link_made(self, connection: int) -> None:
-        """Handle an event of an unused invitation: if it was made in this chat and its link is ready, print the
-        link."""
+        """Print the link of an unused invitation, if the invitation was made in this chat and its link is ready."""
         invitation = self._service.invitation(connection) if connection in self._talk.invited else None
         if invitation is not None and invitation.link:
             self._talk.invited.discard(connection)
@@ -225,8 +224,8 @@ class Arrivals:
 
 
 def _before(message: Message) -> events.MessageChanged:
-    """An event for a change that came before the conversation was opened; its kind is seen from the message as it is
-    now, and is ``SEVERAL`` if that is not enough to tell."""
+    """An event for a message that the contact changed before the conversation was opened. The kind of the change is
+    inferred from the message; it is ``SEVERAL`` if the message does not show what was changed."""
     reacted = any(reaction.direction is Direction.RECEIVED for reaction in message.reactions)
     change = events.Change.SEVERAL
     if message.deleted:

@@ -1,4 +1,4 @@
-"""The bell of `chat`. The bell is off by default, the user's choice is remembered, and it does not ring too often."""
+"""The bell of `chat`. The bell is off by default, and does not ring too often. The user's choice is remembered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _QUIET = 3.0
 
 
 class Bell:
-    """Decides when `chat` rings: when someone writes, if the user wants the bell.
+    """Decides when `chat` rings the bell: when a message or request arrives, if the bell is on.
 
     Args:
         now: POSIX seconds.
@@ -36,8 +36,8 @@ class Bell:
         self._due |= when
 
     def take(self) -> bool:
-        """Whether the caller must ring now: once for everything that arrived since the last call, and at most once in
-        `_QUIET` seconds."""
+        """Whether the caller must ring the bell now. True if the bell is on, something arrived since the last call, and
+        the bell did not ring in the last `_QUIET` seconds."""
         due, self._due = self._due and self.rings, False
         now = self._now()
         if not due or now - self._rang < _QUIET:

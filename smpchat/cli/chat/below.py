@@ -20,7 +20,7 @@ class PromptBelow:
         self._stands = False
 
     def show(self, renderable: RenderableType) -> None:
-        """Print something on lines of its own."""
+        """Print something, on a new line if the prompt is on the current line."""
         if self._stands:
             print()
             self._stands = False
@@ -28,9 +28,12 @@ class PromptBelow:
 
     @contextmanager
     def asking(self, prompt: Callable[[], str]) -> Iterator[None]:
-        """While the block runs, a prompt is on the screen, which `ask_again` prints again after new lines. The block
-        itself must print the prompt first; ``prompt`` returns the prompt, followed by what the user has typed so
-        far."""
+        """While the ``with`` block runs, a prompt is on the screen, which `ask_again` prints again after new lines. The
+        code in the block must print the prompt the first time.
+
+        Args:
+            prompt: Returns the prompt, followed by what the user has typed so far.
+        """
         self._prompt, self._stands = prompt, True
         try:
             yield

@@ -17,11 +17,12 @@ from smpchat.cli.text import shortened
 
 
 class SlashCompleter(Completer):
-    """Completes slash commands at the beginning of a line, and the words after some of them.
+    """Completes slash commands at the beginning of a line, and the arguments of some slash commands.
 
-    It offers aliases after ``@``, ``/to`` and ``/invite``, members of the current group after ``@`` anywhere, and the
-    emoji that apps accept after ``/react N``. After ``/accept`` and ``/reject`` it finds requests by number or name,
-    but offers only their numbers, because strangers chose the names.
+    The completer offers aliases after ``/to``, ``/invite``, and an ``@`` at the beginning of a line. After every ``@``
+    it also offers the members of the current group. After ``/react`` it offers the emoji with which apps can react.
+    After ``/accept`` and ``/reject`` the completer finds requests by number or name, but offers only the numbers,
+    because strangers chose the names.
     """
 
     def __init__(self, conversation: Conversation) -> None:
@@ -66,7 +67,7 @@ class SlashCompleter(Completer):
                 yield Completion(alias + after, -len(begun))
 
     def _members(self, begun: str, but: Collection[str] = ()) -> Iterable[Completion]:
-        """Members of the current group, to mention them."""
+        """Members of the current group, so that the user can mention one."""
         view = self._conversation.current
         for member in () if view is None or view.group is None else view.group.current:
             if member.name.casefold().startswith(begun.casefold()) and member.name not in but:

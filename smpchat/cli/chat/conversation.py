@@ -1,7 +1,7 @@
 """The current contact in `chat`, and what is known about the other contacts.
 
 An incoming message never changes the current contact. Only `Conversation.go_to` and `Conversation.next_unread` change
-it, when the user asks for that. Messages of other contacts are neither shown nor marked as shown: they are counted.
+the current contact. Messages of other contacts are neither shown nor marked as shown: they are counted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ messages takes half a minute."""
 
 
 def choose(service: ChatService, who: str | None) -> int | None:
-    """The contact to begin with: the given one, otherwise one with unread messages, otherwise the one who wrote last.
+    """The contact to begin with: the named one, otherwise the contact with the newest message. Contacts with unread
+    messages go before all others.
 
     Returns:
         The contact's number; None if there are only unanswered invitations or a contact address.
@@ -155,7 +156,8 @@ class Conversation:
         self.standing = self.service.conditions()
 
     def lasts(self, line: str) -> bool:
-        """Whether a line may be remembered while `chat` runs; not if it can contain words of disappearing messages."""
+        """Whether a line may be remembered while `chat` runs. False if the line can contain words of a disappearing
+        message."""
         who = line[1:].partition(" ")[0] if line.startswith("@") else self.current.alias if self.current else None
         try:
             return who is None or self._lasting(who) is None
@@ -169,7 +171,7 @@ class Conversation:
         return details.agreement.ttl if group is None else group.disappear_after
 
     def need_contact(self) -> ContactView:
-        """The current contact. Raises `InputError` if there is none."""
+        """The current contact. Raises `InputError` if there is no current contact."""
         view = self.current
         if view is None:
             raise InputError("No contact is chosen.", "Choose a contact with /to WHO.")
@@ -254,8 +256,8 @@ class Conversation:
         self.service.were_read(messages)
 
     def is_the_only(self, view: ContactView) -> bool:
-        """Whether a text without a name can only be for this contact: the user can write to the contact, has no other
-        contact, and has made no link that is still unused."""
+        """Whether a text that the user types can only be for this contact: the user can write to the contact, has no
+        other contact, and has no unused invitation."""
         usable = view.state.state in (ConnectionState.READY, ConnectionState.CONNECTED)
         return usable and len(self._views) == 1 and not self.service.invitations()
 
@@ -363,8 +365,8 @@ class Conversation:
         return f"{narrowed(view.alias, 24)}{mark}> " if view else "> "
 
     def toolbar(self, columns: int) -> str:
-        """The toolbar in one line: the connection, if it is not complete; the status of the last message; who wrote
-        meanwhile; and problems."""
+        """The toolbar in one line: the connection, if it is not complete; the status of the user's last message; the
+        other contacts with unread messages; and problems."""
         view, mine, unread = self.current, self.transcript.mine, unread_summary(self.unread())
         parts = []
         if view is not None and view.conditions:  # first: a narrow terminal cuts the end off
@@ -379,8 +381,8 @@ class Conversation:
             parts.append(f"unread: {unread} (Alt-A)")
         if mine is not None and view is not None:
             mark = TICKS.get(mine.status, "") if self.environment.symbols else ""
-            # For a message to a group, the ticks may be followed by how many members have it, so the word for the
-            # status is left out to save columns.
+            # For a message to a group, the number of members who have the message may follow the ticks. The word for
+            # the status is then left out to save columns.
             words = [mark] if mark and mine.copies is not None else [str(mine.status), mark]
             parts.append(f"last message {' '.join(filter(None, words))}{to_how_many(mine)}")
         if self._ttl is not None:

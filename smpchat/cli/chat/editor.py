@@ -1,7 +1,7 @@
 """Lets the user edit a message in an editor. The editor's file is in memory if possible, and is deleted afterwards.
 
 An editor works on a file, and puts other files beside it (a swap file, a backup). All these files are in a new folder,
-which is removed completely afterwards. If a process was killed, the next `chat` removes the folder that it left.
+which is removed completely afterwards. If `chat` is killed, its folder stays until the next `chat` removes it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ _LOCK, _FILE = "lock", "message.txt"
 
 
 def edited(text: str, *, encrypted: bool) -> str | None:
-    """Let the user edit a text. Returns the new text; None if the editor failed. Waits until the editor is closed.
+    """Let the user edit a text in an editor, and wait until the editor is closed.
 
     Args:
-        encrypted: Whether the profile is encrypted: then its texts must not be on a disk.
+        encrypted: Whether the profile is encrypted. If it is, the text must not be written to a disk.
+    Returns:
+        The new text; None if the editor failed.
     Raises:
-        InputError: There is no place for the file, or no editor.
+        InputError: The editor was not found or cannot be run; or the profile is encrypted, and this computer has no
+            folder in memory.
     """
     place = _place(encrypted)
-    # `mkdtemp` gives the folder mode 0700 and a name that nobody can guess. If the name were known, another user could
-    # put a link there first.
+    # `mkdtemp` gives the folder mode 0700 and a name that nobody can guess. If the name could be guessed, another user
+    # could make a link with this name before the folder is made.
     folder = Path(tempfile.mkdtemp(prefix=_BEGINS, dir=place))
     lock = FileLock(folder / _LOCK)
     lock.take()
@@ -75,7 +78,7 @@ def remove_left() -> None:
 
 
 def _run(file: Path) -> bool:
-    """Run the editor; returns whether it ended with exit code 0. Raises `InputError` if it cannot be run."""
+    """Run the editor; returns whether it ended with exit code 0. Raises `InputError` if the editor cannot be run."""
     chosen = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     usual = next(filter(None, map(shutil.which, _USUAL)), None)
     try:

@@ -1,4 +1,5 @@
-"""Lines beside the prompt of `chat` for files that are being transferred: how much, how fast, and the time left."""
+"""Lines beside the prompt of `chat` with the progress of each file: how much is transferred, how fast, and the time
+left."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class Pace:
         self._samples: dict[int, deque[tuple[float, int]]] = {}
 
     def note(self, number: int, done: int, now: float) -> None:
-        """Record how many bytes of a file have been transferred at this time."""
+        """Record that ``done`` bytes of a file have been transferred at the time ``now``."""
         samples = self._samples.setdefault(number, deque(maxlen=_SAMPLES))
         if not samples or samples[-1][1] != done:
             samples.append((now, done))

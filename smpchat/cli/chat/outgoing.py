@@ -1,4 +1,4 @@
-"""Files that are sent from `chat`: they are encrypted in a thread, while the user can continue to write, and then
+"""Sends files from `chat`. Each file is encrypted in a thread, so that the user can continue to write, and is then
 stored."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from smpchat.encoding.record import Record, field
 
 
 class Encrypting(Record):
-    """A file that is being encrypted, for the lines beside the prompt."""
+    """The progress of a file that is being encrypted; a line beside the prompt shows it."""
 
     name: str = field(repr=False)
     done: int
@@ -56,7 +56,7 @@ class OutgoingFiles:
         return [Encrypting(file.name, self._done.get(id(file), 0), file.size) for file in self._tasks.values()]
 
     async def finish(self) -> None:
-        """Give up files that are not stored yet; nothing of them is kept."""
+        """Stop encrypting the files that are not stored yet, and keep nothing of them."""
         self._left = True
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -1,4 +1,4 @@
-"""The terminal around a `Conversation`: an input line with its keys, and what happens above it."""
+"""The input line of `chat`, with its keys; the conversation is printed above the input line."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ class Screen:
     """An input line with history, completion and keys; new lines are printed above it.
 
     Args:
-        below: Prints new lines if the terminal cannot move the cursor; None: the terminal can.
-        source, sink: Where keys are read and the screen is drawn; None: the terminal. Tests pass others.
+        below: Prints new lines on a terminal that cannot move the cursor; None: the terminal can move the cursor.
+        source: Where keys are read; None: from the terminal. Only tests pass something else.
+        sink: Where the screen is drawn; None: on the terminal. Only tests pass something else.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Screen:
         remove_left()
         self._conversation.begin()
         # raw=True, because prompt_toolkit would otherwise replace every escape character with ?, even those of our own
-        # colours. Peers' texts contain no escape characters any more (`printable`).
+        # colours. This is safe: `printable` has removed the escape characters from texts that other people wrote.
         with self._ended_by_signals(), patch_stdout(raw=True) if self._below is None else nullcontext():
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(self._follow())
@@ -126,8 +127,8 @@ class Screen:
 
     @contextmanager
     def _ended_by_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGHUP end the conversation as /quit does. Otherwise the terminal would stay in raw mode, and not
-        show what is typed."""
+        """SIGTERM and SIGHUP end the conversation as /quit does. If they ended the process at once, the terminal would
+        stay in raw mode, and not show what is typed."""
         loop = asyncio.get_running_loop()
         caught = []
         for name in ("SIGTERM", "SIGHUP"):
@@ -177,7 +178,8 @@ class Screen:
                 await changes.next(self._next_look())
 
     def _next_look(self) -> float | None:
-        """Seconds until something may have to be drawn again although the store has not changed."""
+        """Seconds after which to look for changes even if the store has not changed; None: only after a change of the
+        store."""
         if self._conversation.outgoing.encrypting():
             return _WHILE_ENCRYPTING
         return self._arrivals.next_look()
@@ -217,8 +219,8 @@ class Screen:
         def next_unread(event: KeyPressEvent) -> None:
             writing_to, draft = self._conversation.contact_id, event.current_buffer.document
             if self._conversation.next_unread():
-                # The typed text, and the lines that Up brings back, belong to one contact. Both are replaced by those
-                # of the contact to whom the user has moved.
+                # The text typed for the previous contact is kept. The input line now shows what the user had begun to
+                # write to the new contact, and Up brings back lines to the new contact.
                 self._drafts[writing_to] = draft
                 event.current_buffer.reset(self._drafts.pop(self._conversation.contact_id, Document()))
             event.app.invalidate()

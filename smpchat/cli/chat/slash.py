@@ -41,7 +41,7 @@ class Leave(Exception):
 
 
 class Edit(Exception):
-    """The user wants to write in an editor."""
+    """The user wants to write the message in an editor."""
 
 
 class Offer(Exception):
@@ -53,7 +53,7 @@ class Offer(Exception):
 
 
 class Lines:
-    """Does what the user's lines in `chat` say.
+    """Handles the lines that the user enters in `chat`: sends texts, and runs slash commands.
 
     Attributes:
         refused: Why the last line could not be used; empty if it was used.
@@ -69,15 +69,17 @@ class Lines:
         then on the screen.
 
         Raises:
-            Leave, Edit, Offer: What the terminal must do.
+            Leave: The user wants to leave.
+            Edit: The caller must open an editor.
+            Offer: The caller must put a text into the input line.
         """
         self._talk.refresh()  # another command may have deleted the contact
         try:
             self._enter(line)
         except (ChatError, AgentError) as error:
             self.refused = printable(str(error))
-            # the hint that all `AgentError`s share is left out: an error without a hint of its own says in its message
-            # what to do
+            # the hint that all `AgentError`s share is left out, because the message of an error without its own hint
+            # says what to do
             advice = "" if error.hint == AgentError.hint else error.hint
             hint = _HINTS.get(type(error)) or self._talk.environment.as_typed(advice)
             self._transcript.tell(
@@ -90,7 +92,8 @@ class Lines:
         return True
 
     def offer_edit(self) -> str | None:
-        """The line that edits the user's last message; None if there is none to edit."""
+        """An ``/edit`` command with the text of the user's last message, for the input line. None if this message
+        cannot be edited, or the user has sent no message."""
         view = self._talk.current
         mine = None if view is None else self._service.last_of(view.alias, Direction.SENT)
         return None if mine is None or mine.note else f"/edit {mine.id} {mine.text}"
@@ -201,8 +204,8 @@ class Lines:
                 )
 
     def _numbers(self, argument: str) -> list[int]:
-        """The numbers that the argument lists, such as ``3-5 7``, separated by blanks or commas; all must be of
-        messages of this conversation."""
+        """The numbers that the argument lists, such as ``3-5 7``, separated by blanks or commas. Each must be the
+        number of a message in the current conversation."""
         found: list[int] = []
         for word in argument.replace(",", " ").split():
             first, dash, last = word.removeprefix("#").partition("-")
@@ -222,8 +225,10 @@ class Lines:
         return [self._of_this_conversation(number) for number in found]
 
     def _numbered(self, argument: str, usage: str, last: Direction) -> tuple[int, str]:
-        """A message's number, and the text after it. If no number was typed, it is the number of the last message that
-        was sent or received, as ``last`` says."""
+        """Splits an argument into the number of a message and the text after the number.
+
+        If no number was typed, the message is the last one that the user sent or received; ``last`` says which.
+        """
         word, _, rest = argument.partition(" ")
         number, rest = _number(word.removeprefix("#")), rest.strip()
         if number is not None and rest:
@@ -233,8 +238,8 @@ class Lines:
         return self._last(last), argument
 
     def _last(self, side: Direction) -> int:
-        """Number of the last message that was sent or received, as ``side`` says. Raises `InputError` if there is
-        none."""
+        """Number of the last message that the user sent or received; ``side`` says which. Raises `InputError` if there
+        is no such message."""
         view = self._talk.need_contact()
         message = self._service.last_of(view.alias, side)
         if message is None:
@@ -257,7 +262,7 @@ class Lines:
             self._changed(self._service.edit(number, text))
 
     def _of_this_conversation(self, number: int) -> int:
-        """``number`` itself. Raises `InputError` if the message with this number is not in this conversation."""
+        """Return ``number``. Raises `InputError` if the message with this number is not in the current conversation."""
         message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(
@@ -360,8 +365,8 @@ class Lines:
             self._transcript.tell(move_sentence(who, move, self._talk.environment.now()))
 
     def _invite(self, argument: str) -> None:
-        """Make a link, which `Arrivals` prints once its queue is made; if the conversation is a group, invite a contact
-        to it."""
+        """Make a link; `Arrivals` prints the link once the link's queue exists at the relay. If the current
+        conversation is a group, invite a contact to the group instead."""
         view = self._talk.current
         if view is not None and view.group is not None:
             self._groups.invite(argument)
@@ -397,7 +402,7 @@ class Lines:
         self._transcript.tell(f"* {name} is now a contact. Type /to {name} to write to them.")
 
     def _asking(self, argument: str) -> tuple[str, str]:
-        """The number or name of a request, and the alias typed after it, which may be missing. Names may contain
+        """Splits an argument into the number or name of a request, and an alias, which may be empty. Names may contain
         blanks."""
         waiting = self._service.requests()
         if not argument:

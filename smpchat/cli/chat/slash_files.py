@@ -24,8 +24,8 @@ _APPROVE = "anyway"
 
 def message_number(word: str) -> int | None:
     """The number of a message; None if the word is something else."""
-    # Only ASCII, because `isdigit` accepts "²", which int() refuses. Only short ones, because SQLite raises
-    # OverflowError for a number of more than 64 bits.
+    # Only ASCII digits are accepted, because `isdigit` accepts "²", which int() refuses. Only short numbers are
+    # accepted, because SQLite raises OverflowError for a number of more than 64 bits.
     return int(word) if word.isascii() and word.isdigit() and len(word) < 16 else None
 
 
@@ -36,7 +36,7 @@ class FileLines:
         self._talk, self._transcript, self._service = talk, talk.transcript, talk.service
 
     def send(self, argument: str) -> None:
-        """Send a file: ``/file PATH [TEXT]``. A path with blanks must be alone, or in quotes."""
+        """Send a file: ``/file PATH [TEXT]``. If a text follows, a path with blanks must be in quotes."""
         path, text = split_path(argument)
         self._talk.outgoing.begin(self._service.look_at_file(self._talk.need_contact().alias, path, text))
 
@@ -84,7 +84,7 @@ class FileLines:
         self._transcript.tell(f"* {shortened(message.file.name)}: cancelled.")
 
     def view(self, argument: str) -> None:
-        """Show a picture here: ``/view N``. For any other file, say where it is."""
+        """Show a picture in the chat: ``/view N``. If the file is not a picture, print the file's path."""
         number = message_number(argument.removeprefix("#"))
         if number is None:
             raise InputError("Write /view N.", "Each message begins with its number.")
@@ -107,7 +107,7 @@ class FileLines:
         self._transcript.raw("".join(pieces))
 
     def _here(self, number: int) -> int:
-        """``number`` itself. Raises `InputError` if the message with this number is not in this conversation."""
+        """Return ``number``. Raises `InputError` if the message with this number is not in the current conversation."""
         message = self._service.required_message(number)
         if message.contact != self._talk.need_contact().alias:
             raise InputError(
@@ -117,8 +117,11 @@ class FileLines:
 
 
 def split_path(argument: str) -> tuple[str, str]:
-    """A path and the text after it: the whole argument is the path if it is a file, otherwise its first word is, which
-    may be in quotes."""
+    """Splits an argument into the path of a file and the text after the path.
+
+    If the whole argument is the path of an existing file, the text is empty. Otherwise the path is the first word, or
+    the words in quotes at the beginning of the argument.
+    """
     argument = argument.strip()
     if not argument:
         raise InputError("The file is missing.", "Type /file PATH.")

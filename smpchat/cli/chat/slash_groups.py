@@ -51,7 +51,7 @@ class GroupLines:
         self._transcript.tell(f"* {shortened(alias)} is invited as {member.role}.")
 
     def join(self, argument: str) -> None:
-        """Accept an invitation, and go to the conversation of the group."""
+        """Accept an invitation to a group, and go to the conversation of the group."""
         number, _, alias = argument.partition(" ")
         if not number:
             raise InputError("The invitation is missing.", "Type /join N; /groups shows the numbers.")

@@ -17,7 +17,7 @@ class Title:
     on shared screens.
 
     Args:
-        write: Called with the text for the terminal.
+        write: Called with each escape sequence for the terminal.
     """
 
     def __init__(self, environment: Environment, write: Callable[[str], object]) -> None:

@@ -26,9 +26,9 @@ _TOLD_OF = (FileState.RECEIVED, FileState.FAILED, FileState.CANCELLED, FileState
 
 
 class _Face(Record):
-    """What is visible of a message, except its status, to find out whether the message has changed.
+    """The visible parts of a message except its status. They are compared to find out whether the message has changed.
 
-    For a contact's message, the text is left out, because a live message may still grow.
+    The text of a contact's message is not compared, because a live message grows while the contact writes it.
     """
 
     text: str | None = field(repr=False)
@@ -44,15 +44,15 @@ def _face(message: Message) -> _Face:
 
 
 def _is_settled(message: Message) -> bool:
-    """Whether the ticks of one of our messages are final. In a group they are final once every member has the
-    message."""
+    """Whether the ticks of one of our messages are final. The ticks of a message to a group are final once every member
+    has the message."""
     if message.status is MessageStatus.DELIVERED and message.copies is not None:
         return message.copies[0] >= message.copies[1]
     return message.status in (MessageStatus.DELIVERED, MessageStatus.FAILED)
 
 
 class Transcript:
-    """The lines of one conversation, as they are printed.
+    """Prints the lines of the current conversation.
 
     Args:
         show: Prints something above the prompt.
@@ -87,28 +87,28 @@ class Transcript:
         print(sequence, flush=True)
 
     def tell(self, sentence: str | Text) -> None:
-        """Print a sentence of ours, in lines that end between words."""
+        """Print a sentence from smpchat itself; a long sentence is wrapped between words."""
         text = Text(sentence, "dim") if isinstance(sentence, str) else sentence
         self.show(in_words(self._environment, text))
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Start again, because another conversation is shown now."""
+        """Forget which messages were shown, because another conversation is opened."""
         self._last, self.mine = None, None
         self._open, self._confirmed, self._growing, self._faces = set(), [], [], {}
         self._moving, self._encrypting = [], []
 
     def holds(self, message_id: int) -> bool:
-        """Whether the message is visible here, printed or beside the prompt."""
+        """Whether the message has been printed, or is shown beside the prompt."""
         return message_id in self._faces
 
     def is_current(self, message: Message) -> bool:
-        """Whether the message is visible here with all its changes; its ticks do not matter."""
+        """Whether the message is shown with all changes that were made to it; a change of its ticks does not count."""
         return self._faces.get(message.id) == _face(message)
 
     def is_deleted(self, message_id: int) -> bool:
-        """Whether the message is visible here as a deleted one."""
+        """Whether the message is shown as deleted."""
         face = self._faces.get(message_id)
         return face is not None and face.deleted
 
@@ -118,11 +118,12 @@ class Transcript:
     def begin(
         self, messages: list[Message], notices: Sequence[StoredNotice] = (), unread: int | None = None
     ) -> list[Message]:
-        """Print the end of a conversation. Returns the last own messages if their ticks still change: they were not
-        printed, and the caller must give them to `keep_beside`.
+        """Print the end of a conversation, except own messages at its end whose ticks still change.
 
         Args:
             unread: Number of the first unread message.
+        Returns:
+            The messages that were not printed; the caller must pass them to `keep_beside`.
         """
         self.mine = next((m for m in reversed(messages) if m.direction is Direction.SENT), None)
         changing = self._unsettled_end(messages)
@@ -149,7 +150,7 @@ class Transcript:
         return end
 
     def keep_beside(self, messages: list[Message]) -> None:
-        """Draw these messages beside the prompt until their ticks are final."""
+        """Show messages beside the prompt until their ticks are final."""
         self._tail = messages
         self._note(*messages)
 
@@ -183,14 +184,14 @@ class Transcript:
             self.show(spoken(self._environment, message))
 
     def changed_by(self, sentence: str, message: Message) -> None:
-        """Show a message that was changed elsewhere, after a sentence that says so."""
+        """Print ``sentence``, which says that a message was changed, and then the changed message."""
         self.tell(sentence)
         self._note(message)
         self._show_above(spoken(self._environment, message))
 
     def status_changed(self, message: Message) -> None:
-        """Show the new status of one of our messages: beside the prompt, if the message is there. Otherwise a failed
-        message is printed again, and `settle` names the delivered ones."""
+        """Show the new status of one of our messages, beside the prompt if the message is there. A printed message that
+        has failed is printed again. For a printed message that was delivered, `settle` prints the number."""
         beside_prompt = any(own.id == message.id for own in self._tail)
         self._tail = [message if own.id == message.id else own for own in self._tail]
         if self.mine is not None and self.mine.id == message.id:
@@ -202,8 +203,8 @@ class Transcript:
             self._confirmed.append(message.id)
 
     def expired(self, message_id: int) -> None:
-        """Forget a message that no longer exists. If it is beside the prompt, it is removed there; if it was printed,
-        its lines stay on the screen."""
+        """Forget a message that no longer exists. A message beside the prompt disappears from the screen; the lines of
+        a printed message stay there."""
         self._tail = [own for own in self._tail if own.id != message_id]
         self._faces.pop(message_id, None)
         self._open.discard(message_id)
@@ -222,10 +223,11 @@ class Transcript:
                 self.tell(f"* {shortened(message.sender or message.contact)} is typing.")
 
     def moving(self, messages: list[Message], encrypting: Sequence[Encrypting], now: float = 0) -> bool:
-        """Show the progress of files: in a message's line while that is beside the prompt, else in lines of their own.
+        """Show the progress of files beside the prompt: in the line of a file's message if that is beside the prompt,
+        otherwise in a separate line.
 
         Args:
-            now: Seconds of any clock, to compute the rate.
+            now: The current time in seconds, from any clock.
         Returns:
             Whether something must be drawn again.
         """
@@ -250,8 +252,8 @@ class Transcript:
             self.tell(Text(f"* {message.id}: {shortened(file.name)}, {state_text(file, message)}", style))
 
     def settle(self) -> None:
-        """Print the messages beside the prompt whose ticks are final, and say which printed messages are delivered now.
-        Call this after handling events."""
+        """Print the messages beside the prompt whose ticks are final. Then print the numbers of earlier messages that
+        were delivered since the last call. Call `settle` after handling events."""
         self._drain(_TAIL)
         if self._confirmed:
             numbers = ranges(self._confirmed)
@@ -259,7 +261,7 @@ class Transcript:
             self._confirmed = []
 
     def finish(self) -> None:
-        """Print what is beside the prompt, because the prompt disappears."""
+        """Print the messages that are beside the prompt, because they would disappear together with the prompt."""
         self._drain(0)
 
     def tail(self) -> list[Text]:
@@ -282,8 +284,8 @@ class Transcript:
         self._last = messages[-1]
 
     def _drain(self, keep: int) -> None:
-        """Print own messages from beside the prompt, the oldest first, as long as there are more than ``keep``, or the
-        oldest has final ticks."""
+        """Print the oldest of the own messages beside the prompt, and remove it there. Repeat this while more than
+        ``keep`` messages are beside the prompt, or the ticks of the oldest one are final."""
         while self._tail and (len(self._tail) > keep or _is_settled(self._tail[0])):
             self._print([self._tail.pop(0)])
 

@@ -1,9 +1,9 @@
 """What the keys Up and Ctrl-R bring back in `chat`: the user's own messages to the current contact, and recent
 commands.
 
-Messages are read from the profile's store when they are needed. A second copy would not be encrypted, and would stay
-when a message is deleted or disappears. Commands are remembered only while `chat` runs: what they contain (a link, a
-searched word, a security code) is never written to a file.
+Messages are read from the profile's store when they are needed. Copies of the messages in a history file would not be
+encrypted, and would stay when a message is deleted or disappears. Commands are remembered only while `chat` runs: what
+they contain (a link, a searched word, a security code) is never written to a file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class _Command(Record):
 
     Attributes:
         contact: Number of the contact that was current when the line was entered; None if there was none.
-        after: Number of the user's last message to this contact before the line; 0 if there was none.
+        after: Number of the last message that the user had sent to this contact when the line was entered; 0 if there
+            was none.
     """
 
     contact: int | None
@@ -65,7 +66,7 @@ class Typed(History):
         self.store_string(string)
 
     def store_string(self, string: str) -> None:
-        """Remember a line in memory, unless it is a message or may not be kept (`Conversation.lasts`)."""
+        """Keep a line in memory, unless it is a message to the current contact, or `Conversation.lasts` forbids it."""
         if not is_command(string) or not self._conversation.lasts(string):
             return
         texts = self._conversation.own_texts(1)
@@ -78,7 +79,7 @@ def is_command(line: str) -> bool:
 
 
 def as_typed(text: str) -> str | None:
-    """The line that would send a message again; None if there is none."""
+    """The line that the user must enter to send this text to the current contact; None if no line does that."""
     if text.startswith("@"):
         return None
     return f"/{text}" if text.startswith("/") else text

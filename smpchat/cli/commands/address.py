@@ -60,7 +60,7 @@ def create(
 
 
 class _Said(NamedTuple):
-    """The options of the command that change the address; None: this part of the address stays as it is."""
+    """The values of the options that change the address. An option that is None changes nothing."""
 
     auto_accept: bool | None
     welcome: str | None
@@ -111,7 +111,8 @@ def set_(
 
 
 async def _set(environment: Environment, said: _Said) -> int:
-    """Change the given parts, and tell the relay, if it can be reached."""
+    """Change the parts of the address for which the user gave options. If the relay can be reached, change the address
+    there too."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
 
@@ -143,7 +144,8 @@ async def _show(environment: Environment, shown: Shown) -> int:
 
 
 async def _show_once_made(environment: Environment, service: ChatService, shown: Shown) -> None:
-    """Print the address, after making its queue if that was not possible before. Raises `CommandFailed`."""
+    """Print the address. If the address has no link yet, first wait until the relay has made the address's queue.
+    Raises `CommandFailed` if the relay is not reached in time."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush, until

@@ -22,7 +22,7 @@ def cancel(context: typer.Context, message: int = MESSAGE) -> None:
 
 
 async def _cancel(environment: Environment, number: int) -> int:
-    """Cancel a file here, and tell the contact and the relays."""
+    """Stop the transfer of a file. If the file is our own, also delete it at its relays, and tell the contact."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.chat.service.writing import WritingProfile

@@ -47,7 +47,7 @@ def list_(context: typer.Context, profile_only: bool = READ_PROFILE_ONLY) -> Non
 
 
 def _list(environment: Environment, profile_only: bool) -> int:
-    """Print the value in use of every setting; with ``profile_only``, what the profile's file says."""
+    """Print the value in use of every setting; with ``profile_only``, only the settings in the profile's own file."""
     if profile_only:
         path = _files(environment)[1]
         text = content(path)
@@ -121,8 +121,9 @@ def _set(environment: Environment, name: str, words: list[str], profile_only: bo
 
 
 def routes_through_nothing(environment: Environment, *, on: bool = False) -> bool:
-    """Whether private routing is on although the user has no relay of their own. An encrypted profile is not opened to
-    find out.
+    """Whether private routing is on although the user has no relay of their own.
+
+    An encrypted profile is not opened, because that would need the passphrase. The result is then False.
 
     Args:
         on: Whether private routing is about to be turned on.
@@ -155,8 +156,11 @@ def _unset(environment: Environment, name: str, profile_only: bool) -> int:
 
 
 def _changed(environment: Environment, name: str, profile_only: bool) -> int:
-    """Print the value in use after a change. With ``profile_only``, first forget the value stored in the profile;
-    without it, say so if the profile still has a value of its own."""
+    """Print the value in use after a change of a config file.
+
+    With ``profile_only``, the value that is stored in the profile is deleted first. Otherwise, a notice is printed if
+    the profile still has its own value.
+    """
     from smpchat.chat.service.reading import StoredProfile
 
     key = KEYS[name]
@@ -181,7 +185,7 @@ def path_(context: typer.Context, profile_only: bool = PATH_PROFILE_ONLY) -> Non
 
 
 def _path(environment: Environment, profile_only: bool) -> int:
-    """Print the paths, also of files that do not exist yet."""
+    """Print the paths of the config files, also of those that do not exist yet."""
     for scope, path in list(zip(("everything", "profile"), _files(environment), strict=True))[profile_only:]:
         fields = {"scope": scope, "path": str(path), "exists": path.exists()}
         environment.emit("config-file", fields, printable(str(path)))

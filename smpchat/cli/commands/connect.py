@@ -79,11 +79,11 @@ def _connect(
     *,
     incognito: bool,
 ) -> int | Coroutine[Any, Any, int]:
-    """Join a link. The command ends when texts can be sent, or with ``wait`` when the other person has answered.
+    """Join by a link. The command ends when texts can be sent, or with ``wait`` when the other person has answered.
 
-    On a terminal, smpchat asks for the alias if none is given. It reads a short link first, so that it can offer the
-    name in the link, and asks before it sends our profile. If the link leads to a group, smpchat says so before it
-    sends anything.
+    On a terminal, smpchat asks for the alias if none is given, before it sends our profile. The data of a short link is
+    read before that question, so that smpchat can suggest the name in the link. If the link leads to a group, smpchat
+    says so before it sends anything.
     """
     from smpchat.agent.transactions.requesting import is_group
     from smpchat.agent.wire.links import ContactLink
@@ -172,8 +172,8 @@ def _join_held(
     with contextlib.closing(environment.open()) as service:
         after = service.last_event()
         contact = service.connect(link, alias, texts, hold=True, incognito=incognito)
-        # one event loop ends before the question for the alias, and another begins after it, because inside a loop
-        # Ctrl-C could not end the question
+        # the question for the alias is asked between two event loops, because Ctrl-C could not end the question inside
+        # an event loop
         running.run_loop(_read(environment, service, contact, patience))
         if not incognito:
             tell_own_name(environment, service, contact.connection_id)
@@ -255,7 +255,8 @@ def _welcome(environment: Environment, service: ChatService, contact: Contact) -
 
 
 class _Joining:
-    """One run of `connect` after the join is stored: goes online, and waits until the user can write or is answered."""
+    """The second half of `connect`, after the new contact is stored: goes online, and waits until the user can write or
+    the contact has answered."""
 
     def __init__(
         self, environment: Environment, service: ChatService, contact: Contact, texts: int, after: int

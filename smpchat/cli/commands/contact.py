@@ -54,7 +54,7 @@ def _show(environment: Environment, who: str, save_picture: Path | None) -> int:
 
 
 def _save(path: Path, picture: Picture) -> None:
-    """Save the picture in a new file; an existing file is not changed. Raises `InputError`."""
+    """Save a profile picture in a new file. Raises `InputError` if the file exists or cannot be written."""
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except OSError as error:
@@ -92,7 +92,7 @@ def set_(
 
 
 async def _set(environment: Environment, who: str, name: str, value: str) -> int:
-    """Store the choice, and tell the contact if that is possible now."""
+    """Change a setting of a contact. If the contact must be told, try to tell the contact at once."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.cli.views.details import show_details, told

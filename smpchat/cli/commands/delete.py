@@ -1,4 +1,4 @@
-"""``delete``: deletes a contact or cancels an invitation, here and at the relay."""
+"""``delete``: deletes a contact or group, or cancels an invitation, on this computer and at the relay."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def delete(
 
 
 def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
-    """Delete a contact or cancel an invitation. At a terminal, ask before a contact is deleted, because its messages
-    cannot be restored."""
+    """Delete a contact or group, or cancel an invitation. On a terminal, ask before a contact or group is deleted,
+    because its messages cannot be restored."""
     if not sure and can_ask(environment):
         from smpchat.cli.views.groups import about_only_owner
 
@@ -56,7 +56,7 @@ def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | 
 
 
 async def _delete(environment: Environment, who: str) -> int:
-    """Delete a contact or cancel an invitation, here and at its relay."""
+    """Delete a contact or group, or cancel an invitation, on this computer and at the relay."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush, until

@@ -27,7 +27,7 @@ _LOOKS = 0.003
 
 
 class _Relay:
-    """The relay of the demonstration, which is already running."""
+    """The relay of the demonstration. The relay runs already, so `start` only returns its address."""
 
     def __init__(self, address: str, files_address: str) -> None:
         from smpchat.protocol.address import parse_file_server, parse_server

@@ -1,7 +1,7 @@
 """``doctor``: checks this installation, this profile and its relays, one thing after another.
 
-The line of a failed check says what is wrong. Only required checks change the exit status. A missing Internet
-connection does not count as a failure.
+The line of a failed check says what is wrong. The exit status changes only if a required check fails. Reaching a relay
+is not a required check, so `doctor` can succeed without an Internet connection.
 """
 
 from __future__ import annotations
@@ -214,8 +214,8 @@ def _leftovers(home: Path) -> Iterator[Check]:
 
 
 def _writing_problem(folder: Path) -> str | None:
-    """Why no file can be written into a folder; None if that works. A file is written to find out, because mode bits do
-    not show that a disk is full or read-only."""
+    """Why no file can be written into a folder; None if a file can be written. The function tries to write a file,
+    because mode bits do not show that a disk is full or read-only."""
     import tempfile
 
     try:
@@ -269,7 +269,8 @@ def _profile(environment: Environment) -> Iterator[Check]:
 def _schema(service: ChatService) -> Check:
     """Whether the profile's database has the schema that smpchat gave it.
 
-    Otherwise, for example, a trigger that another program added could change or copy what smpchat stores.
+    If another program has changed the schema, that may be harmful: an added trigger could change or copy what smpchat
+    stores.
     """
     from smpchat.chat.service.archive import schema_difference
 
@@ -386,6 +387,6 @@ async def _reach(service: ChatService, network: Network, address: SMPServerAddre
 
 
 def _names(aliases: list[str]) -> str:
-    """At most three aliases, and how many others there are."""
+    """The first three aliases, and the number of the remaining ones."""
     named = ", ".join(shortened(alias) for alias in aliases[:3])
     return named if len(aliases) <= 3 else f"{named} and {len(aliases) - 3} others"

@@ -40,7 +40,7 @@ _OFF_TERMINAL = 80
 
 
 def _names(incomplete: str) -> list[str]:
-    """For completion in the shell: the names of what can be explained."""
+    """Names of exit codes and states that begin with ``incomplete``, for completion in a shell."""
     return sorted({topic.name for topic in topics() if topic.name.startswith(incomplete)})
 
 
@@ -56,7 +56,7 @@ def explain(
 
 
 def _explain(environment: Environment, code: str | None) -> int:
-    """Print everything about a topic; without a name, one line about each."""
+    """Explain the exit code or state ``code``; without ``code``, print one line about each exit code and state."""
     found = [_as_typed(environment, topic) for topic in (topics() if code is None else find(code))]
     if not found:
         raise InputError(f"There is no exit code or state {code!r}.", "`smpchat explain` lists all of them.")
@@ -73,8 +73,8 @@ def _explain(environment: Environment, code: str | None) -> int:
 
 
 def _as_typed(environment: Environment, topic: Topic) -> Topic:
-    """The topic; ``--home`` and ``-p`` are added to its commands that would otherwise use another profile than this
-    run."""
+    """The topic, with the options ``--home`` and ``-p`` added to its commands where they are needed, so that the
+    commands use the same profile as this run of smpchat."""
     commands = tuple((environment.as_typed(f"`{command}`").strip("`"), what) for command, what in topic.commands)
     return replace(topic, commands=commands)
 
