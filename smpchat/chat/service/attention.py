@@ -78,8 +78,8 @@ def of_contact(tx: sqlite3.Connection, alias: str, now: float) -> list[Condition
 
 
 def blocks_texts(found: list[Condition]) -> Condition | None:
-    """The condition because of which messages to a contact are not sent; None if there is none. Problems of a relay do
-    not count."""
+    """The condition because of which messages to a contact are not sent; None if there is none. A relay that cannot be
+    reached does not count as such a condition."""
     by_kind = {condition.kind: condition for condition in reversed(found)}
     return next(
         (by_kind[kind] for kind in (*DECISIONS, NoticeKind.OUT_OF_STEP, Trouble.FULL_QUEUE) if kind in by_kind), None

@@ -27,14 +27,15 @@ class OwnChoices(Record):
     """The profile's own settings for relays and the network, without those of the config files.
 
     Attributes:
-        servers: Addresses of the relays for new queues, without passwords. None: not chosen; empty: the embedded relay.
-        proxy: ``HOST:PORT``, or ``off``. None: not chosen.
-        private_routing: Whether messages to other people's relays go through the profile's own relays. None: not
-            chosen.
+        servers: Addresses of the relays for new queues, without passwords. None if the profile has not chosen any;
+            empty if the profile has chosen the embedded relay.
+        proxy: ``HOST:PORT``, or ``off``. None if the profile has not chosen a proxy.
+        private_routing: Whether messages to other people's relays go through the profile's own relays. None if the
+            profile has not chosen this.
         strangers_anywhere: Whether relays that other people name may be in this computer's networks.
         receives_at: Relays of the profile's own queues, where contacts' messages arrive; smpchat connects to them as
             soon as the profile is online.
-        file_servers: Like ``servers``, but for file relays.
+        file_servers: Addresses of the file relays for uploads. None and empty mean the same as for ``servers``.
     """
 
     servers: tuple[str, ...] | None
@@ -46,8 +47,8 @@ class OwnChoices(Record):
 
     @property
     def says_something(self) -> bool:
-        """Whether anything is chosen. Relays that hold the profile's queues (``receives_at``) do not count as
-        chosen."""
+        """Whether the profile has chosen any of these settings. ``receives_at`` is not a choice, but the list of the
+        relays where the profile has queues."""
         chosen = (self.servers, self.proxy, self.private_routing, self.file_servers)
         return self.strangers_anywhere or any(one is not None for one in chosen)
 
@@ -63,8 +64,8 @@ class StoredChoices(StoredMessages):
     socks: str | None
 
     def servers(self) -> list[ConfiguredServer]:
-        """The configured relays. New queues are made at the preferred ones or, if none is preferred, at the embedded
-        relay."""
+        """The configured relays. New queues are made at those relays that are marked as preferred; if no relay is
+        preferred, new queues are made at the embedded relay."""
         from smpchat.chat.store.servers import ConfiguredServer
         from smpchat.client.routes import Route, Transport
 
@@ -95,8 +96,8 @@ class StoredChoices(StoredMessages):
     # -- file relays ---------------------------------------------------------------------------------------------------
 
     def file_servers(self) -> list[ConfiguredFileServer]:
-        """The configured file relays. Files are uploaded to the preferred ones or, if none is preferred, to the
-        embedded relay."""
+        """The configured file relays. Files are uploaded to those that are marked as preferred; if no file relay is
+        preferred, files are uploaded to the embedded relay."""
         from smpchat.chat.store.servers import ConfiguredFileServer
         from smpchat.protocol.address import parse_file_server
 
@@ -109,8 +110,8 @@ class StoredChoices(StoredMessages):
         return usual + [entry for entry in own if entry.address.server not in listed]
 
     def _usual_file_servers(self) -> list[FileServerAddress]:
-        """The file relays that the config files name for uploads. If these files name the public message relays and say
-        nothing about file relays, the public file relays count as named."""
+        """The file relays that the config files name for uploads. If the config files name the public message relays
+        and have no setting for file relays, the public file relays are used."""
         from smpchat.chat.store.servers import file_relay_address
 
         said = settings.default(self._tx, settings.FILE_SERVERS)
@@ -122,7 +123,7 @@ class StoredChoices(StoredMessages):
         return list(dict.fromkeys(found))
 
     def add_file_server(self, address: str) -> FileServerAddress:
-        """Add a file relay: files are uploaded there from now on. Raises `InputError`."""
+        """Add a file relay: from now on, files are uploaded to it. Raises `InputError`."""
         from smpchat.chat.store.servers import file_relay_address
 
         server = file_relay_address(address)
@@ -159,8 +160,8 @@ class StoredChoices(StoredMessages):
         known = [entry.address.server for entry in self.file_servers()]
         if any(map(server.is_within, [*known, *PRESET_FILE_SERVERS])):
             return True
-        # A host with the user's queues knows this computer's address already. The file relay is on such a host if its
-        # fingerprint and its host names are also those of a relay with queues.
+        # A relay that has the user's queues already knows this computer's address. The file relay belongs to this relay
+        # if both have the same fingerprint, and all host names of the file relay are also names of this relay.
         at = [queue.server for queue in moves.every_queue(self._tx)]
         return any(server.key_hash == own.key_hash and set(server.hosts) <= set(own.hosts) for own in at)
 
@@ -192,12 +193,13 @@ class StoredChoices(StoredMessages):
     def add_server(
         self, address: str, transport: Transport | None = None, ws_port: int | None = None
     ) -> SMPServerAddress:
-        """Add a relay, or change how it is reached. New queues are made there from now on.
+        """Add a relay, or change how a relay is reached. From now on, new queues are made at this relay.
 
         Args:
-            transport: None: the transport that was set for this relay before, or else TLS.
-            ws_port: The relay's WebSocket port. None: the port that was set for this relay before, or else
-                `smpchat.client.network.DEFAULT_WS_PORT`.
+            transport: How to connect to the relay. If None, the transport that was set for this relay before is used;
+                if none was set, TLS.
+            ws_port: The relay's WebSocket port. If None, the port that was set for this relay before is used; if none
+                was set, `smpchat.client.network.DEFAULT_WS_PORT`.
         Raises:
             InputError: The address or the port is invalid.
         """
@@ -218,8 +220,8 @@ class StoredChoices(StoredMessages):
         from smpchat.chat.store.servers import relay_address
 
         with self.database.transaction() as tx:
-            # The addresses are compared as texts first, because an older version may have stored one that is invalid
-            # today.
+            # The addresses are compared as texts first, because an older version of smpchat may have stored an address
+            # that is invalid today.
             known = {row.address for row in settings.servers(tx)}
             stored = address.strip() if address.strip() in known else _text(relay_address(address))
             if not settings.remove_server(tx, stored):
@@ -281,8 +283,8 @@ class StoredChoices(StoredMessages):
         return queue is not None and queue.server.is_on_loopback
 
     def answers_stay_here(self, connection_id: int) -> bool:
-        """Whether no answer can arrive, because our relay can be reached only from this computer, and the contact's is
-        elsewhere."""
+        """Whether the contact's answers cannot arrive: our relay can be reached only from this computer, but the
+        contact's relay is on another computer."""
         queue = connections.send_queue(self._tx, connection_id)
         return queue is not None and not queue.server.is_on_loopback and self.is_local(connection_id)
 

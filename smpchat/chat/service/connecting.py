@@ -1,5 +1,5 @@
-"""The complete profile: connections are made, changed and ended here. Each action is one transaction, and the online
-process carries it out."""
+"""The complete profile: connections are made, changed and ended here. Each action is stored in one transaction; the
+online process then does what needs a relay."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ other software answers an *instant* link."""
 
 
 class UnchosenName(Record):
-    """The name that others see although the user never chose it.
+    """A name that the user has not chosen, but that others see.
 
     Attributes:
         is_login: Whether the name is the user's login name.
@@ -56,8 +56,8 @@ class UnchosenName(Record):
 
 
 class ChatService(OwnGroupsProfile):
-    """An opened profile with everything that a user can do. This class adds making, answering, changing and ending
-    connections."""
+    """An opened profile with everything that a user can do. To the actions of `OwnGroupsProfile`, this class adds
+    making, answering, changing and ending connections."""
 
     # -- settings -----------------------------------------------------------------------------------------------------
 
@@ -80,8 +80,8 @@ class ChatService(OwnGroupsProfile):
         server: str | None = None,
         incognito: bool = False,
     ) -> int:
-        """Creates an invitation, and returns its connection id. Its link exists as soon as the online process has made
-        the queue.
+        """Creates an invitation, and returns its connection id. The invitation's link exists as soon as the online
+        process has made the invitation's queue.
 
         Args:
             server: The relay for this invitation; None: one of the configured relays.
@@ -120,20 +120,21 @@ class ChatService(OwnGroupsProfile):
     ) -> Contact:
         """Join an invitation or use an address: link, alias and texts are stored together before anything is sent.
 
-        If this link was used before and its join is still held (it waits until the contact is named), that join
-        continues. Those of ``texts`` that are already stored with the join are not sent again.
+        If the link was used before, and our profile is still held back until the user names the contact, `connect`
+        continues with the same contact. A text that is already stored for this contact is then not sent again.
 
         Args:
-            alias: The contact's alias. None: a substitute; if the link is a short one, the name in the link's data
-                replaces it later.
-            texts: Messages to send. With an address, the first message is sent with the request; the others wait until
-                the address's owner accepts.
-            hold: Send our profile only after `name_contact` was called. Ignored for a full link, and if an alias is
-                given for a link that does not lead to a group.
+            alias: The contact's alias. If None, the contact gets a substitute; if the link is a short one, the name in
+                the link's data later replaces the substitute.
+            texts: Messages to send. If the link is an address, the first message is sent with the request; the others
+                wait until the address's owner accepts.
+            hold: Send our profile only after `name_contact` was called. ``hold`` has no effect for a full link. If an
+                alias is given, ``hold`` has an effect only if the link leads to a group.
             incognito: The contact is told a made-up name, and never anything else of our profile.
         Raises:
             InputError: The alias cannot be used, or a text is too long.
-            LinkError: The text is not a link that can be used. The error names the part that is wrong.
+            LinkError: The text is not a link that can be used. The error says which part of the link is
+                wrong.
             LinkJoinedError, OwnLinkError: The link was already used, or is our own.
         """
         link = check_link(link_text, (entry.address.server for entry in self.servers()))
@@ -181,7 +182,7 @@ class ChatService(OwnGroupsProfile):
         return records.find_contact(self._tx, who)
 
     def unchosen_name(self, connection_id: int) -> UnchosenName | None:
-        """The name that others see although the user never chose it; None if the user has chosen a name.
+        """The name that others see as long as the user has not chosen one; None if the user has chosen a name.
 
         Args:
             connection_id: The connection of a link that was just made or used.
@@ -209,8 +210,8 @@ class ChatService(OwnGroupsProfile):
     def _take_up(
         self, tx: sqlite3.Connection, contact: Contact, alias: str | None, texts: Sequence[str], *, hold: bool
     ) -> Contact:
-        """Continues a held join: stores its new texts. Unless the join stays held (``hold``, and no alias), our profile
-        is sent now."""
+        """Continues with a link that was used before, but whose contact the user has not named yet: stores the new
+        texts. Our profile is sent now, unless ``hold`` is set and no alias is given."""
         stored = lines.texts(tx, contact.id)
         for text in texts:
             if text not in stored:
@@ -222,11 +223,12 @@ class ChatService(OwnGroupsProfile):
         return self._name(tx, contact, alias or contact.alias)
 
     def name_contact(self, connection_id: int, alias: str) -> Contact:
-        """Chooses the alias of a contact whose link was just used. If the join is held, our profile is sent now.
+        """Chooses the alias of a contact whose link was just used. If our profile was held back until now, it is
+        sent.
 
         Raises:
             InputError: The alias cannot be used.
-            UnknownContact: It was deleted meanwhile.
+            UnknownContact: The contact was deleted meanwhile.
         """
         alias = check_alias(alias)
         with self.database.transaction() as tx:
@@ -242,7 +244,8 @@ class ChatService(OwnGroupsProfile):
             if holder is None or holder.id != contact.id:
                 self._free_alias(tx, alias, contact.id)
             publish(tx, events.ContactChanged(alias))
-        # Called even if the alias stays the same, because after this the name in the link's data does not replace it.
+        # `names.rename` is called even if the alias stays the same: otherwise, the name in the link's data would later
+        # replace the alias.
         names.rename(tx, contact.id, alias)
         self._release(tx, contact)
         return records.contact(tx, alias)
@@ -288,7 +291,8 @@ class ChatService(OwnGroupsProfile):
         Nothing is lost meanwhile: both queues are read until the contact uses the new one.
 
         Args:
-            server: The relay of the new queue. None: one of the configured relays, if possible not the present one.
+            server: The relay of the new queue. If None, one of the configured relays is used, if possible another than
+                the present relay.
         Raises:
             UnknownContact: No contact under that name.
             InputError: Our queue for the contact cannot be moved now; the contact has deleted us; or ``server`` is not
@@ -308,11 +312,11 @@ class ChatService(OwnGroupsProfile):
             return contact
 
     def stay(self, who: str) -> Contact:
-        """Cancels a move that `rotate` began, unless the contact was already told to use the new queue.
+        """Cancels the move of our queue that `rotate` began, unless the contact was already told to use the new queue.
 
         Raises:
             UnknownContact: No contact under that name.
-            InputError: There is no move, or it cannot be cancelled any more.
+            InputError: Our queue is not being moved, or the move cannot be cancelled any more.
         """
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
@@ -322,10 +326,11 @@ class ChatService(OwnGroupsProfile):
             return contact
 
     def delete(self, who: str) -> int:
-        """Delete a contact with its messages, or cancel an invitation by its note, number or link.
+        """Delete a contact with its messages, or cancel an invitation. ``who`` is the contact's alias, or the
+        invitation's note, number or link.
 
         Returns:
-            The id of the connection; the online process deletes its queue at the relay.
+            The id of the deleted connection; the online process deletes the connection's queue at the relay.
         Raises:
             UnknownContact: There is no such contact or invitation, or several contacts match.
         """
@@ -354,7 +359,8 @@ class ChatService(OwnGroupsProfile):
         return None
 
     def _delete(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        """Deletes a contact or group from the store. If possible, the contact or the members are told."""
+        """Deletes a contact or group from the store. If possible, the contact is told that we deleted it, or the
+        group's members are told that we left."""
         if contact.is_group:
             self._leave_for_good(tx, contact)
         else:
@@ -363,18 +369,19 @@ class ChatService(OwnGroupsProfile):
         conditions.forget(tx, contact.connection_id)
 
     def forget_server(self, address: str) -> int:
-        """Forgets a relay that is no longer needed, and gives up the deletions of queues that this relay has not
-        confirmed.
+        """Forgets a relay that is no longer needed. If the relay has not confirmed the deletion of some queues, smpchat
+        stops trying to delete them.
 
         Returns:
-            How many queues stay at the relay.
+            The number of queues that may still exist at the relay.
         Raises:
-            InputError: This is not the address of a relay; or contacts or invitations still use the relay.
+            InputError: ``address`` is not the address of a relay; or contacts or invitations still use the relay.
         """
         server = str(relay_address(address).server)
         with self.database.transaction() as tx:
-            # Deletions are given up first, because a relay counts as needed while it still has to confirm one. If an
-            # error is raised below, the transaction restores them.
+            # The deletions of queues are given up first, because a relay counts as needed while a deletion waits for
+            # its confirmation. If an error is raised below, the transaction is rolled back, so that smpchat keeps
+            # trying to delete the queues.
             given_up = outbox.give_up_deletions(tx, server, self.now()) + outbox.give_up_left(tx, server)
             if outgoing.is_relay_needed(tx, server):
                 at_it = [
@@ -405,13 +412,13 @@ class ChatService(OwnGroupsProfile):
         becomes the first message.
 
         Args:
-            alias: The contact's alias. None: made from the name in the request.
+            alias: The contact's alias. If None, the alias is made from the name in the request.
             incognito: The contact is told a made-up name, and never anything else of our profile.
             any_relay: Connect to the contact's relay, now and later, even if that relay is on this computer or in this
                 computer's network.
         Raises:
             InputError: There is no such request, or the alias cannot be used.
-            RelayNotPublic: The contact's relay is not public, so it needs ``any_relay``.
+            RelayNotPublic: The contact's relay is not public, and ``any_relay`` is not set.
             AgentError: The request cannot be accepted.
         """
         alias = check_alias(alias) if alias is not None else None

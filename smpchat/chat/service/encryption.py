@@ -22,8 +22,8 @@ def set_passphrase(folder: Path, passphrase: str) -> None:
     with kept_offline(folder, folder.name):
         check_encrypted(folder, False)
         encryption.encrypt(folder / DATABASE_NAME, passphrase)
-        # Done last. If a crash comes before this, pictures of links stay beside the encrypted file until the profile is
-        # opened again.
+        # Unencrypted files are removed last. If smpchat crashes before that, pictures of links stay beside the
+        # encrypted file until the profile is opened again.
         leftovers.remove_all(folder)
 
 
@@ -48,8 +48,8 @@ def remove_passphrase(folder: Path, old: str) -> None:
 
 
 def check_encrypted(folder: Path, wanted: bool) -> None:
-    """Raises `InputError` if a profile is not encrypted although ``wanted``, or encrypted although not ``wanted``.
-    Called before the user is asked for a passphrase."""
+    """Checks that a profile is encrypted (if ``wanted``) or not encrypted (if not ``wanted``), and raises `InputError`
+    otherwise. Called before the user is asked for a passphrase."""
     if is_encrypted(folder) == wanted:
         return
     if wanted:

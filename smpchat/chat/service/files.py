@@ -47,7 +47,7 @@ class OutgoingFile(Record):
 
     Attributes:
         name: The file name that the contact sees.
-        size: Bytes.
+        size: The size in bytes.
     """
 
     who: str
@@ -60,7 +60,7 @@ class OutgoingFile(Record):
 
 
 def no_relay_of_ours(_: object) -> bool:
-    """Says of each file relay that it is not this computer's own. Used if there is no embedded relay."""
+    """Always False: if there is no embedded relay, no file relay is this computer's own."""
     return False
 
 
@@ -101,7 +101,7 @@ class FileProfile(StoredProfile):
         return replace(found, name=whole(files.required(tx, message).name))
 
     def look_at_file(self, who: str, path: Path | str, text: str = "") -> OutgoingFile:
-        """Checks that a file can be sent. Raises `InputError` or `UnknownContact` if not."""
+        """Checks that a file can be sent. Raises `InputError` or `UnknownContact` if it cannot."""
         return self._look_at(who, path, text)
 
     def _look_at(self, who: str, path: Path | str, text: str, *, forwarded: bool = False) -> OutgoingFile:
@@ -136,12 +136,12 @@ class FileProfile(StoredProfile):
         return found
 
     def encrypt_file(self, file: OutgoingFile, progress: Progress | None = None) -> EncryptedFile:
-        """Encrypts a file into another one in the profile's folder. The caller must close the result. May run in
-        another thread.
+        """Writes an encrypted copy of a file into the profile's folder. The caller must close the returned
+        `EncryptedFile`. This method may run in another thread.
 
         Args:
-            progress: Called with the number of bytes done and the total. If ``progress`` raises an exception, the
-                encryption ends and nothing is kept.
+            progress: Called with the number of bytes encrypted so far and the total number of bytes. If ``progress``
+                raises an exception, the encryption ends and the unfinished copy is deleted.
         Raises:
             InputError: The file cannot be read, or has changed meanwhile.
         """
@@ -154,11 +154,12 @@ class FileProfile(StoredProfile):
             raise InputError(f"{file.path} could not be encrypted: {error.strerror}.", hint) from error
 
     def store_file(self, file: OutgoingFile, encrypted: EncryptedFile, *, anyway: bool = False) -> Message:
-        """Stores the message of an encrypted file; the message is sent as soon as the relays allow. After an
-        `InputError` or `AgentError`, nothing is kept.
+        """Stores the message of an encrypted file; the message is sent as soon as the relays allow. If the
+        method raises `InputError` or `AgentError`, it has stored nothing.
 
         Args:
-            anyway: If the contact's keys have changed, send this message and the held ones all the same.
+            anyway: If messages to the contact are held because the contact's keys have changed, send them and this
+                message all the same.
         """
         with self.database.transaction() as tx:
             self.check_not_moved(tx)
@@ -192,8 +193,8 @@ class FileProfile(StoredProfile):
     def relays_to_approve(self, message_id: int, own: Own = no_relay_of_ours) -> tuple[str, ...]:
         """Hosts of the relays that the sender of a file chose and that would learn this computer's address.
 
-        The result is empty if there is a SOCKS proxy, if the user has approved already, or if the file's description
-        has not arrived yet.
+        The result is empty if there is a SOCKS proxy, if the user has already approved the relays, or if the file's
+        description has not arrived yet.
 
         Raises:
             InputError: The message has no file.
@@ -208,8 +209,8 @@ class FileProfile(StoredProfile):
         return relays_to_approve(file.description, self._known(own))
 
     def read_file_link(self, text: str) -> FileDescription:
-        """The description in a link to a file. It may contain a redirect to another description (`smpchat.xftp.links`).
-        Raises `InputError`."""
+        """The description in a link to a file. If this description has a redirect, the file that it describes contains
+        the actual description (`smpchat.xftp.links`). Raises `InputError`."""
         from smpchat.xftp.links import read_file_link
 
         try:
@@ -220,7 +221,7 @@ class FileProfile(StoredProfile):
             ) from None
 
     def relays_of(self, described: FileDescription, own: Own = no_relay_of_ours) -> tuple[str, ...]:
-        """Hosts of the relays that a link names and that would learn this computer's address."""
+        """Hosts of those relays in a link to a file that would learn this computer's address."""
         from smpchat.agent.transactions.files import unknown_relays
 
         return () if self.proxy() is not None else unknown_relays(described, self._known(own))
@@ -343,7 +344,7 @@ class FileProfile(StoredProfile):
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    # Without this flag, opening a named pipe would wait until another program writes into it.
+    # Without `O_NONBLOCK`, opening a named pipe would wait until another program writes into it.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

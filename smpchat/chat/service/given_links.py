@@ -23,8 +23,8 @@ def check_link(text: str, relays: Iterable[SMPServer] = ()) -> links.ConnectionL
     host, the result has the relay's complete address.
 
     Args:
-        relays: If a short link names its relay by the host alone, this must be one of these relays, or one of the
-            public ones that apps know.
+        relays: The user's relays. If a short link names its relay only by the host, the relay must be one of these, or
+            one of the public relays that apps know.
     Raises:
         LinkError: The text has no link that can be used; the error says why, and what to do.
     """
@@ -57,8 +57,8 @@ def made_by(text: str, invitation: Invitation) -> bool:
 
 
 def joined(tx: sqlite3.Connection, link: links.ConnectionLink | ShortLink) -> int | None:
-    """The connection that joined this link; None if there is none. The connection is found by the link's text or id, or
-    by the queue in the link."""
+    """The connection that was made when this link was used; None if the link was not used. The connection is found by
+    the link's text or id, or by the queue in the link."""
     if isinstance(link, ShortInvitation):
         found = short_links.find(tx, link)
         is_ours = found is not None and states.role(connections.load(tx, found).state) is Role.JOINER

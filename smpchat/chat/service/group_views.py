@@ -33,7 +33,7 @@ _OUT = {
 
 
 def of_contact(tx: sqlite3.Connection, contact: Contact) -> GroupView | None:
-    """The group to which a conversation belongs; None if it is with a person."""
+    """The group to which a conversation belongs; None if the conversation is with a person."""
     group_id = memberships.group_number(contact.connection_id)
     return None if group_id is None else view(tx, group_id, contact.alias)
 

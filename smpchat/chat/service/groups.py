@@ -1,4 +1,4 @@
-"""A profile that takes part in groups: listing them and their members, joining and leaving.
+"""A profile that takes part in groups: it lists groups and their members, joins groups and leaves them.
 
 Messages in a group are written and read like those of any other conversation.
 """
@@ -25,8 +25,8 @@ _NOTHING_BEFORE = "Join first; you can write as soon as you are in."
 
 
 class GroupsProfile(AddressProfile):
-    """A profile with everything that any member can do in groups. Each action is one transaction; the online process
-    carries it out."""
+    """A profile with everything that any member can do in groups. Each action is stored in one transaction;
+    the online process then does what needs a relay."""
 
     def groups(self) -> list[GroupView]:
         """All groups that we are or were in, sorted by alias; then the groups that we are invited to."""
@@ -48,7 +48,7 @@ class GroupsProfile(AddressProfile):
         """Accepts an invitation to a group; the online process joins the group.
 
         Args:
-            alias: The group's alias. None: made from the group's name.
+            alias: The group's alias. If None, the alias is made from the group's name.
         Raises:
             InputError: There is no such invitation, or the alias cannot be used.
             AgentError: The link in the invitation cannot be used.
@@ -98,7 +98,8 @@ class GroupsProfile(AddressProfile):
     # -- for other parts of the profile --------------------------------------------------------------------------------
 
     def _leave_for_good(self, tx: sqlite3.Connection, contact: Contact) -> None:
-        """Leaves a group; if we were still in it, the members are told. The caller then deletes the conversation."""
+        """Leaves a group; if we were still in it, the members are told. The group's conversation stays: the caller
+        must delete it."""
         number = memberships.group_number(contact.connection_id)
         assert number is not None
         self._application.groups.leave(tx, number)
@@ -112,8 +113,8 @@ class GroupsProfile(AddressProfile):
         held: bool,
         hidden: bool,
     ) -> int:
-        """Asks to be let into a group by its link. Returns the connection to the group's host. Raises as
-        `requesting.begin`.
+        """Asks the host of a group to let us in. ``link`` is the group's link. Returns the id of the connection to the
+        host. Raises as `requesting.begin`.
 
         Args:
             hidden: The group is told a made-up name.

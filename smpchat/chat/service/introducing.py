@@ -30,8 +30,8 @@ class ContactDetails(Record):
     """Details of one contact: its profile, and what the user and the contact allow each other.
 
     Attributes:
-        receipts: The setting for this contact only; None: as for all contacts. ``view.receipts`` is the setting in
-            effect.
+        receipts: Whether the user has turned receipts on or off for this contact alone; None if the setting for all
+            contacts applies. ``view.receipts`` says whether the contact really gets receipts.
     """
 
     view: ContactView
@@ -40,8 +40,8 @@ class ContactDetails(Record):
 
 
 class IntroducingProfile(WritingProfile):
-    """A profile that changes what contacts are told about us. Each change is one transaction; the online process sends
-    the change."""
+    """A profile that changes what contacts are told about us. Each change is stored in one transaction; the online
+    process then sends the change to the contacts."""
 
     # -- settings for all contacts -------------------------------------------------------------------------------------
 
@@ -88,8 +88,8 @@ class IntroducingProfile(WritingProfile):
             return self._introduce(tx, profile)
 
     def set_allowed(self, feature: Feature, allow: Allow | None) -> None:
-        """Sets whether contacts may use a feature, unless the user has set something else for one of them. ``allow``
-        None: the default."""
+        """Sets whether contacts may use a feature, unless the user has set something else for one of them. If
+        ``allow`` is None, the default applies."""
         with self.database.transaction() as tx:
             profile = self._saved_profile(tx)
             said = {known: said for known, said in profile.preferences.items() if known is not feature}
@@ -113,7 +113,8 @@ class IntroducingProfile(WritingProfile):
     # -- settings for one contact --------------------------------------------------------------------------------------
 
     def set_contact_allowed(self, who: str, feature: Feature, allow: Allow | None) -> ContactDetails:
-        """Sets whether one contact may use a feature. ``allow`` None: as for all contacts. Raises `UnknownContact`."""
+        """Sets whether one contact may use a feature. If ``allow`` is None, the setting for all contacts applies.
+        Raises `UnknownContact`."""
         with self.database.transaction() as tx:
             contact = _person(tx, who)
             contact_settings.save(tx, contact.id, feature, allow)
@@ -147,8 +148,8 @@ class IntroducingProfile(WritingProfile):
             contact_settings.save_receipts(tx, None, on)
 
     def set_contact_receipts(self, who: str, on: bool | None) -> ContactDetails:
-        """Sets whether one contact gets receipts; None: the same as all contacts. The contact is not told. Raises
-        `UnknownContact`."""
+        """Sets whether one contact gets receipts. If ``on`` is None, the setting for all contacts applies. The contact
+        is not told. Raises `UnknownContact`."""
         with self.database.transaction() as tx:
             contact_settings.save_receipts(tx, records.contact(tx, who).id, on)
         return self.details(who)
@@ -186,8 +187,8 @@ class IntroducingProfile(WritingProfile):
 
 
 def _person(tx: sqlite3.Connection, who: str) -> Contact:
-    """The contact with this alias, if it is a person. Raises `InputError` for a group, whose owners choose what is
-    allowed."""
+    """The contact with this alias, if it is a person. Raises `InputError` for a group, because a group's owners
+    choose what its members may do."""
     contact = records.contact(tx, who)
     if contact.is_group:
         raise InputError(

@@ -1,8 +1,7 @@
-"""The messages that a listener must still hand over to its caller: first those that were not shown before, then new
-ones.
+"""Hands messages over to a caller that listens for them.
 
-A listener starts with the messages that were not *shown* yet. Everything that arrives later is handed over too, even if
-a `chat` has already shown it.
+A listener starts with the messages that were not *shown* yet. Then it hands over each message that arrives while it
+listens, even if a `chat` has already shown that message.
 """
 
 from __future__ import annotations
@@ -66,24 +65,25 @@ class Listener:
                 yield found
 
     def done(self, message: Message) -> None:
-        """Notes that a message or change was handed over. Called after the line about it was written and flushed."""
+        """Notes that the caller has handled a message in its present form. The caller must first, for example, have
+        written and flushed the line that shows the message."""
         self._service.mark_shown(message.id, message.changes)
         self._forget(message.id)
-        # Removed and added again to keep the dict in the order in which messages were handed over: its oldest entry is
-        # forgotten first.
+        # The entry is removed and added again, so that the dict stays in the order in which messages were handed over.
+        # If the dict gets too long, its oldest entry is forgotten.
         self._handed.pop(message.id, None)
         self._handed[message.id] = message.changes
         if len(self._handed) > _REMEMBERED:
             del self._handed[next(iter(self._handed))]
 
     def failed(self, message: Message, limit: int | None) -> bool:
-        """Notes that the caller's handler failed on a message. Returns whether it has now failed too often on this
-        message, so that the message is skipped.
+        """Notes that the caller's handler failed on a message. Returns True if the handler has now failed too often on
+        this message, so that the message is skipped.
 
         A skipped message stays unread, and its conversation shows that it was skipped.
 
         Args:
-            limit: How often the handler may fail; None: without limit.
+            limit: After this many failures, the message is skipped. If None, the message is never skipped.
         """
         with self._service.database.transaction() as tx:
             failures = handling.failed(tx, message.id)

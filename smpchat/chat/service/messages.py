@@ -47,7 +47,8 @@ class Found(Record):
 class StoredMessages:
     """The part of a profile that reads messages, and notes which of them were shown.
 
-    If the store cannot be written, messages are shown all the same. Which messages were shown is then noted later.
+    Methods that return messages work even if the store cannot be written. What they would change in the store, such as
+    the deletion of disappearing messages, is then done later.
     """
 
     __slots__ = ()
@@ -61,8 +62,8 @@ class StoredMessages:
     def expire(self) -> None:
         """Deletes disappearing messages whose time is over, so that nobody can read them any more.
 
-        Every method that reads messages does this first. `smpchat.chat.online.presence` does it too, because no such
-        method may be called for a long time.
+        Most methods that read messages call `expire` first. `smpchat.chat.online.presence` calls `expire`, too, so that
+        messages disappear even while nobody reads any.
         """
         due = expiry.next_due(self._tx)
         # Checked before a transaction begins: this runs each time messages are read, and a commit waits for the disk.
@@ -74,7 +75,7 @@ class StoredMessages:
 
     def note_clock(self) -> None:
         """Stores the present time every now and then, and compares it with the time that was stored last. If the clock
-        has jumped, logs a warning; then nothing is deleted as too old for one day."""
+        has jumped, logs a warning; for one day, nothing is then deleted because of its age."""
         now = self.now()
         if not clock.is_due(self._tx, now):
             return
@@ -96,14 +97,15 @@ class StoredMessages:
         """Removes unencrypted files beside the store that reveal its content. In a profile that is not encrypted,
         pictures (QR codes) of links that can still be used are kept.
 
-        This happens whenever the profile is opened, and in `smpchat.chat.online.presence` whenever something changes.
+        The files are removed whenever the profile is opened, and whenever `smpchat.chat.online.presence` notices a
+        change in the store.
         """
         leftovers.remove(self.database)
 
     def next_expiry(self) -> float | None:
-        """When `expire` or `give_up_waiting` next has something to do, in POSIX seconds; None if neither has. Then a
-        message disappears, an unfinished message counts as finished, or a change is announced whose announcement was
-        put off."""
+        """When `expire` or `give_up_waiting` next has something to do, in POSIX seconds; None if neither has. At that
+        time, a message disappears, an unfinished message counts as finished, or a change that was put off is
+        announced."""
         due = None if clock.is_held(self._tx, self.now()) else expiry.next_due(self._tx)
         return min(filter(None, (due, live.next_abandoned(self._tx), untold.next_due(self._tx))), default=None)
 
@@ -153,10 +155,10 @@ class StoredMessages:
         """The last messages that contain every word of a text, in any order and also as parts of words.
 
         Args:
-            who: Only in the conversation with this contact; None: in all conversations.
-            since: Only messages sent then or later; POSIX seconds.
-            until: Only messages sent before then; POSIX seconds.
-            before: Only messages with a smaller number, to get the next page, which is older.
+            who: The contact whose conversation is searched. If None, all conversations are searched.
+            since: Find only messages sent at this time or later, in POSIX seconds.
+            until: Find only messages sent before this time, in POSIX seconds.
+            before: Find only messages with smaller numbers than this number, to get the next page, with older messages.
         Raises:
             UnknownContact: No contact under that name.
         """
@@ -178,28 +180,30 @@ class StoredMessages:
         return Found(records.load(self._tx, numbers[limit - 1 :: -1] if limit else []), len(numbers) > limit)
 
     def _index(self) -> None:
-        """Adds messages to the search index if many are not in it yet, because a search reads those one by one."""
+        """Adds messages to the search index if many are missing from it. A search reads the missing messages one by
+        one."""
         if not searching.is_due(self._tx):
             return
-        # If the store cannot be written, or this SQLite cannot make such an index, the index stays as it is.
+        # If the store cannot be written, or the installed SQLite cannot make an FTS5 trigram index, the index stays as
+        # it is.
         with suppress(StoreError), self.database.transaction() as tx:
             searching.index(tx)
 
     def files(self, who: str | None = None, limit: int = 50) -> list[Message]:
-        """The last messages with files, oldest first: of one conversation, or of all. Raises `UnknownContact`."""
+        """The last messages with files, in one conversation or in all, oldest first. Raises `UnknownContact`."""
         self.expire()
         contact_id = None if who is None else records.contact(self._tx, who).id
         return records.load(self._tx, files.numbers(self._tx, contact_id, min(limit, _NO_LIMIT)))
 
     def moving_files(self, who: str) -> list[Message]:
-        """Messages of a conversation whose files are being transferred, oldest first. Raises `UnknownContact`."""
+        """The messages in a conversation that have a file in transfer, oldest first. Raises `UnknownContact`."""
         return records.load(self._tx, files.moving(self._tx, records.contact(self._tx, who).id))
 
     def own_texts(self, who: str, limit: int) -> list[tuple[int, str]]:
         """Numbers and texts of the last messages that the user wrote to a contact, newest first, so that the user can
         choose one to edit.
 
-        Messages that disappear, were deleted or were forwarded are not among them. Raises `UnknownContact`.
+        Disappearing, deleted and forwarded messages are left out. Raises `UnknownContact`.
         """
         return lines.own_texts(self._tx, records.contact(self._tx, who).id, limit)
 
@@ -227,14 +231,14 @@ class StoredMessages:
         """Marks messages before number ``before`` as read: they were not printed, but the user was told how many there
         are.
 
-        This does not start the time of disappearing messages, which begins when a message is seen.
+        If a skipped message is a disappearing one, its time does not start yet: it starts when the message is shown.
         """
         with self.database.transaction() as tx:
             lines.skip_unread(tx, records.contact(tx, who).id, before)
 
     def were_read(self, messages: Sequence[Message]) -> None:
-        """Starts the time of those messages that disappear. Called after a command has shown the messages without
-        marking them as read."""
+        """For each disappearing one of these messages, starts the time after which it is deleted. Called after
+        a command has shown the messages without marking them as read."""
         waiting = [message.id for message in messages if _waits_to_be_shown(message)]
         if waiting:
             with suppress(StoreNotWritable), self.database.transaction() as tx:
@@ -242,23 +246,25 @@ class StoredMessages:
                     expiry.start(tx, message_id, self.now())
 
     def being_written(self, who: str) -> list[Message]:
-        """The text that a contact is writing at this moment. It does not count as a message yet."""
+        """The unfinished messages that a contact is writing at this moment. Until a message is finished, it does not
+        count as unread, and `listen` does not print it."""
         self.give_up_waiting()
         return live.being_written(self._tx, records.contact(self._tx, who).id)
 
     def give_up_waiting(self) -> None:
         """Treats unfinished messages as finished if they were not changed for a while. Every method that lists new
-        messages does this first.
+        messages calls `give_up_waiting` first.
 
-        It also announces changes that came too fast to be announced one by one.
+        This method also announces changes of messages that were put off because a contact made too many in a short
+        time.
         """
         if not live.abandoned(self._tx, self.now()) and not untold.due(self._tx, self.now()):
             return
         from smpchat.chat.transactions import hearing  # rarely needed
 
         with suppress(StoreNotWritable), self.database.transaction() as tx:
-            # Looked up again inside the transaction: another process may have announced some of these messages
-            # meanwhile, and each must be announced only once.
+            # The unfinished messages are looked up again inside the transaction: another process may have announced
+            # some of them meanwhile, and each must be announced only once.
             for message_id in live.abandoned(tx, self.now()):
                 live.release(tx, message_id)
                 publish(tx, events.MessageAdded(message_id))
@@ -271,7 +277,8 @@ class StoredMessages:
         return self.with_commands(records.messages_to_show(self._tx))
 
     def with_commands(self, messages: list[Message]) -> list[Message]:
-        """These received messages; if we are a bot, each with the command that it calls, if any."""
+        """Returns these received messages. If our profile is a bot, each message that calls a command of the bot gets
+        the command's name and arguments."""
         own = profiles.own(self._tx) if messages else None
         if own is None or not own.bot:
             return messages
@@ -283,14 +290,14 @@ class StoredMessages:
         return records.changes_to_show(self._tx)
 
     def mark_shown(self, message_id: int, changes: int | None = None) -> None:
-        """Notes that a message was shown. Called after the line with it was written and flushed. ``changes``: how many
-        of its changes were included; None: all."""
+        """Notes that a message was shown. Called after the line that shows the message was written and flushed.
+        ``changes``: how many of the message's changes the line includes; None: all."""
         with self.database.transaction() as tx:
             self._mark_shown(tx, message_id, changes)
 
     def mark_all_shown(self, messages: Sequence[Message]) -> None:
-        """Notes that these messages were shown in their present form. Called after the lines with them were written and
-        flushed."""
+        """Notes that these messages were shown in their present form. Called after the lines that show the messages
+        were written and flushed."""
         with self.database.transaction() as tx:
             for message in messages:
                 self._mark_shown(tx, message.id, message.changes)
@@ -316,11 +323,12 @@ class StoredMessages:
         return notices.of_contact(self._tx, records.contact(self._tx, who).id, since)
 
     def unshown_notices(self) -> list[StoredNotice]:
-        """Notices about contacts that were not shown yet."""
+        """The notices about contacts, without those that were already shown."""
         return notices.to_show(self._tx)
 
     def mark_notices_shown(self, *numbers: int) -> None:
-        """Notes that notices were shown. Called after their lines were written and flushed."""
+        """Notes that notices were shown. Called after the lines that show the notices were written and
+        flushed."""
         with self.database.transaction() as tx:
             for number in numbers:
                 notices.mark_shown(tx, number)
@@ -331,6 +339,6 @@ def _waits_to_be_shown(message: Message) -> bool:
 
 
 def _calling(message: Message, offered: Sequence[BotCommand]) -> Message:
-    """A message, with the command of our bot that it calls, if any."""
+    """The message. If it calls a command of our bot, it gets the command's name and arguments."""
     call = called(message.text, offered) if not message.note and message.sender is None else None
     return replace(message, command=call.keyword, arguments=call.arguments) if call is not None else message

@@ -1,6 +1,6 @@
 """A profile with rights in groups: it creates groups, invites people, changes roles, and deletes groups.
 
-Each action is one transaction; the online process carries it out.
+Each action is stored in one transaction; the online process then does what needs a relay.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class OwnGroupsProfile(GroupsProfile):
 
         Args:
             name: The name that the members see.
-            alias: The group's alias. None: made from the group's name.
+            alias: The group's alias. If None, the alias is made from the group's name.
             description: One line about the group.
             welcome: A greeting for people who join.
         Raises:
@@ -74,7 +74,8 @@ class OwnGroupsProfile(GroupsProfile):
             disappear: Seconds after which new messages disappear; 0: they stay.
             review: Whether moderators decide about each person who joins by a link.
         Raises:
-            InputError: We do not have the right, or one of the values cannot be used; nothing changed.
+            InputError: We do not have the right to change the group, or one of the values cannot be used; nothing
+                changed.
         """
         changes: dict[str, object] = {} if name is None else {"displayName": name.strip()}
         # in the JSON, the welcome text has the name "description" (group-wire 11, trap 19)
@@ -133,7 +134,7 @@ class OwnGroupsProfile(GroupsProfile):
 
         Raises:
             UnknownContact: There is no such contact.
-            InputError: We do not have the right, or the contact cannot be invited.
+            InputError: We do not have the right to invite people, or the contact cannot be invited.
         """
         given = _role(role)
         with self.database.transaction() as tx:
@@ -159,17 +160,17 @@ class OwnGroupsProfile(GroupsProfile):
         return GroupLinkView(kept.connection, link.full, link.short, link.role.word)
 
     def make_group_link(self, who: str, role: str | None = None, *, server: str | None = None) -> GroupLinkView:
-        """Makes a link with which anybody can join. If one exists, changes the role of those who join with it.
+        """Makes a link with which anybody can join the group. If we already have a link to the group, only the role of
+        people who join with that link is changed.
 
         Args:
-            role: ``member`` or ``observer``. None: ``member`` for a new link; the role of an existing link does not
-                change.
+            role: The role of people who join with the link: ``member`` or ``observer``. If None, the role is ``member``
+                for a new link, and an existing link keeps its role.
             server: Address of the relay for this link; None: one of the configured relays.
         Returns:
-            The link. Its texts, the full and the short one, exist as soon as the online process has made the link's
-            queue.
+            The link. ``full`` and ``short`` are None until the online process has made the link's queue.
         Raises:
-            InputError: We do not have the right; or ``role`` or ``server`` is invalid.
+            InputError: We do not have the right to invite people; or ``role`` or ``server`` is invalid.
         """
         relay = None if server is None else relay_address(server)
         given = None if role is None else _role(role)
@@ -185,10 +186,11 @@ class OwnGroupsProfile(GroupsProfile):
         return link
 
     def remove_group_link(self, who: str) -> int:
-        """Deletes our link, so that nobody can join with it any more. Members who joined with it stay.
+        """Deletes our link, so that nobody can join with it any more. Members who joined with our link stay in
+        the group.
 
         Returns:
-            The id of the link's connection; the online process deletes its queue at the relay.
+            The id of the link's connection; the online process deletes the link's queue at the relay.
         Raises:
             InputError: There is no link.
         """
@@ -219,7 +221,7 @@ class OwnGroupsProfile(GroupsProfile):
         """Remove a member and tell everybody, or take back an invitation. Raises `InputError`.
 
         Args:
-            messages: Delete the member's messages, too.
+            messages: Whether to delete the member's messages, too.
         """
         with self.database.transaction() as tx:
             number = self._joined(tx, who)
@@ -228,7 +230,7 @@ class OwnGroupsProfile(GroupsProfile):
         return self._member_view(who, found)
 
     def block_member(self, who: str, member: str, *, blocked: bool = True) -> MemberView:
-        """Block a member for everybody, or unblock it; the member is not told. Raises `InputError`."""
+        """Block a member for everybody, or unblock the member. The member is not told. Raises `InputError`."""
         with self.database.transaction() as tx:
             number = self._joined(tx, who)
             found = self._find_member(tx, number, member)
@@ -243,7 +245,7 @@ class OwnGroupsProfile(GroupsProfile):
         return GroupOwner(self._application.groups)
 
     def _joined(self, tx: sqlite3.Connection, who: str) -> int:
-        """The number of the group that ``who`` names. Raises `InputError` if we have not joined it."""
+        """The number of the group that ``who`` names. Raises `InputError` if we have not joined this group."""
         from smpchat.chat.service import group_views
 
         number = group_views.find(tx, who)

@@ -1,7 +1,8 @@
 """A profile as it is stored: what is in it, and its settings.
 
-Every change is one transaction; the online process carries it out. `smpchat.chat.service.writing` adds writing to
-contacts, `smpchat.chat.service.connecting` adds making and ending connections. Many commands need neither.
+Each change is stored in one transaction; the online process then does what needs a relay.
+`smpchat.chat.service.writing` adds writing to contacts, `smpchat.chat.service.connecting` adds making and ending
+connections. Many commands need neither of these modules.
 """
 
 from __future__ import annotations
@@ -84,10 +85,10 @@ class StoredProfile(StoredChoices):
     Args:
         socks: A SOCKS proxy that overrides the profile's setting: ``HOST:PORT``, or ``off``. Raises `InputError`.
         passphrase: Called if the store is encrypted; returns the passphrase.
-        defaults: Values for settings that the profile has not chosen (`settings.in_force`); None: those that were saved
-            last.
-        downloads: Called if no setting names a folder for received files; returns the folder. None: a folder beside the
-            store.
+        defaults: Settings from the config files. They apply where the profile has no value of its own
+            (`settings.in_force`). If None, the settings that were last read from the config files apply.
+        downloads: Called if no setting names a folder for received files; returns the folder. If None, received files
+            are saved in a folder beside the store.
     """
 
     def __init__(
@@ -133,19 +134,19 @@ class StoredProfile(StoredChoices):
     # -- profile ------------------------------------------------------------------------------------------------------
 
     def own_profile(self, tx: sqlite3.Connection | None = None) -> Profile:
-        """The profile that contacts see. Its name is the one that the user set. Otherwise it is the name under which
-        the profile is stored or, for the default profile, the login name."""
+        """The profile that contacts see. If the user has not set a name, contacts see the name under which the profile
+        is stored; for the default profile, they see the login name."""
         profile = profiles.own(tx or self._tx) or Profile(_os_user() if self.name == DEFAULT_PROFILE else self.name)
         return replace(profile, preferences={**OWN_DEFAULTS, **profile.preferences})
 
     def retire(self) -> None:
-        """Marks the profile as moved elsewhere. The profile never goes online here again, because two copies would
-        break each other's encryption."""
+        """Marks the profile as moved to another place. This copy of the profile never goes online again, because two
+        copies would break each other's encryption."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, MOVED, str(self.now()))
 
     def check_not_moved(self, tx: sqlite3.Connection | None = None) -> None:
-        """Raises `ProfileMoved` if the profile was moved elsewhere."""
+        """Raises `ProfileMoved` if the profile was moved to another place."""
         if settings.setting(tx or self._tx, MOVED) is not None:
             raise ProfileMoved
 
@@ -167,8 +168,8 @@ class StoredProfile(StoredChoices):
         ]
 
     def _listened_until(self, connection_id: int) -> float | None:
-        """Until when smpchat has read our queue of a connection, in POSIX seconds: everything that was sent before then
-        has arrived. None if this time is not known."""
+        """The time until which smpchat has read our queue of a connection, in POSIX seconds; None if the time is not
+        known. Messages that were sent before this time have arrived."""
         queue = connections.receive_queue(self._tx, connection_id)
         if queue is None:
             return None
@@ -182,22 +183,22 @@ class StoredProfile(StoredChoices):
                 return True
         except OSError:  # the disk cannot be written, so no process is online
             return False
-        # To look, we had to take the lock for a moment. A process that wants to go online in this moment finds the lock
-        # taken, and tries again (`smpchat.chat.online.presence`).
+        # The only way to see whether a process holds the lock is to take the lock for a moment. If another process goes
+        # online in this moment, it finds the lock taken, and tries again (`smpchat.chat.online.presence`).
         lock.release()
         return False
 
     def is_held(self, connection_id: int) -> bool:
-        """Whether a join waits until `name_contact` is called."""
+        """Whether a join (our use of somebody's link) waits until the user names the contact."""
         return connection_id > 0 and states.is_held(connections.load(self._tx, connection_id).state)
 
     def leads_to_group(self, connection_id: int) -> bool:
-        """Whether a link that was used leads to a group, even before its host has let us in."""
+        """Whether a link that was used leads to a group, even if the group's host has not let us in yet."""
         return connection_id < 0 or connections.is_plain(self._tx, connection_id)
 
     def is_link_read(self, connection_id: int) -> bool:
-        """Whether the link's data need not be waited for: either it has been read, or it never will be, for example
-        because the link is not a short one."""
+        """Whether the data of the connection's link has been read, or will never be read, for example because the link
+        is not a short one."""
         return not states.reads_link(connections.load(self._tx, connection_id).state)
 
     def contact_of(self, connection_id: int) -> Contact | None:
@@ -240,8 +241,8 @@ class StoredProfile(StoredChoices):
         """One contact. Raises `UnknownContact`."""
         self.give_up_waiting()
         contact = records.contact(self._tx, alias)
-        # Not picked from the list of all contacts: a caller who asks for each of 500 contacts would build 250,000
-        # views.
+        # We do not call `contacts` and pick one view: a caller who asks for each of 500 contacts would make us build
+        # 250,000 views.
         own = [] if contact.is_group else [connections.load(self._tx, contact.connection_id)]
         [view] = self._views([contact], {connection.id: connection for connection in own})
         return view
@@ -352,15 +353,15 @@ class StoredProfile(StoredChoices):
         )
 
     def _connections(self) -> list[events.StateChanged]:
-        """All connections, but each group counts as one connection. Left out are deleted connections, and those of
-        addresses and of members of a group."""
+        """The states of all connections; each group counts as one connection. Deleted connections, and the connections
+        of addresses and of group members, are left out."""
         of_members = memberships.members_connections(self._tx)
         own = [c for c in connections.load_all(self._tx) if not _hidden(c) and c.id not in of_members]
         in_groups = [contact for contact in records.contacts(self._tx) if contact.is_group]
         return [self._describe(self._tx, c) for c in own] + [self._state(contact, {}) for contact in in_groups]
 
     def conditions(self, who: str | None = None) -> list[Condition]:
-        """What needs the user's attention now, oldest first: of the whole profile, or of one contact.
+        """What needs the user's attention now, in the whole profile or about one contact; oldest first.
 
         Raises:
             UnknownContact: No contact under that name.
@@ -375,7 +376,8 @@ class StoredProfile(StoredChoices):
             raise TextsHeld(blocked.text)
 
     def is_sending(self) -> bool:
-        """Whether something is being sent now. What a relay in trouble or a full queue delays does not count."""
+        """Whether something waits to be sent to a relay, and no problem delays it. Problems are, for example, a full
+        queue and a relay that cannot be reached."""
         return any(
             obstacles.of_connection(self._tx, connection_id, self.now(), receiving=False) is None
             for connection_id in {
@@ -384,8 +386,8 @@ class StoredProfile(StoredChoices):
         )
 
     def holds_back(self, connection_id: int) -> bool:
-        """Whether nothing of a connection is in the outbox now, so that pending messages wait for the contact's
-        answer."""
+        """Whether a connection has nothing in the outbox that may be sent. Its pending messages then wait for an answer
+        from the contact, or for a decision of the user."""
         return not any(outgoing.kinds(self._tx, each) for each in memberships.connections_of(self._tx, connection_id))
 
     def obstacle(self, connection_id: int, *, receiving: bool = False) -> Obstacle | None:
@@ -393,7 +395,7 @@ class StoredProfile(StoredChoices):
         connections have one.
 
         Args:
-            receiving: Problems with the relay of our own queue count too.
+            receiving: Whether to look also for problems with the relay of our own queue.
         """
         found = [
             obstacles.of_connection(self._tx, each, self.now(), receiving=receiving)
