@@ -59,7 +59,8 @@ HINTS: dict[Trouble, str] = {
 
 
 def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
-    """Says what the obstacle is. ``alias``: the contact whose messages it delays; None if it delays no messages."""
+    """Says in a sentence why a connection does not make progress. ``alias``: the contact whose messages have to wait;
+    None if no messages have to wait."""
     name = alias or "your contact"
     match obstacle.kind:
         case Trouble.FULL_QUEUE:
@@ -80,7 +81,7 @@ def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
 
 
 def hint(obstacle: Obstacle) -> str:
-    """What the user can do about an obstacle, or who can help."""
+    """What the user can do if a connection does not make progress because of this obstacle, or who can help."""
     return HINTS[obstacle.kind]
 
 
@@ -107,7 +108,8 @@ _FILE_GOES = {
 
 
 def of_file(kind: Trouble, alias: str, *, sending: bool) -> str:
-    """The reason why a file will never arrive, in a sentence. ``sending``: it is a file of ours."""
+    """The reason why a file will never arrive, in a sentence. ``sending``: whether we send the file; otherwise the
+    contact sends it."""
     known = (_FILE_GOES if sending else _FILE_COMES).get(kind)
     if known is not None:
         return known.format(alias=alias)

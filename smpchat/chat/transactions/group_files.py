@@ -94,8 +94,8 @@ def send(
 def describe(
     tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
 ) -> SentChange:
-    """Sends each member the description of a file. Returns the change whose status is that of the last part of the
-    description. Raises `InputError`, `AgentError`."""
+    """Sends each member the description of a file, in one or more messages. Returns the stored change: its status is
+    that of the last of these messages. Raises `InputError`, `AgentError`."""
     talk, texts = GroupTalk(tx, context, contact), json.loads(file.description)
     shared_id, change = message.shared_id or "", changes.insert_sent(tx, message.id, contact.id)
     # Connected members come first: the change counts as sent as soon as one of them can fetch the file.

@@ -94,8 +94,8 @@ class Host(Record):
         log.warning("an invitation does not fit into a message")
 
     def connection_info(self, tx: sqlite3.Connection, group_id: int, group: Group, newcomer: Member) -> bytes:
-        """Our connection info for a newcomer: ``x.ok`` for an invited contact; for anybody else, the answer to the
-        request through our link."""
+        """Our connection info for a newcomer. A contact that we invited gets ``x.ok``. A person who asked to join
+        through our link gets the answer, ``x.grp.link.inv``."""
         if newcomer.link is not Link.JOINING:
             return encode_group_event(Agreed())
         info = b""
@@ -179,7 +179,7 @@ class Host(Record):
     # -- history -------------------------------------------------------------------------------------------------------
 
     def _tell_past(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId) -> None:
-        """Sends the history, if the group has it turned on, and then the welcome text (group-wire 6)."""
+        """If the group has history turned on, sends a newcomer the history and then the welcome text (group-wire 6)."""
         newcomer = group.members[id]
         if newcomer.speaks < _BATCHES_SINCE or not group.profile.allows(Feature.HISTORY, newcomer.role):
             return
@@ -240,10 +240,11 @@ class Host(Record):
         envelope: Envelope | None,
         at: float,
     ) -> dict[MemberId, bytes]:
-        """If an event removes a member, the message by which we tell that member of the removal. Empty if the remover
-        has reported a connection to the removed member (group-wire 12, fact 3), or if the event removes nobody.
+        """Makes the message by which we tell a removed member of the removal. Makes no message if the event removes
+        nobody, or if the remover has reported a connection to the removed member (group-wire 12, fact 3).
 
-        Called before the removal is carried out, because the removal ends our connection to the member.
+        This method must be called before the removal is carried out, because the removal ends our connection to the
+        member.
         """
         event = said.event
         if envelope is None or not isinstance(event, MemberRemoved):
@@ -298,7 +299,7 @@ class Host(Record):
     # -- former members ------------------------------------------------------------------------------------------------
 
     def forget(self, tx: sqlite3.Connection, group_id: int, before: Group, done: tuple[Effect, ...]) -> None:
-        """Ends our duties towards members who have left."""
+        """Deletes our unfinished introductions of members who have left the group, and our invitations to them."""
         if not any(isinstance(effect, effects.Disconnect | effects.Forget | effects.Tell) for effect in done):
             return
         group = groups.load(tx, group_id)
@@ -308,7 +309,7 @@ class Host(Record):
                 group_hosting.forget(tx, group_id, id)
 
     def over(self, tx: sqlite3.Connection, group_id: int) -> None:
-        """Ends all our duties after we have left: we let nobody in any more, and pass nothing on."""
+        """Deletes our unfinished introductions, our invitations and our link for a group that we are no longer in."""
         group_hosting.forget_all(tx, group_id)
         self.remove_link(tx, group_id)
 
@@ -355,8 +356,8 @@ def packed_group_link(profile: GroupProfile) -> bytes:
 
 
 def _takes_more(tx: sqlite3.Connection, connection_id: int | None) -> bool:
-    """Whether more messages of other members may be queued for this one. There is a limit, because the others can write
-    any number of messages."""
+    """Whether one more passed-on message may be queued for the member with this connection. The limit is needed because
+    the authors of such messages can write any number of them."""
     return connection_id is None or owed.has_room(tx, connection_id)
 
 
@@ -378,12 +379,12 @@ def _name(group: Group, id: MemberId) -> str:
 
 
 def _smaller(profile: GroupProfile) -> Iterable[GroupProfile]:
-    """The complete profile, then ever smaller versions of it. The caller takes the first one that fits."""
+    """Yields the complete profile of a group, then ever smaller versions. The caller uses the first one that fits."""
     yield profile
     for left_out in ({"image"}, {"image", "description"}):
         yield GroupProfile({name: value for name, value in profile.value.items() if name not in left_out})
-    # Other owners may have made any part too long, so the last version has only the name. Apps do not accept a profile
-    # without a full name.
+    # Another owner may have made any field of the profile too long, so the last version contains only the name. The
+    # key ``fullName`` stays, with an empty value, because apps do not accept a profile without this key.
     yield GroupProfile({"displayName": profile.name, "fullName": ""})
 
 

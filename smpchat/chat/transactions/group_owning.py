@@ -81,7 +81,7 @@ class GroupOwner(Record):
         Args:
             connection_id: The contact's connection.
         Raises:
-            InputError: We do not have the right, or the contact cannot be invited.
+            InputError: We do not have the right to invite, or the contact cannot be invited.
         """
         group = self._group(tx, group_id)
         _may(group, Deed.INVITE, role)
@@ -128,10 +128,10 @@ class GroupOwner(Record):
         text of the link as soon as the link's queue has been made.
 
         Args:
-            role: The role of those who join with it: member or observer.
+            role: The role that people get who join with the link: member or observer.
             relay: The relay for the link's queue; None: the online process chooses one.
         Raises:
-            InputError: We do not have the right, or there already is a link.
+            InputError: We do not have the right to invite, or we already have a link to this group.
         """
         group = self._group(tx, group_id)
         _may(group, Deed.INVITE, role)
@@ -147,7 +147,7 @@ class GroupOwner(Record):
         return connection_id
 
     def set_link_role(self, tx: sqlite3.Connection, group_id: int, role: Role) -> None:
-        """Set the role of those who join with our link from now on. Raises `InputError`."""
+        """Set the role that people get who join with our link from now on. Raises `InputError`."""
         _may(self._group(tx, group_id), Deed.INVITE, role)
         _check_link_role(role)
         link = _link(tx, group_id)
@@ -162,7 +162,7 @@ class GroupOwner(Record):
 
     @staticmethod
     def link_text(tx: sqlite3.Connection, group_id: int) -> GroupLinkText | None:
-        """The texts of our link to a group; None if there is none."""
+        """Our link to a group, in its full and its short form; None if we have no link to this group."""
         link = group_hosting.link_of(tx, group_id)
         if link is None:
             return None
@@ -171,11 +171,11 @@ class GroupOwner(Record):
         return GroupLinkText(full, None if address is None else address.short_link, link.role)
 
     def joined(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> bool:
-        """A request through a link of ours became a connection. Returns False if the link is not a group's; otherwise
-        the person becomes a member.
+        """A request that came through a link of ours became a connection. If the link leads to a group, the sender of
+        the request becomes a member of the group; otherwise returns False.
 
         Raises:
-            EnvelopeRefused: The person who asks cannot become a member.
+            EnvelopeRefused: The sender of the request cannot become a member.
         """
         link = group_hosting.link_at(tx, request.connection_id)
         if link is None:
@@ -234,10 +234,10 @@ class GroupOwner(Record):
         other keys stay.
 
         Raises:
-            InputError: We do not have the right, or the profile is too long.
+            InputError: We do not have the right to change the profile, or the new profile is not valid or too long.
         """
         group = self._group(tx, group_id)
-        # We change the stored object instead of making a new one: so keys that only newer apps know are kept
+        # The new profile begins as a copy of the stored JSON object, so that keys that only newer apps know are kept
         # (group-wire 11, trap 27).
         value = {key: kept for key, kept in group.profile.value.items() if changes.get(key, kept) is not None}
         profile = GroupProfile(value | {key: new for key, new in changes.items() if new is not None})
@@ -255,8 +255,12 @@ class GroupOwner(Record):
         role: Role | None = None,
         ttl: int | None = None,
     ) -> None:
-        """Turns a feature of the group on or off. ``role``: the lowest role that may use it; ``ttl``: how many seconds
-        messages stay. With None, the value does not change. Raises as `change_profile`."""
+        """Turns a feature of the group on or off. Raises as `change_profile`.
+
+        Args:
+            role: The lowest role that may use the feature; None: the role does not change.
+            ttl: How many seconds messages stay; None: this time does not change.
+        """
         preferences = self._group(tx, group_id).profile.preferences
         known = preferences.get(feature)
         said: JsonObject = (known if isinstance(known, dict) else {}) | {"enable": "on" if on else "off"}
@@ -319,7 +323,7 @@ class GroupLinkText(Record):
     Attributes:
         full: The full link; None until its queue exists.
         short: The short link; None until its queue exists, or if the relay keeps no link data.
-        role: The role of those who join with it.
+        role: The role that people get who join with the link.
     """
 
     full: str | None = field(repr=False)

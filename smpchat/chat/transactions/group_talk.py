@@ -1,7 +1,7 @@
-"""What we send to a group: texts, replies, edits, deletions and reactions. All members get each of these with the same
-id.
+"""What we send to a group: texts, replies, edits, deletions and reactions. Each of these has the same id for
+all members.
 
-`smpchat.chat.transactions.conversation` calls this for contacts that are groups.
+`smpchat.chat.transactions.conversation` calls this module for contacts that are groups.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ class GroupTalk:
         reply_to: Quoted | None = None,
         before: Callable[[int], None] = lambda _: None,
     ) -> Message:
-        """Stores and sends a message of ours. It disappears after the time that is set in the group's profile, if one
-        is set. Raises `InputError`.
+        """Stores and sends a message of ours. If the group's profile sets a time to live for messages, the message
+        disappears after this time. Raises `InputError`.
 
         Args:
-            text: The text that is stored and shown here.
+            text: The message's text as we store it and show it to the user.
             before: Called with the message's number, before the message is sent.
         """
         shared_id = new_id(self._context)
@@ -118,7 +118,8 @@ class GroupTalk:
         return found
 
     def say(self, event: GroupEvent, reference: int) -> None:
-        """Sends an event to everybody, with the same reference for each copy. Raises `InputError`."""
+        """Sends an event to all members. The agent reports the status of all copies under one number, ``reference``.
+        Raises `InputError`."""
         self._groups.say(self.tx, self.group_id, event, self.scope, refer=lambda _: reference)
 
     def tell(self, member: MemberId, event: GroupEvent, reference: int | None = None) -> None:

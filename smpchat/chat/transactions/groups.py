@@ -1,8 +1,8 @@
-"""Handles each event of a group in one transaction: loads the group, steps its machine, saves it, carries out the
-effects.
+"""Handles each event of a group in one transaction: loads the group, steps its state machine, saves the group, and
+carries out the effects.
 
-This module handles a group's connections and what is sent through them. A `Conversation` handles what users see, and
-the names of the members.
+This module handles a group's connections and what is sent through them. A `Conversation` handles the names of the
+members, and what users see.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ class Conversation(Protocol):
         ...
 
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
-        """Carries out an effect on messages, lines or profiles. `GroupTransactions` handles all other effects."""
+        """Carries out an effect that concerns messages, lines of the conversation, or profiles. `GroupTransactions`
+        handles all other effects."""
         ...
 
 
@@ -119,7 +120,8 @@ class GroupTransactions(Record):
 
         Args:
             held: The request is not sent before the agent gets the event `JoinReleased` for this connection.
-            profile_for: Returns our profile for the new connection; None: our own profile is used.
+            profile_for: Returns the profile that the group gets, perhaps with a made-up name, for the number of the new
+                connection; None: the group gets our usual profile.
         """
         connection_id = requesting.begin(tx, self.context, link, held=held, plain=True)
         profile = self.conversation.profile(tx, None) if profile_for is None else profile_for(connection_id)
@@ -139,7 +141,7 @@ class GroupTransactions(Record):
         repeated.
 
         Args:
-            inviter: Our name for that contact.
+            inviter: The alias of the contact who invites us.
         """
         name = in_a_sentence(invitation.profile.name)
         known_as = groups.find(tx, invitation.invited.member, invitation.host.member)
@@ -182,13 +184,13 @@ class GroupTransactions(Record):
         shared_id: str | None = None,
         refer: Refer | None = None,
     ) -> str:
-        """Sends an event to the group, and returns its id. Raises `InputError` if we have no right to send it, or if it
-        is too long.
+        """Sends an event to the group, and returns the event's id. Raises `InputError` if we have no right to send the
+        event, or if the event is too long.
 
         Args:
-            shared_id: The id of the event; None: a new one.
-            refer: Returns the reference of a member's copy, by which the agent reports the copy's status; None: no
-                status is needed.
+            shared_id: The id of the event; None: the event gets a new id.
+            refer: Returns, for a member, the number by which the agent reports the status of this member's copy; None:
+                no status is needed.
         """
         group = self._load(tx, group_id)
         refusal = may_say(group, event)
@@ -213,7 +215,7 @@ class GroupTransactions(Record):
         self._send(tx, group_id, deliver_profile(self._load(tx, group_id), profile))
 
     def load(self, tx: sqlite3.Connection, group_id: int) -> Group:
-        """The group with this number. Raises `InputError` if it was deleted."""
+        """The group with this number. Raises `InputError` if the user has deleted the group."""
         return self._load(tx, group_id)
 
     # -- events from the agent -----------------------------------------------------------------------------------------
@@ -265,7 +267,7 @@ class GroupTransactions(Record):
         return "The link does not lead to a group."
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> bool:
-        """The state of a connection has changed. Returns whether it is the connection to the host of a group."""
+        """The state of a connection has changed. Returns whether this connection leads to the host of a group."""
         place = groups.of_connection(tx, connection.id)
         if place is None:
             return False
@@ -284,8 +286,8 @@ class GroupTransactions(Record):
         place = groups.of_connection(tx, connection_id)
         if place is None:
             return None
-        # a list, not a generator: `any` would stop at the first event that wants a receipt, and the others would be
-        # lost
+        # `any` gets a list: with a generator, it would stop at the first event that wants a receipt, and later events
+        # would be lost.
         return any([self._heard(tx, place, said, envelope, sent_at) for said, envelope in _decoded(body)])
 
     def _heard(
@@ -321,13 +323,13 @@ class GroupTransactions(Record):
     def _happened(
         self, tx: sqlite3.Connection, group_id: int, event: Input, last_words: Mapping[MemberId, bytes] = NOBODY
     ) -> tuple[Effect, ...]:
-        """Like `happened`, but does not end our duties towards members who have left (`Host.forget`). ``last_words``:
-        the last message to each member whose connection ends."""
+        """Like `happened`, but does not call `Host.forget` for members who have left. ``last_words``: the last message
+        to each member whose connection ends."""
         before = self._load(tx, group_id)
         after, found = step(before, event)
         leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)
         ends = {id: groups.connection_of(tx, group_id, id) for id in leaving}  # their records may be deleted
-        # Saved before the effects are carried out, because an effect may cause the next event at once.
+        # The group is saved before the effects are carried out, because an effect may cause the next event at once.
         groups.save(tx, group_id, before, after)
         farewells = dict(last_words)
         for effect in found:
@@ -374,8 +376,8 @@ class GroupTransactions(Record):
                 self.host.perform(tx, group_id, effect)
             case Refused(name, why):
                 log.info("group event %s changed nothing: %s", name, why)
-            # Nothing to do: the agent accepts every peer that is not refused; and what waits for a connection is sent
-            # in order as soon as the connection is ready.
+            # For these effects there is nothing to do: the agent accepts every peer that is not refused, and sends
+            # what waits for a connection as soon as the connection is ready.
             case effects.Allow() | effects.Turn() | effects.Release():
                 pass
             case _:

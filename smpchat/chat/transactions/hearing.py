@@ -1,6 +1,6 @@
 """Stores what a contact sends: messages, changes of messages, and other events.
 
-`smpchat.chat.transactions.incoming` calls this for every event of a contact that concerns a conversation. Nobody can
+`smpchat.chat.transactions.incoming` calls `hear` for every event of a contact that concerns a conversation. Nobody can
 change the messages of others: a contact cannot change ours, and a member cannot change those of another member. There
 is one exception: moderators of a group can delete the messages of other members.
 """
@@ -48,8 +48,9 @@ def hear(
     should get a receipt.
 
     Args:
-        sent_at: The time of the event, by the relay's clock; ``now``: the present time, by our clock. Both in POSIX
-            seconds.
+        sent_at: When the relay received the event, by the relay's clock, in POSIX seconds. For an event that the
+            contact passes on, this can be an earlier time, which the contact states.
+        now: The present time by our clock, in POSIX seconds.
         sender: The member of a group or business who sent the event; None: the contact itself.
     """
     match event:
@@ -89,8 +90,8 @@ def add_message(
     Args:
         sender: The member of a group or business who sent the message; None: the contact itself.
     """
-    # Only passed-on messages can come twice here. The agent recognizes copies of the contact's own messages by their
-    # hash, and has dropped them (agent-wire 5.4).
+    # Only a message that a contact passes on can arrive here twice. The agent has already dropped copies of the
+    # contact's own messages, which it recognizes by their hash (agent-wire 5.4).
     if sender is not None and lines.find_said(tx, contact.id, message.shared_id, sender) is not None:
         return None
     message_id = records.insert_message(
@@ -140,7 +141,7 @@ def add_line(
 
 
 def _quoted(tx: sqlite3.Connection, contact: Contact, quote: Quote | None) -> Quoted | None:
-    """The message that a reply quotes. If we have it, our copy is shown, not the quoted text."""
+    """The message that a reply quotes. If we have stored this message, users see our copy, not the quoted text."""
     if quote is None:
         return None
     direction = Direction.RECEIVED if quote.by_sender else Direction.SENT
@@ -243,11 +244,11 @@ def take_back(
     by: str | None = None,
     moderated: bool = False,
 ) -> None:
-    """Deletes a message for its author or a moderator. The caller has checked that this person has the right to delete
-    it.
+    """Deletes a message, because its author or a moderator has deleted it. The caller has checked that this author or
+    moderator has the right to do so.
 
     Args:
-        whole: Nothing of the message stays, not even a mark.
+        whole: Whether the message is deleted without a trace. Otherwise a mark in its place stays.
         by: The group member who deletes the message.
         moderated: Whether ``by`` deletes the message as a moderator, not as its author.
     """
@@ -287,7 +288,7 @@ def tell_change(
     """Tells the user of a change, or puts that off if there were too many changes lately.
 
     Args:
-        counts: Whether the message is shown again, if it was shown before the change.
+        counts: Whether a message that was shown already is shown again because of this change.
         by, emoji: As in `events.MessageChanged`.
     """
     if not untold.may_tell(tx, contact.id, now):

@@ -1,7 +1,7 @@
 """Held messages: they wait for a decision of the user, because the contact's keys have changed.
 
-Whichever process is online, its agent does not send them (`smpchat.agent.transactions.sending.holds_texts`). This
-module gives each held message and change a reason that users can see, and sends them when the user has decided.
+The agent does not send held messages (`smpchat.agent.transactions.sending.holds_texts`). This module gives each held
+message and change a reason that users can see, and sends them when the user has decided.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
 
 
 def hold(tx: sqlite3.Connection, contact: Contact, now: float) -> bool:
-    """The security code has changed. Holds messages if the user had compared the old code. Returns whether they are
-    held."""
+    """The security code has changed. Holds our messages to the contact if the user had compared the old code. Returns
+    whether messages are held."""
     # Messages that are held already stay held even if the contact is no longer verified, for example because the user
     # has entered a wrong code.
     if contact.verified_code is None and not outgoing.holds_texts(tx, contact.connection_id):
@@ -63,7 +63,8 @@ def hold(tx: sqlite3.Connection, contact: Contact, now: float) -> bool:
 
 
 def let_go(tx: sqlite3.Connection, context: Context, contact: Contact) -> bool:
-    """Sends the messages that were held because of a new security code. Returns whether they were held."""
+    """Sends the messages that were held because of a new security code. Returns whether messages to this contact were
+    held."""
     from smpchat.agent.transactions import sending
 
     held = outgoing.holds_texts(tx, contact.connection_id)

@@ -114,14 +114,14 @@ class ChatApplication:
         self._groups: GroupTransactions | None = None
 
     def joins(self, context: Context) -> None:
-        """Keeps the agent's context for later calls. The context contains this application, so ``__init__`` could not
-        get it."""
+        """Keeps the agent's context for later calls. ``__init__`` cannot get the context, because this application must
+        exist before the context is made."""
         self._context = context
 
     @property
     def groups(self) -> GroupTransactions:
-        """The transactions of groups. The modules for groups are imported only if the profile is in a group, or asks to
-        join one."""
+        """The transactions of groups. The modules for groups are imported on first use, because a profile without
+        groups does not need them."""
         if self._groups is None:
             from smpchat.chat.transactions.groups import GroupTransactions
 
@@ -137,8 +137,8 @@ class ChatApplication:
         return GroupConversation(self._own_profile, self._now)
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """Our profile for the contact of this connection, as ``x.info``. For a member of a group, the connection info
-        for that group."""
+        """Our connection info for this connection. A contact gets our profile, as ``x.info``. A member of a group gets
+        what `GroupTransactions.connection_info` returns."""
         if memberships.is_members(tx, connection_id):
             info = self.groups.connection_info(tx, connection_id)
             assert info is not None
@@ -241,8 +241,8 @@ class ChatApplication:
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
     ) -> bool:
-        """Stores what a message contains. Returns whether to send a receipt: only for texts, and only if the user
-        allows it."""
+        """Stores what a message contains. Returns whether to send a receipt: only for new messages, calls and
+        invitations to groups, and only if the user allows receipts."""
         if integrity is not Integrity.OK:
             self.notice(tx, connection_id, _INTEGRITY_NOTICES[integrity], NoticeKind.MESSAGES_LOST)
         self.mended(tx, connection_id, *_ENDED_BY_A_MESSAGE)
@@ -252,7 +252,8 @@ class ChatApplication:
         contact = records.contact_of(tx, connection_id)
         if contact is None:
             return False
-        # A list, not a generator: `any` would stop at the first text, and the rest of the body would be lost.
+        # `any` gets a list: with a generator, it would stop at the first event that wants a receipt, and later events
+        # would be lost.
         said = _without_repeats(_decoded(body))
         asked = any([self._receive(tx, contact, message, sent_at) for message in said])
         if any(isinstance(m.event, Happening) and m.event.kind == GROUP_INVITATION for m in said):
@@ -260,8 +261,8 @@ class ChatApplication:
         return asked and contact_settings.receipts(tx, contact.id)
 
     def _invited(self, tx: sqlite3.Connection, contact: Contact, body: bytes) -> None:
-        """Handles the invitations to groups in a message. For that, the message is decoded once more, in the form for
-        groups."""
+        """Handles the invitations to groups that a message contains. The message is decoded a second time, now with the
+        types of group events."""
         from smpchat.chat.wire.group_events import Invitation
         from smpchat.chat.wire.groups import decode_group_messages
 
@@ -273,7 +274,7 @@ class ChatApplication:
                     publish(tx, events.ContactChanged(contact.alias))
 
     def _receive(self, tx: sqlite3.Connection, contact: Contact, message: ChatMessage, sent_at: int) -> bool:
-        """Stores one event. Returns whether its sender should get a receipt."""
+        """Stores one event from a contact. Returns whether the contact should get a receipt."""
         _note_version(tx, contact, message.versions)
         match message.event:
             case ProfileInfo(Profile() as profile):
@@ -289,8 +290,8 @@ class ChatApplication:
                     self.notice(tx, contact.connection_id, TOO_MANY_AT_ONCE)
             case Relayed(author, event, said_at, member):
                 author = (member and lines.member_name(tx, contact.id, member)) or author
-                # The host may have made the time up. It is limited to the time of arrival: a time in the future would
-                # keep the message at the end of the conversation.
+                # The contact that passes the event on may state a wrong time. A time later than the arrival is not
+                # used, because it would keep the message at the end of the conversation.
                 moment = sent_at if said_at is None else min(said_at, sent_at)
                 hearing.hear(tx, contact, event, moment, self._now(), author)
             case event:
@@ -316,7 +317,7 @@ class ChatApplication:
         fates.progress(tx, reference, MessageStatus.FAILED, self._now(), reason)
 
     def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
-        """Saves the descriptions of a file that was uploaded, to be sent to the contact."""
+        """Saves the descriptions of an uploaded file; they are sent to the contact later."""
         files.uploaded(tx, file_id, descriptions, self._now() + message_files.KEPT)
 
     def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
@@ -338,8 +339,8 @@ class ChatApplication:
         telling.tell(tx, connection_id, sentence, self._now(), kind)
 
     def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-        """Deletes the stored conditions of these kinds, because the problems have ended; the user gets no notice of
-        that."""
+        """Deletes a connection's conditions (stored lasting problems) of these kinds, because the problems have ended.
+        The user gets no notice of that."""
         telling.mended(tx, connection_id, *kinds)
 
     def request_id(self, info: bytes) -> str | None:
@@ -439,8 +440,8 @@ def _without_repeats(said: list[ChatMessage]) -> list[ChatMessage]:
 
 
 def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, now: float) -> None:
-    """Saves the profile that a contact has sent. Changes of its name and preferences become lines of the
-    conversation."""
+    """Saves the profile that a contact has sent. If the contact's name or preferences have changed, adds lines about
+    that to the conversation."""
     before = preferences.agreement(tx, contact)
     if not profiles.save(tx, contact.id, profile):
         return

@@ -23,12 +23,12 @@ RENAMED = "{{alias}} used to have the alias {before}, which is a word or number 
 
 
 def free_alias(tx: sqlite3.Connection, name: str, contact_id: int | None = None, *, invited: bool = False) -> str:
-    """An alias for a contact that calls itself ``name``: not in use, and not similar to another alias.
+    """An alias for a contact, made from ``name``: not in use, and not similar to another alias.
 
     Args:
-        contact_id: The contact that gets the alias; None if it does not exist yet.
-        invited: The name is the user's own note on an invitation. Then the alias may look like others, but must not be
-            in use.
+        contact_id: The contact that gets the alias; None if the contact does not exist yet.
+        invited: Whether ``name`` is the user's own note on an invitation, not a name that the contact chose. An alias
+            made from a note may look like another alias, but must not be in use.
     """
     folded: set[str] = set()
     looked: set[str] = set()
@@ -101,7 +101,7 @@ def _made_from(alias: str, name: str) -> bool:
 
 
 def _others(tx: sqlite3.Connection, contact_id: int | None) -> list[tuple[int, str, frozenset[str]]]:
-    """The number, the alias and the `looks` of each contact except the one with this number."""
+    """The number, the alias and the `looks` of each contact except contact number ``contact_id``."""
     return [other for other in names.alias_looks(tx) if other[0] != contact_id]
 
 

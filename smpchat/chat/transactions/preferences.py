@@ -64,7 +64,7 @@ class Agreement(Record):
 
 
 def agreement(tx: sqlite3.Connection, contact: Contact) -> Agreement:
-    """The present preferences of ourselves and a contact."""
+    """Our present preferences for a contact, and the contact's preferences."""
     return Agreement(ours(tx, contact.id), contact.profile.preferences if contact.profile else {})
 
 
@@ -83,7 +83,8 @@ def ours(tx: sqlite3.Connection, contact_id: int) -> Preferences:
 
 
 def save_ttl(tx: sqlite3.Connection, contact_id: int, ttl: int | None) -> None:
-    """Saves the time after which messages disappear. As in apps, the time set last by either side is used for both."""
+    """Saves the time after which messages to this contact disappear. As in apps, the last change counts, whether we or
+    the contact made it."""
     contact_settings.save(tx, contact_id, Setting.TTL, None if ttl is None else str(ttl))
 
 
@@ -91,20 +92,20 @@ def save_ttl(tx: sqlite3.Connection, contact_id: int, ttl: int | None) -> None:
 
 
 def profile_for(tx: sqlite3.Connection, own: Profile, contact_id: int) -> Profile:
-    """Our profile in the form for one contact."""
+    """Our profile for one contact, with our preferences for this contact."""
     return replace(own, preferences=ours(tx, contact_id))
 
 
 def note_told(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None:
-    """Notes which profile of ours the contact gets in the handshake."""
+    """Saves a digest of the profile of ours that the contact gets in the handshake."""
     profiles.save_told(tx, contact_id, _digest(profile))
 
 
 def announce(tx: sqlite3.Connection, context: Context, own: Profile, contact: Contact) -> bool:
-    """Sends a contact our profile if it has changed since the contact last got it. Returns whether it is sent.
+    """Sends a contact our profile if it has changed since the contact last got it. Returns whether the profile is sent.
 
-    During a handshake, the handshake itself sends the profile. Contacts that deleted us or cannot be reached do not get
-    it.
+    Until the handshake has sent our profile, this function sends nothing, because the handshake sends the present one.
+    It also sends nothing to a contact that removed us, or whose connection has failed.
     """
     if contact.is_group:  # its members get the profile before our next message
         return False

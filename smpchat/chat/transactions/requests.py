@@ -23,7 +23,7 @@ from smpchat.encoding.text import to_base64url
 
 
 def view(tx: sqlite3.Connection, request: ReceivedRequest) -> RequestView:
-    """A request in the form for users. Requests were checked before they were stored, so each has a profile."""
+    """A request as the user sees it. Requests were checked before they were stored, so each has a profile."""
     from smpchat.agent.transactions import contact_address  # imports the handshake; few commands show requests
 
     asked, _ = decode_contact_request(request.info)
@@ -107,7 +107,8 @@ def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> N
     """Adds to our request, if it has not been sent yet, the id under which we have stored the welcome text from the
     link.
 
-    The owner's app then refers to the message with this id, instead of sending the text again.
+    The app of the link's owner then sends the welcome text as an edit of the message with this id, so that our user
+    does not see the text twice.
     """
     _rewrite(tx, contact, lambda asked: replace(asked, welcome_id=welcome_id))
 

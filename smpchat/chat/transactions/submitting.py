@@ -25,8 +25,9 @@ def submit(
     """Sends a body to a contact, after everything that was sent before.
 
     Args:
-        reference: The number of a message, or the negative number of a change; None: no status is needed.
-        notify: The relay may wake the contact's phone.
+        reference: The number by which the agent reports the status: a message's number, or the negative number of a
+            change; None: no status is needed.
+        notify: Whether the relay may have a push notification sent to the contact's phone.
     Raises:
         ContactGone, AgentError: Nothing is sent.
     """

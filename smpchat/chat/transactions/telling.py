@@ -32,14 +32,14 @@ def tell(
 ) -> None:
     """Stores a notice and, if it reports a lasting problem, a condition.
 
-    While a condition lasts, its notice is shown only once, because some problems come up with every message. A new
-    security code is a condition only if the user had compared the old one. Then messages are held until the user
+    While a condition lasts, its notice is shown only once, because some problems come up with every message. If
+    the user had compared the old security code, a new code is a condition, too: messages are held until the user
     decides, and each further change of the code is shown.
     """
     contact = records.addressee(tx, connection_id)
     if contact is not None and contact.is_group:
-        # For a group, it is not a lasting problem if a member's queue is gone: most such members have left the group,
-        # as another line says.
+        # In a group, a member's deleted queue is not a lasting problem: most such members have left the group, and the
+        # conversation has a line about that.
         if kind is NoticeKind.PEER_QUEUE_GONE:
             kind, sentence = NoticeKind.INFORMATION, MEMBER_GONE
         sentence = _of_member(tx, connection_id, sentence)

@@ -1,5 +1,5 @@
 """Formats of the chat layer: bodies of messages, profiles and aliases, converted from JSON and text to values and back.
 
-Nothing here keeps state or looks at a clock. What happens with a value in a conversation is decided in
-`smpchat.chat.transactions`.
+The functions of this package keep no state and do not look at a clock. `smpchat.chat.transactions` decides what happens
+with the values in a conversation.
 """

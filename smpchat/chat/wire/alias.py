@@ -44,10 +44,11 @@ def fold(alias: str) -> str:
 
 
 def looks(text: str) -> frozenset[str]:
-    """What a name looks like to a person, in two readings. Two names that share a reading are easily confused.
+    """Two texts that stand for what a name looks like to a person: two names are easily confused if they have one of
+    these texts in common.
 
-    Source: UTS #39, section 4. The first reading keeps capitals, and the second turns them into small letters. Both are
-    needed: a capital I looks like l, but its small letter is i.
+    Source: UTS #39, section 4. One text is made from the name as it is written, the other from the name in small
+    letters. Both texts are needed: a capital I looks like l, but a small i does not.
     """
     seen = _without_invisible(unicodedata.normalize("NFKC", text))
     return frozenset(_prototypes(_prototypes(form).casefold()) for form in (seen, seen.casefold()))
@@ -140,7 +141,7 @@ def _prototypes(text: str) -> str:
 
 @cache
 def _table() -> dict[int, str]:
-    """The table of letters that look alike. Its file has 30 kB, and is read only for a name that is not ASCII."""
+    """The table of letters that look alike. The file with the table is read only for names that are not ASCII."""
     table: dict[int, str] = {}
     for line in Path(__file__).with_name("confusables.txt").read_text(encoding="utf-8").splitlines():
         target, found, sources = line.partition("\t")

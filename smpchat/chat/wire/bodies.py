@@ -1,8 +1,8 @@
-"""Bodies of chat messages: JSON envelopes, and the forms that carry them (agent-wire 6.1, 6.5 and 6.6).
+"""Bodies of chat messages: JSON envelopes, alone, in arrays, compressed or in batches (agent-wire 6.1, 6.5 and 6.6).
 
 A body begins with ``{`` (one JSON message), ``[`` (an array of them), ``X`` (compressed), ``=`` (binary batch) or ``F``
-(chunk of a file that is sent inside messages). We write ``{`` and ``X``, and to newcomers of a group also ``[``. We
-read all but ``F``, which is ignored.
+(chunk of a file that is sent inside messages). We send bodies that begin with ``{`` or ``X``, and to newcomers of a
+group also ``[``. We read all these bodies except those that begin with ``F``, which are ignored.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Envelope(Record):
 
 
 class Unreadable(Record):
-    """A malformed part of a body. The other parts are read all the same."""
+    """A malformed part of a body. The other parts of the body are read nevertheless."""
 
     what: str
 
@@ -76,8 +76,8 @@ def new_shared_id(random12: bytes) -> str:
 
 
 def shared_id(value: object) -> str | None:
-    """An id from JSON, with padding added so that each id has only one spelling; None if it is not an id. In messages,
-    padding is optional (agent-wire 6.1)."""
+    """An id from JSON, with padding added so that each id has only one spelling; None if the value is not an id. In
+    messages, ids may lack their padding (agent-wire 6.1)."""
     if not isinstance(value, str) or len(value) > MAX_SHARED_ID or not value.isascii():
         return None
     text = value.rstrip("=")
@@ -88,8 +88,8 @@ def shared_id(value: object) -> str | None:
 
 
 def encode_envelope(envelope: Envelope) -> bytes:
-    """The JSON of one message, without blanks. Its keys are in the same order as in apps; the keys inside ``params``
-    are sorted."""
+    """The JSON of one message, without blanks. The keys of the message are in the same order as in apps; the keys
+    inside ``params`` are sorted."""
     message: dict[str, Any] = {}
     if envelope.versions is not None:
         message["v"] = str(envelope.versions)
@@ -107,7 +107,7 @@ def _sorted(value: Any) -> Any:
 
 
 def compress_body(data: bytes) -> bytes:
-    """A compressed body: ``X``, then a list with one frame."""
+    """A compressed body: the letter ``X``, then a list that contains one zstd frame."""
     # Link data begins with X too, but has its frame without a list (agent-wire 6.6, trap 39).
     return b"X" + _items.write(((_FRAME, zstd.compress(data)),))
 
@@ -115,8 +115,8 @@ def compress_body(data: bytes) -> bytes:
 def pack_info(data: bytes, limit: int = MAX_INFO, *, compresses: bool = True) -> bytes | None:
     """JSON as connection info, compressed if necessary; None if it does not fit.
 
-    ``compresses``: whether the peer can read compressed info. Every peer that supports post-quantum ratchets can,
-    whatever its chat version (agent-wire 6.6).
+    ``compresses``: whether the peer can read compressed info. Every peer that supports post-quantum ratchets can read
+    it, whatever its chat version (agent-wire 6.6).
     """
     if len(data) <= limit:
         return data
@@ -133,8 +133,8 @@ class Room(Record):
 
     @staticmethod
     def of(max_body: int, peer_version: int) -> Room:
-        """The room in messages of a connection with bodies of at most ``max_body`` bytes, to a peer with this chat
-        version.
+        """The room in one message of a connection. ``max_body``: the longest body that the connection carries, in
+        bytes; ``peer_version``: the peer's chat version.
 
         Apps compress only if the post-quantum ratchet leaves too little room for the longest JSON (agent-wire 6.6).
         """
@@ -154,10 +154,10 @@ class Room(Record):
         return body if len(body) <= self.compressed else None
 
     def limit(self, data: bytes) -> int:
-        """How many bytes of JSON like ``data`` fit; for the error message if ``data`` does not fit.
+        """An estimate of how many bytes ``data`` may have, for the error message if ``data`` is too long.
 
-        How much compression saves depends on the text. If the first `MAX_JSON` bytes of ``data`` fit when compressed,
-        the limit is `MAX_JSON`; otherwise it is the room for compressed bodies.
+        It is an estimate, because how much compression saves depends on the text. If the first `MAX_JSON` bytes of
+        ``data`` fit when compressed, the limit is `MAX_JSON`; otherwise it is the room for compressed bodies.
         """
         if not self.compressed:
             return self.plain
@@ -175,7 +175,8 @@ def decode_body(body: bytes) -> list[Part]:
     Raises:
         DecodeError: The body has none of the forms in this module's docstring, or is a single malformed message.
     """
-    # One part more than the limit shows that there are too many. Further parts are neither expanded nor read.
+    # We read one message more than `MAX_MESSAGES`, to see whether there are too many. The compressed parts of the body
+    # that come after this message are not expanded.
     parts = list(islice(_parts(body, may_expand=True), MAX_MESSAGES + 1))
     return parts if len(parts) <= MAX_MESSAGES else [*parts[:MAX_MESSAGES], LeftOut()]
 
@@ -229,7 +230,7 @@ def _array(items: list[object]) -> Iterator[Part]:
 
 
 def _each(parts: Iterable[bytes], read: Callable[[bytes], Iterator[Part]]) -> Iterator[Part]:
-    """Yields the content of each part; a malformed part does not affect the others."""
+    """Yields what ``read`` finds in each part of a body. For a malformed part, yields an `Unreadable`, and goes on."""
     for part in parts:
         try:
             yield from read(part)
@@ -262,7 +263,7 @@ def _expanded(body: bytes) -> Iterator[bytes]:
     room = MAX_EXPANDED
     for tag, data in _items.decode(body[1:], "compressed message"):
         content = data if tag == _PLAIN else zstd.decompress(data)
-        # The bytes of all items are counted, because 255 frames of the largest size would make 16 MiB of one message.
+        # The limit is for all parts of the message together: 255 parts of the largest size would expand to 16 MiB.
         room -= len(content)
         if room < 0:
             raise DecodeError(f"compressed message expands to more than {MAX_EXPANDED} bytes")
