@@ -11,7 +11,8 @@ PATIENCE = 3.0
 
 class RelayWatch:
     """Decides when to tell the user that a relay is away, and when to tell that it is back. For each outage of a relay,
-    the user is told each of these once. The methods' ``now`` can come from any clock that counts seconds."""
+    the user is told at most once that the relay is away, and at most once that it is back. The methods' ``now`` can
+    come from any clock that counts seconds."""
 
     def __init__(self, service: StoredProfile) -> None:
         self._service = service
@@ -19,15 +20,15 @@ class RelayWatch:
         self._told: set[str] = set()
 
     def look(self, now: float) -> tuple[list[Condition], list[str]]:
-        """What the user must be told now: the conditions of relays that have been away for `PATIENCE`, and the
-        addresses of relays that are back."""
+        """What the user must be told now: the problems of relays that have been away for `PATIENCE`, and the addresses
+        of relays that are back."""
         troubles = self._service.troubles()
         if not troubles and not self._told:
             self._away = {}
             return [], []
         moment = self._service.now()
-        # A problem without a next try, or with a next try in the past, was noted by an earlier process; it does not
-        # count yet.
+        # A problem counts only if the time of the next try lies in the future. Any other problem was noted by an
+        # earlier process, and may be over.
         current = {
             server
             for server, trouble in troubles.items()

@@ -16,12 +16,12 @@ class Invitation(Record):
     """An invitation that nobody has answered.
 
     Attributes:
-        link: The full link; None until its queue exists.
+        link: The full link; None until the link's queue exists.
         short_link: The short link; None if the relay or the handshake does not support it.
         incognito: The made-up name that is told to the person who uses the link; None if this person is told our
             profile's name.
-        as_of: The last time, in POSIX seconds, at which the link was known to be unused. It is the present time while
-            the online process is connected to the relay; None if no time was noted.
+        as_of: The last time, in POSIX seconds, at which the link was known to be unused; None if no time was noted.
+            While the online process is connected to the relay, this is the present time.
     """
 
     connection: int
@@ -36,10 +36,12 @@ class MemberView(Record):
     """A member of a group.
 
     Attributes:
-        name: The name that smpchat shows. No other member of the group has it, but it does not prove who the member is.
-        role: ``member``, ``admin`` and so on.
-        standing: ``current``, ``left`` and so on.
-        connection: The state of our connection to the member. ``connected`` proves that this is the person who joined.
+        name: The name that smpchat shows for the member. Two members of a group never have the same name here, but a
+            name does not prove who a member is.
+        role: The role of the member: ``member``, ``admin`` and so on.
+        standing: Whether the member is in the group: ``current``, ``left`` and so on.
+        connection: The state of our connection to the member. If it is ``connected``, the member is certainly the
+            person who joined.
         host: Whether this member let us into the group.
         versions: The chat versions of the member's app, such as ``1-16``; empty if they are not known.
     """
@@ -59,7 +61,7 @@ class MemberView(Record):
 
     @property
     def connected(self) -> bool:
-        """Whether we are connected to the member, so that no host must pass our messages on."""
+        """Whether we are connected to the member, so that our messages reach the member without a host's help."""
         return self.connection == "connected"
 
 
@@ -72,9 +74,9 @@ class GroupView(Record):
         name: The name in the group's profile.
         inviter: Alias of the contact that invited us; None if no contact did, or the contact was deleted.
         role: Our role.
-        standing: Our standing: ``invited``, ``joining``, ``pending``, ``review`` or ``current``; after our time in the
-            group, ``left``, ``removed`` or ``deleted``.
-        members: All members except us, former ones included.
+        standing: Whether we are in the group: ``invited``, ``joining``, ``pending``, ``review`` or ``current``. If we
+            are no longer in the group, the reason: ``left``, ``removed`` or ``deleted``.
+        members: All members except us; former members are included.
         allows: The features that we may use, as names from `smpchat.chat.service.group_views.FEATURES`.
         disappear_after: Seconds after which new messages disappear; None if they stay.
         incognito: The made-up name by which the members know us; None if they know our profile.
@@ -105,9 +107,9 @@ class GroupLinkView(Record):
 
     Attributes:
         connection: The id of the link's connection.
-        full: The full link; None until its queue exists.
-        short: The short link; None until its queue exists, or if the relay does not support short links.
-        role: The role of people who join with it: ``member`` or ``observer``.
+        full: The full link; None until the link's queue exists.
+        short: The short link; None until the link's queue exists, or if the relay does not support short links.
+        role: The role of people who join with this link: ``member`` or ``observer``.
     """
 
     connection: int
@@ -121,9 +123,9 @@ class ContactView(Record):
 
     Attributes:
         group: The group, if the contact is a group.
-        move: The progress of the move of our queue for this contact, if there is one.
+        move: The progress of moving our queue for this contact to another relay; None if the queue is not being moved.
         incognito: The made-up name by which the contact knows us; None if it knows our profile.
-        pending: Number of pending messages.
+        pending: Number of messages to the contact that are not sent yet.
         pq: Whether post-quantum keys now protect both directions.
         verified: Whether the security code was compared and is still the same.
         conditions: The contact's present problems.
@@ -166,7 +168,7 @@ class Status(Record):
     """The status of the whole profile: what is waiting, which relays cannot be reached, and the contact address.
 
     Attributes:
-        moves: Moves of our own queues that are in progress; the keys are connection ids.
+        moves: The unfinished moves of our queues to other relays; the keys are connection ids.
         incognito: Made-up names by which contacts know us; the keys are connection ids.
         receipts: Whether each contact gets receipts for its messages; the keys are connection ids.
     """

@@ -61,7 +61,7 @@ class WritingProfile(FileProfile):
 
         Args:
             reply_to: Number of the message in this conversation to which the new one replies.
-            anyway: If the contact's keys have changed, send this message and the held ones all the same.
+            anyway: If messages are held because the contact's keys have changed, send those messages and this one.
         Raises:
             UnknownContact, UnknownMessage, TextTooLong, InputError: Nothing was stored.
             AgentError: The connection failed.
@@ -82,8 +82,8 @@ class WritingProfile(FileProfile):
             return conversation.edit(tx, self.context, message_id, text)
 
     def retract(self, message_id: int) -> SentChange:
-        """Delete a message of ours, here and in the contact's app; in a group, also one of somebody else if our role
-        allows it. Raises `InputError`, `AgentError`.
+        """Delete a message of ours, here and in the contact's app. In a group, our role may also allow us to delete
+        another member's message. Raises `InputError`, `AgentError`.
 
         Apps delete a message only within 78 hours after it was sent.
         """
@@ -113,12 +113,13 @@ class WritingProfile(FileProfile):
         """Compares the digits of the contact's code with ours. If they agree, the contact counts as verified, and held
         messages are sent.
 
-        What is saved is the code, so after a change of keys the contact no longer counts as verified.
+        The code itself is saved. If the keys change, the saved code is no longer the code of the connection, and the
+        contact no longer counts as verified.
 
         Args:
-            code: None if the user has compared the two codes and found them equal.
+            code: The code that the contact's app shows; None if the user has compared it with ours, and both are equal.
         Raises:
-            UnknownContact: No contact under that name.
+            UnknownContact: No contact has this alias.
             AgentError: The connection has no keys yet.
             CodeDiffers: The codes differ; the contact now counts as not verified.
         """
@@ -135,11 +136,11 @@ class WritingProfile(FileProfile):
         return Verification(own.contact, own.code, verified=True)
 
     def write_anyway(self, who: str) -> ContactView:
-        """Sends the messages that are held because of changed keys, as the user has decided. Later messages are sent
-        too.
+        """Sends the messages that are held because of changed keys, as the user has decided. Messages that are
+        written later are sent too.
 
         Raises:
-            UnknownContact: No contact under that name.
+            UnknownContact: No contact has this alias.
         """
         with self.database.transaction() as tx:
             holding.overrule(tx, self.context, records.contact(tx, who))
@@ -150,8 +151,10 @@ class WritingProfile(FileProfile):
         changes. Messages written meanwhile wait.
 
         Raises:
-            UnknownContact: No contact under that name.
-            AgentError: The connection is not complete yet, or the contact was already asked and has not answered.
+            UnknownContact: No contact has this alias.
+            InputError: The contact is a group, and the encryption with all its members works.
+            AgentError: The connection is not complete. Or we have already asked the contact to renew the encryption,
+                and the contact has not answered. Or the contact's new keys cannot be used.
         """
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
@@ -162,11 +165,13 @@ class WritingProfile(FileProfile):
             return contact
 
     def refuse_keys(self, who: str) -> Contact:
-        """Refuses a contact's new keys, or withdraws our own request for new ones. The old keys stay in use.
+        """Refuses a contact's new keys, or withdraws our own request for new ones. In both cases, the old keys
+        stay in use.
 
         Raises:
-            UnknownContact: No contact under that name.
-            AgentError: There are no new keys to decide about.
+            UnknownContact: No contact has this alias.
+            InputError: The contact is a group, and the encryption with all its members works.
+            AgentError: The contact has sent no new keys, and we have not asked for any.
         """
         with self.database.transaction() as tx:
             contact = records.contact(tx, who)
@@ -190,8 +195,8 @@ class WritingProfile(FileProfile):
     # -- groups -------------------------------------------------------------------------------------------------------
 
     def tend_groups(self) -> float | None:
-        """Starts the connections to group members that are due; in each minute, only some are. Returns the seconds
-        until the next ones are due; None if no member waits."""
+        """Starts connections to group members. In each minute, only a limited number of connections is started; the
+        other members wait. Returns the seconds until more connections can be started; None if no member waits."""
         left = None
         for group_id, minute in memberships.waiting(self._tx):
             from smpchat.chat.machines.group_inputs import Tick  # few profiles are in such a large group

@@ -12,11 +12,11 @@ _WELCOME, _REPLY = "address_welcome", "address_reply"
 
 
 class AddressTexts(Record):
-    """The texts that people get who use our address. An empty text is not sent.
+    """The texts that we have written for people who use our address. If one of these texts is empty, it is not sent.
 
     Attributes:
         welcome: The text that people read before they send a request; part of the short link's data.
-        auto_reply: A message to each person who is accepted.
+        auto_reply: The message that each person gets whose request is accepted.
     """
 
     welcome: str = field(default="", repr=False)
@@ -43,8 +43,8 @@ class AddressView(Record):
     Attributes:
         connection: Id of the connection record that holds the queue of the address.
         link: The full link; None until the queue of the address exists.
-        short_link: The short link; None until that queue exists, or if its relay does not keep link data.
-        auto_accept: Requests are accepted automatically.
+        short_link: The short link; None until the queue of the address exists, or if the relay does not keep link data.
+        auto_accept: Whether requests are accepted automatically.
         requests: Number of requests that wait for an answer.
         turned_away: Number of requests that were dropped since `turned_away_since` (POSIX seconds), because too many
             were waiting.
@@ -68,8 +68,8 @@ class RequestView(Record):
         name: The name that the sender chose.
         text: The text that the sender wrote with the request; None if there is none.
         received_at: POSIX seconds.
-        relay_refused: A text that says where the sender's relay is, if it is not on the internet; `accept` then needs
-            ``any_relay``. None otherwise.
+        relay_refused: If the sender's relay is not on the internet, a text that says where the relay is; otherwise
+            None. Such a request can only be accepted with ``any_relay``.
         in_turn: Whether the request waits for its turn to be accepted automatically.
         looks_like: The alias of one of our contacts, if it looks like ``name``; None if none does.
     """

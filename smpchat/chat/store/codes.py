@@ -18,6 +18,6 @@ def current(tx: sqlite3.Connection, connection_id: int) -> str | None:
 def is_verified(tx: sqlite3.Connection, connection_id: int, code: str | None) -> bool:
     """Whether ``code``, which the user compared, is still the code of the connection; False if ``code`` is None.
 
-    If ``code`` is None, no keys are read, which makes lists of contacts fast.
+    If ``code`` is None, the connection's keys are not loaded. This makes lists of contacts fast.
     """
     return code is not None and code == current(tx, connection_id)

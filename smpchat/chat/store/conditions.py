@@ -1,4 +1,5 @@
-"""Conditions: problems that a connection has now. Each one is listed until the problem is solved."""
+"""Conditions: problems that a connection has now. A condition is listed until the problem is solved; a problem that
+nothing can solve is listed for `LOST_STANDS` seconds."""
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ class Condition(Record):
     """A problem that a contact, an invitation or a relay has now.
 
     Attributes:
-        contact: Alias of the contact; None if the condition does not concern one.
+        contact: Alias of the contact that has the problem; None if no contact has it.
         server: Address of the relay; None if the condition is not about a relay.
-        kind: A `NoticeKind`, or a `Trouble` of the relay.
-        text: One sentence, and the command that helps, if any.
-        since: POSIX seconds.
+        kind: The kind of problem: a `Trouble` if the relay has the problem, otherwise a `NoticeKind`.
+        text: A sentence about the problem, and the command that helps, if there is one.
+        since: When the problem began; POSIX seconds.
     """
 
     contact: str | None
@@ -30,8 +31,8 @@ class Condition(Record):
 
 
 def begin(tx: sqlite3.Connection, connection_id: int, kind: str, text: str, now: float) -> bool:
-    """Saves a condition. If the connection already has one of this kind, only its text is replaced. Returns whether the
-    text is new."""
+    """Saves a condition. If the connection already has a condition of this kind, only the text of that condition is
+    replaced. Returns False if the connection already had a condition with this kind and text."""
     query = "SELECT 1 FROM conditions WHERE connection_id = ? AND kind = ? AND text = ?"
     stood = tx.execute(query, (connection_id, kind, text)).fetchone() is not None
     tx.execute(
@@ -43,17 +44,18 @@ def begin(tx: sqlite3.Connection, connection_id: int, kind: str, text: str, now:
 
 
 def end(tx: sqlite3.Connection, connection_id: int, kind: str) -> bool:
-    """Deletes a condition. Returns whether this condition existed."""
+    """Deletes a condition. Returns False if the connection had no condition of this kind."""
     query = "DELETE FROM conditions WHERE connection_id = ? AND kind = ?"
     return tx.execute(query, (connection_id, kind)).rowcount > 0
 
 
 def forget(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Deletes the conditions of a deleted connection."""
+    """Deletes all conditions (noted problems) of a connection that was deleted."""
     tx.execute("DELETE FROM conditions WHERE connection_id = ?", (connection_id,))
 
 
 def standing(tx: sqlite3.Connection) -> list[tuple[int, str, str, float]]:
-    """All conditions, oldest first: of each the connection, kind, text with placeholders, and start (POSIX seconds)."""
+    """All conditions, oldest first. For each condition, the result has four values: its connection, its kind, its text
+    with placeholders, and when the problem began (POSIX seconds)."""
     rows = tx.execute("SELECT connection_id, kind, text, since FROM conditions ORDER BY since, connection_id, kind")
     return [tuple(row) for row in rows]

@@ -1,7 +1,8 @@
 """Settings of one contact, by name: what the contact may do, and how smpchat treats the contact.
 
 If a setting is missing, the contact is treated like all others. The name of a setting is a `Feature` (what the contact
-may do) or a `Setting` (how smpchat treats the contact). Values are texts; the code that reads one checks its form.
+may do) or a `Setting` (how smpchat treats the contact). The value of a setting is a text; the code that
+reads the value must check whether it is valid.
 """
 
 from __future__ import annotations
@@ -58,14 +59,15 @@ def muted(tx: sqlite3.Connection, now: float) -> dict[int, float]:
 
 
 def save_mute(tx: sqlite3.Connection, contact_id: int, until: float | None) -> None:
-    """Mutes the contact until this time; None: the contact is no longer muted."""
+    """Mutes the contact until the time ``until``; if ``until`` is None, the contact is no longer muted."""
     save(tx, contact_id, Setting.MUTE, None if until is None else str(until))
 
 
 def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | None) -> None:
-    """Saves whether a contact is told that messages arrived; ``contact_id`` None: whether all contacts are told.
+    """Saves whether a contact is told that messages arrived. If ``contact_id`` is None, saves this for all contacts
+    that have no setting of their own.
 
-    ``on`` None: deletes the setting. Then the setting for all contacts decides, or else the default.
+    If ``on`` is None, the setting is deleted. `receipts` says what counts for a contact without a setting.
     """
     value = None if on is None else ON if on else OFF
     if contact_id is not None:
@@ -77,7 +79,8 @@ def save_receipts(tx: sqlite3.Connection, contact_id: int | None, on: bool | Non
 
 
 def save(tx: sqlite3.Connection, contact_id: int, name: str, value: str | None) -> None:
-    """Inserts or replaces a setting; None: deletes it, so that the contact is treated like all others."""
+    """Inserts or replaces a setting of a contact. If ``value`` is None, deletes the setting, so that the contact is
+    treated like all others."""
     if value is None:
         tx.execute("DELETE FROM contact_settings WHERE contact_id = ? AND name = ?", (contact_id, name))
     else:

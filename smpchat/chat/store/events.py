@@ -16,10 +16,10 @@ class StateChanged(Record):
         elapsed_ms: Milliseconds from making or using the link until the connection was ready or connected; in any
             other state, until now.
         since: When the connection became ready or connected; in any other state, when the link was made or used. POSIX
-            seconds. None in events that an old version of smpchat stored.
+            seconds. This time is missing (None) in events that an old version of smpchat stored.
         reason: Why the handshake failed, in a sentence for users.
-        failure: The reason in a form for programs: a `Failure`.
-        holds_texts: The connection is *ready*, but messages still wait for the contact's answer.
+        failure: Why the handshake failed, in a form for programs: a `Failure`.
+        holds_texts: Whether messages still wait for the contact's answer, although the connection is *ready*.
     """
 
     connection: int
@@ -69,7 +69,7 @@ class MessageChanged(Record):
     Attributes:
         change: A `Change`.
         direction: ``sent`` if we changed it, ``received`` if the contact did.
-        by: The member of a group who changed it; None if that is not known.
+        by: The member of a group who changed the message; None if it is not known who did that.
         emoji: The reaction that a member of a group added; None if the member removed a reaction, or if the change is
             not a reaction.
     """

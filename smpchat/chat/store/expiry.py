@@ -2,8 +2,8 @@
 
 A message with a time to live (``ttl``) is due that many seconds after it was shown or, if it is ours, after it was
 sent. As long as the message was not shown or sent, its ``expires_at`` is empty. A deleted message leaves no text
-behind, neither in its row nor in the replies that quote it. Only the id that both apps know is kept, so that a later
-reply that quotes the message does not bring its text back.
+behind, neither in its row nor in the replies that quote it. Of a deleted message, smpchat keeps only the id that both
+apps know, so that a later reply that quotes the message does not bring its text back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def set_ttl(tx: sqlite3.Connection, message_id: int, ttl: int) -> None:
 
 
 def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> None:
-    """Applies the time to live that an edit contains. An edit can start or shorten the time, but not lengthen it."""
+    """Applies the time to live that an edit contains. An edit can give a message a time to live, and
+    can shorten a time to live, but cannot lengthen it."""
     searching.forget(tx, message_id)
     tx.execute(
         "UPDATE messages SET ttl = min(coalesce(ttl, :ttl), :ttl),"
@@ -46,7 +47,7 @@ def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> No
 
 def start(tx: sqlite3.Connection, message_id: int, now: float) -> None:
     """Starts the time to live of a message that was shown or sent. Changes nothing if the message has no time to live,
-    or if this time has already started."""
+    or if its time to live has already started."""
     tx.execute(
         "UPDATE messages SET expires_at = ? + ttl WHERE id = ? AND ttl IS NOT NULL AND expires_at IS NULL",
         (now, message_id),
@@ -73,7 +74,7 @@ def take_due(tx: sqlite3.Connection, now: float) -> list[Gone]:
 
 def remove(tx: sqlite3.Connection, message_id: int) -> None:
     """Deletes a message with its reactions, and its text in replies that quote it."""
-    # The row contains the id that must be remembered, so it is deleted only after the call of `_forget_words`.
+    # `_forget_words` copies the message's id from the row into another table, so the row is deleted afterwards.
     _forget_words(tx, message_id)
     tx.execute("DELETE FROM messages WHERE id = ?", (message_id,))
 
@@ -90,7 +91,7 @@ def empty(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def sweep(tx: sqlite3.Connection, message_id: int) -> None:
-    """Deletes the husk of a message, if the user was told that the message was deleted."""
+    """Deletes the husk (the empty row) of a message, if the user was told that the message was deleted."""
     tx.execute("DELETE FROM messages WHERE id = ? AND husk = 1 AND changes_shown >= changes", (message_id,))
 
 

@@ -37,7 +37,8 @@ def describe_state(connection: Connection, contact: Contact | None, now: float) 
     began = connection.created_at
     until = now
     if reached is states.ConnectionState.CONNECTED and connection.connected_at is not None:
-        # The stored time is used instead of the present one, so that the same state always gives the same event.
+        # The time at which this state was reached is used instead of the present time. So the event does not depend on
+        # when it is made.
         began = until = connection.connected_at
     elif reached is states.ConnectionState.READY and connection.ready_at is not None:
         began = until = connection.ready_at

@@ -31,6 +31,6 @@ def last_event(tx: sqlite3.Connection) -> int:
 
 
 def events_after(tx: sqlite3.Connection, seq: int) -> list[tuple[int, str, dict[str, Any]]]:
-    """Events newer than event number ``seq``: of each its number, kind and payload."""
+    """The events that were added after event number ``seq``, each as three values: its number, kind and payload."""
     rows = tx.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq", (seq,))
     return [(row["seq"], row["kind"], json.loads(row["payload"])) for row in rows]

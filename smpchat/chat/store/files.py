@@ -1,7 +1,7 @@
 """Files of messages: their names, states and places on this computer. The agent stores how far each transfer is.
 
-A file that a contact sent is received with its description, which contains the keys of the file. The description is
-kept as long as the file can still be received, and then deleted.
+To receive a file, smpchat needs the *description* of the file, which the contact sends. The description contains the
+keys of the file. It is kept as long as the file can still be received, and then deleted.
 """
 
 from __future__ import annotations
@@ -42,17 +42,21 @@ class FileView(Record):
     """The file of a message, in the form for users and programs.
 
     Attributes:
-        name: The name that its sender gave. It is never used as a path.
+        name: The name that the sender gave the file. This name is never used as a path.
         size: Bytes.
         bytes: How many bytes have been transferred; an estimate, because encrypted files are a little larger.
         path: The path of the file on this computer: where it was saved, or from where it was sent.
         reason: A sentence that says why the transfer does not continue, or has failed.
-        trouble: The reason in a form for programs: a `Trouble`; None if no kind of `Trouble` fits.
-        expires_at: When relays delete it; POSIX seconds.
-        described: For a file of ours: its description is queued for the contact, after all earlier messages.
-        awaited: For a file of the contact: the user wants it, but its description has not arrived completely.
-        checking: The whole file has arrived, and is being checked and decrypted; for a large file, this takes a while.
-        rests: A relay has failed since the online process started, and is tried again after some time.
+        trouble: Why the transfer does not continue, or has failed, in a form for programs: a `Trouble`; None if no kind
+            of `Trouble` fits.
+        expires_at: When relays delete the file; POSIX seconds.
+        described: For a file of ours: whether its description is queued for the contact, after all earlier messages.
+        awaited: For a file of the contact: whether the user wants it although its description has not arrived
+            completely.
+        checking: Whether the whole file has arrived and is being checked and decrypted. For a large file, this takes a
+            while.
+        rests: Whether the transfer waits because a relay has failed since the online process started. The relay is
+            tried again after some time.
     """
 
     name: str = field(repr=False)
@@ -75,23 +79,23 @@ class FileView(Record):
 
 
 class MessageFile(Record):
-    """A file as it is stored.
+    """What the store knows about the file of a message.
 
     Attributes:
         target: The path where the file will be saved; None if the user has not asked for the file.
-        approved: The user agrees that the file's relays, which the sender chose, see this computer's address.
+        approved: Whether the user agrees that the file's relays, which the sender chose, see this computer's address.
         transfer: The agent's number for the transfer; None if there is no transfer.
-        description: The parts of its description that have arrived, joined; they contain its keys. For a file of ours:
-            the whole description, once the file is uploaded.
+        description: The parts of the file's description that have arrived, joined. For a file of ours: the whole
+            description, from the end of the upload until the description is queued for the contact.
         parts: How many parts of the description have arrived.
-        complete: All parts of the description have arrived or, for a file of ours, the file is uploaded.
-        judged: smpchat has decided whether to receive the file automatically.
+        complete: Whether ``description`` is the whole description of the file.
+        judged: False as long as smpchat has not decided whether to receive the file automatically.
         content: For a file of ours: ``content`` of the message, which is needed to change the caption.
         preview: The small picture that came with a file of the contact.
         invited: For a file of ours: the status of its message; None until the message was sent.
         described: For a file of ours: number of the change (see `smpchat.chat.transactions.changes`) that carries the
             last part of its description; None until this change is queued.
-        is_described: The change in ``described`` was sent.
+        is_described: For a file of ours: whether the last part of its description was sent.
     """
 
     message_id: int
@@ -120,7 +124,7 @@ class MessageFile(Record):
 
 
 def find(tx: sqlite3.Connection, message_id: int) -> MessageFile | None:
-    """The file of a message, if it has one."""
+    """The file of a message; None if the message has no file."""
     return _from(tx.execute("SELECT * FROM message_files WHERE message_id = ?", (message_id,)).fetchone())
 
 
@@ -130,12 +134,12 @@ def of_transfer(tx: sqlite3.Connection, transfer: int) -> MessageFile | None:
 
 
 def of_change(tx: sqlite3.Connection, change_id: int) -> MessageFile | None:
-    """The file whose description this change of ours completes; None if there is none."""
+    """The file of ours for which this change carries the last part of the description; None if there is none."""
     return _from(tx.execute("SELECT * FROM message_files WHERE described = ?", (change_id,)).fetchone())
 
 
 def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
-    """The file of a message as it is shown, if the message has one."""
+    """The file of a message, in the form for users and programs; None if the message has no file."""
     file = find(tx, message_id)
     if file is None:
         return None
@@ -163,10 +167,12 @@ def view(tx: sqlite3.Connection, message_id: int) -> FileView | None:
 
 
 def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tuple[str, str, bool] | None, bool]:
-    """Three values: the bytes of the plain file that have been transferred; the problem, or None, as its text, its kind
-    and whether there is a next try; and whether the file is being checked.
+    """Returns three values: how many bytes of the plain file have been transferred; the problem of the transfer; and
+    whether the file is being checked.
 
-    The agent counts padded ciphertext, so the bytes are an estimate.
+    The problem has three values too: its text, its kind, and whether it is known when the transfer is tried again.
+    If the transfer has no problem, this value is None. The agent counts bytes of padded ciphertext, so the bytes of the
+    plain file are an estimate.
     """
     from smpchat.agent.store import files  # imported here: most messages have no file
 
@@ -180,7 +186,8 @@ def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tu
 
 
 def numbers(tx: sqlite3.Connection, contact_id: int | None, limit: int) -> list[int]:
-    """Numbers of the newest messages with files, of one contact or of all: at most ``limit``, oldest first."""
+    """Numbers of the newest messages that have a file: at most ``limit`` numbers, oldest message first. If
+    ``contact_id`` is None, the messages can be from all conversations."""
     rows = tx.execute(
         "SELECT message_id FROM message_files JOIN messages ON messages.id = message_id"
         " WHERE (:contact IS NULL OR contact_id = :contact) ORDER BY message_id DESC LIMIT :limit",
@@ -190,7 +197,8 @@ def numbers(tx: sqlite3.Connection, contact_id: int | None, limit: int) -> list[
 
 
 def newest(tx: sqlite3.Connection, contact_id: int, *states: FileState) -> int | None:
-    """Number of the newest message of a contact whose file is in one of these states."""
+    """The newest message in a contact's conversation whose file is in one of the given states: its number, or None if
+    there is no such message."""
     marks = ", ".join("?" for _ in states)
     row = tx.execute(
         "SELECT max(message_id) FROM message_files JOIN messages ON messages.id = message_id"
@@ -201,7 +209,7 @@ def newest(tx: sqlite3.Connection, contact_id: int, *states: FileState) -> int |
 
 
 def moving(tx: sqlite3.Connection, contact_id: int) -> list[int]:
-    """Numbers of the messages of a contact whose files are being transferred."""
+    """Numbers of the messages in a contact's conversation whose files are being transferred."""
     rows = tx.execute(
         "SELECT message_id FROM message_files JOIN messages ON messages.id = message_id"
         " WHERE contact_id = ? AND state IN (?, ?) ORDER BY message_id",
@@ -261,7 +269,7 @@ def send(
 
 
 def append(tx: sqlite3.Connection, message_id: int, part: FileDescription) -> None:
-    """Adds the next part of a description that has arrived."""
+    """Stores that the next part of a file's description has arrived, and adds this part to the earlier ones."""
     tx.execute(
         "UPDATE message_files SET description = description || ?, parts = ?, complete = ? WHERE message_id = ?",
         (part.text, part.number, part.complete, message_id),
@@ -280,7 +288,7 @@ def ask_for(tx: sqlite3.Connection, message_id: int, target: Path, *, approved: 
 def ask_anew(tx: sqlite3.Connection) -> None:
     """Forgets for which files the user has asked, because the profile was imported: the user must ask here again.
 
-    The paths in the imported archive could have been made up, to write to any place on this computer.
+    Otherwise, a forged archive could contain paths that make smpchat write to any place on this computer.
     """
     tx.execute(
         "UPDATE message_files SET state = ? WHERE state = ? AND transfer IS NULL",
@@ -298,7 +306,7 @@ def offer_again(tx: sqlite3.Connection, message_id: int, reason: str | None = No
 
 
 def judged(tx: sqlite3.Connection, message_id: int) -> None:
-    """Notes that the file is not received automatically."""
+    """Notes that smpchat is deciding now whether to receive the file automatically, so that it decides only once."""
     tx.execute("UPDATE message_files SET judged = 1 WHERE message_id = ?", (message_id,))
 
 
@@ -343,17 +351,18 @@ def keep_description(tx: sqlite3.Connection, message_id: int, description: str, 
 
 
 def describing(tx: sqlite3.Connection, message_id: int, change_id: int) -> None:
-    """Notes that the description is queued for the contact. ``change_id``: the change that contains its last part."""
+    """Notes that the description of a file of ours is queued for the contact. ``change_id``: number of the change that
+    carries the last part of the description."""
     tx.execute("UPDATE message_files SET described = ? WHERE message_id = ?", (change_id, message_id))
 
 
 def is_described(tx: sqlite3.Connection, message_id: int) -> None:
-    """Notes that the last part of the description was sent."""
+    """Notes that the last part of the description of a file of ours was sent."""
     tx.execute("UPDATE message_files SET is_described = 1 WHERE message_id = ?", (message_id,))
 
 
 def forget_description(tx: sqlite3.Connection, message_id: int) -> None:
-    """Deletes the keys of a file that has been received, or can no longer be received."""
+    """Deletes the description of a file, which contains the file's keys, because nobody needs it here any more."""
     tx.execute("UPDATE message_files SET description = '', complete = 0 WHERE message_id = ?", (message_id,))
     empty_log(tx)
 

@@ -1,4 +1,8 @@
-"""What a host stores besides the group: unfinished introductions, the contacts that it invited, and its own link."""
+"""Stores what we need as a *host* of a group, which is a member who lets newcomers in.
+
+These are the contacts that we invited, our link to the group, and our unfinished introductions. An *introduction* helps
+a newcomer, whom we let in, and an older member to connect to each other.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,8 @@ from smpchat.encoding.record import Record
 
 
 def load(tx: sqlite3.Connection, group_id: int, member: MemberId) -> Hosting:
-    """The introductions in which one member takes part, as the newcomer or as the older member. One step of the machine
-    needs no other introductions."""
+    """The introductions in which one member takes part, as the newcomer or as the older member. Handling one event
+    needs only the introductions of one member."""
     rows = tx.execute(
         "SELECT * FROM group_introductions WHERE group_id = :group AND newcomer = :member"
         " UNION ALL SELECT * FROM group_introductions WHERE group_id = :group AND other = :member",
@@ -34,8 +38,8 @@ def _introduction(row: sqlite3.Row) -> Introduction:
 
 
 def save(tx: sqlite3.Connection, group_id: int, before: Hosting, after: Hosting) -> None:
-    """Saves the introductions that a step changed. An introduction is deleted once both members have
-    reported that they are connected."""
+    """Saves the introductions that differ between ``before`` and ``after``. The introduction of two members is deleted
+    once both have reported that they are connected to each other."""
     for pair, introduction in after.pairs.items():
         if before.pairs.get(pair) == introduction:
             continue
@@ -60,7 +64,7 @@ def forget(tx: sqlite3.Connection, group_id: int, member: MemberId) -> None:
 
 
 def forget_all(tx: sqlite3.Connection, group_id: int) -> None:
-    """Deletes all introductions and invitations of a group that we have left."""
+    """After we have left a group, deletes all our introductions between its members, and our invitations to it."""
     tx.execute("DELETE FROM group_introductions WHERE group_id = ?", (group_id,))
     tx.execute("DELETE FROM group_invitees WHERE group_id = ?", (group_id,))
 
@@ -131,7 +135,8 @@ def delete_link(tx: sqlite3.Connection, group_id: int) -> None:
 
 
 def profiles(tx: sqlite3.Connection, group_id: int) -> dict[MemberId, Profile]:
-    """The profiles of a group's members, without pictures. Members who have not sent a profile are left out."""
+    """The profiles of a group's members, without pictures, by member id. The result does not contain members who have
+    not sent a profile."""
     rows = tx.execute("SELECT member, profile FROM group_members WHERE group_id = ?", (group_id,))
     found = {MemberId(row["member"]): Profile.from_json(row["profile"]) for row in rows}
     return {member: profile for member, profile in found.items() if profile is not None}
@@ -141,7 +146,7 @@ class Past(Record):
     """An earlier message of the conversation, which the host sends to a newcomer.
 
     Attributes:
-        at: When its author sent it; POSIX seconds.
+        at: When the author sent the message; POSIX seconds.
     """
 
     author: MemberId
@@ -151,7 +156,7 @@ class Past(Record):
 
     @property
     def envelope(self) -> Envelope:
-        """The message as its author would send it."""
+        """The message in an envelope, as if the author sent it again."""
         envelope = group_envelope(self.post)
         return Envelope(envelope.event, envelope.params, self.shared_id, CHAT_VERSIONS)
 
@@ -159,8 +164,8 @@ class Past(Record):
 def past(tx: sqlite3.Connection, group_id: int, most: int) -> list[Past]:
     """The last messages that everybody in a group can see, oldest first, at most ``most``.
 
-    Deleted, disappearing and unfinished messages are left out, and so are messages of blocked members. A message with a
-    file is returned without the file.
+    The result does not contain deleted messages, disappearing messages, messages that their authors are still writing,
+    and messages of blocked members. A message with a file is returned without the file.
     """
     rows = tx.execute(
         "SELECT own.author, own.shared_id, said.text, said.sent_at, quoted.author AS quoted_author,"

@@ -1,4 +1,5 @@
-"""Stores the state of groups: it is loaded before each step of the group's machine, and changes are saved afterwards.
+"""Stores the state of groups. A group is loaded before the state machine handles an event of the group; what the
+machine has changed is saved afterwards.
 
 The tables of groups contain the members, their connections, and the ids of events that have arrived. The texts of
 messages to groups are in the same table as those of other conversations.
@@ -78,7 +79,7 @@ def insert(tx: sqlite3.Connection, group: Group, inviter_id: int | None = None) 
 
 
 def load(tx: sqlite3.Connection, group_id: int) -> Group | None:
-    """The state of a group, for its machine; None if there is no such group."""
+    """The state of a group, for the state machine of groups; None if there is no such group."""
     row = tx.execute("SELECT * FROM groups WHERE id = ?", (group_id,)).fetchone()
     if row is None:
         return None
@@ -99,7 +100,7 @@ def load(tx: sqlite3.Connection, group_id: int) -> Group | None:
 
 
 def save(tx: sqlite3.Connection, group_id: int, before: Group, after: Group) -> None:
-    """Saves what a step of the group's machine changed."""
+    """Saves all differences between ``before`` and ``after``, two states of a group."""
     if before is after:
         return
     if before.profile is not after.profile:
@@ -133,18 +134,18 @@ def own_id(tx: sqlite3.Connection, group_id: int) -> MemberId:
 
 
 def host_of(tx: sqlite3.Connection, group_id: int) -> MemberId | None:
-    """The member who let us into a group; None if the group is deleted."""
+    """The member who let us into a group, or ourselves if we created the group; None if the group is deleted."""
     row = tx.execute("SELECT host FROM groups WHERE id = ?", (group_id,)).fetchone()
     return None if row is None else MemberId(row["host"])
 
 
 def save_incognito(tx: sqlite3.Connection, group_id: int, name: str | None) -> None:
-    """Saves the made-up name by which the members know us; None: they know our profile."""
+    """Saves the made-up name by which the members of a group know us; None if they know our profile."""
     tx.execute("UPDATE groups SET incognito = ? WHERE id = ?", (name, group_id))
 
 
 def incognito(tx: sqlite3.Connection, group_id: int) -> str | None:
-    """The made-up name by which the members know us; None if they know our profile."""
+    """The made-up name by which the members of a group know us; None if they know our profile."""
     row = tx.execute("SELECT incognito FROM groups WHERE id = ?", (group_id,)).fetchone()
     return None if row is None else row["incognito"]
 
@@ -161,12 +162,12 @@ def inviter(tx: sqlite3.Connection, group_id: int) -> int | None:
 
 
 def attach(tx: sqlite3.Connection, group_id: int, contact_id: int) -> None:
-    """Notes which contact stands for a group in the list of conversations."""
+    """Saves which contact represents a group in the list of conversations."""
     tx.execute("UPDATE groups SET contact_id = ? WHERE id = ?", (contact_id, group_id))
 
 
 def of_contact(tx: sqlite3.Connection, contact_id: int) -> int | None:
-    """The number of the group for which this contact stands; None if the contact is a person."""
+    """The number of the group that this contact represents; None if the contact is a person."""
     row = tx.execute("SELECT id FROM groups WHERE contact_id = ?", (contact_id,)).fetchone()
     return None if row is None else int(row["id"])
 
@@ -193,8 +194,8 @@ def forget(tx: sqlite3.Connection, group_id: int) -> None:
 
 
 def find(tx: sqlite3.Connection, own: MemberId, host: MemberId) -> int | None:
-    """The number of the group in which we and our host have these ids; None if there is no such group. A repeated
-    invitation is recognised by the two ids."""
+    """The number of the group in which our member id is ``own``, and the member who let us in has the id ``host``; None
+    if there is no such group. An invitation with the two ids of a known group is a repeated invitation."""
     row = tx.execute("SELECT id FROM groups WHERE own = ? AND host = ?", (own, host)).fetchone()
     return None if row is None else int(row["id"])
 
@@ -270,8 +271,8 @@ def _save_member(tx: sqlite3.Connection, group_id: int, member: Member) -> None:
 _MEMBER = "member, role, name, standing, link, older, introducer, versions, blocked, named, offer, told"
 
 
-# A group is loaded for each event, and creating the `Member` objects of a thousand rows takes 15 ms. Most rows do not
-# change between two events, so the objects made from them are kept.
+# A group is loaded for each event, and creating the `Member` objects of a thousand rows takes 15 ms. Most members do
+# not change between two events, so `Member` objects are kept in memory and used again.
 @lru_cache(maxsize=MEMBERS_IN_MEMORY)
 def _member_from(
     id: bytes,
@@ -287,8 +288,8 @@ def _member_from(
     offer: str | None,
     told: str,
 ) -> Member:
-    """The member in a row of `_MEMBER`. The same row gives the same object, which is safe because members are
-    immutable."""
+    """Makes a `Member` from the values of the columns `_MEMBER`. Equal values give the same `Member` object, which is
+    safe because the object is immutable."""
     return Member(
         id=MemberId(id),
         role=Role(role),
@@ -309,7 +310,7 @@ def _member_from(
 
 
 def known(tx: sqlite3.Connection, group_id: int, asked: Asked) -> Known:
-    """What the store knows about the messages that an event is about."""
+    """What the store knows about the messages in ``asked``, which the state machine needs to handle an event."""
     seen, item, gone = None, None, False
     about = asked.item
     if asked.event is not None:
@@ -351,8 +352,8 @@ def _deletions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_i
 
 
 def heard(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, forwarder: MemberId | None) -> None:
-    """Records that an event arrived, directly or passed on. Once the author's own copy has arrived, the forwarder is
-    forgotten."""
+    """Records that an event arrived: directly from its author, or from ``forwarder``, a member who passed it on. If the
+    event arrives both ways, only the direct arrival is remembered."""
     tx.execute(
         "INSERT INTO group_heard (group_id, author, shared_id, forwarder) VALUES (:group, :author, :id, :forwarder)"
         " ON CONFLICT DO UPDATE SET forwarder = NULL WHERE :forwarder IS NULL",
@@ -370,7 +371,8 @@ def add_message(
     scope: MemberId | None = None,
     forwarder: MemberId | None = None,
 ) -> None:
-    """Saves the author and scope of a message. Reactions that arrived before the message now belong to it."""
+    """Saves the author of a message, and its ``scope``: the member to whose support chat it belongs, or None if it is
+    for everybody. Reactions that arrived before the message now belong to the message."""
     tx.execute(
         "INSERT INTO group_messages VALUES (?, ?, ?, ?, ?, ?)",
         (message_id, group_id, author, shared_id, scope, forwarder),
@@ -400,7 +402,7 @@ def messages_of(tx: sqlite3.Connection, group_id: int, author: MemberId) -> list
 
 
 def proven(tx: sqlite3.Connection, message_id: int) -> None:
-    """Record that the author's own copy of a message arrived."""
+    """Records that a message, which another member had passed on, has now arrived from its author directly."""
     tx.execute("UPDATE group_messages SET forwarder = NULL WHERE message_id = ?", (message_id,))
 
 
@@ -449,8 +451,8 @@ def reactions(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id
 
 
 def leave_to_host(tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes) -> None:
-    """Keeps a message for a member until we have a connection to this member. Meanwhile, a host may pass on a copy of
-    the message."""
+    """Keeps a message of ours for a member until we have a connection to this member. Until then, a host may pass a
+    copy of the message on to the member."""
     tx.execute("INSERT INTO group_left (group_id, member, body) VALUES (?, ?, ?)", (group_id, member, body))
     _keep(tx, "group_left", group_id, KEPT_LEFT)
 
@@ -464,7 +466,8 @@ def take_left(tx: sqlite3.Connection, group_id: int, member: MemberId) -> list[b
 
 
 def _keep(tx: sqlite3.Connection, table: str, group_id: int, count: int, which: str = "1") -> None:
-    """Deletes all but the ``count`` newest rows of a group; ``which`` limits this to some of its rows."""
+    """Deletes old rows of a group from a table, so that the ``count`` newest rows are left. Rows that do not meet the
+    SQL condition ``which`` are neither counted nor deleted."""
     tx.execute(
         f"DELETE FROM {table} WHERE group_id = :group AND {which} AND id <="  # table and which are constants of ours
         f" (SELECT id FROM {table} WHERE group_id = :group AND {which} ORDER BY id DESC LIMIT 1 OFFSET :count)",

@@ -1,4 +1,4 @@
-"""Made-up names by which some contacts know us. A name is stored before anything is sent over its connection.
+"""Made-up names by which some contacts know us. A made-up name is stored before anything is sent to the contact.
 
 A contact who knows us by a made-up name gets only this name and our preferences, and nothing else from our profile.
 """
@@ -36,8 +36,8 @@ def name_of_contact(tx: sqlite3.Connection, contact_id: int) -> str | None:
 
 
 def names(tx: sqlite3.Connection) -> dict[int, str]:
-    """All made-up names. The key is the id of a connection; for the name that we have in a group, it is the negative
-    number of the group."""
+    """All our made-up names, as a dict. The key of a name is the id of the contact's connection or, if we use the name
+    in a group, the negative number of the group."""
     rows = tx.execute(
         "SELECT connection_id, name FROM incognito UNION ALL"
         " SELECT -id, incognito FROM groups WHERE incognito IS NOT NULL"

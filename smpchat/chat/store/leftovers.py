@@ -25,7 +25,7 @@ def picture_of(folder: Path, connection_id: int | None) -> Path:
 
 
 def remove(database: Database) -> None:
-    """Removes the file with typed lines, and the QR codes that are not needed any more."""
+    """Removes the file with the lines typed in `chat`, and the QR codes that are not needed any more."""
     folder, tx = database.path.parent, database.connection
     names = _names(folder)
     if not names:
@@ -37,7 +37,7 @@ def remove(database: Database) -> None:
 
 
 def remove_all(folder: Path) -> None:
-    """Removes all QR codes and the file with typed lines, because the profile is encrypted now."""
+    """Removes all QR codes and the file with the lines typed in `chat`, because the profile is encrypted now."""
     _remove(folder, _names(folder))
 
 

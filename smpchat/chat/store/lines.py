@@ -37,7 +37,8 @@ def is_known(tx: sqlite3.Connection, contact_id: int, occasion: str) -> bool:
 
 
 def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, sender: str | None) -> Message | None:
-    """The newest message with this id that the contact wrote or, with ``sender``, passed on for a member.
+    """The newest message with this id that the contact wrote. If ``sender`` is given, it is the newest one that
+    this member of a group or business wrote.
 
     The sender must match, because all members know the ids of all messages, and nobody may change another member's
     message.
@@ -51,14 +52,14 @@ def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, se
 
 
 def own_member(tx: sqlite3.Connection, contact_id: int) -> str | None:
-    """Our member id in the business chat of this contact; None if the contact is one person."""
+    """Our member id in the business chat of this contact; None if it is not known, or the contact is one person."""
     row = tx.execute("SELECT own_member FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     return row["own_member"] if row else None
 
 
 def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Message | None:
-    """The newest message, sent or received as ``direction`` says, that can be answered or changed: both apps know its
-    id, and it was not deleted."""
+    """The newest message, sent or received as ``direction`` says, that the user can answer or change. Messages without
+    an id that both apps know, deleted messages, and messages that the contact is still writing do not count."""
     row = tx.execute(
         "SELECT id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
         " AND deleted = 0 AND husk = 0 AND written_at IS NULL ORDER BY id DESC LIMIT 1",
@@ -68,9 +69,10 @@ def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Me
 
 
 def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple[int, str]]:
-    """The last text messages that the user wrote to a contact, newest first: of each its number and text.
+    """The last text messages that the user wrote to a contact, newest first. Each is returned as its number and
+    its text.
 
-    Disappearing, deleted and forwarded messages are left out.
+    The result does not contain disappearing, deleted and forwarded messages.
     """
     rows = tx.execute(
         "SELECT id, text FROM messages WHERE contact_id = ? AND direction = ? AND content = 'text' AND forwarded = 0"
@@ -81,13 +83,14 @@ def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple
 
 
 def own_ids(tx: sqlite3.Connection, contact_id: int) -> list[tuple[int, str]]:
-    """Our number and the shared id of each message that the user wrote to a contact."""
+    """The messages that the user wrote to a contact. Each is returned as its number here and the id that both apps
+    know."""
     query = "SELECT id, shared_id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
     return [(row["id"], row["shared_id"]) for row in tx.execute(query, (contact_id, Direction.SENT))]
 
 
 def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float) -> int:
-    """How many lines of one kind were added since the given time, in POSIX seconds."""
+    """How many lines of one kind were added to a conversation since the given time, in POSIX seconds."""
     query = "SELECT count(*) FROM messages WHERE contact_id = ? AND content = ? AND sent_at >= ?"
     return int(tx.execute(query, (contact_id, kind, since)).fetchone()[0])
 
@@ -105,7 +108,8 @@ def count_earlier(tx: sqlite3.Connection, contact_id: int, before: int) -> int:
 
 
 def skip_unread(tx: sqlite3.Connection, contact_id: int, before: int) -> None:
-    """Marks all messages before number ``before`` as shown."""
+    """Marks all messages of a conversation before message number ``before`` as shown. Messages that the contact is
+    still writing are not marked."""
     tx.execute(
         "UPDATE messages SET shown = 1, changes_shown = changes WHERE contact_id = ? AND id < ? AND shown = 0"
         " AND written_at IS NULL",
