@@ -27,8 +27,8 @@ def known(name: str) -> str:
 
 
 def typed(name: str, words: list[str]) -> bool | str | list[str]:
-    """The value that the user typed for a setting, in one word or several, with the type that the setting has in the
-    file. Raises `InputError`."""
+    """Turn the words that the user typed into the value of a setting: a boolean, a text or a list, as the setting
+    needs. Raises `InputError`."""
     default = KEYS[name].default
     if isinstance(default, tuple):
         return [] if words == ["none"] else words
@@ -70,12 +70,12 @@ def unset_in(path: Path, name: str) -> bool:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other commands from changing the file while the block runs; otherwise one command would undo the change of
-    another.
+    """Keep other commands from changing the file while the ``with`` block runs; otherwise one command could undo the
+    change of another.
 
     Raises:
-        InputError: Another command has not finished changing the file in time.
-        OSError: The folder cannot be used.
+        InputError: Another command was still changing the file after `_PATIENCE`.
+        OSError: The file's folder cannot be made, or cannot be written to.
     """
     from smpchat.storage.locks import FileLock
 
@@ -117,7 +117,7 @@ def with_setting(path: Path, text: str, name: str, value: bool | str | list[str]
         return "\n".join(lines)
     at = next((statement.first for statement in found if statement.is_table), None)
     # A new setting is written above the first table, because every line below a table's heading belongs to that table.
-    # If the file has no table, the setting is written at its end.
+    # If the file has no table, the setting is written at the end of the file.
     if at is None:
         at = len(lines) - (lines[-1] == "")
         if at and not lines[at - 1].endswith(end):

@@ -51,7 +51,8 @@ class Feed:
 
 @contextlib.contextmanager
 def interrupted(message: str, hint: Callable[[], str]) -> Iterator[None]:
-    """If Ctrl-C is pressed while the block waits, end the command with ``message`` and the result of ``hint``."""
+    """If Ctrl-C is pressed while the ``with`` block waits, end the command with ``message`` and the result of
+    ``hint``."""
     try:
         yield
     except CancelledError:  # raised by asyncio.run after Ctrl-C
@@ -59,7 +60,7 @@ def interrupted(message: str, hint: Callable[[], str]) -> Iterator[None]:
 
 
 def gap(environment: Environment) -> str:
-    """What to print before and after the steps: a line break if they are drawn, otherwise nothing."""
+    """What to print before and after the steps of a connection: a line break if steps are drawn, otherwise nothing."""
     return "\n" if environment.redraws else ""
 
 
@@ -100,7 +101,8 @@ async def start_relay(relay: EmbeddedRelay) -> None:
 def tell_own_name(environment: Environment, service: ChatService, connection: int) -> None:
     """If the user has not chosen a name, say which one other people will see.
 
-    The name is said with the first link. On a terminal it is said with every link, as long as it is the login name.
+    This is said when the first link is made or used. On a terminal, this is said with every link if that name is the
+    login name.
 
     Args:
         connection: The connection whose link was just made or used.

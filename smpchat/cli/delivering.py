@@ -1,6 +1,6 @@
 """Sends messages and changes of messages: they are stored, and then the command stays online until they are sent.
 
-If another process is online for the profile, that process sends them. The command then does not
+If another process is online for the profile, that process sends what the command has stored. The command then does not
 import asyncio or the network code, so that scripts can send many messages quickly.
 """
 
@@ -55,7 +55,7 @@ def deliver(
     """Store a message and send it; a reply without ``who`` goes to the conversation of the message that it answers.
 
     Args:
-        anyway: Also send messages that are held because keys have changed.
+        anyway: Send the message, and those that are already held, although the contact's keys have changed.
     """
 
     def make(service: WritingProfile) -> Message:
@@ -68,7 +68,7 @@ def deliver(
 
 
 def deliver_held(environment: Environment, who: str) -> int:
-    """Send the messages to a contact that are held because keys have changed."""
+    """Send the messages that are held because a contact's keys have changed."""
     service = environment.open_as(WritingProfile)
     try:
         before = service.contact(who).pending
@@ -100,8 +100,8 @@ def deliver_message(
 async def wait_online_for_message(
     environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
 ) -> None:
-    """Wait until a message of ours, which was already printed, has the status asked for. The caller must be online.
-    Raises `CommandFailed`."""
+    """Wait until a message of ours, which was already printed, has the status asked for. Call this only while this
+    process is online. Raises `CommandFailed`."""
     await _Delivery.of_message(environment, service, message, wait, patience).wait_online_for()
 
 
@@ -111,7 +111,7 @@ def deliver_change(
     wait: WaitChange | None,
     patience: float | None,
 ) -> int:
-    """Change a message here, and wait until the change is sent; apps send no receipts for changes."""
+    """Change a message in the store, and wait until the change is sent; apps send no receipts for changes."""
     return deliver_changes(environment, lambda profile: [make(profile)], wait, patience)
 
 
@@ -121,7 +121,7 @@ def deliver_changes(
     wait: WaitChange | None,
     patience: float | None,
 ) -> int:
-    """Change several messages here together, and wait until all the changes are sent."""
+    """Change several messages in the store, and wait until all these changes are sent."""
     service = environment.open_as(WritingProfile)
     try:
         made = make(service)
@@ -141,10 +141,10 @@ def deliver_changes(
 
 
 class _Delivery:
-    """A message, or changes of messages, that are being sent to a contact, and what the user is told about them.
+    """Waits until a message, or several changes of messages, have the status asked for, and tells the user the result.
 
     Args:
-        asked: The status to wait for. None: wait for the status ``usual``, but only as long as waiting can help.
+        asked: The status to wait for. None: wait for the status ``usual``, but stop early if waiting cannot help.
     """
 
     def __init__(
@@ -167,8 +167,8 @@ class _Delivery:
     def of_message(
         environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
     ) -> _Delivery:
-        """The delivery of one message. The message was already printed; from now on, each change of its status is
-        printed too."""
+        """Make the delivery of one message, which was already printed. The delivery prints each change of the message's
+        status."""
         shown = message.status
 
         def status() -> MessageStatus:
@@ -194,7 +194,7 @@ class _Delivery:
         wait: Wait | None,
         patience: float | None,
     ) -> _Delivery:
-        """The delivery of several changes as one; its status is that of the change that is furthest behind."""
+        """Make one delivery for several changes of messages; its status is the worst among these changes."""
 
         def found() -> list[SentChange | None]:
             return [service.change(change_id) for change_id in change_ids]
@@ -221,7 +221,7 @@ class _Delivery:
             self._tell(_follow(self._environment, self._service, self._looks()))
 
     async def wait_online_for(self) -> None:
-        """Wait for the status asked for, in the event loop of a caller that is online. Raises `CommandFailed`."""
+        """Wait for the status asked for, in an event loop in which this process is online. Raises `CommandFailed`."""
         from asyncio import CancelledError
 
         from smpchat.chat.online.waiting import follow
@@ -273,7 +273,7 @@ class _Delivery:
 
 @contextmanager
 def _interruptible(*deliveries: _Delivery) -> Iterator[None]:
-    """If Ctrl-C is pressed in the block, end the command, and say what will happen with the stored messages."""
+    """If Ctrl-C is pressed in the ``with`` block, end the command, and tell the user whether everything was sent."""
     try:
         yield
     except KeyboardInterrupt:
@@ -286,8 +286,8 @@ def _interrupted(*deliveries: _Delivery) -> CommandFailed:
 
 
 def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) -> T:
-    """Wait for the result of ``looks`` while another process is online for the profile. If no other process is online,
-    or it stops, go online in this process."""
+    """Return the result of ``looks``. As long as another process is online for the profile, this process only waits. If
+    there is no such process, or none any more, this process goes online."""
     if (found := handed_over(service, looks)) is not None:
         return found
 

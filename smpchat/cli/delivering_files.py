@@ -30,8 +30,8 @@ async def deliver_files(
     *,
     anyway: bool = False,
 ) -> int:
-    """Send files, each in a message of its own; the text is sent with the first. If one of the paths is not a file that
-    can be sent, none is sent."""
+    """Send files, each in a message of its own; the text is sent with the first. If one of the files cannot be
+    sent, no file is sent."""
     with closing(environment.open_as(WritingProfile)) as service:
         looked_at = [service.look_at_file(who, path, "" if at else text) for at, path in enumerate(paths)]
         return await _deliver(environment, service, looked_at, wait, patience, anyway=anyway)

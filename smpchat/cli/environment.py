@@ -34,7 +34,7 @@ meaning, this number grows."""
 
 
 class Environment(Record):
-    """The global options of one run, its clock, and what its streams can show.
+    """The global options of one run of smpchat, its clock, and how its standard output may look.
 
     Attributes:
         socks: A SOCKS proxy for this run; see `StoredProfile`.
@@ -73,18 +73,18 @@ class Environment(Record):
         return Home(self.home, self.config_file)
 
     def config_files(self) -> tuple[Path, Path]:
-        """The config file for all profiles, and the profile's own. Raises `InputError` as `profile_folder`."""
+        """The config file for all profiles, and the profile's own. Raises `InputError` as `profile_folder` does."""
         return self._home.config_files(self.profile)
 
     def said_otherwise(self, setting: str) -> str | None:
-        """The value that an option of this run, or an environment variable, sets instead of the config files; None if
-        there is none."""
+        """The value that an option of this run or an environment variable gives to a setting; it overrides the config
+        files. None if neither gives a value."""
         if setting == "color" and not self.color:
             return "never"
         return self.socks if setting == "socks" else None
 
     def setting(self, name: str) -> Any:
-        """What the config files say about a setting, or its default."""
+        """The value that the config files give to a setting; its default if they give none."""
         from smpchat.config import KEYS  # imported here: help and completion do not need it
 
         return KEYS[name].default if self.config is None else self.config.value(name)
@@ -105,7 +105,7 @@ class Environment(Record):
         return self._home.profile_folder(self.profile if name is None else name)
 
     def is_used(self) -> bool:
-        """Whether the profile has a store already."""
+        """Whether the profile's database exists already."""
         from smpchat.chat.service.reading import is_used
 
         return is_used(self.profile_folder())
@@ -126,10 +126,10 @@ class Environment(Record):
         return self._home.open(self.profile, socks=self.socks, now=self.now, passphrase=self.key)
 
     def relay(self) -> EmbeddedRelay:
-        """The embedded relay of this home."""
+        """The embedded relay of this home folder."""
         return self._home.relay()
 
-    # -- what the streams can show ------------------------------------------------------------------------------------
+    # -- how standard output may look ---------------------------------------------------------------------------------
 
     @property
     def attended(self) -> bool:
@@ -160,13 +160,13 @@ class Environment(Record):
         """Standard output with styles, if it is a terminal that supports them and colours are wanted."""
         from rich.console import Console
 
-        # Neither markup nor emoji codes: a peer's [red] or :smile: is text.
+        # If a contact writes [red] or :smile:, this text is printed unchanged.
         forced = True if self._forced else None
         return Console(no_color=not self.colored, force_terminal=forced, highlight=False, markup=False, emoji=False)
 
     def as_typed(self, text: str) -> str:
-        """``text`` with options added to each command between backticks, so that the command runs as it is printed
-        (`smpchat.cli.selection.as_typed`)."""
+        """``text``, in which each command between backticks also gets this run's ``--home`` and ``-p``, if the command
+        needs them (`smpchat.cli.selection.as_typed`)."""
         return as_typed(text, self.home, self.profile)
 
     # -- output -------------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class Environment(Record):
     def emit(self, kind: str, fields: dict[str, Any], line: str | Callable[[], RenderableType] | None) -> None:
         """Print data on standard output: an object for scripts, ``line`` for people. Flushed when it returns."""
         if self.json:
-            # Flushed: a program that reads the pipe acts on each line as it comes.
+            # Flush each line, so that a program that reads our output can act on it at once.
             print(json_line(kind, fields), flush=True)
         elif isinstance(line, str):
             print(line, flush=True)
@@ -194,8 +194,8 @@ class Environment(Record):
             _print_sentences(self.as_typed(sentence))
 
     def error(self, status: int, message: str, hint: str) -> None:
-        """Print what happened and what to do on standard error; with ``--json``, also as an object on standard
-        output."""
+        """Print on standard error what happened and what the user can do. With ``--json``, also print both as one
+        object on standard output."""
         message, hint = self.as_typed(message), self.as_typed(hint)
         if self.json:
             self.emit("error", {"code": status, "message": message, "hint": hint}, None)
@@ -242,14 +242,16 @@ def make_environment(
     key_file: Path | None = None,
     key_command: str | None = None,
 ) -> Environment:
-    """The environment of a run. The variable ``NO_COLOR`` turns colours off, unless it is empty.
+    """Make the environment of one run from its global options.
+
+    The environment variable ``NO_COLOR`` turns colours off, unless it is empty.
 
     Args:
         home: None: the platform's folder for data.
         profile: None: the profile chosen with ``profile switch``.
         key_file, key_command: See `ProfileKey`.
     Raises:
-        CommandFailed: The file ``active-profile``, which holds the chosen profile, is damaged.
+        CommandFailed: The file ``active-profile``, which holds the name of the chosen profile, is damaged.
     """
     config_file = None
     if home is None:
@@ -263,8 +265,11 @@ def make_environment(
 
 
 def _configuration(files: tuple[Path, Path]) -> Configuration | None:
-    """What the config files say. If they cannot be used, `run` reports this later, unless the command does not need
-    them."""
+    """What the config files say; None if there are no config files.
+
+    If the files cannot be used, the result holds the error. `run` reports the error later, unless the command does not
+    need the config files.
+    """
     if not any(map(os.path.lexists, files)):
         return None
     from smpchat.config import ConfigRefused, Configuration, read

@@ -41,7 +41,7 @@ def join(
 
 
 async def _join(environment: Environment, who: str, alias: str | None) -> int:
-    """Join a group, and stay online until the person who invited us has let us in, or the time for this is over."""
+    """Join a group, and stay online until the person who invited us has let us in, or a time limit is reached."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush, until
@@ -82,7 +82,7 @@ def leave(context: typer.Context, who: str = GROUP, yes: bool = YES) -> None:
 
 
 def _ask_and_leave(environment: Environment, who: str, *, sure: bool) -> int | Coroutine[Any, Any, int]:
-    """Leave a group. If the user is the only owner, first say what that means for the others, and ask at a terminal."""
+    """Leave a group. If the user is its only owner, first say what leaving means; at a terminal, also ask."""
     if not sure:
         from smpchat.cli.views.groups import about_only_owner
 
@@ -99,7 +99,7 @@ def _ask_and_leave(environment: Environment, who: str, *, sure: bool) -> int | C
 
 
 async def _leave(environment: Environment, who: str) -> int:
-    """Leave a group, and stay online until the members are told, or the time for this is over."""
+    """Leave a group, and try to tell the members at once."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.cli.views.groups import show_group
@@ -127,7 +127,6 @@ def members(
 
 
 def _members(environment: Environment, who: str, everybody: bool) -> int:
-    """Print the members of a group."""
     from smpchat.cli.views.groups import show_group, show_members
 
     with closing(environment.open()) as service:
@@ -193,7 +192,7 @@ def invite(
 
 
 async def _invite(environment: Environment, who: str, contact: str, role: str) -> int:
-    """Invite a contact, and stay online until the invitation is sent, or the time for this is over."""
+    """Invite a contact, and stay online until the invitation is sent, or a time limit is reached."""
     from smpchat.chat.online.patience import Patience, RelayDown
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush, until
@@ -387,7 +386,7 @@ def unblock(context: typer.Context, who: str = JOINED_GROUP, member: str = MEMBE
 
 
 async def _change(environment: Environment, who: str, change: Callable[[ChatService], tuple[MemberView, str]]) -> int:
-    """Make a change that affects one member, and tell the other members if that is possible now."""
+    """Make a change that affects one member, and try to tell the other members at once."""
     from smpchat.cli.views.groups import show_member
 
     with closing(environment.open()) as service:
@@ -398,7 +397,7 @@ async def _change(environment: Environment, who: str, change: Callable[[ChatServ
 
 
 async def _tell(environment: Environment, service: ChatService) -> None:
-    """Tell the members about a change; if that is not possible now, say that it happens later."""
+    """Try to tell the members about a change at once. If this fails, say that a later command tells them."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
 
@@ -451,7 +450,7 @@ async def _set(
     disappear: str | None,
     review: bool | None,
 ) -> int:
-    """Change the given parts, and tell the members if that is possible now."""
+    """Make the changes that the options of `group set` ask for, and try to tell the members at once."""
     from smpchat.chat.wire.durations import parse_duration
     from smpchat.cli.views.groups import about_rules, show_group
 
@@ -492,7 +491,7 @@ def _ask_and_delete(environment: Environment, who: str, *, sure: bool) -> int | 
 
 
 async def _delete(environment: Environment, who: str) -> int:
-    """End a group, and stay online until the members are told, or the time for this is over."""
+    """End a group, and try to tell the members at once."""
     from smpchat.cli.views.groups import show_group
 
     with closing(environment.open()) as service:

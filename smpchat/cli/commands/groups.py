@@ -1,4 +1,4 @@
-"""``groups``: your groups, and invitations to groups."""
+"""``groups``: lists your groups, and invitations to groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``history``: the messages of one or all conversations, or those that contain a text."""
+"""``history``: prints the messages of one or all conversations, or only those that contain a text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def history(
 
 
 def _history(environment: Environment, wanted: Wanted) -> int:
-    """Print the last messages of a conversation. A profile that was never used has none, and is not created."""
+    """Print the last messages of one or all conversations. If the profile does not exist yet, do not create it."""
     if not environment.is_used():
         if environment.attended:
             from smpchat.cli.views.contacts import FIRST_STEPS

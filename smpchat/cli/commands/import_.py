@@ -41,8 +41,8 @@ def import_(
     other's encryption, and messages are lost. smpchat asks for the file's passphrase, or reads it from
     --passphrase-file or the variable SMPCHAT_PASSPHRASE.
     """
-    # The name that was typed with -p; None: use the name in the file. `environment.profile` cannot be used: without -p,
-    # it is the profile that `profile switch` chose.
+    # The name that was typed with -p; None: use the name stored in the exported file. `environment.profile` does not
+    # help, because without -p it is the profile that `profile switch` chose.
     name = context.find_root().params["profile"]
     run(context, lambda environment: _import(environment, file, passphrase_file, name, sure=yes))
 
@@ -86,7 +86,7 @@ def _import(environment: Environment, file: Path, passphrase_file: Path | None, 
 
 
 def _agrees(environment: Environment, choices: OwnChoices) -> bool:
-    """Ask whether to accept the settings in the file; True if there is no terminal to ask on."""
+    """Ask whether to accept the settings in the exported file; True if there is no terminal to ask on."""
     from smpchat.cli.views.choices import choice_lines
 
     if not can_ask(environment):

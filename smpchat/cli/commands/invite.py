@@ -94,7 +94,7 @@ def invite(
 
 
 def _wants_to_talk(environment: Environment) -> bool:
-    """Ask whether to open the chat. Call this outside the event loop, where Ctrl-C would not end a question."""
+    """Ask whether to open the chat. Do not call this in an event loop: there, Ctrl-C does not end the question."""
     if not can_ask(environment):
         return False
     print("Open the chat now? [Y/n] ", end="", file=sys.stderr, flush=True)
@@ -132,7 +132,8 @@ async def _invite(
 
 
 def _until_made(seconds: float | None) -> Patience:
-    """How long to wait until the link is made. A ``--timeout`` below `_LEAST` limits only the wait for a person."""
+    """How long to wait until the link is made. A ``--timeout`` below `_LEAST` does not limit this wait, but only the
+    wait until somebody uses the link."""
     from smpchat.chat.online.patience import Patience
 
     return Patience() if seconds is None or seconds < _LEAST else Patience(seconds, chosen=True)
@@ -177,8 +178,8 @@ class _Inviting:
                     down = error
                 await flush(self._service)
         if invitation is None:
-            # There is no link that anybody could have seen. If the invitation stayed in the store, the next process
-            # online would still make its link.
+            # No link was made. Delete the invitation; otherwise the next process that goes online would make a link,
+            # and nobody would see the link.
             self._service.delete(str(self._connection))
             raise unreachable(down, self._or_another())
         return [self._explain(ended, down)] if wait else []

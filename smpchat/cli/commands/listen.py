@@ -89,8 +89,7 @@ async def _listen(
             environment.notice(
                 "CMD does not get SMPCHAT_KEY. If CMD runs smpchat, use --key-file or --key-command for it."
             )
-        # Read before the first look: this listener prints everything that arrives from now on, even if another process
-        # shows it first.
+        # `listen` prints everything that arrives after the event ``after``, even if another process shows it first.
         after = service.last_event()
         seen = 0
         loop = asyncio.get_running_loop()
@@ -101,8 +100,8 @@ async def _listen(
             listener = Listener(service, after, is_durable=handler is not None)
             await stack.enter_async_context(online(service, environment.relay()))
             changes = stack.enter_context(Changes(service.database))
-            # Conditions of relays are not shown here: an earlier process stored them, and `relays` finds out which are
-            # still true.
+            # Stored problems with relays are not printed here, because they may be over. `relays` finds out which
+            # relays still cannot be reached.
             show_conditions(environment, (c for c in service.conditions() if c.server is None))
             relays = RelayWatch(service)
             while True:
@@ -175,8 +174,8 @@ async def _show_messages(
     """Print what was not shown yet, but at most ``limit`` new messages. Returns how many new messages were printed.
 
     A message counts as shown once the handler (if there is one) has succeeded with it, and its printed line is flushed.
-    After a failure or a crash before that, the message is handled again. A message is skipped only if the handler has
-    failed on it ``skip_after`` times.
+    If the handler fails, or smpchat crashes before the message counts as shown, the next `listen` starts with the same
+    message. A message is skipped only if the handler has failed on it ``skip_after`` times.
     """
     from smpchat.cli.handler import HandlerFailed
     from smpchat.cli.views.messages import show_heard

@@ -1,4 +1,4 @@
-"""``man``: makes the manual page from the helps of the commands, and shows it in a pager, prints it as roff, or
+"""``man``: makes the manual page from the help texts of the commands, and shows it in a pager, prints it as roff, or
 installs it."""
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def man(
 
 
 def _man(environment: Environment, context: typer.Context, install: bool) -> int:
-    """Show, print or install the page."""
+    """Show, print or install the manual page."""
     page = manual(context.find_root().command)
     if install:
         _install(environment, page)
@@ -78,7 +78,7 @@ def _man(environment: Environment, context: typer.Context, install: bool) -> int
 
 
 def _paged(page: str) -> bool:
-    """Show the page with the program `man`; False if there is no such program, or it fails."""
+    """Show the manual page with the program `man`. Returns False if there is no such program, or if it fails."""
     import tempfile
 
     program = shutil.which("man")
@@ -92,7 +92,8 @@ def _paged(page: str) -> bool:
 
 
 def _install(environment: Environment, page: str) -> None:
-    """Write the page into the user's own folder of manual pages, and say so if `man` does not look there."""
+    """Write the page into the user's own folder of manual pages. If `man` does not look there, tell the user how to
+    change that."""
     share = os.environ.get("XDG_DATA_HOME") or ""
     pages = (Path(share) if os.path.isabs(share) else Path.home() / ".local" / "share") / "man"
     file = pages / "man1" / _PAGE
@@ -120,7 +121,7 @@ def _is_searched(pages: Path) -> bool:
 
 
 def manual(program: Any) -> str:
-    """The page ``smpchat(1)`` in roff."""
+    """The manual page ``smpchat(1)``, in roff."""
     lines = [
         f'.TH SMPCHAT 1 "" "smpchat {__version__}" "User commands"',
         ".SH NAME",
@@ -174,7 +175,7 @@ def _command(name: str, command: Any) -> list[str]:
 
 
 def _table(rows: Iterable[Command]) -> list[str]:
-    """A list in roff: keys or slash commands, and what each of them does."""
+    """A list of keys or slash commands and what each of them does, in roff."""
     return [line for row in rows for line in (".TP", f".B {_roff(row.usage)}", _roff(sentence(row.does)))]
 
 
@@ -191,7 +192,7 @@ def _options(command: Any) -> list[str]:
 
 
 def _examples(text: str | None) -> list[str]:
-    """The epilog of a help in roff: the examples as they are typed, and the paragraph after them if there is one."""
+    """The end of a command's help text, in roff: examples, and the paragraph after them if there is one."""
     typed, _, more = (text or "").replace("\b", "").partition("\n\n")
     lines = [line.strip().removeprefix("Example:").strip() for line in typed.splitlines()]
     shown = [".PP", ".nf", *(f".B {_roff(line)}" for line in lines if line), ".fi"] if any(lines) else []
@@ -203,8 +204,8 @@ def _paragraphs(text: str | None) -> list[str]:
 
 
 def _paragraph(part: str) -> list[str]:
-    """A paragraph of a help in roff. The program that displays the page wraps the paragraph, unless it is a table; a
-    table begins with a backspace."""
+    """A paragraph of a command's help text, in roff. The pager wraps the paragraph, unless it is a table. In the help
+    text, a table begins with a backspace."""
     if not part.lstrip(" \n").startswith("\b"):
         return [".PP", _roff(" ".join(part.split()))]
     return [".PP", ".nf", *(_roff(line.strip()) for line in part.replace("\b", "").splitlines() if line.strip()), ".fi"]

@@ -99,7 +99,7 @@ class Said(Record):
 
 
 async def _set(environment: Environment, said: Said) -> int:
-    """Change the given parts, and tell contacts if that is possible now."""
+    """Change the parts of the profile that the user gave, and try to tell the contacts at once."""
     from smpchat.chat.online.presence import online
     from smpchat.chat.online.waiting import flush
     from smpchat.chat.wire.bots import own_commands
@@ -178,7 +178,7 @@ def list_(context: typer.Context) -> None:
 
 
 def _list(environment: Environment) -> int:
-    """Print all profiles of this home."""
+    """Print all profiles in this home folder."""
     from smpchat.cli.views.profiles import display_name, show_profile
 
     folder = environment.home / "profiles"

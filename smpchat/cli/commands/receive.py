@@ -124,19 +124,20 @@ def is_file_link(text: str) -> bool:
 
 
 def message_number(service: WritingProfile, which: str) -> int:
-    """The number of the message whose file is meant. If an alias was typed instead of a number, it is the number of the
-    contact's last message with a file to receive.
+    """The number of the message whose file the user wants. For an alias, this is the contact's last message with a
+    file that can be received.
 
     Raises:
-        NoFileOffered: There is no file from the contact to receive.
-        InputError: No contact has the alias that was typed.
+        NoFileOffered: The contact has sent no file that can be received.
+        InputError: No contact has the alias that the user typed.
     """
     number = which.removeprefix("#")
     return int(number) if number.isascii() and number.isdigit() and len(number) < 16 else service.offered_by(which)
 
 
 def _ask(environment: Environment, relays: tuple[str, ...], hint: str) -> None:
-    """Ask whether relays may see our IP address. Raises `CommandFailed` unless a person agrees."""
+    """Ask whether the file relays that a sender chose may see our IP address. Raises `CommandFailed` unless a person
+    agrees."""
     what = (
         f"The sender put the file at {', '.join(relays)}, which you do not use. These relays would see your IP address."
     )

@@ -136,7 +136,7 @@ def _run(
     extensions: bool,
     reset: bool,
 ) -> int:
-    """Run the relay here until interrupted."""
+    """Run the relay in this process until a signal stops it."""
     from smpchat.cli.views.relay import files_lines, relay_fields
     from smpchat.protocol.version import SMP_VERSIONS
     from smpchat.relay import daemon, loop
@@ -180,7 +180,7 @@ def _run(
 
 
 def _offered(versions: str) -> VersionRange:
-    """The range of SMP versions that was typed. Raises `InputError`."""
+    """The range of SMP versions that the user typed. Raises `InputError`."""
     from smpchat.protocol.version import SMP_VERSIONS, VersionRange
 
     try:
@@ -262,7 +262,8 @@ def _start(environment: Environment, typed: Mapping[str, str | None], ports: Por
 
 
 def _typed_options(context: typer.Context) -> dict[str, str | None]:
-    """The relay's options as they were typed; the keys are the names in `smpchat.relay.options`."""
+    """The relay's options as the user typed them, under their names in `smpchat.relay.options`. The password can also
+    come from an environment variable."""
     typed = {name: context.params[name] for name in BY_NAME}
     typed["host"] = ",".join(context.params["host"]) if context.params["host"] else None
     if typed["password"] is None:
@@ -320,7 +321,7 @@ def stop(context: typer.Context) -> None:
 
 
 def _stop(environment: Environment) -> int:
-    """Stop the relay, and no longer start it on demand."""
+    """Stop the relay. smpchat does not start it automatically until the user runs `relay start`."""
     from smpchat.cli.views.relay import show_relay
     from smpchat.relay import background
 
@@ -369,7 +370,7 @@ def rotate_certificate(context: typer.Context) -> None:
 
 
 def _rotate_certificate(environment: Environment) -> int:
-    """Make a new certificate for clients, signed by the same authority."""
+    """Make a new certificate that the relay shows to clients; the relay's own authority signs it."""
     from smpchat.cli.views.relay import relay_fields
     from smpchat.relay import daemon
 

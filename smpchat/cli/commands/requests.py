@@ -1,4 +1,4 @@
-"""``requests``: lists the people who want to connect through the address."""
+"""``requests``: lists the people who want to connect through your address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``server``: the relays for new invitations, how they are reached, and whether they answer."""
+"""``server``: chooses the relays for new invitations and how they are reached, and tests them."""
 
 from __future__ import annotations
 
@@ -267,8 +267,8 @@ async def _test(environment: Environment, address: str | None, transport: str | 
         service.close()
     if not failed:
         return ExitStatus.OK
-    # Report one failure. The worst is a wrong certificate, because another computer may have answered in the relay's
-    # place.
+    # Report one failure: a wrong certificate if there is one, because another computer may have answered in the
+    # relay's place.
     worst, check = min(failed, key=lambda each: status_of(each[1].trouble) is not ExitStatus.VERIFICATION)
     more = f" ({plural(len(failed) - 1, 'more relay')} failed too)" if len(failed) > 1 else ""
     raise CommandFailed(
@@ -279,7 +279,8 @@ async def _test(environment: Environment, address: str | None, transport: str | 
 
 
 def _hint(check: Check) -> str:
-    """The hint for the cause of the failure, if it is known; otherwise for the step that failed."""
+    """What the user can do about a failed test. This depends on the cause of the failure, or, if the cause is not
+    clear, on the step that failed."""
     from smpchat.chat import troubles
 
     if check.trouble not in (None, Trouble.UNREACHABLE, Trouble.FAULTY):
@@ -308,7 +309,7 @@ async def _targets(environment: Environment, service: StoredProfile, address: st
 
 
 def _file_target(service: StoredProfile, address: str) -> FileServerAddress:
-    """The given file relay. If its address has no password, but the profile's list has one for this relay, that
+    """The given file relay. If the given address has no password, but the profile's list has one for this relay, that
     password is used."""
     named = file_relay_address(address)
     same = (entry.address for entry in service.file_servers() if entry.address.server == named.server)
@@ -316,7 +317,8 @@ def _file_target(service: StoredProfile, address: str) -> FileServerAddress:
 
 
 async def _test_files(environment: Environment, service: WritingProfile, target: FileServerAddress) -> Check:
-    """Test a file relay by uploading, downloading and deleting 64 KiB. Returns the last step that was tried."""
+    """Test a file relay by uploading, downloading and deleting 64 KiB. Returns the result of the last step that
+    was tried."""
     from smpchat.chat.online.connectivity import file_network_of
     from smpchat.xftp.probe import probe_files
 
@@ -329,7 +331,7 @@ async def _test_files(environment: Environment, service: WritingProfile, target:
 async def _test_one(
     environment: Environment, service: WritingProfile, network: Network, target: SMPServerAddress
 ) -> Check:
-    """Test a relay. Returns the last step that was tried."""
+    """Test a relay for messages. Returns the result of the last step that was tried."""
     from smpchat.client.probe import probe
 
     checks, report = _reporter(environment, format_server(target.server))  # without the password
@@ -338,8 +340,8 @@ async def _test_one(
 
 
 def _reporter(environment: Environment, text: str) -> tuple[list[Check], Callable[[Check], None]]:
-    """An empty list of the steps of a test, and a function to call after each step, which prints the step and adds it
-    to the list. ``text``: the relay's address."""
+    """Returns an empty list, and a function to call after each step of a test. The function prints the step's result,
+    and adds the result to the list. ``text``: the relay's address."""
     checks: list[Check] = []
     if not environment.json:
         environment.emit("server", {}, text)

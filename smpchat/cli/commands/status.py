@@ -1,4 +1,4 @@
-"""``status``: invitations, connections, pending messages and relays, or everything about one contact."""
+"""``status``: prints invitations, connections, pending messages and relays, or everything about one contact."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
 
 
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
-    # The modules that print problems or links are imported only if there are any, because most profiles have only
-    # contacts without problems.
+    # The modules that print problems or links are imported only when they are needed, because imports take time, and
+    # most profiles have neither a problem nor an unused link.
     standing = service.conditions()  # first, because the user should act on these
     if standing:
         _show_standing(environment, standing)
@@ -139,7 +139,7 @@ def _show_standing(environment: Environment, standing: Sequence[Condition]) -> N
 
 
 def _show_links(environment: Environment, service: StoredProfile, found: Status) -> None:
-    """Print invitations that nobody has used yet, and the address."""
+    """Print invitations that nobody has used yet, and the user's own address."""
     from smpchat.cli.views.links import not_used, own_alias, show_address, show_invitation
 
     for invitation in found.invitations:
@@ -165,7 +165,8 @@ def _show_moves(environment: Environment, found: Status) -> None:
 
 
 def _show_receipts(environment: Environment, service: StoredProfile, found: Status) -> None:
-    """Print whether contacts get receipts for their messages. Without ``--json``, print this only if some get none."""
+    """Print whether contacts are told that their messages arrived. Without ``--json``, print nothing if all contacts
+    are told."""
     usual = service.receipts()
     if environment.json:
         from smpchat.cli.views.profiles import show_profile
