@@ -1,8 +1,8 @@
-"""Live messages, which their authors are still writing. They are held back until they are finished, or not changed for
-a while.
+"""Live messages, which their authors are still writing. A live message is held back until its author has finished it,
+or has not changed it for a while.
 
 A contact's live message arrives as a short first version, followed by many longer ones. `chat` shows all versions.
-Everything else (`listen`, programs, the count of unread messages) gets only the finished message.
+`listen`, programs and the count of unread messages get only the finished message.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def release(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def abandoned(tx: sqlite3.Connection, now: float) -> list[int]:
-    """Messages that are held back although their authors have not changed them for `SILENCE`.
+    """Messages that are still held back, although their authors have not changed them for `SILENCE` seconds.
 
-    If the clock was set back, messages that seem to be changed in the future are included, so that none is held
-    for ever.
+    If the clock was set back, the last change of a message may seem to lie in the future. Such a message is included
+    too: otherwise it would be held back for too long.
     """
     rows = tx.execute(
         "SELECT id FROM messages WHERE written_at IS NOT NULL AND NOT written_at BETWEEN ? AND ? ORDER BY id",
@@ -41,7 +41,7 @@ def abandoned(tx: sqlite3.Connection, now: float) -> list[int]:
 
 def next_abandoned(tx: sqlite3.Connection) -> float | None:
     """The time, in POSIX seconds, at which the next live message counts as finished unless its author changes it; None
-    if there is none."""
+    if no message is held back."""
     [began] = tx.execute("SELECT min(written_at) FROM messages WHERE written_at IS NOT NULL").fetchone()
     return None if began is None else float(began) + SILENCE
 

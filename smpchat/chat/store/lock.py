@@ -1,5 +1,5 @@
-"""The lock of a profile. It is held by the online process, or by a process that changes how the profile is
-encrypted."""
+"""The lock of a profile. Only one process at a time can hold this lock: the online process, or a process that needs the
+profile offline, for example to delete or encrypt it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def online_lock(folder: Path) -> FileLock:
 @contextlib.contextmanager
 def kept_offline(folder: Path, name: str) -> Iterator[None]:
     """Holds the lock of the profile during a ``with`` block, so that no process can go online for the profile. Raises
-    `ProfileLocked` if one is online already."""
+    `ProfileLocked` if a process is already online for it."""
     lock = online_lock(folder)
     if not lock.take():
         raise ProfileLocked(f"Another smpchat is online for the profile {name!r}.", "Stop it first.")

@@ -1,8 +1,8 @@
 """The names under which smpchat shows the members of a group: their own names, in the form of an alias, and made
 unique.
 
-A name proves nothing. The form of an alias has no blanks, so a name cannot look like another member's name with a
-message after it.
+A name proves nothing. Like an alias, a shown name contains no blanks. So no member can choose a name that looks like
+another member's name followed by a message.
 """
 
 from __future__ import annotations

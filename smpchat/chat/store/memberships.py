@@ -32,7 +32,7 @@ def is_link(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def members_connections(tx: sqlite3.Connection) -> dict[int, int]:
-    """For each connection that leads to a member of a group, the number of the group."""
+    """The number of the group for each connection that leads to a member of a group."""
     rows = tx.execute("SELECT connection_id, group_id FROM group_members WHERE connection_id IS NOT NULL")
     return {row["connection_id"]: row["group_id"] for row in rows}
 
@@ -57,7 +57,7 @@ def relays_of(tx: sqlite3.Connection, connection_id: int) -> set[str]:
 
 
 def connection_of_message(tx: sqlite3.Connection, message_id: int) -> int | None:
-    """The connection to the author of a message of a group; if there is none, to the member who passed it on."""
+    """The connection to the author of a group's message; if there is none, to the member who passed the message on."""
     row = tx.execute(
         "SELECT connection_id FROM group_members JOIN group_messages USING (group_id)"
         " WHERE message_id = ? AND member IN (author, forwarder) AND connection_id IS NOT NULL"
@@ -68,8 +68,8 @@ def connection_of_message(tx: sqlite3.Connection, message_id: int) -> int | None
 
 
 def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """The number of the contact to which a connection belongs. If the connection leads to a member, this is the group's
-    contact."""
+    """The number of the contact to which a connection belongs. A connection to a member belongs to the contact that
+    stands for the group."""
     row = tx.execute(
         "SELECT id FROM contacts WHERE connection_id = :id OR connection_id ="
         " (SELECT -group_id FROM group_members WHERE connection_id = :id)",
@@ -79,8 +79,8 @@ def contact_number(tx: sqlite3.Connection, connection_id: int) -> int | None:
 
 
 def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
-    """Prepares the deletion of a message, and must be called before it. If the message is in a group, the store
-    remembers that it existed, so that no edit brings it back."""
+    """Prepares the deletion of a message. Must be called before the message is deleted. If the message is in a group,
+    the store remembers that the message existed, so that an edit that arrives later does not bring it back."""
     row = tx.execute("SELECT * FROM group_messages WHERE message_id = ?", (message_id,)).fetchone()
     if row is None:
         return
@@ -95,14 +95,14 @@ def message_gone(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def become_group(tx: sqlite3.Connection, contact_id: int, group_id: int) -> None:
-    """Makes a contact stand for a group."""
+    """Turns a contact into the contact that stands for a group."""
     tx.execute("UPDATE contacts SET connection_id = ?, chat_version = NULL WHERE id = ?", (-group_id, contact_id))
 
 
 def waiting(tx: sqlite3.Connection) -> list[tuple[int, float]]:
-    """The groups in which connections to members wait to be started, because each minute only a few are started.
+    """The groups in which we must still connect to some members. In each minute, we connect to only a few of them.
 
-    Of each group: its number, and when the current minute began (POSIX seconds).
+    Returns the number of each group, and when its current minute began (POSIX seconds).
     """
     rows = tx.execute(
         "SELECT id, minute FROM groups WHERE id IN (SELECT group_id FROM group_members"
@@ -111,11 +111,11 @@ def waiting(tx: sqlite3.Connection) -> list[tuple[int, float]]:
     return [(row["id"], row["minute"]) for row in rows]
 
 
-# -- copies of our messages --------------------------------------------------------------------------------------------
+# -- copies of our messages to a group, one for each member ------------------------------------------------------------
 
 
 def add_copy(tx: sqlite3.Connection, message_id: int, member: bytes) -> int:
-    """Adds a copy of a message for one member. Returns the reference with which the agent sends it."""
+    """Adds a copy of a message for one member. Returns the reference by which the agent refers to the copy."""
     query = "INSERT INTO group_copies (message_id, member, status) VALUES (?, ?, 'pending')"
     number = tx.execute(query, (message_id, member)).lastrowid
     assert number is not None
@@ -123,7 +123,8 @@ def add_copy(tx: sqlite3.Connection, message_id: int, member: bytes) -> int:
 
 
 def copy_went_on(tx: sqlite3.Connection, reference: int, status: str) -> int | None:
-    """Saves the new status of a copy. Returns the number of its message; None if nothing changed.
+    """Saves the new status of one member's copy of a message. Returns the number of this message; None if the status
+    stays as it was.
 
     A delivered copy stays delivered, even if the relay's OK, which means *sent*, arrives after the receipt.
     """
@@ -135,13 +136,14 @@ def copy_went_on(tx: sqlite3.Connection, reference: int, status: str) -> int | N
 
 
 def copies(tx: sqlite3.Connection, message_id: int) -> dict[str, int]:
-    """The number of copies of a message, by status."""
+    """For each status, how many members' copies of a message have this status."""
     rows = tx.execute("SELECT status, count(*) FROM group_copies WHERE message_id = ? GROUP BY status", (message_id,))
     return {row[0]: row[1] for row in rows}
 
 
 def delivered(tx: sqlite3.Connection, message_id: int) -> tuple[int, int] | None:
-    """How many members have received a message, and to how many it is sent directly; None if it has no copies."""
+    """How many members have received a message of ours, and to how many it is sent directly; None if the message has no
+    copies for members."""
     found = copies(tx, message_id)
     return (found.get("delivered", 0), sum(found.values())) if found else None
 
@@ -159,8 +161,8 @@ def via(tx: sqlite3.Connection, message_id: int) -> str | None:
 
 
 def reacted(tx: sqlite3.Connection, message_id: int) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The names of the other members who reacted to a message, oldest reaction first. The keys are pairs of direction
-    and emoji."""
+    """The names of the other members who reacted to a message, oldest reaction first. Each key is a pair of
+    ``"received"`` and an emoji."""
     rows = tx.execute(
         "SELECT group_id, group_reactions.by, emoji FROM group_messages JOIN group_reactions"
         " USING (group_id, author, shared_id) JOIN groups ON groups.id = group_id"

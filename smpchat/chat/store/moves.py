@@ -1,4 +1,4 @@
-"""Unfinished moves of our own queues to other relays, in the form for users and scripts."""
+"""Unfinished moves of our own queues to other relays, in the form that is shown to users and scripts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ class MoveView(Record):
     """An unfinished move of one of our own queues to another relay.
 
     Attributes:
-        step: ``creating``, ``asked``, ``securing`` or ``using``: see `smpchat.agent.machines.moving`.
-        since: When this step began; POSIX seconds.
-        relay: Host of the new relay; None if it is not chosen yet.
+        step: How far the move is: ``creating``, ``asked``, ``securing`` or ``using``, as described in
+            `smpchat.agent.machines.moving`.
+        since: When the present step of the move began, in POSIX seconds.
+        relay: Host of the new relay; None if this relay is not chosen yet.
     """
 
     step: str
@@ -23,7 +24,7 @@ class MoveView(Record):
 
 
 def move_views(tx: sqlite3.Connection) -> dict[int, MoveView]:
-    """All unfinished moves, by connection."""
+    """All unfinished moves of our queues. The key of each move is the number of the queue's connection."""
     return {number: _view(tx, number, move) for number, move in moves.load_all(tx).items()}
 
 

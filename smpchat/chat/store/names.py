@@ -11,7 +11,7 @@ from smpchat.chat.wire.alias import fold
 
 
 def rename(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
-    """Gives a contact another alias, which no name from a link or profile replaces any more."""
+    """Gives a contact another alias. From then on, no name in a link or profile replaces the alias."""
     tx.execute(
         "UPDATE contacts SET alias = ?, folded = ?, looks = ?, provisional = 0 WHERE id = ?",
         (alias, fold(alias), records.joined_looks(alias), contact_id),
@@ -19,24 +19,25 @@ def rename(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
 
 
 def alias_looks(tx: sqlite3.Connection) -> list[tuple[int, str, frozenset[str]]]:
-    """Number, alias and `looks` of every contact."""
+    """The number, the alias and the alias's `looks` (the forms by which similar aliases are found) of every contact."""
     rows = tx.execute("SELECT id, alias, looks FROM contacts ORDER BY id")
     return [(row["id"], row["alias"], frozenset(row["looks"].split("\n"))) for row in rows]
 
 
 def mark_resembling(tx: sqlite3.Connection, contact_id: int, other_id: int) -> None:
-    """Notes that the name that a contact chose looks like the alias of another contact."""
+    """Stores that the name that a contact chose looks like the alias of another contact."""
     tx.execute("UPDATE contacts SET resembles = ? WHERE id = ?", (other_id, contact_id))
 
 
 def has_unsettled(tx: sqlite3.Connection) -> bool:
-    """Whether there are contacts that were stored before the columns ``folded`` and ``looks`` existed."""
+    """Whether there are contacts that were stored before the columns ``folded`` and ``looks`` existed, and were not
+    given to `settle` since."""
     return tx.execute("SELECT 1 FROM contacts WHERE folded IS NULL").fetchone() is not None
 
 
 def unsettled(tx: sqlite3.Connection) -> list[Contact]:
-    """The contacts that were stored before the columns ``folded`` and ``looks`` existed. Also fills in ``looks`` for
-    them."""
+    """The contacts that were stored before the columns ``folded`` and ``looks`` existed. Fills in the column ``looks``
+    of these contacts; `settle` fills in ``folded``."""
     found = [records.contact_from(row) for row in tx.execute(records.CONTACTS + "WHERE folded IS NULL ORDER BY id")]
     for one in found:
         tx.execute("UPDATE contacts SET looks = ? WHERE id = ?", (records.joined_looks(one.alias), one.id))
@@ -44,13 +45,14 @@ def unsettled(tx: sqlite3.Connection) -> list[Contact]:
 
 
 def settle(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
-    """Saves the alias of an `unsettled` contact, and fills in the columns that were empty."""
+    """Saves the alias of a contact that `unsettled` returned, and fills in the columns ``folded`` and ``looks``."""
     query = "UPDATE contacts SET alias = ?, folded = ?, looks = ? WHERE id = ?"
     tx.execute(query, (alias, fold(alias), records.joined_looks(alias), contact_id))
 
 
 def confirm(tx: sqlite3.Connection, contact_id: int) -> None:
-    """Notes that the user chose the alias or compared the security code, so the alias certainly means this contact."""
+    """Stores that the user chose the alias of this contact, or compared the security code. From then on, smpchat does
+    not warn that the alias may be a name that the contact chose."""
     tx.execute("UPDATE contacts SET confirmed = 1, resembles = NULL WHERE id = ?", (contact_id,))
 
 

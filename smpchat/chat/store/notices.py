@@ -1,7 +1,7 @@
-"""Notices: lines in a conversation that say what has happened with the contact. They are stored, shown once, and appear
-in the history.
+"""Notices: lines in a conversation that say what has happened with the contact. Each notice is stored, shown once, and
+appears in the history.
 
-They come from smpchat itself, not from the contact, so they are not messages.
+Notices come from smpchat itself, not from the contact, so they are not messages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NOBODY = "your contact"
 
 
 class StoredNotice(Record):
-    """One notice. ``at``: POSIX seconds; ``shown``: whether it was shown."""
+    """One notice. ``at``: when the notice was added, in POSIX seconds; ``shown``: whether the user was shown it."""
 
     id: int
     contact: str
@@ -29,15 +29,16 @@ class StoredNotice(Record):
 
 
 def addressed(sentence: str, alias: str | None) -> str:
-    """A sentence with its placeholders filled in: ``{alias}`` with the contact's alias, ``{who}`` with the alias as it
-    must be typed in a command."""
+    """Fills in the placeholders of a sentence: ``{alias}`` is replaced by the contact's alias, and ``{who}`` by the
+    alias as the user must type it in a command."""
     who = shlex.quote(alias) if alias else "WHO"
     said = sentence.replace("{alias}", alias or _NOBODY).replace("{who}", who)
     return said if alias or not sentence.startswith("{alias}") else said[:1].upper() + said[1:]
 
 
 def add(tx: sqlite3.Connection, contact_id: int, kind: str, sentence: str, at: float) -> int:
-    """Adds a notice, and returns its id. ``{alias}`` in the sentence is filled in later: the alias may change."""
+    """Adds a notice, and returns its id. The placeholder ``{alias}`` stays in the stored sentence: it is replaced each
+    time the notice is shown, because the alias may change."""
     query = "INSERT INTO notices (contact_id, kind, text, at) VALUES (?, ?, ?, ?)"
     number = tx.execute(query, (contact_id, kind, sentence, at)).lastrowid
     assert number is not None
@@ -76,5 +77,5 @@ def to_show(tx: sqlite3.Connection) -> list[StoredNotice]:
 
 
 def mark_shown(tx: sqlite3.Connection, number: int) -> None:
-    """Notes that a notice was shown."""
+    """Stores that a notice was shown."""
     tx.execute("UPDATE notices SET shown = 1 WHERE id = ?", (number,))

@@ -19,13 +19,14 @@ _OWN, _OWN_PICTURE = "profile", "profile_picture"
 
 
 def own(tx: sqlite3.Connection) -> Profile | None:
-    """The profile that the user has set, with only the preferences that the user has changed; None: nothing was set."""
+    """The profile that the user has set, with only the preferences that the user has changed; None if the user has set
+    nothing."""
     saved = Profile.from_json(settings.setting(tx, _OWN))
     return None if saved is None else replace(saved, picture=settings.setting(tx, _OWN_PICTURE))
 
 
 def own_preferences(tx: sqlite3.Connection) -> Preferences:
-    """Those of our preferences for all contacts that the user has set to another value than the default."""
+    """The preferences for all contacts that the user has set. A preference that still has its default is left out."""
     saved = Profile.from_json(settings.setting(tx, _OWN))
     return saved.preferences if saved else {}
 
@@ -43,7 +44,8 @@ def save_own(tx: sqlite3.Connection, profile: Profile) -> None:
 
 
 def save(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> bool:
-    """Saves the profile that a contact sent. Returns whether it has changed; if so, it will be shown once."""
+    """Saves the profile that a contact sent. Returns whether the profile differs from the one that was stored; if so,
+    the user will be shown the new profile once."""
     row = tx.execute("SELECT profile FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     known, text = Profile.from_json(row["profile"]), profile.to_json()
     if known == replace(profile, picture=None) and picture(tx, contact_id) == profile.picture:
@@ -62,11 +64,11 @@ def picture(tx: sqlite3.Connection, contact_id: int) -> str | None:
     return row["uri"] if row else None
 
 
-# -- profiles that were sent -------------------------------------------------------------------------------------------
+# -- which profile of ours each contact got ----------------------------------------------------------------------------
 
 
 def told(tx: sqlite3.Connection, contact_id: int) -> bytes | None:
-    """Digest of the profile of ours that we last sent to a contact; None if we sent none, or do not know which."""
+    """Digest of the profile that we last sent to a contact; None if we sent no profile, or do not know which one."""
     row = tx.execute("SELECT told FROM contacts WHERE id = ?", (contact_id,)).fetchone()
     digest: bytes | None = row["told"]
     return digest

@@ -39,14 +39,14 @@ class Contact(Record):
 
     Attributes:
         unread: How many received messages were not shown yet.
-        chat_version: The chat version agreed with its app; None as long as its version is not known.
+        chat_version: The chat version agreed with the contact's app; None until the app has said its version.
         gone: The contact removed us, so messages no longer reach it.
-        verified_code: The security code that the user compared. It counts only if the connection still has the same
-            code.
+        verified_code: The security code that the user compared. The contact counts as verified only as long as the
+            connection still has this code.
         link_name: The name in the link by which we connected; None if there is none.
         provisional: The alias was not chosen by the user: it is replaced by the name in the link when the link is read.
         business: The contact is a business, in which several people may read the messages.
-        picture: Its profile has a picture; `smpchat.chat.store.profiles` loads it.
+        picture: The contact's profile has a picture. `smpchat.chat.store.profiles` loads the picture.
         confirmed: The user chose the alias, or compared the security code of the contact.
         resembles: The number of another contact, whose alias looks like the name that this contact chose; None if there
             is none.
@@ -82,11 +82,11 @@ class Quoted(Record):
     """The message that a reply answers.
 
     Attributes:
-        id: Our number for it; None if we do not have it.
+        id: Our number for the quoted message; None if we do not have this message.
         direction: Whether the quoted message was sent by us or received.
-        text: Its present text; if we do not have the message, the text that the reply quotes.
-        deleted: The quoted message was deleted by its author, or has disappeared.
-        sender: The member of a group or business who wrote it; None if there is none.
+        text: The present text of the quoted message; if we do not have this message, the text that the reply quotes.
+        deleted: The quoted message was deleted, or has disappeared.
+        sender: The member of a group or business who wrote the quoted message; None if no known member wrote it.
     """
 
     id: int | None
@@ -97,8 +97,8 @@ class Quoted(Record):
 
 
 class Reaction(Record):
-    """An emoji on a message. ``direction``: *sent* if we reacted. ``people``: how many members of a group reacted with
-    this emoji; ``members``: their names."""
+    """An emoji on a message. ``direction``: *sent* if we reacted, *received* if others did. ``people``: how many
+    members of a group reacted with this emoji; ``members``: the names of these members, without ours."""
 
     emoji: str = field(repr=False)
     direction: Direction
@@ -110,36 +110,35 @@ class Message(Record):
     """One message of a conversation.
 
     Attributes:
-        sent_at: POSIX seconds.
-        reason: Why it failed.
-        shared_id: The id of the message that both apps know.
-        reply_to: The message that this one answers; None if it is not a reply.
+        sent_at: When the message was sent, in POSIX seconds.
+        reason: Why the message failed; None if its status is not *failed*.
+        shared_id: The id by which both our app and the contact's app know the message.
+        reply_to: The quoted message, if this message is a reply; otherwise None.
         content: The kind of the message: ``text``, ``image``, ``call`` and so on (see `Content`).
-        note: Words in brackets at the beginning of the text, which describe content other than text; may be empty.
+        note: Words in brackets before the text, such as ``[file a.jpg]``; empty if the message is only text.
         preview: The preview of a link in the message; None if there is none.
-        sender: The member of a group or business who wrote it; None if the contact is one person.
-        forwarded: Its author did not write it anew, but forwarded an earlier message.
-        live: Its author is still writing it, or has not said that it is finished.
-        held: Its author is writing it now, so only `chat` shows it.
-        command: The command of our bot that it calls; None if it calls none. ``arguments`` is the text after the
-            command.
+        sender: The member of a group or business who wrote the message; None if no such member wrote it.
+        forwarded: The author did not write the text for this conversation, but forwarded an earlier message.
+        live: The message is a live message, and its author has not said that it is finished.
+        held: The author is writing the message now, so only `chat` shows it.
+        command: If the message calls a command of our bot, the keyword of this command; otherwise None.
+        arguments: The text after the keyword ``command``.
         edited: The text was changed.
-        deleted: It was deleted, and the text is empty.
-        deleted_by: The member of a group who deleted it, if not the author; ``you`` if we did.
+        deleted: The message was deleted, so its text is empty.
+        deleted_by: The member of a group who deleted the message; ``you`` if we did, None if the author did.
         reactions: The reactions of the user, and of the contact or the members of the group.
-        contact_id: Number of the contact. It never changes, and is never used for another contact.
+        contact_id: Number of the contact. This number never changes, and is never used for another contact.
         self_named: The alias comes from the contact's own profile, so that it proves nothing.
         verified: The user compared the contact's security code, and the code is still the same.
-        shown: Whether it was shown; messages of ours always count as shown.
-        changes: How often the contact has edited it, deleted it or reacted to it.
-        ttl: Seconds after which it disappears, counted from when it was shown or, if it is ours, sent; None if it
-            stays.
-        expires_at: The time at which it disappears, in POSIX seconds; None until it was shown or sent, or if it stays.
-        file: The file that belongs to it.
+        shown: Whether the user was shown the message; messages of ours always count as shown.
+        changes: How often the contact has edited or deleted the message, or reacted to it.
+        ttl: Seconds from when the message was shown or, if it is ours, sent, until it disappears; None if it stays.
+        expires_at: When the message disappears, in POSIX seconds; None if it stays, or was not shown or sent yet.
+        file: The file that was sent with the message; None if there is none.
         group: The contact is a group, and ``sender`` one of its members.
         copies: For a message to a group: how many members have received it, and to how many it is sent directly.
-        via: The member of the group who passed it on, and may have changed it; None if the author's own copy has
-            arrived.
+        via: The member of the group who passed the message on, and may have changed it; None if the author's own copy
+            has arrived.
     """
 
     id: int
@@ -224,7 +223,7 @@ def insert_contact(
 
 
 def joined_looks(alias: str) -> str:
-    """The `looks` of an alias, in the form in which they are stored."""
+    """The `looks` of an alias (the forms by which similar aliases are found), joined to one text for the store."""
     return "\n".join(sorted(looks(alias)))
 
 
@@ -243,7 +242,7 @@ def _find_contacts(tx: sqlite3.Connection, alias: str) -> list[Contact]:
 def aliases(tx: sqlite3.Connection) -> dict[int, str]:
     """The alias of the contact of each connection; this is faster than loading the contacts.
 
-    The connections of the members of a group have the alias of the group.
+    The connection to a member of a group gets the alias of the group.
     """
     rows = tx.execute(
         "SELECT connection_id, alias FROM contacts UNION ALL SELECT group_members.connection_id, alias"
@@ -270,13 +269,13 @@ def contact(tx: sqlite3.Connection, alias: str) -> Contact:
 
 
 def contact_of(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
-    """The contact of a connection; an unused invitation has none."""
+    """The contact that has this ``connection_id``; None if there is none, for example for an unused invitation."""
     row = tx.execute(CONTACTS + "WHERE connection_id = ?", (connection_id,)).fetchone()
     return contact_from(row) if row else None
 
 
 def addressee(tx: sqlite3.Connection, connection_id: int) -> Contact | None:
-    """The contact to which a connection belongs. If the connection leads to a member, this is the group's contact."""
+    """The contact to which a connection belongs; for a member's connection, the contact that stands for the group."""
     number = memberships.contact_number(tx, connection_id)
     if number is None:
         return None
@@ -289,7 +288,7 @@ def save_link_name(tx: sqlite3.Connection, contact_id: int, name: str) -> None:
 
 
 def mark_business(tx: sqlite3.Connection, contact_id: int) -> None:
-    """Notes that the contact is a business with several people."""
+    """Stores that the contact is a business with several people."""
     tx.execute("UPDATE contacts SET business = 1 WHERE id = ?", (contact_id,))
 
 
@@ -299,7 +298,7 @@ def contacts_to_show(tx: sqlite3.Connection) -> list[Contact]:
 
 
 def mark_profile_shown(tx: sqlite3.Connection, contact_id: int) -> None:
-    """Notes that the profile of a contact was shown."""
+    """Stores that the profile of a contact was shown."""
     tx.execute("UPDATE contacts SET profile_shown = 1 WHERE id = ?", (contact_id,))
 
 
@@ -312,7 +311,7 @@ def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) ->
 
 
 def mark_gone(tx: sqlite3.Connection, contact_id: int) -> bool:
-    """Notes that the contact removed us. Returns False if this was noted before."""
+    """Stores that the contact removed us. Returns False if that was already stored."""
     return tx.execute("UPDATE contacts SET gone = 1 WHERE id = ? AND gone = 0", (contact_id,)).rowcount > 0
 
 
@@ -325,7 +324,7 @@ def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Deletes a contact and its messages."""
     searching.forget_contact(tx, contact_id)
     files.drop_all(tx, contact_id)
-    # The contact's events stay, but without an owner, so that newer events without an owner displace them some day.
+    # The contact's events stay as events that belong to no contact, until newer events of that sort displace them.
     tx.execute("UPDATE events SET owner = ? WHERE owner = ?", (feed_rows.NOBODYS, contact_id))
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
 
@@ -371,7 +370,7 @@ def _message(tx: sqlite3.Connection, row: sqlite3.Row) -> Message:
         contact_id=row["contact_id"],
         self_named=not row["confirmed"] and not row["provisional"],
         verified=is_verified(tx, row["connection_id"], row["verified_code"]),
-        # Every message with a file has a note, so no file is looked up for messages without a note.
+        # Every message with a file has a note, such as "[file a.jpg]". So without a note, no file is looked up.
         file=files.view(tx, row["id"]) if row["note"] else None,
         group=row["connection_id"] < 0,
         copies=memberships.delivered(tx, row["id"]) if row["connection_id"] < 0 else None,
@@ -416,9 +415,9 @@ def insert_message(
     """Inserts a message, and returns our number for it. A sent message starts as pending; a received one as not shown.
 
     Args:
-        reply_to: The quoted message. Its text is stored only if the quoted message itself is not stored here, and was
-            not deleted.
-        ttl: Seconds after which it disappears, counted from when it was shown or sent.
+        reply_to: The quoted message. Its text is stored with the reply only if we do not have the quoted message, and
+            it was not deleted.
+        ttl: Seconds after which the new message disappears, counted from when it was shown or sent.
         occasion: The event that the line reports, so that it is not reported twice; see `lines.is_known`.
     """
     ours = direction is Direction.SENT
@@ -449,7 +448,8 @@ def message(tx: sqlite3.Connection, message_id: int) -> Message | None:
 def find_message(
     tx: sqlite3.Connection, contact_id: int, shared_id: str | None, direction: Direction | None = None
 ) -> Message | None:
-    """The newest message of a contact with this shared id, in the given direction or in either."""
+    """The newest message of a conversation with this ``shared_id``. ``direction``: only a message that was sent, or
+    only one that was received; None: either."""
     row = tx.execute(
         _MESSAGES + "WHERE messages.contact_id = ? AND messages.shared_id = ?"
         " AND (? IS NULL OR messages.direction = ?) ORDER BY messages.id DESC",
@@ -492,7 +492,7 @@ def changes_to_show(tx: sqlite3.Connection) -> list[Message]:
 
 
 def mark_shown(tx: sqlite3.Connection, message_id: int, changes: int | None = None) -> None:
-    """Notes that a message was shown. ``changes``: how many of its changes were shown too; None: all."""
+    """Stores that a message was shown. ``changes``: how many changes of the message were shown with it; None: all."""
     tx.execute(
         "UPDATE messages SET shown = 1, changes_shown = max(changes_shown, coalesce(?, changes)) WHERE id = ?",
         (changes, message_id),

@@ -88,8 +88,8 @@ _SCRIPTS = (
     """
     ALTER TABLE contacts ADD COLUMN business INTEGER NOT NULL DEFAULT 0
     """,
-    # A new table for changes, because SQLite cannot alter a foreign key. Its ids continue those of the old table
-    # (sqlite_sequence), because the agent refers to unsent changes by their ids.
+    # A new table replaces the table ``changes``, because SQLite cannot alter a foreign key. The ids in the new table
+    # continue those of the old one (sqlite_sequence), because the agent refers to unsent changes by their ids.
     """
     CREATE TABLE contact_settings (
         contact_id INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
@@ -196,7 +196,7 @@ _SCRIPTS = (
     ALTER TABLE contacts ADD COLUMN changes_since REAL NOT NULL DEFAULT 0;
     ALTER TABLE messages ADD COLUMN told_at REAL;
     CREATE INDEX messages_to_tell ON messages (told_at) WHERE told_at IS NOT NULL""",
-    # Messages of groups are in the table of all messages. The tables below hold what groups need in addition.
+    # The messages of groups are in the table ``messages``, like all others. Only groups need the tables below.
     """
     CREATE TABLE groups (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -336,8 +336,8 @@ _SCRIPTS = (
         role INTEGER NOT NULL
     )
     """,
-    # The contact of a group has no connection of its own, because messages use the connections to all members. Its
-    # ``connection_id`` is the negative number of the group.
+    # The contact that stands for a group has no connection of its own, because messages use the connections to all
+    # members. The ``connection_id`` of this contact is the negative number of the group.
     """
     ALTER TABLE groups ADD COLUMN incognito TEXT;
     ALTER TABLE reactions ADD COLUMN people INTEGER NOT NULL DEFAULT 1;

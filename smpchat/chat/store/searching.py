@@ -1,22 +1,22 @@
 """Finds messages by their words and times, newest first, with an index if there are many messages.
 
-The index is an FTS5 table of trigrams, which finds parts of words, and works for scripts without blanks. It contains
-trigrams and the numbers of the messages in which they occur, but no whole texts. Measured with 20,000 messages of 80
-characters: a search takes 70 ms without the index, and 2 to 12 ms with it. The index takes 2.5 MB, and 0.7 s to build.
-So it is built when the user searches, at most `BATCH` messages at a time. Messages that are not in the index are
-searched one by one:
+The index is an FTS5 table of trigrams, which finds parts of words, and works for scripts without blanks. The index
+contains trigrams and the numbers of the messages in which they occur, but no whole texts. Measured with 20,000 messages
+of 80 characters: a search takes 70 ms without the index, and 2 to 12 ms with it; the index has 2.5 MB, and building it
+takes 0.7 s. Because building takes time, messages are added to the index only when the user searches: at most `BATCH`
+of them in each search. Messages that are not in the index are searched one by one:
 
 * the newest `UNINDEXED` messages, because most messages that are deleted or edited are among them;
 * messages that disappear (``ttl``), and messages that are still being written (``live``).
 
-Receiving or sending a message never uses the index, so a damaged index cannot keep messages away. When a message in the
+Receiving or sending a message never uses the index, so a damaged index does not stop messages. When a message in the
 index changes or is deleted, the whole index is emptied: otherwise FTS5 would keep the deleted words in its older
-segments until it merges these. The FTS5 option ``secure-delete`` (since SQLite 3.42) would prevent this, but older
-versions of SQLite cannot read the resulting file. Triggers are not used, because smpchat opens no database with
-triggers.
+segments until it merges these. With the FTS5 option ``secure-delete`` (since SQLite 3.42), FTS5 would remove the words
+at once, but older versions of SQLite could not read the file any more. Triggers are not used, because smpchat opens no
+database with triggers.
 
 The index contains all messages up to the largest message number in it, except those that disappear or are still being
-written. Code that changes a message calls `forget`.
+written. Code that changes a message must call `forget`, so that the index does not keep the old text.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Selection(Record):
     """The conditions of a search.
 
     Attributes:
-        words: Only messages that contain all these words, folded by `smpchat.chat.wire.folding.words_of`; if empty, all
-            messages.
-        contact_id: Only messages of this contact; None: of all contacts.
-        since: Only messages sent then or later; POSIX seconds.
-        until: Only messages sent before then; POSIX seconds.
-        before: Only messages with a smaller number.
+        words: Finds only messages that contain all these words. The words are folded by
+            `smpchat.chat.wire.folding.words_of`. If there are no words, finds messages with any text.
+        contact_id: Finds only messages of the conversation with this contact; None: of all conversations.
+        since: Finds only messages that were sent at this time or later, in POSIX seconds.
+        until: Finds only messages that were sent before this time, in POSIX seconds.
+        before: Finds only messages whose number is smaller than this number.
     """
 
     words: tuple[str, ...] = ()
@@ -66,11 +66,12 @@ class Selection(Record):
 
 
 class IndexDamaged(Exception):
-    """The index cannot be read: `drop` it, and search again."""
+    """The index is damaged and cannot be read. The caller should delete the index with `drop`, and search again."""
 
 
 def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: bool = True) -> list[int]:
-    """Numbers of the newest messages that fit a selection, at most ``limit``, the newest first.
+    """Finds the messages that meet the conditions of ``selection``. Returns the numbers of the newest ``limit`` of
+    them, the newest first.
 
     Args:
         indexed: Use the index, if there is one.
@@ -104,16 +105,16 @@ def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: b
         for row in rows:
             if len(found) == limit:
                 break
-            # The text must be compared too: the index does not know where in a text the trigrams are, and was perhaps
-            # not asked about all trigrams of the words.
+            # The text must be compared too: a text with all trigrams of a word need not contain the word, and for long
+            # words, the query names only some of the trigrams.
             if contains(row["text"], selection.words):
                 found.append(row["id"])
     return found
 
 
 def _question(words: tuple[str, ...]) -> str:
-    """The query for the index, with everything in quotation marks, so that no word counts as an operator; empty if
-    every word is too short."""
+    """The query for the index; empty if every word is shorter than a trigram. Everything in the query is in quotation
+    marks, so that SQLite takes no word for an operator."""
     grams: dict[str, None] = {}
     for word in words:
         part = word[:_LONGEST_WORD]
@@ -122,7 +123,7 @@ def _question(words: tuple[str, ...]) -> str:
 
 
 def is_due(tx: sqlite3.Connection) -> bool:
-    """Whether enough messages are waiting to be added to the index. Raises `IndexDamaged`."""
+    """Whether so many messages are missing in the index that some should be added. Raises `IndexDamaged`."""
     return _newest(tx) - _last(tx) >= 2 * UNINDEXED
 
 
@@ -140,11 +141,11 @@ def index(tx: sqlite3.Connection) -> None:
 
 
 def forget(tx: sqlite3.Connection, message_id: int) -> None:
-    """Empty the index if it covers this message.
+    """Empties the index if the message is in it, or should be.
 
     Call this before the text of a message changes or is deleted, and before a time to live is set for the message. Call
-    it also after a change after which the message belongs in the index, but is missing there: for example, when its
-    author has finished a live message.
+    it also after the author has finished a live message: from then on, the index should contain the message, and only
+    a new index will.
     """
     if not _exists(tx):
         return
@@ -157,7 +158,7 @@ def forget(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def forget_contact(tx: sqlite3.Connection, contact_id: int) -> None:
-    """Empties the index if it covers messages of a contact who is about to be deleted."""
+    """Empties the index if it may contain messages of a contact who is about to be deleted."""
     if not _exists(tx):
         return
     [first] = tx.execute("SELECT min(id) FROM messages WHERE contact_id = ?", (contact_id,)).fetchone()
@@ -169,7 +170,7 @@ def forget_contact(tx: sqlite3.Connection, contact_id: int) -> None:
 
 
 def drop(tx: sqlite3.Connection) -> None:
-    """Delete the index; the next search makes a new one."""
+    """Deletes the index. The next search makes a new index."""
     try:
         tx.execute(_DROP)
     except sqlite3.OperationalError:
@@ -184,7 +185,8 @@ def drop(tx: sqlite3.Connection) -> None:
 
 
 def leave_out(copy: sqlite3.Connection) -> None:
-    """Removes the index and its pages from a copy of the database. There must be no open transaction."""
+    """Removes the index, and the space that it takes, from a copy of the database. No transaction may be open on
+    ``copy``."""
     if _exists(copy):
         copy.execute(f"DROP TABLE {TABLE}")
         copy.execute("VACUUM")
@@ -218,7 +220,8 @@ def _last(tx: sqlite3.Connection) -> int:
 
 @contextmanager
 def _damage_noticed() -> Iterator[None]:
-    """Raises `IndexDamaged` for a damaged index; other errors, such as a full disk, stay as they are."""
+    """Raises `IndexDamaged` if SQLite reports that the index is damaged; other errors, such as a full disk, are raised
+    as they are."""
     try:
         yield
     except sqlite3.OperationalError:

@@ -17,7 +17,7 @@ A = TypeVar("A")
 
 
 class ConfiguredServer(Record):
-    """A relay in a profile's list. ``preferred``: new queues are made there."""
+    """A relay in a profile's list of relays. ``preferred``: smpchat makes new queues at this relay."""
 
     address: SMPServerAddress
     preferred: bool
@@ -25,7 +25,7 @@ class ConfiguredServer(Record):
 
 
 class ConfiguredFileServer(Record):
-    """A file relay in a profile's list. ``preferred``: files are uploaded there."""
+    """A file relay in a profile's list of file relays. ``preferred``: smpchat uploads files to this relay."""
 
     address: FileServerAddress
     preferred: bool
@@ -53,16 +53,18 @@ def file_relay_address(address: str) -> FileServerAddress:
 def choose_file_servers(
     configured: Sequence[ConfiguredFileServer], in_trouble: Collection[str], entropy: Entropy
 ) -> list[FileServerAddress]:
-    """The preferred file relays in random order, those in trouble last; empty if there are none."""
+    """The preferred file relays in random order; empty if there are none. File relays at which something has just
+    failed (``in_trouble``) come last."""
     drawn = _shuffled([entry.address for entry in configured if entry.preferred], entropy)
     return sorted(drawn, key=lambda address: str(address.server) in in_trouble)
 
 
 def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route:
-    """How ``server`` is reached: as set in the list for the relay with the same fingerprint and a host in common,
-    otherwise directly over TLS.
+    """How the relay ``server`` is reached. If the relay is in the list, its entry says how; otherwise directly over
+    TLS.
 
-    A link may name a relay with more or fewer hosts than its entry in the list, or without the port.
+    An entry is for this relay if both have the same fingerprint and at least one host in common. The whole addresses
+    are not compared: a link may name more or fewer of a relay's hosts than the entry does, or leave out the port.
     """
     for entry in configured:
         known = entry.address.server
@@ -77,7 +79,7 @@ def choose_servers(
     """The preferred relays, in the order in which they are tried for a new queue; empty if there are none.
 
     The order is random, but the relay of the peer's queue comes after the others, so that no relay sees both directions
-    of a conversation. Relays in trouble come last, so that the user need not wait for a relay that has just failed.
+    of a conversation. Relays that have just failed (``in_trouble``) come last, so that the user need not wait for them.
 
     Args:
         in_trouble: Addresses of relays that could not be used at the last try.

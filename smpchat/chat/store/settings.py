@@ -1,4 +1,4 @@
-"""Settings and configured servers of a profile: rows, and the statements that load and save them."""
+"""Loads and saves the settings of a profile and its configured relays, as rows of the database."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def add_server(tx: sqlite3.Connection, address: str, *, preferred: bool) -> None
 
 
 def set_route(tx: sqlite3.Connection, address: str, transport: str | None, ws_port: int | None) -> None:
-    """Changes how a relay is reached: by which transport, and at which WebSocket port. None: this part does not
-    change."""
+    """Changes how a relay is reached: by which transport, and at which WebSocket port. If one of the two is None, it
+    does not change."""
     tx.execute(
         "UPDATE servers SET transport = coalesce(?, transport), ws_port = coalesce(?, ws_port) WHERE address = ?",
         (transport, ws_port, address),
@@ -122,8 +122,8 @@ def defaults(tx: sqlite3.Connection) -> dict[str, str]:
 
 
 def save_defaults(tx: sqlite3.Connection, values: Mapping[str, str]) -> None:
-    """Replaces the stored settings from the config files by new ones, which the online process of the profile uses at
-    once."""
+    """Replaces the stored copy of the config files' settings by ``values``. The profile's online process uses the new
+    values at once."""
     for name in defaults(tx).keys() - values.keys():
         delete_setting(tx, _DEFAULT + name)
     for name, value in values.items():

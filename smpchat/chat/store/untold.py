@@ -1,5 +1,5 @@
-"""Puts off showing changes of messages. If a contact changes messages very often, only the last change of each message
-is shown, once a minute."""
+"""Limits how often the user is shown that a contact has changed messages. After too many changes in a minute, the next
+ones are put off: a minute later, each changed message is shown once, in its newest form."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ WINDOW = 60.0
 
 
 def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:
-    """Counts a change that a contact made to a message, and returns whether it is shown at once. If the clock was set
-    back, counting starts again."""
+    """Counts a change that a contact made to a message, and returns whether the change is shown at once. If the clock
+    was set back, the count of changes starts again at 1."""
     row = tx.execute(
         "UPDATE contacts SET"
         " changes_told = CASE WHEN :now - changes_since BETWEEN 0 AND :window THEN changes_told + 1 ELSE 1 END,"
@@ -26,24 +26,25 @@ def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:
 
 
 def put_off(tx: sqlite3.Connection, message_id: int, now: float) -> None:
-    """Puts off showing a change of a message. The first change that is put off decides when all changes of the message
-    are shown."""
+    """Puts off showing a change of a message. `WINDOW` seconds after the first change that was put off, all changes of
+    the message are shown together."""
     query = "UPDATE messages SET told_at = coalesce(told_at, ?) WHERE id = ?"
     tx.execute(query, (now + WINDOW, message_id))
 
 
 def told(tx: sqlite3.Connection, message_id: int) -> None:
-    """Notes that all changes of a message so far were shown."""
+    """Stores that no change of this message is put off any more."""
     tx.execute("UPDATE messages SET told_at = NULL WHERE id = ? AND told_at IS NOT NULL", (message_id,))
 
 
 def due(tx: sqlite3.Connection, now: float) -> list[int]:
-    """Messages whose put-off changes must be shown now, because their time has come or the clock was set back."""
+    """Numbers of the messages with changes that were put off and must be shown now, because their time has come or the
+    clock was set back."""
     query = "SELECT id FROM messages WHERE told_at IS NOT NULL AND NOT told_at BETWEEN ? AND ? ORDER BY id"
     return [row["id"] for row in tx.execute(query, (now, now + WINDOW))]
 
 
 def next_due(tx: sqlite3.Connection) -> float | None:
-    """The time at which the next changes must be shown, in POSIX seconds; None if there are none."""
+    """The time at which changes that were put off must next be shown, in POSIX seconds; None if none were put off."""
     [first] = tx.execute("SELECT min(told_at) FROM messages WHERE told_at IS NOT NULL").fetchone()
     return None if first is None else float(first)

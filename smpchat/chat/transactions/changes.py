@@ -1,7 +1,7 @@
-"""Stores edits, deletions and reactions, those of the user and those of contacts.
+"""Stores changes of messages: edits, deletions and reactions, those of the user and those of contacts.
 
-A change of ours must be sent too, so it has a status, like a message. The agent refers to a message or a change by a
-number, its *reference*: positive for a message, negative for a change.
+A change that the user makes is also sent to the contact, so the change has a status, like a message. The agent refers
+to a message or a change by a number, its *reference*: positive for a message, negative for a change.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ because only the command that made a change asks for the outcome."""
 
 
 class SentChange(Record):
-    """A change of ours that is sent to the contact.
+    """An edit, a deletion or a reaction that we send to the contact.
 
     Attributes:
-        status: Pending, sent or failed.
-        reason: Why it failed.
-        message: The message with this change made; None if this object was loaded from the store.
+        status: The status of the change: pending, sent, delivered or failed.
+        reason: Why the change failed; None if its status is not *failed*.
+        message: The message as it is after the change; None if this record was loaded from the store.
     """
 
     id: int
@@ -85,7 +85,7 @@ def erase(tx: sqlite3.Connection, message: Message, by: str | None = None) -> No
 
 
 def react(tx: sqlite3.Connection, message_id: int, direction: Direction, emoji: str, *, add: bool) -> bool:
-    """Adds or removes a reaction. Returns False if that changes nothing."""
+    """Adds or removes a reaction. Returns False if the reaction was already there, or was not there to be removed."""
     if add:
         cursor = tx.execute(
             "INSERT OR IGNORE INTO reactions (message_id, direction, emoji) VALUES (?, ?, ?)",
@@ -99,21 +99,22 @@ def react(tx: sqlite3.Connection, message_id: int, direction: Direction, emoji: 
 
 
 def set_reactions(tx: sqlite3.Connection, message_id: int, counted: Mapping[tuple[Direction, str], int]) -> None:
-    """Replaces all reactions to a message in a group. ``counted``: how many members reacted with each emoji."""
+    """Replaces all reactions to a message in a group. ``counted``: how many members reacted with each emoji; our own
+    reactions have the direction *sent*."""
     tx.execute("DELETE FROM reactions WHERE message_id = ?", (message_id,))
     rows = [(message_id, direction, emoji, people) for (direction, emoji), people in counted.items()]
     tx.executemany("INSERT INTO reactions VALUES (?, ?, ?, ?)", rows)
 
 
 def count(tx: sqlite3.Connection, message_id: int) -> None:
-    """Adds 1 to the number of the contact's changes to a message. Because more changes are stored than were shown, the
-    message is shown again."""
+    """Adds 1 to the number of changes that the contact made to a message. This number is then larger than the number
+    of changes that were shown, so the message is shown again."""
     tx.execute("UPDATE messages SET changes = changes + 1 WHERE id = ?", (message_id,))
 
 
 def insert_sent(tx: sqlite3.Connection, message_id: int, contact_id: int) -> SentChange:
-    """Adds a pending change of ours. Changes of ours before the last `KEPT` are deleted, unless they are still
-    pending."""
+    """Adds a change that we send, as pending. Sent changes that are older than the last `KEPT` are deleted, except
+    those that are still pending."""
     cursor = tx.execute(
         "INSERT INTO changes (message_id, contact_id, status) VALUES (?, ?, ?)",
         (message_id, contact_id, MessageStatus.PENDING),
@@ -126,11 +127,12 @@ def insert_sent(tx: sqlite3.Connection, message_id: int, contact_id: int) -> Sen
 
 
 def sent(tx: sqlite3.Connection, change_id: int) -> SentChange | None:
-    """A change of ours; None if it is no longer kept, or its contact was deleted."""
+    """A change that we have sent; None if the change is so old that it is no longer kept, or its contact was
+    deleted."""
     row = tx.execute("SELECT * FROM changes WHERE id = ?", (change_id,)).fetchone()
     return SentChange(row["id"], row["message_id"], MessageStatus(row["status"]), row["reason"]) if row else None
 
 
 def set_status(tx: sqlite3.Connection, change_id: int, status: MessageStatus, reason: str | None = None) -> None:
-    """Saves the status of a change of ours."""
+    """Saves the status of a change that we have sent."""
     tx.execute("UPDATE changes SET status = ?, reason = ? WHERE id = ?", (status, reason, change_id))

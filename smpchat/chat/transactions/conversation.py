@@ -1,7 +1,8 @@
-"""What we send to a contact: texts, replies, edits, deletions, reactions and the farewell, each inside one transaction.
+"""What we send to a contact: texts, replies, edits, deletions, reactions, and a last message when we delete the
+contact. Each of these is made inside one transaction.
 
-An edit, a deletion or a reaction changes our own store at once. The change is sent to the contact after everything that
-was sent before.
+An edit, a deletion or a reaction changes our own store at once, and is sent to the contact. The contact gets everything
+in the order in which we sent it.
 """
 
 from __future__ import annotations
@@ -98,9 +99,9 @@ def send_welcome(
     """Sends the welcome text of our address as our first message to an accepted contact.
 
     Args:
-        welcome_id: The id under which the contact's app has stored the text that it read in our link; None if it did
-            not read one. With an id, the text is sent as an edit of that message, so that the contact does not see the
-            text twice.
+        welcome_id: If the contact's app has read the welcome text in our link, the app has stored the text as a message
+            with this id. Then we send the text as an edit of that message, so that the contact does not see it twice.
+            None: the app did not read the text.
     """
     if welcome_id is None:
         return send_text(tx, context, contact, text)
@@ -161,7 +162,8 @@ def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentCh
     """Deletes a message of ours, here and in the contact's app; in a group, also one of somebody else if our role
     allows it. Raises `InputError` if we may not delete the message, or it was deleted before.
 
-    A mark stays here that there was a message; the mark is removed too if the contact allows full deletion.
+    Our conversation then still shows that a message was deleted. If the contact allows full deletion, nothing
+    is left of the message.
     """
     original, contact, shared_id = _named(tx, message_id)
     if contact.is_group:
@@ -178,8 +180,8 @@ def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentCh
 
 
 def retract_all(tx: sqlite3.Connection, context: Context, message_ids: Sequence[int]) -> list[SentChange]:
-    """Deletes several messages of ours, from any conversations. If one cannot be deleted, none is. Raises
-    `InputError`."""
+    """Deletes several messages of ours, from any conversations. Raises `InputError` if one of them cannot be deleted.
+    The error also ends the caller's transaction, so then all messages stay."""
     return [retract(tx, context, message_id) for message_id in dict.fromkeys(message_ids)]
 
 
@@ -188,7 +190,7 @@ def react(tx: sqlite3.Connection, context: Context, message_id: int, emoji: str,
 
     Raises:
         InputError: Apps do not know this emoji as a reaction, we or the contact do not allow reactions, the message
-            cannot have any, or nothing would change.
+            cannot have a reaction, or nothing would change.
     """
     emoji = emoji.strip().removesuffix(_VARIATION_SELECTOR)  # keyboards add it to the heart; apps do not accept it
     if emoji not in REACTIONS:
@@ -209,7 +211,7 @@ def farewell(context: Context, contact: Contact) -> bytes | None:
     """The message that tells a contact that we have deleted the contact; None if the contact deleted us first."""
     if contact.gone:
         return None
-    # a business gets ``x.grp.leave``, because in its app, we are a member of a group, which we leave
+    # The app of a business has a group for its chat with us, so we tell it that we leave this group (``x.grp.leave``).
     return (encode_group_left if contact.business else encode_contact_deleted)(new_id(context))
 
 
@@ -244,7 +246,7 @@ def _was_deleted(message_id: int) -> InputError:
 
 def _named(tx: sqlite3.Connection, message_id: int) -> tuple[Message, Contact, str]:
     """A message, its contact, and the id by which the contact's app knows the message. Raises `InputError` if the
-    message has no such id, was deleted, or never reached the contact."""
+    message has no such id, or if the message was deleted or never reached the contact."""
     found = message(tx, message_id)
     if found.deleted:
         raise _was_deleted(message_id)

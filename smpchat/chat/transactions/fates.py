@@ -1,8 +1,8 @@
 """Saves the status of what we have sent: messages, changes of messages, and copies of messages for the members of a
 group.
 
-The agent refers to each of these by a number, its *reference*. The reference of a message is positive, that of a change
-is negative, and that of a member's copy is at least `memberships.COPIES`.
+The agent refers to a message, a change or a copy by a number, its *reference*. The reference of a message is positive,
+that of a change is negative, and that of a member's copy is larger than `memberships.COPIES`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from smpchat.chat.transactions.changes import SentChange
 def progress(
     tx: sqlite3.Connection, reference: int, status: MessageStatus, now: float, reason: str | None = None
 ) -> None:
-    """Saves the new status of the message, change or copy that has this reference. If it was deleted meanwhile, nothing
-    is saved."""
+    """Saves the new status of the message, change or copy that has this reference. Does nothing if the message, change
+    or copy was deleted meanwhile."""
     if reference >= memberships.COPIES:
         _progress_copy(tx, reference, status, now, reason)
         return
@@ -36,7 +36,7 @@ def progress(
 
 
 def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageStatus) -> bool:
-    """If the message has a file, saves the message's new status for the file too. Returns whether the message's status
+    """If the message has a file, saves the new status with the file too. Returns whether the message's own status
     must stay as it is, because the contact cannot fetch the file yet."""
     file = message_files.find(tx, message.id) if message.file is not None else None
     if file is None:

@@ -50,8 +50,8 @@ def check_size(size: int) -> None:
 def check(
     tx: sqlite3.Connection, contact: Contact, media: Media, name: str, size: int, text: str, *, forwarded: bool = False
 ) -> dict[str, Any]:
-    """The ``content`` of a message with a file of ours, in the best form that fits into the message. Raises
-    `InputError`."""
+    """The ``content`` of a message with a file of ours. A file can be offered in several forms, such as a picture with
+    a preview or a plain file; this is the best form that fits into the message. Raises `InputError`."""
     check_size(size)
     room, invitation = room_of(tx, contact), FileInvitation(name, size)
     data = b""
@@ -64,8 +64,8 @@ def check(
 
 
 def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) -> Iterator[dict[str, Any]]:
-    """The forms of the content that may be sent, the best first. The form ``voice`` is left out if we or the contact do
-    not allow voice messages."""
+    """The forms in which the message may offer its file, the best form first. The form ``voice`` is left out if we or
+    the contact do not allow voice messages."""
     voice = preferences.agreement(tx, contact).on(Feature.VOICE).by_us
     return (content for content in media.contents(text) if content["type"] != "voice" or voice)
 
@@ -73,8 +73,8 @@ def _allowed(tx: sqlite3.Connection, contact: Contact, media: Media, text: str) 
 def describe(
     tx: sqlite3.Connection, context: Context, contact: Contact, file: MessageFile, message: Message
 ) -> SentChange:
-    """Sends a contact the description of a file. Returns the change whose status is that of the last part of the
-    description. Raises `InputError`, `AgentError`."""
+    """Sends a contact the description of a file, in parts. Returns a `SentChange`; its status says whether the
+    last part was sent. Raises `InputError`, `AgentError`."""
     room, shared_id = room_of(tx, contact), message.shared_id or ""
     bodies: list[bytes | None] = [None]
     for size in _PARTS:

@@ -1,12 +1,13 @@
-"""Operations on files of messages, each inside one transaction: sending, receiving and cancelling, and what the agent
-or a contact reports.
+"""Operations on files of messages, each inside one transaction: they send, receive and cancel files, and store what the
+agent or a contact reports about them.
 
-Sending: the file is encrypted before the transaction; then the message and the upload are stored together. The
-description is sent when the agent reports that the file was uploaded. The message counts as sent only when the last
-part of the description was sent, because before that the contact cannot fetch the file.
+Sending: the file is encrypted before the transaction; then the message and the upload are stored together. When the
+agent reports that the file was uploaded, the file's description (what the contact needs to fetch the file) is sent. The
+message counts as sent only when the last part of the description was sent, because before that the contact cannot fetch
+the file.
 
 Receiving: a message offers a file. The file is fetched as soon as its description has arrived and the user, or a
-setting, has asked for it. These two can happen in either order.
+setting, has asked for the file. The description may come before or after the user asks.
 """
 
 from __future__ import annotations
@@ -144,16 +145,16 @@ def _describe(
 
 
 def invited(tx: sqlite3.Connection, file: MessageFile, status: MessageStatus) -> MessageStatus | None:
-    """Saves that the message with a file of ours was sent or delivered. Returns the status that the message gets; None
-    while the contact cannot fetch the file, because its description has not been sent."""
+    """Saves that the message with a file of ours was sent or delivered. Returns the status that the message gets. None:
+    the message's status stays as it is, because the file's description has not been sent yet."""
     if file.invited != MessageStatus.DELIVERED:
         files.set_invited(tx, file.message_id, status)
     return status if file.is_described else None
 
 
 def described(tx: sqlite3.Connection, file: MessageFile) -> MessageStatus:
-    """The last part of a description was sent, so the contact can fetch the file. Returns the new status of the
-    message."""
+    """Stores that the last part of a file's description was sent, so that the contact can fetch the file. Returns the
+    new status of the message."""
     files.is_described(tx, file.message_id)
     if file.state is FileState.SENDING:
         files.set_state(tx, file.message_id, FileState.SENT)
@@ -164,7 +165,7 @@ def described(tx: sqlite3.Connection, file: MessageFile) -> MessageStatus:
 
 
 def not_invited(tx: sqlite3.Connection, message_id: int) -> None:
-    """The message with a file of ours will never arrive, so the file fails too."""
+    """Stores that the message with a file of ours will never arrive: the file counts as failed too."""
     message = records.message(tx, message_id)
     if message is not None and message.file is not None and message.file.state is FileState.SENDING:
         files.set_state(tx, message_id, FileState.FAILED, NOT_SENT)
@@ -213,7 +214,7 @@ def part_of(tx: sqlite3.Connection, contact: Contact, message: Message | None, p
 
 
 def cancelled(tx: sqlite3.Connection, message: Message, contact: Contact) -> None:
-    """The contact has withdrawn a file. A file that was already received stays."""
+    """Stores that the contact has withdrawn a file. If we have already received the file, we keep it."""
     file = files.find(tx, message.id)
     if file is None or file.state is FileState.RECEIVED:
         return
@@ -239,9 +240,9 @@ def receive(
     """Asks for a file. The file is fetched as soon as its description has arrived.
 
     Args:
-        target: A folder, or the path of the new file.
-        approved: Whether smpchat may connect to relays that the sender chose. Those relays then see this computer's
-            address, or that of a proxy.
+        target: The folder in which the file is saved, or the whole path of the new file.
+        approved: Whether smpchat may connect to relays that the sender chose. The sender's relays then see this
+            computer's address, or the proxy's address if a proxy is used.
         agreed: The user was shown the file's relays and agreed to them, so they are used even if they are in the user's
             own network.
         known: Tells whether a relay is one that the user has chosen or already uses.
@@ -294,8 +295,8 @@ def _agree(tx: sqlite3.Connection, message: Message, description: str) -> None:
 
 
 def start(tx: sqlite3.Connection, context: Context, file: MessageFile, *, approved: bool, known: Known) -> None:
-    """Lets the agent fetch a file that was asked for. Raises `AgentError` if the agent cannot fetch it, or if the user
-    must first approve the file's relays."""
+    """Lets the agent fetch a file that was asked for. Raises `AgentError` if the agent cannot fetch the file, or if the
+    user must first approve the file's relays."""
     from smpchat.agent.transactions.files import receive_file
 
     assert file.target is not None
@@ -333,8 +334,8 @@ def receive_automatically(
     approved: bool,
     known: Known,
 ) -> None:
-    """Fetches those files for which ``wanted`` returns True, of all that were offered since the last call. The user is
-    not asked: a file whose relays the user must approve is not fetched, and the user can ask for it later."""
+    """Asks for the files that were offered since the last call and for which ``wanted`` returns True. The user is not
+    asked: a file whose relays the user must first approve is not fetched, and the user can ask for it later."""
     for file in files.to_judge(tx):
         message = records.message(tx, file.message_id)
         files.judged(tx, file.message_id)
@@ -392,8 +393,10 @@ def _lose(tx: sqlite3.Connection, message: Message, reason: str, trouble: Troubl
 
 
 def cancel(tx: sqlite3.Connection, context: Context, message: Message, to_contact: Withdrawing) -> None:
-    """Cancels the transfer of a file. A file of ours is deleted at its relays, and ``to_contact`` tells the contact.
+    """Cancels the transfer of a file. A file of ours is deleted at its relays.
 
+    Args:
+        to_contact: Called if the file is ours, to tell the contact that the file is no longer available.
     Raises:
         InputError: There is nothing to cancel.
     """
@@ -456,8 +459,8 @@ def _of_transfer(
 
 
 def _connection(tx: sqlite3.Connection, message: Message) -> int:
-    """The connection over which a message came. In a group, this may be the connection to the member who passed it
-    on."""
+    """The connection over which a message came. In a group, this may be the connection to the member who passed the
+    message on."""
     contact = records.contact(tx, message.contact)
     if not contact.is_group:
         return contact.connection_id

@@ -1,8 +1,9 @@
-"""The conversation of a group, as users see it, inside the transactions of `smpchat.chat.transactions.groups`.
+"""Stores what users see of a group: its messages, and lines about its events. `smpchat.chat.transactions.groups` calls
+this module inside its own transactions.
 
-A group is stored as a contact too. In place of a connection, this contact has the group's number, negated
-(`smpchat.chat.store.memberships`). With each message of a member, the member's name is stored. Events of the group
-become lines between the messages.
+A conversation belongs to a contact, so there is also a contact for each group. The ``connection_id`` of this contact is
+the negative number of the group (`smpchat.chat.store.memberships`). With each message of a member, the member's name is
+stored. Events of the group become lines between the messages.
 """
 
 from __future__ import annotations
@@ -57,13 +58,14 @@ class GroupConversation:
         self._now = now
 
     def profile(self, tx: sqlite3.Connection, group_id: int | None) -> Profile:
-        """Our profile in a group."""
+        """The profile of ours that the members of a group see: our own, or one with a made-up name. If ``group_id`` is
+        None, our own profile."""
         made = None if group_id is None else groups.incognito(tx, group_id)
         return self._own_profile(tx) if made is None else Profile(made)
 
     def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
-        """Gives a group its conversation. If we used the group's link, this is the contact that was made for the link;
-        if a contact invited us, a new one."""
+        """Begins the conversation of a group: decides which contact stands for the group. If we used the group's link,
+        this is the contact that was made for the link. If a contact invited us, a new contact is made."""
         group = groups.load(tx, group_id)
         assert group is not None
         contact = records.contact_of(tx, connection_id)
@@ -83,8 +85,8 @@ class GroupConversation:
         self._attach(tx, group_id, contact, group.profile)
 
     def founded(self, tx: sqlite3.Connection, group_id: int, alias: str | None = None) -> str:
-        """Gives a new group of ours its conversation. Returns the alias: the one given, otherwise one made from the
-        group's name."""
+        """Begins the conversation of a group that we have created, with a new contact that stands for the group.
+        Returns the alias of this contact: ``alias``, or if that is None, an alias made from the group's name."""
         group = groups.load(tx, group_id)
         assert group is not None
         contact = self._new_contact(tx, group_id, alias or naming.free_alias(tx, group.profile.name))
@@ -97,15 +99,15 @@ class GroupConversation:
         return records.contact(tx, alias)
 
     def _attach(self, tx: sqlite3.Connection, group_id: int, contact: Contact, profile: GroupProfile) -> None:
-        """Stores that this contact stands for the group, notes which profile of ours the members see, and publishes the
-        event."""
+        """Stores that this contact stands for the group, and which profile of ours the members see. Publishes the event
+        `events.ContactChanged`."""
         groups.attach(tx, group_id, contact.id)
         self._save_profile(tx, contact.id, profile)
         profiles.save_told(tx, contact.id, digest(self.profile(tx, group_id)))
         publish(tx, events.ContactChanged(self._contact(tx, group_id).alias))
 
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
-        """Carries out an effect of the group's machine in the store."""
+        """Stores what an effect of the group's state machine changes in the conversation."""
         match effect:
             case effects.SaveProfile(member, who):
                 groups.save_profile(tx, group_id, member, who)
@@ -191,7 +193,8 @@ class GroupConversation:
     def _quoted(
         self, tx: sqlite3.Connection, group_id: int, quote: GroupQuote | None, message: TextMessage
     ) -> Quoted | None:
-        """The message that a reply quotes. If we have it, our copy is shown, not the quoted text."""
+        """The message that a reply quotes. If we have the quoted message, its text here is shown, not the text in the
+        quote."""
         if quote is None or message.quote is None:
             return None
         if quote.author is None:
@@ -212,8 +215,8 @@ class GroupConversation:
             return
         groups.proven(tx, message.id)
         own = said(post, shared_id)
-        # If an edit has arrived meanwhile, its text stays, because it is newer than both copies of the message: the
-        # passed-on one and the author's own.
+        # If the author has edited the message meanwhile, the text of the edit stays. The edit is newer than both copies
+        # of the message: the one that was passed on, and the author's own.
         if own is None or message.edited or message.deleted or own.text == message.text:
             return
         changes.edit(tx, message.id, own.text, edited=False, live=message.live, content=own.content)
@@ -302,7 +305,8 @@ class GroupConversation:
 
 
 def groups_of(context: Context) -> GroupTransactions:
-    """The group transactions of the agent's application, which is a `ChatApplication`."""
+    """The `GroupTransactions` of this process. The agent's application, which is always a `ChatApplication` here, has
+    them."""
     application: Any = context.application
     found: GroupTransactions = application.groups
     return found
@@ -327,7 +331,8 @@ def count_reactions(tx: sqlite3.Connection, group_id: int, message_id: int, auth
 
 
 def _sentence(tell: effects.Tell, name: Callable[[MemberId], str]) -> str | None:
-    """The text of the line about an event; None for an event without a line, which only `group members` shows."""
+    """The text of the conversation's line about an event in the group. None: the conversation gets no line, and only
+    `group members` shows what has changed."""
     who = "" if tell.member is None else short_name(name(tell.member))
     by = "" if tell.by is None else short_name(name(tell.by))
     match tell.news:
