@@ -1,4 +1,4 @@
-"""The program: its own options, and how it handles a command line that it cannot understand.
+"""The program ``smpchat``: the options that all commands share, and the handling of faulty command lines.
 
 `smpchat.cli.table` lists the commands; each is implemented in ``commands/NAME.py``.
 """
@@ -91,7 +91,7 @@ def options(
         help="Command that prints the profile's passphrase.",
     ),
 ) -> None:
-    """The options of every command."""
+    """The options that all commands share."""
     now = context.obj if callable(context.obj) else time.time
     make = partial(
         make_environment,
@@ -127,7 +127,7 @@ def _without_command(context: typer.Context) -> None:
 
 @cache
 def program() -> GroupWithPanels:
-    """All commands as the parser sees them."""
+    """The parser of the whole command line, with all commands."""
     commands = typer.main.get_command(app)
     assert isinstance(commands, GroupWithPanels)
     return commands
@@ -137,14 +137,14 @@ def main(arguments: Sequence[str] | None = None, *, now: Callable[[], float] = t
     """Run the program ``smpchat``; ends with `SystemExit`.
 
     Args:
-        arguments: The command line without the program's name; None: that of this process.
-        now: POSIX seconds.
+        arguments: The command line without the program's name; if None, the command line of this process.
+        now: Returns the current time in POSIX seconds.
     """
     tolerate_any_text()
     commands = program()
     ordered = globals_first(sys.argv[1:] if arguments is None else arguments, commands)
     try:
-        # Not in typer's standalone mode, in which typer prints errors in its own way, and ends with exit statuses of
+        # typer's standalone mode is off: in that mode, typer prints errors in its own way, and uses exit statuses of
         # its own.
         status = commands.main(ordered, prog_name="smpchat", standalone_mode=False, obj=now)
     except UsageError as error:

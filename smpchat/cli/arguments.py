@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def number(
     least: int, most: float = math.inf, *, kind: Callable[[str], float] = int, called: str = "a whole number"
 ) -> Callable[[str], float]:
-    """A function that reads the number given for an option. For a wrong number it raises an error that names the
-    allowed range, which the help does not show."""
+    """Returns a function that reads the number given for an option. If the number is out of range, this function raises
+    an error that names the allowed range, because the help does not show the range."""
 
     def parse(text: str) -> float:
         try:
@@ -44,7 +44,7 @@ port = number(1, 65535)
 
 
 def aliases(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion in the shell: the aliases of contacts, with @ if the user typed one. The aliases are from the
+    """For completion in the shell: the aliases of contacts, with @ if the user typed @. The aliases are from the
     profile that the unfinished command line names."""
     at = "@" if incomplete.startswith("@") else ""
     return [at + alias for alias in _begun(_aliases(context), incomplete.removeprefix("@"))]
@@ -75,7 +75,7 @@ def members(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def who_can_go(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion of `delete`: the aliases of contacts, and those that the user gave to unused invitations."""
+    """For completion of `delete`: the aliases of contacts, and the aliases that the user gave to unused invitations."""
     notes = _look(context, lambda service: [invitation.note or "" for invitation in service.invitations()])
     return aliases(context, incomplete) + _begun(notes, incomplete)
 
@@ -121,8 +121,8 @@ def _aliases(context: typer.Context) -> list[str]:
 
 
 def _look(context: typer.Context, read: Callable[[StoredProfile], list[str]]) -> list[str]:
-    """What ``read`` returns for the profile that the unfinished command line names; an empty list if opening the
-    profile would ask for a passphrase, or fails."""
+    """Opens the profile that the unfinished command line names, and returns what ``read`` finds in it. The list is
+    empty if the profile has a passphrase or cannot be read."""
     from smpchat.agent.errors import AgentError
     from smpchat.chat.errors import ChatError
     from smpchat.chat.service.reading import StoredProfile
@@ -148,14 +148,14 @@ def _is_inert(alias: str) -> bool:
     """Whether an alias contains no character with a special meaning in a shell.
 
     Shells put completed words into the line without quotes, and zsh even evaluates them first. An alias can be a name
-    that another person chose: ``bob;reboot`` must not be offered.
+    that another person chose, so completion must not offer an alias such as ``bob;reboot``.
     """
     return all(c > "\x7f" or c.isalnum() or c in "@+:,./_-=" for c in alias)
 
 
 class WaitChange(Enum):
-    """What a command waits for after it has changed a message. It cannot wait for delivery, because apps send no
-    receipts for changes."""
+    """What a command waits for after it has changed a message. A command cannot wait until a change is delivered,
+    because apps send no receipts for changes."""
 
     SENT = "sent"
     NONE = "none"

@@ -1,7 +1,7 @@
 """Bots: the commands that a profile offers, and the texts that call them (agent-wire 6.3).
 
-Apps show a bot's commands as a menu, and send the chosen one as a text: ``/help``, ``/order two``, or with quotes if
-the keyword has blanks: ``/'all orders' of today``.
+Apps show a bot's commands as a menu. The command that the user chooses is sent as a text, such as ``/help`` or ``/order
+two``. A keyword that contains blanks is sent in quotes: ``/'all orders' of today``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class BotCommand(Record):
     """One command of a bot.
 
     Attributes:
-        keyword: The word after the slash.
-        label: The text in the menu.
+        keyword: The name of the command, which the user types after the slash, such as ``help``.
+        label: The command's text in the menu of an app.
         params: What the user of the bot must add after the keyword, such as ``<text>``; empty if nothing.
     """
 
@@ -46,7 +46,7 @@ class Call(Record):
 
 
 def own_commands(commands: Iterable[BotCommand]) -> tuple[BotCommand, ...]:
-    """Checks that apps can show these commands of ours, and returns them. Raises `InputError`."""
+    """The commands of our own bot, after a check that apps can show them. Raises `InputError` if apps cannot."""
     kept = tuple(commands)
     if len(kept) > MAX_COMMANDS:
         raise InputError(f"A bot can have at most {MAX_COMMANDS} commands.", "Remove some commands.")
@@ -73,7 +73,8 @@ def read_call(text: str) -> Call | None:
 
 
 def called(text: str, offered: Sequence[BotCommand]) -> Call | None:
-    """The command that a text calls, if it is one of those offered; if none are offered, any command is accepted."""
+    """The command that a text calls; None if the text calls no command, or one that is not in ``offered``. If
+    ``offered`` is empty, every command is accepted."""
     call = read_call(text)
     if call is None or (offered and call.keyword not in {command.keyword for command in offered}):
         return None
@@ -84,7 +85,7 @@ def called(text: str, offered: Sequence[BotCommand]) -> Call | None:
 
 
 def commands_json(commands: Iterable[BotCommand]) -> list[dict[str, Any]]:
-    """The commands as they are written in a profile's preferences."""
+    """A bot's commands in the JSON form of a profile's preferences."""
     return [_command_json(command) for command in commands]
 
 
@@ -94,7 +95,7 @@ def _command_json(command: BotCommand) -> dict[str, Any]:
 
 
 def read_commands(value: object) -> tuple[BotCommand, ...]:
-    """The commands in a peer's profile, including those in menus; malformed ones are left out."""
+    """The bot commands in a peer's profile, including the commands in menus. Malformed commands are left out."""
     found: list[BotCommand] = []
     for command in _commands(value, _MAX_DEPTH):
         found.append(command)

@@ -1,7 +1,8 @@
-"""Turns the content of a message into a text (agent-wire 6.2). A note stands for content other than text.
+"""Turns the content of a message into a text (agent-wire 6.2). Content other than text becomes a note in brackets.
 
 For a picture, the user reads for example ``[image photo.jpg, 117 KiB] on the beach``. `Content` says which part of the
-text is the note, so that nobody can fake a note. A peer's text is kept as it is; code that prints it must escape it.
+text is the note, so that a peer cannot fake a note by typing brackets. A peer's text is kept as it is; code that prints
+such a text must escape it.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ class Preview(Record):
     description: str = field(repr=False)
 
     def to_json(self) -> str:
-        """The preview as JSON, for the store."""
+        """The link preview as JSON, for the database."""
         return json.dumps(as_dict(self))
 
     @staticmethod
     def from_json(text: str | None) -> Preview | None:
-        """The preview that `to_json` wrote."""
+        """The link preview that `to_json` wrote."""
         return Preview(**json.loads(text)) if text else None
 
 
@@ -61,11 +62,11 @@ class Content(Record):
     """What a message contains besides its text.
 
     Attributes:
-        kind: The content's type in the JSON: ``text``, ``image``, ``call`` and so on, or a type that smpchat does not
-            know.
-        note: The part in brackets with which the message's text begins, if it describes content other than text;
-            otherwise empty.
-        preview: The preview of a link; None if there is none.
+        kind: Usually the content's type in the message's JSON, such as ``text`` or ``image``, even if smpchat does not
+            know this type. Lines that report an event have kinds of their own, such as `CALL`.
+        note: The note in brackets at the beginning of the message's text, such as ``[image photo.jpg]``; empty if there
+            is no note.
+        preview: The preview of the message's link; None if the message has no link preview.
     """
 
     kind: str = "text"
@@ -74,7 +75,7 @@ class Content(Record):
 
     @property
     def preview_json(self) -> str | None:
-        """The preview as JSON, for the store; None if there is none."""
+        """The link preview as JSON, for the database; None if the message has no link preview."""
         return None if self.preview is None else self.preview.to_json()
 
 
@@ -109,7 +110,7 @@ def read_content(content: object, file: object = None) -> tuple[str, Content] | 
 
 
 def joined(note: str, words: str) -> str:
-    """A note and the text after it."""
+    """The note, a blank and the text; without the blank if the note or the text is empty."""
     return " ".join(part for part in (note, words) if part)
 
 
@@ -155,7 +156,7 @@ def _duration(seconds: object) -> list[str]:
     return [f"{seconds // 60}:{seconds % 60:02}"]
 
 
-# -- cards and previews -----------------------------------------------------------------------------------------------
+# -- shared links and previews ----------------------------------------------------------------------------------------
 
 
 def _card(card: object, words: str) -> str:
@@ -181,7 +182,8 @@ def _names(card: dict[str, Any]) -> Iterator[str]:
 
 
 def _links(card: dict[str, Any]) -> Iterator[str]:
-    """The usable links of a card, the short form of each first."""
+    """The usable links in a card (a contact, invitation or group that a peer shares). A link's short form comes
+    first."""
     for field_name in ("connLink", "invLink"):
         value = card.get(field_name)
         forms = [value.get("connShortLink"), value.get("connFullLink")] if isinstance(value, dict) else [value]
@@ -206,28 +208,30 @@ def _line(value: object) -> str:
 
 
 def short_name(value: object) -> str:
-    """A name from a peer, on one line; empty if it is not a text."""
+    """A name from a peer, on one line; empty if ``value`` is not a string."""
     return _short(value) if isinstance(value, str) else ""
 
 
 def _short(text: str, limit: int = _MAX_NAME) -> str:
-    """A name on one line, cut if it is long, and without square brackets, which would end a note."""
+    """A name on one line, cut if it is long. Square brackets become round ones, so that a name inside a note cannot end
+    the note."""
     return _cut(text, limit).translate(_NO_BRACKETS)
 
 
 def _cut(text: str, limit: int) -> str:
-    # Cut first, because the text may be as long as a message. One character more than the limit is kept, to see that
-    # the text was longer.
+    # The text may be as long as a message, so it is cut before its characters are replaced. One character more than
+    # ``limit`` is kept, to show that the text was longer.
     line = "".join(c if c.isprintable() else " " for c in whole(text[: limit + 1]))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def in_a_sentence(name: str) -> str:
-    """A text from a peer for a sentence of ours: in quotes, on one line, and cut if it is long."""
+    """A peer's text as smpchat quotes it in a sentence: between quotation marks, on one line, and cut if it is long."""
     return f"'{_cut(name, _MAX_NAME)}'"
 
 
 def whole(text: str) -> str:
     """The text, with a replacement character for each lone half of a surrogate pair."""
-    # JSON can contain a lone half of a surrogate pair. Python reads it, but SQLite, the terminal and UTF-8 refuse it.
+    # JSON can contain a lone half of a surrogate pair. Python's JSON parser accepts such a half, but SQLite, the
+    # terminal and UTF-8 refuse it.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

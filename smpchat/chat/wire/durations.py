@@ -1,4 +1,4 @@
-"""Time spans as users type them (``30s``, ``5m``, ``1h``, ``1d``, ``2w``), and as they read them (*1 day 2 hours*)."""
+"""Time spans. Users type them as ``30s``, ``5m``, ``1h``, ``1d`` or ``2w``; smpchat prints them as *1 day 2 hours*."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ def safe_name(name: str) -> str:
 
 
 def candidates(name: str) -> Iterator[str]:
-    """The names to try: ``name.ext``, ``name_1.ext``, ``name_2.ext`` and so on. The caller uses the first name that
-    no file has."""
+    """Possible names for a new file: ``name.ext``, ``name_1.ext``, ``name_2.ext`` and so on. The caller tries them in
+    this order until a name is free."""
     yield name
     stem, extension = _parted(name)
     for number in range(1, MAX_TRIES):

@@ -1,4 +1,4 @@
-"""Files in chat messages: the invitation in ``x.msg.new``, the description that follows it, and its withdrawal.
+"""Files in chat messages: the invitation in ``x.msg.new``, and the events that describe or withdraw the file.
 
 The message is sent before the upload, with a placeholder for the description (part 0). The description, which contains
 the keys of the file, follows in parts 1, 2, 3 …, each in a message of its own (xftp-wire 7).
@@ -30,11 +30,13 @@ _MAX_NAME = 1_000
 
 
 class FileDescription(Record):
-    """``fileDescr``: one part of the text that says where a file is and how it is decrypted. It contains keys.
+    """``fileDescr``: one part of a file's description. A description is a text that says where the file is stored and
+    how to decrypt it; it contains keys.
 
     Attributes:
-        number: 0 in the invitation; from 1 on for the parts that follow in messages of their own.
-        complete: Whether this is the last part.
+        number: 0 for the placeholder in ``x.msg.new``; 1, 2, 3 … for the parts of the description, each of which is
+            sent in a message of its own.
+        complete: Whether this is the description's last part.
     """
 
     text: str = field(repr=False)
@@ -47,8 +49,9 @@ class FileInvitation(Record):
 
     Attributes:
         name: The name that the sender gave, which may be a path or anything else; see `smpchat.chat.wire.file_names`.
-        size: Size in bytes, as the sender says.
-        begun: Part 0 of the description, which is the placeholder; apps leave its text empty.
+        size: Size of the file in bytes, according to the sender.
+        begun: Part 0: the placeholder that is sent before the description is known. Apps leave the text of this part
+            empty.
         preview: The preview of a picture or video, as a data URI.
     """
 
@@ -69,7 +72,8 @@ class DescriptionPart(Record):
 
 
 def read_invitation(value: object, content: dict[str, Any]) -> FileInvitation | None:
-    """The file of a message; None if there is none, it is malformed, or it is sent in the old way (no ``fileDescr``).
+    """The file of a message; None if the message has no file or a malformed one. A file without ``fileDescr``, as old
+    apps send it, counts as malformed.
 
     Args:
         content: The ``content`` of the message.
@@ -86,7 +90,7 @@ def read_invitation(value: object, content: dict[str, Any]) -> FileInvitation | 
 
 
 def read_description(value: object) -> FileDescription | None:
-    """One part of a description; None if it is malformed."""
+    """One part of a file's description; None if the part is malformed."""
     if not isinstance(value, dict):
         return None
     text, number, complete = (value.get(f"fileDescr{name}") for name in ("Text", "PartNo", "Complete"))
@@ -152,7 +156,7 @@ def encode_file(
 
 
 def encode_description_part(part: DescriptionPart, own_id: str) -> bytes:
-    """``x.msg.file.descr``; ``own_id`` is this message's own id."""
+    """``x.msg.file.descr``. ``own_id``: the id of this event, not of the message with the file."""
     params = {"msgId": part.shared_id, "fileDescr": description_params(part.description)}
     return _encode("x.msg.file.descr", params, own_id)
 

@@ -1,7 +1,7 @@
-"""Folds texts for a search, so that capitals, accents and variant forms of a letter make no difference.
+"""Folds texts: brings them into a form in which a search ignores capitals, accents and variant forms of letters.
 
-Search words and texts are folded in the same way, so the folded forms need not be real words. But words that a reader
-would call different must stay different.
+The search words and the searched texts are folded in the same way, so a folded word need not be a real word. But two
+words that a reader would call different must stay different when they are folded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ it would end the text."""
 
 
 def folded(text: str) -> str:
-    """A text in the form that is used for comparisons."""
+    """A text in the form in which searches compare it: without capitals, accents and invisible characters."""
     if text.isascii():  # most texts are, and this is ten times quicker
         return text.lower().replace("\0", " ")
     bare = _DROPPED().sub("", unicodedata.normalize("NFKD", text).casefold())
@@ -31,12 +31,12 @@ def folded(text: str) -> str:
 
 
 def words_of(query: str) -> tuple[str, ...]:
-    """The folded words of a query, each once."""
+    """The words of a search query, folded as in `folded`; a repeated word is listed only once."""
     return tuple(dict.fromkeys(folded(query).split()))
 
 
 def contains(text: str, words: tuple[str, ...]) -> bool:
-    """Whether every word is somewhere in the text, alone or as a part of one of its words."""
+    """Whether a text contains all ``words``, each as a whole word or inside a longer word. ``words`` must be folded."""
     if not words:
         return True
     plain = folded(text)

@@ -53,7 +53,7 @@ from smpchat.encoding.record import replace
 
 
 def encode_group_event(event: GroupEvent, own_id: str | None = None) -> bytes:
-    """One event as JSON. ``own_id``: the id of the message; None in connection info."""
+    """A group event as the JSON of one message. ``own_id``: the message's id; None for connection info."""
     return encode_envelope(replace(group_envelope(event), shared_id=own_id, versions=CHAT_VERSIONS))
 
 
@@ -74,12 +74,12 @@ def batches(messages: list[bytes], room: int) -> list[list[bytes]]:
 
 
 def join_batch(batch: list[bytes]) -> bytes:
-    """One body of several messages."""
+    """One message body that contains all messages of a batch."""
     return batch[0] if len(batch) == 1 else b"[" + b",".join(batch) + b"]"
 
 
 def group_envelope(event: GroupEvent) -> Envelope:
-    """One event as the envelope that `read_group_event` reads."""
+    """A group event as an envelope, from which `read_group_event` makes the same event again."""
     name, params = _params(event)
     return Envelope(name, params)
 

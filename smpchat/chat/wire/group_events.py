@@ -1,8 +1,8 @@
-"""The events that members of a group send to each other, as values (group-wire 2 to 7). `smpchat.chat.wire.groups`
-reads them, `smpchat.chat.wire.group_encoding` writes them.
+"""The events that members of a group send to each other, one class for each event (group-wire 2 to 7).
+`smpchat.chat.wire.groups` reads these events from JSON, and `smpchat.chat.wire.group_encoding` writes them as JSON.
 
-The content of a message stays the JSON object that arrived, so that passing it on changes nothing. `said` turns it into
-readable text.
+The content of a group message is kept as the JSON object that arrived, so that a host can pass it on unchanged. `said`
+turns a group message into readable text.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ PROBES = {"x.info.probe": "", "x.info.probe.check": "check", "x.info.probe.ok": 
 
 
 class Invitation(Record):
-    """``x.grp.inv``: a contact invites us.
+    """``x.grp.inv``: a contact invites us to a group.
 
     Attributes:
-        link: The link to the host. A repeated invitation has the same link, but may offer another role (group-wire 12).
-        link_id: The id of the group link that we used; set only in an old way of joining, in which the host answers a
-            request through its link with an invitation.
-        size: Number of members, without us.
+        link: The link with which we connect to the host, the member who invites us. A repeated invitation has the same
+            link, but may offer another role (group-wire 12).
+        link_id: The id of the group link that we used. Only hosts with old apps set this id: they answer a request
+            through a group link with an invitation.
+        size: Number of members in the group, without us.
     """
 
     host: MemberIdRole
@@ -61,8 +62,8 @@ class Agreed(Record):
 
 
 class JoinRequest(Record):
-    """``x.contact``: connection info of a person who uses a group link. ``request_id``: the same each time the request
-    is sent."""
+    """``x.contact``: connection info of a person who uses a group link. ``request_id`` stays the same when this request
+    is sent again."""
 
     profile: Profile
     request_id: str | None
@@ -81,8 +82,8 @@ class LinkInvitation(Record):
 
 
 class LinkRejection(Record):
-    """``x.grp.link.reject``: the host refuses a request through a group link. ``reason``: one word from the host's app,
-    which says why."""
+    """``x.grp.link.reject``: the host refuses a request through a group link. ``reason``: one word from the host's app
+    that says why the host refuses."""
 
     host: MemberIdRole
     invited: MemberIdRole
@@ -97,7 +98,8 @@ class HostProfile(Record):
 
 
 class LinkAccepted(Record):
-    """``x.grp.link.acpt``: whether ``member``, a newcomer who used a link, was admitted, or who must still decide."""
+    """``x.grp.link.acpt``: says whether ``member``, a newcomer who used a group link, was admitted. If not yet,
+    ``acceptance`` says who must decide."""
 
     acceptance: Acceptance
     role: Role
@@ -108,8 +110,8 @@ class LinkAccepted(Record):
 
 
 class MemberAnnounced(Record):
-    """``x.grp.mem.new``: announces a newcomer. ``scope``: the newcomer's id if it is under review, so that only
-    moderators are told."""
+    """``x.grp.mem.new``: announces a newcomer. If moderators must still admit the newcomer, only they get the event,
+    and ``scope`` is the newcomer's id."""
 
     info: MemberInfo
     scope: MemberId | None = None
@@ -141,7 +143,8 @@ class LinkOfMember(Record):
 
 
 class MemberPresents(Record):
-    """``x.grp.mem.info``: connection info with the sender's id and profile. Both members send it when they connect."""
+    """``x.grp.mem.info``: connection info with the sender's member id and profile. When two members connect to each
+    other, both of them send this event."""
 
     member: MemberId
     profile: Profile
@@ -168,7 +171,7 @@ class MemberRestricted(Record):
 
 
 class MemberRemoved(Record):
-    """``x.grp.mem.del``: removes a member. ``messages``: the member's messages are deleted too."""
+    """``x.grp.mem.del``: removes a member. ``messages``: whether the member's messages are deleted too."""
 
     member: MemberId
     messages: bool = False
@@ -193,8 +196,8 @@ class DirectInvitation(Record):
 
 
 class Probe(Record):
-    """``x.info.probe`` and its answers, by which apps find out whether a member is one of their contacts. ``kind``:
-    empty, ``check`` or ``ok``."""
+    """``x.info.probe``, ``x.info.probe.check`` or ``x.info.probe.ok``: with these events, apps find out whether a
+    member is one of their contacts. ``kind``: the value in `PROBES` for the event's name."""
 
     kind: str
     value: str = field(repr=False)
@@ -226,9 +229,10 @@ class Post(Record):
     """``x.msg.new``: a message to a group.
 
     Attributes:
-        content: The JSON of the content; `said` makes it readable.
-        file: The JSON of the file; None if there is none.
-        scope: The member whose support chat the message belongs to; None if it is for all (group-wire 7.1).
+        content: The message's content as JSON; `said` makes the content readable.
+        file: The message's file as JSON; None if the message has no file.
+        scope: The member whose support chat the message belongs to; None if the message is for all members (group-wire
+            7.1).
     """
 
     content: JsonObject = field(repr=False)
@@ -242,12 +246,12 @@ class Post(Record):
 
     @property
     def kind(self) -> str:
-        """The type of the post's content, as the sender's app named it."""
+        """The type of the message's content, as the sender's app named it."""
         return str(self.content["type"])
 
     @property
     def text(self) -> str:
-        """The text of the post's content, without a note that smpchat adds."""
+        """The text that the message's author wrote, without the note that `said` adds for other content."""
         words = self.content.get("text")
         return words if isinstance(words, str) else ""
 
@@ -274,7 +278,7 @@ class Deletion(Record):
 class Reaction(Record):
     """``x.msg.react``: the sender adds or removes a reaction to a message of ``author``.
 
-    Between two contacts, apps before 6.5 leave the author out.
+    ``author`` is None if the sender's app does not name the author of the message.
     """
 
     original: str
@@ -301,11 +305,12 @@ class Forward(Record):
     """``x.grp.msg.forward``: an event of another member, passed on by a host.
 
     Attributes:
-        author: The member who sent it; None in a channel, where messages come from the channel itself.
-        message: The whole message, as the host wrote it. Its bytes may differ from those of the author's own copy.
-        event: The event in the message; None if hosts may not pass on such an event.
+        author: The member who sent the event; None in a channel, where messages come from the channel itself.
+        message: The whole message that contains the event. The host may have written its JSON anew, so the bytes may
+            differ from the bytes that the author sent.
+        event: The event in ``message``; None if hosts may not pass on such an event.
         said_at: When the event arrived at the host's relay, according to the host; ISO 8601 text.
-        name: The host's name for the author, cut if it is long; nothing proves it.
+        name: The author's name according to the host, cut if it is long. Nothing proves that the name is right.
     """
 
     author: MemberId | None
@@ -321,7 +326,8 @@ class Forward(Record):
 
 
 class Unusable(Record):
-    """An event that we cannot use. ``why`` is for the log and contains no text from a peer."""
+    """An event that we cannot use, because it is unknown or malformed. ``why`` is for the log and contains no text from
+    a peer."""
 
     name: str
     why: str
@@ -365,7 +371,7 @@ GroupEvent = (
 
 
 def said(post: Post, shared_id: str | None = None) -> TextMessage | None:
-    """A post as a readable message; None if its content cannot be shown."""
+    """A group message with its content as readable text; None if the content cannot be shown."""
     params: JsonObject = {"content": post.content, "live": post.live, "forward": post.forwarded}
     if post.file is not None:
         params["file"] = post.file
@@ -378,5 +384,5 @@ def said(post: Post, shared_id: str | None = None) -> TextMessage | None:
 
 
 def is_unsupported(event: object) -> bool:
-    """Whether smpchat ignores an event."""
+    """Whether ``event`` is one that smpchat ignores."""
     return isinstance(event, Unusable | UnsupportedEvent | LeftOut)

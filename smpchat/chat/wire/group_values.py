@@ -1,7 +1,7 @@
 """The parts of group events: roles, member ids, profiles, invitations (group-wire 1).
 
-Everything is read from a peer's JSON. If a necessary part is malformed, the whole event cannot be used (`Malformed`).
-Any other malformed part counts as missing.
+The parts are read from JSON that a peer sent. If a necessary part is malformed, `Malformed` is raised, because the
+whole event cannot be used. If an optional part is malformed, it counts as missing.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Restriction(StrEnum):
 
 
 class Acceptance(StrEnum):
-    """Whether a newcomer who used a link was admitted, or who must still decide."""
+    """Whether a newcomer who used a group link was admitted; if not yet, who must decide."""
 
     ACCEPTED = "accepted"
     PENDING = "pending"
@@ -86,7 +86,7 @@ class Acceptance(StrEnum):
 
 
 class ChatType(StrEnum):
-    """With whom we chat in a business chat."""
+    """With whom we chat in a business chat: with the business or with its customer."""
 
     BUSINESS = "business"
     """We are the customer, and chat with the business."""
@@ -124,7 +124,7 @@ class MemberInfo(Record):
     """What a host says about a member whom it introduces.
 
     Attributes:
-        versions: The chat versions of the member's app; None if the introduction does not say.
+        versions: The chat versions of the member's app; None if the host does not state them.
     """
 
     member: MemberId
@@ -144,20 +144,20 @@ class Business(Record):
 class GroupProfile(Record):
     """A group's profile: the JSON object that its owners sent.
 
-    Changes keep all other keys of the object, because leaving out a setting that smpchat does not know would switch it
-    off for everybody (group-wire 11, trap 27).
+    A changed copy of the profile keeps the keys that are not changed. If smpchat left out a setting that it does not
+    know, the setting would be switched off for everybody (group-wire 11, trap 27).
     """
 
     value: JsonObject = field(repr=False)
 
     @property
     def name(self) -> str:
-        """The name to show."""
+        """The group's name, as smpchat shows it."""
         return whole(self.value["displayName"][:MAX_NAME])
 
     @property
     def full_name(self) -> str:
-        """A longer name; may be empty."""
+        """The group's full name; may be empty."""
         return _text(self.value.get("fullName"), MAX_NAME)
 
     @property
@@ -167,13 +167,13 @@ class GroupProfile(Record):
 
     @property
     def welcome(self) -> str:
-        """A greeting for people who join; may be empty. In the JSON, its name is "description" (group-wire 11, trap
-        19)."""
+        """A greeting for people who join; may be empty. The greeting's key in the JSON is "description" (group-wire 11,
+        trap 19)."""
         return _text(self.value.get("description"), None)
 
     @property
     def reviews(self) -> bool:
-        """Whether moderators decide about everybody who joins with a link."""
+        """Whether moderators must admit everybody who joins with a link."""
         admission = self.value.get("memberAdmission")
         return isinstance(admission, dict) and admission.get("review") == "all"
 
@@ -200,12 +200,12 @@ class GroupProfile(Record):
         return ttl if ttl else TTL_DEFAULT
 
     def with_preferences(self, preferences: JsonObject) -> GroupProfile:
-        """A copy with other preferences."""
+        """A copy of this profile with other preferences."""
         return GroupProfile(self.value | {"groupPreferences": preferences})
 
     @property
     def preferences(self) -> JsonObject:
-        """The preferences, as they arrived."""
+        """The group's preferences: the JSON object as it arrived."""
         found = self.value.get("groupPreferences")
         return found if isinstance(found, dict) else {}
 
@@ -222,14 +222,14 @@ class Mention(Record):
 
 
 class GroupQuote(Record):
-    """The message that a post answers.
+    """The earlier message that a group message answers, as quoted in the answer.
 
     Attributes:
-        author: Who wrote the quoted message. ``by_sender`` must not be used to find out: in the history that newcomers
-            get, it is reversed (group-wire 12).
-        sent_at: ISO 8601 text, as it arrived.
-        by_sender: Whether the author of the post wrote the quoted message, according to the post.
-        content: The JSON of the quoted content, as it arrived.
+        author: The author of the quoted message. Do not use ``by_sender`` to find the author: in the history that
+            newcomers get, ``by_sender`` is reversed (group-wire 12).
+        sent_at: When the quoted message was sent, as ISO 8601 text.
+        by_sender: Whether the author of the answer also wrote the quoted message, according to the answer.
+        content: The content of the quoted message, as JSON.
     """
 
     author: MemberId | None
@@ -263,7 +263,8 @@ def maybe_member(value: object) -> MemberId | None:
 
 
 def read_role(value: object) -> Role:
-    """A role; an unknown one counts as the lowest. Raises `Malformed` if it is not a word."""
+    """A role; a role that smpchat does not know counts as the lowest. Raises `Malformed` if ``value`` is not a
+    string."""
     if not isinstance(value, str):
         raise Malformed("not a role")
     return _role(value)
@@ -307,7 +308,7 @@ def _whole(value: Any) -> Any:
 
 def read_link(value: object) -> str:
     """The text of a link, not parsed yet. Raises `Malformed`."""
-    # Checked before the link is parsed: links from apps are not this long, and have no blanks.
+    # The link is parsed later. Here, texts are refused that are too long for a link, or contain blanks.
     if not isinstance(value, str) or not 0 < len(value) <= MAX_LINK or " " in value:
         raise Malformed("not a link")
     if not value.isascii() or not value.isprintable():
@@ -316,7 +317,7 @@ def read_link(value: object) -> str:
 
 
 def read_profile(value: object) -> Profile:
-    """A member's profile. Raises `Malformed` if it has no name."""
+    """A member's profile. Raises `Malformed` if the profile has no name."""
     profile = Profile.from_wire(value)
     if profile is None:
         raise Malformed("a member without a name")
@@ -324,7 +325,7 @@ def read_profile(value: object) -> Profile:
 
 
 def read_group_profile(params: JsonObject) -> GroupProfile:
-    """``groupProfile``. Raises `Malformed` if it has no name."""
+    """``groupProfile``. Raises `Malformed` if the group's profile has no name."""
     value = kept(read_object(params, "groupProfile"))
     if not isinstance(value.get("displayName"), str) or not value["displayName"]:
         raise Malformed("a group without a name")
@@ -349,7 +350,7 @@ def read_member_info(params: JsonObject) -> MemberInfo:
 
 
 def read_versions(value: object) -> VersionRange | None:
-    """``v``; None if it is not a range of versions."""
+    """``v``, the chat versions of an app; None if ``value`` is not a range of versions."""
     try:
         return VersionRange.parse(value) if isinstance(value, str) else None
     except DecodeError:
@@ -382,7 +383,7 @@ def read_restriction(value: object) -> Restriction:
 
 
 def read_scope(params: JsonObject) -> MemberId | None:
-    """The member whose support chat an event belongs to; None if it is for all.
+    """The member whose support chat an event belongs to; None if the event is for all members.
 
     Raises:
         Malformed: The event is only for some members, but does not say for whom, so it must not be shown (group-wire
@@ -397,7 +398,7 @@ def read_scope(params: JsonObject) -> MemberId | None:
 
 
 def read_mentions(value: object) -> tuple[Mention, ...]:
-    """``mentions``; malformed ones are left out."""
+    """``mentions``; malformed mentions are left out."""
     if not isinstance(value, dict):
         return ()
     found = []
@@ -410,7 +411,8 @@ def read_mentions(value: object) -> tuple[Mention, ...]:
 
 
 def read_time(value: object) -> str:
-    """A time as text; empty if it is not a time."""
+    """The text of a time, not parsed; empty if ``value`` is not a string, is too long, or contains a character other
+    than printable ASCII."""
     fits = isinstance(value, str) and len(value) <= MAX_TIME and value.isascii() and value.isprintable()
     return value if isinstance(value, str) and fits else ""
 
@@ -423,7 +425,7 @@ def _text(value: object, limit: int | None) -> str:
 
 
 def member_text(member: MemberId) -> str:
-    """A member id in the form for JSON."""
+    """A member id as it is written in JSON, in base64url."""
     return to_base64url(member)
 
 

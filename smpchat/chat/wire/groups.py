@@ -1,8 +1,8 @@
 """Reads the events of groups from the envelopes of `smpchat.chat.wire.bodies` (group-wire 2 to 7 and 12).
 
-The same envelope has different meanings between contacts and between members. So this module reads the messages of
-members, and `smpchat.chat.wire.message` those of contacts; `smpchat.chat.wire.group_encoding` writes. Events that only
-channels have (group-wire 10) cannot be used.
+The same envelope means one thing between two contacts and another between members of a group. This module reads the
+messages of members; `smpchat.chat.wire.message` reads the messages of contacts. Group events are written by
+`smpchat.chat.wire.group_encoding`. Events that exist only in channels (group-wire 10) are not supported.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ _MAX_PROBE = 255
 
 
 class GroupMessage(Record):
-    """One event of a body.
+    """One event in the body of a member's message.
 
     Attributes:
         shared_id: The id of the event, the same for all members and in forwarded copies. Without an id, we cannot tell
@@ -113,22 +113,23 @@ class GroupMessage(Record):
 
 
 def decode_group_messages(body: bytes) -> list[GroupMessage]:
-    """The events in a member's message body or connection info, in order. A malformed event does not affect the others.
+    """The events in a member's message body or connection info, in order. If one event is malformed, the others are
+    read all the same.
 
     Raises:
-        DecodeError: The body has none of the forms of `bodies`, or it is a single message, which is malformed.
+        DecodeError: The body has an unknown form, or is a single malformed message.
     """
     return [said for said, _ in decode_with_envelopes(body)]
 
 
 def decode_with_envelopes(body: bytes) -> list[tuple[GroupMessage, Envelope | None]]:
-    """The events that `decode_group_messages` returns, each with its complete envelope, so that it can be passed on
-    unchanged. Raises `DecodeError` in the same cases."""
+    """Like `decode_group_messages`, but returns each event with its complete envelope, so that the event can be passed
+    on unchanged. The envelope is None for a part of the body that cannot be read."""
     return [(_message(part), part if isinstance(part, Envelope) else None) for part in decode_body(body)]
 
 
 def read_group_event(envelope: Envelope) -> GroupEvent:
-    """The event in one message of a group."""
+    """The group event in an envelope; `Unusable` if the event is unknown or malformed."""
     read = _READERS.get(envelope.event)
     name = whole(envelope.event[:_MAX_EVENT])
     if read is None:
@@ -272,7 +273,7 @@ def _post(params: JsonObject) -> GroupEvent:
 
 
 def _read_quote(value: object) -> GroupQuote | None:
-    """The quote of a reply; None if it cannot be read. The reply is then shown without its quote."""
+    """The quote in a reply; None if the quote is malformed, and the reply is shown without it."""
     if not isinstance(value, dict) or not isinstance(value.get("content"), dict):
         return None
     reference = value.get("msgRef")
@@ -313,7 +314,7 @@ def _reaction(params: JsonObject) -> GroupEvent:
 
 
 def _forward(params: JsonObject) -> GroupEvent:
-    """A passed-on event. It must not contain another passed-on event (group-wire 6)."""
+    """An event that a host passes on. An ``x.grp.msg.forward`` inside another one is not read (group-wire 6)."""
     author, name = params.get("memberId"), params.get("memberName")
     try:
         message = read_envelope(params.get("msg"))

@@ -1,8 +1,8 @@
 """Events that are not messages, but that the user should know of: calls, invitations to groups, files in an old form,
 group events.
 
-Each becomes a line of the conversation. The line says what happened, and if smpchat does not support it, says that
-too. Everything here is read from a peer's JSON; anything malformed is ignored.
+Each of these events becomes a line in the conversation. The line says what happened. If smpchat does not support such
+an event, for example a call, the line says so too. All events are read from a peer's JSON; malformed ones are ignored.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _MEDIA = {"video": "video call", "audio": "voice call"}
 
 
 class Happening(Record):
-    """An event that becomes a line of the conversation.
+    """An event that becomes a line in the conversation.
 
     Attributes:
-        text: The text of the line. All of it counts as a note, in brackets, so that no text of a peer can be taken for
-            such a line.
-        occasion: A value that each repetition of the event has too, so that only the first gets a line; None: each
-            event gets a line.
+        text: The text of the line that reports the event, in brackets. The whole text counts as a note by smpchat
+            (`Content.note`), so that a peer cannot fake such a line.
+        occasion: A value that is the same each time the event is repeated. Only the first event with this value gets a
+            line. If the value is None, every event gets a line.
         member: Id of the member that the event is about.
-        member_name: The name of that member, if the event introduces it.
+        member_name: The member's name; None if the event does not give a name.
         receipt: Whether to send a receipt: apps show the event as undelivered until they get one (agent-wire 6.2).
     """
 
@@ -41,7 +41,7 @@ class Happening(Record):
 
     @property
     def content(self) -> Content:
-        """The kind and the note of the line."""
+        """The content of the line that reports this event: the line's kind, and its text as a note."""
         return Content(self.kind, self.text)
 
 
@@ -67,7 +67,8 @@ def read_call(envelope: Envelope) -> Happening | None:
 
 
 def read_old_file(envelope: Envelope) -> Happening | None:
-    """``x.file``: a file in the form of old versions, which cannot be received."""
+    """``x.file``: a file that an old app offers in a form that smpchat does not support, so the file cannot be
+    received."""
     file = envelope.params.get("file")
     if not isinstance(file, dict):
         return None

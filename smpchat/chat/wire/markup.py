@@ -32,7 +32,7 @@ class Style(StrEnum):
 
 
 class Part(Record):
-    """A piece of a text without its marks."""
+    """A piece of a text with one style. The marks around the piece, such as ``*``, are left out."""
 
     text: str = field(repr=False)
     style: Style
@@ -50,8 +50,8 @@ _LONGEST_COLOUR = 8
 
 
 def parts_of(text: str) -> list[Part]:
-    """Splits a text into pieces, each with its style; a text without marks is one piece. The time is linear in the
-    length."""
+    """Splits a text into pieces, each with its style; a text without marks is one piece. The time needed is
+    proportional to the length of the text."""
     parts: list[Part] = []
     for number, line in enumerate(text.split("\n")):
         if number:
@@ -61,7 +61,8 @@ def parts_of(text: str) -> list[Part]:
 
 
 def _read_line(line: str, parts: list[Part]) -> None:
-    # The last place of each mark. Without this, a line of 16,000 stars would be searched to its end 16,000 times.
+    # For each kind of mark, the place of the last such mark in the line. A mark at this place opens nothing, because no
+    # later mark can close it.
     last = {mark: line.rfind(mark) for mark in (*_MARKS, "!")}
     place = 0
     while place < len(line):
@@ -74,7 +75,8 @@ def _read_line(line: str, parts: list[Part]) -> None:
 
 
 def _read_word(line: str, place: int, last: dict[str, int], parts: list[Part]) -> int:
-    """Reads the piece that begins at ``place``, which is not a blank. Returns where the next piece begins."""
+    """Reads the piece of the line that begins at ``place``, where there is no blank. Returns the place where the next
+    piece begins."""
     mark = line[place]
     begin, style = place + 1, _MARKS.get(mark)
     if mark == "!":

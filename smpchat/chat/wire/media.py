@@ -45,12 +45,13 @@ _FRAME = (
 
 
 class Media(Record):
-    """The form in which a file is sent.
+    """How a file is sent: as a picture, a video, a voice message or a plain file.
 
     Attributes:
         kind: ``file``, ``image``, ``video`` or ``voice``, as in ``content`` of a message.
-        previews: Data URIs, the best first; the first one that fits into the message is sent.
-        duration: Seconds; None if it is not a video or voice message.
+        previews: Previews of a picture or video, as data URIs, the best first. The first preview that fits into the
+            message is sent.
+        duration: Length of a video or voice message in seconds; None for any other file.
     """
 
     kind: str = "file"
@@ -71,7 +72,7 @@ PLAIN_FILE = Media()
 
 
 def look_at(file: IO[bytes], size: int) -> Media:
-    """The form in which to send a file, found from its first bytes and its structure; its name does not count.
+    """How to send a file. Only the file's first bytes and its structure count, not the file's name.
 
     Args:
         size: Length of the file in bytes.
@@ -87,7 +88,7 @@ def look_at(file: IO[bytes], size: int) -> Media:
 
 
 def _is_picture(begin: bytes) -> bool:
-    """Whether a file that begins like this is a JPEG, PNG, GIF or WebP."""
+    """Whether a file with these first bytes is a JPEG, PNG, GIF or WebP."""
     return (
         begin.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a"))
         or begin[:4] + begin[8:12] == b"RIFFWEBP"
@@ -98,9 +99,10 @@ def _is_picture(begin: bytes) -> bool:
 
 
 def previews_of(file: IO[bytes]) -> Iterator[str]:
-    """Previews of a picture of the user, largest first; none without Pillow, or if the picture cannot be decoded.
+    """Previews of a picture that the user sends, largest first; none without Pillow, or if the picture cannot be
+    decoded.
 
-    They are drawn anew, so they do not contain data that a camera adds to a picture, such as the location.
+    The previews are drawn anew, so they do not contain the data that a camera adds to a picture, such as the location.
     """
     try:
         from PIL import Image, ImageOps

@@ -59,9 +59,9 @@ class Quote(Record):
     """The message that a reply answers, as quoted in the reply.
 
     Attributes:
-        shared_id: Its id, if it has one.
+        shared_id: The quoted message's id, if it has one.
         by_sender: Whether the author of the reply also wrote the quoted message.
-        text: Its text, as quoted.
+        text: The quoted message's text, as the reply quotes it.
     """
 
     shared_id: str | None
@@ -78,8 +78,8 @@ class ProfileInfo(Record):
 class ContactRequest(Record):
     """``x.contact``: the profile of a person who used a contact address, and perhaps a text.
 
-    ``request_id`` is the same each time the request is sent; ``shared_id`` is the id of the text; ``welcome_id`` is the
-    id that the sender's app has given to the welcome text from our link.
+    ``request_id`` stays the same when the request is sent again. ``shared_id`` is the message id of ``text``.
+    ``welcome_id`` is the id that the sender's app has given to the welcome text from our link.
     """
 
     profile: Profile | None
@@ -90,14 +90,14 @@ class ContactRequest(Record):
 
 
 class TextMessage(Record):
-    """``x.msg.new``: a message. In its text, a note stands for content other than text.
+    """``x.msg.new``: a message. In ``text``, content other than text becomes a note, such as ``[image photo.jpg]``.
 
     Attributes:
-        live: Its author is still writing it.
-        ttl: Seconds after which it must disappear; None if it stays.
-        forwarded: Its author forwards a message of another person.
+        live: The author is still writing the message.
+        ttl: Seconds after which the message must disappear; None if the message stays.
+        forwarded: The author forwards the message from another conversation.
         content: The kind of the message, and its content other than text.
-        file: The file that can be received with it.
+        file: The file that comes with the message; None if the message has no file that can be received.
     """
 
     text: str = field(repr=False)
@@ -140,7 +140,7 @@ class GroupJoined(Record):
     Attributes:
         profile: The group's profile, in which a business gives its own name and picture.
         business: The group is a chat of one customer with the people of a business.
-        member: Our own id among the members.
+        member: Our own member id in the group.
     """
 
     profile: Profile
@@ -149,7 +149,7 @@ class GroupJoined(Record):
 
 
 class JoinRejected(Record):
-    """``x.grp.link.reject``: a group's host does not admit us. ``reason``: one word from the host's app."""
+    """``x.grp.link.reject``: a group's host does not admit us. ``reason``: the host's reason, in one word."""
 
     profile: Profile
     reason: str
@@ -228,7 +228,7 @@ def encode_profile(profile: Profile, shared_id: str | None = None) -> bytes:
 
 
 def encode_contact_request(request: ContactRequest) -> bytes:
-    """``x.contact``: connection info of a contact request; the owner of the address reads the text before deciding."""
+    """``x.contact``: connection info of a contact request. The address's owner reads its text before accepting."""
     assert request.profile is not None
     params: dict[str, Any] = {"contactReqId": request.request_id, "profile": request.profile.to_wire()}
     if request.text is not None:
@@ -247,10 +247,10 @@ def encode_link_info(profile: Profile, welcome: str = "") -> bytes:
 
 
 def packed_link_info(profile: Profile, welcome: str = "") -> bytes:
-    """The user data of a short link, without the picture if it does not fit. Raises `InputError` if the welcome text is
-    too long.
+    """The user data of a short link, without the profile's picture if the picture does not fit. Raises `InputError` if
+    the welcome text is too long.
 
-    The result is never too long: otherwise, the address would not get a short link (agent-wire 2.9).
+    The user data has at most `MAX_LINK_INFO` bytes: with more, the address would not get a short link (agent-wire 2.9).
     """
     for shown in (profile, replace(profile, picture=None)):
         info = encode_link_info(shown, welcome)
@@ -260,7 +260,7 @@ def packed_link_info(profile: Profile, welcome: str = "") -> bytes:
 
 
 def decode_link_info(info: bytes) -> LinkInfo | None:
-    """The data of a short link; None if it is not a person's profile."""
+    """The user data of a short link; None if the data does not contain a person's profile."""
     value = read_user_json(info)
     profile = Profile.from_wire(value.get("profile")) if value is not None else None
     if value is None or profile is None:
@@ -276,7 +276,7 @@ def encode_text(
     *,
     forwarded: bool = False,
 ) -> bytes:
-    """``x.msg.new`` with a text. ``quote``: made by `quotation`; ``ttl``: seconds after which it disappears."""
+    """``x.msg.new`` with a text. `quotation` makes ``quote``. ``ttl``: seconds after which the message disappears."""
     params: dict[str, Any] = {"content": text_content(text)}
     if quote is not None:
         params["quote"] = quote
@@ -298,7 +298,7 @@ def quotation(quote: Quote, sent_at: float) -> dict[str, Any]:
 
 
 def encode_update(update: MessageUpdate, shared_id: str) -> bytes:
-    """``x.msg.update``; ``shared_id`` is this message's own id."""
+    """``x.msg.update``. ``shared_id``: the id of this event, not of the edited message."""
     params: dict[str, Any] = {"msgId": update.shared_id, "content": text_content(update.text)}
     if update.live:
         params["live"] = True
@@ -340,16 +340,16 @@ def decode_messages(body: bytes) -> list[ChatMessage]:
     """The events in a message body or connection info, in order.
 
     Raises:
-        DecodeError: The body has none of the forms of `bodies`, or it is a single message, which is malformed.
+        DecodeError: The body has an unknown form, or is a single malformed message.
     """
     return [read_message(part) for part in decode_body(body)]
 
 
 def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | None]:
-    """A contact request, and the versions of its sender's app. A request may also be just an ``x.info``.
+    """A contact request, and the chat versions of its sender's app. An ``x.info`` also counts as a contact request.
 
     Raises:
-        DecodeError: It is not a request, or it contains no name.
+        DecodeError: ``info`` is not a contact request, or contains no name of a person.
     """
     for message in decode_messages(info):
         match message.event:
@@ -361,7 +361,7 @@ def decode_contact_request(info: bytes) -> tuple[ContactRequest, VersionRange | 
 
 
 def read_message(part: Part) -> ChatMessage:
-    """The event in one part of a body that a contact has sent."""
+    """The event in ``part``, which is one of the messages in a body that a contact has sent."""
     if isinstance(part, Unreadable | LeftOut):
         return ChatMessage(part if isinstance(part, LeftOut) else UnsupportedEvent(f"unreadable: {part.what}"))
     read = _EVENTS.get(part.event)
@@ -449,7 +449,7 @@ def _read_join_rejected(envelope: Envelope) -> ChatEvent | None:
 
 
 def _read_relayed(envelope: Envelope) -> ChatEvent | None:
-    """A passed-on event. It must not contain another passed-on event (group-wire 6)."""
+    """An event that a contact passes on. An ``x.grp.msg.forward`` inside another one is not read (group-wire 6)."""
     params = envelope.params
     try:
         inner = read_envelope(params.get("msg"))
@@ -479,7 +479,7 @@ def moment_of(value: object) -> float | None:
         return None
 
 
-# Other events whose names begin with x are ignored, and nothing is sent back (agent-wire 6.1).
+# How each event is read. An event that is not in this table is ignored, and nothing is sent back (agent-wire 6.1).
 _EVENTS: dict[str, Callable[[Envelope], ChatEvent | None]] = {
     "x.info": _read_profile,
     "x.contact": _read_contact_request,

@@ -23,15 +23,15 @@ _DATA_URI = late(r"data:image/(jpg|jpeg|png);base64,([A-Za-z0-9+/]+={0,2})")
 
 
 class Picture(Record):
-    """The content of a picture file. ``kind``: ``jpg`` or ``png``, by its first bytes."""
+    """The content of a picture file. ``kind``: ``jpg`` or ``png``, as the first bytes of ``data`` show."""
 
     kind: str
     data: bytes = field(repr=False)
 
 
 def picture_uri(data: bytes) -> str:
-    """Turns the content of a picture file into a profile's picture. Raises `InputError` if it is not a picture, or too
-    large."""
+    """Turns the content of a picture file into a profile's picture. Raises `InputError` if the file is not a JPEG or
+    PNG, or is too large."""
     kind = _kind(data)
     if kind is None:
         raise InputError("This is not a JPEG or PNG picture.", "Give a picture file, for example me.jpg.")
@@ -49,14 +49,14 @@ def too_large(size: int) -> InputError:
 
 
 def received_uri(value: object) -> str | None:
-    """A picture from a peer, as a data URI; None if there is none, or it cannot be kept."""
+    """A picture from a peer, as a data URI; None if ``value`` is not the data URI of a JPEG or PNG, or is too long."""
     fits = isinstance(value, str) and len(value) <= MAX_RECEIVED and _DATA_URI().fullmatch(value) is not None
     return value if isinstance(value, str) and fits else None
 
 
 def picture_of(uri: str) -> Picture:
-    """The picture in a data URI. Raises `InputError` if it is neither a JPEG nor a PNG, because then no program should
-    open it."""
+    """The picture in a peer's data URI. Raises `InputError` if the data is not a JPEG or PNG, because opening other
+    data from a peer is dangerous."""
     match = _DATA_URI().fullmatch(uri)
     try:
         data = base64.b64decode(match[2], validate=True) if match else b""

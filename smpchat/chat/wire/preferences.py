@@ -1,7 +1,8 @@
 """Preferences: which features each side of a conversation allows in its profile, and who may use them (agent-wire 6.3).
 
 For each feature, each side says to the other *no*, *yes* ("we may both use it if you allow it too") or *always* ("you
-may use it even if you do not allow me to use it"). Only `enabled` says what follows from the two choices.
+may use it even if you do not allow me to use it"). Only the function `enabled` works out, from the choices of both
+sides, who may use a feature.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Feature(StrEnum):
 
 
 class Allow(StrEnum):
-    """What one side allows."""
+    """What one side of a conversation allows the other side."""
 
     ALWAYS = "always"
     YES = "yes"
@@ -40,10 +41,11 @@ _ALLOWS = frozenset(Allow)
 
 
 class Preference(Record):
-    """What one side allows for one feature.
+    """What one side of a conversation allows for one feature.
 
     Attributes:
-        ttl: For disappearing messages: seconds after which they disappear; None if they stay.
+        ttl: Only for the feature of disappearing messages: seconds after which a message disappears. None if messages
+            stay.
     """
 
     allow: Allow
@@ -73,19 +75,19 @@ OWN_DEFAULTS: Preferences = {
 
 
 class Enabled(Record):
-    """Who may use a feature."""
+    """Who may use a feature: we, the contact, both or neither."""
 
     by_us: bool
     by_them: bool
 
 
 def allowed(preferences: Preferences, feature: Feature) -> Preference:
-    """The preference of one side for a feature: the one that this side has stated, otherwise the default."""
+    """A person's preference for a feature: as stated in ``preferences``, otherwise as in `APP_DEFAULTS`."""
     return preferences.get(feature, APP_DEFAULTS[feature])
 
 
 def enabled(feature: Feature, ours: Preferences, theirs: Preferences) -> Enabled:
-    """Who may use a feature.
+    """Finds out, from the preferences of both sides, who may use a feature.
 
     If one side says *always* and the other *no*, only the side that said *no* may use the feature. Disappearing
     messages are an exception: they are on for both sides or for neither.

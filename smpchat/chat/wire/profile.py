@@ -27,7 +27,7 @@ class Profile(Record):
     to identify a contact.
 
     Attributes:
-        full_name: A longer name; may be empty.
+        full_name: The person's full name; may be empty.
         description: One line about the person; may be empty.
         picture: A data URI (`smpchat.chat.wire.picture`).
         preferences: Which features the person allows.
@@ -55,7 +55,8 @@ class Profile(Record):
         return Profile(name, full_name)
 
     def described(self, description: str) -> Profile:
-        """A copy with another description; an empty one removes it. Raises `InputError` if it is too long."""
+        """A copy of the profile with another description; an empty text removes the description. Raises `InputError` if
+        the text is too long, or contains characters that cannot be printed."""
         text = " ".join(description.split())
         if not text.isprintable() or len(text) > MAX_DESCRIPTION:
             raise InputError(
