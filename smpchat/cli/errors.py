@@ -55,8 +55,8 @@ class Explanation(Record):
 
 
 _TABLE: tuple[tuple[type[BaseException], ExitStatus, str | None], ...] = (
-    # The first row whose type fits the exception counts. If the row's hint is None, the exception has a hint of its
-    # own.
+    # The first row with a fitting exception type is used. A row that contains None instead of a hint is for exceptions
+    # with an attribute `hint`.
     (ProfileLocked, ExitStatus.LOCKED, None),
     (PassphraseRefused, ExitStatus.LOCKED, None),
     (StoreInUse, ExitStatus.LOCKED, None),
@@ -120,7 +120,7 @@ def first_of(error: BaseException) -> BaseException:
 
 
 def explain(error: BaseException) -> Explanation:
-    """What to tell the person at the terminal. Of an exception group, the first error counts."""
+    """What to tell the person at the terminal about an error. For an exception group, this is about its first error."""
     error = first_of(error)
     if isinstance(error, CommandFailed):
         return Explanation(error.status, str(error), error.hint)  # message unchanged: it may begin with an alias

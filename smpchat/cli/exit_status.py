@@ -10,18 +10,19 @@ from smpchat.client.trouble import Trouble
 class ExitStatus(IntEnum):
     """How a command ended, for scripts: a number, and words for it.
 
-    The README, the manual page, docs/json.md and `smpchat explain` use these words; tests compare them.
+    The README, the manual page, docs/json.md and `smpchat explain` use these titles and meanings. Tests compare the
+    words.
 
     Attributes:
-        title: The meaning in a few words.
-        meaning: The meaning as part of a sentence, without a capital letter or a full stop.
+        title: What the exit code means, in a few words.
+        meaning: What the exit code means, as part of a sentence: without a capital letter or a full stop.
     """
 
     title: str
     meaning: str
 
     def __new__(cls, code: int, title: str, meaning: str) -> ExitStatus:
-        """A status with two texts; only the code is its value as an enum."""
+        """A status with its two texts, title and meaning. The value of the enum member is the exit code alone."""
         status = int.__new__(cls, code)
         status._value_ = code
         status.title, status.meaning = title, meaning
@@ -66,7 +67,7 @@ _OF_TROUBLE = {
 
 
 def status_of(trouble: Trouble | None) -> ExitStatus:
-    """The exit status of a command that needed a relay with this trouble."""
+    """The exit status of a command that failed because a relay could not be used. ``trouble`` says why."""
     return ExitStatus.NETWORK if trouble is None else _OF_TROUBLE.get(trouble, ExitStatus.NETWORK)
 
 

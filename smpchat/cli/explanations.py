@@ -1,4 +1,5 @@
-"""What `smpchat explain` says about every exit code and every state, such as what happened and who acts next."""
+"""What `smpchat explain` says about each exit code, and about each state of a connection or message. The states of
+groups and their members are in `group_topics`."""
 
 from __future__ import annotations
 
@@ -336,7 +337,7 @@ _STATES = (
 
 
 def topics() -> Iterator[Topic]:
-    """Everything that can be explained: exit codes, then states."""
+    """All topics of `smpchat explain`: first exit codes, then states."""
     for status, rest in _EXITS.items():
         yield Topic(
             Kind.EXIT,
@@ -353,6 +354,7 @@ def topics() -> Iterator[Topic]:
 
 
 def find(text: str) -> list[Topic]:
-    """The topics for a number, a name or a mark of `chat`: two for *failed*, none for an unknown word."""
+    """The topics that ``text`` stands for: an exit code, the name of a code or state, or a mark that `chat` prints.
+    *failed* has two topics, an unknown word none."""
     wanted = text.strip().casefold()
     return [topic for topic in topics() if wanted in topic.names]

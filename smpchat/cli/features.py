@@ -18,7 +18,7 @@ ON, OFF, DEFAULT = "on", "off", "default"
 
 
 class Setting(Record):
-    """One of the settings.
+    """One setting of a contact.
 
     Attributes:
         feature: The setting's name in the protocol; None for receipts and mute, which contacts are not told about.
@@ -42,7 +42,7 @@ SETTINGS = {
 
 
 def setting_named(name: str) -> Setting:
-    """The setting of this name. Raises `InputError`."""
+    """The setting with this name. Raises `InputError`."""
     found = SETTINGS.get(name.lower())
     if found is None:
         raise InputError(f"There is no setting {name!r}.", f"Choose one of: {', '.join(SETTINGS)}.")

@@ -27,7 +27,7 @@ class Field(Record):
     Attributes:
         optional: The field is left out if it does not apply.
         nullable: The value may be null.
-        values: All possible values; empty: any value.
+        values: All possible values; if empty, any value is possible.
         fields: The fields of the object, or of each object in the list.
     """
 

@@ -16,15 +16,16 @@ DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="One line
 
 
 class Said(NamedTuple):
-    """The name and texts that a command line gives a group; None for each that it does not give."""
+    """The name, description and welcome text of a group, as given on the command line; None for a text that is not
+    given."""
 
     name: str | None
     description: str | None
     welcome: str | None
 
     def checked(self) -> dict[str, str | None]:
-        """A dictionary with the text of each attribute, read as UTF-8. Raises `CommandFailed` if a text is not
-        UTF-8."""
+        """The name, description and welcome text as a dictionary, each read as UTF-8. Raises `CommandFailed` if a text
+        is not UTF-8."""
         return {key: None if text is None else argument_text(text) for key, text in self._asdict().items()}
 
 

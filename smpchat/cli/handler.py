@@ -39,7 +39,8 @@ class MessageHandler(Record):
 
     Attributes:
         arguments: The program and its arguments.
-        home, profile, key: Passed on to the program, so that a `smpchat` that it runs uses the same profile.
+        home, profile, key: Environment variables made from these values let a `smpchat` that the program runs use the
+            same profile.
     """
 
     arguments: tuple[str, ...]
@@ -50,8 +51,8 @@ class MessageHandler(Record):
 
     @staticmethod
     def parse(command_line: str, environment: Environment) -> MessageHandler:
-        """Make the handler from the command line after ``--exec``. Raises `InputError` if that is invalid, or does not
-        name a program."""
+        """Make the handler from the command line after ``--exec``. Raises `InputError` if this command line is invalid
+        or empty, or if its program does not exist."""
         try:
             arguments = shlex.split(command_line)
         except ValueError as error:
@@ -79,8 +80,8 @@ class MessageHandler(Record):
             lock.release()
 
     async def handle(self, message: Message) -> None:
-        """Run the program and wait for it. What the program prints goes to standard error, because standard output is
-        ours.
+        """Run the user's program for a message, and wait until the program ends. What the program prints goes to
+        standard error, because standard output is for what `listen` itself prints.
 
         Raises:
             HandlerFailed: The program's exit code was not 0, so the message counts as not handled.
@@ -99,8 +100,8 @@ class MessageHandler(Record):
             code = await process.wait()
         finally:
             if process.returncode is None:  # interrupted: no handler outlives the listener
-                # The program is killed, not asked to end. If it lived on, it and the one that the next `listen --exec`
-                # starts would handle the same message.
+                # The user's program is killed, not asked to end. If it went on, it and the program that the next
+                # `listen --exec` starts would both handle the same message.
                 process.kill()
                 await process.wait()
         if code < 0:
@@ -112,12 +113,13 @@ class MessageHandler(Record):
         return HandlerFailed(ExitStatus.INPUT, f"{self.arguments[0]!r} {how}.", _AGAIN)
 
     def _variables(self, message: Message) -> Mapping[str, str]:
-        """The environment of the program: ours without passphrases, and the message's main fields."""
+        """The environment variables of the user's program: our own without the passphrases, and new ones with the main
+        fields of the message."""
         return (
             for_programs()
             | self.key.variables()
             | {
-                # These come last, so that they replace inherited variables with the same names.
+                # The variables below come last, so that they replace inherited variables with the same names.
                 "SMPCHAT_HOME": str(self.home),
                 "SMPCHAT_PROFILE": self.profile,
                 "SMPCHAT_TYPE": "message",

@@ -12,7 +12,8 @@ TRACE = "smpchat.trace"
 
 
 def start_logs(environment: Environment) -> None:
-    """Start to print what the options ask for. Each frame is printed with the milliseconds since the program began."""
+    """Start to print the logs that the options `-v` and `--trace` ask for. Beside each protocol frame, `--trace` prints
+    the milliseconds since the program began."""
     if environment.verbose:
         logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     if environment.trace:

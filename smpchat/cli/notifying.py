@@ -28,12 +28,13 @@ _running: list[subprocess.Popen[bytes]] = []
 
 
 class Notifier:
-    """Notifies as the setting ``notifications`` says, but not too often. Never runs two programs at the same time.
+    """Notifies as the setting ``notifications`` says, but not too often. Never runs two notification programs at the
+    same time.
 
     Args:
         rings: Whether to ring if the setting is ``bell``; False in `chat`, which has a bell of its own.
     Raises:
-        InputError: The setting names a program that does not exist.
+        InputError: The setting ``notifications`` names a program that does not exist.
     """
 
     def __init__(self, environment: Environment, *, rings: bool = True) -> None:
@@ -64,7 +65,7 @@ class Notifier:
         seconds ago.
 
         Args:
-            write: Called with the text for the terminal.
+            write: A function that prints the notification, a few control characters, on the terminal.
         """
         heard, self._heard = self._heard, None
         now = self._environment.now()
@@ -77,8 +78,8 @@ class Notifier:
             write(sequence(self._kind, _who(heard), "message" if isinstance(heard, Message) else "request"))
 
     def _start(self, heard: Message | RequestView) -> None:
-        """Run the program without waiting for it. If an earlier run has not ended yet, do nothing: that run has already
-        notified the user."""
+        """Run the user's program for notifications without waiting for its end. If an earlier run has not ended yet, do
+        nothing: that run has already notified the user."""
         _running[:] = [process for process in _running if process.poll() is None]
         if _running:
             return
@@ -113,7 +114,7 @@ def _who(heard: Message | RequestView) -> str:
 
 def sequence(kind: str, who: str, what: str = "message") -> str:
     """The characters that make a terminal ring, or show a notification (OSC 9 of iTerm2, OSC 777 of rxvt)."""
-    # `shortened` leaves no control character that could end the sequence
+    # A control character in a name could end the escape sequence early; `shortened` leaves none.
     said = f"{what} from {shortened(who)}"
     match kind:
         case "osc9":

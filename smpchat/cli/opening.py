@@ -1,4 +1,4 @@
-"""Opens the user's files with the desktop's program."""
+"""Opens the user's files in the program that the desktop uses for such files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smpchat.relay.surroundings import for_programs
 
 
 def local_file(message: Message) -> Path:
-    """Where the file of a message is on this computer. Raises `InputError` if the file is not here."""
+    """The path of a message's file. Raises `InputError` if there is no file, or the file is not on this computer."""
     file = message.file
     if file is None:
         raise InputError(f"Message {message.id} has no file.", "`smpchat files` lists messages with files.")
@@ -36,8 +36,8 @@ def open_file(path: Path) -> None:
     found = shutil.which(program)
     if found is None:
         raise InputError(f"{program}, which opens files, is not installed.", f"Open the file yourself: {path}")
-    # The path is absolute: the desktop's program would take a name that begins with - for an option. This program gets
-    # none of our secrets, because it may start any other program.
+    # The path must be absolute: `open` and `xdg-open` would take a name that begins with - for an option. Neither
+    # program gets our secrets in its environment, because it may start any other program.
     subprocess.Popen(
         [found, str(path)],
         stdin=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ _USUAL = 50
 
 
 class Wanted(Record):
-    """What a command line asks for; times as they were typed.
+    """Which messages a `history` or `search` command asks for. Times are kept as the user typed them.
 
     Attributes:
         command: The name of the command, ``history`` or ``search``.
@@ -54,7 +54,7 @@ def show_page(environment: Environment, service: StoredProfile, wanted: Wanted) 
             happened = [notice for notice in happened if notice.at < until]
     show_history(environment, found, happened, several=wanted.who is None)
     service.were_read(found)
-    # A script that set a limit needs no hint that there are more.
+    # A script that set a limit gets no notice about earlier messages: it knows that there may be some.
     if page.more and (environment.attended or wanted.limit is None):
         environment.notice(f"For earlier messages: `{_next(wanted, found[0].id)}`")
     return bool(found or happened)

@@ -30,13 +30,13 @@ ONE_ONLY = "two copies in use break each other's encryption and lose messages"
 
 class Source(Record):
     """Where to look for a passphrase: in the file, else in what the command prints, else in the environment variable.
-    If none of them is given, a person is asked.
+    If no file, command or variable is given, the person at the terminal is asked.
 
     Attributes:
         file: A file with the passphrase in its first line.
         command: A command line, split as a shell does; the first line that it prints is the passphrase.
         variable: Name of the environment variable.
-        question: What a person is asked, without the colon at its end.
+        question: The question for a person, without a colon at the end.
         options: The options with which a script can give the passphrase; the error names them if there is no terminal
             to ask on.
     """
@@ -73,7 +73,7 @@ def passphrase(source: Source, *, new: bool) -> str:
     Raises:
         InputError: The passphrase cannot be read, is empty, or is not UTF-8; or it is new, and too short or typed
             differently the second time.
-        PassphraseNeeded: No source was given, and there is no terminal to ask on.
+        PassphraseNeeded: No file, command or variable is given, and there is no terminal to ask on.
     """
     if source.file is not None:
         found = _first_line(source.file)

@@ -58,7 +58,8 @@ def way_of(variables: Mapping[str, str]) -> Way:
 
 
 def draw_file(environment: Environment, picture: Path | bytes) -> None:
-    """Draw a picture on standard output. Raises `InputError` if the terminal or the picture does not allow it."""
+    """Draw a picture on standard output. Raises `InputError` if the terminal cannot show pictures, or if this picture
+    cannot be drawn."""
     if not environment.redraws:
         raise InputError("This terminal shows no pictures.", _instead(picture))
     for piece in drawn(
@@ -73,7 +74,7 @@ def _instead(picture: Path | bytes) -> str:
 
 
 def drawn(picture: Path | bytes, way: Way, size: os.terminal_size, *, blocks: bool = True) -> Iterator[str]:
-    """The text that draws a picture from a file or from memory, in pieces.
+    """The characters that draw a picture on a terminal, in several pieces. ``picture`` is a file, or its content.
 
     Raises:
         InputError: The picture cannot be decoded, or the terminal does not have the characters for it.

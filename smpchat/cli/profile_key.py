@@ -1,5 +1,5 @@
-"""The passphrase of the profile that a command opens. `passphrases` is imported only if the
-profile is encrypted."""
+"""The passphrase of the profile that a command opens. The module `passphrases` is imported only when a passphrase is
+needed."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ class ProfileKey:
 
     @property
     def is_a_variable(self) -> bool:
-        """Whether the passphrase comes from a variable. Programs that we start do not get this variable."""
+        """Whether the passphrase comes from the environment variable ``SMPCHAT_KEY``. Programs that we start do not get
+        ``SMPCHAT_KEY``."""
         from smpchat.cli.passphrases import KEY_VARIABLE
         from smpchat.relay.surroundings import secret
 
         return self.file is None and self.command is None and secret(KEY_VARIABLE) is not None
 
     def variables(self) -> dict[str, str]:
-        """The variables for a program that may start `smpchat`. They say where the passphrase comes from, a file or a
-        command, but never contain the passphrase."""
+        """Environment variables for a program that may start `smpchat`. They name the file or the command that the
+        passphrase comes from, but never contain the passphrase."""
         file = {} if self.file is None else {"SMPCHAT_KEY_FILE": str(self.file.absolute())}
         return file if self.command is None else file | {"SMPCHAT_KEY_COMMAND": self.command}
 

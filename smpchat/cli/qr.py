@@ -20,8 +20,8 @@ _BORDER = 2
 
 
 def show_qr(environment: Environment, link: str, image: Path) -> None:
-    """Draw the QR code of ``link``. If that is not possible, save it as ``image``, readable by the user only, and say
-    so.
+    """Draw the QR code of ``link``. If the QR code cannot be drawn, save it as the picture ``image``, readable by the
+    user only, and say so.
 
     If the profile is encrypted, nothing is saved, because anyone who reads the picture could use the link.
     """
@@ -44,7 +44,7 @@ def show_code(environment: Environment, code: str, *, asked: bool) -> None:
     """Draw a security code in the form that apps scan: its digits, without blanks.
 
     Args:
-        asked: Whether the user asked for the QR code. Only then does a notice say that it cannot be drawn.
+        asked: Whether the user asked for the QR code. If so, a notice is printed when the QR code cannot be drawn.
     """
     symbol = _code("".join(code.split()))
     if not draw(environment, symbol) and asked:
@@ -53,7 +53,7 @@ def show_code(environment: Environment, code: str, *, asked: bool) -> None:
 
 
 def draw(environment: Environment, code: QRCode) -> bool:
-    """Draw a code if all of it fits the terminal; returns whether it was drawn."""
+    """Draw a QR code if all of it fits the terminal. Returns whether the code was drawn."""
     from rich.text import Text
 
     width, height = code.symbol_size(border=_BORDER)
@@ -62,7 +62,8 @@ def draw(environment: Environment, code: QRCode) -> bool:
         return False
     drawn = io.StringIO()
     code.terminal(drawn, border=_BORDER, compact=True)
-    # Full blocks are the light modules. Both colours are named, because a light terminal would show the code inverted.
+    # The light modules of the QR code are full block characters. Both colours are set, because a terminal's own
+    # colours, dark on light, would invert the code.
     environment.show(Text(drawn.getvalue().rstrip("\n"), style="#ffffff on #000000"))
     return True
 
@@ -73,8 +74,8 @@ def _too_large(code: QRCode) -> str:
 
 
 def check_free(file: Path | None) -> None:
-    """Raises `InputError` if the file exists already, because `save_qr` never replaces one. Call this before a link is
-    made."""
+    """Raises `InputError` if the file exists already, because `save_qr` never replaces a file. Call `check_free` before
+    the link is made."""
     if file is not None and file.exists():
         raise _cannot(file, "it already exists")
 
@@ -99,6 +100,6 @@ def _cannot(file: Path, why: str) -> InputError:
 def _code(link: str) -> QRCode:
     import segno
 
-    # The lowest error correction is enough on a screen, where nothing is torn or dirty. With more error correction, a
-    # full link would not fit a terminal.
+    # A QR code with the lowest error correction is enough on a screen, which is never torn or dirty. With more error
+    # correction, the code of a full link would not fit a terminal.
     return segno.make(link, error="l", micro=False)

@@ -22,14 +22,14 @@ def run(
     *,
     reads_config: bool = True,
 ) -> None:
-    """Run a command. An error becomes two sentences and an exit status.
+    """Run a command. If it fails, two sentences are printed: what happened, and what to do.
 
     Args:
-        reads_config: If False, the command runs even if a config file cannot be used, because it shows or fixes the
-            file.
+        reads_config: False for a command that shows or fixes a config file: the command then runs even if the file is
+            invalid.
 
     Raises:
-        typer.Exit: Always, with the exit status.
+        typer.Exit: Raised whenever a command ends, with its exit status.
     """
     environment = context.obj
     assert isinstance(environment, Environment)

@@ -1,6 +1,6 @@
 """The JSON objects of ``--json`` as one table, from which their documentation is made.
 
-``python -m smpchat.cli.schema`` prints ``docs/json.md``. One test checks that this page is current, and other tests
+``python -m smpchat.cli.schema`` prints ``docs/json.md``. One test checks that ``docs/json.md`` is current. Other tests
 check that all commands print what the table says.
 """
 
@@ -23,7 +23,7 @@ from smpchat.relay.statistics import figures
 
 
 def _figures() -> tuple[Field, ...]:
-    """The relay's counters. One with parts, such as refusals by reason, is an object with a number for each part."""
+    """The relay's counters. A counter with parts, such as refusals by reason, is an object with a number for each."""
     by_kind = {"refused", "files_refused"} | {name for name, kind, _ in figures() if kind is FigureKind.HISTOGRAM}
     return tuple(
         Field(name, Kind.COUNTS if name in by_kind else Kind.NUMBER, meaning[0].lower() + meaning[1:])

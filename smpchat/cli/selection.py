@@ -20,7 +20,8 @@ _MAX_BYTES = 200
 
 
 def selected(home: Path) -> str:
-    """The profile chosen last; ``default`` if none was chosen. Raises `CommandFailed` if the file cannot be read."""
+    """The profile chosen last; ``default`` if none was chosen. Raises `CommandFailed` if the file with the name of the
+    profile cannot be used."""
     try:
         with open(home / FILE, "rb") as file:
             name = file.read(_MAX_BYTES + 1).decode().rstrip("\n")
@@ -60,11 +61,11 @@ _OF_ALL_PROFILES = late(r"(?:relay|import|profile list|profile switch)\b|-p |--p
 
 
 def as_typed(text: str, home: Path, profile: str) -> str:
-    """``text`` with ``--home`` and ``-p`` added to every command between backticks that would otherwise use other
-    data.
+    """``text`` with ``--home`` and ``-p`` added to each command between backticks that would otherwise use another home
+    folder or profile.
 
-    So every command in a sentence runs as it is printed, which is most important for a person who tries two profiles in
-    two terminals.
+    With ``--home`` and ``-p``, a printed command works if it is typed as it is. Without them, a person who tries two
+    profiles in two terminals would often use the wrong profile.
 
     Args:
         home, profile: The home folder and the profile of the current run; ``Path()`` and an empty name if they are not
@@ -81,8 +82,8 @@ def as_typed(text: str, home: Path, profile: str) -> str:
             return found[0]
         return f"`smpchat {where}{'' if _OF_ALL_PROFILES().match(command) else whose}{command}"
 
-    # The replacement is a function: in a text, `re` would interpret backslashes, which the name of a folder may
-    # contain.
+    # The replacement is a function, because in a replacement string `re` would interpret backslashes. The name of a
+    # folder may contain backslashes.
     return _COMMAND().sub(complete, text) if where or whose else text
 
 

@@ -41,11 +41,11 @@ _STYLES = {"✓": "green", "done": "green", "✗": "bold red", "failed": "bold r
 
 
 class Progress:
-    """What is known about the three steps of one connection.
+    """How far one connection is in the three steps of its handshake (`NAMES`).
 
     Attributes:
-        done: For the number of each step whose end was seen: the milliseconds from making or using the link to this
-            end.
+        done: When steps ended. The keys are the numbers of the steps whose end was seen; the values are the
+            milliseconds since the link was made or used.
     """
 
     def __init__(self, state: StateChanged | None = None) -> None:
@@ -53,7 +53,7 @@ class Progress:
         self.done: dict[int, int] = {}
 
     def observe(self, state: StateChanged) -> None:
-        """Handle an event; call this in the order of the events."""
+        """Take in an event of the connection. Events must come in the order in which they happened."""
         self.state = state
         match state.state:
             case ConnectionState.INVITED | ConnectionState.JOINING:
@@ -66,7 +66,7 @@ class Progress:
 
     @property
     def finished(self) -> int:
-        """How many steps are done."""
+        """How many of the three steps are done."""
         match self.state.state if self.state else None:
             case ConnectionState.INVITED:
                 return 1
@@ -84,7 +84,7 @@ class Progress:
         return span(max(0, end - self.done.get(step - 1, 0)))
 
     def describe(self, step: int, now: float) -> str:
-        """What a step did, does or waits for; empty before its turn."""
+        """What a step did, does or waits for; empty if the step has not begun."""
         state = self.state
         if state is None:
             return ""
@@ -127,8 +127,8 @@ def draw(progress: Progress, title: str, environment: Environment) -> list[Row]:
 
 
 def steps_table(rows: list[Row]) -> Group:
-    """The result of `draw` in columns; the heading, whose name another person may have chosen, has a line of its
-    own."""
+    """The result of `draw` in columns. The heading has a line of its own, because it may contain a name that another
+    person chose."""
     from rich.cells import cell_len, set_cell_size
     from rich.console import Group
     from rich.table import Table
@@ -151,7 +151,8 @@ def steps_table(rows: list[Row]) -> Group:
 class StepView:
     """Shows the steps of one connection while they happen: redrawn in place, as lines, or as objects for scripts.
 
-    Use the view as a context manager around the wait. What was drawn last stays on the terminal.
+    Wait for the connection inside ``with StepView(…)``. After the ``with`` block, the last drawing stays on the
+    terminal.
     """
 
     def __init__(self, environment: Environment, title: str) -> None:
@@ -168,8 +169,8 @@ class StepView:
         if self._environment.redraws:
             from rich.live import Live
 
-            # rich does not redirect the streams: nothing else is printed meanwhile, and `sys.stdout` must stay the real
-            # stream
+            # rich does not redirect the streams: nothing else is printed while the steps are drawn, and `sys.stdout`
+            # must stay the real stream
             self._live = Live(
                 console=self._environment.console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
             )

@@ -1,8 +1,8 @@
 """Every command of the program, with its panel and its line in the help.
 
 The arguments and the work of a command are in ``commands/NAME.py``, which is imported when the command is run or its
-own help is printed; the help of the program needs only this table. A test compares each line with the command's own
-help.
+own help is printed; the help of the program needs only this table. A test compares each line of this table with the
+help that the command itself prints.
 """
 
 from __future__ import annotations
@@ -71,6 +71,6 @@ COMMANDS = {
 
 
 def declared(name: str) -> Any:
-    """The ``app`` of a command's module."""
+    """The Typer app in the module of a command."""
     module = f"{name}_" if keyword.iskeyword(name) else name
     return import_module(f"smpchat.cli.commands.{module}").app

@@ -28,8 +28,8 @@ def printable(text: str, *, lines: bool = False) -> str:
     """Peer text made harmless: control, format, bidi and invisible characters become visible escapes.
 
     Args:
-        lines: Whether ``text`` may have several lines, unlike a name: then line breaks stay, tabs become blanks, and
-            joiners, which emoji and some scripts need, stay where they join something.
+        lines: Whether ``text`` may have several lines, unlike a name. If so, line breaks stay, and tabs become blanks.
+            Joiners (invisible characters that emoji and some scripts need) stay where they join two characters.
     """
     text = composed(text)
     if lines:
@@ -38,7 +38,7 @@ def printable(text: str, *, lines: bool = False) -> str:
     shown: list[str] = []
     marks = escapes = 0
     for at, character in enumerate(text):
-        # Marks of the Unicode category Mc are not counted: they stand beside their letter, and draw over nothing.
+        # Marks of the Unicode category Mc are not counted: they stand beside a letter, so they cover nothing.
         marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
         harmless = character.isprintable() and character not in BLANK_LETTERS and marks <= MAX_MARKS
         if harmless or (lines and (character == "\n" or _joins(text, at))):
@@ -79,8 +79,8 @@ def shortened(name: str, limit: int = MAX_SHOWN_NAME) -> str:
 
 
 def quoted(name: str, limit: int = MAX_SHOWN_NAME) -> str:
-    """A name that its owner chose, between quotes that the name cannot close, so that all text outside the quotes is
-    ours."""
+    """A name that another person chose, in quotes. Quotes inside the name are replaced, so the name cannot seem to end
+    earlier."""
     return f'"{" ".join(shortened(name, limit).split()).replace(chr(34), chr(39))}"'
 
 
@@ -114,8 +114,8 @@ def happened_and_advice(text: str) -> tuple[str, str]:
 
 
 def filled(text: str, width: int) -> str:
-    """``text``, which must be harmless already, in lines that end between words. Text between backticks stays on one
-    line, so that it can be copied."""
+    """``text`` in lines that end between words. ``text`` must already be escaped (`printable`). Text between backticks
+    stays on one line, so that it can be copied."""
     in_one_piece = re.sub("`[^`]*`", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
     lines = textwrap.fill(in_one_piece, max(20, width), break_long_words=False, break_on_hyphens=False)
     return lines.replace("\N{NO-BREAK SPACE}", " ")

@@ -25,8 +25,8 @@ def span(milliseconds: float) -> str:
 
 
 def counting(seconds: float) -> str:
-    """A span of time for a line that is drawn again every second: ``0:42`` or ``1:02:03``; from one day on, the same as
-    `span`."""
+    """A span of time for a line that is drawn again every second: ``0:42`` or ``1:02:03``; a day or more looks as
+    `span` writes it."""
     whole = max(0, int(seconds))
     if whole >= 86400:
         return span(whole * 1000)
@@ -35,7 +35,7 @@ def counting(seconds: float) -> str:
 
 
 class _Form:
-    """How times are shown to people; like a locale, it holds for the whole process."""
+    """How times are shown to people. The choice holds for the whole process, as a locale does."""
 
     chosen = "24h"
 
@@ -49,8 +49,8 @@ def clock(moment: float) -> str:
     """``09:14``, or ``09:14 am``: for a moment whose day is shown elsewhere."""
     when = datetime.fromtimestamp(moment)
     if _Form.chosen == "12h":
-        # Not strftime's %p, which is empty in many locales. The result always has the same width, because it stands in
-        # columns.
+        # strftime's %p is not used, because it is empty in many locales. All times have the same width, because they
+        # stand in columns.
         return f"{when:%I:%M} {'am' if when.hour < 12 else 'pm'}"
     return when.strftime("%H:%M")
 
@@ -75,8 +75,8 @@ def since(moment: float, now: float) -> str:
 
 
 def waiting_since(waiting: str, moment: float | None, now: float) -> str:
-    """``waiting for the relay`` with the time added: ``waiting since 09:14 for the relay``. Unchanged if ``moment`` is
-    None."""
+    """``waiting for the relay`` with the time added: ``waiting since 09:14 for the relay``. If ``moment`` is None, no
+    time is added."""
     if moment is None:
         return waiting
     return waiting.replace("waiting for", f"waiting since {since(moment, now)} for", 1)
@@ -100,7 +100,7 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
         text: As in `WRITTEN`. A span counts back from now: ``30m``, ``2h``, ``3d``, ``1w``.
         end: Return the end of the day, minute or second that the text names, not its beginning.
     Raises:
-        InputError: The text has none of the forms in `WRITTEN`.
+        InputError: ``text`` is not written in any of the ways that `WRITTEN` lists.
     """
     given, present = text.strip(), datetime.fromtimestamp(now)
     today = present.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -28,7 +28,7 @@ class Mover(StrEnum):
 
 
 class Topic(Record):
-    """One thing that can be explained.
+    """What `smpchat explain` says about one exit code or one state.
 
     Attributes:
         name: The name of the code or state, with which `smpchat explain` finds it.
@@ -38,7 +38,7 @@ class Topic(Record):
         commands: Pairs: what to type, and what the command does.
         causes: The usual causes.
         mark: The mark that `chat` shows for a message with this status.
-        code: The number of the exit code; None for a state.
+        code: The exit code as a number; None if the topic is a state.
         also: Other words with which `smpchat explain` finds the topic.
     """
 

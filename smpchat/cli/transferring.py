@@ -28,8 +28,9 @@ all."""
 
 @contextmanager
 def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
-    """Show a bar with the rate and the time left on standard error, if that is a terminal. The block gets a `Tell`, to
-    which it reports the progress. With ``--json``, ``--quiet`` or ``--plain`` nothing is shown."""
+    """Show a progress bar with the rate and the remaining time, if standard error is a terminal. The ``with`` block
+    gets a function, the `Tell`, to which it reports the progress. With ``--json``, ``--quiet`` or ``--plain`` there is
+    no bar."""
     if environment.json or environment.quiet or environment.plain or not sys.stderr.isatty():
         yield lambda *_: None
         return
@@ -47,7 +48,7 @@ def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        # rich's own column counts in MB, and the sizes beside it are in MiB.
+        # rich's own column for the rate counts in MB, but the sizes beside it are in MiB.
         def render(self, task: Task) -> Text:
             return Text(f"{size_text(int(task.speed))}/s" if task.speed else "")
 
@@ -56,14 +57,14 @@ def bar(environment: Environment, name: str, size: int) -> Iterator[Tell]:
     columns = (
         TextColumn("{task.description}", markup=False, table_column=whole),
         BarColumn(bar_width=None if console.width < 100 else 40),
-        # Not rich's own column for the percentage, which reads its text as markup.
+        # rich's own column for the percentage is not used, because that column reads text as markup.
         TextColumn("{task.percentage:>3.0f}%", markup=False, table_column=whole),
         DownloadColumn(binary_units=True, table_column=whole),
         Rate(table_column=whole),
         TimeRemainingColumn(compact=True, table_column=whole),
     )
     shown = Text(shortened(name, 24)).plain
-    # Drawn only when the caller reports progress, never by a thread, so that all output stays in order.
+    # The bar is drawn only when the caller reports progress, never by a thread, so that all output stays in order.
     with Progress(*columns, console=console, transient=True, auto_refresh=False, expand=True) as progress:
         yield _Teller(progress, shown, size)
 

@@ -21,7 +21,7 @@ def software() -> dict[str, str]:
 
 
 def protocols() -> dict[str, str]:
-    """For the name of each protocol, the range of its versions that smpchat speaks, as text."""
+    """A dictionary: the name of each protocol, and the range of its versions that smpchat speaks, as text."""
     from smpchat.agent.wire.envelope import AGENT_VERSIONS
     from smpchat.agent.wire.links import E2E_VERSIONS
     from smpchat.protocol.version import SMP_CLIENT_VERSIONS, SMP_VERSIONS

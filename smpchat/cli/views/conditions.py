@@ -38,7 +38,7 @@ def in_short(condition: Condition) -> str:
 
 
 def relay_name(condition: Condition) -> str:
-    """The host of the relay that a condition is about."""
+    """The host of the relay that a problem is about."""
     return shortened((condition.server or "").rpartition("@")[2], 40)
 
 

@@ -79,7 +79,7 @@ def waits_for(state: StateChanged) -> str:
 
 
 def not_yet(state: StateChanged, alias: str) -> str:
-    """The same as `waits_for`, as a sentence about a contact to whom you can already write."""
+    """What is still missing before a contact is connected, as a sentence. You can already write to this contact."""
     if is_request(state):
         return f"{alias} has not answered your request yet"
     if state.state == ConnectionState.READY and state.role == "joiner":
@@ -88,6 +88,6 @@ def not_yet(state: StateChanged, alias: str) -> str:
 
 
 def is_request(state: StateChanged) -> bool:
-    """Whether the connection is a request of ours that waits for an answer. Only such a request can be *ready* while
-    the variant of its handshake is unknown."""
+    """Whether the connection is a request of ours that waits for an answer. Only a request that waits for an answer can
+    be *ready* while the variant of its handshake is still unknown."""
     return state.state == ConnectionState.READY and state.variant is None

@@ -103,7 +103,8 @@ def looks_like(other: str) -> str:
 
 
 def _marks(view: ContactView) -> list[tuple[str, str]]:
-    """What we know about a contact. Each fact is a pair: a few words, and the style in which these words are drawn."""
+    """Short facts about a contact, such as *verified*. Each fact is a pair: a few words, and the style in which these
+    words are drawn."""
     contact, profile = view.contact, view.contact.profile
     marks = [("verified", "green")] if view.verified else []
     marks += [] if view.group is None else [(", ".join(["group", *about_group(view.group)]), "")]
@@ -220,8 +221,8 @@ def _table(environment: Environment, views: list[ContactView]) -> tuple[list[str
 
 
 def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]]:
-    """A row of cells for each contact: alias, state, unread and pending messages, what we know, and the name that the
-    contact chose.
+    """A row of cells for each contact: alias, state, number of unread messages, number of pending messages, details,
+    and the name that the contact chose.
 
     The name that the contact chose comes last, because it may imitate the words that we print.
     """
@@ -248,8 +249,8 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
 
 
 def verification_lines(environment: Environment, found: Verification, *, asked: bool, command: str) -> str:
-    """If ``asked``, the security code and how to compare it; otherwise a sentence that says that both codes are the
-    same."""
+    """If the user asked for the security code (``asked``), the code and how to compare it. Otherwise a sentence that
+    says that the contact sees the same code."""
     name = shortened(found.contact)
     if not asked:
         return indented(environment, f"Verified: you and {name} see the same security code.", 0, 0)

@@ -112,7 +112,8 @@ def _rows(details: ContactDetails) -> list[list[Cell]]:
 
 
 def _outcome(details: ContactDetails, feature: Feature) -> str:
-    """Who may use a feature, in a word or two."""
+    """Who may use a feature, in a word or two. For disappearing messages, this is the time after which they
+    disappear."""
     who = details.agreement.on(feature)
     if feature is Feature.TIMED_MESSAGES:
         ttl = details.agreement.ttl

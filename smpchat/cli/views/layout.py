@@ -24,7 +24,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Colle
     people may have chosen.
 
     Args:
-        breaks: Headings of further columns that wrap.
+        breaks: Headings of columns that wrap too, besides the first and the last column.
     """
     from rich.table import Table
     from rich.text import Text
@@ -41,7 +41,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Colle
 def show_table(
     environment: Environment, headings: Sequence[str], rows: Sequence[Sequence[Cell]], breaks: Collection[str] = ()
 ) -> None:
-    """Print a table. `rich` draws it only if necessary, because importing `rich` takes 20 ms."""
+    """Print a table. If possible, the table is drawn without `rich`, because importing `rich` takes 20 ms."""
     plain = None if environment.styled else plain_table(headings, rows)
     if plain is None:
         environment.show(table(headings, rows, breaks))
@@ -76,8 +76,8 @@ def _columns() -> int:
 
 
 def indented(environment: Environment, text: str, start: int, indent: int) -> str:
-    """``text``, which must be harmless already, to be printed after ``start`` columns. Its further lines are indented,
-    so that none of them looks like another message."""
+    """``text`` with all lines but the first indented, so that none of them looks like another message. ``text`` must
+    already be escaped (`printable`). Its first line is printed after a heading of ``start`` columns."""
     if not environment.attended:
         return text.replace("\n", "\n" + " " * indent)
     from smpchat.cli.wrapping import hanging
@@ -92,15 +92,16 @@ Part = tuple[bool, str]
 
 
 def in_margin(environment: Environment | None, parts: Sequence[Part], start: int, indent: int) -> str:
-    """The text of a message, to be printed after a heading of ``start`` columns. Each part begins a line, and all lines
-    but the first are indented.
+    """The text of a message, to be printed after a heading that is ``start`` columns wide. Each part of the message
+    begins a new line. All lines but the first are indented.
 
-    A line of our own text begins with a bar, in columns where an author's text never appears. The author's text is
-    wrapped before the terminal would continue it at its left edge. Only a word that is too long for a line continues at
-    the left edge, and such a word contains no blanks.
+    A line of smpchat's own text begins with a bar in the margin, where an author's text never begins. On a terminal, an
+    author's text is broken into lines that leave the margin free. A long word such as a link is not broken, so the
+    terminal continues the word in the margin. Such a word contains no blanks, so it cannot imitate a line of smpchat's
+    own text.
 
     Args:
-        environment: The environment of the command that prints the text; None if it prints into a pipe.
+        environment: The `Environment` of the command that prints the text; None if the command prints into a pipe.
     """
     columns = None
     if environment is not None and environment.attended:
@@ -124,7 +125,7 @@ def _rows(text: str, start: int, indent: int, columns: int | None) -> list[str]:
 
 
 def in_words(environment: Environment, sentence: Text) -> Text:
-    """A sentence of ours: on a terminal in lines that end between words, otherwise unchanged."""
+    """One of smpchat's own sentences. On a terminal, it is broken into lines that end between words."""
     from rich.text import Text
 
     if not environment.attended:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def own_alias(service: StoredProfile, invitation: Invitation | None = None) -> str:
-    """The alias for us in the command that the other person will type. It is made from our name, or from the made-up
-    name of this invitation if it has one."""
+    """The alias for us in the command that the other person will type. This alias is made from our profile name, or
+    from the made-up name of ``invitation`` if it has one."""
     made_up = invitation.incognito if invitation else None
     return alias_from_name(made_up or service.own_profile().display_name)
 
@@ -31,7 +31,7 @@ def command_for_them(made: Invitation | AddressView, suggested: str) -> str:
     """What the other person types to use a link of ours.
 
     Args:
-        suggested: The alias for us in the command (`own_alias`).
+        suggested: The alias for us (`own_alias`) in the command that the other person will type.
     """
     # The link is quoted, because a shell would end the command at the first & of a full link.
     return f"smpchat connect {shlex.quote(made.short_link or made.link or '')} --alias {shlex.quote(suggested)}"
@@ -42,7 +42,7 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
     link is the short one, if there is one.
 
     Args:
-        suggested: The alias for us in the command (`own_alias`).
+        suggested: The alias for us (`own_alias`) in the command that the other person will type.
         in_full: Whether to print the full link too, below the short one.
     """
     full = invitation.link or ""
@@ -84,7 +84,7 @@ def show_address(environment: Environment, address: AddressView, suggested: str)
     number of requests.
 
     Args:
-        suggested: The alias for us in the command (`own_alias`).
+        suggested: The alias for us (`own_alias`) in the command that the other person will type.
     """
     link = address.short_link or address.link or ""
     command = command_for_them(address, suggested)

@@ -18,7 +18,8 @@ _STYLES = {
     Style.ITALIC: "italic",
     Style.STRIKE: "strike",
     Style.CODE: "reverse",
-    # A secret is drawn as a bar. Selecting the bar shows the text, as tapping it does in an app.
+    # A text that its author marked as secret is drawn as a bar. Selecting this bar with the mouse shows the text, as
+    # tapping it does in an app.
     Style.SECRET: "reverse conceal",
     Style.RED: "red",
     Style.GREEN: "green",
@@ -30,13 +31,14 @@ _STYLES = {
 
 
 def are_shown(environment: Environment) -> bool:
-    """Whether markup is drawn as styles. If not, the author's marks, such as ``*``, are printed as they are."""
+    """Whether markup is drawn as styles. Where styles cannot be drawn, the marks that the author typed, such as ``*``,
+    are printed instead."""
     return environment.styled and environment.symbols and environment.console().color_system is not None
 
 
 def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]]:
-    """Two lists. The first is for the layout: the parts without the author's marks. The second is for `draw`: the
-    pieces of their text, each with its style."""
+    """Two lists. The first list is for the layout: the parts of a message without the marks that the author typed, such
+    as ``*``. The second list is for `draw`: the pieces of text in these parts, each piece with its style."""
     kept: list[LayoutPart] = []
     pieces: list[Part] = []
     for ours, text in parts:
@@ -47,8 +49,8 @@ def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]
 
 
 def draw(line: Text, begin: int, pieces: Sequence[Part]) -> None:
-    """Give the pieces of text in a line their styles. The pieces are looked for after ``begin``, as the layout may have
-    moved them.
+    """Give the pieces of text in a line their styles. Each piece is searched for in the line after its first ``begin``
+    characters, because the layout may have moved the piece.
 
     The layout only adds blanks, line breaks and a margin; the order of the characters stays the same.
     """

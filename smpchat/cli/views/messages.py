@@ -121,8 +121,8 @@ def show_message(environment: Environment, message: Message) -> None:
 
 
 def show_heard(environment: Environment, message: Message) -> None:
-    """Do the same as `show_message`, but a person at a terminal also sees the number, which `reply` needs, and the
-    time."""
+    """Do the same as `show_message`, but a person at a terminal also sees the time, and the number of the message,
+    which `reply` needs."""
     if environment.attended:
         environment.show(spoken(environment, message, several=True, now=environment.now()))
     else:
@@ -130,7 +130,8 @@ def show_heard(environment: Environment, message: Message) -> None:
 
 
 def _as_typed(environment: Environment, message: Message) -> Message:
-    """The message; in an invitation to a group, options are added to the command, so that it runs as it is printed."""
+    """The message as it is printed. An invitation to a group contains a command; options such as ``-p`` are added to
+    this command, so that the user can type it as printed."""
     command = _JOIN().search(message.note) if message.content == GROUP_INVITATION else None
     if command is None:
         return message
@@ -139,7 +140,7 @@ def _as_typed(environment: Environment, message: Message) -> Message:
 
 
 def message_line(message: Message) -> str:
-    """A message in words, without colours, for a pipe."""
+    """A message as it is printed into a pipe: words only, without colours."""
     return f"{_heading(message)}{_said_in_words(message, 4)}"
 
 
@@ -177,15 +178,15 @@ def _heading(message: Message) -> str:
 
 
 def named(alias: str, *, self_named: bool) -> str:
-    """The alias as it is shown. If the contact chose it and the user has not, ``(?)`` follows, which no alias can
-    contain."""
+    """The alias as people see it. If the contact chose this alias and the user has not, a blank and ``(?)`` follow. No
+    alias can imitate this ending, because an alias contains no blanks."""
     return f"{shortened(alias)} (?)" if self_named else shortened(alias)
 
 
 def _colon(message: Message) -> str:
-    """What separates a name from the text: a star if the first line is ours, a colon if it is the author's.
+    """What separates a name from the text: a star if smpchat's own words come first, a colon if the author's words do.
 
-    No text can fake this mark, because it comes before the text, and an alias has no blanks.
+    Nobody can fake this star or colon: it stands before the text of the message, and an alias has no blanks.
     """
     ours, _ = _parts(message)[0]
     return " * " if ours else ": "
@@ -195,8 +196,8 @@ def _parts(message: Message) -> list[Part]:
     """The parts of a message in the order in which they are shown: the message that it answers, its kind, the author's
     words, and its changes.
 
-    Our own words are only in the heading's line after the star, or after the bar in the margin (`in_margin`). The
-    author's words can contain a star or a bar, but never in these places.
+    smpchat's own words follow either the star in the heading, or a bar in the margin (`in_margin`). An author can write
+    a star or a bar too, but never in the heading or in the margin.
     """
     parts = [(True, shown) for shown in (_quote_line(message), _marks(message)) if shown]
     if message.deleted:
@@ -215,7 +216,8 @@ def _parts(message: Message) -> list[Part]:
 
 
 def _marks(message: Message) -> str:
-    """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: our words before the author's words; often empty."""
+    """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: what smpchat says about a message, before the author's words;
+    often empty."""
     if message.deleted:
         return ""
     # in a group, the heading already names the sender
@@ -304,7 +306,8 @@ def conversation(
     """Lines of a conversation: a separator at the beginning of each day, then time, author and text.
 
     Args:
-        previous: The message shown last, which decides whether the first separator is needed.
+        previous: The message that was shown before these. If that message and the first of ``messages`` are from the
+            same day, no separator comes first.
         several: Whether the messages are from several conversations: then our messages also name the contact.
     """
     from rich.text import Text
@@ -377,8 +380,8 @@ def _who(message: Message, *, several: bool) -> str:
 def interleaved(
     messages: list[Message], notices: Sequence[StoredNotice]
 ) -> list[tuple[list[Message], StoredNotice | None]]:
-    """A pair for each notice: the messages before it, and the notice itself. The last pair has the messages after all
-    notices, and None."""
+    """Messages and notices in the order of time. For each notice, there is a pair: the messages before this notice, and
+    the notice. The last pair has the messages after the last notice, and None."""
     parts: list[tuple[list[Message], StoredNotice | None]] = []
     for notice in notices:
         before = list(takewhile(lambda message: message.sent_at <= notice.at, messages))  # noqa: B023 - used at once
@@ -411,7 +414,8 @@ def spoken(environment: Environment, message: Message, *, several: bool = False,
 
     message = _as_typed(environment, message)
     who = (_who(message, several=several), "bold" if message.direction is Direction.RECEIVED else "dim")
-    # In a conversation the time is enough. A message on its own also needs the day, unless that is today.
+    # Inside a conversation, the time without the day is enough. A message that is shown alone also gets its day, unless
+    # that day is today.
     when = _when(message) if now is None else f"{message.id:>4}  {since(message.sent_at, now)}"
     heading = Text.assemble((when, "dim"), "  ", who, _colon(message))
     return _append_said(environment, heading, message, _NUMBERED)
