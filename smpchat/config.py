@@ -1,8 +1,8 @@
-"""The config files: all settings, their valid values, and the values that two files together set.
+"""The config files: defines all settings and their valid values, and reads the values that the files set.
 
-One file is for all profiles. Each profile can also have its own, which overrides the first. Both are TOML, with one
-setting per line. Nothing in them is ignored silently: if a misspelled ``sock =`` were ignored, messages would bypass
-the proxy.
+All profiles share one config file. A profile can also have a config file of its own, which overrides the shared one.
+Config files are TOML, with one setting per line. Anything wrong in a config file is an error: if ``sock``, a
+misspelling of ``socks``, were ignored, messages would bypass the SOCKS proxy.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ class Key(Record):
         default: The value if no file sets one, in the type that TOML gives it (a tuple for a list).
         meaning: What the setting does, for the table of docs/config.md and for `config list`.
         form: The valid values, in words.
-        check: Returns what is wrong with a value of the right type; an empty text if nothing is.
-        values: The values that completion offers.
-        stored: The name under which a profile's store keeps the profile's own value, which overrides the files; None if
-            a profile cannot have its own.
+        check: Called with a value of the right type. Returns what is wrong with the value; an empty text if it is
+            valid.
+        values: The values that the shell's completion offers.
+        stored: The name under which a profile's store keeps the profile's own value of the setting. This value
+            overrides the config files. None if a profile's store cannot keep a value of this setting.
         chosen_by: How the user sets the profile's own value.
     """
 
@@ -255,7 +256,7 @@ KEYS = {
 
 
 class ConfigRefused(InputError):
-    """Raised if a config file cannot be used. It says which line of which file, and why."""
+    """A config file cannot be used. The error's text names the file, the line if it is known, and the reason."""
 
     def __init__(self, path: Path, line: int | None, what: str, hint: str) -> None:
         where = f"{path}, line {line}" if line else str(path)
@@ -263,7 +264,7 @@ class ConfigRefused(InputError):
 
 
 class Value(Record):
-    """The value in use of one setting, and the file and line that set it; if no file does, file and line are None."""
+    """The value of a setting, with the file and the line that set it. File and line are None if no file sets it."""
 
     value: bool | str | tuple[str, ...]
     path: Path | None = None
@@ -274,21 +275,22 @@ class Configuration(Record):
     """The settings in the config files.
 
     Attributes:
-        said: Values by name, only of settings that a file sets.
-        error: Why the files could not be used; then none of their settings counts. None if there was no error.
+        said: The settings that a config file sets: their values by the settings' names.
+        error: Why the config files cannot be used; None if they can. If there is an error, ``said`` is empty.
     """
 
     said: Mapping[str, Value] = field(default_factory=dict)
     error: ConfigRefused | None = None
 
     def value(self, name: str) -> Any:
-        """The value in use, except for a profile's own choices (`Key.stored`), which only the store knows."""
+        """The setting's value from the config files, or else its default. A profile's store may override it (see
+        `Key.stored`)."""
         found = self.said.get(name)
         return KEYS[name].default if found is None else found.value
 
     def stored_defaults(self) -> dict[str, str]:
-        """The values in the config files that a profile's store can override, each under its setting's name in the
-        store (`Key.stored`)."""
+        """The values from the config files for those settings that a profile's store can override. The keys are the
+        settings' names in the store (`Key.stored`)."""
         return {
             key.stored: stored_text(self.said[name].value)
             for name, key in KEYS.items()
@@ -314,7 +316,7 @@ def read(paths: tuple[Path, ...]) -> Configuration:
 
 
 def content(path: Path) -> str | None:
-    """The text of a config file; None if there is none. Raises `ConfigRefused`."""
+    """The text of a config file; None if the file does not exist. Raises `ConfigRefused`."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -397,7 +399,8 @@ def unknown_hint(name: str) -> str:
 
 
 class Statement(Record):
-    """Lines of a file that belong together, numbered from 0: ``key = value``, or the head of a table."""
+    """One statement of a config file: ``key = value``, or the head of a table. ``first`` and ``last`` are the numbers
+    of its first and last line, counted from 0."""
 
     key: str
     first: int
@@ -411,8 +414,8 @@ _PLAIN = late(r"[^\"'#\n\[\]{}]+")
 
 
 def statements(path: Path, text: str) -> list[Statement]:
-    """The lines of each setting in a file, which `tomllib` does not tell. If the file is not valid TOML, some settings
-    may be missing."""
+    """All statements in a config file, with their line numbers, which `tomllib` does not tell. If the file is not valid
+    TOML, some statements may be missing."""
     found = []
     for first, last, code, comment in _logical_lines(text):
         begun = code.strip()
@@ -452,7 +455,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, int, str, str]]:
 
 
 def _first_key(path: Path, code: str) -> str | None:
-    """The first key of a statement: ``a`` for ``a = 1``, ``"a" = 1``, ``a.b = 1`` and ``[a]``."""
+    """The first key of a TOML statement. It is ``a`` in ``a = 1``, ``"a" = 1``, ``a.b = 1`` and ``[a]``."""
     found = re.match(r"""\s*([A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')\s*(?=[.=\]])""", code)
     if found is None:
         return None

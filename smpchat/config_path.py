@@ -1,4 +1,4 @@
-"""The paths of a user's data and config files; nothing else is here, because every start imports this module."""
+"""The paths of a user's data and config files. Every start imports this module, so it contains nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def platform_config_file() -> Path:
 
 
 def own_config_file(home: Path) -> Path:
-    """The config file of a home that the user named. It is in that home, unless the user named `platform_home`: then it
-    is `platform_config_file`."""
+    """The config file for ``home``, a data folder that the user named. The file is in that folder, with one exception:
+    for the folder `platform_home`, it is `platform_config_file`."""
     is_platforms = home.name == PROGRAM and home == platform_home()
     return platform_config_file() if is_platforms else home / FILE

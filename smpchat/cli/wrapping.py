@@ -13,16 +13,17 @@ _MODIFIERS = range(0x1F3FB, 0x1F400)
 
 
 def hanging(text: str, start: int, indent: int, columns: int) -> str:
-    """``text``, which must be harmless already, in lines of at most ``columns``; all lines but the first are indented.
+    """Break ``text`` into lines of at most ``columns``, and indent all lines but the first. Line breaks are the only
+    control characters that ``text`` may contain.
 
-    Otherwise the terminal would continue a long text at its left edge. There, with the right number of blanks, a text
-    of one contact could look like a message of another. Words that are too long for a line, such as links, are still
-    left to the terminal, so that they can be copied in one piece. They contain no blanks, so they cannot imitate a
-    message.
+    Without this function, the terminal would continue a long text at its left edge. With the right number of blanks,
+    one contact's text could then look like a message from another contact. Words that are too long for a line, such as
+    links, are not broken here: the terminal breaks them, and they can be copied in one piece. Such a word contains no
+    blanks, so it cannot imitate a message.
 
     Args:
-        start: Columns that are taken in front of the first line.
-        indent: Columns in front of the other lines; at most two fifths of the terminal.
+        start: How many columns are already in use on the first line.
+        indent: How many blanks each other line begins with. At most two fifths of ``columns`` are used.
     """
     indent = min(indent, columns * 2 // 5)
     first, *rest = text.split("\n")
@@ -33,8 +34,8 @@ def hanging(text: str, start: int, indent: int, columns: int) -> str:
 
 def _lines(paragraph: str, start: int, indent: int, columns: int) -> Iterator[str]:
     line, used, room, whole = "", 0, columns - start, columns - indent
-    # Blanks at the end are removed first: no word follows them, so the pattern would fail at each blank, after reading
-    # all the blanks behind it.
+    # Remove blanks at the end first. No word follows them, so the pattern would start at each of these blanks, read all
+    # the blanks after it, and fail: this would take quadratic time.
     for blanks, word in re.findall("( *)([^ ]+)", paragraph.rstrip(" ")):
         gap = blanks
         for piece in _pieces(word) if _width(word) > whole else [word]:
@@ -51,8 +52,8 @@ def _lines(paragraph: str, start: int, indent: int, columns: int) -> Iterator[st
 
 
 def _pieces(word: str) -> Iterator[str]:
-    """The pieces into which a word may be broken: wide characters, as in Chinese, each with its marks; and runs of
-    other characters."""
+    """The pieces into which a word may be broken. Each wide character, as in Chinese, is a piece together with its
+    combining marks. Other characters are broken only where a wide character begins or ends."""
     piece, before = "", 0
     for character in word:
         width = get_character_cell_size(character)
@@ -66,7 +67,8 @@ def _pieces(word: str) -> Iterator[str]:
 
 
 def _width(text: str) -> int:
-    """Columns of a text on a terminal that cannot combine emoji. On other terminals the text is not wider than this."""
+    """The number of columns that ``text`` takes on a terminal that shows the parts of combined emoji one by one. No
+    terminal uses more columns for it."""
     return sum(map(_width_alone, text))
 
 

@@ -1,6 +1,6 @@
 """Sessions with SMP relays: matching answers to commands, keep-alive, and one session per relay, restored when lost.
 
-A caller can get these errors, those of `smpchat.transport`, and the handshake errors of `smpchat.protocol`::
+This package raises the errors below, those of `smpchat.transport`, and the handshake errors of `smpchat.protocol`::
 
     TransportError              (smpchat.transport) ``temporary`` tells whether trying again can help
     ├── ConnectFailed           no session could be opened; nothing was sent

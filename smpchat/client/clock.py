@@ -1,4 +1,4 @@
-"""The clock of the client layer; tests pass one of their own."""
+"""The clock of the client layer. In tests, another clock takes its place."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any, Protocol
 
 
 class Timer(Protocol):
-    """A call that will be made later."""
+    """A function call that was scheduled with `Clock.call_at`."""
 
     def cancel(self) -> None:
-        """Do not make the call."""
+        """Cancel the scheduled call."""
         ...
 
 
 class Clock(Protocol):
-    """A clock that never goes back: tells the time in seconds, and makes calls at given times."""
+    """A clock that never goes back: tells the time in seconds, and calls functions at given times."""
 
     def now(self) -> float:
-        """Seconds since some moment in the past."""
+        """Seconds since a fixed moment in the past."""
         ...
 
     def call_at(self, when: float, call: Callable[[], object]) -> Timer:
-        """Make ``call`` in the running loop once `now` reaches ``when``."""
+        """Call the function ``call`` in the running event loop when `now` has reached ``when``."""
         ...
 
 
@@ -40,8 +40,7 @@ class LoopClock:
 
 
 async def wait_until(event: asyncio.Future[Any], clock: Clock, when: float) -> bool:
-    """Wait until ``event`` is done, but not longer than until ``clock`` shows ``when``. Returns whether ``event`` is
-    done."""
+    """Wait until ``event`` is done, or until ``clock`` has reached ``when``. Returns whether ``event`` is done."""
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     timer = clock.call_at(when, over.cancel)
     try:

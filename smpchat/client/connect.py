@@ -37,7 +37,7 @@ async def connect(
     """Open a session with ``server``.
 
     Args:
-        server: Its hosts are tried in order.
+        server: The relay. The hosts in its address are tried in order.
         entropy: Random bytes for session keys and correlation ids.
         timeout: Seconds for connecting and the SMP hellos together.
         on_event: See `DirectSession`.
@@ -47,7 +47,7 @@ async def connect(
         clock, response_timeout, ping_after: See `DirectSession`.
         now: Returns the date and time at which certificates must be valid.
     Raises:
-        ConnectFailed: ``cannot reach relay HOST:PORT: …``; no command was sent.
+        ConnectFailed: The relay cannot be reached, or sends no hello in time. No command was sent.
         HandshakeError: The relay is not the one in its address, or has no version in common with us.
     """
 
@@ -83,7 +83,7 @@ async def open_session(
 ) -> DirectSession:
     """Exchange hellos over ``connection`` and start a session. Any failure closes the connection.
 
-    Arguments and errors are those of `connect`, but there is no time limit.
+    For the arguments and errors, see `connect`. This function has no time limit.
     """
     try:
         handshake = ClientHandshake(

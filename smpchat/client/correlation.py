@@ -21,9 +21,9 @@ class Unanswered(Record):
     """A command without an answer yet.
 
     Attributes:
-        entity_id: The entity that the answer must name, besides the correlation id.
+        entity_id: The entity id that the answer must contain, as well as the right correlation id.
         block: Number of the block that contained the command.
-        posted_at: When it was posted, in seconds of the clock.
+        posted_at: When the command was posted, in seconds of the session's clock.
         timeout: Seconds to wait for the answer.
         response: Future of the answer; raises `SMPError` or `NoResponse`.
         timer: Ends the wait.
@@ -43,8 +43,7 @@ class Correlation:
     Args:
         clock: For time limits.
         on_timeout: Called with each command that timed out, after its future has failed.
-        due: Returns the time at which a command times out, as known now. The time may have become later since the last
-            call.
+        due: Returns the time at which a command times out. This time may move later while the command waits to be sent.
     """
 
     def __init__(
@@ -60,7 +59,8 @@ class Correlation:
         return corr_id in self._waiting or corr_id in self._late
 
     def expect(self, corr_id: bytes, entity_id: bytes, block: int, timeout: float, timeout_text: str) -> Response:
-        """A future of the answer. If no answer comes in time, it raises `ResponseTimeout` with ``timeout_text``."""
+        """Returns a future of the answer to one command. If no answer comes in time, the future raises
+        `ResponseTimeout` with ``timeout_text``."""
         now = self._clock.now()
         timer = self._clock.call_at(now + timeout, lambda: self._expire(corr_id, timeout_text))
         self._waiting[corr_id] = Unanswered(entity_id, block, now, timeout, new_response(), timer)
@@ -69,9 +69,9 @@ class Correlation:
     def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage | None) -> Msg | None:
         """Settle the future of the command with ``corr_id``; an unknown id is ignored.
 
-        The answer to ACK may contain the queue's next message. If no caller waits for this answer any more, the message
-        must not be lost, because the relay sends nothing else from this queue until the next SUB (smp-wire 7.3). So the
-        message is returned, and the session must pass it on as an event.
+        The answer to ACK may contain the queue's next message. This message must not be lost, even if no caller waits
+        for the answer any more: the relay sends nothing else from the queue until the next SUB (smp-wire 7.3). In this
+        case, `answer` returns the message, and the session must pass it on as an event.
 
         Args:
             corr_id: The answer's correlation id; not empty.
@@ -122,7 +122,7 @@ class Correlation:
             return
         self._late[corr_id] = entry
         if len(self._late) > MAX_LATE:
-            # Forget the oldest one, which comes first: a dict keeps the order of insertion.
+            # Forget the oldest command, which comes first: a dict keeps the order of insertion.
             del self._late[next(iter(self._late))]
         fail(entry.response, ResponseTimeout(text))
         self._on_timeout(entry)
@@ -141,7 +141,7 @@ def _settle(entry: Unanswered, entity_id: bytes, message: BrokerMessage | None) 
 
 
 def new_response() -> Response:
-    """A future that may fail without being awaited: asyncio does not report the failure."""
+    """A new future. If it fails and nobody awaits it, asyncio does not report the failure."""
     response: Response = asyncio.get_running_loop().create_future()
     response.add_done_callback(lambda done: done.cancelled() or done.exception())  # so asyncio does not report it
     return response

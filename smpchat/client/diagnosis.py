@@ -28,7 +28,7 @@ from smpchat.transport.base import (
 )
 
 _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
-    # of the entries whose class fits the error, the first one counts
+    # several classes may fit an error: the first of them counts
     (PrivateRoutingFailed, Trouble.PRIVATE_ROUTING),
     (NameNotFound, Trouble.NAME_NOT_FOUND),
     (AddressUnusable, Trouble.ADDRESS),
@@ -47,7 +47,7 @@ _KINDS: tuple[tuple[type[Exception], Trouble], ...] = (
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """The trouble that ``error`` means, which is an error of connecting to a relay, or a relay's ERR."""
+    """The `Trouble` that ``error`` means. ``error`` is either a failure to connect to a relay, or a relay's ERR."""
     if isinstance(error, SMPError):
         return trouble_of_code(error.code)
     if isinstance(error, SessionClosed) and isinstance(error.__cause__, RemoteProtocolError):
@@ -56,10 +56,10 @@ def trouble_of(error: Exception) -> Trouble:
 
 
 def trouble_of_code(code: ErrorCode) -> Trouble:
-    """The trouble that a relay's ERR means, for a command that is not about an existing queue.
+    """The `Trouble` that a relay's ERR means, in answer to a command that is not about an existing queue.
 
-    For SEND, `trouble_of_command` says more about QUOTA. AUTH is taken for a wrong password; for commands about a
-    queue, it means that the queue no longer exists.
+    For SEND, use `trouble_of_command`: there, QUOTA means that the queue is full. AUTH becomes `Trouble.PASSWORD`. (In
+    answer to a command about a queue, AUTH means that the queue no longer exists.)
     """
     if code.is_blocked:
         return Trouble.BLOCKED
@@ -74,6 +74,6 @@ def trouble_of_code(code: ErrorCode) -> Trouble:
 
 
 def trouble_of_command(command: Command, error: SMPError) -> Trouble:
-    """The trouble that a relay's ERR to ``command`` means. QUOTA means a full queue only in answer to SEND."""
+    """The `Trouble` that a relay's ERR to ``command`` means. QUOTA means a full queue only in answer to SEND."""
     found = trouble_of(error)
     return Trouble.FULL_QUEUE if found is Trouble.RELAY_FULL and isinstance(command, Send) else found

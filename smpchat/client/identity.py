@@ -13,8 +13,8 @@ def check_identity(chain: Sequence[bytes], key_hash: bytes, now: datetime) -> No
     """Check the certificates that a relay sent (see `verify_chain`).
 
     Raises:
-        CertificateTimeError: The certificates belong to the relay, but are not valid at this time.
-        IdentityError: The certificates belong to another relay, or are invalid.
+        CertificateTimeError: The certificates belong to the right relay, but are not valid at the time ``now``.
+        IdentityError: The relay's certificates are invalid, or belong to a relay with another fingerprint.
     """
     from smpchat.transport.chain import verify_chain
 

@@ -26,7 +26,8 @@ class Network:
         entropy: Makes the random value by which a SOCKS proxy can tell the connections of this client from those of
             others.
         route: Called for each connection; says how to reach the relay.
-        proxy: Called for each connection; gives the SOCKS proxy for all relays except local ones, if any.
+        proxy: Called for each connection to a relay on another computer. Returns the SOCKS proxy to use, or None to
+            connect directly.
     """
 
     def __init__(
@@ -50,11 +51,11 @@ class Network:
         """Connect to ``server``, and return the result of ``greet``.
 
         Args:
-            server: Its hosts are tried in order.
-            greet: Exchanges the SMP hellos. It must close the connection if it fails.
+            server: The relay. The hosts in its address are tried in order.
+            greet: Exchanges the SMP hellos. If this function fails, it must close the connection.
             timeout: Seconds for everything together.
         Raises:
-            ConnectFailed: ``cannot reach relay HOST:PORT: …``, after every transport was tried.
+            ConnectFailed: The relay was not reached over any transport.
             Exception: Any error of ``greet``. Another transport is tried only after `ConnectFailed`.
         """
         loop = asyncio.get_running_loop()
@@ -64,16 +65,16 @@ class Network:
         failures: list[ConnectFailed] = []
         for index, transport in enumerate(transports):
             now = loop.time()
-            # Each transport gets an equal share of the time left: a port that never answers must leave time for the
-            # next.
+            # Each transport gets an equal share of the time left: if one port never answers, there must be time for the
+            # next transport.
             share = max(0.0, deadline - now) / (len(transports) - index)
             try:
                 result = await self._attempt(server, route, transport, greet, share)
             except ConnectFailed as error:
                 failures.append(error)
             else:
-                # The transport is remembered only after the SMP hellos: a port that accepts TLS may still be a web
-                # server's.
+                # Remember the transport only now, after the SMP hellos: a port that accepts TLS may belong to a web
+                # server.
                 self._worked[server] = transport
                 return result
         if len(failures) == 1:
@@ -83,13 +84,14 @@ class Network:
         raise ConnectFailed(f"cannot reach relay {reasons}", temporary=temporary) from failures[0]
 
     def transport_to(self, server: SMPServer) -> Transport | None:
-        """The transport of the last connection to ``server``; None before the first."""
+        """The transport over which ``server`` was last reached; None if it was never reached."""
         return self._worked.get(server)
 
     def _transports(self, server: SMPServer, route: Route) -> list[Transport]:
         if route.transport is not Transport.AUTO:
             return [route.transport]
-        # Perhaps only our previous network blocked TLS, so TLS is tried too, as the second choice.
+        # If WebSocket worked last time, try it first, and TLS second: perhaps only the network that we used then blocks
+        # TLS.
         if self._worked.get(server) is Transport.WEBSOCKET:
             return [Transport.WEBSOCKET, Transport.TLS]
         return [Transport.TLS, Transport.WEBSOCKET]
@@ -127,13 +129,14 @@ def dialer_to(server: Server, route: Route, proxy: Callable[[], SocksProxy | Non
     """The dialer for connections to a relay: direct, or through the SOCKS proxy.
 
     Args:
-        proxy: The SOCKS proxy for all relays except local ones, if any.
-        isolation: A random value, the same for all connections that a proxy may recognise as belonging together.
+        proxy: Returns the SOCKS proxy, or None to connect directly. Not called for a relay on this computer.
+        isolation: A random value. The proxy can tell that connections to one relay belong together if they have the
+            same value.
     """
     found = None if route.local else proxy()
     if found is None:
         return DIRECT if route.fence is None else DirectDialer(route.fence)
-    # Tor uses a separate circuit for each user name. So each relay gets its own circuit, which other profiles and later
-    # runs do not share.
+    # Tor uses a separate circuit for each SOCKS user name. This name is different for each relay, each profile and each
+    # run of smpchat, so different relays, profiles and runs never share a circuit.
     user = hashlib.sha256(isolation + server.key_hash).hexdigest()[:32]
     return SocksDialer(found, user, "smpchat", route.fence)

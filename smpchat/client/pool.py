@@ -44,14 +44,16 @@ class SessionPool:
     """The sessions of one client. Needs a running loop.
 
     Args:
-        connect: Opens a session, with its own time limit. Raises `TransportError` or `ProtocolError`.
+        connect: Opens a session; must have a time limit of its own. Raises `TransportError` or `ProtocolError`.
         entropy: Random bytes for the jitter of delays.
-        clock: The loop's clock, unless a test has its own.
-        on_event, may_read: If given, they replace the functions with these names in each new session.
-        on_up: Called with each new session of a watched relay, before anyone else can use it; it may subscribe queues.
+        clock: By default, the event loop's clock. Tests pass another one.
+        on_event, may_read: If given, each new session gets these functions (see `ServerSession`).
+        on_up: Called with each new session of a watched relay (see `watch`), before anyone else can use the session.
+            The function may subscribe queues.
         on_down: Called each time the session of a watched relay is lost, or an attempt to open one fails.
         on_fault: Called with a description and the exception if ``connect``, ``on_up`` or ``on_down`` fails with an
-            unexpected error; the pool continues. By default, the loop's exception handler is called with both.
+            unexpected error; the pool continues. By default, the event loop's exception handler gets the description
+            and the exception.
     """
 
     def __init__(
@@ -83,13 +85,15 @@ class SessionPool:
         return relay.live() if relay is not None else None
 
     async def get(self, server: SMPServer, *, timeout: float) -> ServerSession:  # noqa: ASYNC109 - on our clock
-        """The session with ``server``; opens it if there is none. Callers at the same time share one attempt.
+        """The session with ``server``; opens it if there is none. If several callers wait at the same time, only one
+        session is opened.
 
         Args:
             server: The relay.
-            timeout: Seconds that this caller waits; others may wait longer for the same attempt.
+            timeout: Seconds that this call waits. Other calls may wait longer for the same session.
         Raises:
-            TransportError: The relay cannot be reached now. A watched relay is tried again automatically.
+            TransportError: The relay cannot be reached now. If it is watched (see `watch`), the pool tries again
+                automatically.
             ProtocolError: The handshake failed: the relay is not the one in its address, or has no version in common
                 with us.
             SessionClosed: The pool is closed.
@@ -97,21 +101,23 @@ class SessionPool:
         return await self._join(server, self._relay(server), timeout)
 
     def watch(self, server: SMPServer) -> None:
-        """Keep a session with ``server`` from now on. If there is a session already, ``on_up`` is called for it too."""
+        """Watch ``server``: from now on, keep a session with it, and open a new one whenever it ends. If a session is
+        open already, ``on_up`` is called with that session too."""
         relay = self._relay(server)
         if relay.keeper is None:
             relay.announced = None
             relay.keeper = asyncio.get_running_loop().create_task(self._keep(server, relay))
 
     def unwatch(self, server: SMPServer) -> None:
-        """When the session with ``server`` ends, do not open a new one."""
+        """Stop watching ``server``: when the session with it ends, do not open a new one."""
         relay = self._relays.get(server)
         if relay is not None and relay.keeper is not None:
             relay.keeper.cancel()
             relay.keeper = None
 
     async def release(self, server: SMPServer) -> None:
-        """End the session with ``server``, unless the relay is watched or a caller waits for the session."""
+        """End the session with ``server``. Does nothing if `watch` was called for this relay, or if a caller waits for
+        the session."""
         relay = self._relays.get(server)
         if relay is None or relay.keeper is not None or relay.connecting is not None:
             return
@@ -126,7 +132,7 @@ class SessionPool:
             relay.wake.set()
 
     async def close(self) -> None:
-        """End all sessions and attempts. May be repeated."""
+        """End all sessions, and all attempts to connect. May be repeated."""
         self._closed = True
         tasks: list[asyncio.Task[Any]] = []
         for server, relay in self._relays.items():
@@ -143,7 +149,8 @@ class SessionPool:
         return self._relays.setdefault(server, _Relay())
 
     async def _join(self, server: SMPServer, relay: _Relay, patience: float | None) -> ServerSession:
-        """Wait for the current attempt to connect, or start one. An attempt for which nobody waits is cancelled."""
+        """Return the session, or wait for the current attempt to connect, or start an attempt. When no caller waits for
+        an attempt any more, it is cancelled."""
         if (session := relay.live()) is not None:
             return session
         if relay.connecting is None:
@@ -153,7 +160,8 @@ class SessionPool:
         relay.waiters += 1
         try:
             if patience is None:
-                # Not `await attempt`: cancelling one caller would then cancel the attempt that the others wait for.
+                # Not `await attempt`: then cancelling one caller would also cancel the attempt, for which other callers
+                # wait.
                 await asyncio.wait([attempt])
             elif not await wait_until(attempt, self._clock, self._clock.now() + patience):
                 raise ConnectFailed(f"cannot reach relay {server.authority}: no answer within {patience:g} s")
@@ -216,8 +224,8 @@ class SessionPool:
         self._announce(server, relay, session)
         since = self._clock.now()
         await session.closed.wait()
-        # Go back to the shortest delay only after a stable session: if a relay drops every session at once, we would
-        # otherwise dial it every two seconds, forever.
+        # Go back to the shortest delay only after a stable session. Otherwise, if a relay ended each session right
+        # after its start, we would dial it every two seconds, forever.
         if self._clock.now() - since >= STABLE_AFTER:
             relay.attempt = 0
         return session.close_reason or SessionClosed("the session ended")
@@ -238,8 +246,8 @@ class SessionPool:
 def _may_pass(error: Exception) -> bool:
     """Whether the next attempt to connect may succeed even if nobody changes anything.
 
-    Also true for a damaged hello and for a bug of ours. These may happen only once, and waiting two minutes would be
-    worse than one more failed attempt.
+    This includes a damaged hello and a bug of smpchat. Such an error may not happen again, and waiting two minutes
+    would be worse than one more failed attempt.
     """
     if isinstance(error, TransportError):
         return error.temporary

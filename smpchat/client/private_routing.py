@@ -2,7 +2,7 @@
 without reading them.
 
 The relay sees the proxy's network address instead of the client's. The proxy sees which relay is used, but neither the
-queue nor the message. This module does no I/O: `smpchat.client.routed_session` sends what this module makes.
+queue nor the message. This module does no I/O: `smpchat.client.routed_session` sends the encrypted commands.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Destination(Record):
     """What the client needs to know about a proxy's session with a relay.
 
     Attributes:
-        session_id: Identifies the session for the proxy; signatures of commands include it.
+        session_id: By this id, the proxy recognises its session with the relay. Signatures of commands include the id.
         version: SMP version of the forwarded transmissions.
         key: The relay's session key.
     """
@@ -64,8 +64,8 @@ class Forwarding(Record):
 
     Attributes:
         request: The PFWD command for the proxy.
-        entity_id: The entity that the relay's answer must name.
-        secret: Encrypts the command and its answer; 32 bytes.
+        entity_id: The entity id that the relay's answer must contain.
+        secret: The key that encrypts the command and the relay's answer; 32 bytes.
     """
 
     request: Request
@@ -78,11 +78,11 @@ def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
     """Check a proxy's PKEY as if it were the hello of the relay with fingerprint ``key_hash``.
 
     Raises:
-        IdentityError: The certificates are invalid, or those of another relay.
+        IdentityError: The certificates in PKEY are invalid, or belong to another relay.
         VersionError: Proxy, relay and client have no version in common.
     """
-    # A proxy could send a key of its own, and read the commands that we encrypt with it. So check that the relay in the
-    # address has signed the key (smp-wire 5.6, step 1).
+    # A proxy could send a key of its own, and read the commands that we encrypt with it. So check that the key is
+    # signed by the relay with the right fingerprint (smp-wire 5.6, step 1).
     key = verify_session_key(pkey.chain, pkey.signed_key, key_hash)
     check_identity(pkey.chain, key_hash, now)
     version = PROXIED_VERSIONS.agree(pkey.versions)
@@ -94,7 +94,7 @@ def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
 
 
 def may_forward(request: Request) -> bool:
-    """Whether proxies forward this command: they forward only the commands that senders need."""
+    """Whether proxies forward the command in ``request``: they forward only the commands that senders need."""
     return isinstance(request.command, _FORWARDABLE)
 
 
@@ -102,8 +102,8 @@ def forward(request: Request, destination: Destination, entropy: Entropy) -> For
     """Encrypt ``request`` for ``destination``, and wrap it into a request for the proxy.
 
     Raises:
-        LocalProtocolError: Proxies do not forward this command.
-        EncodeError: The command does not exist in this version, or is too long.
+        LocalProtocolError: Proxies do not forward commands of this kind (see `may_forward`).
+        EncodeError: The command does not exist in the version of ``destination``, or is too long.
     """
     if not may_forward(request):
         raise LocalProtocolError(f"{type(request.command).__name__.upper()} cannot be sent through a proxy")

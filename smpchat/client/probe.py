@@ -49,11 +49,11 @@ _BODY_SIZE = 16043  # the size of every message between people, smp-wire 4.6
 
 
 class Check(Record):
-    """The result of one step.
+    """The result of one step of a relay test.
 
     Attributes:
         name: ``connect``, ``hello``, or the name of the command that was sent.
-        detail: What the step found, or what went wrong, in lower case.
+        detail: A text in lower case: what the step found, or what went wrong in it.
         seconds: How long the step took.
         trouble: What is wrong, if ``connect`` or ``hello`` failed; otherwise None.
     """
@@ -82,9 +82,9 @@ async def probe(
     """Test a relay with one queue: connect, hello, NEW, SKEY (KEY below version 9), SEND, MSG, ACK, DEL.
 
     Args:
-        address: Contains the password for new queues, if the relay wants one.
-        report: Called after each step. The test stops at the first step that fails; even then, a queue that was created
-            is deleted.
+        address: The relay's address, with the password for new queues if the relay needs one.
+        report: Called after each step. The test stops at the first step that fails. If the test has created its queue
+            by then, it still deletes the queue.
         timeout: Seconds to wait for the connection, and for each answer.
         versions: The SMP versions that we offer.
         now: Returns the date and time at which certificates must be valid.
@@ -131,8 +131,8 @@ async def probe(
 
 
 class Stopwatch:
-    """Times the steps. If ``connect`` and ``hello`` are tried several times, with different transports, the last try
-    counts."""
+    """Times the steps of a relay test. If several transports are tried, ``connect`` ends when the first connection is
+    open, and ``hello`` starts when the last connection is open."""
 
     def __init__(self, report: Callable[[Check], None]) -> None:
         self._report = report
@@ -222,8 +222,8 @@ class _Walk:
         return f"a message of {len(self._body)} bytes was accepted"
 
     async def _receive(self) -> str:
-        # If the relay does not push the message, ask for it with SUB, as `smpchat.agent` does. Only if this fails too,
-        # report a fault.
+        # If the relay does not push the message, ask for it with SUB, as `smpchat.agent` does. The step fails only if
+        # the message does not come after SUB either.
         message = await self._pushed(min(PUSH_PATIENCE, self._timeout))
         pushed = message is not None
         if message is None:

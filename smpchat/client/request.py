@@ -27,8 +27,8 @@ class Request(Record):
         command: The command itself.
         entity_id: The queue or link that the command concerns; empty if there is none.
         key: Authorises the command; None for commands without authorisation.
-        corr_id: 24 bytes never used before; random if None. Callers set it only for NEW with link data: the sender id
-            of the new queue is derived from it.
+        corr_id: 24 bytes never used before; random if None. For NEW with link data, the caller must know it in advance,
+            because the sender id of the new queue is derived from it.
     """
 
     command: Command
@@ -38,8 +38,8 @@ class Request(Record):
 
 
 class Encoded(Record):
-    """An encoded request: its correlation id, the entity that its answer must name, and the index of its block in the
-    contents that `encode_requests` returns."""
+    """An encoded request: its correlation id, the entity id that its answer must contain, and the index of its block in
+    the list of block contents that `encode_requests` returns."""
 
     corr_id: bytes
     entity_id: bytes
@@ -49,19 +49,21 @@ class Encoded(Record):
 def encode_requests(
     requests: Sequence[Request], smp: SMPSession, entropy: Entropy, *, batch: bool
 ) -> tuple[list[Encoded], list[bytes]]:
-    """Encode ``requests``. Returns the encoded requests, and the contents of the blocks that contain them.
+    """Encode ``requests`` as blocks that are not encrypted yet. Returns an `Encoded` for each request, and the contents
+    of the blocks.
 
-    Unless ``batch``, every request gets a block of its own. The reference executes the commands of one block from the
-    last to the first (smp-wire 7.3), so only commands whose order does not matter may share a block.
+    Every request gets a block of its own, unless ``batch`` is set. The reference executes the commands of one block
+    from the last to the first (smp-wire 7.3), so only commands whose order does not matter may share a block.
 
     Args:
-        requests: In the order in which they must be executed.
-        smp: Contains the version, the session id and the keys.
+        requests: Commands, in the order in which the relay must execute them.
+        smp: The session; the version, the session id and the keys are taken from it.
         entropy: For correlation ids.
-        batch: Put as many requests as fit into each block. Only for different queues, and never for SEND.
+        batch: Put as many requests as fit into each block. Each request must then be for a different queue, and none
+            may be SEND.
     Raises:
-        LocalProtocolError: ``batch`` with SEND or with two commands for one queue; a correlation id of the wrong size;
-            an X25519 key in a session in which the relay gave no key.
+        LocalProtocolError: ``batch`` is set, and a request is SEND or two requests are for one queue. Or a correlation
+            id has the wrong size. Or a request's key is an X25519 key, but the relay sent no session key.
         EncodeError: A command does not exist in this session's version, or does not fit into a block.
     """
     if batch:
@@ -76,8 +78,8 @@ def encode_requests(
         body = encode_command(request.command, smp.version, keyed_new=smp.keyed_new)
         auth = b""
         if request.key is not None:
-            # The signed bytes include the session id and the correlation id. So repeating a command in another session
-            # needs a new authorisation, although its body stays the same.
+            # The signed bytes include the session id and the correlation id. So a command that is repeated in another
+            # session must be authorised anew, although its body stays the same.
             signed = signed_bytes(smp.session_id, corr_id, request.entity_id, body)
             auth = authorise(request.key, signed, corr_id, smp.peer_session_key)
         transmission = Transmission(corr_id, request.entity_id, body, auth)

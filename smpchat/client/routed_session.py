@@ -57,14 +57,15 @@ async def open_routed(
     entropy: Entropy,
     now: Callable[[], datetime] = _today,
 ) -> RoutedSession:
-    """Open a session with ``server`` through ``proxy``. The caller must close it.
+    """Open a session with ``server`` through ``proxy``. The caller must close the session.
 
     Args:
         password: The password that the proxy needs, if any.
         now: Returns the date and time at which certificates must be valid.
     Raises:
-        PrivateRoutingFailed: The proxy refuses, or cannot reach the relay.
-        HandshakeError: The proxy gave the key of another relay than ``server``, or there is no common version.
+        PrivateRoutingFailed: The proxy refuses to forward commands, or cannot reach ``server``.
+        HandshakeError: The proxy gave the key of another relay than ``server``, or proxy, relay and client have no
+            version in common.
         NoResponse: The proxy does not answer.
     """
     session = RoutedSession(server, proxy, password, entropy, now)
@@ -76,9 +77,10 @@ class RoutedSession:
     """A `ServerSession` whose commands are forwarded by a proxy; made by `open_routed`.
 
     A proxy works on several commands at the same time, in random order (smp-wire 7.3). So each queue has a lane: a line
-    of commands, each of which is sent after the previous one was answered. Lanes do not wait for each other. Only
-    commands that senders need can be forwarded. Any other command ends the session: it means that the relay has become
-    one of the user's own, to which smpchat must connect directly.
+    of commands, each of which is sent after the previous one was answered. The lanes of different queues do not wait
+    for each other. Only commands that senders need can be forwarded. If any other command is posted, this means that
+    the relay has become one of the user's own. Then the session ends, because smpchat connects to the user's own relays
+    directly.
     """
 
     def __init__(
@@ -124,7 +126,8 @@ class RoutedSession:
         return self._reason
 
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
-        """See `ServerSession.post`. If a command gets no answer, those that wait behind it in its lane fail too."""
+        """See `ServerSession.post`. If a command gets no answer, the commands that wait behind it, for the same queue,
+        fail too."""
         if self._reason is None and not all(may_forward(request) for request in requests):
             self._end("smpchat now connects to this relay directly", None)
         if self._reason is not None:
@@ -162,7 +165,8 @@ class RoutedSession:
     # -- the proxy ----------------------------------------------------------------------------------------------------
 
     async def _agree(self, stale: Destination | None) -> None:
-        """Send PRXY to get a new session, unless another lane has already replaced the ``stale`` one."""
+        """Send PRXY, so that the proxy opens a new session with the relay. Do nothing if ``stale`` was replaced in the
+        meantime, because of a command for another queue."""
         async with self._asking:
             if self._destination is not stale:
                 return
@@ -197,8 +201,9 @@ class RoutedSession:
     async def _forward_once(self, waiting: _Waiting) -> BrokerMessage:
         """Returns the relay's answer, which may be an ERR. Raises `SMPError` for an ERR of the proxy."""
         destination, forwarding = self._current, waiting.prepared
-        # The signature includes the session's id, and the encryption uses its key. So for a new session the command
-        # must be signed and encrypted again; its body stays the same.
+        # The command's signature includes the id of the proxy's session with the relay, and its encryption uses the
+        # session's key. So if the proxy has a new session, sign and encrypt the command again; the command's body stays
+        # the same.
         if destination is not waiting.destination:
             forwarding = forward(waiting.request, destination, self._entropy)
         answer = await self._ask(forwarding.request, waiting.timeout)
@@ -229,7 +234,8 @@ class RoutedSession:
 
     @staticmethod
     def _abandon(lane: deque[_Waiting], error: NoResponse) -> None:
-        """Fail all commands of a lane: the caller may repeat the first one, and the others must not overtake it."""
+        """Fail all commands of a lane. The caller may repeat the first command, so the later ones must not be sent
+        before it."""
         for waiting in lane:
             fail(waiting.response, type(error)(str(error)), error)
         lane.clear()
@@ -288,7 +294,7 @@ class PrivateRouter:
 
     Args:
         connect: Opens a session with a relay of the user.
-        entropy: Chooses the proxy, and makes keys.
+        entropy: Random bytes for the choice of the proxy and for keys.
         now: Returns the date and time at which certificates must be valid.
     """
 
@@ -305,11 +311,12 @@ class PrivateRouter:
         *,
         timeout: float,  # noqa: ASYNC109 - for the session with the proxy
     ) -> RoutedSession:
-        """Open a session with ``server`` through a relay of ``own``, tried in random order.
+        """Open a session with ``server`` through one of the user's relays, which are in ``own``. They are tried in
+        random order.
 
         Raises:
-            PrivateRoutingFailed: ``own`` is empty, or none of its relays can be reached and forwards commands to
-                ``server``.
+            PrivateRoutingFailed: ``own`` is empty, or none of the relays in it worked as a proxy, or a proxy could not
+                reach ``server``.
             ProtocolError: A proxy gave the key of another relay than ``server``, or is not the relay in its own
                 address.
         """
@@ -320,7 +327,8 @@ class PrivateRouter:
         proxies = self._in_order(own)
         for left, proxy in zip(range(len(proxies), 0, -1), proxies, strict=True):
             try:
-                # The first proxies get less time: a relay that never answers must leave time for the others.
+                # The first proxies get less time than the last: if one never answers, there must be time to try the
+                # next.
                 session = await self._pool.get(proxy.server, timeout=timeout / left)
                 routed = await open_routed(
                     server, session, password=proxy.password, entropy=self._entropy, now=self._now
@@ -336,11 +344,11 @@ class PrivateRouter:
         raise _of_all(failures)
 
     def _in_order(self, own: Sequence[SMPServerAddress]) -> list[SMPServerAddress]:
-        # In random order: if we always used one proxy, it would see all the relays that our contacts use. Relays that
-        # failed a moment ago come last.
+        # In random order: if we always used one proxy, it would see all the relays that our contacts use. Relays whose
+        # last attempt failed come after all others.
         drawn = [(entry.server in self._failed, self._entropy.random(8), entry) for entry in own]
         return [entry for _, _, entry in sorted(drawn, key=lambda draw: draw[:2])]
 
     async def close(self) -> None:
-        """End the sessions with proxies, and all sessions that go through them."""
+        """End the sessions with all proxies, and so also all sessions that go through proxies."""
         await self._pool.close()

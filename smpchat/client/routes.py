@@ -26,8 +26,8 @@ class Route(Record):
 
     Attributes:
         ws_port: The relay's TCP port for WebSocket.
-        local: Whether the relay runs on this computer. If so, no proxy is used.
-        fence: If another person named the relay: the addresses that smpchat may connect to. None allows all addresses.
+        local: Whether the relay runs on this computer. A local relay is reached without the SOCKS proxy.
+        fence: The addresses to which smpchat may connect, if another person named the relay. None allows all addresses.
     """
 
     transport: Transport = Transport.TLS

@@ -2,8 +2,9 @@
 
 A command may be posted while others are unanswered. Each command gets a correlation id, and its answer must contain the
 same correlation id and entity id (smp-wire 4.3). A message without a correlation id is an event, with one exception: if
-a relay cannot read a block, it answers with an ERR that has no correlation id. If only one block is unanswered, the
-commands in it fail with this error. Otherwise nobody knows which block was meant, and the session ends.
+a relay cannot read a block, it answers with an ERR that has no correlation id. If only one block is unanswered, its
+commands fail with this error. If several blocks are unanswered, the session cannot know which of them the relay meant,
+and ends.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ class ServerSession(Protocol):
 
     Attributes:
         server: The relay, as its address names it.
-        on_event: Called for each event; must not block. May be replaced at any time.
-        may_read: Called before each block is read; see `MayRead`. May be replaced at any time.
+        on_event: Called for each event; must not block. It can be set to another function at any time.
+        may_read: Called before each block is read; see `MayRead`. It can be set to another function at any time.
         closed: Set when the session has ended; `close_reason` then says why.
     """
 
@@ -96,18 +97,20 @@ class ServerSession(Protocol):
         """Send ``requests`` without waiting for earlier answers; commands for one queue keep their order.
 
         Args:
-            requests: Each is sent in a block of its own, unless ``batch``.
-            batch: Put several requests into one block. Only for requests whose order does not matter, such as SUB: for
-                different queues, and never SEND.
-            timeout: Seconds to wait for each answer, counted from when the connection accepted the command; the
-                session's default if None.
+            requests: Commands to send. Each gets a block of its own, unless ``batch`` is set.
+            batch: Put several requests into one block. Set it only if their order does not matter, as with SUB. Each
+                request must then be for a different queue, and none may be SEND.
+            timeout: Seconds to wait for each answer, counted from the moment when the connection accepted the command.
+                None means the session's default.
         Returns:
             One future for each answer, in the order of ``requests``. A future raises `SMPError` for the relay's ERR,
             and `NoResponse`, a `TransportError`, if there is no usable answer or the session has already ended. Futures
             need not be awaited. Cancelling a future does not stop the command.
         Raises:
-            LocalProtocolError: See `encode_requests`; or a correlation id is already in use. Nothing was sent.
-            EncodeError: A request does not exist in this version, or does not fit into a block. Nothing was sent.
+            LocalProtocolError: A request is wrong (see `encode_requests`), or its correlation id is already in use.
+                Nothing was sent.
+            EncodeError: A command does not exist in the session's SMP version, or does not fit into a block. Nothing
+                was sent.
         """
         ...
 
@@ -125,13 +128,13 @@ class DirectSession:
 
     Args:
         connection: The connection; it is closed with the session.
-        smp: Result of the handshake.
+        smp: The result of the SMP handshake.
         server: The relay, as its address names it.
         entropy: For correlation ids.
         on_event: See `ServerSession`.
-        clock: The loop's clock, unless a test has its own.
+        clock: By default, the event loop's clock. Tests pass another one.
         response_timeout: Seconds to wait for an answer; each call may set another number.
-        ping_after: Seconds of silence before a PING.
+        ping_after: The session sends PING after this many seconds without a block from the relay.
     """
 
     def __init__(
@@ -161,7 +164,8 @@ class DirectSession:
         self._outgoing: list[bytes] = []  # block contents; encrypted when they are sent, in this order
         self._blocks_posted = 0
         self._blocks_written = 0
-        # For each write: the number of its first block, and when the connection had accepted all of its blocks.
+        # Each entry is for one write: the number of its first block, and the time at which the connection had accepted
+        # all its blocks.
         self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)
         self._received_at = self._silence_counted_at = self._clock.now()
         self._silences = 0
@@ -194,7 +198,7 @@ class DirectSession:
         return self._reason
 
     def post(self, requests: Sequence[Request], *, batch: bool = False, timeout: float | None = None) -> list[Response]:
-        """See `ServerSession.post`; here, all commands keep their order."""
+        """See `ServerSession.post`. This class keeps the order of all commands, even of those for different queues."""
         # Each command gets its own block, unless the caller says that the order does not matter: the reference executes
         # the commands of one block from the last to the first (smp-wire 7.3, trap 30).
         encoded, contents = encode_requests(requests, self._smp, self._entropy, batch=batch)
@@ -202,8 +206,8 @@ class DirectSession:
         if len(corr_ids) != len(encoded) or any(corr_id in self._correlation for corr_id in corr_ids):
             raise LocalProtocolError("a correlation id is used twice")
         if self._reason is not None:
-            # Return failed futures instead of raising: so callers find the outcome in one place, whenever the session
-            # ended.
+            # Return failed futures instead of raising. Then a caller handles `SessionClosed` in one place, whether the
+            # session ended before this call or after it.
             return [self._refused(self._reason) for _ in encoded]
         seconds = self._response_timeout if timeout is None else timeout
         text = f"{self._name} did not answer within {seconds:g} s"
@@ -227,7 +231,7 @@ class DirectSession:
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - the session keeps its own time
     ) -> BrokerMessage:
-        """Post one command and wait for its answer. Arguments and errors are those of `Request` and `post`."""
+        """Post one command and wait for its answer. For the arguments and errors, see `Request` and `post`."""
         (response,) = self.post([Request(command, entity_id, key)], timeout=timeout)
         return await response
 
@@ -263,8 +267,8 @@ class DirectSession:
                 # Encrypt blocks only now: each one changes the chain key, so they must be encrypted in the order in
                 # which they are sent (smp-wire 3.6).
                 await self._connection.send([self._smp.seal_block(content) for content in contents])
-                # The time limit of an answer counts from here: a slow line may take longer to accept 16 blocks than
-                # that limit.
+                # Time limits of answers start now, not before `send`: on a slow line, sending 16 blocks may take longer
+                # than the time limit of one answer.
                 self._writes.append((self._blocks_written, self._clock.now()))
                 self._blocks_written += len(contents)
         except TransportError as error:
@@ -304,8 +308,8 @@ class DirectSession:
         transmissions = decode_batch(self._smp.open_block(block))
         self._received_at = self._clock.now()
         self._silences = 0
-        # Handle transmissions one by one: it means nothing whether an answer and a message come in one block or in two
-        # (smp-wire trap 39).
+        # Handle transmissions one by one: an answer and a message mean the same in one block as in two (smp-wire trap
+        # 39).
         for data in transmissions:
             self._dispatch(decode_transmission(data, self.version, self.session_id))
             if self._reason is not None:
@@ -322,8 +326,8 @@ class DirectSession:
         self._trace(
             "<", " ".join(("ERR", *message.error.words)) if isinstance(message, Err) else type(message).__name__
         )
-        # An event has no correlation id (smp-wire 4.3). MSG comes in two forms: pushed as an event, or as the answer to
-        # SUB, GET or ACK (5.2, trap 24).
+        # An event has no correlation id (smp-wire 4.3). A relay either pushes MSG as an event, or sends it as the
+        # answer to SUB, GET or ACK (smp-wire 5.2, trap 24).
         pushed = isinstance(message, Msg) and not transmission.corr_id
         if not pushed and transmission.corr_id not in self._correlation and self._is_flood():
             self.end(RemoteProtocolError("it sends too many answers and events that nobody asked for"))
@@ -338,8 +342,8 @@ class DirectSession:
             self._emit(transmission.entity_id, message)
 
     def _is_flood(self) -> bool:
-        """Count a transmission that is neither a message nor an answer. Returns whether there were too many of them
-        lately."""
+        """Count a transmission that is neither a message nor an answer. Returns whether more than `MAX_UNASKED` of them
+        came within `UNASKED_WITHIN` seconds."""
         now = self._clock.now()
         if now - self._unasked_since >= UNASKED_WITHIN:
             self._unasked, self._unasked_since = 0, now
@@ -356,28 +360,30 @@ class DirectSession:
             asyncio.get_running_loop().call_exception_handler(context)
 
     def _due(self, command: Unanswered) -> float:
-        """When a command times out: the time limit counts from the moment when the connection accepted the command's
-        block. Until then, it counts from the last moment when the connection accepted an earlier block."""
+        """The time at which ``command`` times out. Its time limit starts when the connection accepts the command's
+        block. While that block waits to be sent, the time limit starts anew each time the connection accepts earlier
+        blocks."""
         taken = next((at for first, at in reversed(self._writes) if first <= command.block), 0.0)
         return max(command.posted_at, taken) + command.timeout
 
     def _timed_out(self, command: Unanswered) -> None:
-        """Count a timeout as a silence of the relay. The timeouts of commands that were posted together count once, and
-        not at all if anything has arrived since they were posted."""
-        # Only silence ends a session. An unanswered command does not: a relay that still pushes messages is reachable.
+        """A command timed out: add 1 to the number of silences, unless the relay has sent something since the command
+        was posted. If several commands that were posted together time out, add 1 only once."""
+        # While the relay sends anything, unanswered commands do not end the session: a relay that still pushes messages
+        # is reachable.
         if max(self._received_at, self._silence_counted_at) <= command.posted_at:
             self._silences += 1
             self._silence_counted_at = self._clock.now()
             if self._silences >= MAX_SILENCES:
                 self._end(f"{self._name} no longer answers", None)
             elif self._pong is None or self._pong.done():
-                # Send PING at once, so that a session that hangs ends after 45 s. Otherwise, the session would end only
-                # after later commands time out, too. Without this PING, and with SUB repeated 5 and 30 s later, it took
-                # more than 90 s until a new session brought the waiting messages.
+                # Send PING at once, so that a session that hangs ends after 45 s. Without this PING, it would end only
+                # when several later commands had timed out too. When only SUB was repeated, after 5 s and 30 s, more
+                # than 90 s passed until a new session brought the waiting messages.
                 self._ask()
 
     def _watch_idleness(self, _: object = None) -> None:
-        """Send PING when the relay has been silent for a long time, and again each time no answer to PING has come."""
+        """Send PING if the relay has been silent for ``ping_after`` seconds. If PING gets no answer, send it again."""
         if self._reason is not None or (self._pong is not None and not self._pong.done()):
             return
         due = self._received_at + self._ping_after

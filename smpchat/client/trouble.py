@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Trouble(StrEnum):
-    """What is wrong: with a relay, with the way to it, with one command, or with a file."""
+    """What is wrong with a relay, with the connection to it, with one command, or with a file."""
 
     UNREACHABLE = "unreachable"
     NAME_NOT_FOUND = "name-not-found"
@@ -57,7 +57,7 @@ class Trouble(StrEnum):
 
     @property
     def ends_sessions(self) -> bool:
-        """Whether this trouble makes the whole relay unusable. With other troubles, only the current command fails."""
+        """Whether the whole relay cannot be used. False if only one command failed, and others may succeed."""
         return self not in _ANSWERS
 
 

@@ -1,7 +1,7 @@
 """AES-256-GCM as the double ratchet uses it: with a 16-byte IV, and with the tag separate from the ciphertext
 (agent-wire 0.6).
 
-An IV that is not 12 bytes long goes through GHASH, as the GCM standard says; the library does that for us.
+An IV that is not 12 bytes long goes through GHASH, as the GCM standard says; the library `cryptography` does this.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def aead_encrypt(key: bytes, iv: bytes, associated: bytes, plaintext: bytes) -> 
 
 def aead_decrypt(key: bytes, iv: bytes, associated: bytes, tag: bytes, ciphertext: bytes) -> bytes:
     """Decrypt. Raises `VerificationError` unless key, IV, associated data, tag and ciphertext belong together."""
-    # The library takes the ciphertext and the tag as one byte string. With a tag of 15 bytes, the library
-    # would use a byte of the ciphertext as the 16th.
+    # The library takes the ciphertext and the tag as one byte string. If the tag had only 15 bytes, the library would
+    # take the last byte of the ciphertext as the tag's first byte.
     if len(tag) != TAG_SIZE:
         raise VerificationError("the authentication tag has a wrong length")
     try:

@@ -64,8 +64,8 @@ def _write_params(params: E2EParams) -> bytes:
 def _read_params(reader: Reader) -> E2EParams:
     version = word16.read(reader)
     key1, key2 = x448_key.read(reader), x448_key.read(reader)
-    # At version 2, the field for a KEM is missing, not just empty. In the parameters for a range of versions, the field
-    # is always present (agent-wire 2.6).
+    # At version 2, the field for a KEM is missing, not just empty. Parameters for a range of versions always have the
+    # field for a KEM (agent-wire 2.6).
     return E2EParams(version, key1, key2, _maybe_kem.read(reader) if version >= E2E_VERSION_KEM else None)
 
 
@@ -105,10 +105,10 @@ def e2e_params_to_text(params: E2EParamsRange) -> str:
 
 
 def e2e_params_from_text(text: str) -> E2EParamsRange:
-    """Read the ``e2e`` parameter of a link, after it was unescaped once. Unknown names in it are ignored.
+    """Read the ``e2e`` parameter of a link, after it was unescaped once. Fields with unknown names are ignored.
 
     Raises:
-        DecodeError: A part is missing or malformed, or there is a KEM ciphertext, which only an answer to a link may
+        DecodeError: A field is missing or malformed, or there is a KEM ciphertext, which only an answer to a link may
             contain.
     """
     # The reference reads a link only up to the first blank (agent-wire 2.5). We must not accept a link that the
@@ -179,8 +179,8 @@ class X3DHSecret(Record):
         header_key: 32 bytes; the joiner's first sending header key.
         next_header_key: 32 bytes; the initiator's first sending header key.
         root_key: 32 bytes.
-        kem_secret: 32 bytes if a KEM key was accepted, otherwise empty. The joiner's first root step uses this secret
-            again.
+        kem_secret: 32 bytes if a KEM key was accepted, otherwise empty. The joiner uses the KEM's secret again when it
+            makes its first new root key.
     """
 
     associated_data: bytes
@@ -192,8 +192,8 @@ class X3DHSecret(Record):
 
 def agree_joiner(own: X3DHKeys, peer1: X448PublicKey, peer2: X448PublicKey, kem_secret: bytes = b"") -> X3DHSecret:
     """Derive the secret on the joiner's side. Raises `CryptoError` if a key of the peer has low order."""
-    # agent-wire 4.2 gives these pairs of keys and their order. On the initiator's side the roles are swapped, so both
-    # sides get the same three secrets.
+    # agent-wire 4.2 says which keys form a pair, and the order of the three pairs. `agree_initiator` combines the same
+    # pairs in the same order, so both sides get the same three secrets.
     secrets = own.key2.exchange(peer1), own.key1.exchange(peer2), own.key2.exchange(peer2)
     return _derive(own.key1.public(), peer1, secrets, kem_secret)
 
@@ -209,11 +209,12 @@ def _derive(
 ) -> X3DHSecret:
     from smpchat.crypto.kdf import hkdf3  # imports OpenSSL, which most commands do not need
 
-    # The protocol defines the order of the output: header key, next header key, root key (agent-wire trap 1). A KEM's
-    # secret is appended to the input as it is; unlike in some other protocols, it is not hashed first (trap 32).
+    # The protocol defines the order of HKDF's three outputs: header key, next header key, root key (agent-wire trap 1).
+    # A KEM's secret is appended to HKDF's input as it is; unlike in some other protocols, it is not hashed first
+    # (agent-wire trap 32).
     header_key, next_header_key, root_key = hkdf3(bytes(64), b"".join(secrets) + kem_secret, b"SimpleXX3DH")
     # On both sides, the associated data contains the raw keys, the joiner's before the initiator's (agent-wire trap 5).
-    # In links and messages, the same keys are DER.
+    # Links and messages contain these keys encoded as DER.
     return X3DHSecret(joiner1.raw + initiator1.raw, header_key, next_header_key, root_key, kem_secret)
 
 
@@ -221,12 +222,11 @@ def security_code(associated_data: bytes) -> str:
     """The security code that two people compare, to be sure that nobody intercepts their connection: digits in groups
     of five.
 
-    It is the SHA-256 of the associated data, read as one big-endian number. Source: agent-wire 4.10.
+    The code is the SHA-256 hash of the associated data, as one big-endian number. Source: agent-wire 4.10.
     """
     import hashlib
 
-    # Some apps may group the digits differently. This does not matter, because people compare only the digits
-    # (agent-wire 4.10).
+    # If an app groups the digits differently, this does not matter: people compare only the digits (agent-wire 4.10).
     return grouped_digits(int.from_bytes(hashlib.sha256(associated_data).digest(), "big"))
 
 

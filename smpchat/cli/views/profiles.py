@@ -33,8 +33,8 @@ def show_profile(
     """Print a ``profile`` object for scripts, or for people ``* alice: Alice``; the star marks the profile in use.
 
     Args:
-        profile: The whole profile, if more than its name is to be shown.
-        receipts: Whether contacts are told that their messages arrived; None: not shown.
+        profile: The profile whose description, picture and commands are printed too; None prints only the names.
+        receipts: Whether contacts are told that their messages arrived; None prints nothing about this.
         brought: The settings for relays and files that an imported profile brought; printed only for scripts.
     """
     active = name == environment.profile

@@ -22,7 +22,8 @@ def show_relay(environment: Environment, *, whole: bool = False) -> None:
 
 
 def relay_fields(info: RelayInfo, *, whole: bool = False) -> dict[str, Any]:
-    """The fields of a ``relay`` object in JSON. If ``whole``, both addresses include the password."""
+    """The fields of a ``relay`` object in JSON. If ``whole``, the relay's address and its address for files include the
+    password."""
     fields = {
         "state": info.state,
         "address": _shown(info.address, whole),
@@ -35,8 +36,8 @@ def relay_fields(info: RelayInfo, *, whole: bool = False) -> dict[str, Any]:
 
 
 def files_lines(info: RelayInfo, *, whole: bool = False) -> list[str]:
-    """A line with the relay's address for files, or with the reason why it stores no files; no line before its first
-    start."""
+    """One line: the embedded relay's address for files, or the reason why the relay stores no files. Before the relay's
+    first start, the list is empty."""
     if info.files_trouble is not None:
         return [f"files: not stored. {info.files_trouble}"]
     if info.files_port == OFF:
