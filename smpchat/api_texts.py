@@ -12,7 +12,8 @@ from smpchat.chat.errors import InputError
 from smpchat.encoding.record import Record, as_dict
 
 _ANYTHING = ("self", "home")
-"""Arguments that are not checked: a folder's name may be bytes that are not text, which Python writes as surrogates."""
+"""These arguments are not checked. ``home`` is a folder, whose name may contain bytes that are not text; Python writes
+such bytes as surrogates."""
 C = TypeVar("C", bound=type[Any])
 
 

@@ -281,5 +281,5 @@ short_link: Codec[ShortLink] = tagged(
         (b"C", ShortContact, Codec(_write_contact, _read_contact)),
     ],
 )
-"""The binary form of a short link inside link data. It does not say whether the text begins with ``https:`` or
-``simplex:``."""
+"""The binary form of a short link inside link data. This form does not say whether the link, written as text, begins
+with ``https:`` or ``simplex:``."""

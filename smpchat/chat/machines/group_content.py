@@ -69,7 +69,7 @@ def wrote(group: Group, saying: Saying, post: Post) -> Step:
     if isinstance(scope, _Nobodys):
         return group, (Refused("x.msg.new", scope.why),)
     if scope is None and not may(Deed.WRITE, by.role):
-        return group, (Refused("x.msg.new", "from somebody who may not write"),)
+        return group, (Refused("x.msg.new", "the author may not write in this group"),)
     # While disappearing messages are turned off in the group, the time to live of a message is ignored if the message
     # comes directly from its author. A passed-on message may be older: its time to live counts, because disappearing
     # messages may have been turned off only later.
@@ -115,17 +115,17 @@ def edited(group: Group, saying: Saying, edit: Edit) -> Step:
     """``x.msg.update``: only the author can edit. If we do not have the message, the edit is shown as the message."""
     by = saying.by
     if saying.known.gone:
-        return group, (Refused("x.msg.update", "of a message that was deleted"),)
+        return group, (Refused("x.msg.update", "the message was deleted"),)
     if saying.known.item is None:
         post = Post(edit.content, ttl=edit.ttl, live=edit.live, mentions=edit.mentions, scope=edit.scope)
         after, effects = wrote(group, _of(saying, edit.original), post)
         return after, effects
     scope = saying.known.item.scope
     if scope is None and not may(Deed.EDIT, by.role):
-        return group, (Refused("x.msg.update", "from somebody who may not write"),)
+        return group, (Refused("x.msg.update", "the author may not write in this group"),)
     words = Post(edit.content).text
     if scope is None and holds_link(words) and not group.profile.allows(Feature.SIMPLEX_LINKS, by.role):
-        return group, (Refused("x.msg.update", "a link, which the group does not allow"),)
+        return group, (Refused("x.msg.update", "the new text contains a link, which the group does not allow"),)
     timed = saying.forwarder is not None or group.profile.disappear_after is not None
     return group, (Change(by.id, edit, saying.said_at, edit.ttl if timed else None),)
 
@@ -144,9 +144,9 @@ def took_back(group: Group, saying: Saying, deletion: Deletion) -> Step:
     if author != by.id:
         target = group.find(author)
         if not may(Deed.MODERATE, by.role, target.role if target else None):
-            return group, (Refused("x.msg.del", "somebody else's message, by a member without that right"),)
+            return group, (Refused("x.msg.del", "this member may not delete another member's message"),)
     elif item is not None and deletion.author is None and saying.said_at > item.said_at + DELETABLE:
-        return group, (Refused("x.msg.del", "too late"),)
+        return group, (Refused("x.msg.del", "the author deleted the message too late"),)
     if item is None:
         return group, (KeepDeletion(author, deletion.original, by.id),)
     whole = group.profile.allows(Feature.FULL_DELETE, by.role)
@@ -157,7 +157,7 @@ def reacted(group: Group, saying: Saying, reaction: Reaction) -> Step:
     """``x.msg.react``."""
     item = saying.known.item
     if reaction.author is None:
-        return group, (Refused("x.msg.react", "without the author of the message"),)
+        return group, (Refused("x.msg.react", "the reaction does not name the author of the message"),)
     if not group.profile.allows(Feature.REACTIONS, saying.by.role):
         return group, (Refused("x.msg.react", "the group does not allow reactions"),)
     if saying.known.gone or (reaction.add and item is not None and item.reactions >= MAX_REACTIONS):
@@ -174,7 +174,7 @@ def file_event(group: Group, saying: Saying, event: FileDescribed | FileWithdraw
 def offered(group: Group, by: Member, event: DirectInvitation) -> Step:
     """``x.grp.direct.inv``."""
     if by.blocked or not group.profile.allows(Feature.DIRECT_MESSAGES, by.role):
-        return group, (Refused("x.grp.direct.inv", "the group does not allow it from this member"),)
+        return group, (Refused("x.grp.direct.inv", "this member is blocked, or may not send invitations"),)
     return group, (DirectOffer(by.id, event.link, event.content),)
 
 
@@ -183,11 +183,11 @@ def _scope(group: Group, by: Member, scope: MemberId | None) -> MemberId | _Nobo
     if group.own.pending:
         return group.own.id
     if by.pending:
-        return by.id if group.own.role >= Role.MODERATOR else _Nobodys("from somebody who is not in the group yet")
+        return by.id if group.own.role >= Role.MODERATOR else _Nobodys("the author is not in the group yet")
     if scope is None:
         return None
     if scope == group.own.id:
-        return scope if by.role >= Role.MODERATOR else _Nobodys("in our support chat, and not from a moderator")
+        return scope if by.role >= Role.MODERATOR else _Nobodys("only moderators can write to us in our support chat")
     if group.own.role < Role.MODERATOR or (scope != by.id and by.role < Role.MODERATOR):
-        return _Nobodys("in a support chat to which they or we do not belong")
+        return _Nobodys("the author is not in this support chat, or we are not")
     return scope

@@ -258,7 +258,7 @@ class News(StrEnum):
     JOINED = "joined"
     """We are in the group now."""
     ACCEPTED = "accepted"
-    """We were admitted after a decision."""
+    """The host or the moderators have admitted us."""
     PENDING = "pending"
     """The host decides whether we are admitted."""
     REVIEW = "review"
@@ -281,7 +281,7 @@ class News(StrEnum):
     """We were removed."""
     DELETED = "deleted"
     CROWDED = "crowded"
-    """The group has more members than are kept."""
+    """The group has more members than smpchat keeps."""
 
 
 class Tell(Record):

@@ -37,7 +37,7 @@ from smpchat.encoding.record import Record, field, replace
 INTRODUCED_SINCE = 2
 """Only members whose app speaks at least this chat version can be introduced."""
 Pair = tuple[MemberId, MemberId]
-"""A newcomer, and a member who was in the group before the newcomer."""
+"""The id of a newcomer, and the id of a member who was in the group before the newcomer."""
 
 
 class Introduction(Record):
@@ -96,7 +96,7 @@ def admit(
     """
     newcomer = group.members[id]
     if not may(Deed.ANNOUNCE, group.own.role, newcomer.role):
-        return hosting, (Refused("admit", "we no longer have the right"),)
+        return hosting, (Refused("admit", "our role no longer allows us to announce newcomers"),)
     greeting = to_member(group, id, HostProfile(own)) if by_link else ()
     review = newcomer.standing is Standing.REVIEW
     told = [member for member in _others(group, id) if not review or _moderates(member)]
@@ -126,7 +126,7 @@ def accept(
     """
     newcomer = group.members[id]
     if not said and not may(Deed.ACCEPT, group.own.role, role):
-        return hosting, (Refused("accept", "we do not have the right"),)
+        return hosting, (Refused("accept", "our role does not allow us to admit newcomers"),)
     others = _others(group, id)
     moderators = [member for member in others if _moderates(member)]
     rest = [member for member in others if not _moderates(member)]
@@ -169,7 +169,7 @@ def link_came(
     pair = (by.id, event.member)
     introduction = hosting.pairs.get(pair)
     if introduction is None or introduction.asked or by.gone:
-        return hosting, (Refused("x.grp.mem.inv", "not between members whom we introduced, or a repetition"),)
+        return hosting, (Refused("x.grp.mem.inv", "we did not introduce these members, or have the link already"),)
     passed_on = LinkOfMember(_info(by, profiles), event.link, event.direct)
     return hosting.with_pair(pair, replace(introduction, asked=True)), to_member(group, event.member, passed_on)
 

@@ -79,9 +79,9 @@ def invited(invitation: Invitation, host_name: str, versions: VersionRange | Non
     if host.member == own.member:
         return Refused("x.grp.inv", "the host and we have the same id")
     if not may(Deed.INVITE, host.role, own.role):
-        return Refused("x.grp.inv", "the host may not invite somebody with that role")
+        return Refused("x.grp.inv", "the host may not invite us with this role")
     if invitation.profile.channel:
-        return Refused("x.grp.inv", "a channel")
+        return Refused("x.grp.inv", "the invitation leads to a channel")
     return Group(
         own=Member(own.member, own.role, "", Standing.INVITED),
         host=host.member,
@@ -98,11 +98,11 @@ def invited_again(group: Group, invitation: Invitation) -> Step:
     10)."""
     host, own = invitation.host, invitation.invited
     if group.own.standing is not Standing.INVITED:
-        return group, (Refused("x.grp.inv", "accepted or refused already"),)
+        return group, (Refused("x.grp.inv", "we have already accepted or declined this invitation"),)
     if (host.member, own.member, invitation.link) != (group.host, group.own.id, group.invitation):
-        return group, (Refused("x.grp.inv", "other members than before"),)
+        return group, (Refused("x.grp.inv", "this invitation does not match the earlier one"),)
     if not may(Deed.INVITE, host.role, own.role):
-        return group, (Refused("x.grp.inv", "the host may not invite somebody with that role"),)
+        return group, (Refused("x.grp.inv", "the host may not invite us with this role"),)
     after = group.changed(own.member, role=own.role).changed(host.member, role=host.role)
     return replace(after, profile=invitation.profile), ()
 
@@ -117,9 +117,9 @@ def answered(answer: LinkInvitation, versions: VersionRange | None) -> Group | R
     if host.member == own.member:
         return Refused("x.grp.link.inv", "the host and we have the same id")
     if not may(Deed.INVITE, host.role, own.role):
-        return Refused("x.grp.link.inv", "the host may not let anybody in with that role")
+        return Refused("x.grp.link.inv", "the host may not let us in with this role")
     if answer.profile.channel:
-        return Refused("x.grp.link.inv", "a channel")
+        return Refused("x.grp.link.inv", "the link leads to a channel")
     match answer.accepted:
         case Acceptance.PENDING:
             standing = Standing.PENDING
@@ -156,12 +156,12 @@ def introduced(group: Group, by: Member, event: MemberIntroduced, now: float) ->
     """``x.grp.mem.intro``: we are new, and the host introduces an older member."""
     info = event.info
     if by.id != group.host or not may(Deed.INTRODUCE, by.role):
-        return group, (Refused("x.grp.mem.intro", "not from our host"),)
+        return group, (Refused("x.grp.mem.intro", "the sender is not our host, or may not introduce members"),)
     if info.versions is None or info.versions.maximum < INTRODUCED_SINCE:
-        return group, (Refused("x.grp.mem.intro", "a member whose app does not support introductions"),)
+        return group, (Refused("x.grp.mem.intro", "the member's app does not support introductions"),)
     known = group.find(info.member)
     if known is not None and known.standing is not Standing.UNKNOWN:
-        return group, (Refused("x.grp.mem.intro", "a member that we already know"),)
+        return group, (Refused("x.grp.mem.intro", "we already know this member"),)
     blocked = event.restriction is Restriction.BLOCKED or (known is not None and known.blocked)
     member = replace(_from(info, by), older=True, link=Link.WANTED, blocked=blocked)
     after, effects = enter(group, member)
@@ -181,9 +181,9 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
     (group-wire 11, trap 9)."""
     info = event.info
     if not may(Deed.LET_JOIN, by.role, info.role):
-        return group, (Refused("x.grp.mem.fwd", "not from somebody who may let members in"),)
+        return group, (Refused("x.grp.mem.fwd", "the sender's role does not allow this event"),)
     if info.member == group.own.id:
-        return group, (Refused("x.grp.mem.fwd", "a link to ourselves"),)
+        return group, (Refused("x.grp.mem.fwd", "the link leads to ourselves"),)
     known, after = group.members.get(info.member), group
     effects: tuple[Effect, ...] = ()
     if known is None or known.standing is Standing.UNKNOWN:
@@ -195,9 +195,9 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
     # Only the host that let the newcomer in has the newcomer's link. Another admin could send a link of their own, to
     # pose as the newcomer.
     if known.introducer != by.id:
-        return group, (Refused("x.grp.mem.fwd", "not from the host that let the newcomer in"),)
+        return group, (Refused("x.grp.mem.fwd", "the sender is not the host that let the newcomer in"),)
     if known.gone or known.link not in (Link.NONE, Link.TO_JOIN):
-        return group, (Refused("x.grp.mem.fwd", "connected, or about to be"),)
+        return group, (Refused("x.grp.mem.fwd", "the newcomer has left, or our connection to it has begun"),)
     versions = info.versions or known.versions
     last, turn = turns(after.changed(known.id, link=Link.TO_JOIN, offer=event.link, versions=versions), now)
     return last, (*effects, *turn)
@@ -228,7 +228,7 @@ def confirmed(group: Group, event: Confirmed) -> Step:
     """Handles the peer's connection info, which says who the peer is before the connection is complete."""
     member = group.members.get(event.member)
     if member is None or member.gone or not group.active:
-        return group, (Turn(event.member, "not a member any more"),)
+        return group, (Turn(event.member, "this member is no longer in the group, or we are not"),)
     if member.standing is Standing.INVITED:
         return _newcomer_confirmed(group, member, event.info)
     match event.info:
@@ -240,7 +240,7 @@ def confirmed(group: Group, event: Confirmed) -> Step:
         case LinkInvitation(host, invited=own) if member.id == group.host == host.member and own.member == group.own.id:
             return group, (Allow(member.id),)
     # Only the member for whom this link was made may use it (group-wire 11, trap 10).
-    return group.changed(member.id, link=Link.NONE), (Turn(member.id, "another member, or none"),)
+    return group.changed(member.id, link=Link.NONE), (Turn(member.id, "not the member for whom the link was made"),)
 
 
 def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
@@ -253,7 +253,7 @@ def _newcomer_confirmed(group: Group, member: Member, info: GroupEvent) -> Step:
             after = group.changed(member.id, name=profile.display_name)
             return after, (SaveProfile(member.id, profile), Allow(member.id))
     after, effects = lost(group, member)
-    return after, (*effects, Turn(member.id, "not the person for whom the link was"))
+    return after, (*effects, Turn(member.id, "not the person for whom the link was made"))
 
 
 def lost(group: Group, member: Member) -> Step:
@@ -335,7 +335,7 @@ def enter(group: Group, member: Member) -> Step:
     return replace(group, full=True, crowded=True), (_NO_ROOM, Tell(News.CROWDED))
 
 
-_NO_ROOM = Refused("member", "more members than are kept")
+_NO_ROOM = Refused("member", "there is no room for another member")
 
 
 def _from(info: MemberInfo, by: Member) -> Member:

@@ -33,7 +33,7 @@ def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
     """``x.grp.mem.new``."""
     info = event.info
     if not may(Deed.ANNOUNCE, by.role, info.role):
-        return group, (Refused("x.grp.mem.new", "not from somebody who may let members in"),)
+        return group, (Refused("x.grp.mem.new", "the author's role does not allow this event"),)
     if info.member == group.own.id:
         return group, ()
     # Only moderators may know of a newcomer under review, so a member who is not a moderator ignores the announcement
@@ -42,7 +42,7 @@ def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
         return group, (Refused("x.grp.mem.new", "a newcomer under review, of whom only moderators may know"),)
     known = group.members.get(info.member)
     if known is not None and known.standing is not Standing.UNKNOWN:
-        return group, (Refused("x.grp.mem.new", "a member that we already know"),)
+        return group, (Refused("x.grp.mem.new", "we already know this member"),)
     standing = Standing.CURRENT if event.scope is None else Standing.REVIEW
     member = announced_as(info, by, standing)
     if known is not None:
@@ -57,12 +57,12 @@ def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
 def accepted(group: Group, by: Member, event: LinkAccepted) -> Step:
     """``x.grp.link.acpt``: we are admitted, or another newcomer is."""
     if not may(Deed.ACCEPT, by.role, event.role):
-        return group, (Refused("x.grp.link.acpt", "not from somebody who may accept members"),)
+        return group, (Refused("x.grp.link.acpt", "the author's role does not allow this event"),)
     if event.member == group.own.id:
         return _we_are_accepted(group, event)
     member = group.members.get(event.member)
     if member is None or not member.pending:
-        return group, (Refused("x.grp.link.acpt", "not a member who waits for a decision"),)
+        return group, (Refused("x.grp.link.acpt", "this member is not waiting to be admitted"),)
     if event.acceptance is not Acceptance.ACCEPTED:
         return group.changed(member.id, standing=_standing(event.acceptance)), ()
     after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
@@ -99,7 +99,7 @@ def host_named(group: Group, by: Member, event: HostProfile) -> Step:
     """``x.grp.link.mem``: the host's profile; accepted only once, and only from the host of a group that we joined by a
     link (group-wire 11, trap 11)."""
     if by.id != group.host or not group.by_link or by.named:
-        return group, (Refused("x.grp.link.mem", "not from a host who is still to be named"),)
+        return group, (Refused("x.grp.link.mem", "we expect no profile from this member"),)
     after = group.changed(by.id, name=event.profile.display_name, named=True)
     return after, (SaveProfile(by.id, event.profile),)
 
@@ -117,9 +117,9 @@ def role_changed(group: Group, by: Member, event: RoleChanged) -> Step:
     """``x.grp.mem.role``."""
     target = group.find(event.member)
     if target is None or target.gone:
-        return group, (Refused("x.grp.mem.role", "about a member whom we do not know"),)
+        return group, (Refused("x.grp.mem.role", "the member whose role changes is not in the group"),)
     if not may(Deed.ROLE, by.role, target.role):
-        return group, (Refused("x.grp.mem.role", "from somebody who does not have the right"),)
+        return group, (Refused("x.grp.mem.role", "the author's role does not allow this event"),)
     if target.role is event.role:
         return group, ()
     after = group.changed(target.id, role=event.role)
@@ -130,9 +130,9 @@ def restricted(group: Group, by: Member, event: MemberRestricted) -> Step:
     """``x.grp.mem.restrict``: a member is blocked or unblocked; refused if that member is us (group-wire 7)."""
     target = group.members.get(event.member)
     if event.member == group.own.id:
-        return group, (Refused("x.grp.mem.restrict", "about ourselves"),)
+        return group, (Refused("x.grp.mem.restrict", "the blocked member is us"),)
     if not may(Deed.RESTRICT, by.role, target.role if target else None):
-        return group, (Refused("x.grp.mem.restrict", "from somebody who does not have the right"),)
+        return group, (Refused("x.grp.mem.restrict", "the author's role does not allow this event"),)
     blocked = event.restriction is Restriction.BLOCKED
     effects: tuple[Effect, ...] = ()
     if target is None:
@@ -148,9 +148,9 @@ def removed(group: Group, by: Member, event: MemberRemoved) -> Step:
     """``x.grp.mem.del``: we are removed, or another member is."""
     target = group.find(event.member)
     if target is None:
-        return group, (Refused("x.grp.mem.del", "about a member whom we do not know"),)
+        return group, (Refused("x.grp.mem.del", "we do not know the removed member"),)
     if not may(Deed.REMOVE, by.role, target.role):
-        return group, (Refused("x.grp.mem.del", "from somebody who does not have the right"),)
+        return group, (Refused("x.grp.mem.del", "the author's role does not allow this event"),)
     if target.gone:
         return group, ()
     whole = group.profile.allows(Feature.FULL_DELETE, by.role)
@@ -171,7 +171,7 @@ def left(group: Group, by: Member) -> Step:
 def deleted(group: Group, by: Member) -> Step:
     """``x.grp.del``."""
     if not may(Deed.DELETE, by.role):
-        return group, (Refused("x.grp.del", "not from an owner"),)
+        return group, (Refused("x.grp.del", "the author is not an owner"),)
     after, effects = over(group, Standing.DELETED)
     return after, (*effects, Tell(News.DELETED, by=by.id))
 
@@ -180,7 +180,7 @@ def changed(group: Group, by: Member, profile: GroupProfile) -> Step:
     """``x.grp.info``: the group gets a new profile; in a business chat, only the preferences in it count (group-wire
     7)."""
     if not may(Deed.CHANGE, by.role):
-        return group, (Refused("x.grp.info", "not from an owner"),)
+        return group, (Refused("x.grp.info", "the author is not an owner"),)
     if group.business is not None:
         profile = group.profile.with_preferences(profile.preferences)
     return _with_profile(group, by, profile)
@@ -189,7 +189,7 @@ def changed(group: Group, by: Member, profile: GroupProfile) -> Step:
 def preferences_changed(group: Group, by: Member, preferences: JsonObject) -> Step:
     """``x.grp.prefs``."""
     if not may(Deed.PREFERENCES, by.role):
-        return group, (Refused("x.grp.prefs", "not from an owner"),)
+        return group, (Refused("x.grp.prefs", "the author is not an owner"),)
     return _with_profile(group, by, group.profile.with_preferences(preferences))
 
 

@@ -51,6 +51,7 @@ _WHO = {
     Role.OWNER: "owners",
 }
 _LEAST = {Deed.ACCEPT: Role.MODERATOR, Deed.RESTRICT: Role.MODERATOR, Deed.CHANGE: Role.OWNER, Deed.DELETE: Role.OWNER}
+_NOT_ALLOWED = "we are not in the group, or our role does not allow this"
 
 
 def found(own: MemberId, profile: GroupProfile) -> Group:
@@ -84,7 +85,7 @@ def invite(group: Group, event: Invitee) -> Step:
     """Invites a contact. A repeated invitation has the same link, and may offer another role (group-wire 12, fact
     10)."""
     if refusal(group, Deed.INVITE, event.role) is not None:
-        return group, (Refused("invite", "we do not have the right"),)
+        return group, (Refused("invite", _NOT_ALLOWED),)
     known = group.members.get(event.member)
     if known is None:
         member = Member(
@@ -99,7 +100,7 @@ def invite(group: Group, event: Invitee) -> Step:
         after, effects = enter(group, member)
         return after, (*effects, MakeLink(member.id)) if member.id in after.members else effects
     if known.standing is not Standing.INVITED or known.link is Link.JOINING:
-        return group, (Refused("invite", "already a member, or about to become one"),)
+        return group, (Refused("invite", "this contact is already a member, or is joining"),)
     after = group.changed(known.id, role=event.role)
     match known.link:
         case Link.OFFERED:
@@ -112,9 +113,9 @@ def invite(group: Group, event: Invitee) -> Step:
 def joins(group: Group, event: Joiner) -> Step:
     """Somebody uses our link, and becomes a member when the connection works."""
     if refusal(group, Deed.INVITE, event.role) is not None:
-        return group, (Refused("x.contact", "we have no right to let anybody in"),)
+        return group, (Refused("x.contact", _NOT_ALLOWED),)
     if event.member in group.members or event.member == group.own.id:
-        return group, (Refused("x.contact", "an id that is already used"),)
+        return group, (Refused("x.contact", "the new member's id is already used"),)
     member = Member(
         event.member,
         event.role,
@@ -145,9 +146,9 @@ def admission(group: Group, event: Admission) -> Step:
     """Admits a newcomer who waits for a decision of the moderators."""
     member = group.members.get(event.member)
     if member is None or not member.pending:
-        return group, (Refused("accept", "not a member who waits for a decision"),)
+        return group, (Refused("accept", "this member is not waiting to be admitted"),)
     if refusal(group, Deed.ACCEPT, event.role) is not None:
-        return group, (Refused("accept", "we do not have the right"),)
+        return group, (Refused("accept", _NOT_ALLOWED),)
     after = group.changed(member.id, standing=Standing.CURRENT, role=event.role)
     told = Tell(News.MEMBER_ACCEPTED, member.id, group.own.id)
     if member.introducer == group.own.id:
@@ -165,9 +166,9 @@ def grant(group: Group, event: Grant) -> Step:
     """Gives a member another role; a contact that has not accepted yet gets the new role with a repeated invitation."""
     member = group.members.get(event.member)
     if member is None or member.gone:
-        return group, (Refused("role", "not a member whom we know"),)
+        return group, (Refused("role", "this member is not in the group"),)
     if refusal(group, Deed.ROLE, member.role, event.role) is not None:
-        return group, (Refused("role", "we do not have the right"),)
+        return group, (Refused("role", _NOT_ALLOWED),)
     if member.role is event.role:
         return group, ()
     after = group.changed(member.id, role=event.role)
@@ -181,9 +182,9 @@ def expel(group: Group, event: Expel) -> Step:
     11, trap 13)."""
     member = group.members.get(event.member)
     if member is None or member.gone:
-        return group, (Refused("remove", "not a member whom we know"),)
+        return group, (Refused("remove", "this member is not in the group"),)
     if refusal(group, Deed.REMOVE, member.role) is not None:
-        return group, (Refused("remove", "we do not have the right"),)
+        return group, (Refused("remove", _NOT_ALLOWED),)
     after, effects = out(group, member, Standing.REMOVED)
     if member.standing is Standing.INVITED:  # nobody else knows of the invitation
         return after, effects
@@ -206,9 +207,9 @@ def block(group: Group, event: Block) -> Step:
     """Blocks a member for everybody, or unblocks it; the member is not told (group-wire 12, fact 12)."""
     member = group.members.get(event.member)
     if member is None or member.gone or member.standing is Standing.INVITED:
-        return group, (Refused("block", "not a member whom we know"),)
+        return group, (Refused("block", "this member is not in the group"),)
     if refusal(group, Deed.RESTRICT, member.role) is not None:
-        return group, (Refused("block", "we do not have the right"),)
+        return group, (Refused("block", _NOT_ALLOWED),)
     if member.blocked is event.blocked:
         return group, ()
     restriction = Restriction.BLOCKED if event.blocked else Restriction.UNRESTRICTED
@@ -223,7 +224,7 @@ def block(group: Group, event: Block) -> Step:
 def change(group: Group, event: Change) -> Step:
     """Sends the group's new, complete profile to all members and to newcomers who are not in yet (group-wire 8)."""
     if refusal(group, Deed.CHANGE) is not None:
-        return group, (Refused("change", "we do not have the right"),)
+        return group, (Refused("change", _NOT_ALLOWED),)
     if event.profile == group.profile:
         return group, ()
     waiting = [member for member in group.members.values() if member.standing is Standing.CURRENT or member.pending]
@@ -238,7 +239,7 @@ def change(group: Group, event: Change) -> Step:
 def dissolve(group: Group, event: Dissolve) -> Step:
     """Deletes the group for everybody."""
     if refusal(group, Deed.DELETE) is not None:
-        return group, (Refused("delete", "we do not have the right"),)
+        return group, (Refused("delete", _NOT_ALLOWED),)
     said = deliver(group, GroupDeleted())
     after, effects = over(group, Standing.DELETED)
     # After the deletion nothing is sent in this group, so nothing is kept for members to whom our connection does not

@@ -32,9 +32,9 @@ FORWARDS_SINCE = 4
 PROFILES_SINCE = 7
 """Since this chat version, apps accept a member's new profile in a group."""
 SCOPES_SINCE = 15
-"""Since this chat version, apps keep support chats separate."""
+"""Since this chat version, apps keep support chats separate from the conversation of the whole group."""
 MAX_RECEIPTS = 20
-"""Groups with at most this many current members have receipts."""
+"""In groups with at most this many current members, the author of a message gets receipts for it."""
 FORWARDABLE = (
     *(Post, Edit, Deletion, Reaction, FileDescribed, FileWithdrawn, MemberProfile, MemberAnnounced),
     *(RoleChanged, MemberRestricted, MemberRemoved, MemberLeft, GroupDeleted, GroupChanged, PreferencesChanged),

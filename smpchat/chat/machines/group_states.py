@@ -15,16 +15,17 @@ from smpchat.encoding.text import to_base64url
 from smpchat.protocol.version import VersionRange
 
 MAX_MEMBERS = 1_000
-"""How many members of a group are kept, former ones included. The number is limited, because a host can
-make up members."""
+"""The most members of a group that are kept, former members included. The number is limited, because a host can make up
+members."""
 MAX_UNKNOWN = 200
-"""How many of the kept members may be authors whom nobody has introduced."""
+"""The most members with the standing `Standing.UNKNOWN` that are kept in a group."""
 LINKS_PER_MINUTE = 60
-"""How many connections to members are started in one minute; the others wait. Each connection needs a queue."""
+"""The most connections to members that a group starts in one minute; further connections wait. The number is limited,
+because each connection needs a queue."""
 MINUTE = 60
-"""Seconds after which connections are counted anew for `LINKS_PER_MINUTE`."""
+"""Length of a minute in seconds, for `LINKS_PER_MINUTE`."""
 MAX_TOLD = 8
-"""To how many hosts we report that we are connected to a member."""
+"""The most hosts to which we report that we are connected to a member."""
 _UNKNOWN_NAME = 7
 """How many characters of a member's id are shown if the member's name is not known (group-wire 6)."""
 
@@ -33,21 +34,21 @@ class Standing(StrEnum):
     """Whether a member, or we ourselves, are invited to the group, joining it, in it, or no longer in it."""
 
     INVITED = "invited"
-    """For ourselves: a contact has invited us, and we have not answered. For others: we have invited them, or they use
-    our link, and they are not in yet."""
+    """Of ourselves: a contact has invited us, and we have not answered. Of another member: we have invited this person,
+    or this person uses our link, and is not in the group yet."""
     JOINING = "joining"
-    """Only for ourselves: we are connecting to the host."""
+    """We are connecting to the host. No other member has this standing."""
     PENDING = "pending"
-    """The host must decide; no other member knows of the newcomer."""
+    """The host must decide whether to admit the newcomer. No other member knows of the newcomer."""
     REVIEW = "review"
-    """The moderators must decide; other members do not know of the newcomer."""
+    """The moderators must decide whether to admit the newcomer. Other members do not know of the newcomer."""
     CURRENT = "current"
     UNKNOWN = "unknown"
-    """Only for others: a message of theirs was passed on, but nobody has introduced them."""
+    """We know of this member only from what others passed on or told us; nobody has introduced the member to us."""
     LEFT = "left"
     REMOVED = "removed"
     DELETED = "deleted"
-    """Only for ourselves: the group was deleted."""
+    """The group was deleted. Only we ourselves can have this standing."""
 
 
 class Link(StrEnum):

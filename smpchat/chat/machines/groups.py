@@ -124,7 +124,7 @@ def _leave(group: Group) -> Step:
 def _linked(group: Group, id: MemberId, link: str) -> Step:
     member = group.members.get(id)
     if member is None or member.link is not Link.MAKING or not group.active:
-        return group, (Refused("link", "not wanted any more"),)
+        return group, (Refused("link", "this link is no longer needed"),)
     after = group.changed(id, link=Link.OFFERED)
     if member.standing is Standing.INVITED:
         return after, (Invite(id),)
@@ -163,11 +163,11 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
     author: the host may have made the event up (group-wire 11, traps 16 and 26)."""
     seen = heard.known.seen
     if not may(Deed.FORWARD, host.role):
-        return group, (Refused("x.grp.msg.forward", "from somebody who may not let members in"),)
+        return group, (Refused("x.grp.msg.forward", "the sender's role does not allow it to pass on events"),)
     if forward.event is None or forward.author is None:  # a channel has no author (group-wire 10)
-        return group, (Refused("x.grp.msg.forward", "an event that is not passed on"),)
+        return group, (Refused("x.grp.msg.forward", "this event may not be passed on, or has no author"),)
     if forward.author == group.own.id:  # we know better what we said
-        return group, () if seen else (Refused("x.grp.msg.forward", "with a message of ours that we do not have"),)
+        return group, () if seen else (Refused("x.grp.msg.forward", "we do not know this event of ours"),)
     author, after = group.members.get(forward.author), group
     if seen is not None:
         # The event has arrived before. If the first copy came directly from the author, we tell the host that we are
@@ -224,7 +224,7 @@ def _said(group: Group, saying: content.Saying, event: GroupEvent) -> Step:
     """Handles events for which the rights of their author count, whether they came directly or were passed on."""
     by = saying.by
     if by.gone and not isinstance(event, Post | Edit | Deletion | Reaction | FileDescribed | FileWithdrawn):
-        return group, (Refused(_name(event), "from somebody who is not in the group"),)
+        return group, (Refused(_name(event), "the author is no longer in the group"),)
     match event:
         case Post():
             return content.wrote(group, saying, event)
@@ -255,8 +255,8 @@ def _said(group: Group, saying: content.Saying, event: GroupEvent) -> Step:
         case PreferencesChanged(preferences):
             return members.preferences_changed(group, by, preferences)
         case LinkForMember():
-            return group, (Refused("x.grp.mem.inv", "not from somebody whom we let in"),)
-    return group, (Refused(_name(event), "not an event between members"),)
+            return group, (Refused("x.grp.mem.inv", "the sender is not a newcomer whom we let in"),)
+    return group, (Refused(_name(event), "this is not an event between members of a group"),)
 
 
 def _name(event: GroupEvent) -> str:

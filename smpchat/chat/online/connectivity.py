@@ -42,7 +42,8 @@ CONNECT_TIMEOUT = 15.0
 
 
 STRANGER_TIMEOUT = 10.0
-"""The connection timeout for a relay that a stranger named. It is shorter, because such relays are tried one by one."""
+"""Like `CONNECT_TIMEOUT`, for a relay that a stranger named. The time is shorter, because such relays are tried one
+after the other."""
 
 
 def network_of(

@@ -7,9 +7,10 @@ from smpchat.chat.online.embedded import EmbeddedRelay
 from smpchat.chat.service.writing import WritingProfile
 
 _LOOKS_APART = 0.05
-"""The shortest time in seconds between two looks, because many changes often come at once."""
+"""`tend_files` reads the store at most once in this many seconds, because many changes often come at once."""
 _LONGEST = 600.0
-"""The longest time in seconds between two looks, because offers expire, and someone may set the clock."""
+"""`tend_files` reads the store at least once in this many seconds, because offers of files expire, and someone may set
+the clock."""
 
 
 async def tend_files(service: WritingProfile, relay: EmbeddedRelay) -> None:

@@ -6,9 +6,9 @@ from smpchat.agent.online.changes import Changes
 from smpchat.chat.service.writing import WritingProfile
 
 _LOOKS_APART = 1.0
-"""The shortest time in seconds between two looks, because many changes often come at once."""
+"""`tend_groups` reads the store at most once in this many seconds, because many changes often come at once."""
 _LONGEST = 600.0
-"""The longest time in seconds between two looks, because someone may set the clock."""
+"""`tend_groups` reads the store at least once in this many seconds, because someone may set the clock."""
 
 
 async def tend_groups(service: WritingProfile) -> None:

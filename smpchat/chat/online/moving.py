@@ -26,12 +26,12 @@ from smpchat.chat.store.records import Direction, Message
 from smpchat.client.trouble import Trouble
 
 AFTER_FAILURE = 8.0
-"""A wait for which the user gave no time ends after this many seconds without progress if a relay has failed. If there
-is another relay with the file, it is tried sooner."""
+"""If the user gave no time for a wait, and a relay has failed, the wait ends after this many seconds without progress.
+If another relay has the file too, smpchat tries that relay sooner."""
 ARRIVES_WITHIN = 5.0
 """Seconds to wait for a message that may be at the relay already."""
 _LOOK = 0.5
-"""Seconds between two looks at a file that is being transferred, if the store announces no change."""
+"""The progress of a file is read from the store at least once in this many seconds, even if no change is announced."""
 
 
 async def until_offered(service: WritingProfile, who: str) -> int:

@@ -15,8 +15,8 @@ from smpchat.encoding.record import Record
 RELAY_TIMEOUT = 20.0
 """How many seconds a command waits for a relay, unless the user gives another time."""
 GRACE = 2.0
-"""Seconds before a problem ends a wait for which no time was given: a relay that was just started refuses connections
-for a moment."""
+"""If the user gave no time for a wait, a problem with the relay ends the wait, but only after this many seconds: a
+relay that was just started refuses connections for a moment."""
 FIRST_LOOKS = 0.005
 """Seconds between the first looks at the store. They are frequent, because most commands wait for one message, which
 the online process sends at once."""

@@ -16,16 +16,16 @@ from smpchat.chat.store.lock import online_lock
 log = logging.getLogger("smpchat.chat")
 
 EXPIRY_INTERVAL = 2.0
-"""The longest time in seconds between two looks for messages that must disappear. Between two looks, every command
-deletes expired messages before it shows anything. The loop cannot simply sleep until the next message is due, because a
-computer may be suspended, and someone may set the clock."""
+"""`remove_expired` looks for expired messages at least once in this many seconds. It cannot simply sleep until the next
+message is due, because a computer may be suspended, and someone may set the clock. In addition, every command deletes
+expired messages before it shows anything."""
 _NOTHING_EXPIRES = 15.0
-"""The longest time in seconds between two looks if no message must disappear. A new message that must disappear changes
-the store, and the loop notices that."""
+"""If no message must disappear, `remove_expired` looks at the store at least once in this many seconds. A new message
+that must disappear changes the store, and `remove_expired` notices each change of the store."""
 _SHORTEST = 0.01
 TAKE_OVER_INTERVAL = 1.5
-"""Seconds between two tries to go online while another process is online. A process that ends announces its end, but a
-killed process cannot."""
+"""Seconds between two tries to go online while another process is online. The other process announces when it goes
+offline, but not if it is killed."""
 _TRIES_APART = 0.2
 
 

@@ -23,9 +23,10 @@ _FLUSH_LOOKS = 0.1
 
 T = TypeVar("T")
 Looks = Generator[float, float, T]
-"""A wait, as a generator. Each time it continues, it looks at the store, and yields the number of seconds until the
-next look. If the store changes, the caller continues it earlier. The caller sends it the number of seconds that have
-passed since the last look. The generator returns the result of the wait."""
+"""A generator that waits for something in the store. Each time it is continued, it reads the store, and yields the
+number of seconds after which it must be continued again. The caller continues it earlier if the store changes, and
+sends it the number of seconds that have passed since it last read the store. When the wait is over, the generator
+returns the result."""
 
 _ENOUGH = {
     Wait.NONE: frozenset(MessageStatus),

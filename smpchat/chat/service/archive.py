@@ -50,11 +50,11 @@ from smpchat.storage.under_way import beside, under_way
 MAGIC = b"smpchat profile\0"
 VERSION = 1
 MAX_SIZE = 1 << 30
-"""The largest file in bytes. The limit exists because the whole file is held in memory."""
+"""The most bytes in the file of an exported profile. The size is limited, because the whole file is held in memory."""
 _SQLITE = b"SQLite format 3\0"
 _OF_DISK = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
-"""SQLite errors that come from the disk. All others mean that the file is damaged: one of its rows may even make a
-migration fail."""
+"""SQLite errors that come from the disk. All other SQLite errors mean that the exported file is damaged: for example, a
+damaged row makes a migration fail."""
 _MESSAGES_READ = 10_000
 """How many of the last messages of each conversation are read to test an imported profile."""
 

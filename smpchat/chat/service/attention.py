@@ -22,7 +22,7 @@ _PASSING = (NoticeKind.MESSAGES_LOST, NoticeKind.REPEATED)
 DECISIONS = (NoticeKind.CODE_CHANGED, NoticeKind.NEW_KEYS)
 """Because of these conditions, messages are held until the user decides."""
 _NAMED = 3
-"""How many contacts are named in a sentence about a relay; further ones are only counted."""
+"""A sentence about a relay names at most this many contacts; further contacts are only counted."""
 
 
 def of_profile(tx: sqlite3.Connection, now: float) -> list[Condition]:

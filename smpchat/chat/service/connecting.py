@@ -38,8 +38,8 @@ _TERMS = {
     Variant.THREE_STEP: Terms(sender_securable=False, reply_key=True),
     Variant.STANDARD: Terms(sender_securable=False, reply_key=False),
 }
-"""The terms of the link for each value of `invite --handshake`. The fourth `Variant` cannot be chosen: it arises if
-other software answers an *instant* link."""
+"""For each value of `invite --handshake`: the terms of the new link. Users cannot choose the fourth `Variant`: it
+arises if other software answers an *instant* link."""
 
 
 class UnchosenName(Record):

@@ -24,7 +24,8 @@ FEATURES = {
     "fulldelete": Feature.FULL_DELETE,
     "history": Feature.HISTORY,
 }
-"""The features that an owner turns on and off for everybody. The keys are the names that users type."""
+"""The features that an owner can turn on and off for everybody in the group. The keys of this dict are the names that
+users type."""
 _OUT = {
     Standing.LEFT: "You left this group.",
     Standing.REMOVED: "You were removed from this group.",

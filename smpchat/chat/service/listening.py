@@ -14,8 +14,8 @@ from smpchat.chat.store.feed_rows import KEPT_EVENTS
 from smpchat.chat.store.records import Direction, Message
 
 _REMEMBERED = 2 * KEPT_EVENTS
-"""How many messages a listener remembers after handing them over, so that it hands none over twice. The event feed,
-which could bring a message up again, keeps fewer events."""
+"""A listener remembers this many messages that it has handed over, so that it hands none of them over twice. The event
+feed, which can name a message again, keeps half as many events of each contact."""
 
 NOT_HANDLED_KIND = "not-handled"
 NOT_HANDLED = (

@@ -34,7 +34,7 @@ from smpchat.chat.wire.folding import words_of
 from smpchat.encoding.record import Record, replace
 
 _NO_LIMIT = 2**63 - 1
-"""The largest number that SQLite can store: the limit for users who ask for even more messages."""
+"""The largest number that SQLite can store. If the user asks for even more messages, this number is used instead."""
 
 
 class Found(Record):
@@ -85,7 +85,7 @@ class StoredMessages:
             import logging  # costs 5 ms, so only a process that logs something loads it
 
             logging.getLogger("smpchat.chat").warning(
-                "the clock jumped, or smpchat did not run for a long time: nothing is deleted as too old for one day"
+                "the clock jumped, or smpchat did not run for a long time: for one day, nothing is deleted for its age"
             )
 
     def receipts(self) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # imported where they are used: most commands do not deal wit
     from smpchat.chat.wire.group_values import MemberId, Role
 
 ROLES = ("observer", "member", "moderator", "admin", "owner")
-"""Roles that users can give. *author* is missing, because apps do not offer it."""
+"""Roles that users can give to members. The role *author* is missing, because apps do not offer it."""
 
 
 class OwnGroupsProfile(GroupsProfile):

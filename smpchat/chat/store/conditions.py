@@ -8,8 +8,8 @@ import sqlite3
 from smpchat.encoding.record import Record, field
 
 LOST_STANDS = 7 * 86_400.0
-"""Seconds for which lost messages are listed as a condition. Without a limit,
-they would be listed for ever, because nothing can bring them back."""
+"""For this many seconds, a condition says that messages were lost. Without a limit, it would say so for ever, because
+nothing can bring lost messages back."""
 
 
 class Condition(Record):

@@ -22,8 +22,8 @@ class Setting(StrEnum):
     TTL = "ttl"
     """Seconds after which messages disappear, as last set by the user or the contact."""
     RECEIPTS = "receipts"
-    """``on`` or ``off``: whether the contact is told that messages arrived. The profile has a setting with this name
-    too, for contacts that have none of their own."""
+    """``on`` or ``off``: whether the contact is told that its messages arrived. If a contact lacks this setting, the
+    setting of the profile with the same name counts."""
     MUTE = "mute"
     """The time until which the contact is muted: POSIX seconds, or ``inf``."""
 

@@ -60,7 +60,7 @@ class Change(StrEnum):
     REACTION = "reaction"
     CANCELLED = "cancelled"
     SEVERAL = "changed"
-    """One or more of the changes above; it is not known which."""
+    """The message was changed in one or more of these ways; it is not known in which."""
 
 
 class MessageChanged(Record):

@@ -8,9 +8,10 @@ import sqlite3
 from typing import Any
 
 KEPT_EVENTS = 1000
-"""How many events of each contact are kept. A process that falls further behind misses some."""
+"""The most events of each contact that are kept. Older events are deleted, and a process that has not read them yet
+misses them."""
 NOBODYS, REQUESTS = 0, -1
-"""Owners of events that do not belong to a contact."""
+"""The ``owner`` of an event that belongs to no contact: `REQUESTS` for contact requests, `NOBODYS` for other events."""
 
 
 def publish(tx: sqlite3.Connection, kind: str, payload: dict[str, Any], owner: int = NOBODYS) -> None:

@@ -27,17 +27,21 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record
 
 KEPT_HEARD = 20_000
-"""How many ids of events are kept for one group, so that no event counts twice; the oldest are dropped."""
+"""The most event ids that are kept for one group; the oldest are dropped. The ids are kept so that no event counts
+twice."""
 KEPT_EARLY = 1_000
-"""How many reactions and deletions one group keeps for messages that have not arrived; the oldest are dropped."""
+"""The most reactions and deletions that are kept for one group because they arrived before the message that they
+concern; the oldest are dropped."""
 KEPT_LEFT = 1_000
-"""How many messages of ours one group keeps for members to whom we have no connection yet; the oldest are dropped. Once
-a member is connected to us, we send it the messages kept for it, even if a host has passed them on meanwhile."""
+"""The most messages of ours that are kept in one group for members to whom we have no connection yet; the oldest are
+dropped. As soon as we are connected to a member, we send the messages that are kept for this member, even if a host has
+passed them on before."""
 
 MEMBERS_IN_MEMORY = 4_096
-"""How many members stay in memory after they were read: enough for four groups of the largest size."""
+"""The most members that stay in memory after they were read from the store. This is enough for four groups of the
+largest size."""
 KEPT_INVITATIONS = 20
-"""How many unanswered invitations of one contact are kept; the oldest are dropped."""
+"""The most unanswered invitations from one contact that are kept; the oldest are dropped."""
 
 
 class Place(Record):

@@ -9,7 +9,7 @@ from smpchat.chat.store import records
 from smpchat.chat.store.records import Direction, Message
 
 MAX_MEMBERS = 1_000
-"""How many names of members are kept for one group or business. Limited, because a host can make up any number of
+"""The most names of members that are kept for one group or business. The number is limited, because a host can make up
 members."""
 
 

@@ -13,7 +13,8 @@ from smpchat.chat.store import records
 from smpchat.chat.store.records import Message
 
 SILENCE = 30.0
-"""Seconds without a new version after which a message counts as finished; apps send one every few seconds."""
+"""A live message counts as finished if no new version of it has come for this many seconds. Apps send a new version
+every few seconds."""
 
 
 def hold(tx: sqlite3.Connection, message_id: int, now: float) -> None:

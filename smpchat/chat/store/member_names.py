@@ -13,7 +13,7 @@ from smpchat.chat.wire.alias import base_alias, fold, is_reserved
 from smpchat.encoding.text import to_base64url
 
 YOU = "you"
-"""What is shown instead of our own name; no member has it, because it is a reserved word."""
+"""This word is shown instead of our own name. No member has it as a name, because the word is reserved."""
 _SHORT = 7
 """How many characters of a member's id are shown if the member's name is not known."""
 

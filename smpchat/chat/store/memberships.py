@@ -10,9 +10,9 @@ import sqlite3
 from smpchat.agent.store import connections
 
 COPIES = 1 << 40
-"""References above this number stand for one member's copy of a message to a group. A *reference* is a number that the
-agent keeps with each message that it sends for us; smaller ones are the number of a message, or the negative number of
-a change."""
+"""A *reference* is a number that the agent keeps with everything that it sends for us. If the reference is larger than
+this number, it stands for one member's copy of a message to a group. A smaller positive reference is the number of a
+message, and a negative reference is the negative number of a change."""
 
 
 def group_number(connection_id: int) -> int | None:

@@ -12,8 +12,8 @@ import sqlite3
 from smpchat.encoding.record import Record, field
 
 KEPT = 200
-"""How many notices of one kind are kept in a conversation. A contact can cause any number of one kind, and these
-must not displace notices of other kinds."""
+"""The most notices of one kind that are kept in a conversation. Each kind has a limit of its own, because a contact can
+cause any number of notices of one kind, and these must not displace notices of other kinds."""
 _NOBODY = "your contact"
 
 

@@ -31,9 +31,9 @@ from smpchat.encoding.record import Record
 from smpchat.storage.opening import shadows_writable
 
 UNINDEXED = 1_000
-"""How many of the newest messages are not in the index. Searching them one by one takes 2 ms."""
+"""At least this many of the newest messages are not in the index. To search this many one by one takes 2 ms."""
 BATCH = 5_000
-"""How many messages one search adds to the index at most; this takes 0.2 s."""
+"""One search adds at most this many messages to the index. To add this many takes 0.2 s."""
 TABLE = "message_index"
 _CREATE = (
     f"CREATE VIRTUAL TABLE {TABLE} USING fts5(words, content='', detail=none, tokenize='trigram case_sensitive 1')"

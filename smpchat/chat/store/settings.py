@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from smpchat.encoding.record import Record
 
 _DEFAULT = "default."
-"""Prefix of the names under which values from the config files are stored, as they were last read. A value from the
-files is used if the profile has chosen none."""
+"""The prefix of names under which values from the config files are stored, as these files were last read. Such a value
+is used only if the user has not chosen another value for this profile."""
 SERVERS = "servers"
 """Name of the setting that exists if the profile has chosen its own relays, which are in another table."""
 FILE_SERVERS = "file_servers"

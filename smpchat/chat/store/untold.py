@@ -6,10 +6,11 @@ from __future__ import annotations
 import sqlite3
 
 MOST = 60
-"""How many changes (edits, reactions, versions of unfinished messages) are shown one by one within `WINDOW`. Further
-ones are put off, because each has to be drawn, printed and handled."""
+"""The most changes of one contact (edits, reactions, versions of unfinished messages) that are shown one by one within
+`WINDOW` seconds. Further changes are put off, because each change that is shown must be drawn, printed and handled."""
 WINDOW = 60.0
-"""Seconds in which changes are counted. After this time, the changes that were put off are shown."""
+"""The time in seconds for which a contact's changes are counted. A change that was put off is shown within this
+time."""
 
 
 def may_tell(tx: sqlite3.Connection, contact_id: int, now: float) -> bool:

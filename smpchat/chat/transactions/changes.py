@@ -16,8 +16,8 @@ from smpchat.chat.wire.content import PLAIN, Content
 from smpchat.encoding.record import Record
 
 KEPT = 1000
-"""How many of our latest changes are kept, each with its outcome. Older ones are deleted once their outcome is known,
-because only the command that made a change asks for the outcome."""
+"""This many of our latest changes are kept, each with its outcome. An older change is deleted as soon as its outcome is
+known, because only the command that made a change asks for the outcome."""
 
 
 class SentChange(Record):

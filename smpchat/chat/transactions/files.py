@@ -52,7 +52,8 @@ log = logging.getLogger("smpchat.chat")
 
 Known = Callable[["FileServer"], bool]
 Describing = Callable[[sqlite3.Connection, Context, Contact, MessageFile, Message], SentChange]
-"""Sends a contact, or a group, the description of a file. Returns the change that has the status of the last part."""
+"""Sends a contact, or a group, the description of a file, in one or more messages. Returns a change that has the status
+of the last of these messages."""
 Withdrawing = Callable[[sqlite3.Connection, Context, Contact, Message], None]
 """Tells a contact, or a group, that a file is no longer available."""
 CANCELLED_BY_US = "You cancelled the file."
@@ -200,7 +201,7 @@ def part_of(tx: sqlite3.Connection, contact: Contact, message: Message | None, p
     """Stores the next part of the description of a message's file. Parts must arrive in order (xftp-wire 7.1)."""
     file = None if message is None else files.find(tx, message.id)
     if message is None or file is None or file.state not in (FileState.OFFERED, FileState.RECEIVING):
-        log.info("a description of a file of %r was ignored", contact.alias)
+        log.info("a part of a file's description was ignored; it came from %r", contact.alias)
         return
     said = part.description
     if file.complete or said.number <= file.parts:

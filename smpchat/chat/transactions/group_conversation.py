@@ -44,10 +44,10 @@ from smpchat.chat.wire.message import MessageUpdate, TextMessage
 from smpchat.chat.wire.profile import Profile
 
 MAX_LINES = 60
-"""How many lines about events one group may get in an hour. Limited, because each line is shown, and any admin can
-cause many."""
+"""The most lines about events that one group gets in an hour. The number is limited, because each line is shown, and
+any admin can cause many lines."""
 _TOO_MUCH = "too much happens in this group to show all of it: `smpchat group members` lists the members"
-"""The line that is shown once in place of all further lines."""
+"""The last of the `MAX_LINES` lines of an hour; it stands for all lines that are not shown."""
 
 
 class GroupConversation:

@@ -34,11 +34,11 @@ if TYPE_CHECKING:  # imported only if a file is sent
     from smpchat.chat.wire.media import Media
 
 MAX_SLOTS = 64
-"""For how many recipients each chunk is registered at most; in a larger group, some members share the ids of a
-recipient. Each recipient adds a key of 32 bytes to the command that registers a chunk."""
+"""Each chunk of a file is registered for at most this many recipients, because each recipient adds a key of 32 bytes to
+the command that registers the chunk. In a larger group, several members use the same recipient's ids."""
 _SLOTS = 4
-"""For how many recipients each chunk is registered at least. SimpleX apps do the same: a smaller number would show the
-relay that the sender uses other software."""
+"""Each chunk of a file is registered for at least this many recipients, as SimpleX apps do: a smaller number would show
+the relay that the sender does not use a SimpleX app."""
 _ID = "A" * 16
 
 

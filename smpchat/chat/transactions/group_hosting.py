@@ -50,9 +50,10 @@ log = logging.getLogger("smpchat.chat")
 HISTORY = 100
 """How many earlier messages a newcomer gets."""
 _BATCHES_SINCE = 5
-"""Since this chat version, apps can read several messages in one body, which the history needs."""
+"""Since this chat version, apps can read several messages in one body. The history is sent in such bodies."""
 _WELCOME_SINCE = 6
-"""Since this chat version, apps expect the welcome text after the history. Older apps add it themselves."""
+"""Since this chat version, apps expect that the host sends the welcome text after the history. Older apps show the
+welcome text even if the host does not send it."""
 _NAME = 16
 """How many characters of the author's name are sent with a passed-on message (group-wire 12, fact 1)."""
 
@@ -76,7 +77,7 @@ class Host(Record):
         connection_id = groups.connection_of(tx, group_id, id)
         link = None if connection_id is None else connections.load(tx, connection_id).link
         if contact is None or link is None:
-            log.info("an invitation was not sent: its contact or its link is gone")
+            log.info("an invitation was not sent: the contact or the link is gone")
             return
         room, own_id = room_of(tx, contact), self.new_id()
         for profile in _smaller(group.profile):
@@ -263,7 +264,7 @@ class Host(Record):
         passed_on = isinstance(send.event, Forward)
         for member in (*send.now, *send.later):
             if passed_on and not _takes_more(tx, groups.connection_of(tx, group_id, member)):
-                log.info("nothing more is passed on to a member for whom too much is waiting")
+                log.info("an event was not passed on to a member, because too many messages wait for this member")
                 continue
             self._tell(tx, group_id, member, body, notify=not passed_on)
 

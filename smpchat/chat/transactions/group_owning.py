@@ -46,10 +46,10 @@ from smpchat.protocol.version import VersionRange
 JOINS_SINCE = 3
 """Since this chat version, apps can join by a link of a group (group-wire, versions)."""
 MAX_GROUP_NAME = 100
-"""The longest name of a group of ours, in characters."""
+"""The most characters in the name of a group that we create."""
 MAX_PROFILE = 12_000
-"""The largest profile of a group of ours, as JSON with picture and texts, in bytes. An invitation, which has at most
-13,380 bytes, must hold the profile and a link."""
+"""The most bytes in the profile of a group of ours, as JSON with picture and texts. An invitation contains this profile
+and a link, and can have at most 13,380 bytes."""
 
 
 class GroupOwner(Record):

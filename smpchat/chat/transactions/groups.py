@@ -73,9 +73,9 @@ log = logging.getLogger("smpchat.chat")
 
 _INSTANT = Terms(sender_securable=True, reply_key=True)
 NOBODY: Mapping[MemberId, bytes] = MappingProxyType({})
-"""The default: no member gets a last message before its connection ends."""
+"""The default of ``last_words``: no member gets a last message before its connection ends."""
 Refer = Callable[[MemberId], int]
-"""Returns the reference with which the agent sends a member's copy."""
+"""Returns the reference (see `memberships.COPIES`) of the copy of a message that this member gets."""
 
 
 class Conversation(Protocol):

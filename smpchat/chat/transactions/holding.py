@@ -24,7 +24,7 @@ HELD = (
     " you compare the new code, over a call or face to face: `smpchat verify {who}`. To send them anyway:"
     " `smpchat send {who} --anyway`."
 )
-"""Used if the user had compared the old code."""
+"""The notice that the security code has changed, if the user had compared the old code."""
 WRITTEN_ANYWAY = (
     "You sent messages to {alias} without comparing the new security code, so {alias} is no longer verified."
 )

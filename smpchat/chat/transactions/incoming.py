@@ -87,9 +87,9 @@ _ENDED_BY_A_MESSAGE = (
     NoticeKind.VERSIONS,
 )
 MAX_TOLD = 10
-"""How many lines per hour report that a contact changed its name or preferences. Limited, because each line is shown
-and can ring the bell. The same limit applies to `TOO_MANY_AT_ONCE`."""
-TOO_MANY_AT_ONCE = f"{{alias}} sent more than {MAX_MESSAGES} messages in one; the rest were left out."
+"""The most lines in one hour that report that a contact changed its name or preferences. The number is limited, because
+each line is shown and can ring the bell. The notice `TOO_MANY_AT_ONCE` is shown at most this often in one hour too."""
+TOO_MANY_AT_ONCE = f"{{alias}} sent more than {MAX_MESSAGES} messages at once; the rest were left out."
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
     Integrity.BAD_ID: "A message from {alias} came out of order.",

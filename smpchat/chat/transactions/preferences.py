@@ -131,7 +131,7 @@ def fitting(profile: Profile, encode: Callable[[Profile], bytes | None]) -> byte
     body = encode(profile)
     if body is None:
         body = encode(replace(profile, picture=None))
-    assert body is not None, "a name and a description always fit"
+    assert body is not None, "a profile without a picture always fits"
     return body
 
 

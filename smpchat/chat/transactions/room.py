@@ -10,8 +10,8 @@ from smpchat.chat.store.records import Contact
 from smpchat.chat.wire.bodies import COMPRESSION_SINCE, Room
 
 PQ_SINCE = 5
-"""Since this agent version, apps support compression. Used as long as the peer's chat version is not known (agent-wire
-1.5)."""
+"""Since this agent version, apps support compression. As long as the peer's chat version is not known, its agent
+version tells whether it supports compression (agent-wire 1.5)."""
 
 
 def room_of(tx: sqlite3.Connection, contact: Contact) -> Room:

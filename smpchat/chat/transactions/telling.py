@@ -19,8 +19,8 @@ PERHAPS_LOST = "May be lost: the encryption was renewed before your contact conf
 
 MEMBER_GONE = "{alias} no longer gets your messages: their app has ended the connection with you."
 _LOOKED_AT = 200
-"""How many of the last messages are searched for unconfirmed ones. This is enough, because a queue at the relay holds
-128 messages."""
+"""Unconfirmed messages are looked for among this many of the latest messages. More are not needed, because a queue at
+the relay holds 128 messages."""
 
 
 def tell(

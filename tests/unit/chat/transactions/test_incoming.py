@@ -123,7 +123,7 @@ class TestTexts:
         count = (MAX_TOLD + 5) * MAX_MESSAGES
         assert len(alice.service.history("bob", 2 * count)) == count
         assert [notice.text for notice in alice.service.notices("bob")] == [
-            "bob sent more than 200 messages in one; the rest were left out."
+            "bob sent more than 200 messages at once; the rest were left out."
         ] * MAX_TOLD
 
     @pytest.mark.parametrize("body", [b"", b"nonsense", b"X\x01", b'{"event":"x.ok"}', b"[" * 9999])
