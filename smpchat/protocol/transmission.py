@@ -28,8 +28,9 @@ class Transmission(Record):
     """One command or message as it is put into a block, with its authorisation and ids.
 
     Attributes:
-        corr_id: Chosen by the client and repeated by the relay; empty in messages that a relay sends unasked.
-        entity_id: The queue, link or session that the command is about.
+        corr_id: The correlation id, which the client chooses and the relay repeats in its answer. It is empty in
+            messages that a relay sends unasked.
+        entity_id: The id of the queue, link or session that the command is about.
         body: Encoded command or message.
         auth: Signature or authenticator; empty if there is none.
         service_auth: Signature of a service session, if there is one.
@@ -62,8 +63,8 @@ def decode_transmission(data: bytes, version: int, session_id: bytes) -> Transmi
         SessionMismatch: At version 6: the transmission contains the id of another session.
         DecodeError: The transmission is malformed.
     """
-    # For speed, this does not use the codecs: every command is decoded here, and with codecs this took a fifth of all
-    # time spent in Python.
+    # For speed, this function does not use `smpchat.encoding.codec`. It decodes every command; with the codecs, it took
+    # a fifth of all time spent in Python.
     auth, end = _short(data, 0)
     # The length of the authorisation shows with which kind of key it was made. A length that fits no kind is an error,
     # which the reference answers with ERR BLOCK (smp-wire 4.2).
@@ -109,8 +110,8 @@ def derived_sender_id(corr_id: bytes) -> bytes:
 
     The client must know the sender id before it sends NEW, because the link data in NEW contains this id.
     """
-    # The reference uses SHA3-384, although the comment in its code says SHA3-256 (smp-wire trap 22, agent-wire trap
-    # 10). Only the first half of the hash is used.
+    # The reference hashes the correlation id with SHA3-384, although the comment in its code says SHA3-256 (smp-wire
+    # trap 22, agent-wire trap 10). The sender id is the first half of this hash.
     return hashlib.sha3_384(corr_id).digest()[:24]
 
 
@@ -129,8 +130,8 @@ def authorise(key: AuthPrivateKey, signed: bytes, corr_id: bytes, peer_session_k
         return key.sign(signed)
     if peer_session_key is None:
         raise LocalProtocolError("this relay's session has no key for X25519 authorisation")
-    # The nonce is the command's correlation id. So a correlation id must never be used twice in a session (smp-wire
-    # 4.3).
+    # An authenticator uses the command's correlation id as its nonce. So a correlation id must never be used twice in a
+    # session (smp-wire 4.3).
     return authenticate(key.exchange(peer_session_key), nonce_of(corr_id), signed)
 
 

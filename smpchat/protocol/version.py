@@ -67,8 +67,8 @@ def _read(reader: Reader) -> VersionRange:
 
 version_range: Codec[VersionRange] = Codec(lambda v: word16.write(v.minimum) + word16.write(v.maximum), _read)
 
-# Versions 19 and 20 are about services and names, which we do not use. Software that offers them agrees with us on
-# 18.
+# Versions 19 and 20 are about services and names, which we do not use. Software that also offers these two versions
+# agrees with us on version 18.
 SMP_VERSIONS = VersionRange(6, 18)
 SMP_CLIENT_VERSIONS = VersionRange(7, 18)
 """Versions that our client offers. Version 6 is not one of them: it has no signed session key that we could check."""

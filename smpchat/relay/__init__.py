@@ -16,7 +16,7 @@ Errors::
     ├── RelayRunning       another relay is running on this folder
     ├── RelayPortTaken     the port that links contain is in use
     ├── RelayStartFailed   the background process did not start
-    ├── RelayTurnedOff     the user stopped it, so it is not started on demand
+    ├── RelayTurnedOff     the user stopped it, so commands do not start it
     ├── RelayNotRunning    the relay is not running, so it cannot be asked for anything
     ├── RelayOptionRefused the value of an option is not allowed
     └── BackupRefused      a backup cannot be written or restored

@@ -1,7 +1,7 @@
 """Checks the credentials of a transmission: whether they are of the right kind, and, in constant time, whether they
 are valid.
 
-Source: smp-wire 4.4 (table) and 7.6. The kind is checked before any queue is looked up.
+Source: smp-wire 4.4 (table) and 7.6. The kind of the credentials is checked before any queue is looked up.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _SERVICE = (commands.Subs, commands.NSubs)
 
 
 def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode | None:
-    """The error if a command lacks credentials, or has some that it must not have; None if their kind is right."""
+    """The error with which the relay refuses a command that lacks credentials, or that has credentials which it must
+    not have. None if the command has the right kind of credentials."""
     auth, entity = bool(transmission.auth), bool(transmission.entity_id)
     match command:
         case commands.Send():
@@ -54,8 +55,9 @@ def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode 
 
 
 def _stand_ins() -> dict[int, AuthPublicKey]:
-    # These keys need not be secret, because no command is accepted because of them. We try them only so that a refusal
-    # takes the same time as with a real key.
+    # These are dummy keys. If a queue has no key of the right kind, a dummy key is tried, so that a refusal takes the
+    # same time as with a real key. Dummy keys need not be secret, because a command that is signed with one is refused
+    # too.
     seed = hashlib.shake_256(b"smpchat relay: key of no queue").digest
     return {
         64: Ed25519PrivateKey(seed(32)).public(),
@@ -77,17 +79,18 @@ def authorised(client: Client, transmission: Transmission, keys: tuple[AuthPubli
 def signed_by_one(
     keys: tuple[AuthPublicKey, ...], transmission: Transmission, signed: bytes, session_key: X25519PrivateKey | None
 ) -> bool:
-    """Whether one of ``keys`` authorised ``signed``; ``session_key`` is the relay's own key of the session.
+    """Whether the transmission's authorisation of the bytes ``signed`` was made with one of ``keys``. ``session_key``
+    is the relay's own key for this session.
 
-    The length of the authorisation shows the kind of key. If ``keys`` contains no key of this kind, a dummy key is
-    tried. So the time until a refusal does not tell whether the queue exists (smp-wire 7.6).
+    The length of an authorisation shows with which kind of key it was made. If ``keys`` contains no key of that kind, a
+    dummy key is tried. So the time until a refusal does not tell whether the queue exists (smp-wire 7.6).
     """
     length = len(transmission.auth)
     if length not in _KINDS:
         return False  # empty: refused at once, in the same time for all queues
     real = tuple(key for key in keys if isinstance(key, _KINDS[length]))
     verified = False
-    # Try all keys, even after one that matches, so that the time does not tell which one it was.
+    # Try all keys, even after one has matched, so that the time does not tell which key matched.
     for key in real or (_STAND_INS[length],):
         try:
             verify_authorisation(key, transmission.auth, signed, transmission.corr_id, session_key)

@@ -1,15 +1,18 @@
 """Starts and stops the relay of a folder in a background process, without importing the relay itself.
 
-A start and a stop may run at the same time, and each may be killed at any point. So they work in this order::
+A process that starts the relay and a process that stops it may run at the same time, and each may be killed at any
+point. So each does its steps in this order::
 
     stop                              the process that will be the relay
       1 creates the mark                1 takes the lock
       2 checks the lock                 2 checks the mark
 
-The mark is the file ``stopped`` in the folder. One of the two always notices the other: a process that takes the lock
-after ``stop`` has checked it finds the mark, and ends. A process that already had the lock gets a signal to end.
-``relay start`` first removes the mark. If ``stop`` finds at its end that the mark was removed, it begins again, so that
-no relay is stopped without the mark. A ``start`` after the end of ``stop`` starts the relay.
+The mark is the file ``stopped`` in the relay's folder. A running relay holds the lock
+(`smpchat.relay.folder.FolderLock`). In both possible orders, the relay ends. If the relay's process takes the lock
+after `stop` has checked the lock, it finds the mark, and ends. If it took the lock earlier, it gets a signal from
+`stop`, and ends. ``relay start`` first removes the mark. If `stop` finds at its end that the mark was removed, it
+creates the mark and does all its steps again: so the mark always exists when `stop` returns. A later ``relay start``
+starts the relay.
 """
 
 from __future__ import annotations
@@ -67,21 +70,21 @@ def start_background(
     on_demand: bool = False,
     timeout: float = 20.0,
 ) -> RelayInfo:
-    """Starts the relay of ``folder`` in a background process. Returns when it accepts connections.
+    """Starts the relay of ``folder`` in a background process. Returns when the relay accepts connections.
 
     The new process is detached from the terminal, inherits no file descriptors, and continues when this process ends. A
     relay that is already running is not changed. This function blocks: call it in a thread in asyncio programs.
 
     Args:
         options, port, ws_port, files_port, keep, reset: See `run_relay`.
-        on_demand: Whether the relay is started because a command needs it, not because the user asked for it. If so, it
-            is not started after ``relay stop``.
+        on_demand: Whether the relay is started because a command needs it, not because the user asked for it. A start
+            on demand fails if the user has stopped the relay with ``relay stop``.
         timeout: Seconds within which the relay must accept connections.
     Raises:
         RelayTurnedOff: The relay is not running, because the user stopped it with ``relay stop``.
-        RelayStoreNewer: A newer smpchat wrote the data in the folder.
+        RelayStoreNewer: A newer smpchat wrote the relay's database.
         RelayStartFailed: The relay ended at once (the message gives its reason), or was not ready in time.
-        RelayError: The folder cannot be used.
+        RelayError: The relay's folder cannot be used.
     """
     folder = prepare_folder(folder)
     if not on_demand:
@@ -118,7 +121,8 @@ def start_background(
 
 
 def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[int, subprocess.Popen[bytes]]:
-    """Starts the process. Returns the place in the log where its lines begin, and the process."""
+    """Starts the relay's process. Returns the position in the log at which the lines of this process begin, and the
+    process."""
     path = folder / LOG
     environment = for_own_process(password)
     # -P: do not import modules from the current directory.
@@ -150,7 +154,8 @@ def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[in
                 )
     except OSError as error:
         raise RelayStartFailed(f"The relay's process cannot be started: {error}.") from error
-    # Wait for the end of the relay's process, so that it does not become a zombie if it ends before this process.
+    # A thread waits for the end of the relay's process. Otherwise the relay would become a zombie if it ended before
+    # this process.
     threading.Thread(target=process.wait, name="relay-process", daemon=True).start()
     return start, process
 
@@ -180,10 +185,12 @@ def _last_words(folder: Path, start: int) -> str:
 
 
 def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
-    """Stops the relay of ``folder``, no matter how it was started. After that, only ``relay start`` starts it. Blocks.
+    """Stops the relay of ``folder``, no matter how it was started. After that, only ``relay start`` or ``relay run``
+    starts the relay again. Blocks.
 
     Args:
-        timeout: Seconds after which the relay is killed. Even then, no message that it has confirmed is lost.
+        timeout: If the relay has not ended after this many seconds, it is killed. Even then, no message that the relay
+            has confirmed is lost.
     Raises:
         RelayError: The relay does not stop, or belongs to another user.
     """
@@ -202,7 +209,7 @@ def stop(folder: Path, *, timeout: float = 10.0) -> RelayInfo:
 
 
 def _is_stopped(folder: Path) -> bool:
-    """Creates the mark. Returns True if the relay has ended and cannot start again before ``relay start``."""
+    """Creates the file ``stopped``. Returns True if the relay has ended and the file still exists."""
     turn_off(folder)
     return not is_locked(folder) and is_turned_off(folder)
 

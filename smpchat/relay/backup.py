@@ -49,8 +49,8 @@ def back_up(folder: Path, target: Path) -> int:
     Returns:
         The size of the backup in bytes.
     Raises:
-        BackupRefused: There is no relay, or the target file already exists.
-        RelayError: Something cannot be read or written. No unfinished backup is left.
+        BackupRefused: There is no relay in ``folder``, or ``target`` already exists.
+        RelayError: The relay's files cannot be read, or the backup cannot be written. No unfinished backup is left.
     """
     info = read_state(folder)
     if info.port is None:
@@ -89,12 +89,12 @@ def _add(tar: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None
 
 
 def restore(source: Path, folder: Path) -> None:
-    """Makes the folder of a relay from a backup. The folder appears complete, or not at all. Blocks.
+    """Makes the folder of a relay from a backup. The folder gets all files of the backup, or none of them. Blocks.
 
     Raises:
-        BackupRefused: The folder already contains a relay, or the file is not a backup. Nothing was changed.
+        BackupRefused: The folder already contains a relay, or ``source`` is not a backup. Nothing was changed.
         RelayRunning: A relay is running on the folder.
-        RelayError: Something cannot be read or written.
+        RelayError: The backup cannot be read, or the relay's folder cannot be written.
     """
     folder = folder.absolute()
     growing = beside(folder)
@@ -104,7 +104,7 @@ def restore(source: Path, folder: Path) -> None:
             growing.mkdir(mode=0o700)
             (growing / IDENTITY).mkdir(mode=0o700)
             _unpack(source, growing)
-            # Open the files as a relay would, before they are moved to the folder, so that an unusable backup is
+            # Before the unpacked files are moved to ``folder``, open them as a relay would: so an unusable backup is
             # noticed now.
             _check(source, growing)
             _check_empty(folder)
@@ -129,7 +129,8 @@ def _check_empty(folder: Path) -> None:
 
 
 class _Bounded(io.BufferedReader):
-    """A file that refuses to read too many bytes at once: `tarfile` would read a header of any length into memory."""
+    """A file object that refuses to read more than `_READ` bytes at once. Otherwise `tarfile` would read a header of
+    any length into memory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= _READ:

@@ -81,12 +81,12 @@ class QueueService:
     ) -> None:
         """
         Args:
-            store: The store of queues and messages; the caller commits.
+            store: The store of queues and messages. The caller commits the changes.
             clock: Unix time in seconds.
             password: The password that NEW must contain, or None if anyone may create queues.
             new_queues: Whether new queues are allowed.
             quota: Maximum number of messages in a queue.
-            forward: Called for PRXY and PFWD.
+            forward: Gives PRXY and PFWD to the proxy, see `Forward`.
         """
         self.subscriptions = Subscriptions(attrgetter("subscribed"))
         self._notifications = Notifications(store, entropy)
@@ -126,9 +126,9 @@ class QueueService:
         """Executes one command.
 
         Returns:
-            The answer, then pushes to this or other connections. The list is empty if the proxy will answer later.
+            The answer to send, then pushes to this or other connections; an empty list if the proxy will answer later.
         Raises:
-            RelayStoreError: The store failed. The caller must roll back all commands since the last commit.
+            RelayStoreError: The store failed. The caller must then roll back all commands since the last commit.
         """
         return self._execute(client, transmission)
 
@@ -144,8 +144,8 @@ class QueueService:
             return [error(client, transmission, code)]
         if allowed is not None and not isinstance(command, allowed):
             return [error(client, transmission, _PROHIBITED)]
-        # Not STORE or INTERNAL: after these two errors, reference clients give up the message. After QUOTA, all clients
-        # try again later.
+        # If the store is full, commands that need room get QUOTA, because all clients then try again later. After STORE
+        # or INTERNAL, reference clients would give up the message.
         if not self._store.has_room and isinstance(command, _NEED_ROOM):
             return [error(client, transmission, ErrorCode.QUOTA)]
         return self._handlers[type(command)](client, transmission, command)
@@ -157,8 +157,8 @@ class QueueService:
         client.getting.clear()
 
     def resume(self, client: Client) -> list[Outgoing]:
-        """Pushes messages that were held back because too many pushes to this connection were unsent. Call this when
-        fewer are unsent."""
+        """Pushes messages that were held back because too many pushes to this connection were unsent. Call this method
+        when the connection has fewer unsent pushes."""
         waiting = tuple(islice(client.deferred, max(0, MAX_UNSENT_PUSHES - client.unsent)))
         pushes: list[Outgoing] = []
         for entity_id in waiting:
@@ -173,7 +173,7 @@ class QueueService:
         return self._notifications.due
 
     def notify(self) -> list[Outgoing]:
-        """Pushes the collected notifications. Call this a few seconds after the first of them was collected."""
+        """Pushes the collected notifications. Call this soon after the first notification was collected."""
         return self._notifications.deliver()
 
     # --- authorisation -----------------------------------------------------------------------------------------
@@ -196,21 +196,21 @@ class QueueService:
 
     def _new(self, client: Client, t: Transmission, command: commands.New) -> list[Outgoing]:
         # NEW is authorised with the key inside it: the client must prove that it has the private key (smp-wire 7.2).
-        # This is checked before the password.
+        # This proof is checked before the password.
         if not authorised(client, t, (command.rcv_auth_key,)):
             return [error(client, t, ErrorCode.AUTH)]
         if not self._new_queues:
             return [error(client, t, ErrorCode.AUTH)]
-        # A wrong password gets the same error as above, so that clients do not learn that the relay has a password.
+        # A wrong password gets AUTH too, so that clients do not learn that the relay has a password.
         if self._password is not None and not hmac.compare_digest(self._password, command.basic_auth or b""):
             return [error(client, t, ErrorCode.AUTH)]
         request = command.queue
         data = None if request is None else request.link
-        # A client must not be able to take the sender id for which another client will ask (smp-wire 5.1, trap 22).
+        # No client may take a sender id that another client is about to ask for (smp-wire 5.1, trap 22).
         if data is not None and data.sender_id != derived_sender_id(t.corr_id):
             return [error(client, t, _PROHIBITED)]
-        # The client chose these ids, so the relay cannot use other ids if they are taken. A repeated NEW with link data
-        # ends here too (smp-wire 7.2).
+        # The client chose the sender id, and perhaps the link id, so the relay cannot replace an id that is taken. So a
+        # repeated NEW with link data is refused too (smp-wire 7.2).
         if data is not None and self._is_taken(data):
             return [error(client, t, ErrorCode.AUTH)]
         server_key = X25519PrivateKey.generate(self._entropy)
@@ -250,8 +250,8 @@ class QueueService:
         return [Outgoing(client, t.corr_id, b"", ids)]
 
     def _is_taken(self, data: commands.LinkData) -> bool:
-        """Whether a queue already has one of the ids that the client chose. This happens if NEW is repeated, or if two
-        clients choose the same link id."""
+        """Whether a queue already has the sender id or link id in ``data``. An id is taken if a client repeats NEW, or
+        if two clients choose the same link id."""
         if self._store.by_sender(data.sender_id) is not None:
             return True
         return data.link_id is not None and self._store.by_link(data.link_id) is not None
@@ -265,11 +265,11 @@ class QueueService:
     def _sub(self, client: Client, t: Transmission, command: commands.Sub, queue: Queue) -> list[Outgoing]:
         if queue.rcv_id in client.getting:
             return [error(client, t, _PROHIBITED)]
-        # First the answer, then the message as a separate transmission; in the reference's documents, MSG answers SUB
-        # (smp-wire 7.3, trap 24). A repeated SUB delivers the unacknowledged message again.
+        # SUB gets its own answer before any MSG, although the reference's documents say that MSG answers SUB (smp-wire
+        # 7.3, trap 24). A repeated SUB delivers the unacknowledged message again.
         out = [answer(client, t, commands.Sok())]
-        # The subscription begins together with the answer. In the reference it begins a moment later, so a SEND in
-        # between might not be pushed (smp-wire 7.3). END is sent at once too; the reference takes up to 15 s (trap 29).
+        # Subscribe, and send END to the previous subscriber, at once. The reference subscribes after its answer, so it
+        # might not push a message sent in between (smp-wire 7.3), and sends END up to 15 s later (trap 29).
         previous = self.subscriptions.subscribe(queue.rcv_id, client)
         if previous is not None:
             out.append(Outgoing(previous, b"", queue.rcv_id, commands.End()))
@@ -289,7 +289,7 @@ class QueueService:
     def _skey(self, client: Client, t: Transmission, command: commands.SKey) -> list[Outgoing]:
         queue = self._store.by_sender(t.entity_id)
         # SKEY is signed with the key inside it (smp-wire 4.4, trap 26). We verify the signature even if the queue does
-        # not exist, so that the answer takes the same time (7.6).
+        # not exist, so that the time does not tell whether it exists (7.6).
         allowed = authorised(client, t, (command.sender_key,))
         if not allowed or queue is None or queue.mode is not QueueMode.MESSAGING:
             return [error(client, t, ErrorCode.AUTH)]
@@ -305,8 +305,8 @@ class QueueService:
     def _secure(
         self, client: Client, t: Transmission, queue: Queue, key: AuthPublicKey, then: BrokerMessage = _OK
     ) -> Outgoing:
-        # KEY, SKEY and LKEY store the first key, at every version and in every mode (smp-wire 7.2, trap 25). The same
-        # key again gets the same answer, because the first answer may have been lost. Any other key gets AUTH.
+        # KEY, SKEY and LKEY store the sender's key if the queue has none, whatever the queue's mode (smp-wire 7.2, trap
+        # 25). A command that repeats the stored key succeeds too, because the first answer may have been lost.
         if queue.sender_key is None:
             self._store.secure(queue, key)
         elif not hmac.compare_digest(queue.sender_key.der, key.der):
@@ -329,8 +329,8 @@ class QueueService:
         new = Link(command.link_id, command.fixed, command.user)
         known = self._store.link(queue)
         if known is None:
-            # A queue without a link may get one. If it has a link already, the id and the fixed data must stay the
-            # same: the link's key is a hash of the fixed data (smp-wire 7.2).
+            # A queue without a link may get one. The id and the fixed data of an existing link must stay the same: the
+            # link's key is a hash of the fixed data (smp-wire 7.2).
             allowed = self._store.by_link(new.link_id) is None
         else:
             allowed = (known.link_id, known.fixed) == (new.link_id, new.fixed)
@@ -354,11 +354,11 @@ class QueueService:
             allowed = key is None
         if queue is None or not allowed:
             return [error(client, t, ErrorCode.AUTH)]
-        # The maximum length depends on the SMP version of the session, or of the forwarded transmission. It is checked
-        # before the queue's state (smp-wire 7.2, trap 33).
+        # A message's maximum length depends on the SMP version of the session, or of the forwarded transmission. The
+        # length is checked before the queue's state (smp-wire 7.2, trap 33).
         if len(command.body) > max_body(client.version):
             return [error(client, t, ErrorCode.LARGE_MSG)]
-        # The same error as if the queue did not exist, so that the sender does not learn that it exists (smp-wire 7.2).
+        # A sender must not be able to tell a suspended queue from a missing one (smp-wire 7.2).
         if not queue.active:
             return [error(client, t, ErrorCode.AUTH)]
         if key is not None and queue.mode is not QueueMode.CONTACT:
@@ -366,8 +366,8 @@ class QueueService:
         if queue.full:
             return [error(client, t, ErrorCode.QUOTA)]
         # A full queue gets a quota marker instead of the message, so that the recipient learns that messages are
-        # missing. SEND is then refused until the recipient has acknowledged everything, including the marker (smp-wire
-        # 7.4).
+        # missing. After the marker, SEND is refused until the recipient has acknowledged the marker and all messages
+        # before it (smp-wire 7.4).
         within = queue.size < self._quota
         message = StoredMessage(
             self._entropy.random(_ID_BYTES),
@@ -381,8 +381,8 @@ class QueueService:
         return [answer(client, t, said), *self.push(queue, message)]
 
     def _get(self, client: Client, t: Transmission, command: commands.Get, queue: Queue) -> list[Outgoing]:
-        # A connection uses either SUB or GET for a queue. With both, ACK would not show which delivery it is for
-        # (smp-wire 7.2).
+        # A connection uses either SUB or GET for a queue. Otherwise it would be unclear whether an ACK is for a
+        # delivery by SUB or by GET (smp-wire 7.2).
         if queue.rcv_id in client.subscribed:
             return [error(client, t, _PROHIBITED)]
         message = self._store.head(queue)
@@ -392,8 +392,8 @@ class QueueService:
     def _ack(self, client: Client, t: Transmission, command: commands.Ack, queue: Queue) -> list[Outgoing]:
         held = client.subscribed if queue.rcv_id in client.subscribed else client.getting
         delivered = held.get(queue.rcv_id)
-        # The reference's documents say PROHIBITED, its code answers NO_MSG (smp-wire trap 27). A client that received a
-        # message twice may acknowledge it twice, so this error can be harmless.
+        # For a wrong message id, the reference answers NO_MSG, although its documents say PROHIBITED (smp-wire trap
+        # 27). A client that received a message twice may acknowledge it twice, so NO_MSG can be harmless.
         if delivered is None or command.msg_id not in (b"", delivered):
             return [error(client, t, ErrorCode.NO_MSG)]
         held[queue.rcv_id] = None
@@ -406,7 +406,7 @@ class QueueService:
         return [answer(client, t, _delivery(queue, message))]
 
     def _off(self, client: Client, t: Transmission, command: commands.Off, queue: Queue) -> list[Outgoing]:
-        # No command undoes OFF. From now on SEND is refused, but messages in the queue can still be received (smp-wire
+        # No command undoes OFF. After OFF, SEND is refused, but messages in the queue can still be received (smp-wire
         # 7.2).
         self._store.suspend(queue)
         return [answer(client, t, _OK)]
@@ -427,7 +427,7 @@ class QueueService:
         return [answer(client, t, queue_information(client, queue, self._store.head(queue)))]
 
     def _ping(self, client: Client, t: Transmission, command: Command) -> list[Outgoing]:
-        # The answer is PONG, not OK, and has an empty entity id (smp-wire trap 23).
+        # The answer to PING is PONG, not OK, and has an empty entity id (smp-wire trap 23).
         return [Outgoing(client, t.corr_id, b"", commands.Pong())]
 
     def _rfwd(self, client: Client, t: Transmission, command: commands.RFwd) -> list[Outgoing]:
@@ -439,8 +439,8 @@ class QueueService:
         if isinstance(inner, ErrorCode):
             said, pushes = Outgoing(request.client, b"", b"", commands.Err(inner)), []
         else:
-            # Apps use private routing by default: if this relay refused RFWD, they could not reach it (smp-wire 5.6,
-            # trap 41).
+            # Apps use private routing by default: if this relay refused RFWD, these apps could not reach it (smp-wire
+            # 5.6, trap 41).
             said, *pushes = self._execute(request.client, inner, FORWARDABLE)
         try:
             response: BrokerMessage = request.answer(said.corr_id, said.entity_id, said.message)
@@ -458,7 +458,7 @@ class QueueService:
         """Pushes the oldest message to the subscriber, unless the subscriber still has a message to acknowledge.
 
         Args:
-            newest: The message that was just stored. If no other one waits, it is pushed without reading the store.
+            newest: The message just stored. If it is alone in its queue, it is pushed without reading the store.
         """
         client = self.subscriptions.subscriber(queue.rcv_id)
         # A subscriber gets only one message at a time; the answers to ACK contain the next ones (smp-wire 7.3).
@@ -479,7 +479,7 @@ class QueueService:
 def _as(
     kind: type[_C], handler: Callable[[Client, Transmission, _C], list[Outgoing]]
 ) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
-    """Returns ``handler`` unchanged; for the type checker (which needs ``kind``), it now takes any command."""
+    """Returns ``handler`` unchanged, but for the type checker, the result is a handler of all commands."""
     return handler  # type: ignore[return-value]
 
 

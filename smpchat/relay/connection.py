@@ -30,12 +30,12 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class ConnectionLimits(Record):
-    """The limits of one connection.
+    """The relay's limits for one client's connection.
 
     Attributes:
         new_queues: Maximum number of queues created in a minute.
-        unsent_bytes: If this many bytes wait for a client that does not read them, the client's next block is not read.
-            Pushes have a limit of their own as well, `MAX_UNSENT_PUSHES`.
+        unsent_bytes: If this many bytes wait for a client that does not read them, the relay does not read the client's
+            next block. The number of unsent pushes has a separate limit, `MAX_UNSENT_PUSHES`.
     """
 
     new_queues: int
@@ -47,19 +47,19 @@ Received = Transmission | ErrorCode
 
 
 class Connection:
-    """A connection after its handshake.
+    """A client's connection after the SMP handshake.
 
     Args:
         blocks: The transport's connection, which sends and receives blocks.
-        session: Result of the handshake.
-        limits: The limits of this connection.
-        clock: The loop's clock, in seconds.
-        on_room: Called when there is room for pushes that were held back.
+        session: The result of the SMP handshake.
+        limits: The relay's limits for this connection.
+        clock: The clock of the event loop, in seconds.
+        on_room: Called with this connection, when it has room for pushes that were held back.
     Attributes:
-        client: The part of the connection that `smpchat.relay.commands` uses.
+        client: The data of this connection that `smpchat.relay.commands` needs.
         largest: Length of the longest transmission that `put` accepts, in bytes.
         active_at: When a block was last received or sent.
-        sending_since: When the current write began; None if nothing is being written.
+        sending_since: When the relay began to send the blocks that it is sending now; None if it is sending nothing.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class Connection:
         self._ended = False
 
     def may_create(self) -> bool:
-        """Whether one more queue may be created now. If so, it is counted."""
+        """Whether the client may create one more queue now. If it may, this method counts the queue."""
         return self._new_queues.take()  # each queue takes about 1 kB of memory until it is deleted
 
     async def read(self) -> list[Received]:
-        """Reads the commands of the next block. If too many earlier commands are unanswered, or too many bytes unsent,
-        it waits first.
+        """Reads the commands of the next block. Before it reads, this method waits while too many earlier commands are
+        unanswered, or too many bytes are unsent.
 
         Raises:
             ConnectionClosed: The connection has ended.
@@ -135,7 +135,7 @@ class Connection:
             return ErrorCode.BLOCK
 
     def hold(self) -> None:
-        """Counts a command that will be answered later than the rest of its block. Call `release` when it is
+        """Counts a command that will be answered later than the rest of its block. Call `release` when this command is
         answered."""
         self._under_way += 1
 
@@ -145,8 +145,8 @@ class Connection:
         self._may_read.set()
 
     def answered(self, count: int, *, block: bool) -> None:
-        """Stops counting ``count`` commands, because they are answered. ``block``: whether their block is completely
-        answered now."""
+        """Stops counting ``count`` commands, because they are answered. ``block``: whether they are the last commands
+        of their block."""
         self._under_way -= count
         self._blocks_under_way -= block
         self._may_read.set()
@@ -171,7 +171,7 @@ class Connection:
         await self._blocks.close()
 
     async def write(self) -> None:
-        """Sends transmissions until it is cancelled or the connection ends."""
+        """Sends the transmissions given to `put`, until the connection ends or this task is cancelled."""
         try:
             while not self._finishing or self._outgoing:
                 await self._to_write.wait()
@@ -189,7 +189,8 @@ class Connection:
         some = [outgoing.popleft() for _ in range(min(_WRITE_AT_ONCE, len(outgoing)))]
         session = self._session
         contents = encode_batches([data for data, _ in some], encrypted=session.encrypts)
-        # There is no timer for each write. Instead, the server checks at intervals which writes take too long.
+        # A write has no timer of its own. The server checks `sending_since` of all connections at intervals, and closes
+        # those whose write takes too long.
         self.sending_since = self.active_at = self._clock()
         await self._blocks.send([session.seal_block(content) for content in contents])
         self.sending_since = None
@@ -197,7 +198,7 @@ class Connection:
         self._may_read.set()
         client = self.client
         client.unsent -= sum(push for _, push in some)
-        # Call `_on_room` only when half of the limit is free, so that there is one call for 32 pushes, not one for each
+        # Call `_on_room` only when at most half of `MAX_UNSENT_PUSHES` are unsent: once for 32 pushes, not for each
         # push.
         if client.deferred and client.unsent <= MAX_UNSENT_PUSHES // 2:
             self._on_room(self)

@@ -15,8 +15,8 @@ from smpchat.relay.subscriptions import Client
 
 
 class Connections:
-    """The open connections; each one is found by its `Client`. Transmissions to a connection that has ended are
-    dropped."""
+    """The open connections; each connection is looked up by its `Client`. Transmissions to a connection that has ended
+    are dropped."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -37,7 +37,7 @@ class Connections:
         del self._open[connection.client]
 
     def get(self, client: Client) -> Connection | None:
-        """The connection of a client; None if it has ended."""
+        """The connection of a client; None if the connection has ended."""
         return self._open.get(client)
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:

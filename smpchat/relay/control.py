@@ -1,8 +1,8 @@
-"""How `relay stats` asks the running relay: over a loopback port, with a token. Port and token are in a file that only
-the owner can read.
+"""How `relay stats` asks the running relay for its statistics: over HTTP on a loopback port, with a token. The relay
+writes the port and the token into the file ``relay.control``. Only the owner of the relay's folder can read this file.
 
-We do not use a UNIX socket: its path may have at most 108 bytes, and the folder's path may be longer. Besides, asyncio
-has no UNIX sockets on Windows.
+We do not use a UNIX socket: the path of a UNIX socket may have at most 108 bytes, and the path of the relay's folder
+may be longer. Besides, asyncio has no UNIX sockets on Windows.
 """
 
 from __future__ import annotations
@@ -39,21 +39,22 @@ class Control:
         self._http = LocalHTTP(pages, token=self._token)
 
     async def open(self) -> None:
-        """Listens, and writes the file with port and token. Raises `OSError`."""
+        """Starts to listen on a loopback port, and writes the file with this port and the token. Raises `OSError`."""
         port = await self._http.start()
         self._path.unlink(missing_ok=True)
         with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            # The token is necessary because every user of this computer can connect to a loopback port.
+            # Without the token, every user of this computer could ask the relay: all of them can connect to a loopback
+            # port.
             json.dump({"port": port, "token": self._token}, file)
 
     async def close(self) -> None:
-        """Removes the file and stops listening. May be repeated."""
+        """Removes the file with the port and the token, and stops listening. May be repeated."""
         self._path.unlink(missing_ok=True)
         await self._http.close()
 
 
 def ask(folder: Path, path: str) -> dict[str, Any]:
-    """Asks the running relay of ``folder`` for a page, and returns its JSON. Blocks.
+    """Requests the page ``path`` from the running relay of ``folder`` over HTTP. Returns the page's JSON. Blocks.
 
     Raises:
         RelayNotRunning: The relay is not running.

@@ -27,7 +27,7 @@ def copy_database(source: Path, target: Path) -> None:
     """Copy a relay's database into a new file, as it is at one moment; the relay may be running. Blocks.
 
     Raises:
-        RelayStoreError: There is no database, or it cannot be read.
+        RelayStoreError: The database ``source`` does not exist, or cannot be read.
         OSError: ``target`` exists, or cannot be written.
     """
     if not source.exists():
@@ -36,15 +36,15 @@ def copy_database(source: Path, target: Path) -> None:
     with translated("copying it"), closing(sqlite3.connect(source)) as db, closing(sqlite3.connect(target)) as copy:
         harden(db)
         db.execute("PRAGMA query_only = ON")
-        # Copy in one step, which reads a single state of the database. With several steps, a write of the relay between
-        # two of them would make the copy start again.
+        # Copy the whole database in one step: a step reads a single state of the database. With several steps, SQLite
+        # would begin again whenever the relay wrote something between two steps.
         db.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")  # all data must be in this one file
 
 
 def take_over(path: Path) -> None:
-    """Replace a database, which another person may have made, with a new one: the same rows in our current schema, and
-    nothing else. Blocks.
+    """Replace a database, which another person may have made, with a new database. The new one contains the same rows
+    in our current schema, and nothing else. Blocks.
 
     Raises:
         RelayStoreError: The file was not made by `copy_database` of this smpchat or an older one.
@@ -56,8 +56,8 @@ def take_over(path: Path) -> None:
         with translated("reading it"), closing(open_foreign(path)) as source:
             (version,) = source.execute("PRAGMA user_version").fetchone()
             with closing(sqlite3.connect(ours, isolation_level=None)) as target:
-                # Make the tables of the file's schema version, to compare them with those in the file. `_check_kind`
-                # refuses a version that is newer than ours.
+                # Make the tables that belong to the schema version of ``source``, to compare them with the tables that
+                # ``source`` contains. `_check_kind` refuses a schema version that is newer than ours.
                 prepare(target, str(ours), min(max(version, 1), SCHEMA_VERSION))
                 _check_kind(source, target, path)
                 check_foreign(source, target)
@@ -81,8 +81,8 @@ def _check_kind(source: sqlite3.Connection, target: sqlite3.Connection, path: Pa
 
 
 def _check_row(table: str, row: Sequence[Any]) -> None:
-    """Check that a row keeps the rules on which the relay relies, but which the schema does not enforce. The columns
-    have the same order as in `smpchat.relay.schema`."""
+    """Check a row of a table against the rules on which the relay relies, but which the schema does not enforce. The
+    values in ``row`` have the order of the columns in `smpchat.relay.schema`."""
     match table, row:
         case "queue", (_, bytes() as rcv_id, bytes() as snd_id, _, bytes() as secret, *_):
             fits = _is_id(rcv_id) and _is_id(snd_id) and len(secret) == _SECRET

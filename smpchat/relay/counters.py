@@ -67,10 +67,10 @@ class Counters:
         tls_failed: Connections that ended before the SMP handshake, because TLS or WebSocket failed.
         handshakes_failed: Connections that ended during the SMP handshake, after TLS.
         deliveries: How often MSG was sent, including repetitions.
-        refused: For each first word of an error: the number of ERR answers with it.
-        commands: Commands in all committed groups.
-        groups: Number of commits for each class of `GROUP_SIZES`.
-        commits_failed: Groups of commands that could not be stored.
+        refused: The number of ERR answers for each error; the keys are the first words of the errors, such as AUTH.
+        commands: Number of commands that were committed; the worker commits commands in groups.
+        groups: Histogram of the number of commands in a commit: the number of commits for each class of `GROUP_SIZES`.
+        commits_failed: Number of groups of commands that the worker could not store.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""Runs the relay of a folder in this process. `smpchat.relay.background` starts it in a background process."""
+"""Runs the relay of a folder in this process. `smpchat.relay.background` starts a relay in a background process."""
 
 from __future__ import annotations
 
@@ -75,25 +75,27 @@ async def run_relay(
     """Runs the relay of ``folder`` until ``stop`` is set.
 
     Args:
-        folder: Created at the first start, with certificates, database and port.
-        options: The chosen options; for options that were not chosen, the values kept in the folder are used. If the
-            relay listens on all addresses, its links contain this computer's own address.
-        port: 0 for the port of the last start, or any free port at the first start.
-        ws_port: The port for WebSocket. None: do as at the last start. 0: the port of the last start, or any free port.
-            `NO_WEBSOCKET`: do not serve WebSocket.
-        files_port: The port for files. None: do as at the last start, or any free port at the first start; if files
-            cannot be served, the relay still serves messages, and its state says why. 0: the port of the last start, or
-            any free port. `NO_FILES`: do not serve files.
-        keep: Whether to store the options for later starts. They are stored when the relay accepts connections.
-        reset: Whether to use the defaults instead of the kept options; with ``keep``, the kept options are deleted.
+        folder: The relay's folder. The first start creates it, with certificates, database and port.
+        options: The options that the operator chose now. For all other options, the relay uses the values that an
+            earlier start stored in the folder. If the relay listens on all addresses, its links contain this computer's
+            own address.
+        port: The port for SMP. 0: the port of the last start; at the first start, any free port.
+        ws_port: The port for WebSocket. None: the port of the last start, if WebSocket was served then. 0: the port of
+            the last start, or any free port. `NO_WEBSOCKET`: do not serve WebSocket.
+        files_port: The port for files. None: the port of the last start, if files were served then; at the first start,
+            any free port. With None, the relay serves messages even if files cannot be served, and its state file says
+            why. 0: the port of the last start, or any free port. `NO_FILES`: do not serve files.
+        keep: Whether to store the options for later starts. The options are stored when the relay accepts connections.
+        reset: Whether to use the defaults instead of the options that an earlier start stored. With ``keep``, those
+            stored options are deleted.
         unless_stopped: Whether to refuse to start if the user has stopped the relay with ``relay stop``, even if
             ``relay stop`` has not ended yet (`smpchat.relay.background`).
-        ready: Called with address and port when the relay accepts connections.
+        ready: Called with the relay's address and port when the relay accepts connections.
         clock: Unix time in seconds.
     Raises:
         RelayRunning: Another relay is running on the folder.
-        RelayTurnedOff: With ``unless_stopped``: the user has stopped the relay.
-        RelayPortTaken: A port is in use.
+        RelayTurnedOff: The user has stopped the relay, and ``unless_stopped`` is True.
+        RelayPortTaken: One of the relay's ports is used by another program.
         RelayError: The folder, its certificates or its database cannot be used, or something else on this computer
             failed.
     """
@@ -147,7 +149,8 @@ async def run_relay(
                         address = _address(identity, hosts, server.port, password)
                         ports = server.port, server.ws_port, served
                         running = RelayInfo("running", address, os.getpid(), *ports, trouble, kept)
-                        # Write the state only now, because other processes connect as soon as they read it.
+                        # Write the state file only now: as soon as it says "running", other processes connect to the
+                        # relay.
                         write_state(folder, running)
                         _log.info("the relay is ready with %d queues, versions %s", store.queue_count, versions)
                         if ready is not None:
@@ -200,15 +203,15 @@ def file_limits_of(options: Options) -> FileLimits:
 async def _keeping_files(
     files: FileRelay, hosts: Sequence[str], wanted: int | None, known: int | None
 ) -> AsyncIterator[tuple[int | None, str | None]]:
-    """Serves files inside the ``async with`` block. Yields the port, and the reason if files should be served but are
-    not.
+    """Runs the file relay ``files`` while the ``async with`` block runs. Yields the port for files, and the error text
+    if files should be served but are not.
 
     Args:
         wanted: See `run_relay`.
-        known: The port of the last start, or `OFF`.
+        known: The port for files at the last start; `OFF` if files were not served, None before the first start.
     Raises:
-        RelayPortTaken: The wanted port is in use.
-        RelayError: Files must be served on the wanted port, but this fails for another reason.
+        RelayPortTaken: ``wanted`` is not None, and the port is used by another program.
+        RelayError: ``wanted`` is not None, and files cannot be served for another reason.
     """
     try:
         if wanted == NO_FILES or (wanted is None and known == OFF):
@@ -239,8 +242,8 @@ def _not_served(error: ListenFailed | RelayStoreError, port: int) -> RelayError:
 
 @asynccontextmanager
 async def _told(folder: Path, figures: Callable[[], Awaitable[Statistics]], metrics_port: int) -> AsyncIterator[None]:
-    """Lets other programs ask for the relay's figures, inside the ``async with`` block. Raises `RelayPortTaken` or
-    `RelayError`."""
+    """Lets other programs ask for the relay's statistics while the ``async with`` block runs. Raises `RelayPortTaken`
+    or `RelayError`."""
 
     async def statistics() -> Page:
         return Page("application/json", json.dumps((await figures()).to_json()).encode())
@@ -291,7 +294,8 @@ def _identity(folder: Path, entropy: Entropy, clock: Callable[[], float], hosts:
 def rotate_certificate(
     folder: Path, *, entropy: Entropy | None = None, clock: Callable[[], float] = time.time
 ) -> datetime:
-    """Makes a new online certificate, which the next start uses. The fingerprint does not change. Blocks.
+    """Makes a new online certificate, which the relay uses from its next start on. The relay's fingerprint does not
+    change. Blocks.
 
     Returns:
         The time at which the new certificate expires.
@@ -306,7 +310,7 @@ def rotate_certificate(
 
 
 def certificate_left(folder: Path, *, clock: Callable[[], float] = time.time) -> timedelta | None:
-    """How long the online certificate is still valid; None if there is no usable one."""
+    """How long the online certificate is still valid; None if there is no usable certificate."""
     try:
         return load_identity(folder / IDENTITY).expires - datetime.fromtimestamp(clock(), UTC)
     except TransportError:
@@ -342,15 +346,16 @@ def _public_host(host: str) -> str:
         return host
     if not listened.is_unspecified:
         return host
-    # `::` listens on IPv4 too. Prefer the IPv4 address, because more people can reach it.
+    # A relay that listens on `::` accepts IPv4 connections too. Prefer this computer's IPv4 address, because more
+    # people can reach it.
     return _own_address(socket.AF_INET, "192.0.2.1") or (
         (_own_address(socket.AF_INET6, "2001:db8::1") if listened.version == 6 else None) or LOOPBACK
     )
 
 
 def _own_address(family: socket.AddressFamily, anywhere: str) -> str | None:
-    """This computer's own address in a family (IPv4 or IPv6); None if it reaches no other network with this family.
-    Nothing is sent to ``anywhere``, which is any address in another network."""
+    """This computer's own address: IPv4 or IPv6, as ``family`` says; None if this computer has no route to other
+    networks in that family. ``anywhere`` is any address in another network; nothing is sent to it."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((anywhere, 9))

@@ -28,7 +28,7 @@ MAX_ADDRESSES = 4
 
 
 class Destinations(Enum):
-    """Which relays the proxy forwards to."""
+    """The relays to which the proxy forwards commands."""
 
     NONE = "none"
     PUBLIC = "public"
@@ -36,7 +36,7 @@ class Destinations(Enum):
 
     @staticmethod
     def for_host(host: Hosts) -> Destinations:
-        """The default for a relay that listens on ``host``."""
+        """The default for the option ``--proxy`` of a relay that listens on ``host``."""
         hosts = (host,) if isinstance(host, str) else host or ()
         return Destinations.ALL if hosts and all(map(is_loopback, hosts)) else Destinations.PUBLIC
 
@@ -49,11 +49,11 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
     """Opens a TLS connection to another relay, with ALPN, and with a session id that fits into PFWD.
 
     Args:
-        timeout: Seconds for everything together, and the same again if the first connection has a session id that is
-            too long.
+        timeout: Maximum number of seconds for each step. The steps are: resolve names (if only public addresses are
+            allowed), connect, and connect again if the session id of the first connection is too long.
     Raises:
         DestinationRefused: The other relay has only onion hosts; or this relay may connect only to public addresses,
-            and the other one has none.
+            and the other relay has no public address.
         ConnectFailed: The other relay cannot be reached.
     """
     hosts = [host for host in server.hosts if not host.endswith(".onion")]
@@ -64,8 +64,8 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
     connection = await tls.connect(hosts, server.port_number, timeout=timeout)
     if len(connection.session_id) <= MAX_SESSION_ID:
         return connection
-    # The length of the session id depends on the cipher suite of TLS 1.3, which `ssl` cannot choose. With TLS 1.2, it
-    # is always 12 bytes.
+    # With TLS 1.3, the length of the session id depends on the cipher suite, and Python's `ssl` cannot choose the
+    # cipher suite. With TLS 1.2, a session id always has 12 bytes.
     await connection.close()
     context = tls.client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -73,8 +73,8 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
 
 
 async def _public_addresses(hosts: list[str], port: int, limit: float) -> list[str]:
-    """Resolves names to public addresses. The relay then connects to these, not to the names, because a name may
-    resolve to another address later."""
+    """Resolves names to public addresses. The relay then connects to these addresses, not to the names, because a name
+    may resolve to another address later."""
     loop = asyncio.get_running_loop()
     found: dict[str, None] = {}
     reasons: list[str] = []

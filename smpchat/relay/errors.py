@@ -20,7 +20,7 @@ class RelayStoreError(RelayError):
 
 
 class RelayStoreNewer(RelayStoreError):
-    """A newer version of smpchat wrote the data. Nothing was changed."""
+    """A newer version of smpchat wrote the relay's data. Nothing was changed."""
 
     hint = "After the upgrade, run the same command again."
 
@@ -41,7 +41,8 @@ class RelayRunning(RelayError):
 
 
 class RelayPortTaken(RelayError):
-    """The relay's port is in use by another program. Links contain the port, so the relay does not use another one."""
+    """The relay's port is in use by another program. Links contain the port, so the relay does not use another port
+    instead."""
 
     hint = "Stop the program that uses the port, then start the relay again."
 
@@ -51,7 +52,7 @@ class RelayStartFailed(RelayError):
 
 
 class RelayTurnedOff(RelayError):
-    """The user has stopped the relay, so it is not started on demand."""
+    """The user has stopped the relay, so a command that needs the relay does not start it."""
 
     hint = "Start it with `smpchat relay start`."
 

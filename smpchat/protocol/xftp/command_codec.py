@@ -55,8 +55,8 @@ _Tags = dict[bytes, tuple[type[Any], Codec[Any] | None]]
 _COMMANDS: _Tags = {
     b"FNEW": (
         FNew,
-        # At every version, a byte says whether there is a password (xftp-wire 1.4). No version of XFTP has another
-        # field after the password.
+        # At every version, a byte of FNEW says whether a password follows (xftp-wire 1.4). In versions 1 to 3, FNEW has
+        # no field after the password.
         record(
             FNew,
             sender_key=auth_key,
@@ -76,7 +76,7 @@ _COMMANDS: _Tags = {
 _ANSWERS: _Tags = {
     b"SIDS": (SIds, record(SIds, sender_id=short_bytes, recipient_ids=non_empty(short_bytes))),
     b"RIDS": (RIds, record(RIds, recipient_ids=non_empty(short_bytes))),
-    # A nonce has no length before it (xftp-wire 2.2).
+    # The nonce is encoded without its length (xftp-wire 2.2).
     b"FILE": (File, record(File, key=x25519_key, nonce=fixed(24, "nonce"))),
     b"OK": (Ok, None),
     b"PONG": (Pong, None),
@@ -98,18 +98,19 @@ def _fields(entry: tuple[type[Any], Codec[Any] | None], blank: bytes, parameters
 
 
 def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
-    # The longest tag has four letters, so do not search the whole block for the blank.
+    # The longest tag has four letters, so search only the first six bytes, not the whole block, for the blank after the
+    # tag.
     at = data.find(b" ", 0, 6)
     return (data, b"", b"") if at < 0 else (data[:at], b" ", data[at + 1 :])
 
 
 def encode_command(command: FileCommand) -> bytes:
-    """Encode a command. Raises `EncodeError` if a field does not fit."""
+    """Encode a command. Raises `EncodeError` if a field's value cannot be encoded."""
     return _encode(command)
 
 
 def decode_command(data: bytes) -> FileCommand:
-    """The command in ``data``. Raises `CommandDecodeError` with the error to answer: UNKNOWN or SYNTAX."""
+    """The command in ``data``. Raises `CommandDecodeError` with the error for the answer: UNKNOWN or SYNTAX."""
     tag, blank, parameters = _split(data)
     entry = _COMMANDS.get(tag)
     if entry is None:
@@ -156,7 +157,7 @@ def decode_answer(data: bytes) -> FileAnswer:
 
 
 def password_bytes(password: str | None) -> bytes | None:
-    """A relay's password as bytes, for FNEW. Raises `EncodeError` if it is too long."""
+    """A relay's password as bytes, for FNEW. Raises `EncodeError` if the password is too long."""
     if password is None:
         return None
     data = password.encode()

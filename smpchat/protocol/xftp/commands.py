@@ -68,7 +68,8 @@ class RIds(Record):
 
 class File(Record):
     """Answer to FGET. The encrypted chunk follows the block, and the chunk's authentication tag follows the chunk. The
-    secret for decrypting is derived from the relay's key, which is ``key``, and the client's key in FGET."""
+    secret for decrypting the chunk comes from an X25519 exchange between ``key``, which is the relay's, and the
+    client's key in FGET."""
 
     key: X25519PublicKey
     nonce: bytes

@@ -74,8 +74,8 @@ class XFTPError(ProtocolError):
     """A file relay answered ERR.
 
     Attributes:
-        code: The error in the answer.
-        temporary: Whether the same command may succeed later.
+        code: The error in the relay's answer.
+        temporary: Whether the command that failed may succeed if the client repeats it later.
     """
 
     def __init__(self, code: ErrorCode) -> None:

@@ -73,10 +73,10 @@ class Agreed(Record):
     """The result of a client's check of the relay's hello.
 
     Attributes:
-        answer: Our hello's block, to be sent.
+        answer: The block with our hello, which the caller must send to the relay.
         version: XFTP version of the session.
-        chain: The relay's certificates. Before it sends ``answer``, the caller must check their dates, and that each is
-            signed by the next.
+        chain: The relay's certificates. Before the caller sends ``answer``, it must check the dates of these
+            certificates, and that each certificate is signed by the next one.
     """
 
     answer: bytes
@@ -96,7 +96,8 @@ def receive_server_hello(
     Args:
         key_hash: Fingerprint from the relay's address.
         session_id: The ``tls-unique`` value of the connection.
-        leaf: DER of the relay's certificate in TLS; None if the transport does not know it.
+        leaf: The certificate that the relay showed in TLS, in DER; None if the transport does not know this
+            certificate.
     Raises:
         IdentityError: The relay is not the one in the address, or the hello belongs to another connection.
         VersionError: No common version.
@@ -130,7 +131,7 @@ def receive_server_hello(
 
 
 def check_acceptance(body: bytes) -> None:
-    """Check a relay's answer to a client's hello: it is empty if the relay accepts the hello.
+    """Check a relay's answer to a client's hello. An empty answer means that the relay accepts the hello.
 
     Raises:
         XFTPError: The relay refuses the connection.
@@ -165,11 +166,11 @@ def server_hello(
     entropy: Entropy,
     versions: VersionRange = XFTP_VERSIONS,
 ) -> tuple[bytes, X25519PrivateKey]:
-    """Make a relay's hello block. Returns the block, and the private key of the session key in the block.
+    """Make a relay's hello block. Returns the block, and the private key that belongs to the session key in the block.
 
     Args:
         chain: The relay's leaf and identity certificates, DER.
-        sign: Signs with the leaf's key.
+        sign: Signs bytes with the private key of the leaf certificate.
     """
     key = X25519PrivateKey.generate(entropy)
     hello = FileServerHello(versions, session_id, chain[:_CHAIN_LENGTH], encode_signed_key(key.public(), sign))
@@ -183,7 +184,7 @@ def receive_client_hello(block: bytes, key_hash: bytes, versions: VersionRange =
         key_hash: Fingerprint of the relay's identity.
     Raises:
         HandshakeError: The hello is malformed, for another relay, or chooses a version that was not offered. The caller
-            must answer `HANDSHAKE`.
+            must answer such a hello with the error `HANDSHAKE`.
     """
     try:
         hello = FileClientHello.decode(unpad_block(block))

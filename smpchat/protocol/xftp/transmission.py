@@ -15,15 +15,15 @@ _ONE = b"\x01"
 
 
 def encode_block(transmission: Transmission, session_id: bytes) -> bytes:
-    """Encode a transmission as a block. Raises `EncodeError` if it does not fit."""
+    """Encode a transmission as a block. Raises `EncodeError` if the transmission does not fit into a block."""
     signed = signed_bytes(session_id, transmission.corr_id, transmission.entity_id, transmission.body)
-    # Unlike in SMP from version 7 on, the session id is sent too: at all versions, in both directions (xftp-wire trap
-    # 2).
+    # In XFTP, every transmission contains the session id: at all versions, and in both directions. In SMP, this ended
+    # with version 7 (xftp-wire trap 2).
     return pad_block(_ONE + large_bytes.write(bytes([len(transmission.auth)]) + transmission.auth + signed))
 
 
 def decode_block(block: bytes, session_id: bytes) -> tuple[Transmission, bytes]:
-    """Decode a block. Returns its transmission, and the bytes that its authorisation signs.
+    """Decode a block. Returns the block's transmission, and the bytes that the transmission's authorisation covers.
 
     Raises:
         SessionMismatch: The transmission contains the id of another session.
