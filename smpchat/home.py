@@ -1,6 +1,7 @@
 """The folder with all data of a user: the profiles, and the relay that they share.
 
-This module is above `chat` and `relay`, which do not import each other, and below the command line and the Python API.
+This module uses `chat` and `relay`, which do not import each other. The command line and the Python API use this
+module.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Home(Record):
     """A home: a folder, which is created at first use, and which only its owner can read.
 
     Attributes:
-        config: The config file for all profiles; None: `own_config_file` of the folder.
+        config: The config file for all profiles. If None, it is the `own_config_file` of the folder.
     """
 
     path: Path
@@ -39,7 +40,7 @@ class Home(Record):
 
     @staticmethod
     def default() -> Home:
-        """The folder that ``SMPCHAT_HOME`` names, otherwise the platform's folder for a user's data."""
+        """The folder that ``SMPCHAT_HOME`` names; if it is not set, the platform's folder for a user's data."""
         chosen = os.environ.get("SMPCHAT_HOME")
         if chosen:
             return Home(Path(chosen).absolute())
@@ -47,12 +48,13 @@ class Home(Record):
 
     @property
     def config_file(self) -> Path:
-        """The config file for all profiles: the platform's, or one in the home if the user named the home."""
+        """The config file for all profiles. It is in the platform's folder for config files; if the user chose the
+        home's folder, it is in this folder."""
         return self.config or own_config_file(self.path)
 
     def config_files(self, profile: str) -> tuple[Path, Path]:
-        """The config file for all profiles, and that of the profile, which overrides the first. Raises `InputError` as
-        `profile_folder` does."""
+        """The config file for all profiles, and the config file of one profile, which overrides the first file. Raises
+        `InputError` as `profile_folder` does."""
         return self.config_file, self.profile_folder(profile) / CONFIG_FILE
 
     def configuration(self, profile: str) -> Configuration:
@@ -67,8 +69,8 @@ class Home(Record):
 
     @property
     def downloads(self) -> Path:
-        """Where received files are saved: a folder in the platform's downloads; for a home that the user named, a
-        folder in that home."""
+        """The folder in which received files are saved. It is in the platform's downloads folder; if the user chose the
+        home's folder, it is in the home."""
         if self.config is None:
             return self.path / "downloads"
         from platformdirs import user_downloads_path  # imported only where files are received
@@ -77,8 +79,8 @@ class Home(Record):
 
     def profile_folder(self, profile: str) -> Path:
         """Folder of a profile. Raises `InputError` for a name that cannot be the name of a folder."""
-        # The name becomes a folder's name, and any program may have chosen it: it must not lead out of the home folder.
-        # On Windows, \ and : could lead out of it too.
+        # The profile's name becomes a folder's name, and any program may have chosen it. So the name must not lead out
+        # of the home folder; on Windows, not only / but also \ and : could do this.
         fits = profile.isprintable() and 0 < len(profile) <= MAX_PROFILE_NAME and not profile.startswith(".")
         if not fits or any(c in profile for c in "/\\:"):
             raise InputError(f"{profile!r} cannot be the name of a profile.", "Use letters, digits, - and _.")
@@ -92,7 +94,7 @@ class Home(Record):
         now: Callable[[], float] = time.time,
         passphrase: Callable[[], str] = no_passphrase,
     ) -> ChatService:
-        """A profile's service; the profile is created at first use.
+        """Open a profile, which is created at first use.
 
         Args:
             socks, passphrase: See `StoredProfile`.
@@ -101,9 +103,9 @@ class Home(Record):
             InputError: The profile's name cannot be the name of a folder, or ``socks`` is not a proxy.
             PassphraseNeeded: The profile is encrypted, and no ``passphrase`` was given. Errors that ``passphrase``
                 raises are passed on.
-            StoreError: The folder or the database in it cannot be used, or the passphrase is wrong.
+            StoreError: The profile's folder or database cannot be used, or the passphrase is wrong.
         """
-        # this import loads the modules of all handshakes; callers that start no handshake use `open_as`
+        # importing `ChatService` loads the modules of all handshakes; callers that start no handshake use `open_as`
         from smpchat.chat.service.connecting import ChatService
 
         return self.open_as(ChatService, profile, socks=socks, now=now, passphrase=passphrase)
@@ -117,7 +119,8 @@ class Home(Record):
         now: Callable[[], float] = time.time,
         passphrase: Callable[[], str] = no_passphrase,
     ) -> Opened:
-        """As `open`, but returns an object of the class ``kind``, which may have fewer methods than `ChatService`."""
+        """Open a profile as `open` does, but return an object of the class ``kind``, which may have fewer methods than
+        `ChatService`."""
         folder = self.profile_folder(profile)
         defaults = self.configuration(profile).stored_defaults()
         try:
@@ -145,7 +148,7 @@ class Home(Record):
         Raises:
             InputError: The profile's name cannot be the name of a folder.
             UnknownProfile: There is no such profile.
-            ProfileLocked: A process is online for the profile.
+            ProfileLocked: Another smpchat process is online for the profile.
             StoreError: The profile's folder cannot be removed.
         """
         import shutil
@@ -155,9 +158,9 @@ class Home(Record):
         folder = self.profile_folder(profile)
         if not folder.is_dir():
             raise UnknownProfile(profile)
-        # The folder is first given a name that begins with a dot, which no profile has. If this process is killed
-        # before it has removed the folder, what is left no longer counts as a profile, and the next deletion of a
-        # profile removes it.
+        # First rename the folder: the new name begins with a dot, which no profile's name does. If this process is
+        # killed while it removes the folder, the remaining files no longer count as a profile, and the next deletion of
+        # a profile removes them.
         grave = folder.with_name(f"{_DELETED}{os.getpid()}-{profile}")
         try:
             with kept_offline(folder, profile):

@@ -24,17 +24,18 @@ def export_profile(
     move: bool = False,
     own_passphrase: Callable[[], str] = no_passphrase,
 ) -> int:
-    """Write a whole profile to a new file, encrypted.
+    """Write a whole profile to a new, encrypted file.
 
     Args:
-        own_passphrase: If the profile is encrypted, called to get its passphrase. (The file is encrypted with
-            ``passphrase``.)
-        move: The profile never goes online here again. If False, the user must use only one of the two copies.
+        passphrase: The passphrase with which the new file is encrypted.
+        move: If True, the profile in ``home`` never goes online again. If False, both copies of the profile can go
+            online, but the user must use only one of them.
+        own_passphrase: Called if the profile is encrypted; returns the profile's passphrase.
     Returns:
         Size of the file in bytes.
     Raises:
         InputError: There is no such profile, or the file already exists.
-        ProfileLocked: A process is online for the profile.
+        ProfileLocked: Another smpchat process is online for the profile.
     """
     if not home.has(profile):
         raise UnknownProfile(profile)
@@ -46,8 +47,8 @@ def export_profile(
         with under_way(home.path, growing):
             archive.write_new(growing, data)
             growing.replace(file)
-        # This comes last: a crash before it leaves a whole file, and a profile that still works. In the other order, a
-        # crash could leave neither.
+        # Retire the profile last: if smpchat crashes before this, the file is complete, and the profile still works. If
+        # the profile were retired first, a crash could leave neither a complete file nor a profile that works.
         if move:
             service.retire()
     return len(data)
@@ -64,14 +65,14 @@ def import_profile(
     """Make a profile from a file that `export_profile` wrote.
 
     Args:
-        profile: The profile's name here; None: the name in the file.
-        approve: Called with the settings for relays in the file: whoever made the file may have chosen them. If it
-            returns False, nothing is imported.
+        profile: The name of the new profile. If None, the name in the file is used.
+        approve: Called with the relays and network settings in the file, which another person may have chosen. If
+            ``approve`` returns False, nothing is imported.
     Returns:
-        The profile's name here.
+        The name of the new profile.
     Raises:
         InputError: The profile already exists, or the file was not made by smpchat.
-        ImportDeclined: The settings were not approved; nothing was made.
+        ImportDeclined: ``approve`` returned False. No profile was created.
         ArchiveDamaged: The file was cut off or changed.
         WrongPassphrase: The passphrase is wrong.
     """

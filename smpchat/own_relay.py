@@ -1,4 +1,4 @@
-"""The embedded relay in the form that the chat layer needs (`smpchat.chat.online.embedded`): started on demand.
+"""Starts the embedded relay when the chat layer needs it. `smpchat.chat.online.embedded` defines the interface.
 
 This module connects `chat` and `relay`, which do not import each other.
 """
@@ -31,8 +31,8 @@ class BackgroundRelay:
         self._answered: int | None = None
 
     def owns(self, server: SMPServer) -> bool:
-        """Whether ``server`` is this relay, and names only hosts of the relay or of this computer; it is then reached
-        without a proxy."""
+        """Whether ``server`` is an address of this relay: the fingerprint is this relay's, and the hosts are either all
+        hosts of this relay or all loopback addresses. smpchat connects to this relay without a SOCKS proxy."""
         own = self._known()
         return own is not None and own.address is not None and _is_own(server, parse_server(own.address).server)
 
@@ -88,7 +88,8 @@ class BackgroundRelay:
             raise OwnRelayFailed(str(error)) from error
 
     async def _answers(self, info: RelayInfo) -> bool:
-        """Whether the running relay accepts connections on this computer; after a success, this is not tried again."""
+        """Whether the running relay accepts connections on this computer. Once a connection has succeeded, no further
+        connection is tried until another relay process runs."""
         import asyncio
         import socket
 

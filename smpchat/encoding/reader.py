@@ -4,7 +4,7 @@ Errors::
 
     ValueError
     ├── DecodeError   bytes or text from outside do not have the expected form
-    └── EncodeError   a value of ours does not fit the form (too long, out of range)
+    └── EncodeError   a value that we write does not fit the form (too long, out of range)
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class DecodeError(ValueError):
     """Input is not in the expected form.
 
     Attributes:
-        what: What was being read and what is wrong with it.
-        offset: Position in the input in bytes (or characters), if known.
+        what: Says what was being read, and what is wrong with it.
+        offset: Position of the error in the input, in bytes (or characters), if known.
     """
 
     def __init__(self, what: str, offset: int | None = None) -> None:
@@ -28,7 +28,7 @@ class DecodeError(ValueError):
 
 
 class EncodeError(ValueError):
-    """A value cannot be written in this form; nothing was written."""
+    """A value cannot be encoded, for example because it is too long. Nothing was written."""
 
 
 class Reader:

@@ -1,4 +1,5 @@
-"""Text forms: base64url, percent-encoded queries (agent-wire 0.2, 2.1 and 2.5; smp-wire 1.4)."""
+"""Writes and reads base64url, percent-encoded queries and other forms of text (agent-wire 0.2, 2.1 and 2.5; smp-wire
+1.4)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]+=*")
 
 
 def to_base64url(data: bytes, *, padding: bool = True) -> str:
-    """base64url of ``data``. Links and keys contain the padding, short links do not."""
+    """Encode ``data`` as base64url. Full links and keys are written with padding (``=``), short links without."""
     text = base64.urlsafe_b64encode(data).decode("ascii")
     return text if padding else text.rstrip("=")
 
@@ -24,8 +25,8 @@ def from_base64url(text: str, what: str = "base64url") -> bytes:
     if not _BASE64URL.fullmatch(text):
         raise DecodeError(f"{what} is not base64url")
     body = text.rstrip("=")
-    # Groups of four characters with one left over cannot be base64: one character has 6 bits, less than a byte. Padding
-    # is optional, because short links have none and are read by the same parser (agent-wire 0.2, trap 25).
+    # A text of 1, 5, 9… characters cannot be base64url: its last character alone has 6 bits, less than a byte. Padding
+    # is optional, because this function also reads short links, which have no padding (agent-wire 0.2, trap 25).
     if len(body) % 4 == 1:
         raise DecodeError(f"{what} is not base64url")
     return base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
@@ -42,21 +43,22 @@ def bracketed(host: str) -> str:
 
 
 def write_query(parameters: Iterable[tuple[str, str]]) -> str:
-    """``name=value`` joined with ``&``, each value percent-encoded once."""
+    """Write a query: pairs ``name=value``, joined with ``&``. Each value is percent-encoded once."""
     return "&".join(f"{name}={percent_encode(value)}" for name, value in parameters)
 
 
 def read_query(text: str) -> dict[str, str]:
-    """The parameters of a query. If a name is repeated, the first value counts, as in the reference's parser.
+    """Read the parameters of a query. If a name is repeated, the first value counts, as in the reference's parser.
 
-    ``&`` and ``;`` separate parameters, ``+`` is a blank, and ``%XX`` is decoded. The caller ignores unknown names.
+    ``&`` and ``;`` separate parameters, ``+`` is a blank, and ``%XX`` is decoded. The caller must ignore parameters
+    whose names it does not know.
 
     Raises:
-        DecodeError: A value is not UTF-8 once decoded.
+        DecodeError: A value is not UTF-8 after percent-decoding.
     """
     parameters: dict[str, str] = {}
-    # Parse exactly as the reference does (agent-wire 2.5, trap 26). Otherwise one link could mean one thing to us and
-    # another to an app.
+    # Parse exactly as the reference does (agent-wire 2.5, trap 26). If we parsed differently, the same link could mean
+    # one thing to us and another to an app.
     for part in re.split("[&;]", text):
         name, _, value = part.partition("=")
         if name and name not in parameters:
@@ -71,8 +73,8 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def size_text(size: int) -> str:
-    """A number of bytes, in the smallest unit in which the number is below 1,024, but at most TiB, such as ``117
-    KiB``."""
+    """A number of bytes as text for the user, such as ``117 KiB``. The unit is the smallest one in which the number is
+    below 1,024; the largest unit is TiB."""
     if size == 1:
         return "1 byte"
     amount, unit = float(size), 0

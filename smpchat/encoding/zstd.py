@@ -1,7 +1,7 @@
-"""Zstandard frames from peers: a frame is refused if its header names no size, or a size above the limit. Of any other
-frame, at most one byte more than this size is decompressed.
+"""Zstandard frames from peers. A frame is refused if its header names no size, or a size above the limit. If a frame is
+not refused, at most one byte more than the size in its header is decompressed.
 
-So a bomb, a few bytes that decompress to gigabytes, costs no memory. Source of the limits: agent-wire 6.6.
+So a bomb (a few bytes that decompress to gigabytes) cannot fill the memory. The limits are from agent-wire 6.6.
 
 The library (``compression.zstd`` from Python 3.14, the package ``backports.zstd`` before) is imported when first used.
 """
@@ -31,15 +31,15 @@ def _library() -> Any:
 
 
 def compress(data: bytes) -> bytes:
-    """Compress into one frame, which contains the size of the data. Raises `EncodeError` for more data than peers
-    accept."""
+    """Compress ``data`` into one frame, whose header names the size of ``data``. Raises `EncodeError` for more data
+    than peers accept."""
     if len(data) > MAX_DECOMPRESSED:
         raise EncodeError(f"{len(data)} bytes; at most {MAX_DECOMPRESSED} are compressed")
     return bytes(_library().compress(data, LEVEL))
 
 
 def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
-    """The content of exactly one frame.
+    """Decompress ``frame``, which must be exactly one frame.
 
     Raises:
         DecodeError: The bytes are not exactly one frame, the frame is damaged, its header does not say the content's
@@ -47,8 +47,9 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
     """
     zstd = _library()
     try:
-        # Refuse a frame without a size: to find out that its content is too large, we would have to decompress 64 KiB,
-        # although the sender sent only a few bytes. Apps refuse such a frame as well (agent-wire 6.6).
+        # Refuse a frame whose header names no size: to find out that its content is too large, we would have to
+        # decompress 64 KiB, although the sender sent only a few bytes. Apps refuse frames without a size too
+        # (agent-wire 6.6).
         size = zstd.get_frame_info(frame).decompressed_size
         if size is None:
             raise DecodeError("the compressed data does not say how long it is")
@@ -56,7 +57,7 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
             raise DecodeError(f"the compressed data contains {size} bytes, and the limit is {limit}")
         options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}
         decompressor = zstd.ZstdDecompressor(options=options)
-        # Ask for one byte more than the header says: if we get this byte, the header is wrong, and we need not
+        # Ask for one byte more than the size in the header: if we get this byte, the size is wrong, and we need not
         # decompress the rest.
         content = bytes(decompressor.decompress(frame, max_length=size + 1))
     except zstd.ZstdError:

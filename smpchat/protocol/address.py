@@ -22,8 +22,9 @@ MAX_HOSTS = 4
 could take very long."""
 
 _HOST = late(r"[^:#?,;/@%&=\[\]\s]+")
-# In this pattern, a bracket can match in only one way, so that matching takes linear time. With two ways, a text of 24
-# pairs of brackets that is not an address took six seconds, and each further pair doubled the time.
+# In this pattern, each bracket can match in only one way, so that matching takes linear time. If a bracket could match
+# in two ways, a text of 24 pairs of brackets that is not an address would take six seconds, and each further pair would
+# double the time.
 _ADDRESS = late(
     r"(?P<scheme>smp|xftp)://(?P<key>[A-Za-z0-9_-]+=*)(?::(?P<password>[^@\s:/]+))?@(?P<hosts>(?:\[[^\]]{0,255}\]|[^\[\]/#?:\s])+)(?::(?P<port>[0-9]{1,5}))?/?"
 )
@@ -45,8 +46,8 @@ class Server(Record):
     @property
     def port_number(self) -> int:
         """The port to connect to."""
-        # The port is stored as text, because the reference compares the texts of addresses when queues move: to it, ""
-        # and "5223" are different ports (agent-wire trap 27).
+        # The port is stored as text, because the reference compares the texts of addresses when queues move: the
+        # reference takes "" and "5223" for different ports (agent-wire trap 27).
         return int(self.port) if self.port else self.DEFAULT_PORT
 
     @property
@@ -56,7 +57,7 @@ class Server(Record):
 
     @property
     def authority(self) -> str:
-        """``HOST:PORT`` with the first host, in the form for messages to the user."""
+        """The first host and the port, in the form for messages to the user: ``HOST:PORT``."""
         return f"{self.host}:{self.port_number}"
 
     @property
@@ -65,10 +66,11 @@ class Server(Record):
         return all(map(is_loopback, self.hosts))
 
     def is_within(self, known: Self) -> bool:
-        """Whether this is the relay ``known``: the same fingerprint, and no hosts that ``known`` does not have. The
-        fingerprint alone is not enough, because it is not a secret."""
-        # Compare the hosts too. Otherwise a contact who knows our relay's fingerprint could add a host of their own,
-        # and smpchat would connect to that host as it does to our relay: without the proxy.
+        """Whether this is the relay ``known``: the fingerprints are equal, and every host of this relay is also a host
+        of ``known``. An equal fingerprint alone proves nothing, because a fingerprint is not a secret."""
+        # Compare the hosts too. A contact who knows our relay's fingerprint could write an address with this
+        # fingerprint and a host of their own. If we took this address for our relay's, we would connect to that host
+        # without the SOCKS proxy.
         return self.key_hash == known.key_hash and set(self.hosts) <= set(known.hosts)
 
     def __str__(self) -> str:
@@ -115,7 +117,8 @@ def is_loopback(host: str) -> bool:
 
 
 def format_server(address: Server | SMPServerAddress | FileServerAddress) -> str:
-    """Write ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``; for a file relay, with ``xftp://``."""
+    """Write an address as ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``; a file relay's begins with
+    ``xftp://``."""
     if isinstance(address, Server):
         return _written(address, None)
     return _written(address.server, address.password)
@@ -184,7 +187,7 @@ def _hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def checked_host(text: str) -> str:
-    """Check a host: a name or an address. Brackets around an IPv6 address are removed. Raises `DecodeError`."""
+    """Check a host: a name or an IP address. Brackets around an IPv6 address are removed. Raises `DecodeError`."""
     if _HOST().fullmatch(text) and text.isprintable():
         return text
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -192,7 +195,7 @@ def checked_host(text: str) -> str:
         IPv6Address(bare)
     except ValueError:
         raise DecodeError("host name expected") from None
-    # In fe80::1%eth0, the zone is the name of a network interface of one computer; others cannot use it.
+    # In fe80::1%eth0, the zone eth0 is a network interface of one computer; other computers cannot use the address.
     if "%" in bare:
         raise DecodeError("an address with a zone means nothing to others")
     return bare
@@ -206,8 +209,8 @@ def checked_port(text: str) -> str:
 
 
 def _any_port(text: str) -> str:
-    """Check a port, but accept port 0 and leading zeros: earlier versions of smpchat did, so old profiles may contain
-    such ports."""
+    """Check a port, but accept port 0 and leading zeros: earlier versions of smpchat accepted such ports, so old
+    profiles may contain them."""
     if text and (not text.isdecimal() or not text.isascii() or len(text) > 5 or int(text) > 65535):
         raise DecodeError("port number expected")
     return text

@@ -30,7 +30,7 @@ def pad_block(content: bytes) -> bytes:
 
 
 def unpad_block(block: bytes) -> bytes:
-    """The content of a plain block. Raises `BlockError`."""
+    """Remove the padding of a plain block; returns the content. Raises `BlockError`."""
     if len(block) != BLOCK_SIZE:
         raise BlockError("a block has a wrong size")
     try:
@@ -58,8 +58,8 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
         if len(transmission) > largest:
             raise EncodeError(f"a transmission of {len(transmission)} bytes does not fit a block")
         added = len(transmission) + 2
-        # A plain block has more space than an encrypted one, but only a transmission that is alone in its block may use
-        # the extra space. The reference does the same (smp-wire 4.1).
+        # A plain block has more space than an encrypted block, but only a transmission that is alone in its block may
+        # use the extra space. The reference has the same rule (smp-wire 4.1).
         if batch and (size + added > BATCH_CONTENT or len(batch) == MAX_BATCH):
             contents.append(_batch.encode(tuple(batch)))
             batch, size = [], 1
@@ -71,9 +71,9 @@ def encode_batches(transmissions: Sequence[bytes], *, encrypted: bool = True) ->
 
 
 def decode_batch(content: bytes) -> tuple[bytes, ...]:
-    """The transmissions in a block's content, 1 to 255. Raises `DecodeError`."""
-    # For speed, this does not use the codecs; nor does `decode_transmission`. Every count and length is checked against
-    # the bytes that exist.
+    """Split a block's content into its transmissions; there are 1 to 255. Raises `DecodeError`."""
+    # For speed, this function and `decode_transmission` do not use the codecs. Every count and length is checked
+    # against the bytes that exist.
     size = len(content)
     if not size or not content[0]:
         raise DecodeError("block: at least one transmission expected", 0)

@@ -1,7 +1,8 @@
 """Encodes and decodes commands and relays' messages, at every SMP version (smp-wire 5.1 and 5.2).
 
-A command begins with its tag. If it has parameters, a blank follows the tag, then the parameters, with nothing between
-them. Bytes after the last parameter are an error. Only NEW, IDS, SOK, DELD and BLOCKED differ between versions.
+A command begins with its tag. If a command has parameters, they follow the tag after a blank, with nothing between one
+parameter and the next. Bytes after the last parameter are an error. Only NEW, IDS, SOK, DELD and BLOCKED are encoded
+differently at different versions.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ from smpchat.protocol.version import (
 
 
 class CommandDecodeError(DecodeError):
-    """The bytes are not a command; ``code`` is the error that a relay answers."""
+    """Some bytes are not a command. ``code`` is the error that a relay answers to such bytes."""
 
     def __init__(self, name: str) -> None:
         self.code = ErrorCode.cmd(name)
@@ -160,8 +161,8 @@ def _write_old_password(password: bytes | None) -> bytes:
 
 
 def _read_old_password(reader: Reader) -> bytes | None:
-    # Up to SMP 8, the letter A says that a password follows. Without a password, the next byte belongs to the subscribe
-    # mode, which never begins with A (smp-wire 5.1).
+    # Up to SMP 8, the letter A says that a password follows. If there is no password, the next byte is the subscribe
+    # mode, which is never A (smp-wire 5.1).
     if not reader.starts_with(b"A"):
         return None
     reader.take(1)
@@ -192,8 +193,8 @@ def _new_fields(context: _Context) -> Codec[New]:
         "subscribe": _subscribe,
     }
     if version >= SHORT_LINKS:
-        # From this version on, the queue's mode is optional. In versions 9 to 14, NEW has a boolean in its place, and
-        # below 9 neither (smp-wire 5.1).
+        # From version 15 on, NEW has an optional queue request. In versions 9 to 14, NEW has a boolean for the queue's
+        # mode instead, and below version 9, NEW has neither field (smp-wire 5.1).
         fields["queue"] = maybe(_queue_request)
     elif version >= SND_AUTH_KEY:
         fields["queue"] = _boolean_request
@@ -207,8 +208,8 @@ def _new_fields(context: _Context) -> Codec[New]:
 def _read_notification(reader: Reader) -> bool:
     """Read a message's flags: the first says whether to notify; up to seven more are reserved."""
     notification = boolean.read(reader)
-    # Reserved flags may come before the blank (smp-wire 1.1). Without a limit, we would search the whole body for the
-    # blank.
+    # A blank ends the flags; reserved flags may come before this blank (smp-wire 1.1). Read at most eight bytes: if the
+    # blank is missing, we would otherwise search the whole body for it.
     for _ in range(8):
         if reader.take(1, "message flags") == b" ":
             return notification
@@ -313,21 +314,22 @@ def _decode(entry: tuple[type[Any], _Fields], parameters: bytes | None, context:
 
 
 def _split(data: bytes) -> tuple[bytes, bytes | None]:
-    # The longest tag has five letters, so do not search the whole body for the blank. Everything before the blank is
-    # the tag: `SUB=` is an unknown tag, and `SUB ` a known command with wrong parameters (smp-wire 5.3).
+    # The longest tag has five letters, so do not search the whole body for the blank that ends the tag. Everything
+    # before this blank is the tag. So the tag `SUB=` is unknown; but `SUB ` is the known command SUB, with parameters
+    # that SUB does not have (smp-wire 5.3).
     blank = data.find(b" ", 0, 7)
     return (data, None) if blank < 0 else (data[:blank], data[blank + 1 :])
 
 
 def encode_command(command: Command, version: int, *, keyed_new: bool = False) -> bytes:
-    """Encode a command for an SMP version. Raises `EncodeError` if a field does not fit."""
+    """Encode a command for an SMP version. Raises `EncodeError` if a field's value cannot be encoded."""
     if isinstance(command, New) and command.sender_key is not None and not keyed_new:
         raise EncodeError("keyed NEW was not negotiated")
     return _encode(_COMMAND_TAGS, command, _Context(version, keyed_new))
 
 
 def decode_command(data: bytes, version: int, *, keyed_new: bool = False) -> Command:
-    """The command in ``data``. Raises `CommandDecodeError` with the error to answer: UNKNOWN or SYNTAX."""
+    """Decode a command. Raises `CommandDecodeError`; its ``code`` is UNKNOWN or SYNTAX."""
     tag, parameters = _split(data)
     entry = _COMMANDS.get(tag)
     if entry is None:
@@ -340,10 +342,10 @@ def decode_command(data: bytes, version: int, *, keyed_new: bool = False) -> Com
 
 
 def encode_broker(message: BrokerMessage, version: int) -> bytes:
-    """Encode a relay's message for an SMP version. A message that does not exist at this version is replaced by the
-    message that relays sent before it existed."""
-    # A client of an older version would take a message that it does not know as a sign that the session is broken
-    # (smp-wire 3.5 and 5.2, trap 24).
+    """Encode a relay's message for an SMP version. A message that this version does not have is replaced by the message
+    that relays of this version send instead."""
+    # A client of an older version would treat an unknown message as a sign that the session is broken (smp-wire 3.5 and
+    # 5.2, trap 24).
     if isinstance(message, Sok) and version < SERVICE_CERTS:
         message = Ok()
     elif isinstance(message, Deld) and version < DELETED_EVENT:
@@ -362,7 +364,7 @@ def _blocked_for(error: ErrorCode, version: int) -> ErrorCode:
 
 
 def decode_broker(data: bytes, version: int) -> BrokerMessage:
-    """The relay's message in ``data``. Raises `DecodeError`."""
+    """Decode a relay's message. Raises `DecodeError`."""
     tag, parameters = _split(data)
     entry = _BROKER.get(tag)
     if entry is None:

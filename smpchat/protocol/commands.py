@@ -1,7 +1,7 @@
 """The commands of clients and the messages of relays in SMP (smp-wire 5.1 and 5.2).
 
-`smpchat.protocol.command_codec` encodes them. Who may use which command: smp-wire 4.4 and
-`smpchat.relay.authorisation`. How the relay executes them: `smpchat.relay.commands`.
+`smpchat.protocol.command_codec` encodes and decodes commands and messages. `smpchat.relay.authorisation` checks who may
+use a command (smp-wire 4.4). `smpchat.relay.commands` executes commands.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from smpchat.protocol.version import VersionRange
 
 
 class LinkData(Record):
-    """Short-link data stored with a queue: ``fixed`` never changes, LSET can replace ``user``. The client chooses
-    ``link_id`` only for contact queues."""
+    """The data of a short link, stored with a queue. ``fixed`` never changes; LSET can replace ``user``. The client
+    chooses ``link_id`` only for contact queues."""
 
     sender_id: bytes
     fixed: bytes
@@ -136,7 +136,7 @@ class Send(Record):
 
 
 class LKey(Record):
-    """Secure a messaging queue by its link and read the link data."""
+    """Secure a messaging queue as the user of its short link, and read the link data."""
 
     sender_key: AuthPublicKey
 
@@ -169,7 +169,7 @@ class Prxy(Record):
 
 
 class PFwd(Record):
-    """Client to proxy: forward an encrypted transmission."""
+    """A client asks a proxy to forward an encrypted transmission to another relay."""
 
     version: int
     key: X25519PublicKey
@@ -177,7 +177,7 @@ class PFwd(Record):
 
 
 class RFwd(Record):
-    """Proxy to relay: a forwarded transmission."""
+    """A proxy forwards a client's encrypted transmission to a relay."""
 
     body: bytes = field(repr=False)
 
@@ -204,7 +204,7 @@ class Ids(Record):
 
 
 class Lnk(Record):
-    """Link data."""
+    """A queue's link data."""
 
     sender_id: bytes
     fixed: bytes
@@ -212,7 +212,7 @@ class Lnk(Record):
 
 
 class Sok(Record):
-    """The client is subscribed to the queue (up to version 15, the answer is OK instead)."""
+    """The client is subscribed to the queue. Up to version 15, relays answer OK instead."""
 
     service_id: bytes | None = None
 
@@ -245,7 +245,7 @@ class NMsg(Record):
 
 
 class PKey(Record):
-    """A proxy's session with another relay: the content of that relay's hello."""
+    """A proxy has a session with another relay. The fields are those of that relay's hello."""
 
     session_id: bytes
     versions: VersionRange
@@ -254,13 +254,13 @@ class PKey(Record):
 
 
 class RRes(Record):
-    """Relay to proxy: answer to a forwarded transmission."""
+    """A relay sends a proxy the answer to a forwarded transmission."""
 
     body: bytes = field(repr=False)
 
 
 class PRes(Record):
-    """Proxy to client: answer to a forwarded transmission."""
+    """A proxy sends its client the answer to a forwarded transmission."""
 
     body: bytes = field(repr=False)
 
@@ -276,7 +276,7 @@ class Ends(Record):
 
 
 class Deld(Record):
-    """The queue was deleted (up to version 9, the message is END instead)."""
+    """The queue was deleted. Up to version 9, relays send END instead."""
 
 
 class Ok(Record):
@@ -288,7 +288,7 @@ class Pong(Record):
 
 
 class Info(Record):
-    """A queue's information, as the JSON object of smp-wire 5.2."""
+    """Answer to QUE: the queue's information, as the JSON object of smp-wire 5.2."""
 
     json: bytes
 

@@ -7,9 +7,10 @@ from smpchat.crypto.keys import AuthPublicKey, X25519PublicKey, auth_key, x25519
 from smpchat.encoding.codec import Codec, fixed, maybe, record, tagged, tail, word16
 from smpchat.encoding.record import Record, field
 
-# Each sender's first message to a queue also contains the sender's key for this encryption, and must fit into SEND's
-# 16,048 bytes. So it is padded to fewer bytes than later messages (smp-wire 4.6; agent-wire trap 17). The reference's
-# documents give older sizes (smp-wire trap 21). Of messages that we receive, we accept any size.
+# Each sender's first message to a queue also contains the sender's public key for the encryption. Message and key must
+# fit into SEND's 16,048 bytes, so the first message is padded to fewer bytes than later messages (smp-wire 4.6;
+# agent-wire trap 17). The reference's documents give other padded lengths, from older versions (smp-wire trap 21).
+# Messages that we receive may be padded to any length.
 CONFIRMATION_PADDING = 15904
 """Padded length, in bytes, of a sender's first message to a queue, which contains the sender's key for the
 encryption."""
@@ -27,7 +28,7 @@ class PHConfirmation(Record):
 
 
 class ClientMessage(Record):
-    """The content before it is encrypted: a header and an agent envelope."""
+    """What a sender encrypts for a queue's recipient: a header and an agent envelope."""
 
     header: PHEmpty | PHConfirmation
     body: bytes = field(repr=False)
@@ -66,8 +67,8 @@ def seal_client_message(
     message: ClientMessage,
     padded_length: int,
 ) -> bytes:
-    """Make the body of SEND: 15,992 bytes with a key, 16,043 without. Raises `PaddingError` if the message is too
-    long."""
+    """Make the body of SEND. It has 15,992 bytes with a key and `CONFIRMATION_PADDING`, and 16,043 bytes without a key
+    and with `MESSAGE_PADDING`. Raises `PaddingError` if the message is too long."""
     sealed = cb_encrypt(secret, nonce, client_message.encode(message), padded_length)
     return client_msg_envelope.encode(ClientMsgEnvelope(version, sender_key, nonce, sealed))
 

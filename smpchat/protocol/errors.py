@@ -21,9 +21,9 @@ _MAX_NESTING = 4
 
 
 class ErrorCode(Record):
-    """An error that a relay sends: its words, and in some errors the free text after them.
+    """An error that a relay sends: its words, and in some errors a free text after the words.
 
-    ``words`` are the words before any text, for example ``("PROXY", "BROKER", "TIMEOUT")``.
+    ``words`` are the words before the free text, for example ``("PROXY", "BROKER", "TIMEOUT")``.
     """
 
     words: tuple[str, ...]
@@ -42,12 +42,12 @@ class ErrorCode(Record):
 
     @classmethod
     def cmd(cls, name: str) -> Self:
-        """An error about the command itself: ``SYNTAX``, ``PROHIBITED`` and so on."""
+        """The error CMD, which is about the command itself. ``name`` says what is wrong, for example ``SYNTAX``."""
         return cls(("CMD", name))
 
     @classmethod
     def proxy(cls, *words: str) -> Self:
-        """An error of private routing."""
+        """The error PROXY, which is about private routing. ``words`` say what is wrong."""
         return cls(("PROXY", *words))
 
     @property
@@ -75,8 +75,8 @@ def _word(reader: Reader) -> str:
 
 def _next_word(reader: Reader) -> str:
     if reader.take(1, "blank") != b" ":
-        # There is a blank between all words, also after PROXY, where the reference's grammar has none (smp-wire trap
-        # 28).
+        # A blank separates all words. The grammar in the reference's documents has no blank after PROXY, but the
+        # reference's code writes one (smp-wire trap 28).
         raise DecodeError("blank expected", reader.offset - 1)
     return _word(reader)
 
@@ -144,8 +144,8 @@ def _read_broker(reader: Reader) -> ErrorCode:
         case "RESPONSE" | "UNEXPECTED":
             reader.take(1, "blank")
             return broker(word, text=short_bytes.read(reader))
-        # Some relays send only the word NETWORK, and others send more words after it. We must accept both (smp-wire
-        # 5.3).
+        # Some relays send only the word NETWORK; others send more words after NETWORK. We must accept both forms
+        # (smp-wire 5.3).
         case "NETWORK":
             if not reader.remaining:
                 return broker(word)
@@ -188,7 +188,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 class IdInUse(RemoteProtocolError):
-    """A relay gave a new queue the id of one of our other queues. We could then not tell which of the two queues a
+    """A relay gave a new queue the id of one of our other queues, so that we could not tell which of the two queues a
     message is for."""
 
 
@@ -197,7 +197,7 @@ class HandshakeError(RemoteProtocolError):
 
 
 class IdentityError(HandshakeError):
-    """The relay could not prove that it is the one in the address."""
+    """The relay could not prove that it is the relay in the address."""
 
 
 class CertificateTimeError(IdentityError):
@@ -205,7 +205,7 @@ class CertificateTimeError(IdentityError):
 
 
 class VersionError(HandshakeError):
-    """The version ranges do not overlap."""
+    """There is no version that both sides support."""
 
 
 class BlockError(RemoteProtocolError):
@@ -216,7 +216,7 @@ class SMPError(ProtocolError):
     """A relay answered ERR.
 
     Attributes:
-        code: The error in the answer.
+        code: The error that the relay answered.
         temporary: Whether the same command may succeed later.
     """
 

@@ -2,9 +2,9 @@
 5.6).
 
 The client encrypts for the relay, so that the proxy cannot read the transmission. The proxy encrypts again, so that
-nobody can match the bytes that enter the proxy with the bytes that leave it. Answers are encrypted in the same two
-layers, with the bytes of each nonce in reverse order. The reference's documents say instead that one is added to the
-nonce (trap 19).
+nobody can match the bytes that enter the proxy with the bytes that leave it. The relay encrypts its answer twice too:
+in each layer, with the nonce of the request, but with the bytes of this nonce in reverse order. The reference's
+documents wrongly say that the nonce of the answer is the nonce of the request plus one (smp-wire trap 19).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from smpchat.encoding.codec import record, short_bytes, tail, word16
 from smpchat.encoding.record import Record, field
 from smpchat.protocol.transmission import nonce_of
 
-# For this number, the reference's comments say 16,242, which is the size after encryption (smp-wire trap 20).
+# The reference's comments say that a forwarded transmission is padded to 16,242 bytes, but this is its size after
+# encryption (smp-wire trap 20).
 FORWARDED_PADDING = 16226
 """A forwarded transmission, or its answer, is padded to this many bytes before it is encrypted."""
 
@@ -24,7 +25,7 @@ class Forwarded(Record):
     """A forwarded transmission: the content of RFWD, before the proxy encrypts it.
 
     Attributes:
-        corr_id: The client's correlation id, which is also the nonce.
+        corr_id: The correlation id of the client's PFWD, which is also the nonce for ``sealed``.
         version: The SMP version of the encrypted transmission.
         key: The client's key for this one transmission.
         sealed: The result of `seal_forwarded`.
@@ -37,7 +38,8 @@ class Forwarded(Record):
 
 
 class ForwardedAnswer(Record):
-    """A relay's answer to a `Forwarded`. ``sealed`` is the result of `seal_answer`."""
+    """A relay's answer to a forwarded transmission: the content of RRES, before the relay encrypts it for the proxy.
+    ``sealed`` is the result of `seal_answer`."""
 
     corr_id: bytes
     sealed: bytes = field(repr=False)
@@ -47,11 +49,13 @@ _forwarded = record(Forwarded, corr_id=short_bytes, version=word16, key=x25519_k
 _forwarded_answer = record(ForwardedAnswer, corr_id=short_bytes, sealed=tail)
 
 
-# -- between client and relay: the secret comes from the client's key and the relay's session key ----------------------
+# -- between client and relay -----------------------------------------------------------------------------------------
+# In this layer, ``secret`` is the X25519 secret of the client's key for one transmission and the relay's session key.
 
 
 def seal_forwarded(secret: bytes, corr_id: bytes, content: bytes) -> bytes:
-    """Encrypt a block's content for the relay: 16,242 bytes. Raises `PaddingError` if the content is too long."""
+    """Encrypt a block's content for the relay. The result has 16,242 bytes. Raises `PaddingError` if the content is too
+    long."""
     return cb_encrypt(secret, nonce_of(corr_id), content, FORWARDED_PADDING)
 
 
@@ -61,7 +65,8 @@ def open_forwarded(secret: bytes, corr_id: bytes, sealed: bytes) -> bytes:
 
 
 def seal_answer(secret: bytes, corr_id: bytes, content: bytes) -> bytes:
-    """Encrypt a block's content for the client: 16,242 bytes. Raises `PaddingError` if the content is too long."""
+    """Encrypt a block's content for the client. The result has 16,242 bytes. Raises `PaddingError` if the content is
+    too long."""
     return cb_encrypt(secret, nonce_of(corr_id)[::-1], content, FORWARDED_PADDING)
 
 
@@ -70,7 +75,9 @@ def open_answer(secret: bytes, corr_id: bytes, sealed: bytes) -> bytes:
     return cb_decrypt(secret, nonce_of(corr_id)[::-1], sealed)
 
 
-# -- between proxy and relay: the secret comes from both session keys; ``corr_id`` is that of RFWD -------------------
+# -- between proxy and relay ------------------------------------------------------------------------------------------
+# In this layer, ``secret`` is the X25519 secret of the session keys of the proxy and the relay. ``corr_id`` is the
+# correlation id of RFWD.
 
 
 def seal_for_relay(secret: bytes, corr_id: bytes, forwarded: Forwarded) -> bytes:

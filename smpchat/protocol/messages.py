@@ -18,8 +18,8 @@ _QUOTA = b"QUOTA"
 
 
 class RcvMessage(Record):
-    """A message: its ``body`` is that of the sender's SEND; ``timestamp`` is when the relay received it, in POSIX
-    seconds."""
+    """A message. ``body`` is the body of the sender's SEND; ``timestamp`` is when the relay received the message, in
+    POSIX seconds."""
 
     timestamp: int
     notification: bool
@@ -43,7 +43,8 @@ def encode_rcv_message(message: RcvMessage | QuotaMarker) -> bytes:
 def decode_rcv_message(data: bytes) -> RcvMessage | QuotaMarker:
     """Decode the decrypted content of MSG. Raises `DecodeError`."""
     reader = Reader(data)
-    # A message begins with its time in 8 bytes. If the first byte were Q, that time would be billions of years ahead.
+    # A message begins with its timestamp in 8 bytes; only a timestamp billions of years ahead would begin with Q. So a
+    # message cannot be mistaken for a quota marker.
     if reader.starts_with(_QUOTA + b" "):
         reader.take(len(_QUOTA) + 1)
         marker = QuotaMarker(int64.read(reader))

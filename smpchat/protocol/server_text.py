@@ -1,4 +1,4 @@
-"""Reads relay addresses that the user typed: checks each part, and the error says which part is wrong and why.
+"""Reads relay addresses that the user typed. Each part is checked, and errors say which part is wrong and why.
 
 An address that can never work is refused: otherwise it would be stored, and every later command would fail.
 """
@@ -37,7 +37,8 @@ _SHOWN = 40
 
 
 def read_server(text: str) -> SMPServerAddress:
-    """Read an address: ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``, with the scheme in upper or lower case.
+    """Read an address of the form ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``. The scheme ``smp`` may be in
+    upper or lower case.
 
     Quotes, brackets and a full stop around the address are dropped. Invisible characters are dropped anywhere.
 
@@ -50,7 +51,7 @@ def read_server(text: str) -> SMPServerAddress:
 
 
 def read_file_server(text: str) -> FileServerAddress:
-    """Read a file relay's address: the form of `read_server`, but with ``xftp://``. Raises `DecodeError`."""
+    """Read a file relay's address, as `read_server` does; the scheme is ``xftp``. Raises `DecodeError`."""
     (hosts, port, key_hash), password = _read(text, FileServer.SCHEME)
     return FileServerAddress(FileServer(hosts, port, key_hash), password)
 
@@ -123,7 +124,7 @@ def _fingerprint(text: str, scheme: str) -> bytes:
         raise DecodeError("its fingerprint ends in more than one =")
     key_hash = from_base64url(body, "fingerprint")
     if len(key_hash) != FINGERPRINT_SIZE or to_base64url(key_hash, padding=False) != body:
-        # 43 characters have two bits more than 32 bytes, so the last two bits must be zero
+        # 43 characters of base64url have two bits more than a fingerprint's 32 bytes: the last two bits must be zero
         raise DecodeError(f"its fingerprint cannot end in {body[-1]!r}: a character is wrong or missing")
     return key_hash
 
@@ -163,7 +164,8 @@ def _place(text: str, scheme: str) -> tuple[tuple[str, ...], str]:
 
 
 def _split_port(text: str) -> tuple[str, str | None]:
-    """Split ``text`` at the colon into host and port, both unchecked. The port is None if there is no colon."""
+    """Split ``text`` at the colon into host and port, without checking them. The port is None if there is no
+    colon."""
     if text.startswith("["):
         inside, bracket, rest = text.partition("]")
         if not bracket or (rest and not rest.startswith(":")):

@@ -1,8 +1,9 @@
 """The exchange of hellos, and the encryption of the blocks after it, for client and relay (smp-wire 3).
 
-A hello may end with our extension, which other software ignores. If both sides support it, NEW may contain the key of
-the queue's sender. A relay offers the extension with ``short("smpchat") ‖ min ‖ max``. A client accepts it with
-``short("smpchat") ‖ version``, but never sends these bytes to a relay that did not offer the extension.
+A hello may end with smpchat's extension of SMP, which other software ignores. If both sides support the extension, NEW
+may contain the key of the queue's sender. A relay offers the extension with ``short("smpchat") ‖ min ‖ max``. A client
+accepts the extension with ``short("smpchat") ‖ version``, but never sends these bytes to a relay that did not offer the
+extension.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ T = TypeVar("T")
 
 _EXTENSION_NAME = b"smpchat"
 _chain = non_empty(large_bytes)
-# The DER of a signed key is SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }. The forms below,
-# one for Ed25519 and one for Ed448, have the bytes before the inner SEQUENCE, the bytes between it and the signature,
-# and the signature's length.
+# The DER of a signed key is SEQUENCE { SEQUENCE { SPKI }, AlgorithmIdentifier, BIT STRING signature }. There are two
+# forms, for Ed25519 and Ed448. Each form lists the bytes before the inner SEQUENCE, the bytes between this SEQUENCE and
+# the signature, and the signature's length.
 _SPKI_SEQUENCE = b"\x30\x2c"
 _SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
     (bytes.fromhex("3078"), bytes.fromhex("300506032b6570034100"), 64),
@@ -55,10 +56,10 @@ _SIGNED_KEY_FORMS: tuple[tuple[bytes, bytes, int], ...] = (
 
 
 def encode_signed_key(key: X25519PublicKey, sign: Callable[[bytes], bytes]) -> bytes:
-    """The DER of a session key with a signature by the certificate's key. ``sign`` makes an Ed25519 or Ed448
-    signature."""
-    # The key is inside one SEQUENCE more than in a certificate, and the signature covers this SEQUENCE: the official
-    # software accepts no other form (smp-wire 3.1).
+    """Sign a session key with the key of the relay's certificate. Returns the DER of the signed session key. ``sign``
+    makes an Ed25519 or Ed448 signature."""
+    # A certificate contains the SPKI directly; here, the SPKI is wrapped in another SEQUENCE, which the signature
+    # covers. The official software accepts no other form (smp-wire 3.1).
     content = _SPKI_SEQUENCE + key.der
     signature = sign(content)
     for head, algorithm, length in _SIGNED_KEY_FORMS:
@@ -109,7 +110,7 @@ class ServerHello(Record):
     extensions: VersionRange | None = None
 
     def encode(self) -> bytes:
-        """The content of the hello's block."""
+        """Encode this hello as the content of a block."""
         content = version_range.write(self.versions) + short_bytes.write(self.session_id)
         if self.signed_key is not None:
             content += _chain.write(self.chain) + large_bytes.write(self.signed_key)
@@ -140,12 +141,12 @@ class ClientHello(Record):
     extension: int | None = None
 
     def encode(self) -> bytes:
-        """The content of the hello's block. This program never presents itself as a service."""
+        """Encode this hello as the content of a block. smpchat never presents itself as a service."""
+        # The reference's documents do not mention the key hash, the proxy flag and the service mark (smp-wire trap 3).
+        # If one of these three fields is missing, the relay closes the connection without an error (trap 5).
         content = word16.write(self.version) + short_bytes.write(self.key_hash)
-        # The reference's documents lack these three fields (smp-wire traps 3 to 5). If one is missing, the relay closes
-        # the connection without an error.
         if self.version >= AUTH_CMDS and self.key is not None:
-            content += x25519_key.write(self.key)  # a missing key is encoded as no bytes, not as "0"
+            content += x25519_key.write(self.key)  # a missing key is encoded as no bytes, not as "0" (trap 4)
         if self.version >= PROXY_HANDSHAKE:
             content += boolean.write(self.proxy)
         if self.version >= SERVICE_CERTS:
@@ -160,7 +161,7 @@ class ClientHello(Record):
         reader = Reader(content)
         version, key_hash = word16.read(reader), short_bytes.read(reader)
         key, proxy, service = None, False, False
-        # No flag says whether there is a key. If there is one, its length and its DER prefix come next.
+        # No flag says whether the hello contains a key. If it does, the next bytes are the key's length and DER prefix.
         if version >= AUTH_CMDS and reader.starts_with(b"\x2c" + X25519PublicKey.DER_PREFIX):
             key = x25519_key.read(reader)
         if version >= PROXY_HANDSHAKE:
@@ -177,11 +178,12 @@ class ClientHello(Record):
 
 
 def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
-    """Read our extension at the end of a hello. Returns None if it is missing or cut off; other bytes are ignored."""
+    """Read our extension at the end of a hello. Returns None if the extension is missing or cut off. Other bytes are
+    ignored."""
     tail = reader.rest()
     name = short_bytes.write(_EXTENSION_NAME)
     # All software ignores bytes after a hello (smp-wire 1.1, last line), so we may write our extension there. Other
-    # software may do so as well, so unknown bytes are not an error.
+    # software may write extensions after a hello too, so unknown bytes are not an error.
     if not tail.startswith(name):
         return None
     try:
@@ -202,12 +204,12 @@ class SMPSession:
     Attributes:
         version: The SMP version for encoding and decoding.
         session_id: The TLS connection's unique id; the authorisation of every command covers it.
-        keyed_new: Whether both sides support NEW with a sender key, our extension.
-        own_session_key: Our X25519 key; None if our hello had none.
-        peer_session_key: The peer's X25519 key; None if its hello had none.
+        keyed_new: Whether both sides support smpchat's extension, with which NEW may contain a sender key.
+        own_session_key: Our X25519 private key; None below version 7, where hellos contain no keys.
+        peer_session_key: The peer's X25519 public key; None if the peer's hello contained no key.
         chain: The certificates in the relay's hello, leaf first, DER.
-        signed_key: The signed session key in the relay's hello, DER; None if there was none.
-        versions: All versions that both sides support.
+        signed_key: The signed session key in the relay's hello, DER; None if that hello contained no key.
+        versions: All SMP versions that both sides support.
     """
 
     def __init__(
@@ -234,8 +236,8 @@ class SMPSession:
         self.versions = versions or VersionRange(version, version)
         self._send: ChainKey | None = None
         self._receive: ChainKey | None = None
-        # No field says whether blocks are encrypted; this follows from other fields of the hellos. A client without a
-        # key, and a client that is a proxy, get plain blocks at any version (smp-wire 3.6, trap 14).
+        # No field of a hello says whether blocks are encrypted; both sides conclude this from other fields. If the
+        # client is a proxy, or sent no session key, blocks are plain at every version (smp-wire 3.6, trap 14).
         if encrypts and own_key is not None and peer_key is not None:
             to_client, to_server = block_chains(own_key.exchange(peer_key), session_id)
             self._send, self._receive = (to_client, to_server) if is_server else (to_server, to_client)
@@ -246,25 +248,28 @@ class SMPSession:
         return self._send is not None
 
     def seal_block(self, content: bytes) -> bytes:
-        """Make a block to send. Raises `EncodeError` if the content is too long; this does not change the chain key."""
+        """Turn ``content`` into a block to send: pad it, and encrypt it if this session encrypts its blocks. Raises
+        `EncodeError` if ``content`` is too long; the chain key then stays as it is."""
         if self._send is None:
             return pad_block(content)
-        # Check the length before the chain key changes. The reference checks it afterwards: then the block is not sent,
-        # and the chain keys of the two sides never match again (smp-wire trap 45).
+        # Check the length before the chain key changes. The reference changes its chain key first. If the block is then
+        # too long to be sent, the chain keys of the two sides never match again (smp-wire trap 45).
         if len(content) > ENCRYPTED_CONTENT:
             raise EncodeError(f"{len(content)} bytes do not fit a block")
         self._send, key, nonce = self._send.step()
         return cb_encrypt(key, nonce, content, BLOCK_SIZE - 16)
 
     def open_block(self, block: bytes) -> bytes:
-        """The content of a received block. Raises `BlockError`; even then our chain key has changed, because the peer's
-        has too."""
+        """Decrypt a received block, if this session encrypts its blocks, and remove its padding. Raises `BlockError`.
+
+        Our chain key changes even if a block cannot be decrypted, because the peer's chain key has changed too.
+        """
         if self._receive is None:
             return unpad_block(block)
         if len(block) != BLOCK_SIZE:
             raise BlockError("a block has a wrong size")
-        # Change the chain key even if the block then cannot be decrypted: the sender's has changed too, and the session
-        # continues (smp-wire 3.6, trap 32).
+        # Change the chain key even if the block cannot be decrypted: the sender's chain key has changed too, and the
+        # session continues (smp-wire 3.6, trap 32).
         self._receive, key, nonce = self._receive.step()
         try:
             return cb_decrypt(key, nonce, block)
@@ -278,11 +283,12 @@ class ClientHandshake:
     Args:
         server_key_hash: Fingerprint from the relay's address.
         tls_session_id: The ``tls-unique`` value of the connection.
-        tls_leaf: DER of the relay's certificate in TLS; None if the transport does not know it.
+        tls_leaf: DER of the certificate that the relay showed in TLS; None if the transport does not know this
+            certificate.
         extensions: Whether to use our extensions with a relay that offers them.
-        proxy: Whether we are a relay that forwards its clients' transmissions (smp-wire 3.4 and 3.6). If so, blocks are
-            not encrypted inside TLS, because the transmissions in them are already encrypted; and our extensions are
-            not used.
+        proxy: Whether we are a proxy: a relay that forwards its clients' transmissions (smp-wire 3.4 and 3.6). A
+            proxy's blocks are not encrypted inside TLS, because the transmissions in them are already encrypted. A
+            proxy does not use our extensions.
     """
 
     def __init__(
@@ -305,14 +311,14 @@ class ClientHandshake:
         self._proxy = proxy
 
     def receive_hello(self, block: bytes) -> tuple[bytes, SMPSession]:
-        """Check the relay's hello. Returns our hello's block, and the session.
+        """Check the relay's hello. Returns the block with our hello, and the session.
 
-        Before it sends the block, the caller must check the certificates in `SMPSession.chain`: their dates, and that
-        each is issued by the next.
+        Before the caller sends the block, it must check the certificates in `SMPSession.chain`: their dates, and that
+        each certificate is issued by the next.
 
         Raises:
             IdentityError: The relay is not the one in the address, or the hello belongs to another TLS connection.
-            VersionError: No common version.
+            VersionError: There is no version that both sides support.
             HandshakeError: The hello is malformed.
         """
         try:
@@ -350,8 +356,8 @@ class ClientHandshake:
 
     def _common_versions(self, offered: VersionRange) -> VersionRange:
         common = offered.common(self._versions)
-        # In the hello for relays of older versions, no field can say that we are a proxy. From version 11 on, such a
-        # relay would encrypt its blocks, which proxies do not expect (smp-wire 3.4 and 3.6).
+        # Below version 14, our hello has no field that says that we are a proxy. From version 11 on, a relay that does
+        # not know that we are a proxy would encrypt its blocks, which a proxy does not expect (smp-wire 3.4 and 3.6).
         if self._proxy and common is not None and offered.maximum < PROXY_HANDSHAKE:
             common = common.common(UNENCRYPTED_PROXY_VERSIONS)
         if common is None:
@@ -378,7 +384,7 @@ _ANY_KEY = X25519PrivateKey(bytes([1]) * 32)
 def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: bytes) -> X25519PublicKey:
     """Verify the session key in a relay's hello, or in a proxy's PKEY, for the relay with fingerprint ``key_hash``.
 
-    The caller must check the certificates' dates, and that each is issued by the next.
+    The caller must check the certificates' dates, and that each certificate is issued by the next.
 
     Raises:
         IdentityError: The certificates do not belong to that relay, the first of them did not sign the key, or the key
@@ -386,8 +392,8 @@ def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: byte
     """
     if not 2 <= len(chain) <= 4:
         raise IdentityError(f"The relay sent {len(chain)} certificates; 2 to 4 are allowed.")
-    # The second certificate is the identity, even in a longer chain. The fingerprint is the hash of the whole
-    # certificate, not of its key (smp-wire 2.3, traps 1 and 2).
+    # The second certificate is the relay's identity certificate, even in a longer chain. The fingerprint is the hash of
+    # this whole certificate, not the hash of its public key (smp-wire 2.3, traps 1 and 2).
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
         raise IdentityError("This relay is not the one the address names (its fingerprint differs).")
     try:
@@ -406,8 +412,8 @@ class ServerHandshake:
     """The relay's side of the hello exchange.
 
     Args:
-        chain: The relay's certificates, leaf first, DER. The second is its identity.
-        sign: Signs with the leaf's key.
+        chain: The relay's certificates, leaf first, DER. The second certificate is the relay's identity certificate.
+        sign: Returns the signature of the given bytes, made with the private key of the leaf certificate.
         extensions: Whether to offer our extensions.
     """
 
@@ -440,7 +446,7 @@ class ServerHandshake:
         """Check the client's hello.
 
         Raises:
-            IdentityError: The client expects another relay.
+            IdentityError: The client expects a relay with another fingerprint.
             VersionError: The client chose a version that was not offered.
             HandshakeError: The hello is malformed, or the client is a service, which this relay does not support.
         """
