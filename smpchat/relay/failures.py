@@ -12,7 +12,7 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Failure(Enum):
-    """How a connection failed; the value is the text for the log."""
+    """How a connection failed. The value of each member is the text for the log."""
 
     NO_TLS = "did not speak TLS; a proxy in front of the relay must not add a header or end TLS"
     IN_TLS = "failed in TLS, or before the SMP handshake"
@@ -26,7 +26,7 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "BAD_R
 
 
 def failure_of(error: Exception) -> Failure:
-    """How a connection failed, according to the ``error`` that ended it before the SMP handshake."""
+    """Tells from the ``error`` that ended a connection before the SMP handshake how the connection failed."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return Failure.NO_TLS if getattr(error, "reason", None) in _NO_TLS else Failure.IN_TLS
     return Failure.SILENT if isinstance(error, OSError) else Failure.IN_TLS
@@ -56,7 +56,7 @@ class FailureLog:
                 self.write()
 
     def write(self) -> None:
-        """Write the line, if there is anything to report."""
+        """Log the failures that were counted since the last line, if there are any."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -47,18 +47,19 @@ TURNED_OFF = "The embedded relay was stopped."
 
 
 class RelayInfo(Record):
-    """What is known about the relay of a folder.
+    """What the files in a relay's folder say about the relay.
 
     Attributes:
-        state: Whether it runs and accepts connections.
-        address: ``smp://…`` with the port, and the password if there is one; None before the first start.
+        state: Whether the relay runs and accepts connections.
+        address: The relay's address, ``smp://…`` with the port, and with the password if it needs one; None before the
+            first start.
         pid: Process id; None if the relay is not running.
-        port: The port, which stays the same after the first start, because links contain it.
-        ws_port: The port for WebSocket, which stays the same too; None if WebSocket is not served.
-        files_port: The port for files, which stays the same too; `OFF` if files are not served, None before the first
-            start.
-        files_trouble: A sentence that says why files are not served although they should be.
-        options: The options of the last ``relay start``; they are used until the next one.
+        port: The port for SMP over TLS. It stays the same after the first start, because links contain it.
+        ws_port: The port for WebSocket, which stays the same at later starts; None if WebSocket is not served.
+        files_port: The port for files, which stays the same at later starts; `OFF` if files are not served, None before
+            the first start.
+        files_trouble: A sentence that says why the relay does not serve files although it should.
+        options: The options that the user chose with ``relay start``. Later starts use them again.
     """
 
     state: Literal["running", "stopped"] = "stopped"
@@ -72,7 +73,8 @@ class RelayInfo(Record):
 
     @property
     def files_address(self) -> str | None:
-        """``xftp://…`` with the port, and the password if there is one; None if files are not served."""
+        """The relay's address for files, ``xftp://…`` with the port, and with the password if it needs one; None if
+        files are not served."""
         if self.address is None or not self.files_port or self.files_trouble is not None:
             return None
         return f"xftp{self.address.removeprefix('smp').rpartition(':')[0]}:{self.files_port}"
@@ -93,16 +95,16 @@ def _unusable(folder: Path, error: OSError) -> RelayFolderRefused:
 
 
 class FolderLock:
-    """A lock of the operating system on the folder. It is freed when the process that holds it ends, even if it is
-    killed."""
+    """A lock of the operating system on the folder. When the process that holds the lock ends, even if it is killed,
+    the system frees the lock."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK
         self._file: int | None = None
 
     def acquire(self) -> bool:
-        """Tries to take the lock. Returns False if another process holds it. Raises `RelayError` if the folder cannot
-        be used."""
+        """Tries to take the lock. Returns False if another process holds the lock. Raises `RelayError` if the folder
+        cannot be used."""
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -123,8 +125,8 @@ class FolderLock:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a relay is running on the folder. The check itself takes a shared lock for a moment. So a relay that
-    starts at this moment may fail to take its lock, and tries several times."""
+    """Whether a running relay uses the folder. To find out, this function locks the folder for a moment. A relay that
+    starts at that moment may fail to lock the folder, so it tries several times."""
     try:
         file = os.open(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
@@ -132,7 +134,7 @@ def is_locked(folder: Path) -> bool:
     except OSError as error:
         raise _unusable(folder, error) from error
     try:
-        # A shared lock: two processes that only check must not disturb each other.
+        # Take a shared lock: two processes that call this function must not disturb each other.
         return not _lock(file, shared=True)
     finally:
         os.close(file)
@@ -150,10 +152,11 @@ def _lock(file: int, *, shared: bool) -> bool:
 
 
 def read_state(folder: Path) -> RelayInfo:
-    """Reads the state file. ``state`` is "running" if the file contains a process id, even if that process has ended.
+    """Reads the state file. The result's ``state`` is "running" if the file contains a process id, even if that process
+    has ended.
 
     Raises:
-        RelayError: The file cannot be read or is damaged.
+        RelayError: The state file cannot be read, or is damaged.
     """
     path = folder / STATE
     try:
@@ -205,18 +208,18 @@ def write_state(folder: Path, info: RelayInfo) -> None:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(state_json(info))
             file.flush()
-            # Do this before the rename: otherwise, after a power cut, the file could be empty, and the port in the
-            # user's links lost.
+            # Wait for the disk before the rename: otherwise, the state file could be empty after a power cut, and the
+            # relay would not know the port that the user's links contain.
             os.fsync(file.fileno())
-        # A process that reads the file at this moment gets either the old or the new content, complete.
+        # A process that reads the state file at this moment gets all of the old content, or all of the new.
         new.replace(path)
     except OSError as error:
         raise RelayError(f"{path} cannot be written: {error}.") from error
 
 
 def status(folder: Path) -> RelayInfo:
-    """What is known about the relay of ``folder``. ``state`` is "running" only if its process really runs. Raises
-    `RelayError` if the folder cannot be read."""
+    """Reads the state file, and checks whether the relay is running: if it is not, the result's ``state`` is "stopped".
+    Raises `RelayError` if the folder cannot be read."""
     info = read_state(folder)
     if info.pid is not None and is_locked(folder):
         return info

@@ -1,7 +1,8 @@
-"""The relay as the destination of private routing: decrypts RFWD, and encrypts the answer to the command in it
+"""The relay as the destination of private routing: decrypts RFWD, and encrypts the answer to the command in RFWD
 (smp-wire 5.6).
 
-Errors of the proxy are answered to the proxy. Answers for the client are encrypted for the client.
+If RFWD itself is wrong, the proxy gets an error. The answer to the client's command, even an error, is encrypted so
+that the proxy cannot read it.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class ForwardedRequest(Record):
 
     Attributes:
         client: A `Client` made for the sender of the transmission, because the sender has no connection to this relay.
-        transmission: The transmission, or the error to answer if it cannot be decoded.
+        transmission: The sender's transmission. If it cannot be decoded: the error to answer.
     """
 
     client: Client
@@ -56,7 +57,8 @@ class ForwardedRequest(Record):
     _forwarded: Forwarded
 
     def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage) -> commands.RRes:
-        """Encrypts an answer, and wraps it into RRES. Raises `ForwardRefused` if it does not fit."""
+        """Encrypts an answer, and wraps it into RRES. Raises `ForwardRefused` if the answer does not fit into a
+        block."""
         version, session_id = self._forwarded.version, self.client.session_id
         transmission = Transmission(corr_id, entity_id, encode_broker(message, version))
         try:
@@ -69,15 +71,16 @@ class ForwardedRequest(Record):
 
 
 def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedRequest:
-    """Decrypts both layers of RFWD.
+    """Decrypts both layers of RFWD: the proxy's, and inside it the client's.
 
     Args:
-        proxy: The proxy's connection. The client authorises its commands for the session of this connection.
+        proxy: The proxy's connection to this relay. The client's authorisation covers this connection's session
+            identifier.
         t: The transmission of RFWD.
         body: The body of RFWD.
     Raises:
-        ForwardRefused: CRYPTO if the bytes cannot be decrypted; CMD SYNTAX or BLOCK if they are malformed; NO_AUTH if
-            relay and proxy have exchanged no session keys.
+        ForwardRefused: Its code is CRYPTO if ``body`` cannot be decrypted, CMD SYNTAX or BLOCK if it is malformed, and
+            NO_AUTH if relay and proxy have exchanged no session keys.
     """
     try:
         secret = proxy.session_secret()
@@ -86,7 +89,8 @@ def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedReques
         forwarded = open_at_relay(secret, t.corr_id, body)
         if not SENDING_PROXY <= forwarded.version <= SMP_VERSIONS.maximum:
             raise ForwardRefused(ErrorCode.cmd("SYNTAX"))
-        # Both layers use the relay's key of this session, which the client got in PKEY (smp-wire 5.6).
+        # The client's layer uses the same key of the relay as the proxy's layer: the relay's key for its session with
+        # the proxy. The proxy sent it to the client in PKEY (smp-wire 5.6).
         client_secret = proxy.session_key.exchange(forwarded.key)
         content = open_forwarded(client_secret, forwarded.corr_id, forwarded.sealed)
     except CryptoError:

@@ -40,7 +40,7 @@ class Gate:
         return self._refused
 
     def enter(self, host: str | None) -> bool:
-        """Counts a connection from an address. Returns False, without counting it, if there are too many."""
+        """Counts a connection from an address. Returns False, without counting the connection, if too many are open."""
         origin = origin_of(host)
         if self._open >= self._total or (origin is not None and self._by_origin[origin] >= self._per_address):
             self._refused += 1

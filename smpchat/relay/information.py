@@ -12,7 +12,7 @@ from smpchat.relay.subscriptions import Client
 
 
 def queue_information(client: Client, queue: Queue, head: StoredMessage | None) -> Info:
-    """INFO about a queue, for the connection that asks.
+    """Returns INFO, which describes a queue and its subscription by ``client``.
 
     Args:
         head: The queue's oldest message.
@@ -32,7 +32,7 @@ def queue_information(client: Client, queue: Queue, head: StoredMessage | None) 
 
 
 def _subscription(client: Client, rcv_id: bytes) -> dict[str, str] | None:
-    # "subThread" is left out: it describes a thread of the reference that waits for a message; we have none
+    # "subThread" is left out: it describes a thread of the reference server, and we have no such thread.
     if rcv_id in client.subscribed:
         state, delivered = "subPending" if rcv_id in client.deferred else "noSub", client.subscribed[rcv_id]
     elif rcv_id in client.getting:

@@ -18,7 +18,7 @@ CERTIFICATE_WARNING = timedelta(days=30)
 
 
 def runs_out(left: timedelta) -> str:
-    """``expires in 2 days`` or ``expired 2 days ago``, as the end of a sentence about a certificate."""
+    """The end of a sentence about a certificate: ``expires in 2 days`` or ``expired 2 days ago``, for example."""
     days = abs(left) // timedelta(days=1)
     when = "" if days == 0 else "1 day" if days == 1 else f"{days} days"
     if left < timedelta():
@@ -33,23 +33,24 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Limits(Record):
-    """The relay's limits. A client that exceeds one must wait, gets an error, or is disconnected; other clients do not
-    notice.
+    """The relay's limits. A client that exceeds a limit must wait, gets an error, or is disconnected. Other clients do
+    not notice this.
 
     Attributes:
-        handshake: Seconds for TLS, and the same again for the SMP handshake.
+        handshake: Maximum number of seconds for the TLS handshake. The SMP handshake after it may take as long again.
         write: A connection is closed if data waits for the client, but the client accepts nothing for this many
             seconds.
         idle: A connection without subscriptions is closed after this many seconds without a block (smp-wire 7.5).
         connections: Maximum number of open connections, including those in handshakes; further ones are closed at once.
         connections_per_address: Maximum number of open connections from one address; see `Gate`.
-        new_queues: Maximum number of queues that one connection may create in a minute; any more get ERR QUOTA.
+        new_queues: Maximum number of queues that one connection may create in a minute; further NEW commands get ERR
+            QUOTA.
         unsent_bytes: If this many bytes wait for a client that does not read them, the relay stops reading from the
             client.
         quota: Maximum number of messages in a queue.
-        stored: Maximum number of bytes of the database in use. If more are in use, commands that need room get ERR
-            QUOTA.
-        free: If the disk has fewer free bytes than this, the same commands get ERR QUOTA.
+        stored: Maximum number of bytes that the content of the database may use. When the limit is reached, commands
+            that need room get ERR QUOTA.
+        free: If the disk has fewer free bytes than this, commands that need room get ERR QUOTA.
         keep: Seconds after which an unfetched message is removed (smp-wire 7.5).
         keep_notifications: Seconds after which an unsent notification is removed.
         expire_every: Seconds between two searches for old messages and notifications.
@@ -69,16 +70,16 @@ class Limits(Record):
     keep: int = 21 * 86_400
     keep_notifications: int = 86_400
     expire_every: float = 7_200.0
-    # The reference also sends notifications in batches, every 1.5 s (smp-wire 5.5, trap 31).
+    # The reference server also sends notifications in batches, every 1.5 s (smp-wire 5.5).
     notify_every: float = 1.5
 
 
 def descriptors_for(connections: int, beside: int = 0) -> int:
-    """Returns ``connections``, or a smaller number if the operating system does not allow this process so many. Raises
-    the soft limit of open files if necessary.
+    """Returns the number of connections that the operating system allows this process, at most ``connections``.
+    Increases the soft limit of open files if necessary.
 
     Args:
-        beside: Descriptors that other parts of the process need at the same time.
+        beside: The number of file descriptors that other parts of the process need at the same time.
     """
     if sys.platform == "win32":
         return connections

@@ -1,7 +1,8 @@
 """Serves a few pages over HTTP to programs on this computer: for `relay stats`, and for Prometheus.
 
-The server listens only on loopback, answers only GET, and answers one request per connection. If a token is set, only
-users who can read the relay's folder get the pages; otherwise every user of this computer gets them.
+The server listens only on loopback, answers only GET, and answers one request per connection. A page for `relay stats`
+needs a token, which is in a file of the relay's folder. Pages for Prometheus need no token: every user of this computer
+can read them.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class LocalHTTP:
     """Serves pages on loopback.
 
     Args:
-        pages: For each path, a function that makes the page. If it raises `RelayError`, the answer is 503 with the text
-            of the error.
-        token: The token that requests must contain as ``Authorization: Bearer``; None if they need none.
+        pages: The paths, each with the function that makes its page. If the function raises `RelayError`, the answer is
+            503 with the text of the error.
+        token: The token that requests must contain as ``Authorization: Bearer``; None if requests need no token.
     """
 
     def __init__(self, pages: Pages, *, token: str | None = None) -> None:
@@ -99,8 +100,8 @@ class LocalHTTP:
             case _:
                 return _plain(400, "only GET is understood")
         fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        # A web site can make a browser send requests to this port, but only with the site's own name as host. So refuse
-        # every host name except this computer's.
+        # A web site can make a browser send requests to this port, but the browser then puts the site's name into the
+        # Host header. So refuse a request whose Host header does not name this computer.
         if fields.get("host", LOOPBACK).partition(":")[0] not in (LOOPBACK, "localhost"):
             return _plain(403, "ask for 127.0.0.1")
         if self._token is not None and not hmac.compare_digest(

@@ -1,6 +1,7 @@
 """The relay's log on standard error: one line per event, without anything that identifies clients.
 
-At level INFO, no line contains a queue, a client or an address. DEBUG, for finding bugs, may contain addresses.
+At level INFO, no line contains a queue, a client or an address. At level DEBUG, which is for finding bugs, lines may
+contain addresses.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import TextIO
 
 
 class OneLine(logging.Formatter):
-    """Formats time, level and message. Of an exception, only its type and place are shown, because its text may
-    identify a client."""
+    """Writes a log record as one line: time, level and message. An exception is shown as its type and place only,
+    because its text may identify a client."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -39,7 +40,7 @@ def start_log(*, verbose: bool = False, quiet: bool = False, stream: TextIO | No
     Args:
         verbose: Log at level DEBUG, with whole tracebacks.
         quiet: Log nothing below level WARNING.
-        stream: Used instead of standard error.
+        stream: Where to write the log; None for standard error.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s") if verbose else OneLine())

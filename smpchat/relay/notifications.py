@@ -1,7 +1,8 @@
-"""Notifiers of queues, and their notifications: NKEY, NDEL, NSUB and NMSG (smp-wire 5.5, 7.2 and 8.1).
+"""Executes NKEY, NDEL and NSUB, and sends notifications in NMSG (smp-wire 5.5, 7.2 and 8.1).
 
-A notification is stored together with its message. The relay sends a notification after the transaction that deletes it
-from the store. So a relay that is killed in between may lose a notification, but never a message.
+The transaction that stores a message also stores its notification. The relay sends a notification after the transaction
+that deletes it from the store. So a relay that is killed between the deletion and the sending loses the notification,
+but never the message.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Notifications:
 
     @property
     def due(self) -> bool:
-        """Whether `deliver` has anything to deliver."""
+        """Whether `deliver` has notifications to return."""
         return bool(self._pending)
 
     def create(self, key: AuthPublicKey, dh_key: X25519PublicKey) -> tuple[Notifier, X25519PublicKey]:
@@ -70,7 +71,8 @@ class Notifications:
         return [answer(client, t, commands.Ok()), *ended]
 
     def nsub(self, client: Client, t: Transmission, command: commands.NSub) -> list[Outgoing]:
-        """Subscribes the connection to a notifier. A connection that was subscribed before gets END."""
+        """Subscribes the client's connection to a notifier. If another connection was subscribed to it, that one gets
+        END."""
         queue = self._store.by_notifier(t.entity_id)
         notifier = None if queue is None else queue.notifier
         allowed = authorised(client, t, () if notifier is None else (notifier.key,))
@@ -85,7 +87,7 @@ class Notifications:
         return out
 
     def sent(self, queue: Queue, message: StoredMessage) -> None:
-        """Stores a notification for a message that was just stored, if its sender asked for it."""
+        """Stores a notification for a message that was just stored, if the message's sender asked for notifications."""
         notifier = queue.notifier
         if notifier is None or not message.notification:
             return
@@ -94,8 +96,8 @@ class Notifications:
             self._pending[notifier.notifier_id] = None
 
     def end(self, client: Client, queue: Queue) -> list[Outgoing]:
-        """Ends the subscription to the queue's notifier, which will be deleted. Returns DELD for the subscribed
-        connection, unless it is ``client`` itself."""
+        """Ends the subscription to the queue's notifier, before the caller deletes the notifier. Returns the DELD
+        to send to the subscribed connection; nothing if no connection, or only ``client`` itself, is subscribed."""
         if queue.notifier is None:
             return []
         subscriber = self._subscriptions.end(queue.notifier.notifier_id)
@@ -104,12 +106,14 @@ class Notifications:
         return [Outgoing(subscriber, b"", queue.notifier.notifier_id, commands.Deld())]
 
     def deliver(self) -> list[Outgoing]:
-        """The notifications since the last call, as many as the connections have room for."""
+        """Returns the notifications that became due since the last call, at most as many as each connection has room
+        for. The returned notifications are removed from the store."""
         pending, self._pending = self._pending, {}
         return [push for notifier_id in pending for push in self.resume(notifier_id)]
 
     def resume(self, notifier_id: bytes) -> list[Outgoing]:
-        """The notifications that wait for one notifier, as many as its connection has room for."""
+        """Returns the notifications that wait for one notifier, at most as many as the subscribed connection has room
+        for. The returned notifications are removed from the store."""
         client, queue = self._subscriptions.subscriber(notifier_id), self._store.by_notifier(notifier_id)
         if client is None or queue is None or queue.notifier is None:
             return []

@@ -26,12 +26,12 @@ class Explained(Record):
     """The description of an option.
 
     Attributes:
-        name: Name of the field in `Options`. The option is ``--name``, with hyphens.
+        name: Name of the field in `Options`. The option has the same name, with hyphens instead of underscores.
         metavar: Name of the value in help texts.
-        meaning: One sentence without a full stop.
+        meaning: What the option means, in one sentence without a full stop.
         default: The default value as a user would type it; None if the default is not a fixed value.
         bounds: Smallest and largest value of a number.
-        words: All values of an option whose values are words.
+        words: Certain words that the option accepts as its value, for example ``on`` and ``off``.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Explained(Record):
 
     @property
     def help(self) -> str:
-        """The meaning and the default."""
+        """The help text: what the option means, and its default."""
         return f"{self.meaning}." if self.default is None else f"{self.meaning} ({self.default})."
 
 
@@ -102,11 +102,12 @@ def unbracketed(host: str) -> str:
 
 
 class Options(Record):
-    """The chosen options; None for each one that was not chosen. `OPTIONS` explains the fields.
+    """The chosen options. An option that was not chosen is None. `OPTIONS` explains the fields.
 
     Attributes:
-        password: "" if the relay has no password; None if none was chosen, so that an earlier password is kept.
-        metrics_port: `OFF` if metrics are not served.
+        password: "" if the relay needs no password; None if the user did not choose, so that an earlier password is
+            kept.
+        metrics_port: The loopback port for metrics; `OFF` if the relay serves no metrics.
     Raises:
         RelayOptionRefused: A value is not allowed.
     """
@@ -150,7 +151,7 @@ class Options(Record):
                     raise RelayOptionRefused(f"{option.flag} takes a number from {low} to {high}, not {value}.")
 
     def over(self, kept: Options) -> Options:
-        """These options, with the values of ``kept`` for those that were not chosen."""
+        """Returns the chosen options, and for options that were not chosen here the values in ``kept``."""
         return replace(kept, **self.chosen())
 
     def chosen(self) -> dict[str, Any]:
@@ -202,8 +203,8 @@ def _parsed(option: Explained, text: str) -> str | int | bool:
 
 
 def options_from_json(content: object) -> Options:
-    """Makes options from what `Options.chosen` returned earlier. Raises `RelayOptionRefused` if ``content`` is anything
-    else."""
+    """Makes options from ``content``, which `Options.chosen` returned earlier. Raises `RelayOptionRefused` if
+    ``content`` is not valid."""
     if not isinstance(content, dict):
         raise RelayOptionRefused("The kept options are damaged.")
     for name, value in content.items():

@@ -55,12 +55,12 @@ class Asked(Record):
     """A command, and everything that is needed to execute it.
 
     Attributes:
-        signed: The bytes that its authorisation covers.
+        signed: The bytes that the command's authorisation covers.
         session_key: The relay's own session key, to check authenticators.
         origin: The address or network under which `smpchat.relay.gate` counts the client; None if it does not count the
             client.
         new_chunks: Limits how often the connection registers chunks.
-        body: The bytes of the request after its block.
+        body: The bytes of the request after the block with the command.
     """
 
     command: FileCommand
@@ -99,13 +99,13 @@ class FileService:
     """Executes commands on one store.
 
     Args:
-        clock: Unix time in seconds.
+        clock: Returns the Unix time in seconds.
         password: The password that FNEW must contain; None if FNEW needs none.
         new_files: Whether FNEW is allowed; if not, the answer is ERR AUTH (xftp-wire 2.2).
         transfer: Seconds within which the bytes of a chunk must arrive.
         shares: The limits for each address; None if storing files needs a password.
-        index: A single thread, for everything that uses the index.
-        workers: Threads that read and write chunks.
+        index: An executor with a single thread, which makes all calls that use the index.
+        workers: An executor with the threads that read and write chunks.
     """
 
     def __init__(
@@ -153,8 +153,8 @@ class FileService:
         entity = request.transmission.entity_id
         by_recipient = isinstance(request.command, FGet | FAck)
         chunk = await self._indexed(self._store.by_recipient if by_recipient else self._store.by_sender, entity)
-        # We verify the authorisation even if there is no chunk: the time until a refusal must not show whether there is
-        # one.
+        # We verify the authorisation even if no chunk has this id: the time until a refusal must not show whether the
+        # chunk exists.
         if not self._authorised(request, chunk.key if chunk is not None else None) or chunk is None:
             return _AUTH
         match request.command:
@@ -170,7 +170,8 @@ class FileService:
                 return await self._delete(chunk, request.origin)
 
     async def _indexed(self, call: Callable[..., T], *arguments: object) -> T:
-        # Shielded: a call that has begun is finished, even if the client no longer waits for it.
+        # The call is shielded from cancellation: once it has begun, it is finished, even if the client no longer waits
+        # for the answer.
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._index, call, *arguments))
 
     async def _worked(self, call: Callable[..., T], *arguments: object) -> T:
@@ -196,7 +197,7 @@ class FileService:
         return Reply(SIds(sender_id, tuple(one.recipient_id for one in recipients)))
 
     def _knows_password(self, new: FNew) -> bool:
-        # If the relay needs no password, a client's password is ignored, as in the reference (xftp-wire 10.4).
+        # If the relay needs no password, a client's password is ignored, as by the reference server (xftp-wire 10.4).
         return self._password is None or hmac.compare_digest(new.password or b"", self._password)
 
     def _recipients(self, keys: tuple[AuthPublicKey, ...]) -> tuple[NewRecipient, ...]:
@@ -241,8 +242,8 @@ class FileService:
         try:
             async with asyncio.timeout(self._transfer):
                 if await self._worked(self._store.is_there, chunk):
-                    # The chunk was uploaded earlier, and the answer was lost. Read the body of this request to its end,
-                    # too: to some clients, an answer before the end would mean a refusal.
+                    # The client uploads the chunk again, because it did not get our answer to the first upload. Read
+                    # the body of the request to its end: some clients take an earlier answer for a refusal.
                     await passed_over(body, chunk.size)
                     return OK
                 if not await reception.begin():
@@ -275,7 +276,7 @@ class FileService:
         return Reply(File(key.public(), nonce), Sealed(file, chunk, Sealer(secret, nonce)))
 
     def download(self, block: bytes, sealed: Sealed) -> Download:
-        """The bytes to send: ``block``, then the encrypted chunk."""
+        """Returns the bytes to send to the client: ``block``, and after it the encrypted chunk with its tag."""
         chunk, piece = sealed.chunk, self._pieces.take()
         return Download(
             block,

@@ -42,11 +42,11 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class BrokenOff(Exception):
-    """An answer cannot be sent completely. The connection must be closed, so that the client notices."""
+    """A request or its answer is incomplete. The connection must be closed, so that the client notices this."""
 
 
 class FileConnection:
-    """A connection after its TLS handshake.
+    """A client's connection for files, after the TLS handshake.
 
     Args:
         session_id: The session identifier of TLS.
@@ -90,10 +90,11 @@ class FileConnection:
 
         Raises:
             StreamEnded: The client has cancelled this request; its other requests continue.
-            BrokenOff: The answer is incomplete; close the connection, so that the client notices.
+            BrokenOff: The request or its answer is incomplete. The caller must close the connection, so that the client
+                notices this.
         """
-        # Before anything is read, limit how many requests are handled at the same time. The bytes of further requests
-        # wait at the client, because HTTP/2's flow-control window is full.
+        # Limit how many requests are handled at the same time. The body of a further request is not read, so HTTP/2's
+        # flow-control window fills, and the client must wait before it sends the rest.
         async with self._at_once:
             try:
                 await self._serve(request)
@@ -140,7 +141,8 @@ class FileConnection:
         self._counts.refused[code.words[0]] += 1
 
     async def _executed(self, block: bytes, body: Body) -> tuple[Transmission | None, Reply]:
-        """Executes the command in a block. Returns its transmission, if it can be decoded, and the reply."""
+        """Executes the command in a block. Returns two values: the transmission of the command, or None if the
+        block cannot be decoded; and the reply."""
         transmission = None
         try:
             transmission, signed = decode_block(block, self._session_id)

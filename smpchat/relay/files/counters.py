@@ -8,14 +8,16 @@ from smpchat.encoding.record import Record
 
 
 class FileCounts:
-    """What the store has done since its start.
+    """What the store of files has done since the relay was started.
 
     Attributes:
-        created: Chunks registered.
-        uploads, downloads: Chunks received completely, and chunks sent completely.
-        bytes_in, bytes_out: The bytes of these chunks.
-        deleted: Chunks removed by their senders.
-        expired: Chunks removed because they were too old.
+        created: Number of chunks that clients registered.
+        uploads: Number of chunks received completely.
+        downloads: Number of chunks sent completely.
+        bytes_in: Number of bytes of the chunks received completely.
+        bytes_out: Number of bytes of the chunks sent completely.
+        deleted: Number of chunks removed by their senders.
+        expired: Number of chunks removed because they were too old.
     """
 
     __slots__ = ("bytes_in", "bytes_out", "created", "deleted", "downloads", "expired", "uploads")
@@ -26,13 +28,13 @@ class FileCounts:
 
 
 class ConnectionCounts:
-    """The results of connections.
+    """How many connections succeeded and failed, and how many commands were refused.
 
     Attributes:
-        accepted: Connections that completed the XFTP hellos.
-        tls_failed: Connections that ended before HTTP/2 began.
-        handshakes_failed: Connections that ended after HTTP/2 began, before the XFTP hellos were complete.
-        refused: For each first word of an error: the number of ERR answers with it.
+        accepted: Number of connections that completed the XFTP hellos, or needed no hellos.
+        tls_failed: Number of connections that ended before HTTP/2 began.
+        handshakes_failed: Number of connections that ended after HTTP/2 began, before the XFTP hellos were complete.
+        refused: Number of ERR answers with each error. The key is the first word of the error.
     """
 
     __slots__ = ("accepted", "handshakes_failed", "refused", "tls_failed")
@@ -43,13 +45,13 @@ class ConnectionCounts:
 
 
 class FileSize(Record):
-    """The stored chunks.
+    """The number and size of the stored chunks.
 
     Attributes:
-        chunks: Chunks whose bytes have arrived.
-        stored: The bytes of these chunks.
-        reserved: Bytes reserved for chunks that are being received.
-        quota: Limit for ``stored`` and ``reserved`` together, in bytes.
+        chunks: Number of chunks whose bytes have arrived.
+        stored: Number of bytes of the chunks whose bytes have arrived.
+        reserved: Number of bytes reserved for chunks that are being received.
+        quota: Maximum number of bytes, for ``stored`` and ``reserved`` together.
     """
 
     chunks: int

@@ -1,7 +1,7 @@
 """The index of chunks in one SQLite file: ids and keys of senders and recipients, and whether each chunk has arrived.
 
-Every change is a transaction, which is committed when the call returns. Any thread may call methods, but only one at a
-time.
+Every change is a transaction, which is committed when the method returns. Any thread may call methods, but only one
+thread at a time.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class FileIndex:
                 raise
 
     def size(self) -> int:
-        """Bytes of the index that are in use."""
+        """The number of bytes that the content of the index uses."""
         with translated("looking for room"):
             (pages,) = self._db.execute("PRAGMA page_count").fetchone()
             (unused,) = self._db.execute("PRAGMA freelist_count").fetchone()
@@ -114,14 +114,15 @@ class FileIndex:
         return int(count)
 
     def by_sender(self, sender_id: bytes) -> Chunk | None:
-        """The chunk with this sender id; its `Chunk.key` is the sender's. None if there is no such chunk."""
+        """The chunk with this sender id; its `Chunk.key` is the sender's. None if no chunk has this sender id."""
         return self._one(
             f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk WHERE sender_id = ?",
             sender_id,
         )
 
     def by_recipient(self, recipient_id: bytes) -> Chunk | None:
-        """The chunk with this recipient id; its `Chunk.key` is this recipient's. None if there is no such chunk."""
+        """The chunk with this recipient id; its `Chunk.key` is this recipient's. None if no chunk has this recipient
+        id."""
         return self._one(
             f"SELECT {_COLUMNS.format(key='one.key')} FROM chunk_recipient AS one"
             " JOIN stored_chunk AS chunk ON chunk.row = one.chunk WHERE one.recipient_id = ?",
@@ -134,8 +135,8 @@ class FileIndex:
         return None if row is None else _chunk(row)
 
     def arrived(self, chunk: Chunk) -> bool:
-        """Records that the bytes of a chunk are on the disk. Returns False if the chunk no longer exists, or if this
-        was already recorded."""
+        """Records that the bytes of a chunk are on the disk. Returns False if the chunk no longer exists, or if
+        its arrival was already recorded."""
         with self._changing("storing a file") as db:
             return (
                 db.execute(
@@ -146,11 +147,11 @@ class FileIndex:
             )
 
     def delete(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """Removes chunks with all their recipients. Returns the chunks that existed."""
+        """Removes those of ``chunks`` that still exist, with all their recipients. Returns the removed chunks."""
         removed = []
         with self._changing("removing a file") as db:
             for chunk in chunks:
-                now = self.by_sender(chunk.sender_id)  # its bytes may have arrived since it was looked up
+                now = self.by_sender(chunk.sender_id)  # its bytes may have arrived since the caller looked it up
                 if now is not None and now.row == chunk.row:
                     db.execute("DELETE FROM stored_chunk WHERE row = ?", (chunk.row,))
                     removed.append(now)
@@ -162,8 +163,8 @@ class FileIndex:
             return db.execute("DELETE FROM chunk_recipient WHERE recipient_id = ?", (recipient_id,)).rowcount == 1
 
     def old(self, before: int, empty_before: int, limit: int) -> list[Chunk]:
-        """Chunks registered before ``before``, and chunks without bytes registered before ``empty_before``; oldest
-        first."""
+        """Returns at most ``limit`` chunks, the oldest first: those registered before ``before``, and those registered
+        before ``empty_before`` whose bytes have not arrived."""
         with translated("looking for old files"):
             rows = self._db.execute(
                 f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk"
@@ -173,7 +174,7 @@ class FileIndex:
         return list(map(_chunk, rows))
 
     def there(self) -> Iterator[Chunk]:
-        """All chunks whose bytes have arrived. Do not change the index while iterating."""
+        """All chunks whose bytes have arrived. Do not change the index before the iterator has ended."""
         with translated("reading the index of files"):
             for row in self._db.execute(
                 f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk WHERE there"
@@ -181,12 +182,11 @@ class FileIndex:
                 yield _chunk(row)
 
     def see_clock(self, now: int, keep: int) -> bool:
-        """Checks the clock. Returns whether old chunks may be removed now: False if the clock has jumped, and for
-        ``keep`` seconds after that.
+        """Checks the clock, and returns whether old chunks may be removed now. They may not if the clock has jumped
+        since the last check, nor for ``keep`` seconds after such a jump.
 
-        `smpchat.relay.store.SQLiteStore.see_clock` does this for messages. There are two reasons: while the clock is
-        wrong, no file must be deleted because of it; and when the computer was off for days, people must still have the
-        promised time to download.
+        A wrong clock must not cause files to be deleted. And when the computer was off for days, recipients must still
+        have the promised time to download. `smpchat.relay.store.SQLiteStore.see_clock` checks the clock for messages.
         """
         with translated("reading when the clock was seen"):
             found = self._db.execute("SELECT seen, hold FROM file_clock").fetchone()
@@ -203,8 +203,8 @@ class FileIndex:
         with self._changing("noting the clock") as db:
             db.execute("DELETE FROM file_clock")
             db.execute("INSERT INTO file_clock VALUES (?, ?)", (now, hold))
-            # Chunks that were registered while the clock was ahead get the present time. Otherwise they would stay for
-            # too long.
+            # Chunks that were registered while the clock was ahead get the present time. Otherwise these chunks would
+            # be kept for too long.
             db.execute("UPDATE stored_chunk SET made = ? WHERE made > ?", (now - now % HOUR, now))
         return believed and not hold
 

@@ -6,19 +6,19 @@ from smpchat.encoding.record import Record
 
 
 class FileLimits(Record):
-    """The limits for files; `smpchat.relay.limits.Limits` are those for messages. "(ERR QUOTA)" marks a limit for
-    commands: a command that would exceed it gets this error.
+    """The limits for files; `smpchat.relay.limits.Limits` are those for messages. A limit marked "(ERR QUOTA)"
+    is checked when a command arrives: a command that would exceed the limit gets this error.
 
     Attributes:
         quota: Maximum number of bytes of all chunks together, including those being received (ERR QUOTA).
         free: Bytes on the disk that files must not use, so that there is room for messages (ERR QUOTA).
-        index: Maximum number of bytes of the index in use, for chunks and recipients (ERR QUOTA).
-        keep: Seconds for which a chunk is kept. After this time, it is removed within an hour (xftp-wire 6).
-        keep_empty: Seconds after which a chunk is removed if it was registered, but never uploaded. After a day,
-            clients no longer try to upload it. And if a client did not get the answer to FNEW, it registers another
-            chunk, so the first one stays empty.
+        index: Maximum number of bytes that the index, which lists chunks and their recipients, may use (ERR QUOTA).
+        keep: Seconds for which a chunk is kept. It is removed at most an hour and a half later.
+        keep_empty: Seconds after which a chunk is removed if it was registered, but never uploaded: a client that did
+            not get the answer to FNEW registers another chunk instead. Clients stop trying to upload a chunk after
+            a day.
         expire_every: Seconds between two searches for old chunks.
-        handshake: Seconds for TLS, and the same again for the XFTP hellos.
+        handshake: Maximum number of seconds for the TLS handshake. The XFTP hellos after it may take as long again.
         idle: A connection is closed after this many seconds without a request.
         stalled: A connection is closed if the client neither sends nor receives anything for this many seconds during a
             request.
@@ -28,9 +28,9 @@ class FileLimits(Record):
         requests: Maximum number of requests of one connection that are handled at the same time; further ones wait.
         new_chunks: Maximum number of chunks that one connection may register in a minute (ERR QUOTA).
         recipients: Maximum number of recipients of a chunk (ERR QUOTA).
-        shares: Within ``keep`` seconds, one address may use 1/``shares`` of ``quota`` and of ``index`` (ERR QUOTA).
-            This limit applies only if FNEW needs no password. As in `Gate`, this computer's own addresses are not
-            counted.
+        shares: One address may use 1/``shares`` of ``quota`` and of ``index`` (ERR QUOTA). What it has used becomes
+            available to it again within ``keep`` seconds. Addresses are limited only if FNEW needs no password, and
+            this computer's own addresses never are (`smpchat.relay.gate.Gate`).
     """
 
     quota: int = 10 * 1024**3

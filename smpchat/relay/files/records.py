@@ -1,4 +1,4 @@
-"""The relay's records of chunks."""
+"""What the relay knows about a chunk and its recipients."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Chunk(Record):
 
     Attributes:
         row: The number of the chunk in the index.
-        key: The key of the person whose id was looked up: the sender, or one recipient.
+        key: The public key of the person whose id was looked up: the sender, or one recipient.
         there: Whether the chunk's bytes have arrived.
     """
 

@@ -9,8 +9,8 @@ from smpchat.storage.opening import trigger_in
 
 _APPLICATION_ID = 0x534D5046  # "SMPF": identifies our file among SQLite files
 
-# One script per schema version, applied in order; never edit a released one. `made` is rounded to the hour, so that the
-# file does not show exactly when someone sent a file.
+# One script per schema version, applied in order; never edit a released script. `made`, the time when a chunk was
+# registered, is rounded to the hour, so that the index does not show exactly when someone sent a file.
 _MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE stored_chunk (
@@ -43,7 +43,7 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
 
     Raises:
         RelayStoreError: The file is not an index of this program.
-        RelayStoreNewer: A newer version wrote it.
+        RelayStoreNewer: A newer version of smpchat wrote the index.
         sqlite3.Error: The file cannot be read or written.
     """
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -56,7 +56,7 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
     if version > SCHEMA_VERSION:
         raise RelayStoreNewer(path)
     db.execute("PRAGMA secure_delete = FAST")
-    # FULL: after the relay has answered OK, the chunk must survive a power cut.
+    # ``synchronous`` is FULL, because a chunk must survive a power cut once the relay has answered OK.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")

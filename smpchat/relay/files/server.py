@@ -1,4 +1,4 @@
-"""The file relay: accepts connections, and handles their requests with the store of files."""
+"""The relay's server for files: accepts connections, and handles their requests with the store of files."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class FileRelay:
-    """Stores and serves files in a folder. It runs beside a `smpchat.relay.server.RelayServer`, but independently of
-    it.
+    """A server that stores files in a folder, and sends them to clients. It runs in the same process as a
+    `smpchat.relay.server.RelayServer`, which handles messages, but independently of that server.
 
     Args:
-        folder: The folder for the files; created at its first use.
+        folder: The folder in which the server stores its chunks; it is created at its first use.
         identity: The relay's certificates and key.
-        clock: Unix time in seconds.
+        clock: Returns the Unix time in seconds.
         password: The password that FNEW must contain; None if FNEW needs none.
         new_files: Whether new chunks are accepted.
     """
@@ -87,10 +87,10 @@ class FileRelay:
         return self._connections * self._each
 
     async def start(self, host: Hosts = None, port: int = 0) -> None:
-        """Opens the folder, and starts listening. Call `close` even after an error.
+        """Opens the folder for files, and starts listening. Call `close` even if this method raises.
 
         Raises:
-            RelayStoreError: The folder cannot be used.
+            RelayStoreError: The folder for files cannot be used.
             ListenFailed: The address is in use, or does not belong to this computer.
         """
         limits = self._limits
@@ -109,20 +109,20 @@ class FileRelay:
 
     @property
     def port(self) -> int:
-        """The TCP port in use. Raises `RuntimeError` when not listening."""
+        """The TCP port in use. Raises `RuntimeError` before `start`."""
         if self._listener is None:
             raise RuntimeError("the relay does not listen for files")
         return self._listener.port
 
     async def close(self) -> None:
-        """Ends all connections. If all bytes of a chunk have just arrived, the chunk is still stored. May be
-        repeated."""
+        """Ends all connections, and closes the store. A chunk is still stored if a thread is already recording it in
+        the index; other unfinished uploads are discarded. May be repeated."""
         if self._expiring is not None:
             self._expiring.cancel()
             await asyncio.wait([self._expiring])
         if self._listener is not None:
             await self._listener.close()
-        # End the threads for chunks first, because they give finished chunks to the index.
+        # Wait for the calls that threads are still executing, because the store cannot be closed before they end.
         await asyncio.to_thread(self._workers.shutdown)
         await asyncio.to_thread(self._index.shutdown)
         if self._store is not None:
@@ -130,8 +130,8 @@ class FileRelay:
             self._store = None
 
     async def _begin(self, stream: TLSStream) -> HTTP2Server:
-        # These modules take 30 ms to import, so they are imported when the first client connects: most relays serve
-        # only messages. The import runs in a thread, so that messages do not wait.
+        # These modules take 30 ms to import, and most relays serve only messages. So the modules are imported when the
+        # first client for files connects, and in a thread, so that messages do not wait.
         for name in ("smpchat.relay.files.connection", "smpchat.transport.http2.server"):
             await asyncio.to_thread(importlib.import_module, name)
         from smpchat.transport.http2.server import HTTP2Server
@@ -207,7 +207,7 @@ class FileRelay:
         self._counts.tls_failed += 1
 
     async def _expire(self) -> None:
-        """Removes old files, now and at regular intervals."""
+        """Removes old chunks, now and at regular intervals."""
         assert self._store is not None
         loop = asyncio.get_running_loop()
         while True:
@@ -219,7 +219,8 @@ class FileRelay:
             await asyncio.sleep(self._limits.expire_every)
 
     def figures(self) -> dict[str, Any]:
-        """The figures about files at this moment, with their names in `smpchat.relay.statistics.Statistics` as keys."""
+        """The figures about files at this moment. The keys are names of fields of
+        `smpchat.relay.statistics.Statistics`."""
         if self._store is None:
             return {}
         size, done, counts = self._store.measure(), self._store.counts, self._counts

@@ -18,11 +18,12 @@ class _Taken(Record):
 
 
 class Share:
-    """An allowance for each address. What an address has used of it is slowly given back. All this is only in memory,
-    so that no file shows who stored how much.
+    """Gives each address an allowance of the same size. What an address has used of its allowance becomes available
+    again little by little. What each address has used is kept only in memory, so that no file shows who stored how
+    much.
 
     Args:
-        most: The full allowance of an address.
+        most: The size of each address's allowance.
         seconds: Seconds until a used-up allowance is full again.
         clock: Returns the time in seconds.
     """
@@ -36,8 +37,8 @@ class Share:
         return 0.0 if known is None else max(0.0, known.amount - max(0.0, self._clock() - known.at) * self._pace)
 
     def take(self, origin: str | None, amount: int) -> bool:
-        """Use ``amount`` of an address's allowance. Returns False, and uses nothing, if not enough is left. If
-        ``origin`` is None, the address is not limited."""
+        """Use ``amount`` of the allowance of the address ``origin``. Returns False, and uses nothing, if less than
+        ``amount`` is left. If ``origin`` is None, the client is not limited."""
         if origin is None:
             return True
         taken = self._left_of(origin) + amount
@@ -71,6 +72,6 @@ class Shares:
         self._indexed = Share(limits.index // limits.shares, limits.keep, clock)
 
     def may_register(self, origin: str | None, recipients: int, *, new: bool) -> bool:
-        """Use an address's allowance to register a chunk, or to add recipients. Returns False, and uses nothing, if not
-        enough is left."""
+        """Use an address's allowance to register a chunk, or to add recipients. Returns False, and uses nothing, if the
+        rest of the allowance is too small."""
         return self._indexed.take(origin, self._CHUNK * new + self._RECIPIENT * recipients)

@@ -1,4 +1,4 @@
-"""The chunks on the disk, with their index and quota.
+"""Keeps the chunks of files on the disk, with an index and a quota.
 
 ::
 
@@ -6,10 +6,10 @@
     chunks/NAME    a chunk that has arrived; NAME is its sender id in hexadecimal
     incoming/NAME  a chunk that is being received; NAME is random
 
-The order of steps allows the process to be killed at any point. The bytes are written to ``incoming``, compared with
-the digest, made durable, moved to ``chunks``, and then the index records that they have arrived. The sender gets OK
-only after that. A chunk is removed from the index before its file is deleted. So a file that is not in the index
-belongs to an unfinished step, and opening a `FileStore` removes it.
+The process may be killed at any point, because a chunk is stored in this order: its bytes are written to ``incoming``,
+compared with the digest, made durable, and moved to ``chunks``; then the index records that the chunk has arrived; then
+the sender gets OK. To remove a chunk, it is removed from the index first, and then its file is deleted. So a file that
+is not in the index was left by an upload or a removal that was interrupted. Opening a `FileStore` deletes such files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class Gone(Exception):
-    """The chunk was deleted in the meantime, or has expired."""
+    """The chunk was removed while its command was executed: by its sender, or because it expired."""
 
 
 class WrongDigest(Exception):
@@ -49,8 +49,8 @@ class WrongDigest(Exception):
 
 
 class Upload:
-    """The bytes of a chunk that is being received. Made by `FileStore.begin`; ended by `FileStore.finish` or
-    `FileStore.discard`.
+    """The bytes of a chunk that is being received. `FileStore.begin` makes an upload; `FileStore.finish` or
+    `FileStore.discard` ends it.
 
     `write` may be called from any thread, but only one call at a time.
     """
@@ -81,10 +81,11 @@ class Upload:
 
 
 class FileStore:
-    """The chunks in ``folder``, which is created at its first use. Opening it removes leftovers of interrupted steps.
+    """The chunks in ``folder``, which is created at its first use. Opening the store deletes what interrupted uploads
+    and removals have left on the disk.
 
-    `begin`, `make_durable`, `discard`, `is_there` and `open_chunk` may be called from any thread. The other methods use
-    the index: only one thread at a time may call them.
+    `begin`, `make_durable`, `discard`, `is_there` and `open_chunk` may be called from any thread. All other methods
+    use the index: only one thread at a time may call a method that uses the index.
 
     Raises:
         RelayStoreError: The folder or the index in it cannot be used.
@@ -136,7 +137,7 @@ class FileStore:
     # --- room --------------------------------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """Whether index and disk have room for another chunk, or for more recipients."""
+        """Whether index and disk have room to register another chunk, or to add recipients."""
         return self._index.size() < self._limits.index and self._disk_has(0)
 
     def _disk_has(self, size: int) -> bool:
@@ -145,7 +146,8 @@ class FileStore:
         return True
 
     def reserve(self, size: int) -> bool:
-        """Reserves ``size`` bytes of the quota. Returns False, and reserves nothing, if there are not enough."""
+        """Reserves ``size`` bytes of the quota. Returns False, and reserves nothing, if quota or disk have not
+        enough room."""
         with self._lock:
             if self._stored + self._reserved + size > self._limits.quota or not self._disk_has(self._reserved + size):
                 return False
@@ -165,7 +167,7 @@ class FileStore:
         self.counts.created += 1
 
     def add(self, chunk: Chunk, recipients: Sequence[NewRecipient]) -> bool:
-        """Adds recipients to a chunk. Returns False if it would have too many. Raises `Gone`."""
+        """Adds recipients to a chunk. Returns False if the chunk would have too many recipients. Raises `Gone`."""
         if self._index.recipients(chunk) + len(recipients) > self._limits.recipients:
             return False
         if not self._index.add(chunk, recipients):
@@ -189,10 +191,11 @@ class FileStore:
     # --- bytes in ----------------------------------------------------------------------------------------------------
 
     def begin(self, chunk: Chunk) -> Upload | None:
-        """Reserves room for the bytes of a chunk, and opens a file for them. Returns None if there is no room.
+        """Reserves room for the bytes of a chunk, and opens a new file for them. Returns None if there is not enough
+        room.
 
         Raises:
-            RelayStoreError: The file cannot be opened. No room is reserved.
+            RelayStoreError: The new file cannot be opened. No room is reserved.
         """
         if not self.reserve(chunk.size):
             return None
@@ -205,7 +208,7 @@ class FileStore:
         return Upload(chunk, path, file)
 
     def make_durable(self, upload: Upload) -> None:
-        """Checks the digest of the bytes, and waits until they are on the disk.
+        """Checks the digest of the uploaded bytes, and waits until the bytes are on the disk.
 
         Raises:
             WrongDigest: The bytes do not match the digest: call `discard`.
@@ -220,12 +223,12 @@ class FileStore:
             raise RelayStoreError(f"A file cannot be stored: {error}.") from error
 
     def finish(self, upload: Upload) -> None:
-        """Moves a durable chunk to its place, and records in the index that it has arrived. After that, the sender may
-        get OK.
+        """Moves a durable chunk from ``incoming`` to ``chunks``, and records in the index that it has arrived. The
+        sender must not get OK before this method returns. If the method raises, it has discarded the uploaded bytes.
 
         Raises:
-            Gone: The chunk was deleted in the meantime. The uploaded bytes are discarded.
-            RelayStoreError: The file cannot be moved, or the index cannot be changed. The uploaded bytes are discarded.
+            Gone: The chunk was removed while its bytes were uploaded.
+            RelayStoreError: The file cannot be moved, or the index cannot be changed.
         """
         chunk, path = upload.chunk, self._chunks / _name(upload.chunk)
         try:
@@ -258,7 +261,8 @@ class FileStore:
         self.counts.bytes_in += chunk.size
 
     def discard(self, upload: Upload) -> None:
-        """Deletes the bytes that have arrived, and frees the room reserved for the chunk."""
+        """Ends an upload without storing the chunk: deletes the uploaded bytes, and frees the room reserved for the
+        chunk."""
         with suppress(OSError):  # the disk has failed, which was reported already
             upload.file.close()
         self._remove(upload.path)
@@ -271,11 +275,11 @@ class FileStore:
     # --- bytes out ---------------------------------------------------------------------------------------------------
 
     def open_chunk(self, chunk: Chunk) -> BinaryIO:
-        """Opens the file of a chunk. It can be read to its end even if the chunk is deleted in the meantime.
+        """Opens the file of a chunk. The open file can be read to its end even if the chunk is removed meanwhile.
 
         Raises:
-            Gone: The chunk was deleted in the meantime.
-            RelayStoreError: The file cannot be opened.
+            Gone: The file no longer exists, because the chunk was removed after it was looked up.
+            RelayStoreError: The file of the chunk cannot be opened.
         """
         try:
             return (self._chunks / _name(chunk)).open("rb", buffering=0)
@@ -292,7 +296,7 @@ class FileStore:
     # --- removing ----------------------------------------------------------------------------------------------------
 
     def delete(self, chunk: Chunk) -> bool:
-        """Removes a chunk with all its recipients. Returns False if it no longer existed."""
+        """Removes a chunk with all its recipients. Returns False if the chunk was already removed."""
         removed = self._index.delete([chunk])
         self._drop(removed)
         self.counts.deleted += len(removed)
@@ -319,7 +323,8 @@ class FileStore:
                 self._failed.add(path)
 
     def expire(self, now: int) -> bool:
-        """Removes some of the chunks that are too old. Returns whether there may be more. ``now``: POSIX seconds."""
+        """Removes chunks that are too old, but only a limited number in one call. Returns whether more of them may be
+        left. ``now``: POSIX seconds."""
         with self._lock:
             failed, self._failed = self._failed, set()
         for path in failed:

@@ -1,8 +1,8 @@
 """Moves chunks between connections and the disk. Threads read, hash, encrypt and write the bytes; the event loop does
 none of this.
 
-A thread cannot be stopped. So if a transfer is cancelled, the thread finishes its step, then closes the file, and frees
-the reserved bytes of the quota.
+A thread cannot be stopped. So if a transfer is cancelled while a thread handles a piece of the chunk, the thread first
+finishes this piece. Then the file is closed. If the transfer was an upload, its room in the quota is freed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from smpchat.relay.files.store import FileStore, Upload
 
 T = TypeVar("T")
 PIECE = 128 * 1024
-"""Bytes that a thread handles in one step, called a piece. Each transfer needs memory for two or three pieces, so even
-hundreds of transfers need little."""
+"""Number of bytes that a thread handles at a time, called a piece. Each transfer needs memory for two or three pieces,
+so even hundreds of transfers need little memory."""
 LARGE_PIECE = 512 * 1024
 """The size of a piece if there are only a few transfers: fewer switches of threads save a fifth of the CPU time."""
 MAX_LARGE = 16
@@ -36,14 +36,14 @@ class Pieces:
         self._large = 0
 
     def take(self) -> int:
-        """The size for a new transfer. Call `give_back` when the transfer ends."""
+        """Returns the size of the pieces of a new transfer, in bytes. Call `give_back` when the transfer ends."""
         if self._large >= MAX_LARGE:
             return PIECE
         self._large += 1
         return LARGE_PIECE
 
     def give_back(self, piece: int) -> None:
-        """Give back the result of `take`."""
+        """Call this when a transfer ends, with the size that `take` returned for it."""
         self._large -= piece == LARGE_PIECE
 
 
@@ -56,7 +56,7 @@ async def _done(future: Future[T]) -> T:
 
 
 async def passed_over(body: AsyncIterator[memoryview], size: int) -> None:
-    """Reads a body and drops it. Raises `TooLong` if it has more than ``size`` bytes."""
+    """Reads the body of a request and drops it. Raises `TooLong` if the body has more than ``size`` bytes."""
     received = 0
     async for data in body:
         received += len(data)
@@ -68,7 +68,7 @@ class Reception:
     """The upload of one chunk. The caller must always call `end`, even after an error.
 
     Args:
-        piece: Bytes that a thread handles in one step.
+        piece: Number of bytes that a thread writes at a time.
     """
 
     def __init__(self, store: FileStore, chunk: Chunk, workers: Executor, piece: int = PIECE) -> None:
@@ -77,7 +77,7 @@ class Reception:
         self._workers = workers
         self._piece = min(piece, chunk.size)
         self._upload: Upload | None = None
-        self._last: Future[None] | None = None  # the thread's current or last step
+        self._last: Future[None] | None = None  # the call that a thread executes now, or executed last
 
     def _begin(self) -> None:
         self._upload = self._store.begin(self._chunk)
@@ -134,7 +134,7 @@ class Reception:
         return upload
 
     async def end(self) -> None:
-        """Waits until no thread writes any more. Then discards the bytes, unless `finished` was called."""
+        """Waits until no thread writes any more. Then discards the uploaded bytes, unless `finished` was called."""
         ended: Future[None] = Future()
 
         def drop(_: object = None) -> None:
@@ -165,16 +165,16 @@ async def opened(store: FileStore, chunk: Chunk, workers: Executor) -> BinaryIO:
 class Download:
     """The answer to a download: a block, the encrypted bytes of the chunk, and the tag.
 
-    While the connection sends a piece, a thread makes the next one. The connection asks for the next piece before it
-    sends one, to know which piece is the last. So three pieces are in memory: one that is being sent, one that will be
-    sent next, and one that is being made.
+    While the connection sends a piece, a thread makes the next one. Before the connection sends a piece, it already
+    asks for the piece after it, to know whether there is one. So three pieces are in memory at a time: one that is
+    being sent, one that will be sent next, and one that is being made.
 
     Args:
-        block: Sent before the chunk.
+        block: The block to send before the chunk.
         file: The file of the chunk; `close` closes it.
-        whole: Called when all pieces have been returned.
+        whole: Called when the iterator ends: it has returned the block, all pieces and the tag.
         closed: Called by `close`.
-        piece: Bytes that a thread handles in one step.
+        piece: Number of bytes that a thread reads and encrypts at a time.
     """
 
     def __init__(
@@ -204,7 +204,8 @@ class Download:
         return self
 
     async def __anext__(self) -> Buffer:
-        """The next piece. Raises `RelayStoreError` if the file cannot be read to its end."""
+        """The next bytes to send: the block, a piece of the chunk, or the tag. Raises `RelayStoreError` if the file
+        cannot be read to its end."""
         if self._block is not None:
             block, self._block = self._block, None
             self._begin()
@@ -239,7 +240,7 @@ class Download:
 
 
 def _make(file: BinaryIO, sealer: Sealer, piece: memoryview) -> memoryview:
-    """Read the next bytes of the file into ``piece``, and encrypt them there."""
+    """Read the next bytes of the file into ``piece``, and encrypt them in place."""
     read = 0
     try:
         while read < len(piece):
