@@ -34,7 +34,7 @@ _NO_SECRET = ErrorCode.proxy("BROKER", "TRANSPORT", "NO_AUTH")
 
 class ForwardRefused(Exception):
     """No answer for the client can be made: the bytes of RFWD cannot be decrypted or decoded, or the answer does not
-    fit into a block. ``code`` is the error that the proxy gets instead."""
+    fit into a block. ``code`` is the error that the proxy gets instead of RRES."""
 
     def __init__(self, code: ErrorCode) -> None:
         self.code = code
