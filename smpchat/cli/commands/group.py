@@ -100,8 +100,6 @@ def _ask_and_leave(environment: Environment, who: str, *, sure: bool) -> int | C
 
 async def _leave(environment: Environment, who: str) -> int:
     """Leave a group, and try to tell the members at once."""
-    from smpchat.chat.online.presence import online
-    from smpchat.chat.online.waiting import flush
     from smpchat.cli.views.groups import show_group
 
     with closing(environment.open()) as service:
@@ -110,9 +108,7 @@ async def _leave(environment: Environment, who: str) -> int:
             environment.notice("Declined. The person who invited you is not told.")
             return ExitStatus.OK
         show_group(environment, before)
-        if not service.is_idle():
-            async with online(service, environment.relay()):
-                await flush(service)
+        await _tell(environment, service)
         return ExitStatus.OK
 
 

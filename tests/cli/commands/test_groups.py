@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from smpchat.transport.base import ConnectFailed
 from tests.cli.team import let_in, settle, team
 from tests.cli.terminal import Result, Terminal
 
@@ -388,6 +389,21 @@ def test_left_and_deleted(smpchat: Terminal) -> None:
     assert "bob left" in lines and "cath left" in lines
     assert members(smpchat, "alice") == {}
     assert smpchat("-p", "alice", "status").stdout.count("!") == 0  # nothing is wrong with those who left
+
+
+def test_members_hear_later_if_the_relay_is_away(smpchat: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    team(smpchat, "bob")
+
+    def away() -> None:
+        raise ConnectFailed("127.0.0.1: connection refused")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(smpchat.relay, "connect", away)
+        left = ok(smpchat("-p", "bob", "group", "leave", "team"))
+    assert left.stdout == "team: you left\n"
+    assert "The next command that goes online tells the other members." in left.stderr
+    settle(smpchat, "bob", "alice")
+    assert "bob left" in smpchat("-p", "alice", "history", "team").stdout
 
 
 ONLY_OWNER = (
