@@ -11,12 +11,12 @@ from smpchat.encoding.patterns import late
 
 def span(milliseconds: float) -> str:
     """``181 ms``, ``2.3 s``, ``4 min 10 s``, ``3 h 5 min`` or ``2 d 3 h``."""
-    if milliseconds < 1000:
+    if round(milliseconds) < 1000:
         return f"{milliseconds:.0f} ms"
     seconds = milliseconds / 1000
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    whole = int(seconds)
+    whole = max(60, int(seconds))  # 59.96 s is closer to one minute than to 59.9 s
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     if whole < 86400:

@@ -79,7 +79,7 @@ async def _create(environment: Environment, said: _Said, server: str | None, sho
 
     check_free(shown.qr_file)
     with closing(environment.open()) as service:
-        if said.auto_accept is not None and service.address() is not None:
+        if said.auto_accept is not None and server is None and service.address() is not None:
             service.set_address(**said._asdict())
         else:
             if server is None and not service.servers():

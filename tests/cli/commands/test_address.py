@@ -49,8 +49,9 @@ def test_accepting_at_once_can_be_changed_later(smpchat: Terminal, link: str) ->
     assert not address["auto_accept"]
 
 
-def test_a_second_address_is_refused(smpchat: Terminal, link: str) -> None:
-    result = smpchat("--json", "-p", "alice", "address", "create")
+@pytest.mark.parametrize("options", [(), ("--server", f"smp://{'A' * 43}@other.test", "--auto-accept")])
+def test_a_second_address_is_refused(smpchat: Terminal, link: str, options: tuple[str, ...]) -> None:
+    result = smpchat("--json", "-p", "alice", "address", "create", *options)
     assert result.code == 1
     assert "already" in result.objects("error")[0]["message"]
 

@@ -220,10 +220,10 @@ def test_a_failed_step_is_marked_in_words(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("milliseconds", "text"),
-    [(0, "0 ms"), (999, "999 ms"), (1000, "1.0 s"), (59_940, "59.9 s"), (60_000, "1 min 0 s"), (3_600_000, "1 h 0 min"),
-     (86_400_000, "1 d 0 h")],
+    [(0, "0 ms"), (999, "999 ms"), (999.7, "1.0 s"), (1000, "1.0 s"), (59_940, "59.9 s"), (59_960, "1 min 0 s"),
+     (60_000, "1 min 0 s"), (3_600_000, "1 h 0 min"), (86_400_000, "1 d 0 h")],
 )  # fmt: skip
-def test_span(milliseconds: int, text: str) -> None:
+def test_span(milliseconds: float, text: str) -> None:
     assert span(milliseconds) == text
 
 
