@@ -125,12 +125,6 @@ class SessionPool:
         if relay.session is not None:
             await relay.session.close()
 
-    def retry_now(self) -> None:
-        """Now try every watched relay that waits for its next attempt, and start again with the shortest delay."""
-        for relay in self._relays.values():
-            relay.attempt = 0
-            relay.wake.set()
-
     async def close(self) -> None:
         """End all sessions, and all attempts to connect. May be repeated."""
         self._closed = True
@@ -201,7 +195,7 @@ class SessionPool:
             delay = reconnect_delay(attempt, self._entropy)
             relay.attempt += 1
             retry_at = self._clock.now() + delay
-            # Clear this event before calling `on_down`, because `on_down` may call `retry_now`, whose effect must not
+            # Clear this event before calling `on_down`: if `on_down` opens a session, the event that it sets must not
             # be lost.
             relay.wake.clear()
             if self._on_down is not None:

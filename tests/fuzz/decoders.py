@@ -22,11 +22,12 @@ from smpchat.agent.wire.short_links import ShortContact, ShortInvitation, format
 from smpchat.agent.wire.user_data import read_user_json
 from smpchat.chat.errors import InputError
 from smpchat.chat.wire.alias import alias_from_name, check_alias
+from smpchat.chat.wire.bodies import LeftOut
 from smpchat.chat.wire.durations import parse_duration
 from smpchat.chat.wire.group_encoding import encode_group_event
-from smpchat.chat.wire.group_events import is_unsupported
+from smpchat.chat.wire.group_events import Unusable
 from smpchat.chat.wire.groups import decode_group_messages, read_group_link
-from smpchat.chat.wire.message import decode_contact_request, decode_link_info, decode_messages
+from smpchat.chat.wire.message import UnsupportedEvent, decode_contact_request, decode_link_info, decode_messages
 from smpchat.chat.wire.picture import picture_of
 from smpchat.chat.wire.profile import Profile
 from smpchat.cli.text import filled, printable
@@ -87,7 +88,7 @@ def _text(read: Callable[[str], object]) -> Callable[[bytes], object]:
 def _group_events(data: bytes) -> None:
     """What was read means the same once it is written again."""
     for message in decode_group_messages(data):
-        if not is_unsupported(message.event):
+        if not isinstance(message.event, Unusable | UnsupportedEvent | LeftOut):
             again = encode_group_event(message.event, message.shared_id)
             assert [other.event for other in decode_group_messages(again)] == [message.event]
 

@@ -96,11 +96,6 @@ def deliver_profile(group: Group, profile: Profile) -> Send:
     )
 
 
-def profile_is_new(told: Profile, now: Profile) -> bool:
-    """Whether our profile has changed in a way that members must be told (group-wire 12, fact 4)."""
-    return (told.display_name, told.full_name, told.picture) != (now.display_name, now.full_name, now.picture)
-
-
 def wants_receipts(group: Group) -> bool:
     """Whether the group is small enough for receipts. The user's own setting for receipts is checked elsewhere."""
     return group.size <= MAX_RECEIPTS

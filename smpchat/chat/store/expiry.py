@@ -26,12 +26,6 @@ class Gone(Record):
     contact: str
 
 
-def set_ttl(tx: sqlite3.Connection, message_id: int, ttl: int) -> None:
-    """Sets the number of seconds after which a message disappears, counted from when it was shown or sent."""
-    searching.forget(tx, message_id)
-    tx.execute("UPDATE messages SET ttl = ? WHERE id = ?", (ttl, message_id))
-
-
 def shorten(tx: sqlite3.Connection, message_id: int, ttl: int, now: float) -> None:
     """Applies the time to live that an edit contains. An edit can give a message a time to live, and
     can shorten a time to live, but cannot lengthen it."""

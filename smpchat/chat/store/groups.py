@@ -236,13 +236,6 @@ def save_profile(tx: sqlite3.Connection, group_id: int, member: MemberId, profil
     )
 
 
-def profile_of(tx: sqlite3.Connection, group_id: int, member: MemberId) -> Profile | None:
-    """A member's profile without its picture; None if the member has not sent one."""
-    query = "SELECT profile FROM group_members WHERE group_id = ? AND member = ?"
-    row = tx.execute(query, (group_id, member)).fetchone()
-    return None if row is None else Profile.from_json(row["profile"])
-
-
 def _member_columns(member: Member) -> dict[str, Any]:
     return {
         "role": member.role,

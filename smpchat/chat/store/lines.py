@@ -51,12 +51,6 @@ def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, se
     return records.message(tx, row["id"]) if row else None
 
 
-def own_member(tx: sqlite3.Connection, contact_id: int) -> str | None:
-    """Our member id in the business chat of this contact; None if it is not known, or the contact is one person."""
-    row = tx.execute("SELECT own_member FROM contacts WHERE id = ?", (contact_id,)).fetchone()
-    return row["own_member"] if row else None
-
-
 def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Message | None:
     """The newest message, sent or received as ``direction`` says, that the user can answer or change. Messages without
     an id that both apps know, deleted messages, and messages that the contact is still writing do not count."""

@@ -119,12 +119,10 @@ def add_message(
 def add_line(
     tx: sqlite3.Connection, contact: Contact, line: Happening, sent_at: float, sender: str | None = None
 ) -> None:
-    """Adds a line about an event, unless the event already has a line, or only introduces ourselves as a member."""
+    """Adds a line about an event, unless the event already has a line."""
     if line.member is not None and line.member_name is not None and sender is None:
         lines.save_member_name(tx, contact.id, line.member, line.member_name)
     if line.occasion is not None and lines.is_known(tx, contact.id, line.occasion):
-        return
-    if line.member is not None and line.member == lines.own_member(tx, contact.id):
         return
     message_id = records.insert_message(
         tx,

@@ -21,7 +21,7 @@ from smpchat.chat.wire.group_values import (
     Restriction,
     Role,
 )
-from smpchat.chat.wire.message import TextMessage, UnsupportedEvent, moment_of, read_message
+from smpchat.chat.wire.message import TextMessage, moment_of, read_message
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record, field
 
@@ -381,8 +381,3 @@ def said(post: Post, shared_id: str | None = None) -> TextMessage | None:
         params["quote"] = {"content": post.quote.content, "msgRef": {"msgId": post.quote.shared_id}}
     found = read_message(Envelope("x.msg.new", params, shared_id)).event
     return found if isinstance(found, TextMessage) else None
-
-
-def is_unsupported(event: object) -> bool:
-    """Whether ``event`` is one that smpchat ignores."""
-    return isinstance(event, Unusable | UnsupportedEvent | LeftOut)

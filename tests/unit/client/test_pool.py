@@ -280,35 +280,6 @@ def test_what_may_have_happened_once_is_tried_again_soon(error: Exception) -> No
     run(check)
 
 
-def test_retry_now_does_not_wait_and_starts_with_the_shortest_delay() -> None:
-    async def check(world: World) -> None:
-        world.pool.watch(ONE)
-        await settle()
-        for _ in range(4):
-            await world.fail()
-            world.pool.retry_now()
-            await settle()
-        assert len(world.attempts) == 5
-        assert world.retry_in == [pytest.approx(2, rel=1e-3)] * 4
-
-    run(check)
-
-
-def test_retry_now_while_connected_does_not_shorten_a_later_delay_to_nothing() -> None:
-    async def check(world: World) -> None:
-        world.pool.watch(ONE)
-        await settle()
-        session = await world.succeed()
-        world.pool.retry_now()
-        await settle()
-        session.lose()
-        await settle()
-        await world.clock.advance(1)
-        assert len(world.attempts) == 1
-
-    run(check)
-
-
 def test_a_session_opened_by_get_is_announced_once_and_ends_the_wait() -> None:
     async def check(world: World) -> None:
         world.pool.watch(ONE)

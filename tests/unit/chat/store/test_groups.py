@@ -191,9 +191,6 @@ def test_whose_connection_one_is(tx: sqlite3.Connection) -> None:
     groups.connect(tx, view.number, BOB, None)
     assert groups.connection_of(tx, view.number, BOB) is None
     assert groups.of_connection(tx, 41) is None
-    groups.save_profile(tx, view.number, BOB, Profile("bob", description="walks"))
-    assert groups.profile_of(tx, view.number, BOB) == Profile("bob", description="walks")
-    assert groups.profile_of(tx, view.number, CATH) is None
 
 
 def test_every_field_of_a_group_is_kept(tx: sqlite3.Connection) -> None:
