@@ -11,7 +11,7 @@ from smpchat.relay.subscriptions import Client
 
 
 class Outgoing(NamedTuple):
-    """One transmission to send. ``push``: whether `Client.unsent` counts this transmission until it is sent."""
+    """A transmission to send. If ``push`` is true, `Client.unsent` counts the transmission until it is sent."""
 
     client: Client
     corr_id: bytes
@@ -21,10 +21,10 @@ class Outgoing(NamedTuple):
 
 
 def answer(client: Client, transmission: Transmission, message: BrokerMessage) -> Outgoing:
-    """The answer to a transmission, with the same entity id."""
+    """The answer to a command: the correlation id and the entity id are those of the command."""
     return Outgoing(client, transmission.corr_id, transmission.entity_id, message)
 
 
 def error(client: Client, transmission: Transmission, code: ErrorCode) -> Outgoing:
-    """The answer to a transmission that failed: ERR with ``code``."""
+    """The answer to a command that failed: ERR with ``code``."""
     return answer(client, transmission, Err(code))

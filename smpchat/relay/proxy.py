@@ -1,8 +1,8 @@
 """The relay as a proxy: PRXY opens a session with another relay, PFWD sends a command through this session (smp-wire
 5.6).
 
-Each request is a task of its own, so that a slow relay does not delay others. Answers may come in any order. There are
-limits for each client, and for all clients together.
+Each request is a task of its own, so that a slow relay does not delay requests to other relays. So a client may get its
+answers in any order. `ProxyLimits` limits the requests of each client, and the sessions that all clients share.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Request = commands.Prxy | commands.PFwd
 
 
 class ProxyLimits(Record):
-    """The limits of the proxy for clients.
+    """Limits for the requests of clients to the proxy, and for its sessions with other relays.
 
     Attributes:
-        per_client: Maximum number of unanswered requests of one connection; further ones wait.
-        sessions: Maximum number of sessions with other relays. To open another one, the proxy ends the session that has
-            been unused for longest.
-        connect: Seconds to connect to another relay, and the same again for the SMP hellos.
-        answer: Seconds within which the other relay must answer.
+        per_client: Maximum number of unanswered requests of one connection; further requests wait.
+        sessions: Maximum number of sessions with other relays. If one more is needed, the proxy ends the idle session
+            that has been unused for longest.
+        connect: Seconds allowed for connecting to another relay. Exchanging the SMP hellos may take as long again.
+        answer: Seconds within which the other relay must answer a request.
     """
 
     per_client: int = 32
@@ -67,9 +67,9 @@ class Proxy:
 
     Args:
         dial: Connects to another relay.
-        clock: Unix time in seconds.
+        clock: Returns the Unix time in seconds.
         password: The password that PRXY must contain; None if PRXY needs none.
-        respond: Called with the answer to each request for which `request` returned None.
+        respond: Function that gets the answer to each request for which `request` returned None.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Proxy:
         """Begins a request.
 
         Returns:
-            The error to answer at once, or None if ``respond`` will get the answer later.
+            The error with which the caller must answer the request; None if ``respond`` will get the answer later.
         """
         refused = self._refusal(t, command)
         if refused is not None:
@@ -116,8 +116,8 @@ class Proxy:
                 right = self._password is None or hmac.compare_digest(self._password, password or b"")
                 return None if right else ErrorCode.proxy("BASIC_AUTH")
             case commands.PFwd():
-                # A session may end at any time. After this error, the client asks for a new session with PRXY (smp-wire
-                # 5.6, step 6).
+                # The session may have ended. The error NO_SESSION makes the client ask for a new session with PRXY
+                # (smp-wire 5.6, step 6).
                 return None if t.entity_id in self._by_id else ErrorCode.proxy("NO_SESSION")
 
     async def _run(self, turn: asyncio.Semaphore, client: Client, t: Transmission, command: Request) -> None:
@@ -144,8 +144,8 @@ class Proxy:
     # --- sessions ----------------------------------------------------------------------------------------------
 
     async def _session(self, server: SMPServer) -> RelaySession:
-        """The session with a relay; opens it if there is none. All requests for this relay wait for the same
-        attempt."""
+        """Returns the session with another relay, and opens it if necessary. If several requests need the same session,
+        they all wait for one attempt to open it."""
         destination = (server.hosts, server.port_number, server.key_hash)
         # Remove the session here and add it again below: the dict is sorted by last use, so the session must move to
         # its end.
@@ -202,8 +202,8 @@ class Proxy:
             return
         open_sessions = {destination: session for destination, session in self._by_id.values()}
         unused = (open_sessions[which] for which in self._sessions if which in open_sessions)
-        # End only a session without unanswered requests. Otherwise a client that asks for many relays could end the
-        # requests of others.
+        # End only a session without unanswered requests: otherwise a client that asks for many relays could make the
+        # requests of other clients fail.
         longest_unused = next((session for session in unused if session.idle), None)
         if longest_unused is None:
             raise broker("NETWORK")
@@ -212,13 +212,13 @@ class Proxy:
     # --- ends --------------------------------------------------------------------------------------------------
 
     def drop(self, client: Client) -> None:
-        """Forgets a connection that has ended. Its last requests may still reach the other relay."""
+        """Forgets a client whose connection has ended. The client's last requests may still reach other relays."""
         requests = self._requests.pop(client, None)
         for task in list(requests.tasks) if requests is not None else ():
             task.cancel()
 
     async def close(self) -> None:
-        """Ends all sessions and requests. Unanswered requests get no answer."""
+        """Ends all sessions, and cancels all requests without answering them."""
         for client in list(self._requests):
             self.drop(client)
         for _, session in list(self._by_id.values()):

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 
 class Bucket:
-    """Allows ``most`` actions in a minute: short bursts, but no flood.
+    """Limits the rate of an action: allows bursts of at most ``most`` actions, and ``most`` actions per minute on
+    average.
 
     Args:
-        most: The number of actions that are allowed at once. A minute after the last of them, all are allowed again.
-        clock: Returns the time in seconds. The clock may be set back.
+        most: The largest number of actions in a burst. After a minute without actions, a full burst is allowed again.
+        clock: Returns the time in seconds. This time may also jump back.
     """
 
     __slots__ = ("_at", "_clock", "_left", "_most")
@@ -20,7 +21,7 @@ class Bucket:
         self._left, self._at = float(most), clock()
 
     def take(self) -> bool:
-        """Whether one more action is allowed now. If so, it is counted."""
+        """Counts one more action if it is allowed now. Returns whether it is allowed."""
         now = self._clock()
         self._left = min(self._most, self._left + max(0.0, now - self._at) * self._most / 60)
         self._at = now

@@ -11,7 +11,7 @@ from smpchat.protocol.queue_mode import QueueMode
 
 
 class Link(Record):
-    """Short-link data of a queue. The relay does not interpret it.
+    """The data of a queue's short link. The relay stores this data, but does not interpret it.
 
     Attributes:
         fixed: Data that never changes while the link exists.
@@ -43,9 +43,9 @@ class NewQueue(Record):
         recipient_keys: At least one key; each of them authorises the recipient's commands.
         dh_secret: Secret of 32 bytes, shared with the recipient, for encrypting MSG.
         sender_key: The key that authorises SEND; None while the queue is unsecured.
-        mode: None if the SMP version of NEW was below 9, or if NEW contained no mode.
-        link: Link data of the new queue; None if it has none.
-        notifier: Notifier of the new queue; None if it has none.
+        mode: The queue mode in NEW; None if NEW contained no mode, as before SMP version 9.
+        link: Link data of the new queue; None if the queue has none.
+        notifier: Notifier of the new queue; None if the queue has none.
     """
 
     rcv_id: bytes
@@ -62,8 +62,8 @@ class Backlog:
     """The messages that wait in a queue.
 
     Attributes:
-        numbers: The numbers that the store gave these messages, oldest first. If there is a quota marker, its number is
-            the last.
+        numbers: The numbers that the store gave the waiting messages, oldest first. A quota marker has a number too,
+            and is always the last message.
         full: Whether the last message is a quota marker.
     """
 
@@ -75,16 +75,16 @@ class Backlog:
 
 
 class Queue:
-    """A stored queue. Only its store may change it.
+    """A stored queue. Only the store may change this object.
 
     Attributes:
         row: The number that the store gave the queue.
-        active: False after OFF: SEND is then refused.
-        read_backlog: A function of the store that reads the backlog of this queue. It is called only once, when the
-            backlog is first needed. So the relay starts equally fast with many stored messages, and needs no memory for
-            those of unused queues.
-        link_id: The id of the link data, if there is any.
-        notifier: The notifier, if there is one.
+        active: False after OFF; the relay then refuses SEND to this queue.
+        read_backlog: Function that reads the list of waiting messages from the store. It is called only once, when the
+            list is first needed. So stored messages do not slow down the relay's start, and the lists of unused queues
+            need no memory.
+        link_id: The id of the queue's link data; None if the queue has no link data.
+        notifier: The queue's notifier; None if the queue has none.
         notifications: The number of notifications that wait for the notifier.
     """
 
@@ -135,7 +135,7 @@ class Queue:
 
     @property
     def backlog(self) -> Backlog:
-        """The waiting messages. Raises `RelayStoreError`."""
+        """The messages that wait in this queue. Raises `RelayStoreError`."""
         if self._backlog is None:
             self._backlog = self.read_backlog(self)
         return self._backlog
@@ -147,7 +147,7 @@ class Queue:
 
     @property
     def full(self) -> bool:
-        """Whether there is a quota marker, so that SEND is refused until the queue is empty. Raises
+        """Whether the last message is a quota marker. If so, SEND is refused until the queue is empty. Raises
         `RelayStoreError`."""
         return self.backlog.full
 
@@ -157,9 +157,9 @@ class StoredMessage(Record):
 
     Attributes:
         msg_id: 24 random bytes, also the nonce of the encryption for the recipient.
-        timestamp: When the relay accepted it, in Unix seconds.
-        notification: Whether the sender asked for a notification.
-        body: The body of SEND, or None for the quota marker.
+        timestamp: When the relay accepted the message, in Unix seconds.
+        notification: Whether the sender asked for a notification of this message.
+        body: The body of SEND; None for a quota marker.
     """
 
     msg_id: bytes
@@ -176,27 +176,27 @@ class QueueStore(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether commands that need room may be executed."""
+        """Whether the store has room for new data. If not, commands such as NEW and SEND are refused."""
         ...
 
     def by_recipient(self, rcv_id: bytes) -> Queue | None:
-        """The queue with this recipient id."""
+        """The queue with this recipient id; None if there is no such queue."""
         ...
 
     def by_sender(self, snd_id: bytes) -> Queue | None:
-        """The queue with this sender id."""
+        """The queue with this sender id; None if there is no such queue."""
         ...
 
     def by_link(self, link_id: bytes) -> Queue | None:
-        """The queue whose link data has this id."""
+        """The queue whose link data has this id; None if there is no such queue."""
         ...
 
     def by_notifier(self, notifier_id: bytes) -> Queue | None:
-        """The queue with this notifier."""
+        """The queue whose notifier has this id; None if there is no such queue."""
         ...
 
     def create(self, new: NewQueue) -> Queue:
-        """Stores a queue, whose ids must be unused."""
+        """Stores a new queue. No other queue may have any of its ids."""
         ...
 
     def secure(self, queue: Queue, sender_key: AuthPublicKey) -> None:
@@ -204,7 +204,7 @@ class QueueStore(Protocol):
         ...
 
     def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:
-        """Replaces the recipient's keys with at least one new key."""
+        """Replaces the recipient's keys with ``keys``, which must not be empty."""
         ...
 
     def suspend(self, queue: Queue) -> None:
@@ -220,7 +220,7 @@ class QueueStore(Protocol):
         ...
 
     def set_link(self, queue: Queue, link: Link) -> None:
-        """Gives a queue link data, which replaces earlier data. No other queue may have this link id."""
+        """Sets the link data of a queue, and replaces any earlier link data. No other queue may have this link id."""
         ...
 
     def delete_link(self, queue: Queue) -> None:
@@ -228,7 +228,8 @@ class QueueStore(Protocol):
         ...
 
     def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
-        """Gives a queue a notifier, whose id must be unused. Deletes an earlier notifier and its notifications."""
+        """Sets the notifier of a queue. No other notifier may have the same id. The queue's previous notifier is
+        deleted, together with the notifications for it."""
         ...
 
     def delete_notifier(self, queue: Queue) -> None:
@@ -236,16 +237,15 @@ class QueueStore(Protocol):
         ...
 
     def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
-        """Stores a notification for the queue's notifier. If there are more than ``keep``, the oldest is deleted."""
+        """Stores a notification for the queue's notifier. If ``keep`` of them wait already, deletes the oldest."""
         ...
 
     def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
-        """Removes at most ``limit`` notifications, oldest first. Returns the id and the time (Unix seconds) of each
-        message."""
+        """Removes at most ``limit`` notifications, oldest first. Returns the message id and Unix time of each."""
         ...
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
-        """Adds a message at the end of a queue. A quota marker makes the queue full."""
+        """Adds a message at the end of a queue. After a quota marker, `Queue.full` is true."""
         ...
 
     def head(self, queue: Queue) -> StoredMessage | None:
@@ -253,7 +253,7 @@ class QueueStore(Protocol):
         ...
 
     def delete_head(self, queue: Queue, msg_id: bytes) -> bool:
-        """Removes the oldest message if it has this id. Returns whether it was removed."""
+        """Removes the oldest message if ``msg_id`` is the id of that message. Returns whether it was removed."""
         ...
 
     def commit(self) -> None:
@@ -261,5 +261,6 @@ class QueueStore(Protocol):
         ...
 
     def rollback(self) -> None:
-        """Undoes all changes since the last commit. `Queue` objects from before must not be used any more."""
+        """Undoes all changes since the last commit. `Queue` objects that were returned earlier must not be
+        used any more."""
         ...

@@ -1,8 +1,8 @@
 """Undoes the effects of a group of commands whose commit failed.
 
-The store itself has rolled back already. But it is only in memory which client is subscribed to what, and which
-messages were delivered. The unsent answers and pushes of the group show how the group changed this, so the changes can
-be undone here.
+The store has already rolled back its own changes. This module undoes changes of what is only in memory: which client is
+subscribed to which queue or notifier, and which messages were delivered. The unsent answers and pushes of the group
+show these changes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _ENDING = (b"DEL", b"NDEL", b"NKEY")
 
 
 class Undone:
-    """What to do instead of sending the answers of the group.
+    """What the worker must do after a group of commands was undone, instead of sending the group's answers.
 
     Attributes:
-        outgoing: Answers to send, and messages to deliver again.
+        outgoing: Transmissions to send: answers to the commands, and messages that must be delivered again.
         afresh: Clients that may have lost a subscription without knowing it; their connections must end.
-        waiting: Clients whose notifications cannot be pushed now, but a little later.
+        waiting: Clients with notifications that cannot be pushed now, but must be pushed after a short pause.
     """
 
     __slots__ = ("afresh", "outgoing", "waiting")
@@ -47,15 +47,15 @@ def take_back(
     resumed: Sequence[Client],
     outgoing: Sequence[Outgoing],
 ) -> Undone:
-    """Undo the effects of a group.
+    """Undo what a group of commands changed in memory.
 
     Args:
-        commands: All commands of the group; some may not have been executed. Those that use the store will be answered
-            with ERR INTERNAL.
-        resumed: Clients for which the group pushed messages that had been held back.
-        outgoing: The answers and pushes of the executed commands.
+        commands: All commands of the group, even if some were not executed. Those commands that use the store will be
+            answered with ERR INTERNAL.
+        resumed: Clients to which the group pushed messages that had been held back.
+        outgoing: The unsent answers and pushes of the executed commands.
     Raises:
-        RelayStoreError: The store cannot even be read.
+        RelayStoreError: The store cannot be read.
     """
     undone = Undone()
     touched: dict[bytes, None] = {}
@@ -100,7 +100,7 @@ def take_back(
 
 
 def _redeliver(service: QueueService, store: QueueStore, rcv_id: bytes) -> list[Outgoing]:
-    """Pushes the oldest message, unless it is the one that the subscriber must acknowledge already."""
+    """Pushes the oldest message of a queue, unless the subscriber already has to acknowledge this message."""
     client, queue = service.subscriptions.subscriber(rcv_id), store.by_recipient(rcv_id)
     if client is None or queue is None:
         return []

@@ -27,7 +27,7 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class ProxyFailure(Exception):
-    """A transmission could not be forwarded. ``code`` is the error to answer to the client."""
+    """A client's request to the proxy failed. The client gets ERR with ``code``."""
 
     def __init__(self, code: ErrorCode) -> None:
         self.code = code
@@ -35,7 +35,7 @@ class ProxyFailure(Exception):
 
 
 def broker(*words: str, text: str | None = None) -> ProxyFailure:
-    """Makes the failure ``PROXY BROKER …``, for an error between this relay and the other one."""
+    """Makes a `ProxyFailure` with ``PROXY BROKER …``: the error is between this relay and the other relay."""
     return ProxyFailure(ErrorCode(("PROXY", "BROKER", *words), None if text is None else text.encode()))
 
 
@@ -43,8 +43,8 @@ class RelaySession:
     """An open session with another relay; made by `open_relay_session`.
 
     Args:
-        timeout: Seconds within which the other relay must answer.
-        on_end: Called once, when the session has ended.
+        timeout: Seconds within which the other relay must answer a request.
+        on_end: Function that is called once with this session, when the session has ended.
     Attributes:
         pkey: The PKEY that clients get for this session.
         finished: A task that is done once the session has ended and its connection is closed.
@@ -81,11 +81,11 @@ class RelaySession:
         return not self._waiting
 
     async def forward(self, forwarded: Forwarded) -> bytes:
-        """Forward a transmission. Returns the other relay's answer, encrypted for the client.
+        """Forward a client's transmission. Returns the other relay's answer, encrypted for the client.
 
         Raises:
-            ProxyFailure: ``BROKER`` with a cause such as TIMEOUT or NETWORK, or ``PROTOCOL`` with the other relay's
-                error.
+            ProxyFailure: The other relay answered with an error (``PROXY PROTOCOL`` with this error), or its answer
+                cannot be decrypted (``CRYPTO``). Every other failure is ``PROXY BROKER`` with a cause such as TIMEOUT.
         """
         if self._ended:
             raise broker("NETWORK")
@@ -182,14 +182,14 @@ async def open_relay_session(
     timeout: float,  # noqa: ASYNC109 - of answers; opening has the caller's limit
     on_end: Callable[[RelaySession], None],
 ) -> RelaySession:
-    """Exchange SMP hellos as a proxy, and return the session. A failure closes the connection.
+    """Exchange SMP hellos with another relay, and return the session. If this fails, the connection is closed.
 
     Args:
-        now: The time at which the relay's certificates must be valid.
+        now: The time at which the other relay's certificates must be valid.
         timeout, on_end: See `RelaySession`.
     Raises:
-        ProxyFailure: The relay is not the one in the address, supports no version that works through a proxy, or the
-            connection ended.
+        ProxyFailure: The other relay is not the one in the address, its hello is not valid, it supports no version that
+            works through a proxy, or the connection ended.
     """
     try:
         handshake = ClientHandshake(
@@ -201,8 +201,8 @@ async def open_relay_session(
             raise broker("TRANSPORT", "VERSION")
         verify_chain(smp.chain, server.key_hash, now)
         secret = smp.own_session_key.exchange(smp.peer_session_key)
-        # Nothing is sent before the checks above: a relay that is not the one in the address only learns that someone
-        # connected.
+        # Send our hello only after the checks above: a relay that is not the one in the address then only learns that
+        # someone connected.
         await connection.send([hello])
         return RelaySession(connection, smp, versions, secret, entropy=entropy, timeout=timeout, on_end=on_end)
     except BaseException as failure:

@@ -17,8 +17,8 @@ INCREMENTAL = 2
 _CHECKPOINT_PAGES = 500
 """When the write-ahead log has this many pages (8 MB), they are copied into the database."""
 
-# One script per schema version, applied in order; never edit a released one. A message whose body is NULL is a quota
-# marker.
+# One script for each schema version, applied in order. Never edit a script that has been released. In the table
+# `message`, a row whose body is NULL is a quota marker.
 _MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE queue (
@@ -76,8 +76,8 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 class translated:
-    """Turns errors of SQLite into `RelayStoreError`. It is used four times for each message, so it is a class: a
-    context manager made with `contextlib` would take 2 µs each time."""
+    """Turns errors of SQLite into `RelayStoreError`. The relay uses this context manager four times for each message.
+    So it is a class: with `contextlib`, each use would take 2 µs."""
 
     __slots__ = ("_doing",)
 
@@ -100,8 +100,8 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
     Args:
         up_to: The schema version to which an older database is migrated.
     Raises:
-        RelayStoreError: The file is not a database of this program.
-        RelayStoreNewer: A newer version wrote it.
+        RelayStoreError: The file is not a relay's database, or contains a trigger.
+        RelayStoreNewer: A newer version of smpchat wrote the file.
         sqlite3.Error: The file cannot be read or written.
     """
     (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -110,11 +110,12 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
     if not tables:  # these pragmas work only on an empty file; with auto_vacuum, 6 to 18% more bytes are written
         db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
         db.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
-    # FAST overwrites deleted data with zeros if this needs no additional writing. ON would also write every page that
-    # becomes free: 40 to 55% more bytes, for bodies that only the recipient can decrypt. `give_back` removes those
-    # pages later.
+    # With `secure_delete = FAST`, SQLite overwrites deleted data with zeros where this needs no additional writing.
+    # With ON, it would also write every page that becomes free. This would be 40 to 55% more bytes, for message bodies
+    # that only the recipient can decrypt. `give_back` later removes the free pages from the file.
     db.execute("PRAGMA secure_delete = FAST")
-    # FULL: an answered command must survive a power cut. This is affordable, because one commit serves a whole group.
+    # With `synchronous = FULL`, a command that was answered survives a power cut. The cost is small, because one commit
+    # serves a whole group of commands.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
@@ -126,7 +127,7 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
         raise RelayStoreError(f"{path} is not a relay's database.")
     if version > SCHEMA_VERSION:
         raise RelayStoreNewer(path)
-    # The script itself contains BEGIN and COMMIT, because `executescript` commits any open transaction first.
+    # The executed string itself contains BEGIN and COMMIT, because `executescript` first commits any open transaction.
     for number in range(version, up_to):
         db.executescript(
             f"BEGIN IMMEDIATE; {_MIGRATIONS[number]}; PRAGMA application_id = {_APPLICATION_ID};"

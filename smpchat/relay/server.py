@@ -1,4 +1,4 @@
-"""A relay: accepts connections, and gives their commands to the worker and the proxy."""
+"""A relay server: accepts connections, and executes their commands with a `Worker` and a `Proxy`."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ class RelayServer:
 
     Args:
         identity: The relay's certificates and key.
-        clock: Unix time in seconds.
-        password: The password that NEW and PRXY must contain; None if they need none.
+        clock: Returns the Unix time in seconds.
+        password: The password that NEW and PRXY must contain; None if no password is needed.
         new_queues: Whether NEW is allowed; if not, the answer is ERR AUTH (smp-wire 8.1).
-        destinations: Says to which relays this one forwards as a proxy. None: the safe default for the address on which
-            this relay listens, see `Destinations.for_host`.
-        dial: Connects to a relay, to forward to it.
-        descriptors_beside: How many file descriptors other parts of this process need.
-        committer: Runs commits, one at a time. If None, the relay makes a thread for them. `close` shuts the committer
-            down.
+        destinations: The relays to which this relay forwards as a proxy. If None, the address on which this relay
+            listens decides: see `Destinations.for_host`.
+        dial: Function that connects to another relay, so that this relay can forward commands to it.
+        descriptors_beside: Number of file descriptors that other parts of this process need.
+        committer: Executor that runs the commits of the store, one at a time. If None, the relay makes a thread for the
+            commits. `close` shuts the executor down.
     """
 
     def __init__(
@@ -129,10 +129,10 @@ class RelayServer:
         self._gate: Gate | None = None
 
     async def start(self, host: Hosts = None, port: int = 0, *, listen: bool = True) -> None:
-        """Starts the relay. Without ``listen``, it serves only the connections that are given to `serve`.
+        """Starts the relay. Without ``listen``, the relay serves only the connections that are given to `serve`.
 
         Raises:
-            ListenFailed: The address is in use, or does not belong to this computer. Nothing was started.
+            ListenFailed: Listening is not possible, for example because the address is in use. Nothing was started.
         """
         if self._destinations is None:
             self._destinations = Destinations.for_host(host)
@@ -152,11 +152,11 @@ class RelayServer:
         self._sweep()
 
     async def listen_websocket(self, host: Hosts = None, port: int = 0) -> None:
-        """Accepts connections over WebSocket too, after `start`.
+        """Accepts connections over WebSocket too. Call this after `start`.
 
         Raises:
-            ListenFailed: The address is in use, or does not belong to this computer. The relay continues without
-                WebSocket.
+            ListenFailed: Listening is not possible, for example because the address is in use. The relay keeps running,
+                but does not accept connections over WebSocket.
         """
         from smpchat.transport import websocket  # takes 60 ms to import, so only if it is served
 
@@ -171,7 +171,7 @@ class RelayServer:
 
     @property
     def port(self) -> int:
-        """The TCP port in use. Raises `RuntimeError` if the relay does not listen."""
+        """The TCP port on which the relay listens. Raises `RuntimeError` if the relay does not listen."""
         if self._listener is None:
             raise RuntimeError("the relay does not listen")
         return self._listener.port
@@ -213,7 +213,8 @@ class RelayServer:
         return self._identity.expires - datetime.fromtimestamp(self._clock(), UTC)
 
     async def wait(self, stop: asyncio.Event) -> None:
-        """Waits until ``stop`` is set. Raises `RelayStoreError` if the relay cannot continue."""
+        """Waits until ``stop`` is set. Raises `RelayStoreError` if the relay cannot continue after an error of its
+        store."""
         if self._working is None:
             raise RuntimeError("the relay has not been started")
         stopping = asyncio.get_running_loop().create_task(stop.wait())
@@ -324,7 +325,7 @@ class RelayServer:
                 connection.finish()
         self._sweeper = loop.call_later(min(limits.write, limits.idle) / 4, self._sweep)
 
-    # --- as a proxy ----------------------------------------------------------------------------------------------
+    # --- forwarding as a proxy -----------------------------------------------------------------------------------
 
     def _forward(self, client: Client, t: Transmission, command: Prxy | PFwd) -> ErrorCode | None:
         connection = self._connections.get(client)

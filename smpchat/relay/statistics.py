@@ -11,7 +11,7 @@ _PREFIX = "smpchat_relay_"
 
 
 class Kind(Enum):
-    """The kind of a figure. A counter only grows, until the next start."""
+    """The kind of a figure. A counter begins at 0 when the relay starts, and only grows."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -29,7 +29,7 @@ def _of_files(kind: Kind, meaning: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """The figures at one moment. The metadata of each field contains its kind and meaning."""
+    """The figures of a relay at one moment. Each field's metadata contains the kind and the meaning of the figure."""
 
     uptime_seconds: int = _figure(Kind.GAUGE, "Seconds since the relay was started")
     connections: int = _figure(Kind.GAUGE, "Clients connected now")
@@ -76,11 +76,12 @@ class Statistics:
     )
 
     def with_files(self, figures: Mapping[str, Any]) -> Statistics:
-        """These figures, with those about files replaced by ``figures``."""
+        """A copy of these statistics in which ``figures`` replace the figures about files."""
         return replace(self, **figures)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of the JSON type ``stats``. ``group_sizes`` has the largest size of each class as the key."""
+        """The fields of the JSON type ``stats``. The keys of ``group_sizes`` are the largest numbers of commands in the
+        classes of the histogram."""
         content = asdict(self)
         content["group_sizes"] = {str(size): count for size, count in self.group_sizes.items()}
         return content

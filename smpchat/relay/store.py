@@ -32,18 +32,18 @@ _auth_keys = non_empty(auth_key)
 class SQLiteStore:
     """A `QueueStore` in one SQLite file.
 
-    `commit` may be called from another thread, if no other call runs meanwhile; `measure` from any thread, at any time.
+    Any thread may call `measure` at any time, and `commit` while no other method except `measure` runs.
 
     Attributes:
-        has_room: Whether there was room within the limits of `keep_within` at the last check; each commit checks it.
-        counts: What was done and committed since the store was opened.
+        has_room: Whether the limits of `keep_within` left room when they were last checked. Each commit checks them.
+        counts: Numbers of created queues, accepted messages and so on, since the store was opened.
     """
 
     def __init__(self, path: Path | str) -> None:
         """Opens the database, and creates or migrates it if necessary; ``":memory:"`` is for tests.
 
         Raises:
-            RelayStoreError: The file is not a database of this program, is from a newer version, or cannot be read.
+            RelayStoreError: The file is not a relay's database, cannot be read, or was written by a newer smpchat.
         """
         self._path = str(path)
         self._by_rcv: dict[bytes, Queue] = {}
@@ -142,10 +142,10 @@ class SQLiteStore:
         return True
 
     def see_clock(self, now: int, keep: int) -> tuple[bool, int]:
-        """Returns whether the clock advanced normally, and for how many seconds no message may be removed as old.
+        """Returns whether the clock advanced normally, and for how many more seconds all messages must be kept.
 
-        After the clock jumped, or after a long pause, these are ``keep`` seconds, so that people have the promised time
-        to fetch messages.
+        After the clock jumped, or after a long pause of the relay, all messages are kept for ``keep`` seconds, so that
+        people have the promised time to fetch them.
         """
         with translated("reading when the clock was seen"):
             seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)
@@ -172,23 +172,23 @@ class SQLiteStore:
         return len(self._by_row)
 
     def by_recipient(self, rcv_id: bytes) -> Queue | None:
-        """The queue with this recipient id."""
+        """The queue with this recipient id; None if there is no such queue."""
         return self._by_rcv.get(rcv_id)
 
     def by_sender(self, snd_id: bytes) -> Queue | None:
-        """The queue with this sender id."""
+        """The queue with this sender id; None if there is no such queue."""
         return self._by_snd.get(snd_id)
 
     def by_link(self, link_id: bytes) -> Queue | None:
-        """The queue whose link data has this id."""
+        """The queue whose link data has this id; None if there is no such queue."""
         return self._by_link.get(link_id)
 
     def by_notifier(self, notifier_id: bytes) -> Queue | None:
-        """The queue with this notifier."""
+        """The queue whose notifier has this id; None if there is no such queue."""
         return self._by_notifier.get(notifier_id)
 
     def create(self, new: NewQueue) -> Queue:
-        """Stores a queue, whose ids must be unused."""
+        """Stores a new queue. No other queue may have any of its ids."""
         cursor = self._write(
             "creating a queue",
             "INSERT INTO queue (rcv_id, snd_id, recipient_keys, dh_secret, sender_key, mode, active)"
@@ -220,11 +220,11 @@ class SQLiteStore:
             "UPDATE queue SET sender_key = ? WHERE row = ?",
             (auth_key.encode(sender_key), queue.row),
         )
-        # Change memory after the statement: if the statement fails, memory must not differ from the disk.
+        # Change the object only after the statement has succeeded: the memory must not differ from the disk.
         queue.sender_key = sender_key
 
     def set_recipient_keys(self, queue: Queue, keys: tuple[AuthPublicKey, ...]) -> None:
-        """Replaces the recipient's keys with at least one new key."""
+        """Replaces the recipient's keys with ``keys``, which must not be empty."""
         self._write(
             "replacing recipient keys",
             "UPDATE queue SET recipient_keys = ? WHERE row = ?",
@@ -233,8 +233,8 @@ class SQLiteStore:
         queue.recipient_keys = keys
 
     def suspend(self, queue: Queue) -> None:
-        """Makes a queue refuse new messages. Repeating this writes nothing."""
-        # Write only if this changes something: a client may repeat OFF forever, and each commit uses the disk.
+        """Makes a queue refuse new messages. If the queue already refuses them, nothing is written."""
+        # Write only if the queue is active: a client may send OFF again and again, and each commit uses the disk.
         if queue.active:
             self._write("suspending a queue", "UPDATE queue SET active = 0 WHERE row = ?", (queue.row,))
             queue.active = False
@@ -258,7 +258,7 @@ class SQLiteStore:
         return None if row is None else Link(queue.link_id, *row)
 
     def set_link(self, queue: Queue, link: Link) -> None:
-        """Gives a queue link data, which replaces earlier data. No other queue may have this link id."""
+        """Sets the link data of a queue, and replaces any earlier link data. No other queue may have this link id."""
         self._write(
             "storing link data",
             "INSERT INTO link (queue, link_id, fixed, user) VALUES (?, ?, ?, ?)"
@@ -279,7 +279,7 @@ class SQLiteStore:
             queue.link_id = None
 
     def set_notifier(self, queue: Queue, notifier: Notifier) -> None:
-        """Gives a queue a notifier, whose id must be unused. Deletes an earlier notifier and its notifications."""
+        """Sets the notifier of a queue, and deletes the previous one. No other notifier may have the same id."""
         self.delete_notifier(queue)
         self._write(
             "storing a notifier",
@@ -295,7 +295,7 @@ class SQLiteStore:
             self._set_notifier(queue, None)
 
     def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
-        """Stores a notification for the queue's notifier. If there are more than ``keep``, the oldest is deleted."""
+        """Stores a notification for the queue's notifier. If ``keep`` of them wait already, deletes the oldest."""
         if queue.notifications >= keep:
             self.take_notifications(queue, 1)
         self._write(
@@ -306,7 +306,7 @@ class SQLiteStore:
         queue.notifications += 1
 
     def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
-        """Removes at most ``limit`` notifications, oldest first. Returns the id and the Unix time of each message."""
+        """Removes at most ``limit`` notifications, oldest first. Returns the message id and Unix time of each."""
         if not queue.notifications or limit <= 0:
             return []
         with translated("reading notifications"):
@@ -336,7 +336,7 @@ class SQLiteStore:
         return sum(count for _, count in old)
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
-        """Adds a message at the end of a queue. A quota marker makes the queue full."""
+        """Adds a message at the end of a queue. After a quota marker, `Queue.full` is true."""
         backlog = queue.backlog
         number = self._last + 1
         self._write(
@@ -361,11 +361,11 @@ class SQLiteStore:
         return None if row is None else StoredMessage(row[0], row[1], bool(row[2]), row[3])
 
     def delete_head(self, queue: Queue, msg_id: bytes) -> bool:
-        """Removes the oldest message if it has this id. Returns whether it was removed."""
+        """Removes the oldest message if ``msg_id`` is the id of that message. Returns whether it was removed."""
         backlog = queue.backlog
         if not backlog.numbers:
             return False
-        # Compare the id too: a late ACK must not remove the next message.
+        # Compare the message id: an ACK that comes late must not remove the message after the acknowledged one.
         cursor = self._write(
             "removing a message", "DELETE FROM message WHERE seq = ? AND msg_id = ?", (backlog.numbers[0], msg_id)
         )
@@ -379,15 +379,15 @@ class SQLiteStore:
     def expire(
         self, before: int, *, now: int | None = None, after: int = 0, limit: int = 500
     ) -> tuple[int, int | None]:
-        """Removes messages from before the given time. Quota markers stay (smp-wire 7.5).
+        """Removes messages that were accepted before a given time. Never removes quota markers (smp-wire 7.5).
 
         Args:
             before: Unix seconds; messages accepted before this time are removed.
-            now: The current time. Messages with a later time were stored while the clock was ahead; they are skipped.
-            after: The position that the previous call returned; 0 to begin.
-            limit: Maximum number of messages that are checked, so that the call is short.
+            now: The current Unix time. Messages from after this time are skipped: the clock was ahead when they came.
+            after: Where to continue: the position that the previous call returned, or 0 in the first call.
+            limit: Maximum number of messages to check in this call, so that the call is short.
         Returns:
-            How many messages were removed, and where the next call should continue; None if there are no more old ones.
+            The number of removed messages, and the position for the next call (None: no old messages are left).
         """
         with translated("looking for old messages"):
             rows = self._db.execute(
@@ -399,7 +399,7 @@ class SQLiteStore:
             if now is not None and timestamp > now:
                 continue
             if timestamp >= before:
-                # Messages are read in order of arrival, so none after this one is old.
+                # Messages are read in order of arrival, so the messages after this one are not old either.
                 return removed, None
             if not marker:
                 backlog = self._by_row[number].backlog
@@ -410,13 +410,13 @@ class SQLiteStore:
         return removed, rows[-1][0] if len(rows) == limit else None
 
     def give_back(self, pages: int, *, keep: int) -> bool:
-        """Returns free pages to the file system. The file shrinks at the commit after the last page.
+        """Returns free pages to the file system. The file shrinks when the last of them is returned and committed.
 
         Args:
-            pages: Maximum number of pages to return, so that the call is short.
-            keep: Free pages to keep for new messages.
+            pages: Maximum number of pages to return in this call, so that the call is short.
+            keep: Number of free pages that stay in the file for new messages.
         Returns:
-            Whether there are more pages to return. Databases of early versions cannot return pages, only reuse them.
+            Whether more pages can be returned. Always False for databases of early versions, which cannot shrink.
         """
         with translated("returning free space"):
             (mode,) = self._db.execute("PRAGMA auto_vacuum").fetchone()
@@ -430,7 +430,7 @@ class SQLiteStore:
         return not self._shrunk
 
     def measure(self) -> StoreSize:
-        """The size on the disk after the last commit. All messages are counted, which may take long."""
+        """The store's size on the disk after the last commit. All messages are counted, which may take long."""
         with translated("counting"):
             if self._path == ":memory:":
                 return _measured(self._db, 0)
@@ -453,13 +453,13 @@ class SQLiteStore:
                 self.look_for_room()
 
     def rollback(self) -> None:
-        """Undoes all changes since the last commit, and reads the queues again."""
+        """Undoes all changes since the last commit, and reads all queues from the disk again."""
         with translated("rolling back"):
             if self._db.in_transaction:  # a failed COMMIT may have ended the transaction
                 self._db.execute("ROLLBACK")
         self._writing = self._shrunk = False
-        # Read all queues again, because we do not know which ones were changed. This is rare: usually the disk is full,
-        # and the relay has nothing else to do.
+        # Read all queues again, because we do not know which queues the undone commands changed. Commits rarely fail:
+        # usually because the disk is full, and then the relay has nothing else to do.
         self.counts = self._committed.copy()
         self._load()
 

@@ -1,6 +1,6 @@
 """Which connection is subscribed to which queue or notifier, and which message it must acknowledge (smp-wire 7.3).
 
-All this is only in memory, and ends with the connection.
+Subscriptions are only in memory, and end with the connection.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ class Client:
     Attributes:
         version: The agreed SMP version.
         session_id: The TLS channel binding, which authorisations include.
-        session_key: Our X25519 key of this session, for checking authenticators; None if there is none.
-        peer_key: The client's X25519 key of this session, for private routing; None if there is none.
-        keyed_new: Whether client and relay agreed on our extension: NEW may contain the sender's key, and so create a
-            queue that is already secured.
-        subscribed: For each queue to which this connection is subscribed, its recipient id, and the id of the message
-            that the client must acknowledge, if any.
-        notified: Notifier ids to which this connection is subscribed; the values are not used.
-        getting: For each queue for which this connection used GET, its recipient id, and the id of the message that the
-            client must acknowledge, if any.
-        unsent: Number of pushed messages that are not sent yet.
-        deferred: Recipient and notifier ids whose messages were held back because too many were unsent; in order of
-            arrival.
+        session_key: The relay's X25519 key for this session, for checking authenticators; None if there is none.
+        peer_key: The client's X25519 key for this session, for private routing; None if there is none.
+        keyed_new: Whether the client and the relay agreed on smpchat's extension of NEW. NEW may then contain the
+            sender's key, and so create a queue that is already secured.
+        subscribed: The keys are the recipient ids of the queues to which this connection is subscribed. Each value is
+            the id of the message that the client must acknowledge, or None.
+        notified: The keys are the ids of the notifiers to which this connection is subscribed. The values are not
+            used.
+        getting: The keys are the recipient ids of the queues for which this connection used GET. Each value is the id
+            of the message that the client must acknowledge, or None.
+        unsent: Number of messages and notifications that were pushed to this connection, but are not sent yet.
+        deferred: Recipient ids and notifier ids whose pushes were held back, because too many pushes to this connection
+            were unsent. The id that has waited longest comes first.
     """
 
     __slots__ = (
@@ -69,7 +70,7 @@ class Client:
         self._secret: bytes | None = None
 
     def session_secret(self) -> bytes | None:
-        """The shared secret of both session keys, 32 bytes; None if one of them is missing.
+        """The secret of 32 bytes that the session keys of relay and client share; None if one of these keys is missing.
 
         Raises:
             CryptoError: The client's key has low order.
@@ -80,11 +81,11 @@ class Client:
 
 
 class Subscriptions:
-    """The subscriber of each queue, or of each notifier. A queue or notifier has at most one.
+    """The subscriber of each queue, or of each notifier. A queue or notifier has at most one subscriber.
 
     Args:
-        held: Returns `Client.subscribed` of a client, or its `Client.notified`. The keys of this dict are the ids to
-            which the client is subscribed.
+        held: Function that returns either `Client.subscribed` or `Client.notified` of a client. The keys of the
+            returned dict are the ids to which the client is subscribed.
     """
 
     def __init__(self, held: Callable[[Client], dict[bytes, bytes | None]]) -> None:
@@ -95,12 +96,12 @@ class Subscriptions:
         return len(self._clients)
 
     def subscriber(self, entity_id: bytes) -> Client | None:
-        """The connection that is subscribed to a queue or notifier."""
+        """The connection that is subscribed to a queue or notifier; None if there is none."""
         return self._clients.get(entity_id)
 
     def subscribe(self, entity_id: bytes, client: Client) -> Client | None:
-        """Makes ``client`` the subscriber, with no message to acknowledge. Returns another connection that was the
-        subscriber before, if any."""
+        """Makes ``client`` the subscriber of a queue or notifier, with no message to acknowledge. If another connection
+        was the subscriber, returns that connection."""
         previous = self._clients.get(entity_id)
         self._clients[entity_id] = client
         self._held(client)[entity_id] = None
@@ -110,8 +111,8 @@ class Subscriptions:
         return previous
 
     def end(self, entity_id: bytes) -> Client | None:
-        """Ends the subscription to a queue or notifier that is deleted. Returns the connection that was subscribed, if
-        any."""
+        """Ends the subscription to a queue or notifier that is deleted. Returns the connection that was its subscriber,
+        if any."""
         client = self._clients.pop(entity_id, None)
         if client is not None:
             self._forget(entity_id, client)
@@ -122,7 +123,7 @@ class Subscriptions:
         client.deferred.pop(entity_id, None)
 
     def drop(self, client: Client) -> None:
-        """Forgets a connection that has ended."""
+        """Ends all subscriptions of a connection that has ended."""
         held = self._held(client)
         for entity_id in held:
             del self._clients[entity_id]

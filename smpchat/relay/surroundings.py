@@ -1,9 +1,10 @@
 """Environment variables: removes secrets from our own environment, and makes the environment of processes that we
 start.
 
-Other processes of the same user can read the environment with which a process was started, and every program that it
-starts inherits it. So we remove secrets at once, even from the system's own copy (which ``/proc/PID/environ`` and `ps
-e` show), and do not pass them on to programs that we start.
+Other processes of the same user can read the environment with which a process was started, and programs that the
+process starts inherit it. So we remove secrets when smpchat starts. We also overwrite the system's copy of them, which
+``/proc/PID/environ`` and `ps e` show. Programs that we start do not get the secrets; only a background relay gets its
+password.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _taken: dict[str, str] = {}
 
 
 def take_secrets() -> None:
-    """Remove all secrets from the environment of this process. Call this at its beginning; after that, `secret` returns
-    them."""
+    """Remove all secrets from the environment of this process. Call this when the process starts. After this call,
+    `secret` returns the values."""
     for name in SECRETS:
         if name in os.environ:
             _taken[name] = os.environ[name]
@@ -41,25 +42,25 @@ def take_secrets() -> None:
 
 
 def secret(name: str) -> str | None:
-    """The value of one of `SECRETS`; None if there is none."""
+    """The value of a variable in `SECRETS`; None if the variable was not set."""
     return os.environ.get(name, _taken.get(name))
 
 
 def for_programs() -> dict[str, str]:
-    """The environment for a program of the user: ours, without the secrets."""
+    """The environment for other programs, such as an editor: our own environment, without the secrets."""
     return {name: value for name, value in os.environ.items() if name not in SECRETS}
 
 
 def for_own_process(password: str | None) -> Mapping[str, str]:
-    """The environment for a background process of smpchat: as few variables as possible, and the one secret that it
-    needs."""
+    """The environment for a background process of smpchat: only the variables that it needs, and ``password`` as the
+    relay's password."""
     needed = {name: value for name, value in os.environ.items() if _NEEDED().fullmatch(name)}
     return needed if password is None else needed | {PASSWORD_VARIABLE: password}
 
 
 def _wipe(name: str) -> None:
-    """Overwrite a value in the memory where the system put it when the process started. If the variable were only
-    unset, the value would stay there."""
+    """Overwrite a variable's value where the system stored it when the process started. Unsetting the variable would
+    leave the value in that memory."""
     if sys.platform == "win32":
         return
     try:

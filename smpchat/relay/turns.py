@@ -1,4 +1,4 @@
-"""Decides whose work is next, so that nobody must wait until all work of the others is done."""
+"""Takes work from several owners in turn, so that no owner must wait until all work of the other owners is done."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ W = TypeVar("W")
 
 
 class Turns(Generic[K, W]):
-    """A queue for the work of several owners, who take turns: one piece of work in each turn. The pieces of one owner
-    keep their order. An owner that gets work after it had none is a *newcomer* until its next turn."""
+    """A queue for the work of several owners, who take turns: one piece of work in each turn. Each owner's pieces of
+    work stay in order. An owner that had no work and gets a piece is a *newcomer* until the owner's next turn."""
 
     def __init__(self) -> None:
         self._newcomers: OrderedDict[K, deque[W]] = OrderedDict()
@@ -27,16 +27,17 @@ class Turns(Generic[K, W]):
         return len(self._newcomers)
 
     def put(self, owner: K, work: W) -> None:
-        """Adds a piece of work."""
+        """Adds a piece of work for an owner, after the owner's other pieces."""
         pieces = self._others.get(owner)
         if pieces is None:
             pieces = self._newcomers.setdefault(owner, deque())
         pieces.append(work)
 
     def take(self, *, newcomers_first: bool) -> W:
-        """Removes and returns the next piece of work. Its owner is the newcomer who has waited longest; without
-        ``newcomers_first``, it is the longest waiting of the other owners. If there is no such owner, an owner of the
-        other kind is taken.
+        """Removes and returns the next piece of work.
+
+        With ``newcomers_first``, newcomers come before the other owners; without it, they come after them. Within each
+        of these two kinds, the owner that has waited longest comes first.
 
         Raises:
             KeyError: There is no work.

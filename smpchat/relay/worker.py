@@ -1,12 +1,12 @@
-"""The worker executes the commands of all connections, in groups, each as one transaction.
+"""The worker executes the commands of all connections in groups. Each group is one transaction of the database.
 
-Commands that arrive while one group is being committed form the next group, so all of them wait for the disk only once.
-Answers and pushes of a group are sent only after its commit. Groups are short, and connections take turns, so that a
-client that keeps the relay busy delays others by only a few milliseconds.
+Commands that arrive while one group is being committed form the next group, which waits for the disk only once. The
+answers and pushes of a group are sent only after the group's commit. Groups of commands are short, and connections take
+turns. So a client that keeps the relay busy delays other clients by only a few milliseconds.
 
-If a group cannot be committed, for example because the disk is full, it is undone, and its commands are answered with
-ERR INTERNAL. After that, the commands of each block are a group of their own, until a commit succeeds again. So clients
-that only read are not affected when those that write fail.
+If a group of commands cannot be committed, for example because the disk is full, the group is undone, and its commands
+are answered with ERR INTERNAL. After that, each group contains commands of only one block, until a commit succeeds
+again. So clients that only read are not affected when the commands of other clients cannot be stored.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ _Work = _ClientWork | _Upkeep
 
 
 class Worker:
-    """Executes the commands of all connections, group by group; and maintains the store between groups.
+    """Executes the commands of all connections, group by group, and maintains the store between these groups.
 
     Args:
-        clock: Unix time in seconds.
-        committer: Runs commits, one at a time.
+        clock: Returns the Unix time in seconds.
+        committer: Executor that runs the commits of the store, one at a time.
         certificate_left: Returns how long the certificate is still valid, so that the operator can be warned.
     """
 
@@ -126,19 +126,19 @@ class Worker:
         self._has_more_room = False  # whether there are more free pages to return after this group
 
     def stop(self) -> None:
-        """Make `run` return when all work that has arrived so far is done. Commands that arrive later are not
-        answered."""
+        """Make `run` return when all work that has arrived before this call is done. Commands that arrive after this
+        call are not answered."""
         self._stopping = True
         self._arrival.set()
 
     def cancel_timers(self) -> None:
-        """Cancel the timers that begin maintenance."""
+        """Cancel the timers that start maintenance of the store and pushes of notifications."""
         for timer in (self._timer, self._notifying, self._giving_back):
             if timer is not None:
                 timer.cancel()
 
     def arrived(self, connection: Connection, received: list[Received]) -> None:
-        """Adds the commands of a block that has arrived; they will be executed in order."""
+        """Adds the commands of a block that has arrived. These commands will be executed in order."""
         if self._stopping:
             return  # too late: it is not answered
         for at in range(0, len(received) or 1, TURN_COMMANDS):
@@ -146,12 +146,12 @@ class Worker:
             self._put(_Arrived(connection, part, at + len(part) == len(received)))
 
     def has_room(self, connection: Connection) -> None:
-        """Call this when the connection has room for pushes that were held back."""
+        """Tells the worker that a connection has room for pushes that were held back."""
         self._put(_Room(connection))
 
     def ended(self, connection: Connection) -> None:
-        """Call this when a connection has ended. The end is handled after the connection's commands, so that none of
-        them subscribes it again."""
+        """Tells the worker that a connection has ended. The worker handles this after the connection's commands:
+        otherwise one of these commands could subscribe the ended connection again."""
         self._put(_Ended(connection))
 
     def expire(self) -> None:
@@ -172,7 +172,8 @@ class Worker:
             self._notifying = loop.call_later(self._limits.notify_every, self._put, _Notify())
 
     async def run(self) -> None:
-        """Work until `stop` is called. Raises `RelayStoreError` if the store cannot even be rolled back."""
+        """Executes work until `stop` is called. Raises `RelayStoreError` if a failed group of commands cannot be
+        undone."""
         while True:
             await self._arrival.wait()
             self._arrival.clear()
@@ -189,9 +190,9 @@ class Worker:
         try:
             self._perform_some(group, outgoing)
             if self._store.changed:
-                # Commit in a thread, because a commit waits for the disk. Commands that arrive meanwhile form the next
-                # group. Answers must wait for the commit: otherwise a power cut could undo a command that was already
-                # answered.
+                # Commit in a thread, because a commit waits for the disk. Commands that arrive during the commit form
+                # the next group. Answers must wait for the commit: otherwise a power cut could undo a command that was
+                # already answered.
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._store.commit)
                 self._succeeded()
                 self._counters.committed(sum(len(work.received) for work in group if isinstance(work, _Arrived)))
@@ -204,19 +205,19 @@ class Worker:
                 work.connection.answered(len(work.received), block=work.ends_block)
 
     def _perform_some(self, group: list[_Work], outgoing: list[Outgoing]) -> None:
-        """Executes one group of work, and adds each piece to ``group``.
+        """Executes one group of work, and adds the executed pieces of work to ``group``.
 
         Maintenance of the store is done in small steps between groups of commands, so that answers are never delayed
-        much. If there are newcomers (see `Turns`), every second group of commands is only for them. So neither a client
-        with a single command nor one with many commands waits long.
+        much. If some connections are newcomers (see `Turns`), every second group contains only commands of newcomers.
+        So neither a client with a single command nor a client with many commands waits long.
 
         Raises:
-            RelayStoreError: The store failed, and the group is incomplete.
+            RelayStoreError: The store failed, so some work of the group may not be done.
         """
         self._look_for_room()
         self._keeps_up = bool(self._upkeep) and not (self._keeps_up and self._work)
         if self._keeps_up:
-            # Maintenance is a group of its own: if it fails, no client is affected.
+            # Each step of maintenance is a group of its own: if the step fails, no client is affected.
             group.append(self._upkeep.popleft())
             self._perform(group[0], outgoing)
             return
@@ -229,8 +230,8 @@ class Worker:
             group.append(work)
             self._perform(work, outgoing)
             if isinstance(work, _Arrived):
-                # While commits fail, the commands of each block are a group of their own: otherwise clients that only
-                # read would get the errors of those that write.
+                # While commits fail, a group contains commands of only one block: otherwise clients that only read
+                # would get the errors of clients that write.
                 commands += GROUP_COMMANDS if self._failing else len(work.received)
 
     def _perform(self, work: _Work, outgoing: list[Outgoing]) -> None:
@@ -289,7 +290,7 @@ class Worker:
         client = connection.client
         if isinstance(received, ErrorCode):
             return [Outgoing(client, b"", b"", Err(received))]
-        # Check this limit before the signature, because verifying a signature costs more than refusing the command.
+        # Refuse too many NEW before checking signatures: verifying a signature costs more than refusing the command.
         if received.body.startswith(b"NEW") and not connection.may_create():
             return [error(client, received, ErrorCode.QUOTA)]
         try:
@@ -311,7 +312,7 @@ class Worker:
             self._giving_back = asyncio.get_running_loop().call_later(_GIVE_BACK_PAUSE, self._put, _GiveBack())
 
     def _undo(self, group: list[_Work], outgoing: list[Outgoing], failure: RelayStoreError) -> list[Outgoing]:
-        """Rolls a group back. Returns the transmissions to send instead of its answers.
+        """Rolls back a group of commands. Returns the transmissions to send instead of the group's answers.
 
         Raises:
             RelayStoreError: The store cannot be rolled back, so the relay cannot continue.
@@ -333,7 +334,7 @@ class Worker:
                     self._has_more_room = False  # returning pages needs disk space too; try again later
                 case _Expire():
                     _log.warning("old messages were not removed; trying again later")
-        # Subscriptions are only in memory, so the store's rollback does not undo their changes.
+        # The store's rollback does not undo changes of subscriptions, because subscriptions are only in memory.
         undone = take_back(self._service, self._store, commands, resumed, outgoing)
         for work in group:
             if isinstance(work, _Ended):

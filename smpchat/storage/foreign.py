@@ -1,8 +1,9 @@
 """Copies rows into an empty database of ours, from a database file that another person made.
 
-Only rows are copied. A file may contain triggers that copy later data, views instead of tables, computed columns, pages
-that several tables share, or text that is not UTF-8. So the file must have exactly our schema and intact pages, and
-each value must have the type of its column in our schema, within limits. Our own statements then write the values.
+Only rows are copied. Another person's file may contain triggers that would copy what is stored later, views instead of
+tables, computed columns, pages that several tables share, or text that is not UTF-8. So the file must have exactly our
+schema and intact pages. Each value must have the type of its column in our schema, and must be within limits. After
+these checks, our own SQL statements write the values into our database.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _MAX_SQL = 20_000
 """Longest statement that is accepted, in characters; our longest has 900."""
 _BATCH = 500
 _LIMITS = (
-    # (SQLite's number of the limit, limit): value size, statement length, columns, expression depth, attached files,
-    # trigger depth
+    # Pairs of SQLite's number for a limit and our value for the limit. The limits are: value size, statement length,
+    # columns, expression depth, attached files, trigger depth.
     (0, MAX_VALUE),
     (1, _MAX_SQL),
     (2, 200),
@@ -43,9 +44,9 @@ _SEQUENCE = "sqlite_sequence"
 
 
 class ForeignData(DecodeError):
-    """The file does not have the form that we write.
+    """The file does not have the form of the files that smpchat writes.
 
-    ``what`` names the difference, for example ``its table 'x' was changed``.
+    The attribute ``what`` says how the file differs, for example ``its table 'x' was changed``.
     """
 
 
@@ -54,8 +55,8 @@ class DamagedData(DecodeError):
 
 
 class _Column(Record):
-    """A column as SQLite describes it. ``key`` is its place in the primary key, from 1, or 0 if it is not part of the
-    key; ``hidden`` is not 0 if the column is computed."""
+    """A column as SQLite describes it. ``key`` is the column's position in the primary key, counted from 1; it is 0 for
+    a column outside the primary key. ``hidden`` is not 0 if the column is computed."""
 
     name: str
     kind: str
@@ -80,8 +81,8 @@ def open_foreign(source: bytes | Path) -> sqlite3.Connection:
         for limit, value in _LIMITS:
             connection.setlimit(limit, value)
         if isinstance(source, bytes):
-            # Bytes 18 and 19 say whether there is a log beside the file. Set them to "no": a database in memory has no
-            # log.
+            # Bytes 18 and 19 of a database file say whether there is a write-ahead log beside the file. Make them say
+            # "no log", because a database in memory has none.
             connection.deserialize(source[:18] + b"\1\1" + source[20:])
         harden(connection)
         connection.execute("PRAGMA query_only = ON")
@@ -92,13 +93,13 @@ def open_foreign(source: bytes | Path) -> sqlite3.Connection:
 
 
 def schema_of(connection: sqlite3.Connection) -> Counter[tuple[str, ...]]:
-    """Every table, index and so on, as a tuple of its type, its name, its table, and its normalised statement."""
+    """All tables, indexes and other objects of a schema: for each, a tuple of type, name, table, and normalised SQL."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
     return Counter(tuple(_spelling(part) for part in tuple(row)) for row in rows)
 
 
 def _spelling(part: object) -> str:
-    # When a table is renamed, some versions of SQLite quote its name and others do not.
+    # After a table was renamed, some versions of SQLite write the new name in quotes, and others write it without.
     return " ".join(str(part if part is not None else "").replace('"', "").split())
 
 
@@ -116,15 +117,16 @@ def difference(found: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) 
 
 
 def check_foreign(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
-    """Check that a file has the schema of ``ours``, and that its pages are intact.
+    """Check that the file of ``source`` has the same schema as our database ``ours``, and that the file's pages are
+    intact.
 
     Raises:
-        ForeignData: The file has another schema.
+        ForeignData: The file's schema differs from ours.
         DamagedData: The file's pages are damaged, or the file cannot be read.
     """
     try:
         _check_schema(source, ours)
-        # Check this before reading any row: pages that point to each other in a circle would give endless rows.
+        # Check the pages before reading any row: pages that point to each other in a circle would give endless rows.
         [state] = source.execute("PRAGMA quick_check(1)").fetchone()
     except SQLITE_ERRORS as error:
         raise DamagedData(f"it cannot be read: {error}") from None
@@ -149,7 +151,7 @@ def copy_rows(
     """Copy every row into ``target``, which has the same schema, empty tables, and an open transaction.
 
     Args:
-        check: Called for each row, with the name of its table and the row; may raise `ForeignData`.
+        check: Function that is called for each row, with the table's name and the row. It may raise `ForeignData`.
     Raises:
         ForeignData: A value does not have its column's type or is too large, or a row breaks a rule of the schema. Roll
             back.
@@ -181,8 +183,8 @@ def copy_rows(
 
 
 def _size(source: sqlite3.Connection) -> int:
-    """The size of the file in bytes. This limits the number of rows: the file has fewer rows than bytes, because each
-    row takes several bytes."""
+    """The size of the file in bytes. The file cannot contain more rows than bytes, because each row takes several
+    bytes."""
     pages, size = (source.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return int(pages * size)
 
@@ -212,7 +214,8 @@ def _check_row(table: str, columns: Sequence[_Column], row: Sequence[object]) ->
 
 
 def _copy_sequence(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy SQLite's counters, so that numbers used before are not used again: peers and relays may know them."""
+    """Copy SQLite's counters of row numbers, so that numbers of deleted rows are not used again: peers and relays may
+    know these numbers."""
     if not target.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (_SEQUENCE,)).fetchone():
         return
     rows = next(_batches(source, f"SELECT name, seq FROM {_SEQUENCE}"), [])

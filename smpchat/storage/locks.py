@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 class FileLock:
-    """A lock that the operating system frees when its process ends, even if it is killed.
+    """A lock between processes. The operating system frees the lock when the process that holds it ends, even if that
+    process is killed.
 
-    It is a lock of the operating system, not a file with a process number: after a crash, that number may belong to
-    another process. The library `filelock` uses the same kind of lock, but takes 10 ms to import, a twelfth of the time
-    of a `send`. So we use `filelock` only if the system or the file system has no ``flock``.
+    A file with the id of the process that holds the lock would be unreliable: after a crash, another process may have
+    the same id. The library `filelock` uses the same kind of lock as this class. But it takes 10 ms to import, and the
+    whole command `send` takes only about 120 ms. So we use `filelock` only if the operating system or the file system
+    has no ``flock``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +28,8 @@ class FileLock:
         self._other: BaseFileLock | None = None
 
     def take(self) -> bool:
-        """Try to take the lock, without waiting. Returns False if this process or another one holds it."""
+        """Try to take the lock, without waiting. Returns False if this process or another process already holds the
+        lock."""
         if sys.platform == "win32":
             return self._take_other()
         import fcntl
@@ -37,8 +40,8 @@ class FileLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
-            # These errors mean that the lock is held. Any other error means that this file system has no flock, like
-            # some network file systems.
+            # EACCES and EAGAIN mean that the lock is held. Any other error means that this file system has no flock,
+            # like some network file systems.
             if error.errno in (EACCES, EAGAIN):
                 return False
             return self._take_other()
@@ -56,8 +59,8 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Release the lock. The file of the lock is not deleted: if it were, two processes could lock two different
-        files of the same name."""
+        """Release the lock. The lock's file is not deleted: if it were, two processes could lock two different files of
+        the same name."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
