@@ -59,7 +59,7 @@ class SQLiteStore:
         self.counts = StoreCounts()
         self._committed = StoreCounts()
         if self._path != ":memory:":
-            # The file contains secrets, and SQLite's file permissions would depend on the umask.
+            # Create the file for its owner only, because it contains secrets. SQLite would follow the umask instead.
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         with translated("opening"):
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
