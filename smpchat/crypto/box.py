@@ -1,8 +1,8 @@
 """The protocols' encryption outside the ratchet, called a *box*: XSalsa20-Poly1305 with a key that HSalsa20 makes from
-the given one.
+the given key.
 
-With an X25519 secret as key, it is the same as NaCl's ``crypto_box``. With a symmetric key, it is *not* libsodium's
-secretbox, which uses the given key itself (smp-wire 4.5, agent-wire 0.4 and trap 9).
+With an X25519 secret as key, a box is the same as NaCl's ``crypto_box``. With a symmetric key, a box is *not* the same
+as libsodium's secretbox, which gives the key to XSalsa20 as it is (smp-wire 4.5, agent-wire 0.4 and trap 9).
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def portable_hsalsa20(key: bytes, block: bytes) -> bytes:
 
 
 def libsodium(name: str) -> Any:
-    """A function of libsodium, or None. On most platforms, PyNaCl's compiled module contains libsodium and exports its
-    functions."""
+    """The function of libsodium with this name; None if libsodium cannot be called. On most platforms, PyNaCl's
+    compiled module contains libsodium and exports its functions."""
     try:
-        # Importing `nacl.bindings`, which calls `sodium_init`, would take 2 ms more. So we call `sodium_init`
-        # ourselves: libsodium then uses the fastest code for this processor.
+        # Once `sodium_init` was called, libsodium uses the fastest code for this processor. Importing `nacl.bindings`
+        # would call `sodium_init` too, but takes 2 ms longer than importing `nacl._sodium`.
         library = ctypes.CDLL(importlib.import_module("nacl._sodium").__file__)
         return getattr(library, name) if library.sodium_init() >= 0 else None
     except (AttributeError, ImportError, OSError):
@@ -69,8 +69,8 @@ def libsodium(name: str) -> Any:
 
 
 def libsodium_hsalsa20() -> HSalsa20 | None:
-    """HSalsa20 of PyNaCl's libsodium, called directly because PyNaCl has no binding for it; None if that is not
-    possible."""
+    """HSalsa20 of PyNaCl's libsodium, called directly because PyNaCl has no binding for HSalsa20; None if libsodium
+    cannot be called."""
     function = libsodium("crypto_core_hsalsa20")
     if function is None:
         return None
@@ -95,7 +95,8 @@ _hsalsa20: HSalsa20 = libsodium_hsalsa20() or portable_hsalsa20
 
 
 def hsalsa20(key: bytes, block: bytes) -> bytes:
-    """Derive 32 bytes from a 32-byte key and a 16-byte block. Raises `KeyFormatError` for other sizes."""
+    """Derive 32 bytes with HSalsa20 from a 32-byte key and a 16-byte block. Raises `KeyFormatError` if the key or the
+    block has another size."""
     return _hsalsa20(key, block)
 
 
@@ -103,8 +104,8 @@ def _box_key(key: bytes, nonce: bytes) -> bytes:
     if len(key) != KEY_SIZE or len(nonce) != NONCE_SIZE:
         raise KeyFormatError(f"a box takes a key of {KEY_SIZE} bytes and a nonce of {NONCE_SIZE}")
     # HSalsa20 is applied to symmetric keys too, because the reference uses the same function for all keys (smp-wire
-    # trap 11, agent-wire trap 9). This is why libsodium's secretbox, which lacks this step, cannot open short links or
-    # blocks of SMP 11.
+    # trap 11, agent-wire trap 9). libsodium's secretbox does not apply HSalsa20 to the key first, so it cannot decrypt
+    # the data of short links or the blocks of SMP 11.
     return _hsalsa20(key, _ZERO_BLOCK)
 
 
@@ -113,7 +114,7 @@ Secretbox = Callable[[bytes, bytes, bytes], bytes]
 
 
 def portable_secretbox() -> tuple[Secretbox, Secretbox]:
-    """Two functions, for encrypting and for decrypting, that use PyNaCl's own bindings."""
+    """Two functions, one to encrypt and one to decrypt, that use PyNaCl's bindings."""
     import nacl.bindings
     import nacl.exceptions
 
@@ -127,11 +128,11 @@ def portable_secretbox() -> tuple[Secretbox, Secretbox]:
 
 
 def libsodium_secretbox() -> tuple[Secretbox, Secretbox] | None:
-    """Two functions, for encrypting and for decrypting, that use libsodium's newer interface; None if it cannot be
-    called.
+    """Two functions, one to encrypt and one to decrypt, that use libsodium's newer interface; None if libsodium cannot
+    be called.
 
-    PyNaCl uses NaCl's old interface, which needs zeros before the data. Adding and removing the zeros takes a quarter
-    of the time for a block.
+    PyNaCl uses NaCl's old interface, which needs zeros before the data. Of the time that PyNaCl needs for a transport
+    block, a quarter is spent on adding and removing these zeros.
     """
     seal_easy, open_easy = libsodium("crypto_secretbox_easy"), libsodium("crypto_secretbox_open_easy")
     if seal_easy is None or open_easy is None:
@@ -165,8 +166,8 @@ _seal, _open = libsodium_secretbox() or portable_secretbox()
 
 
 def seal(key: bytes, nonce: bytes, message: bytes) -> bytes:
-    """Encrypt: returns the tag (16 bytes), then the ciphertext. ``key`` is a raw X25519 secret or a symmetric key;
-    ``nonce`` has 24 bytes."""
+    """Encrypt ``message``: returns the tag (16 bytes), then the ciphertext. ``key`` is a raw X25519 secret or a
+    symmetric key; ``nonce`` has 24 bytes."""
     return _seal(message, nonce, _box_key(key, nonce))
 
 
@@ -191,13 +192,14 @@ def cb_decrypt(secret: bytes, nonce: bytes, sealed: bytes) -> bytes:
 def authenticate(secret: bytes, nonce: bytes, message: bytes) -> bytes:
     """The deniable authenticator of a message, 80 bytes: the encrypted SHA-512 of the message (smp-wire 4.4)."""
     # Only the hash of the message is encrypted. Anyone who can check an authenticator could also have made it, so it
-    # proves nothing to others: this is why it is deniable. The message must begin with the session id (smp-wire trap
-    # 18).
+    # proves nothing to others: this is why it is deniable. ``message`` must begin with the session id (smp-wire
+    # trap 18).
     return seal(secret, nonce, hashlib.sha512(message).digest())
 
 
 def verify_authenticator(secret: bytes, nonce: bytes, message: bytes, authenticator: bytes) -> None:
-    """Check an authenticator made by `authenticate`. Raises `VerificationError` if it was made with other arguments."""
+    """Check an authenticator made by `authenticate`. Raises `VerificationError` if ``authenticator`` was made with
+    another secret, nonce or message."""
     if len(authenticator) != AUTHENTICATOR_SIZE:
         raise VerificationError("the authenticator has a wrong length")
     digest = open_box(secret, nonce, authenticator)
@@ -216,15 +218,15 @@ class ChainKey(Record):
 
     def step(self) -> tuple[ChainKey, bytes, bytes]:
         """The next chain key, and the key and nonce for encrypting one block."""
-        # This HKDF has no salt: only the one in `block_chains` has a salt, the session id (smp-wire trap 13).
+        # HKDF has no salt in `step`. In `block_chains`, its salt is the session id (smp-wire trap 13).
         output = hkdf_sha512(b"", self.raw, b"SimpleXSbChain", 88)
         return ChainKey(output[:32]), output[32:64], output[64:]
 
 
 def block_chains(secret: bytes, session_id: bytes) -> tuple[ChainKey, ChainKey]:
-    """The two chains of a session: server to client, then client to server. ``secret`` is the raw X25519 secret that
-    the two session keys give."""
-    # The first half of the output is for blocks from the server to the client, the second half for blocks to the server
-    # (smp-wire trap 12).
+    """The two chains of a session: server to client, then client to server. ``secret`` is the raw X25519 secret of
+    the client's and the server's session keys."""
+    # The first half of HKDF's output is for blocks from the server to the client, the second half for blocks to the
+    # server (smp-wire trap 12).
     output = hkdf_sha512(session_id, secret, b"SimpleXSbChainInit", 64)
     return ChainKey(output[:32]), ChainKey(output[32:])

@@ -16,7 +16,7 @@ class Entropy(Protocol):
 
 
 class SystemEntropy:
-    """The operating system's generator."""
+    """The operating system's generator of random bytes."""
 
     def random(self, size: int) -> bytes:
         """``size`` bytes from the operating system."""

@@ -2,7 +2,7 @@
 
 
 class CryptoError(Exception):
-    """Something cryptographic failed. The message never contains key bytes or plaintext."""
+    """Something cryptographic failed. The text of the error never contains key bytes or plaintext."""
 
 
 class KeyFormatError(CryptoError, ValueError):

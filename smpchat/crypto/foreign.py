@@ -1,9 +1,9 @@
 """Turns every error that the library `cryptography` raises for other people's bytes into one error of ours.
 
 A certificate can contain anything: a version that does not exist, a key of an unknown algorithm, an extension twice.
-The library raises an error of another class for each of these, not always a `ValueError`, and new releases bring new
-classes. So this module does not list the errors to catch, only those not to catch. The library also prints warnings
-with words from the certificate, which must not reach our terminal.
+For each such fault, `cryptography` raises an error of another class, not always a `ValueError`, and its new releases
+bring new classes. So `foreign_bytes` catches every `Exception`, except for the classes that its caller names.
+`cryptography` also prints warnings with words from the certificate, which must not reach our terminal.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from smpchat.crypto.errors import CryptoError
 
 
 class ForeignBytesError(CryptoError):
-    """Bytes are not a certificate or key, or the library does not understand parts of it."""
+    """The bytes are not a certificate or key, or `cryptography` does not understand a part of them."""
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def foreign_bytes(*passed: type[Exception]) -> Iterator[None]:
     Args:
         passed: Errors that are not turned into `ForeignBytesError`.
     Raises:
-        ForeignBytesError: The library did not understand the bytes.
+        ForeignBytesError: `cryptography` did not understand the bytes.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

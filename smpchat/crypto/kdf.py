@@ -15,8 +15,8 @@ _INNER, _OUTER = (bytes(value ^ mask for value in range(256)) for mask in (0x36,
 class _HMAC:
     """HMAC-SHA512 with one key: the two hash states that depend only on the key are computed once.
 
-    A relay needs one HKDF for every block that it receives or sends. With `hmac.digest`, which computes these states
-    each time, HKDF took 9 % of the relay's CPU time. With this class, HKDF takes half of that.
+    A relay needs one HKDF for every block that it receives or sends. With `hmac.digest`, which computes both hash
+    states for every message, HKDF took 9 % of the relay's CPU time. With `_HMAC`, HKDF takes half as much CPU time.
     """
 
     __slots__ = ("_inner", "_outer")
@@ -58,7 +58,7 @@ def hkdf3(salt: bytes, ikm: bytes, info: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 class RootStep(NamedTuple):
-    """The results of a step of the root chain, 32 bytes each."""
+    """The three results of a step of the root chain, 32 bytes each."""
 
     root_key: bytes
     chain_key: bytes
@@ -81,15 +81,16 @@ class ChainStep(NamedTuple):
 
 
 def root_step(root_key: bytes, dh_secret: bytes, kem_secret: bytes = b"") -> RootStep:
-    """A step of the root chain. The salt is the root key; the input is the X448 secret, followed by a KEM's secret if
-    there is one."""
-    # Here, the key that the step replaces is the salt. In `chain_step`, it is the input (agent-wire 4.3, trap 2).
+    """Make one step of the root chain with HKDF. HKDF's salt is the root key; its input is the X448 secret, followed by
+    a KEM's secret if there is one."""
+    # The old root key is HKDF's salt. In `chain_step`, the old chain key is HKDF's input (agent-wire 4.3, trap 2).
     return RootStep(*hkdf3(root_key, dh_secret + kem_secret, b"SimpleXRootRatchet"))
 
 
 def chain_step(chain_key: bytes) -> ChainStep:
-    """A step of a sending or receiving chain, for one message. The input is the chain key; the salt is empty."""
-    # The third part of the output contains both IVs: the first 16 bytes are for the body, the last 16 for the header
+    """Make one step of a sending or receiving chain with HKDF, for one message. HKDF's input is the chain key; its salt
+    is empty."""
+    # The third part of HKDF's output contains both IVs: the first 16 bytes are for the body, the last 16 for the header
     # (agent-wire trap 3).
     next_key, message_key, ivs = hkdf3(b"", chain_key, b"SimpleXChainRatchet")
     return ChainStep(next_key, message_key, ivs[:16], ivs[16:])

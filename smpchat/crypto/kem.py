@@ -1,7 +1,7 @@
 """Key encapsulation (KEM) with sntrup761, from the package ``pqcrypto``, and the KEM's fields on the wire.
 
-The package is imported at its first use, so that everything else works without it. The package itself gets its
-randomness from the operating system. Source: agent-wire 2.6 and 4.8.
+``pqcrypto`` is imported at its first use, so that smpchat works without ``pqcrypto`` as long as no KEM is used.
+``pqcrypto`` gets its random bytes from the operating system. Source: agent-wire 2.6 and 4.8.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ class KEMCiphertext(Record):
 
 
 class KEMProposed(Record):
-    """A party offers its public key (``P``)."""
+    """A party proposes its public KEM key (``P``)."""
 
     key: KEMPublicKey
 
 
 class KEMAccepted(Record):
-    """A party answers with a ciphertext for the peer's key, and offers its own next public key (``A``)."""
+    """A party answers with a ciphertext for the peer's KEM key, and proposes its own next public KEM key (``A``)."""
 
     ciphertext: KEMCiphertext
     key: KEMPublicKey
@@ -109,10 +109,11 @@ kem_params: Codec[KEMParams] = tagged(
 
 
 class KEMProvider(Protocol):
-    """Makes keys and secrets. This module is the real provider; tests use a provider that replays recorded values."""
+    """Makes KEM keys and secrets. smpchat uses the module `smpchat.crypto.kem` as its KEM provider; tests use a
+    provider that replays recorded values."""
 
     def available(self) -> bool:
-        """Whether the other methods work on this computer; False if the package is missing."""
+        """Whether the provider can make KEM keys and secrets on this computer."""
         ...
 
     def generate(self) -> tuple[KEMPublicKey, KEMPrivateKey]:
@@ -138,8 +139,8 @@ def _implementation() -> ModuleType:
 def available() -> bool:
     """Whether `generate`, `encapsulate` and `decapsulate` can work on this computer.
 
-    To find out, this function imports the package, which takes 13 ms. So call this just before keys are made, not when
-    a profile is opened.
+    `available` imports the package ``pqcrypto``, which takes 13 ms. So call `available` just before KEM keys are made,
+    not when a profile is opened.
     """
     try:
         _implementation()
@@ -150,7 +151,7 @@ def available() -> bool:
 
 def generate() -> tuple[KEMPublicKey, KEMPrivateKey]:
     """A new key pair. Raises `KEMUnavailable`."""
-    # The package uses its own randomness, and we cannot give it ours. So tests use recorded keys (`KEMProvider`).
+    # ``pqcrypto`` takes no random bytes from its caller. So tests use a `KEMProvider` with recorded keys.
     public, private = _implementation().keygen()
     return KEMPublicKey(public), KEMPrivateKey(private)
 

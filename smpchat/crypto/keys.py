@@ -3,8 +3,8 @@
 A key is a frozen value with the raw bytes; ``repr`` never shows a private key. On the wire, a public key is the DER of
 its SubjectPublicKeyInfo, and only the DER prefix tells its kind (smp-wire 1.2).
 
-libsodium and OpenSSL are imported only by the methods that compute with a key. Many records contain keys, and importing
-both would cost 15 ms in commands that only read records.
+libsodium and OpenSSL are imported only by the methods that compute with a key. Many records contain keys, and
+commands that only read such records would lose 15 ms by importing libsodium and OpenSSL.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class _Key(Record):
 
     @property
     def der(self) -> bytes:
-        """The DER of the key: SubjectPublicKeyInfo of a public key, PKCS#8 of a private one."""
+        """The key as DER: SubjectPublicKeyInfo for a public key, PKCS#8 for a private key."""
         return self.DER_PREFIX + self.raw
 
     @classmethod
     def from_der(cls, der: bytes) -> Self:
-        """The key of this kind in ``der``. Raises `KeyFormatError`."""
+        """Read a key of this class from its DER. Raises `KeyFormatError`."""
         if not der.startswith(cls.DER_PREFIX) or len(der) != len(cls.DER_PREFIX) + cls.SIZE:
             raise KeyFormatError(f"not the DER of {cls.__name__}")
         return cls(der[len(cls.DER_PREFIX) :])
@@ -68,8 +68,8 @@ class X25519PublicKey(_Key):
 
     __slots__ = ()
     SIZE = 32
-    # For all four kinds, the DER is a constant prefix and the raw key, so we need no ASN.1 parser. The algorithm must
-    # have no parameters, not even NULL: the reference refuses them (smp-wire 1.2).
+    # For all four kinds of public keys, the DER is a constant prefix and the raw key, so we need no ASN.1 parser. The
+    # algorithm in the DER must have no parameters, not even NULL: the reference refuses parameters (smp-wire 1.2).
     DER_PREFIX = bytes.fromhex("302a300506032b656e032100")
 
 
@@ -140,7 +140,7 @@ class X25519PrivateKey(_PrivateKey):
         try:
             return nacl.bindings.crypto_scalarmult(self.raw, peer.raw)
         # With a key of low order, the secret would be zero for every private key, and so known to everyone. We refuse
-        # such a key, although the reference does not (smp-wire 4.5): no honest program makes one.
+        # keys of low order, although the reference does not (smp-wire 4.5): no honest program makes them.
         except nacl.exceptions.RuntimeError:
             raise CryptoError("the peer's X25519 key has low order") from None
 
@@ -218,8 +218,8 @@ AuthPrivateKey = Ed25519PrivateKey | Ed448PrivateKey | X25519PrivateKey
 PublicKey = X25519PublicKey | X448PublicKey | Ed25519PublicKey | Ed448PublicKey
 
 _K = TypeVar("_K", X25519PublicKey, X448PublicKey, Ed25519PublicKey, Ed448PublicKey)
-# This includes Ed448, although no app makes such keys: the reference accepts them, and its tests use them (smp-wire
-# trap 40).
+# Queue keys may be of kind Ed448, although no app makes Ed448 keys: the reference accepts them, and its tests use them
+# (smp-wire trap 40).
 _AUTH_KINDS: tuple[type[Ed25519PublicKey] | type[Ed448PublicKey] | type[X25519PublicKey], ...] = (
     Ed25519PublicKey,
     X25519PublicKey,

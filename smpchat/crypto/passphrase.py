@@ -8,8 +8,8 @@
     checksum = first 16 bytes of SHA-256(prefix header proof)
 
 scrypt gives 64 bytes: the encryption key and the proof key. The caller writes ``prefix``, for example a magic number
-and a version, before the sealed bytes; it is authenticated together with the header. The proof does not help to guess
-a passphrase: each guess still needs one scrypt.
+and a version, before the sealed bytes; AES-GCM authenticates ``prefix`` and the header too. The proof that the
+passphrase is right does not make guessing easier: each guess still takes one computation of scrypt.
 
 Source: RFC 7914 (scrypt); the proof and the checksum are modelled on the file format of the ``scrypt`` program.
 """
@@ -95,8 +95,8 @@ def unseal(passphrase: str, prefix: bytes, sealed: bytes) -> bytes:
     if not Cost(header.cost, header.block, header.parallel).is_bearable:
         raise VerificationError("the header asks for too much memory")
     key, proof = _keys(passphrase, header, front)
-    # The proof checks the passphrase. If we used the tag of AES-GCM for that, damage would look like a wrong
-    # passphrase.
+    # Check the passphrase with the proof, not with the tag of AES-GCM: if only the tag were checked, damage would look
+    # like a wrong passphrase.
     if not hmac.compare_digest(proof, claimed):
         raise WrongPassphrase("the passphrase is wrong")
     try:

@@ -1,7 +1,7 @@
 """The double ratchet with header encryption, as pure functions: one step per message.
 
-`encrypt` and `decrypt` return the new ratchet, and the caller saves it together with the message. If they raise an
-error, the caller still has the old ratchet. `smpchat.crypto.ratchet_errors` shows the errors, and
+`encrypt` and `decrypt` return the new ratchet, and the caller saves it together with the message. If `encrypt` or
+`decrypt` raises an error, the caller still has the old ratchet. `smpchat.crypto.ratchet_errors` shows the errors, and
 `smpchat.crypto.ratchet_wire` the sizes and layouts.
 
 Source: Double Ratchet, section 4 (header encryption); agent-wire 4.3 to 4.9.
@@ -115,25 +115,25 @@ class Decrypted(Record):
 
 
 def encrypt(ratchet: Ratchet, plaintext: bytes, padded_length: int) -> tuple[Ratchet, bytes]:
-    """Encrypt one message. Returns the ratchet after this step, and the encrypted message.
+    """Encrypt one message. Returns the new ratchet, and the encrypted message.
 
     Args:
         ratchet: A ratchet with a sending chain.
         plaintext: At most ``padded_length - 2`` bytes.
         padded_length: Size in bytes to which the body is padded; agent-wire 3.5 lists the usual sizes.
     Raises:
-        RatchetStateError: The ratchet must first receive a message.
-        PaddingError: The plaintext is too long.
+        RatchetStateError: The ratchet cannot send before it has received a message.
+        PaddingError: The plaintext is too long for ``padded_length``.
     """
     after, key = encrypt_header(ratchet)
     return after, encrypt_body(key, plaintext, padded_length)
 
 
 def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
-    """Make the ratchet step for one message. Returns the ratchet after this step, and the key for `encrypt_body`.
+    """Make the ratchet step for one message. Returns the new ratchet, and the key for `encrypt_body`.
 
     Raises:
-        RatchetStateError: There is no sending chain yet.
+        RatchetStateError: The ratchet has no sending chain yet.
     """
     if ratchet.sending is None:
         raise RatchetStateError("cannot send before the first message of the peer has arrived")
@@ -170,16 +170,17 @@ def decrypt(
     Args:
         ratchet: The ratchet that was saved last.
         skipped: The keys that are stored for messages that have not arrived yet.
-        message: The bytes of the message. Anyone may have sent them.
-        entropy: Source of our new ratchet key (56 bytes), which is needed when the peer's key has changed.
+        message: The encrypted message; it may come from anyone.
+        entropy: Gives 56 random bytes for our new ratchet key, if the peer has changed its ratchet key.
         kem: Makes KEM keys and secrets, if the ratchet uses a KEM.
     Returns:
-        The plaintext, the new ratchet, and the change of the skipped keys. If the message was one of the skipped ones,
-        the ratchet is unchanged.
+        The plaintext, the new ratchet, and the change of the skipped keys. If a skipped key decrypted the message, the
+        ratchet is unchanged.
     Raises:
-        RatchetError: The message cannot be decrypted; the subclass says why. Nothing has changed. The reference saves
-            the steps that were made before the failure. We do not: so if someone alters a copy of a message, the true
-            message can still be decrypted later.
+        RatchetError: The message cannot be decrypted; the subclass of `RatchetError` says why. The caller keeps the
+            old ratchet. The reference saves the ratchet steps that it made before a message failed. We save
+            none of these steps: if someone sends an altered copy of a message, the true message can still be decrypted
+            later.
         KEMUnavailable: The ratchet uses a KEM, but no implementation is installed. Source: agent-wire 4.7.
     """
     try:
@@ -190,10 +191,10 @@ def decrypt(
     number = SkippedId(header_key, header.index)
     if number in skipped:
         stored = skipped[number]
-        # The ratchet does not change: a late message must not set it back to an old chain (agent-wire 4.7, step 1).
+        # Return the ratchet unchanged: a late message must not set it back to an old chain (agent-wire 4.7, step 1).
         plaintext = _open_body(ratchet, sealed, stored.message_key, stored.iv)
         return Decrypted(plaintext, ratchet, SkippedDiff(removed=(number,)))
-    # The version may be raised only now: the header was decrypted, so the version is really the peer's.
+    # Raise the version only after the header was decrypted: the version in the header is then really the peer's.
     ratchet = _raise_version(ratchet, header.max_version)
     added: dict[SkippedId, SkippedKey] = {}
     if ratchet.receiving is None or header_key != ratchet.receiving.header_key:
@@ -215,7 +216,7 @@ def decrypt(
 
 
 def _open_header(ratchet: Ratchet, skipped: SkippedKeys, sealed: SealedHeader) -> tuple[bytes, Header]:
-    """Find the header key that decrypts the header. Returns the key and the header.
+    """Find the header key that decrypts the header. Returns the header key and the decrypted header.
 
     The current keys are tried before those of old chains, so a usual message needs one attempt. The order does not
     change the result, because only one key can decrypt a header.
@@ -257,14 +258,15 @@ def _raise_version(ratchet: Ratchet, peer_maximum: int) -> Ratchet:
 
 
 def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingChain, dict[SkippedId, SkippedKey]]:
-    """Derive the keys of the messages before ``until`` that have not arrived yet.
+    """Derive the keys of the messages with an index below ``until`` that have not arrived yet.
 
     Args:
         chain: The receiving chain.
         received: How many messages of the chain were received or skipped so far.
-        until: Index of the message that has arrived; its own key is not derived.
+        until: For the current chain, the index of the message that has arrived. For the peer's old chain, how many
+            messages that chain had.
     Returns:
-        The chain after these messages, and one key for each skipped message.
+        The chain after the skipped messages, and one key for each skipped message.
     Raises:
         RatchetEarlier, RatchetDuplicate, RatchetTooManySkipped: See these classes.
     """
@@ -295,8 +297,9 @@ def _advance(ratchet: Ratchet, header: Header, entropy: Entropy, kem: KEMProvide
         sending_secret = own_key.exchange(header.ratchet_key)
     except CryptoError as error:
         raise RatchetHeaderError(f"the ratchet key in the header cannot be used: {error}") from None
-    # The first step uses our old key, with which the peer made its chain; the second uses our new key (agent-wire 4.7,
-    # step 4). The KEM secret for receiving is used in the first step, the one for sending in the second.
+    # The first root step uses our old ratchet key, because the peer made its new chain with it. The second root step
+    # uses our new ratchet key (agent-wire 4.7, step 4). The first root step also uses the KEM secret for receiving, and
+    # the second root step the KEM secret for sending.
     receive = root_step(ratchet.root_key, receiving_secret, secrets.receiving_secret)
     send = root_step(receive.root_key, sending_secret, secrets.sending_secret)
     receiving = ReceivingChain(receive.chain_key, ratchet.next_receiving_header_key)

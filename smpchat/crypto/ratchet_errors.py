@@ -1,18 +1,18 @@
-"""Errors of a ratchet step. When one of them is raised, nothing has changed: the caller keeps its ratchet.
+"""Errors of a ratchet step. A step that fails changes nothing: the caller keeps its ratchet.
 
 Errors::
 
     RatchetError                   base class; a `smpchat.crypto.errors.CryptoError`
     ├── RatchetStateError          the ratchet cannot make this step yet (send before receiving), or at this version
     ├── RatchetHeaderError         no header key fits, or the header is malformed: re-synchronisation is required
-    │   └── RatchetFinished        a message of an old chain, whose key is gone: treat it like RatchetEarlier
-    ├── RatchetTooManySkipped      too many messages missing before this one: re-synchronisation is required
+    │   └── RatchetFinished        a message of an old chain, and its key is gone: treat it like RatchetEarlier
+    ├── RatchetTooManySkipped      too many messages missing before this message: re-synchronisation is required
     ├── RatchetEarlier             an old message whose key is gone: re-synchronisation is allowed
     ├── RatchetBodyError           the header is authentic, the body is not: re-synchronisation is allowed
     ├── RatchetKEMError            the peer accepted a KEM key that we never proposed
-    └── RatchetDuplicate           the message just received, once more: ignore it
+    └── RatchetDuplicate           another message with the number of the last one: re-synchronisation is allowed
 
-Source of what each error allows or requires: agent-wire 4.7.
+Source of what each error allows or requires: agent-wire 4.7. Unlike us, the reference ignores RatchetDuplicate.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from smpchat.crypto.errors import CryptoError
 
 
 class RatchetError(CryptoError):
-    """A message could not be encrypted or decrypted; nothing has changed."""
+    """A message could not be encrypted or decrypted; the ratchet has not changed."""
 
 
 class RatchetStateError(RatchetError):
@@ -30,7 +30,8 @@ class RatchetStateError(RatchetError):
 
 
 class RatchetHeaderError(RatchetError):
-    """The message does not belong to this ratchet, its key was deleted, or its header is malformed. Re-synchronise."""
+    """The message does not belong to this ratchet, the message's key was deleted, or its header is malformed.
+    Re-synchronisation is required."""
 
 
 class RatchetFinished(RatchetHeaderError):
@@ -46,14 +47,22 @@ class RatchetKEMError(RatchetError):
 
 
 class RatchetDuplicate(RatchetError):
-    """The message that was received last has arrived again. The caller can acknowledge the message and drop it."""
+    """The message has the same number, and so the same key, as the last message received.
+
+    The agent drops exact copies before it uses the ratchet, so to the agent this error means another message with the
+    same key. The error is also raised if a header of a new chain says that the old chain had one message fewer than
+    we received or skipped.
+    """
 
 
 class RatchetEarlier(RatchetError):
-    """A message that was sent before the last one received, and for which no key is stored.
+    """The message was sent before the last message received, and no key is stored for it.
+
+    The error is also raised if a header of a new chain says that the old chain had at least two messages fewer than we
+    received or skipped.
 
     Attributes:
-        count: How many messages this one is before the last one received.
+        count: The last message received was sent this many messages later.
     """
 
     def __init__(self, count: int) -> None:
@@ -62,10 +71,11 @@ class RatchetEarlier(RatchetError):
 
 
 class RatchetTooManySkipped(RatchetError):
-    """According to the header, more messages are missing before this one than we allow. Re-synchronise.
+    """According to the header, more messages are missing before this message than we allow. Re-synchronisation is
+    required.
 
     Attributes:
-        count: How many messages this one is after the last one received, as its header claims.
+        count: How many messages are missing before this message according to its header, plus one.
     """
 
     def __init__(self, count: int) -> None:

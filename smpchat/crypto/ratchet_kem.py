@@ -1,4 +1,5 @@
-"""The KEM in the ratchet: our proposed key, our answer to the peer's key, and how both change with a new ratchet key.
+"""The KEM in the ratchet: our proposed KEM key, our answer to the peer's KEM key, and how both change with a new
+ratchet key.
 
 A ratchet uses a KEM only if its ``kem_enabled`` is true. Source: agent-wire 4.8.
 """
@@ -24,11 +25,12 @@ SNTRUP761: KEMProvider = kem
 
 
 class KEMAnswer(Record):
-    """The answer to a KEM key: the peer's latest key, a ciphertext, and the secret in the ciphertext.
+    """The answer to a KEM key: a ciphertext for this key, and the secret in the ciphertext.
 
     Attributes:
-        secret: Used to derive the ratchet's next chains. The store does not keep it: after a ratchet was read from the
-            store, the secret is empty.
+        peer_key: The KEM key that the peer proposed last.
+        secret: The KEM's secret, an input when the ratchet's next chains are derived. It is not stored: in a ratchet
+            that was read from the store, ``secret`` is empty.
     """
 
     peer_key: KEMPublicKey
@@ -37,7 +39,8 @@ class KEMAnswer(Record):
 
 
 class KEMState(Record):
-    """Our current KEM key pair, and our answer to the peer's key, if the peer sent one."""
+    """Our current KEM key pair, and our answer to the peer's KEM key if the peer proposed one. After `accepted`,
+    ``answer`` is the peer's answer to our KEM key."""
 
     public: KEMPublicKey
     private: KEMPrivateKey
@@ -45,31 +48,30 @@ class KEMState(Record):
 
     @classmethod
     def propose(cls, provider: KEMProvider = SNTRUP761) -> Self:
-        """Make a new key pair to propose. Raises `KEMUnavailable`."""
+        """Make a new KEM key pair to propose. Raises `KEMUnavailable`."""
         return cls(*provider.generate())
 
     @classmethod
     def accept(cls, peer_key: KEMPublicKey, provider: KEMProvider = SNTRUP761) -> Self:
-        """Make an answer to the peer's key, and a new key pair to propose with it. Raises `KEMUnavailable`."""
+        """Make an answer to the peer's KEM key, and a new KEM key pair of our own. Raises `KEMUnavailable`."""
         ciphertext, secret = provider.encapsulate(peer_key)
         return cls(*provider.generate(), KEMAnswer(peer_key, ciphertext, secret))
 
     def accepted(self, params: KEMAccepted, provider: KEMProvider = SNTRUP761) -> Self:
-        """The state after the peer's confirmation answered the key in our link. Raises `KEMUnavailable`."""
+        """Our KEM state after the peer's confirmation has answered the KEM key in our link. Raises `KEMUnavailable`."""
         secret = provider.decapsulate(self.private, params.ciphertext)
         return type(self)(self.public, self.private, KEMAnswer(params.key, params.ciphertext, secret))
 
     @property
     def params(self) -> KEMParams:
-        """What parameters and headers contain: our key, and our answer if there is one."""
+        """The KEM field of our X3DH parameters and headers: our KEM key, and our answer if there is one."""
         if self.answer is None:
             return KEMProposed(self.public)
         return KEMAccepted(self.answer.ciphertext, self.public)
 
 
 class KEMStep(NamedTuple):
-    """The KEM's secrets and state after the peer has sent a new ratchet key. A secret that does not exist is
-    ``b""``."""
+    """The KEM's secrets and state after the peer has sent a new ratchet key. ``b""`` stands for a missing secret."""
 
     receiving_secret: bytes
     sending_secret: bytes
@@ -83,26 +85,26 @@ def kem_step(state: KEMState | None, header: KEMParams | None, enabled: bool, pr
     """Make the KEM's part of a Diffie-Hellman step.
 
     Args:
-        state: Our state before the step.
+        state: Our KEM state before the Diffie-Hellman step; None if our headers had no KEM key.
         header: The KEM field of the peer's header.
-        enabled: Whether we use the KEM: our setting is on, and the version in use has a field for it.
-        provider: Makes keys and secrets.
+        enabled: Whether we use the KEM: our setting is on, and headers of the version in use have a KEM field.
+        provider: Makes KEM keys and secrets.
     Raises:
-        RatchetKEMError: The peer accepted a key that we never proposed.
+        RatchetKEMError: The peer accepted a KEM key that we never proposed.
         KEMUnavailable: We use the KEM, but no implementation is installed.
     """
     received = b""
     if isinstance(header, KEMAccepted):
         if state is None:
             raise RatchetKEMError("the peer accepted a KEM key, but none was proposed")
-        # Get the secret even if we have turned the KEM off: the peer used the secret before it could know that
-        # (agent-wire 4.8, last column).
+        # Get the secret even if we have turned the KEM off: the peer used the secret before it could know that our KEM
+        # is off (agent-wire 4.8, last column).
         received = provider.decapsulate(state.private, header.ciphertext)
     if not enabled:
         return KEMStep(received, b"", None)
     if header is None:
-        # The peer sent no key. If we have not proposed one yet, we do so now. If we have proposed one, the peer did not
-        # accept it, so this time we send no key.
+        # The peer's header has no KEM key. If our last headers had none either, propose a KEM key now. If our
+        # last headers had one, the peer did not accept our KEM key, so send none this time.
         return KEMStep(received, b"", KEMState.propose(provider) if state is None else None)
     following = KEMState.accept(header.key, provider)
     return KEMStep(received, following.answer.secret if following.answer else b"", following)

@@ -15,7 +15,7 @@ reference has no limit, so a peer can fill the disk of a user of the reference."
 
 
 class SkippedId(NamedTuple):
-    """The message that a skipped key is for."""
+    """Names the message that a skipped key decrypts: by its chain's header key, and its number in the chain."""
 
     header_key: bytes
     number: int
@@ -66,7 +66,7 @@ class SkippedDiff(Record):
     removed: tuple[SkippedId, ...] = ()
 
     def apply(self, skipped: SkippedKeys) -> SkippedKeys:
-        """The skipped keys after the change."""
+        """The skipped keys after this change."""
         if not self.removed and not self.added:
             return skipped
         removed = frozenset(self.removed)
@@ -75,6 +75,7 @@ class SkippedDiff(Record):
 
 
 def set_aside(skipped: SkippedKeys, added: Mapping[SkippedId, SkippedKey]) -> SkippedDiff:
-    """The diff that adds these keys, and removes the oldest if there are then more than `MAX_STORED_SKIPPED`."""
+    """The diff that adds the keys in ``added``. If there would be more than `MAX_STORED_SKIPPED` keys, the diff also
+    removes the oldest keys."""
     excess = len(skipped) + len(added) - MAX_STORED_SKIPPED
     return SkippedDiff(added, tuple(islice(skipped, max(0, excess))))

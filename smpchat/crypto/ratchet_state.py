@@ -43,22 +43,23 @@ class ReceivingChain(Record):
 
 
 class Ratchet(Record):
-    """One side of a double ratchet. It never changes: each step returns a new ratchet.
+    """One side of a double ratchet. A `Ratchet` object never changes: each ratchet step returns a new object.
 
     Attributes:
         version: Version of end-to-end encryption in use; it may rise, but never falls.
-        max_version: Highest version that we offer in each header.
-        associated_data: Authenticated with every message; see `smpchat.crypto.agreement.X3DHSecret`.
-        own_key: Our ratchet key (DHRs). ``own_public`` is its public key, stored because deriving it is slow.
-        root_key: RK, 32 bytes.
-        sending, receiving: The current chains; None before there is one.
+        max_version: Highest version of end-to-end encryption that we offer in each header.
+        associated_data: Bytes that are authenticated with every message; see `smpchat.crypto.agreement.X3DHSecret`.
+        own_key: Our private ratchet key (DHRs).
+        own_public: The public key of ``own_key``, stored because deriving it is slow.
+        root_key: The root key (RK), 32 bytes.
+        sending, receiving: The current chain in each direction; None if this direction has no chain yet.
         sent: Messages sent with the sending chain so far (Ns).
         received: Messages of the receiving chain so far, received or skipped (Nr).
         previous_sent: Messages sent with our previous sending chain (PN).
-        next_sending_header_key, next_receiving_header_key: NHKs and NHKr, 32 bytes each.
+        next_sending_header_key, next_receiving_header_key: The next header keys (NHKs and NHKr), 32 bytes each.
         large_headers: Whether headers have room for a KEM's keys ("PQ support" in apps); once on, it stays on.
-        kem_enabled: Whether we use the KEM, from the peer's next ratchet key on.
-        kem: Our KEM key and our answer to the peer's, sent in each header.
+        kem_enabled: Whether we use the KEM. A change takes effect when the peer's next ratchet key arrives.
+        kem: Our KEM key, and our answer to the peer's KEM key. Each header contains both.
         kem_sending, kem_receiving: Whether a KEM secret was used to derive the current sending or receiving chain.
     """
 
@@ -104,20 +105,22 @@ class Ratchet(Record):
         Args:
             secret: Result of `agree_joiner`.
             peer_key2: The initiator's second X3DH key, which is its first ratchet key.
-            first_key: A new key. The peer learns its public key from our headers, not from the X3DH parameters.
-            version: The version agreed for this connection.
-            max_version: Highest version to offer in headers.
-            kem_enabled: Whether to use a KEM; headers are then large.
+            first_key: A new private key. The peer learns the public key of ``first_key`` from our headers, not from
+                the X3DH parameters.
+            version: The version of end-to-end encryption that was agreed for this connection.
+            max_version: Highest version of end-to-end encryption to offer in headers.
+            kem_enabled: Whether to use a KEM. If we use a KEM, headers are large.
             kem: The KEM key that our confirmation proposed, and our answer to the KEM key in the link if we accepted
-                that key. If we did, ``secret`` includes the KEM secret.
+                that key. If we accepted the link's KEM key, ``secret`` includes the KEM secret.
         Raises:
-            RatchetStateError: We do not support the version.
+            RatchetStateError: We do not support this version of end-to-end encryption.
             CryptoError: The peer's key has low order.
         """
         from smpchat.crypto.kdf import root_step  # imports OpenSSL, which most commands do not need
 
         # The first ratchet keys are the initiator's second X3DH key, and a new key of the joiner that is not one of its
-        # X3DH keys (agent-wire trap 6). The KEM's secret was used in the agreement, and is used here again (4.4).
+        # X3DH keys (agent-wire trap 6). The KEM's secret, which the key agreement used, is also used
+        # in this root step (agent-wire 4.4).
         step = root_step(secret.root_key, first_key.exchange(peer_key2), secret.kem_secret)
         return cls(
             version=version,
@@ -156,13 +159,13 @@ class Ratchet(Record):
         Args:
             secret: Result of `agree_initiator`.
             own_key2: Our second X3DH key, which is our first ratchet key.
-            version: Version of the joiner's confirmation.
-            max_version: Highest version to offer in headers.
-            kem_enabled: Whether to use a KEM; headers are then large.
-            kem: The key pair of our link, with the joiner's answer if there was one. The joiner's first headers repeat
-                that answer.
+            version: The version of end-to-end encryption in the joiner's confirmation.
+            max_version: Highest version of end-to-end encryption to offer in headers.
+            kem_enabled: Whether to use a KEM. If we use a KEM, headers are large.
+            kem: The KEM key pair of our link, with the joiner's answer to our KEM key if the joiner gave one. The
+                joiner's first headers repeat the joiner's answer.
         Raises:
-            RatchetStateError: We do not support the version.
+            RatchetStateError: We do not support this version of end-to-end encryption.
         """
         return cls(
             version=version,
@@ -177,8 +180,8 @@ class Ratchet(Record):
             received=0,
             previous_sent=0,
             next_sending_header_key=secret.next_header_key,
-            # The joiner uses the first header key as its current one. For us, it is the next one, as we have no
-            # receiving chain yet (agent-wire 4.4).
+            # The joiner already sends with ``secret.header_key``. We have no receiving chain yet, so we store
+            # ``secret.header_key`` as our *next* receiving header key (agent-wire 4.4).
             next_receiving_header_key=secret.header_key,
             large_headers=kem_enabled,
             kem_enabled=kem_enabled,
@@ -188,7 +191,7 @@ class Ratchet(Record):
     def with_kem(self, enabled: bool) -> Ratchet:
         """Turn our use of the KEM on or off, with effect from the peer's next ratchet key. Returns the changed ratchet.
 
-        Large headers stay on, so that nobody can see when the KEM is turned off.
+        If headers are large, they stay large, so that nobody can see when the KEM is turned off.
         """
         return replace(self, kem_enabled=enabled, large_headers=self.large_headers or enabled)
 
@@ -196,13 +199,14 @@ class Ratchet(Record):
         """The ratchet as bytes, as our store keeps it. The KEM's secret is left out: the chains were already derived
         from this secret.
 
-        The bytes contain unencrypted secrets; the store must protect them.
+        The bytes contain unencrypted secret keys; the store must protect these bytes.
         """
         return _stored.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Ratchet:
-        """Read the result of `to_bytes`. Raises `DecodeError` for anything else, including forms of newer versions."""
+        """Read the result of `to_bytes`. Raises `DecodeError` for any other bytes, including ratchets that a newer
+        version of smpchat stored."""
         return _stored.decode(data, "stored ratchet")
 
 
@@ -214,17 +218,18 @@ def _read_flag(reader: Reader) -> bool:
     return number == 1
 
 
-# These fields have fixed sizes, so that creating the objects from stored bytes cannot fail.
+# The KEM's fields have fixed sizes, so that stored bytes of this size always make a KEM key or ciphertext.
 _kem_public = mapped(fixed(PUBLIC_SIZE, "KEM key"), KEMPublicKey, lambda key: key.raw)
 _kem_private = mapped(fixed(PRIVATE_SIZE, "KEM key"), KEMPrivateKey, lambda key: key.raw)
 _kem_ciphertext = mapped(fixed(CIPHERTEXT_SIZE, "KEM ciphertext"), KEMCiphertext, lambda ciphertext: ciphertext.raw)
-# Earlier versions stored the secret, although it was used already. We ignore these bytes, and write zeros.
+# Earlier versions of smpchat stored the KEM's secret, although it was already used. We ignore a stored secret, and
+# write zeros in its place.
 _no_secret = mapped(fixed(SECRET_SIZE, "KEM secret"), lambda _: b"", lambda _: bytes(SECRET_SIZE))
 _kem_answer = record(KEMAnswer, peer_key=_kem_public, ciphertext=_kem_ciphertext, secret=_no_secret)
 _kem_state = record(KEMState, public=_kem_public, private=_kem_private, answer=maybe(_kem_answer))
 _key = fixed(KEY_SIZE, "key")
-# Counters have 4 bytes in headers, but more here: after a message with the largest number, we store the number after
-# it, which does not fit into 4 bytes.
+# A counter has 4 bytes in a header, but 8 bytes in the store: after a message with the largest number, we store the
+# number after it, which does not fit into 4 bytes.
 _counter = uint(8)
 _flag: Codec[bool] = Codec(lambda value: bytes([value]), _read_flag)
 

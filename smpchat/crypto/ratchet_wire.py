@@ -28,11 +28,12 @@ class Header(Record):
     """The content of a header, decrypted.
 
     Attributes:
-        max_version: Highest version that the sender supports.
+        max_version: Highest version of end-to-end encryption that the sender supports.
         ratchet_key: The sender's current ratchet key (DHRs).
         previous_sent: Number of messages in the sender's previous chain (PN).
         index: Number of this message in its chain, from 0 (Ns).
-        kem: The sender's KEM key, with its answer if there is one; the same in every message of a chain.
+        kem: The sender's KEM key, and the sender's answer to the receiver's KEM key if there is one. This field is the
+            same in every message of a chain.
     """
 
     max_version: int
@@ -43,7 +44,7 @@ class Header(Record):
 
 
 class SealedHeader(Record):
-    """An encrypted header; ``raw`` is the whole envelope without the length before it."""
+    """An encrypted header; ``raw`` is the whole header envelope, without the length before the envelope."""
 
     version: int
     iv: bytes
@@ -62,7 +63,7 @@ class SealedMessage(Record):
 
 def header_size(version: int, large: bool) -> int:
     """Padded size of a header: large if post-quantum support is on, whether or not the header contains a KEM's keys."""
-    # The size must not show which headers contain KEM keys (agent-wire 4.5, trap 8).
+    # The padded size must not show which headers contain KEM keys (agent-wire 4.5, trap 8).
     return LARGE_HEADER if large and version >= E2E_VERSION_KEM else SMALL_HEADER
 
 
@@ -74,7 +75,7 @@ def encode_header(header: Header, version: int) -> bytes:
 
 
 def decode_header(data: bytes, version: int) -> Header:
-    """Decode the header in ``data``. Bytes after it are ignored, as in the reference. Raises `DecodeError`."""
+    """Decode the header in ``data``. Bytes after the header are ignored, as in the reference. Raises `DecodeError`."""
     reader = Reader(data)
     max_version, ratchet_key = word16.read(reader), x448_key.read(reader)
     kem = _maybe_kem.read(reader) if version >= E2E_VERSION_KEM else None
@@ -89,13 +90,13 @@ def encode_envelope(version: int, iv: bytes, tag: bytes, sealed: bytes) -> bytes
 
 
 def with_length(data: bytes, version: int) -> bytes:
-    """The length of ``data``, then ``data``. The length has 2 bytes from version 3 on, 1 byte before."""
+    """The length of ``data``, then ``data``. The length has 1 byte in version 2, and 2 bytes from version 3 on."""
     return (word16 if version >= E2E_VERSION_KEM else byte).write(len(data)) + data
 
 
 def _take_with_length(reader: Reader, what: str) -> bytes:
     # The first byte shows whether the length has 1 or 2 bytes: lengths of version 2 are at least 88, those of version 3
-    # below 8,192 (agent-wire 4.5, trap 7). The version itself comes only after the length.
+    # below 8,192 (agent-wire 4.5, trap 7). The version comes after the length, so we do not know it yet.
     first = reader.peek()
     length = word16 if first is not None and first < _LARGEST_FIRST_BYTE else byte
     return reader.take(length.read(reader), what)

@@ -1,9 +1,12 @@
 """The Salsa20 keystream, starting at any block; neither `cryptography` nor PyNaCl's bindings offer this.
 
-PyNaCl's libsodium has a function for it. We call this function with memory addresses, so that nothing is copied. Where
-libsodium cannot be called, Python computes thousands of blocks at once. A block has sixteen words. There is one long
-integer for the first word of all blocks, one for the second, and so on. In each of these integers, every block has 64
-bits: the word in the lower half, and room for carries and rotations in the upper half.
+The libsodium in PyNaCl has a function for this keystream. We call libsodium's function with memory addresses, so that
+nothing is copied.
+
+Where libsodium cannot be called, Python computes thousands of blocks at once. A block of the keystream has sixteen
+words of 32 bits, so Python computes with sixteen long integers: one contains the first words of all blocks, one the
+second words of all blocks, and so on. In each long integer, every block has 64 bits: the word in the lower half, and
+room for carries and rotations in the upper half.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ bytes; the number of the first block. Input and output begin at the start of tha
 
 
 def libsodium_xor() -> XorFrom | None:
-    """The function that uses libsodium; None if libsodium cannot be called."""
+    """A function that applies the Salsa20 keystream with libsodium; None if libsodium cannot be called."""
     function = libsodium("crypto_stream_salsa20_xor_ic")
     ffi: Any = getattr(importlib.import_module("nacl._sodium"), "ffi", None) if function is not None else None
     if ffi is None:
@@ -42,8 +45,8 @@ def libsodium_xor() -> XorFrom | None:
         _check(data, output, key, nonce)
         if not len(data):
             return
-        # We cannot use `from_buffer` of ctypes, which needs a writable buffer, because ``data`` may be read-only. The
-        # two buffers made here must live until the call returns.
+        # We cannot use `from_buffer` of ctypes, which needs a writable buffer, because ``data`` may be read-only.
+        # ``source`` and ``target`` must live until ``function`` returns.
         source, target = ffi.from_buffer(data), ffi.from_buffer(output, require_writable=True)
         function(_address(target), _address(source), len(data), nonce, block, key)
 
@@ -62,8 +65,7 @@ def _check(data: Buffer, output: memoryview, key: bytes, nonce: bytes) -> None:
 
 
 def portable_xor(data: Buffer, output: memoryview, key: bytes, nonce: bytes, block: int) -> None:
-    """Does in Python what libsodium's function does, for systems where libsodium cannot be called: about 10 MB a
-    second."""
+    """Applies the Salsa20 keystream in Python, for systems where libsodium cannot be called: about 10 MB a second."""
     _check(data, output, key, nonce)
     step = _AT_ONCE * BLOCK
     for start in range(0, len(data), step):
@@ -89,7 +91,7 @@ def _keystream(key: bytes, nonce: bytes, first: int, count: int) -> bytearray:
     counters = b"".join((first + i).to_bytes(8, "little") for i in range(count))
     counter = int.from_bytes(counters, "little")
     constants = [constant * ones for constant in _CONSTANTS]
-    # The counter has 64 bits, in two words of the matrix.
+    # Salsa20's block counter has 64 bits, which are two words of the matrix.
     start = [
         constants[0], *words[:4],
         constants[1], low, high, counter & mask, (counter >> 32) & mask,

@@ -1,8 +1,9 @@
 """The encryption of `smpchat.crypto.box` for data of any length, piece by piece, with the tag at the end.
 
-It is XSalsa20-Poly1305, with one HSalsa20 more on the key than libsodium's secretbox (xftp-wire trap 6). A whole file
-is encrypted in this way; a relay encrypts each chunk once more when it is downloaded (xftp-wire 2.3 and 3). Pieces that
-were processed are not kept in memory.
+The encryption is XSalsa20-Poly1305 with a key that HSalsa20 makes from the given key; libsodium's secretbox uses the
+given key as it is (xftp-wire trap 6). The sender of a file encrypts the whole file with this encryption. A relay
+encrypts each chunk once more when the chunk is downloaded (xftp-wire 2.3 and 3). Processed pieces are not kept in
+memory.
 
 The output of `Opener` is not authentic yet: do not show or use it before `Opener.finish` has succeeded.
 """
@@ -28,7 +29,7 @@ class _Stream:
     Args:
         key: Raw X25519 secret or symmetric key, 32 bytes.
         nonce: 24 bytes.
-        xor: Replaces the function of libsodium, for tests.
+        xor: Combines data with the keystream; tests give another function than libsodium's.
     """
 
     def __init__(self, key: bytes, nonce: bytes, xor: XorFrom = xor_from) -> None:
@@ -71,7 +72,7 @@ class Sealer(_Stream):
         self._tag.update(output)
 
     def finish(self) -> bytes:
-        """Returns the tag, 16 bytes. Call nothing after this."""
+        """Returns the tag, 16 bytes. After `finish`, no method may be called."""
         tag: bytes = self._tag.finalize()
         return tag
 
@@ -85,6 +86,6 @@ class Opener(_Stream):
         self._turn(data, output)
 
     def finish(self, tag: bytes) -> None:
-        """Check the tag of the whole message. Raises `VerificationError` if it is wrong."""
+        """Check the tag of the whole message. Raises `VerificationError` if the tag is wrong."""
         if len(tag) != TAG_SIZE or not hmac.compare_digest(self._tag.finalize(), tag):
             raise VerificationError("the box does not open with this key")

@@ -18,7 +18,7 @@ _AFTER = ".,;:!?\u2026\u3002\uff0c\uff01\uff1f"
 def visible(text: str) -> str:
     """``text`` without invisible characters: zero-width, bidi and byte-order marks, soft hyphens, escape sequences.
 
-    Control characters other than blanks are removed too.
+    Control characters are removed too, except for white space such as line ends.
     """
     if "\x1b" in text:
         text = _ESCAPE_SEQUENCE().sub("", text)

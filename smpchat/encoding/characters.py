@@ -1,4 +1,4 @@
-"""Normalises Unicode text from other people in linear time, and recognises text that shows nothing."""
+"""Normalises Unicode text from other people in linear time, and recognises text without visible characters."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 like the protocol's ABNF.
 
 Binary forms of agent-wire 0.1 and smp-wire 1.1: big-endian integers, ``T``/``F`` booleans, length-prefixed
-strings, ``0``/``1`` optionals, counted lists. Limits are checked in both directions.
+strings, ``0``/``1`` optionals, counted lists. A codec checks limits both when it writes and when it reads.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Codec(Record, Generic[T]):
     read: Callable[[Reader], T]
 
     def encode(self, value: T) -> bytes:
-        """The bytes of ``value``. Raises `EncodeError` if the value does not fit."""
+        """The bytes of ``value``. Raises `EncodeError` if the codec cannot represent the value."""
         return self.write(value)
 
     def decode(self, data: bytes, what: str = "value") -> T:
-        """The value in ``data``; bytes that are left over are an error. Raises `DecodeError`."""
+        """The value in ``data``. Raises `DecodeError`, also if there are more bytes after the value."""
         reader = Reader(data)
         value = self.read(reader)
         reader.finish(what)
@@ -87,8 +87,8 @@ def prefixed(length: Codec[int]) -> Codec[bytes]:
     """The length of the bytes, then the bytes."""
 
     def write(value: bytes) -> bytes:
-        # `uint` refuses a length that does not fit. The reference does not check: it writes 256 bytes with length 0
-        # (smp-wire 1.1).
+        # The codec ``length`` refuses a length that is too large. The reference does not: it writes 256 bytes with the
+        # length 0 (smp-wire 1.1).
         return length.write(len(value)) + value
 
     return Codec(write, lambda r: r.take(length.read(r), "string"))
@@ -104,12 +104,12 @@ def mapped(inner: Codec[T], to: Callable[[T], U], back: Callable[[U], T]) -> Cod
 
 
 def within(inner: Codec[bytes], content: Codec[T], what: str = "value") -> Codec[T]:
-    """``content`` inside the bytes of ``inner``; ``content`` must fill these bytes exactly."""
+    """A value of ``content`` inside a byte string of ``inner``. The value must fill this byte string exactly."""
     return mapped(inner, lambda data: content.decode(data, what), content.encode)
 
 
 def maybe(inner: Codec[T]) -> Codec[T | None]:
-    """``0``, or ``1`` and the value."""
+    """An optional value: ``0`` for None, or ``1`` and then the value."""
 
     def write(value: T | None) -> bytes:
         return b"0" if value is None else b"1" + inner.write(value)
@@ -152,7 +152,7 @@ def non_empty(inner: Codec[T]) -> Codec[tuple[T, ...]]:
 
 
 def literal(data: bytes) -> Codec[bytes]:
-    """Exactly these bytes."""
+    """Exactly the bytes ``data``."""
 
     def write(value: bytes) -> bytes:
         if value != data:
@@ -169,7 +169,7 @@ def literal(data: bytes) -> Codec[bytes]:
 
 
 def record(cls: type[T], /, **fields: Codec[Any]) -> Codec[T]:
-    """A record of class ``cls``: its fields one after the other, in the order given."""
+    """A record of class ``cls``: its fields one after the other, in the order of the arguments."""
 
     def write(value: T) -> bytes:
         return b"".join(codec.write(getattr(value, name)) for name, codec in fields.items())
@@ -181,7 +181,7 @@ def record(cls: type[T], /, **fields: Codec[Any]) -> Codec[T]:
 
 
 def pair(first: Codec[T], second: Codec[U]) -> Codec[tuple[T, U]]:
-    """Two values, one after the other."""
+    """A pair: its first value, then its second."""
     return Codec(
         lambda value: first.write(value[0]) + second.write(value[1]),
         lambda reader: (first.read(reader), second.read(reader)),

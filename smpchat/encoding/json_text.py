@@ -12,8 +12,8 @@ from smpchat.encoding.reader import DecodeError
 MAX_DEPTH = 64
 """Deepest nesting that is accepted; the JSON of apps is less than 10 deep."""
 
-# Matches a bracket, or a string up to its closing quote or the end of the text. It never backtracks, so it takes linear
-# time.
+# Matches a bracket, or a string up to its closing quote or the end of the text. The expression never backtracks, so
+# matching takes linear time.
 _TOKEN = late(r'"(?:[^"\\]|\\.?)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -24,13 +24,13 @@ def parse_json(data: bytes, what: str = "JSON") -> Any:
     except UnicodeDecodeError:
         raise DecodeError(f"{what} is not UTF-8") from None
     # Check the depth before parsing: the parser calls itself for each bracket, so 100,000 brackets raise
-    # RecursionError. If its caller is deep in the stack already, fewer brackets are enough.
+    # RecursionError. When many function calls are already on the stack, fewer brackets raise RecursionError.
     if _depth(text) > MAX_DEPTH:
         raise DecodeError(f"{what} is nested too deeply")
     try:
         return json.loads(text, parse_constant=_no_number)
-    # Raised for invalid JSON, and for a number with more than 4,300 digits, whose conversion would take quadratic time
-    # (CVE-2020-10735).
+    # `json.loads` raises ValueError for invalid JSON, and for a number with more than 4,300 digits, because converting
+    # such a number would take quadratic time (CVE-2020-10735).
     except ValueError:
         raise DecodeError(f"{what} is not JSON") from None
 
