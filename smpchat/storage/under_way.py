@@ -1,12 +1,12 @@
-"""Unfinished files and folders next to their final place. A register lists them, so that the next process can remove
-leftovers.
+"""Manages unfinished files and folders. An unfinished file is made in the folder that will contain the finished file. A
+register lists the unfinished files, so that the next process can remove those that a killed process left.
 
 ::
 
     <folder>/.under-way/<number>        the whole path of the unfinished file
     <folder>/.under-way/<number>.lock   locked by the process that makes the unfinished file, before it creates the file
 
-Unfinished files are named ``.<name>.<16 hex digits>``. A file whose name has another form is never removed.
+Unfinished files are named ``.<name>.<16 hex digits>``. Only files and folders with such a name are removed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ _NAME = re.compile(r"\..+\.[0-9a-f]{16}")
 
 
 def beside(place: Path) -> Path:
-    """A new path next to ``place`` for an unfinished file. It is on the same disk, so moving the finished file to
-    ``place`` is one step."""
+    """A new path for an unfinished file, in the same folder as ``place``. So both paths are on the same disk, and the
+    finished file can be renamed to ``place`` in one step."""
     return place.with_name(f".{place.name}.{secrets.token_hex(8)}")
 
 
 @contextmanager
 def under_way(folder: Path, growing: Path) -> Iterator[None]:
-    """Keep ``growing`` in the register while the ``with`` block runs, then remove the file if it still exists. Before
-    that, remove leftovers of killed processes.
+    """First remove what killed processes left. Then keep ``growing``, the path of an unfinished file, in the register
+    while the ``with`` block runs. After the block, remove this file if it still exists.
 
     Args:
-        folder: The folder of the register; if it cannot be written, nothing is registered.
+        folder: The folder that contains the register. If we cannot write into this folder, ``growing`` is not
+            registered.
     """
     sweep(folder)
     entered = None
@@ -54,7 +55,7 @@ def under_way(folder: Path, growing: Path) -> Iterator[None]:
 
 
 def left_behind(folder: Path) -> list[Path]:
-    """Leftovers of killed processes that still exist."""
+    """The paths of unfinished files and folders that killed processes left and that still exist."""
     found = []
     for entry, growing in _entries(folder):
         lock = FileLock(_lock_of(entry))
@@ -66,8 +67,8 @@ def left_behind(folder: Path) -> list[Path]:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Remove leftovers of killed processes, and return their paths. Leftovers on a disk that is missing now stay in the
-    register."""
+    """Remove unfinished files and folders that killed processes left, and return their paths. An entry
+    stays in the register if the folder of its file is missing now: the disk with this folder may come back."""
     removed = []
     for entry, growing in _entries(folder):
         lock = FileLock(_lock_of(entry))
@@ -110,8 +111,8 @@ def _strike(entry: Path, lock: FileLock) -> None:
 
 
 def _entries(folder: Path) -> list[tuple[Path, Path]]:
-    """Each entry of the register, and the path of the unfinished file that the entry contains. Entries with a path that
-    we would not have made are ignored."""
+    """Each entry of the register, with the path of an unfinished file, which is the content of the entry. Entries are
+    ignored unless their path is absolute and ends with a name that `beside` could have made."""
     found, register = [], folder / REGISTER
     try:
         if not _is_ours(register):
@@ -132,8 +133,8 @@ def _entries(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _is_ours(register: Path) -> bool:
-    """Whether only we can write into the register. A relay's folder may be inside one that everyone can write to, such
-    as /tmp.
+    """Whether the register is a folder into which only the current user can write. A relay's folder may be inside a
+    folder such as /tmp, into which every user can write.
 
     Raises:
         OSError: There is no register.

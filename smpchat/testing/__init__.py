@@ -1,1 +1,1 @@
-"""Helpers for tests of smpchat, and of programs that use it. They are installed with smpchat."""
+"""Helpers for tests of smpchat, and of programs that use smpchat. The helpers are installed with smpchat."""

@@ -1,7 +1,9 @@
-"""Makes the table of letters that look alike: ``python -m smpchat.testing.confusables confusables.txt LICENCE``.
+"""Makes smpchat's table of letters that look alike. To print the table, run
+``python -m smpchat.testing.confusables confusables.txt LICENCE``.
 
-Source: https://www.unicode.org/Public/security/latest/confusables.txt (UTS #39). Names are normalised before they are
-compared. So letters that the normalisation (NFKD) changes are left out of the table.
+The table is made from https://www.unicode.org/Public/security/latest/confusables.txt (UTS #39). smpchat
+normalises an alias to NFKD before it looks up the letters of the alias in the table. So the table leaves out letters
+that NFKD changes.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ _HEADER = """\
 
 
 def pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The pairs of letters that look alike, from Unicode's file."""
+    """The pairs of letters that look alike, read from the lines of Unicode's confusables.txt."""
     for line in lines:
         source, _, rest = line.partition("#")[0].partition(";")
         if rest:
@@ -28,7 +30,7 @@ def pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def table(lines: list[str], licence: str) -> str:
-    """The text of the table, with its licence."""
+    """The table of letters that look alike, as text. Unicode's licence is in comments at its beginning."""
     version = next(line.split()[-1] for line in lines if line.startswith("# Version:"))
     alike: dict[str, list[str]] = {}
     for source, target in pairs(lines):

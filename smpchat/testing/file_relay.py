@@ -1,5 +1,5 @@
-"""A file relay inside a test's process and event loop. Its chunks are in memory, and tests can make its sessions
-fail."""
+"""A file relay inside a test's process and event loop. The relay keeps chunks in memory, and tests can make its
+sessions fail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PIECE = 16 * 1024
 
 
 class FileFaultKind(Enum):
-    """What goes wrong at one request."""
+    """What goes wrong with one request to a `MemoryFileRelay`."""
 
     REQUEST_LOST = auto()
     """The session ends before the relay executes the command."""
@@ -60,9 +60,9 @@ class MemoryFileRelay:
         refuses: Names of commands that the relay does not execute, each with the error that it answers.
         refuses_id: The id of a chunk that cannot be downloaded, and the error that the relay answers.
         commands: The names of all commands received so far.
-        on_command: Called with each name before the command is executed.
+        on_command: Called with the name of each command before the command is executed.
         delay: Seconds that each request takes.
-        sessions: Maximum number of sessions at the same time; None for no limit.
+        sessions: Maximum number of sessions at the same time; None means that there is no limit.
         turned_away: How many sessions were refused because of the limit ``sessions``.
     """
 
@@ -86,7 +86,7 @@ class MemoryFileRelay:
 
     @property
     def used(self) -> int:
-        """Bytes of all uploaded chunks."""
+        """Total size of all uploaded chunks, in bytes."""
         return sum(len(chunk.data) for chunk in self._chunks.values() if chunk.data is not None)
 
     @property
@@ -124,7 +124,7 @@ class MemoryFileRelay:
         return session
 
     def next_fault(self, name: str) -> FileFaultKind | None:
-        """Count a request, and return its fault; None if it has none."""
+        """Count a request for the command ``name``. Returns the fault that the test chose for this request, or None."""
         self.commands.append(name)
         self.on_command(name)
         number = len(self.commands)
@@ -145,7 +145,7 @@ class MemoryFileRelay:
         return sender_id, tuple(chunk.recipients)
 
     def check_put(self, sender_id: bytes, key: Ed25519PrivateKey) -> None:
-        """Check an upload before its body is read."""
+        """Check the sender's key and the relay's quota, before the body of an upload is read."""
         self._refuse("FPUT")
         chunk = self._of_sender(sender_id, key)
         if self.quota is not None and chunk.data is None and self.used + chunk.size > self.quota:
@@ -187,7 +187,8 @@ class MemoryFileRelay:
 
 
 class MemoryFileSession:
-    """One session with a `MemoryFileRelay`. It refuses a second request while the first is unanswered."""
+    """A client's session with a `MemoryFileRelay`. The client must not send a request while the last one is
+    unanswered."""
 
     def __init__(self, relay: MemoryFileRelay) -> None:
         self._relay = relay

@@ -1,5 +1,5 @@
-"""A KEM for tests. It uses hashes and takes microseconds; its keys and ciphertexts have the sizes of those of
-sntrup761. It is not secure."""
+"""A KEM for tests. Each call takes microseconds, because the KEM uses only hashes. Keys and ciphertexts are as long as
+with sntrup761. The KEM is not secure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from smpchat.testing.entropy import SeededEntropy
 
 
 class HashKEM:
-    """A KEM whose public and private key contain the same number; a ciphertext contains another number. The secret is
-    the hash of both numbers."""
+    """The public and the private key of a pair contain the same random number, and each ciphertext contains another
+    random number. The shared secret is the hash of the key's number and the ciphertext's number."""
 
     def __init__(self, seed: str = "kem") -> None:
         self._entropy = SeededEntropy(seed)
@@ -36,12 +36,12 @@ class HashKEM:
         return KEMPublicKey(number.ljust(PUBLIC_SIZE, b"p")), KEMPrivateKey(number.ljust(PRIVATE_SIZE, b"s"))
 
     def encapsulate(self, public: KEMPublicKey) -> tuple[KEMCiphertext, bytes]:
-        """A ciphertext with a new number, and the secret: the hash of the key's number and the new one."""
+        """A new ciphertext, and the shared secret."""
         number = self._entropy.random(32)
         return KEMCiphertext(number.ljust(CIPHERTEXT_SIZE, b"c")), _secret(public.raw, number)
 
     def decapsulate(self, private: KEMPrivateKey, ciphertext: KEMCiphertext) -> bytes:
-        """The secret: the hash of the key's number and the ciphertext's."""
+        """The shared secret."""
         return _secret(private.raw, ciphertext.raw)
 
 

@@ -13,7 +13,8 @@ T = TypeVar("T")
 class JumpingLoop(asyncio.SelectorEventLoop):
     """An event loop whose `time` jumps to the next timer when nothing is left to do at the current time.
 
-    Only for code without sockets and threads: the loop would not wait for them, because it sees nothing to do.
+    Use this loop only for code without sockets and threads: the loop would jump to the next timer instead of waiting
+    for data or a thread.
     """
 
     def __init__(self) -> None:
@@ -21,7 +22,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         super().__init__(_JumpingSelector(self._jump))
 
     def time(self) -> float:
-        """Seconds since the loop was made."""
+        """Simulated seconds since this event loop was made."""
         return self._now
 
     def _jump(self, seconds: float) -> None:

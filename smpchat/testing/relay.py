@@ -1,6 +1,7 @@
-"""A relay inside a test's process and event loop: the real queue service, with connections in memory.
+"""A relay inside a test's process and event loop. It uses the code of smpchat's real relay for queues
+(`smpchat.relay.commands.QueueService`), but its connections are in memory.
 
-Tests choose at which command something goes wrong (`Fault`).
+Tests choose the commands at which something goes wrong (`Fault`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from smpchat.transport.memory import MemoryConnection, memory_pair
 
 
 class FaultKind(Enum):
-    """What goes wrong at one command."""
+    """What goes wrong at one command to a `MemoryRelay`."""
 
     COMMAND_LOST = auto()
     """The connection ends before the relay executes the command."""
@@ -68,18 +69,19 @@ class _Served(Record):
 
 
 class MemoryRelay:
-    """A relay for tests. Its queues survive `stop` and `start`; connections and subscriptions do not.
+    """A relay for tests. After `stop` and `start`, its queues still exist, but connections and subscriptions do not.
 
     Args:
         versions: The SMP versions that the relay offers.
-        extensions: Whether the relay offers our extensions.
-        delay: Seconds that every block takes, in each direction.
+        extensions: Whether the relay offers smpchat's extensions of SMP.
+        delay: Seconds that every block takes to arrive, in each direction.
         quota: Maximum number of messages in a queue.
     Attributes:
         commands: Every executed command, in order.
         arrivals: When each command was executed, in the loop's time.
         faults: The faults that have not happened yet.
-        rewrite: Called with each answer and push; returns what to send instead. For tests with a dishonest relay.
+        rewrite: Called with each answer and push; returns the message that the relay sends instead. With this
+            function, tests can imitate a dishonest relay.
         running: Whether the relay accepts connections.
         refused: Number of refused connections.
     """
@@ -102,7 +104,7 @@ class MemoryRelay:
         self._delay = delay
         self._identity = create_identity(entropy, datetime.fromtimestamp(now(), UTC), [host])
         self._store = SQLiteStore(":memory:")
-        # Tests do not close their relays, and from 3.13 on Python warns about a database that is not closed.
+        # Tests do not close their relays, but from 3.13 on, Python warns if a database is not closed.
         weakref.finalize(self, self._store.close)
         self._queues = QueueService(self._store, entropy=entropy, clock=now, quota=quota)
         self._served: dict[Client, _Served] = {}
@@ -188,7 +190,7 @@ class MemoryRelay:
             await connection.close()
 
     def points(self, kind: FaultKind) -> Sequence[int]:
-        """Numbers of the commands so far at which a fault of this kind would have had an effect."""
+        """The numbers of those received commands at which a fault of this kind would have changed something."""
         return self._subscribing if kind is FaultKind.SUBSCRIPTION_MISSED else range(1, self._received + 1)
 
     async def _execute(self, client: Client, transmission: Transmission) -> None:
@@ -223,7 +225,7 @@ class MemoryRelay:
         self.commands.append(decode_command(transmission.body, client.version, keyed_new=client.keyed_new))
         self.arrivals.append(asyncio.get_running_loop().time())
         answers = self._queues.execute(client, transmission)
-        # Commit before any answer is sent, like the real relay.
+        # Like the real relay, this relay commits changes to its database before it sends an answer.
         self._store.commit()
         return answers
 
@@ -246,7 +248,7 @@ class MemoryRelay:
         [content] = encode_batches([data], encrypted=session.encrypts)
         with contextlib.suppress(ConnectionClosed):  # a push that fails must not end the sender's connection
             await served.connection.send([session.seal_block(content)])
-        # Count the push as sent, like the connections of the real relay. Otherwise pushing would stop after
-        # `MAX_UNSENT_PUSHES`.
+        # The push is sent now, so there is one unsent push less. If we did not count down, the queue service would push
+        # nothing after `MAX_UNSENT_PUSHES` messages.
         if not outgoing.corr_id and isinstance(outgoing.message, Msg):
             outgoing.client.unsent -= 1

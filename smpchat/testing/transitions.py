@@ -1,4 +1,5 @@
-"""Explores the handshake machine: finds every state that can be reached, and writes its transitions as tables.
+"""Explores the state machine of the connection handshake: finds every state that can be reached, and writes the
+transitions between states as tables.
 
 ``python -m smpchat.testing.transitions`` prints ``docs/handshake.md``; a test checks that the file is current.
 """
@@ -48,8 +49,9 @@ VARIANTS = tuple(Terms(securable, key) for securable in _BOTH for key in _BOTH)
 
 
 def beginnings(terms: Terms) -> list[Step]:
-    """The first steps of every role. With ``send_early=False``, the initiator's program reads no messages that follow
-    the confirmation, so the joiner waits for the hello before it sends messages."""
+    """The first step of every handshake: for each role, one step for each way in which a handshake can begin. With
+    ``send_early=False``, the initiator's program cannot read messages before it has sent its hello, so the joiner waits
+    for the hello before it sends messages."""
     return [
         hs.invite(terms),
         hs.request(terms, address_known=True),
@@ -62,7 +64,8 @@ def beginnings(terms: Terms) -> list[Step]:
 
 
 def events() -> list[Event]:
-    """Every event, with every combination of fields that makes a difference to the machine."""
+    """Every event of the handshake. An event occurs once for each combination of its fields to which the state machine
+    reacts differently."""
     return [
         SendQueueSecured(),
         SendQueueRefused(),
@@ -92,7 +95,7 @@ def events() -> list[Event]:
 
 
 def transitions(terms: Iterable[Terms] = VARIANTS) -> Iterator[tuple[State, Event, State, tuple[Effect, ...]]]:
-    """Every allowed step from every reachable state: the state, the event, the next state, and the effects."""
+    """Every transition of the handshake from every reachable state, as: state, event, next state, effects."""
     seen: set[State] = set()
     new = [start for variant in terms for start, _ in beginnings(variant)]
     while new:
@@ -110,7 +113,7 @@ def transitions(terms: Iterable[Terms] = VARIANTS) -> Iterator[tuple[State, Even
 
 
 def reachable() -> set[State]:
-    """Every state that can be reached by some order of events."""
+    """Every state of the handshake that some sequence of events leads to."""
     return {state for before, _, after, _ in transitions() for state in (before, after)}
 
 
@@ -199,14 +202,14 @@ This page is printed by `python -m smpchat.testing.transitions` from the machine
 
 
 def markdown() -> str:
-    """The text of ``docs/handshake.md``, with a table for every role."""
+    """The text of ``docs/handshake.md``, with one table of transitions for each role in the handshake."""
     return "\n".join([_HEADER, *(_table(role) for role in Role)])
 
 
 Conditions = dict[str, bool | str]
 """What is true of a state, an event and a link: values of their fields, under names such as ``event.keyed``."""
 Outcome = tuple[str, str]
-"""Next state and effects, in words."""
+"""The next state and the effects of a transition, in words."""
 
 
 def _table(role: Role) -> str:
@@ -246,7 +249,8 @@ def _table(role: Role) -> str:
 
 
 def _conditions(state: State, event: Event) -> Conditions:
-    """Everything on which an outcome can depend."""
+    """Collects the fields that can decide the next state and the effects: fields of the state, of its link and of the
+    event."""
     found: Conditions = {}
     for side, value in zip(_SIDES, (state, event), strict=False):
         for name in fields(type(value)):
@@ -261,15 +265,15 @@ def _conditions(state: State, event: Event) -> Conditions:
 
 
 def shortened(steps: list[tuple[Conditions, Outcome]]) -> list[tuple[Conditions, Outcome]]:
-    """Rows that say the same as the steps, with fewer conditions. A condition is left out of a row if this row still
-    contradicts no step and no other row."""
+    """Table rows that say the same as ``steps``, but with fewer conditions. A condition is left out of a row if,
+    without it, the row still describes no step that has another outcome."""
     rows: list[tuple[Conditions, Outcome]] = []
     for conditions, outcome in steps:
         if any(result == outcome and row.items() <= conditions.items() for row, result in rows):
             continue
         row = conditions
-        # Leave out conditions of the state first, and those of the link last: the last column shows the conditions of
-        # the link in one word.
+        # Try to leave out the conditions of the state first, and the conditions of the link last: the last column of
+        # the table shows the conditions of the link in one word.
         for name in sorted(conditions, key=lambda name: (_SIDES.index(name.partition(".")[0]), name)):
             fewer = {other: value for other, value in row.items() if other != name}
             if all(result == outcome or _exclude(fewer, other) for other, result in [*steps, *rows]):
@@ -284,7 +288,7 @@ def shortened(steps: list[tuple[Conditions, Outcome]]) -> list[tuple[Conditions,
 
 
 def _exclude(one: Conditions, other: Conditions) -> bool:
-    """Whether no step can fulfil both sets of conditions."""
+    """Whether no step can fulfil the conditions ``one`` and the conditions ``other`` at the same time."""
     return any(name in one and one[name] != value for name, value in other.items())
 
 
@@ -317,7 +321,7 @@ _SIDES = ("state", "event", "link")
 
 
 def _variants(role: Role, state: str, conditions: Conditions) -> str:
-    """The variants that a row's conditions allow."""
+    """The last column of a table row: the variants of the handshake that are possible under the row's conditions."""
     if role is Role.OWNER:
         return "none"
     if state == states.ReadingLink.__name__:
@@ -351,12 +355,12 @@ _WORDS = {
     "event.sender_key": ("with a key", "without a key"),
     "event.reply_key_ours": ("with our reply key", "with another reply key"),
 }
-"""The words for each condition: if it is true, and if it is false."""
+"""Two texts for each condition: the first is used if the condition is true, the second if it is false."""
 _REPEATS = {"none": "nothing to repeat", "signed": "repeated signed", "unsigned": "repeated unsigned"}
 
 
 def _with(name: str, conditions: Conditions, side: str) -> str:
-    """The name of a state or event with its conditions in brackets."""
+    """The name of a state or event, followed by its conditions in brackets."""
     said = []
     for condition, value in conditions.items():
         of, _, field = condition.partition(".")
@@ -371,7 +375,7 @@ def _with(name: str, conditions: Conditions, side: str) -> str:
 
 
 def _described(value: Record) -> str:
-    """An effect or a failed state: its name, and those of its fields that are set."""
+    """An effect or a failed state, in words: its name, then its fields in brackets, without empty and false fields."""
     said = []
     for name in fields(type(value)):
         field = getattr(value, name)

@@ -1,8 +1,8 @@
 """Transports: send and receive blocks over TLS, WebSocket, or in memory for tests; and the certificates of a relay's
 identity.
 
-A transport sends and receives blocks of exactly 16,384 bytes, and does not know what they contain. `smpchat.client` and
-`smpchat.relay` make and read the contents of blocks with `smpchat.protocol`.
+A transport sends and receives blocks of exactly 16,384 bytes, and does not know what they contain. The modules
+`smpchat.client` and `smpchat.relay` use `smpchat.protocol` to write and read the contents of blocks.
 
 Errors::
 

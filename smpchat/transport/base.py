@@ -13,8 +13,7 @@ class TransportError(Exception):
     """Blocks cannot be sent or received.
 
     Attributes:
-        temporary: Whether the operation that failed may succeed when it is tried again later, even if nobody changes
-            anything.
+        temporary: Whether it makes sense to try the same operation again later, without changing anything.
     """
 
     def __init__(self, message: str, *, temporary: bool = True) -> None:
@@ -27,7 +26,7 @@ class ConnectFailed(TransportError):
 
 
 class NameNotFound(ConnectFailed):
-    """No host name of the relay could be resolved: a typing error, or this computer is offline."""
+    """No host name of the relay could be resolved. The name may be mistyped, or this computer is offline."""
 
 
 class ProxyFailed(ConnectFailed):
@@ -35,8 +34,8 @@ class ProxyFailed(ConnectFailed):
 
 
 class AddressUnusable(ConnectFailed):
-    """The relay's address cannot be used: its port does not exist, or its host is an onion address and there is no
-    Tor."""
+    """The relay's address cannot be used: its port is not a valid number, or it has only onion hosts, and no Tor proxy
+    is set."""
 
 
 class OwnRelayStopped(ConnectFailed):
@@ -48,7 +47,7 @@ class OwnRelayFailed(ConnectFailed):
 
 
 class OwnRelayFolderRefused(OwnRelayFailed):
-    """The folder of this computer's relay cannot be used. Waiting does not help."""
+    """The folder of this computer's relay cannot be used. Trying again later does not help."""
 
 
 class AddressRefused(ConnectFailed):
@@ -79,7 +78,7 @@ class ChainRefused(IdentityError):
 
 
 class CertificateNotCurrent(ChainRefused):
-    """A certificate has expired or is not valid yet. Often the reason is that this computer's clock is wrong."""
+    """A certificate has expired or is not valid yet. A common cause is a wrong clock on this computer."""
 
 
 class BlockConnection(Protocol):
@@ -99,18 +98,18 @@ class BlockConnection(Protocol):
         ...
 
     async def receive(self) -> bytes:
-        """The next block, `BLOCK_SIZE` bytes. If the call is cancelled, no block is lost.
+        """The next block, `BLOCK_SIZE` bytes. If a call of this method is cancelled, no block is lost.
 
         Raises:
-            ConnectionClosed: Either side has ended the connection, and all complete blocks were received.
+            ConnectionClosed: We or the peer have ended the connection, and all complete blocks were received.
         """
         ...
 
     async def send(self, blocks: Sequence[bytes]) -> None:
-        """Send all ``blocks`` in one write, then wait until there is room for more.
+        """Send all ``blocks`` in one write, then wait until the transport can accept more blocks.
 
-        The transport takes all blocks before the call first waits. So the blocks of two calls are sent in the order of
-        the calls, and even a cancelled call sends all of its blocks.
+        The transport accepts all ``blocks`` before this method waits for anything. So blocks are sent in the order in
+        which `send` was called, and a cancelled call still sends all of its blocks.
 
         Raises:
             ValueError: A block does not have `BLOCK_SIZE` bytes; none of the blocks was sent.
@@ -121,7 +120,7 @@ class BlockConnection(Protocol):
     async def close(self) -> None:
         """Send the remaining data, if the peer accepts it within two seconds, and end the connection.
 
-        May be repeated. A waiting `receive` raises `ConnectionClosed`.
+        May be called again. If `receive` is waiting for a block, it raises `ConnectionClosed`.
         """
         ...
 
@@ -134,8 +133,12 @@ class Gate(Protocol):
     """Decides before the TLS handshake who may connect."""
 
     def enter(self, host: str | None) -> bool:
-        """Count a connection from ``host``, an IP address; None if the address is not known. If this returns False, the
-        caller must close the connection at once."""
+        """Count a connection, and return whether it is let in. If it is not let in, the caller must
+        close the connection at once.
+
+        Args:
+            host: The client's IP address, or None if this address is not known.
+        """
         ...
 
     def leave(self, host: str | None) -> None:
@@ -153,7 +156,7 @@ class Listener(Protocol):
 
     @property
     def port(self) -> int:
-        """The TCP port in use. If port 0 was asked for, this is the port that the system chose."""
+        """The TCP port on which connections are accepted. If port 0 was asked for, the system chose this port."""
         ...
 
     async def close(self) -> None:

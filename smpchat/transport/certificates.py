@@ -13,8 +13,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from smpchat.crypto.entropy import Entropy
 from smpchat.crypto.keys import Ed25519PrivateKey, SignaturePrivateKey
 
-# The lifetime of certificates of `smp-server init` (smp-wire 2.3). They expire after the year 4000, so their dates are
-# encoded as GeneralizedTime.
+# The lifetime of the certificates that `smp-server init` makes (smp-wire 2.3). Such certificates expire after the year
+# 4000, so their end dates are encoded as GeneralizedTime.
 _LIFETIME = timedelta(days=999_999)
 _BACKDATED = timedelta(days=1)  # so that a client whose clock is behind accepts a new relay
 _CA_NAME = x509.Name(
@@ -26,7 +26,7 @@ _CA_NAME = x509.Name(
 
 
 def ca_certificate(entropy: Entropy, now: datetime, key: SignaturePrivateKey) -> x509.Certificate:
-    """A self-signed CA certificate for ``key``, like that of ``smp-server init``."""
+    """A self-signed CA certificate for ``key``, like the one that ``smp-server init`` makes."""
     public = signing_key(key).public_key()
     subject_key = x509.SubjectKeyIdentifier.from_public_key(public)
     return (
@@ -35,7 +35,7 @@ def ca_certificate(entropy: Entropy, now: datetime, key: SignaturePrivateKey) ->
         .add_extension(subject_key, critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject_key), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        # The algorithm is None, because EdDSA needs no separate hash function (RFC 8410).
+        # The hash algorithm is None, because EdDSA needs no separate hash function (RFC 8410).
         .sign(signing_key(key), None)
     )
 
@@ -94,7 +94,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def signing_key(key: SignaturePrivateKey) -> ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey:
-    """``key`` in the form that `cryptography` needs."""
+    """``key`` as an object of the library `cryptography`."""
     if isinstance(key, Ed25519PrivateKey):
         return ed25519.Ed25519PrivateKey.from_private_bytes(key.raw)
     return ed448.Ed448PrivateKey.from_private_bytes(key.raw)

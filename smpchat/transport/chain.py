@@ -1,7 +1,8 @@
 """Checks whether a certificate chain belongs to the relay whose fingerprint is in an address (smp-wire 2.3).
 
-Import this module only when a chain is about to arrive: `cryptography.x509` takes 12 ms or more to import. A client
-imports this module while it waits for its relay (`smpchat.transport.tls.client_stream`).
+Import this module only just before a certificate chain arrives, because `cryptography.x509` takes 12 ms or more to
+import. A client imports this module while it waits for the relay's answer in the TLS handshake
+(`smpchat.transport.tls.client_stream`).
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ def verify_chain(chain: Sequence[bytes], key_hash: bytes, now: datetime | None) 
     Args:
         chain: 2 to 4 certificates as DER, the leaf first.
         key_hash: SHA-256 of the identity certificate's DER, 32 bytes.
-        now: Aware time at which all certificates must be valid; if None, dates are not checked.
+        now: The time, with a time zone, at which all certificates must be valid. If None, dates are not checked.
     Raises:
         ChainRefused: A check failed; the text of the error says which check.
     """
     if not 2 <= len(chain) <= 4:
         raise ChainRefused(f"the relay sent {len(chain)} certificates; 2 to 4 are allowed")
-    # The identity is the certificate at index 1, even in a longer chain, where the last one is only the trust anchor
-    # (smp-wire 2.3, traps 1 and 2).
+    # The identity certificate is always at index 1. If the chain is longer, its last certificate is only the trust
+    # anchor (smp-wire 2.3, traps 1 and 2).
     if not hmac.compare_digest(hashlib.sha256(chain[1]).digest(), key_hash):
         raise ChainRefused("this relay is not the one the address names (its fingerprint differs)")
     try:

@@ -1,4 +1,4 @@
-"""Connects to one of a relay's hosts: tries them in turn, and gives each a share of the time."""
+"""Connects to one of a relay's hosts: tries the hosts in turn, and gives each host a share of the time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ DIRECT = DirectDialer()
 
 
 def refuse(fence: Fence, host: str, port: int) -> None:
-    """Raise `AddressRefused` if the text of ``host`` shows that ``fence`` does not allow it."""
+    """Raise `AddressRefused` if ``fence`` does not allow ``host`` or ``port``. The check does not resolve names."""
     reason = fence.reason_against(host, port)
     if reason is not None:
         raise AddressRefused(reason)
@@ -76,16 +76,17 @@ async def first_answering(
     Args:
         hosts: Names or addresses of one relay, tried in this order; onion hosts first if they can be reached.
         port: TCP port.
-        begin: Called with the host and a connected socket. It must close the socket if it fails.
-        timeout: Seconds for everything together. Each host gets a share, so that one that does not answer leaves time
-            for the others.
+        begin: Called with a host and a socket that is connected to this host. If ``begin`` fails, it must close the
+            socket.
+        timeout: Seconds for all hosts together. Each host gets a share of this time, so that time is left for the
+            others if one host does not answer.
         scheme: Written before each host in error messages, such as ``wss://``.
     Raises:
-        ConnectFailed: ``begin`` failed for every host. The message gives the reason for each host: ``cannot reach relay
-            HOST:PORT: …``. If all hosts failed for the same reason, and `ConnectFailed` has a subclass for this reason,
-            that subclass is raised.
-        ChainRefused: A host sent the certificates of another relay. This error takes precedence over those of other
-            hosts.
+        ConnectFailed: No host could be reached, or ``begin`` failed for every host. The message gives the reason for
+            each host: ``cannot reach relay HOST:PORT: …``. If all hosts failed for the same reason, and
+            `ConnectFailed` has a subclass for this reason, that subclass is raised.
+        ChainRefused: One host sent certificates that do not belong to the relay or are not valid now, and no host
+            succeeded. This error is raised even if other hosts failed for other reasons.
     """
     # Onion names must never reach the system's resolver: it would send them to a name server (RFC 7686, section 2).
     onions = [host for host in hosts if host.endswith(".onion")]
@@ -106,8 +107,8 @@ async def first_answering(
     for index, host in enumerate(candidates):
         name = f"{scheme}{bracketed(host)}:{port}"
         now = loop.time()
-        # The remaining time is divided among the remaining hosts: one that drops packets must not use up the time of
-        # the next.
+        # The remaining time is divided among the remaining hosts: a host that does not answer must not use up the time
+        # of the next host.
         share = now + max(0.0, deadline - now) / (len(candidates) - index)
         try:
             async with asyncio.timeout_at(share):

@@ -1,8 +1,8 @@
-"""A relay's identity: the CA certificate, whose SHA-256 is in every address, and the *online certificate*, which the
-relay sends in TLS.
+"""A relay's identity: the CA certificate, whose SHA-256 is in every address of the relay, and the *online certificate*,
+whose key the relay uses in TLS.
 
-The certificates have the same names and extensions as those of ``smp-server init`` (smp-wire 2.3), and the folder has
-the same file names. So smpchat's relay can use the files of a reference relay.
+The certificates have the same names and extensions as the certificates of ``smp-server init`` (smp-wire 2.3), and their
+files have the same names. So smpchat's relay can use the certificate files of the reference relay.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Identity(Record):
     """The certificates and the online key of a relay.
 
     Attributes:
-        ca_certificate: DER; its SHA-256 is the relay's fingerprint.
+        ca_certificate: DER of the CA certificate. The SHA-256 of this DER is the relay's fingerprint.
         certificate: DER of the online certificate, signed by the CA.
         key: Private key of the online certificate.
-        ca_key: Private key of the CA. It is needed only to sign another online certificate; `load_identity` does not
-            read it.
+        ca_key: Private key of the CA, needed only to sign another online certificate. None if this key is not
+            known: `load_identity` does not read it.
     """
 
     ca_certificate: bytes
@@ -64,12 +64,14 @@ class Identity(Record):
 
     @property
     def chain(self) -> tuple[bytes, ...]:
-        """The certificates as in TLS and in the relay's hello: DER, online certificate first."""
+        """The certificates as DER, in the order in which the relay sends them in TLS and in its hello: the online
+        certificate comes first."""
         return (self.certificate, self.ca_certificate)
 
     @property
     def fingerprint(self) -> bytes:
-        """SHA-256 of the CA certificate's DER, 32 bytes: the key hash of addresses (smp-wire trap 1)."""
+        """SHA-256 of the CA certificate's DER, 32 bytes. The relay's address contains it as the key hash (smp-wire trap
+        1)."""
         return hashlib.sha256(self.ca_certificate).digest()
 
     @property
@@ -95,12 +97,13 @@ def create_identity(entropy: Entropy, now: datetime, host_names: Sequence[str]) 
 
     Args:
         entropy: Random bytes for keys and serial numbers.
-        now: Aware time. The certificates are valid for 999,999 days, beginning a day before this time.
-        host_names: Names or addresses of the relay. The first is the online certificate's common name, as in
-            ``smp-server init``. If there are several, all are listed as alternative names. SMP clients check none of
-            these names.
+        now: The current time, with a time zone. The certificates are valid for 999,999 days, beginning a day before
+            ``now``.
+        host_names: Names or addresses of the relay. The first name is the online certificate's common name, as in
+            ``smp-server init``. If there are two or more names, the certificate lists all of them as alternative
+            names. SMP clients do not check these names.
     Raises:
-        IdentityError: There is no host name, or one does not fit into a certificate.
+        IdentityError: ``host_names`` is empty, or one of the names does not fit into a certificate.
     """
     if not host_names:
         raise IdentityError("an identity needs a host name or an IP address")
@@ -152,10 +155,10 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
     """Read the identity in ``folder``, without the CA's key.
 
     Args:
-        folder: Contains ``ca.crt``, ``server.crt`` and ``server.key``, and perhaps ``fingerprint``.
-        now: If given, an aware time at which the certificates must be valid.
+        folder: Must contain ``ca.crt``, ``server.crt`` and ``server.key``. The file ``fingerprint`` is optional.
+        now: The time, with a time zone, at which the certificates must be valid. If None, dates are not checked.
     Raises:
-        IdentityMissing: There is no such folder, or it contains no files of an identity.
+        IdentityMissing: The folder does not exist, or contains none of the three files.
         IdentityError: A file is missing, malformed or readable by others, or the files do not belong together.
     """
     present = [name for name in NEEDED_FILES if (folder / name).exists()]
@@ -166,8 +169,8 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
     ca = _load_certificate(folder / CA_CERTIFICATE)
     certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
     if not _belong_together(certificate, key):
-        # Another process is replacing key and certificate just now, or was interrupted after it had replaced only the
-        # key.
+        # Another process is replacing the key and the certificate just now, or was interrupted when it had replaced
+        # only the key.
         _finish_rotation(folder)
         certificate, key = _load_certificate(folder / CERTIFICATE), _load_key(folder / KEY)
     identity = Identity(ca, certificate, key)
@@ -184,7 +187,7 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
 def load_or_create_identity(
     folder: Path, entropy: Entropy, now: datetime, host_names: Sequence[str]
 ) -> tuple[Identity, bool]:
-    """Returns the identity in ``folder``, and whether it was created just now. Raises `IdentityError`."""
+    """Returns the identity in ``folder``, and whether this call has created it. Raises `IdentityError`."""
     try:
         return load_identity(folder, now=now), False
     except IdentityMissing:
@@ -200,9 +203,10 @@ def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identit
     key: either the old pair or the new one.
 
     Args:
-        now: Aware time. The certificate is valid for 999,999 days, beginning a day before this time.
+        now: The current time, with a time zone. The new certificate is valid for 999,999 days, beginning a day before
+            ``now``.
     Raises:
-        IdentityMissing: There is no identity.
+        IdentityMissing: The folder contains no identity.
         IdentityError: The CA's key is missing or belongs to another CA, the CA has expired, or nothing can be written.
     """
     if not (folder / CA_CERTIFICATE).exists():
@@ -240,7 +244,8 @@ def rotate_certificate(folder: Path, entropy: Entropy, now: datetime) -> Identit
 
 
 def _finish_rotation(folder: Path) -> None:
-    """Finish an interrupted replacement: if the new key is already in place, put the new certificate in place too."""
+    """Finish a replacement by `rotate_certificate` that was interrupted: if the key file is already the new one,
+    replace the certificate file too."""
     new = folder / (CERTIFICATE + _NEW)
     try:
         if _belong_together(_load_certificate(new), _load_key(folder / KEY)):
@@ -252,7 +257,7 @@ def _finish_rotation(folder: Path) -> None:
 
 
 def _host_names(certificate: x509.Certificate) -> list[str]:
-    """The host names with which `create_identity` made the certificate."""
+    """The relay's host names that an online certificate contains."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         return [str(name.value) for name in names]
@@ -330,7 +335,8 @@ def _read(path: Path) -> bytes:
 
 
 def _check_private(path: Path) -> None:
-    """Refuse a key that other users can read. This is not checked on Windows, whose files have no such mode bits."""
+    """Raise `IdentityError` if other users can read the key file ``path``. Windows has no mode bits for this, so
+    nothing is checked there."""
     if sys.platform == "win32" or not path.exists():
         return
     if path.stat().st_mode & 0o077:

@@ -1,4 +1,4 @@
-"""Listens on several addresses at the same port, because a link contains only one port."""
+"""Listens on several addresses of this computer, with the same port on each, because a link contains only one port."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, port: int) -> list[asyncio.Server]:
-    """Listen at one port of every address. If ``port`` is 0, the system chooses it.
+    """Listen on the addresses of ``hosts``, with the same port on each. If ``port`` is 0, the system chooses the port.
 
     Raises:
-        ListenFailed: Listening on one of the addresses failed. If so, we listen on none of them.
+        ListenFailed: Listening on one of the addresses failed. Then we do not listen on the other addresses either.
     """
     wanted = [hosts] if isinstance(hosts, str) else list(hosts or WILDCARDS)
     groups = [(host, await _addresses(host or WILDCARDS[0], port)) for host in wanted]
@@ -53,8 +53,8 @@ async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, 
 
 
 def _is_within(address: str, every: Collection[str]) -> bool:
-    """Whether ``every`` contains a wildcard that includes ``address``. If so, the system does not allow us to listen on
-    both."""
+    """Whether ``every`` contains the wildcard (``::`` or ``0.0.0.0``) that includes ``address``. The system does not
+    allow us to listen both on a wildcard and on an address that the wildcard includes."""
     wildcard = WILDCARDS[":" not in address]
     return address != wildcard and wildcard in every
 
@@ -66,8 +66,8 @@ async def _listen_on_one(
     servers: list[asyncio.Server],
     port: int,
 ) -> None:
-    """Listen on those addresses of one host that this computer has. Raises `ListenFailed` if it has none of them, or if
-    listening on one fails."""
+    """Listen on those of the host's ``addresses`` that belong to this computer. Raises `ListenFailed` if none of them
+    does, or if listening on one of them fails."""
     found = 0
     for address in addresses:
         at = servers[0].sockets[0].getsockname()[1] if servers else port
@@ -88,7 +88,7 @@ async def _listen_on_one(
 
 
 async def _addresses(host: str, port: int) -> list[str]:
-    """The IP addresses of a host."""
+    """The IP addresses of ``host``, which is a name or an IP address."""
     if host == WILDCARDS[0]:
         return list(WILDCARDS)
     try:
@@ -101,6 +101,6 @@ async def _addresses(host: str, port: int) -> list[str]:
 
 
 def _with_zone(address: tuple[object, ...]) -> str:
-    """An address with its zone, as in ``fe80::1%2``: without the zone, a link-local address cannot be used."""
+    """An IP address as text. A link-local address needs its zone, so the zone is added, as in ``fe80::1%2``."""
     zone = address[3] if len(address) == 4 else 0
     return f"{address[0]}%{zone}" if zone and "%" not in str(address[0]) else str(address[0])

@@ -1,4 +1,5 @@
-"""A connection inside one process, for tests: its buffer is limited like a socket's, and it closes like TLS."""
+"""A connection inside one process, for tests. Its buffer is limited, as with a socket. When one end closes, the other
+end is told, as with TLS."""
 
 from __future__ import annotations
 
@@ -29,17 +30,17 @@ class MemoryConnection:
 
     @property
     def session_id(self) -> bytes:
-        """The session id given to `memory_pair`, the same at both ends."""
+        """The session id that was given to `memory_pair`; both ends have the same."""
         return self._session_id
 
     @property
     def peer_leaf(self) -> bytes | None:
-        """The certificate given to `memory_pair`."""
+        """The certificate that was given to `memory_pair`; None at the relay's end."""
         return self._peer_leaf
 
     @property
     def waiting(self) -> int:
-        """How many blocks arrived that `receive` has not returned yet."""
+        """Number of blocks that have arrived, but that `receive` has not returned yet."""
         return len(self._arrived)
 
     async def receive(self) -> bytes:
@@ -90,8 +91,8 @@ class MemoryConnection:
             self._land()
 
     def _land(self) -> None:
-        """Deliver the oldest block that is on its way. Timers for the same moment have no fixed order, so a timer is
-        not tied to a block."""
+        """Deliver the oldest block that is on its way. Each block has a timer, but timers for the same moment may run
+        in any order. So a timer does not deliver its own block, but the oldest one."""
         block = self._under_way.popleft()
         if block is None:
             self._peer.end("the peer closed the connection")
@@ -101,14 +102,14 @@ class MemoryConnection:
         self.wake()
 
     def end(self, reason: str) -> None:
-        """From now on, this end neither sends nor gets new blocks; its errors give ``reason``. Blocks that have arrived
-        can still be received."""
+        """End the connection at this end. From now on, `send` raises `ConnectionClosed` with the text ``reason``.
+        `receive` raises this error too, after it has returned the blocks that had already arrived."""
         if self._end is None:
             self._end = reason
         self.wake()
 
     def wake(self) -> None:
-        """Wake the waiting calls of this end, so that they check their condition again."""
+        """Wake the calls of `send` and `receive` that wait at this end, so that each checks whether it can go on."""
         for waiter in (self._reader, *self._writers):
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
@@ -121,8 +122,9 @@ def memory_pair(
 
     Args:
         session_id: The session id of both ends.
-        leaf: The certificate that the client's end reports as the relay's.
-        capacity: Sending waits while more blocks than this have been sent in the same direction but not received.
+        leaf: DER of the relay's certificate, which the client's end returns as `peer_leaf`.
+        capacity: `MemoryConnection.send` waits while more blocks than this have been sent in its direction but not
+            received.
         delay: Seconds that every block takes to arrive, in each direction.
     """
     client = MemoryConnection(session_id, leaf, capacity, delay)

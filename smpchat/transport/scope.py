@@ -1,9 +1,10 @@
 """Tells where a host is: on the internet, in a private network, on this computer, or nowhere (no relay can have such an
-address). A *fence* (`Fence`) says which of these places are allowed.
+address). A *fence* (`Fence`) says in which of these places a relay may be if another person named it.
 
-A person who names a relay makes other people's programs connect to it. So there is a fence for such relays: it checks
-the IP address that a host name resolves to. We then connect to exactly this address, because the name may resolve to
-another one a moment later.
+A person who puts a relay's address into a link or a message makes other people's programs connect to this relay. To
+protect this computer and its network, a fence checks the IP addresses of such a relay. If the relay has a host name, we
+resolve the name, check the resulting addresses, and connect only to these addresses. If we resolved the name a second
+time, the answer could be an unchecked address.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from smpchat.transport.base import AddressRefused
 
 
 class Scope(StrEnum):
-    """Where a host is; the value is a text for messages to the user."""
+    """Where a host is. The value of each member is used in messages to the user."""
 
     PUBLIC = "a public address"
     LOCAL = "an address of a private network"
@@ -47,7 +48,7 @@ FIRST_FREE_PORT = 1024
 
 
 def scope_of(address: str) -> Scope:
-    """Where an IP address is; for an IPv6 address that contains an IPv4 address, where the IPv4 address is."""
+    """Where an IP address is. If an IPv6 address contains an IPv4 address, the result is for the IPv4 address."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:  # it has a zone, so it is in a local network
@@ -61,8 +62,8 @@ def scope_of(address: str) -> Scope:
 
 
 def _inside(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address inside an IPv6 address, to which packets finally go: mapped, compatible, translated (NAT64),
-    6to4 or Teredo."""
+    """The IPv4 address inside an IPv6 address that is mapped, compatible, translated (NAT64), 6to4 or Teredo. Packets
+    to such an IPv6 address finally go to the IPv4 address."""
     if ip in _NAT64 or (ip in _COMPATIBLE and int(ip) > 1):
         return ipaddress.IPv4Address(ip.packed[-4:])
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
@@ -89,8 +90,8 @@ def _scope_of_6(ip: ipaddress.IPv6Address) -> Scope:
 
 
 def scope_as_written(host: str) -> Scope | None:
-    """Where a host is, judging by its text; None for a name that must be resolved first."""
-    # Normalise to NFKC, as resolvers do: they read full-width digits as an address too.
+    """Where ``host`` is, judging only by its text. None if this can only be told after the name is resolved."""
+    # Normalise to NFKC, as resolvers do: for a resolver, full-width digits are digits too.
     name = unicodedata.normalize("NFKC", host).strip("[]").rstrip(".").lower()
     try:
         ipaddress.ip_address(name)
@@ -113,15 +114,15 @@ class Fence(Record):
     """Decides which addresses are allowed for a relay that another person named.
 
     Attributes:
-        beside: Scopes that are allowed besides the internet: those of our own relays, because people who use these
-            relays share our network.
+        beside: The places that are allowed besides the internet. These are the places of the user's own relays: people
+            who can reach, for example, a relay in a private network are in this network too.
     """
 
     beside: frozenset[Scope] = frozenset()
 
     @staticmethod
     def around(own_hosts: Iterable[str]) -> Fence:
-        """The fence of a user whose own relays have the hosts ``own_hosts``."""
+        """The fence for a user whose own relays have the hosts ``own_hosts``. The places of these hosts are allowed."""
         scopes = {scope_as_written(host) for host in own_hosts}
         beside = {scope for scope in scopes if scope not in (None, Scope.PUBLIC, Scope.NOWHERE)}
         if Scope.LOOPBACK in beside:  # our relay is for this computer only, which reaches local networks anyway
@@ -129,26 +130,26 @@ class Fence(Record):
         return Fence(frozenset(scope for scope in beside if scope is not None))
 
     def admits(self, address: str) -> bool:
-        """Whether an IP address is allowed."""
+        """Whether the fence allows the IP address ``address``."""
         return self._admits(scope_of(address))
 
     def _admits(self, scope: Scope) -> bool:
         return scope is Scope.PUBLIC or scope in self.beside
 
     def reason_against(self, host: str, port: int) -> str | None:
-        """Why a host is refused before its name is resolved, judging by its text and the port; None if the host is not
-        refused."""
+        """Why the fence refuses ``host``, as far as its text and the port show: no name is resolved. None if the fence
+        does not refuse it."""
         scope = scope_as_written(host)
         if scope is not None and not self._admits(scope):
             return f"{scope}, and someone else named it"
-        # The port is not checked if our own relay is in a private network: relays in this network may use any port, and
-        # only people near us name them.
+        # The port is not checked if one of our own relays is in a private network or on this computer: other relays at
+        # such places may use any port, and people who name such relays are in the same network.
         if not self.beside and port < FIRST_FREE_PORT and port != USUAL_PORT:
             return f"port {port} belongs to other services, and someone else named it"
         return None
 
     def check(self, hosts: Iterable[str], port: int) -> None:
-        """Raise `AddressRefused` if none of a relay's hosts is allowed, judging by their text."""
+        """Raise `AddressRefused` if the fence refuses all hosts of a relay. The check does not resolve names."""
         reasons = []
         for host in hosts:
             reason = self.reason_against(host, port)

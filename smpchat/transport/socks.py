@@ -1,4 +1,4 @@
-"""TCP connections through a SOCKS5 proxy such as Tor's. The proxy resolves host names, not this computer."""
+"""TCP connections through a SOCKS5 proxy such as Tor's. Host names are resolved by the proxy, not by this computer."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class SocksDialer(Record):
     """A `smpchat.transport.hosts.Dialer` that connects through a proxy.
 
     Args:
-        user, password: Sent to the proxy. Tor uses different circuits for connections with different values, so that
-            two relays cannot notice that the same client is connected to both (tor(1), ``IsolateSOCKSAuth``). Other
-            proxies ignore the values.
-        fence: Hosts that the fence does not allow are refused. Only their text is judged, because the proxy resolves
-            names.
+        user, password: Sent to the proxy. Tor uses different circuits for connections with different user names or
+            passwords, so that two relays cannot notice that the same client is connected to both (tor(1),
+            ``IsolateSOCKSAuth``). Other proxies may ignore the user name and the password.
+        fence: Refuses hosts that another person named, see `smpchat.transport.scope`. Only the text of a host and the
+            port are checked, because the proxy resolves names.
     """
 
     proxy: SocksProxy
@@ -37,8 +37,9 @@ class SocksDialer(Record):
         """Let the proxy connect to ``host``, and return the socket.
 
         Raises:
-            AddressRefused: The fence does not allow the host.
-            ProxyFailed: The proxy cannot be reached, or does not connect. The text of the error names the proxy.
+            AddressRefused: ``fence`` does not allow the host.
+            ProxyFailed: The proxy cannot be reached, or does not connect to ``host``. The text of the error names the
+                proxy.
             UnicodeError: ``host`` is not a host name.
         """
         if self.fence is not None:
@@ -47,8 +48,8 @@ class SocksDialer(Record):
         from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
         from python_socks.async_.asyncio import Proxy
 
-        # With ``rdns``, the proxy resolves names. If we resolved them, anyone who sees our DNS traffic would learn
-        # which relays we use.
+        # With ``rdns``, the proxy resolves host names. If this computer resolved the names of relays, anyone who sees
+        # its DNS traffic would learn which relays we use.
         connector = Proxy(
             ProxyType.SOCKS5, self.proxy.host, self.proxy.port, username=self.user, password=self.password, rdns=True
         )

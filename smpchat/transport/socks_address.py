@@ -1,5 +1,5 @@
-"""The address of a SOCKS5 proxy; in a module of its own, because the code that connects through a proxy takes long to
-import."""
+"""The address of a SOCKS5 proxy. It has a module of its own, because the module that connects through a proxy takes
+long to import."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
 def tune(connected: socket.socket) -> None:
-    """Set socket options: small writes are sent at once, and dead peers are noticed, if the platform supports it.
+    """Set socket options: small writes are sent at once, and keep-alive probes notice a dead peer. The times between
+    probes are set where the platform allows it.
 
     Without TCP_NODELAY, a push to an idle client waits about 43 ms for the client's delayed acknowledgement (smp-wire
     2.5).
@@ -42,7 +43,8 @@ def tune(connected: socket.socket) -> None:
 
 
 def acknowledge_now(connected: socket.socket) -> None:
-    """Acknowledge received data without delay. The kernel resets this option, so call this after each read."""
+    """Let the kernel acknowledge received data without delay. The kernel switches this option off again by itself, so
+    call this function after each read."""
     if hasattr(socket, "TCP_QUICKACK"):
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
@@ -51,11 +53,11 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
     """Connect to the address of ``host`` that answers first, and return the socket.
 
     Args:
-        admits: Says whether an IP address is allowed; if None, all are.
+        admits: Returns whether an IP address is allowed. If ``admits`` is None, all addresses are allowed.
     Raises:
         AddressRefused: ``admits`` allows none of the host's addresses.
-        OSError: The name does not resolve, or no address answers. If no address answers, this is the error of the first
-            address.
+        OSError: The name does not resolve, or no address answers. If no address answers, the error is the one that the
+            first address gave.
     """
     loop = asyncio.get_running_loop()
     waiting = list(_written_out(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
@@ -78,7 +80,7 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
     finally:
         for attempt in attempts:
             attempt.cancel()
-        # Several addresses may have answered at the same moment: close all sockets but the one that is returned.
+        # Several addresses may have answered at the same moment: close all sockets except the one that is returned.
         for result in await asyncio.gather(*attempts, return_exceptions=True):
             if isinstance(result, socket.socket) and result is not winner:
                 result.close()
@@ -88,16 +90,16 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
 
 
 def _few(addresses: Sequence[Address]) -> list[Address]:
-    """The first few addresses of each family. A name may have any number of addresses, and this computer may support
-    only one of the two families (IPv4 and IPv6)."""
+    """The first `MAX_BEHIND_FENCE` IPv4 addresses and the first `MAX_BEHIND_FENCE` IPv6 addresses. A name may have any
+    number of addresses. Both families are kept, because this computer may support only one of them."""
     families = {address[0] for address in addresses}
     few = {family: [a for a in addresses if a[0] == family][:MAX_BEHIND_FENCE] for family in families}
     return [address for address in addresses if address in few[address[0]]]
 
 
 def _written_out(host: str, port: int) -> Sequence[Address]:
-    """The result of the lookup if ``host`` is an address; empty if it is a name. Unlike asyncio's lookup, this needs no
-    thread."""
+    """The address ``host`` in the form that `socket.getaddrinfo` returns; empty if ``host`` is a name. This function
+    needs no thread, unlike asyncio's lookup of addresses."""
     try:  # bytes: for a str, Python would import the IDNA codec
         return socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):

@@ -36,8 +36,8 @@ class Answer:
 
 
 class HTTP2Client(Link):
-    """A connection to a file relay; made by `connect`. Only one task at a time may use it, and make only one request at
-    a time."""
+    """A connection to a file relay; made by `connect`. Only one task at a time may use the connection, and this task
+    may make only one request at a time."""
 
     def __init__(self, stream: TLSStream, authority: str) -> None:
         super().__init__(stream, client=True, window=WINDOW)
@@ -62,8 +62,8 @@ class HTTP2Client(Link):
         stream_id = self.h2.get_next_available_stream_id()
         self._status = None
         self._body = body = Body(self, stream_id)
-        # If an answer comes before the whole request was sent, the relay refuses the request and no longer reads it. In
-        # this case, stop sending.
+        # Stop sending if an answer comes before the whole request was sent: such an answer means that the relay refuses
+        # the request and no longer reads it.
         self._outlet = outlet = Outlet(self, stream_id, lambda: self._status is not None)
         # Send only these four headers: official file relays refuse `te` and `connection` (xftp-wire 1.2).
         headers = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", self._authority), (b":path", b"/")]
@@ -73,7 +73,7 @@ class HTTP2Client(Link):
         return Answer(body, self._status, sent)
 
     async def wait(self, news: asyncio.Event) -> None:
-        """See `Link.wait`. In a client, the waiting caller also reads from the connection."""
+        """See `Link.wait`. In a client, this method also reads from the connection while it waits."""
         while not news.is_set():
             await self._pump()
 

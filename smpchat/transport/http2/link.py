@@ -1,5 +1,5 @@
-"""One HTTP/2 connection, used by client and server: sends and receives bodies piece by piece, respects the peer's
-flow-control windows, and limits what the peer may do."""
+"""One HTTP/2 connection, for clients and servers: sends and receives bodies piece by piece, respects the peer's
+flow-control windows, and limits how much the peer may send."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDict
 
 
 def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
-    """The read buffer that all connections of a loop share. Its content is copied before another connection reads."""
+    """The buffer into which all connections of an event loop read. Received bytes are copied before another connection
+    uses the buffer."""
     buffer = _buffers.get(loop)
     if buffer is None:
         buffer = _buffers[loop] = memoryview(bytearray(_READ))
@@ -59,8 +60,8 @@ def _length(frame: Any) -> str:
     return f"{len(frame.data)} bytes"
 
 
-# h2 formats every received frame in hex for a log message, even if nothing is logged. This took a third of the time of
-# a download.
+# h2 formats every received frame in hex for a log message, even if nothing is logged. Before we replaced `_body_repr`,
+# this formatting took a third of the time of a download.
 DataFrame._body_repr = _length  # type: ignore[assignment]
 
 Headers = list[tuple[bytes, bytes]]
@@ -68,8 +69,8 @@ Parts = Iterable[Buffer] | AsyncIterator[Buffer]
 
 
 class HTTP2Refused(ConnectionClosed):
-    """The peer broke HTTP/2, or floods us with empty frames. We have told the peer that the connection ends; the caller
-    must close the connection."""
+    """The peer violated the HTTP/2 protocol, or sent too many empty frames or too much unwanted data. We have told the
+    peer that the connection ends; the caller must close the connection."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the peer sent {reason}", temporary=False)
@@ -80,7 +81,7 @@ class StreamEnded(ConnectionClosed):
 
 
 class Body:
-    """The body of one request or answer, while it arrives. Each byte can be read only once."""
+    """The body of one request or answer, which may still be arriving. Each byte of the body can be read only once."""
 
     def __init__(self, link: Link, stream_id: int) -> None:
         self._link = link
@@ -123,7 +124,7 @@ class Body:
             yield piece
 
     def add(self, data: bytes, credit: int) -> None:
-        """Add bytes that arrived; ``credit`` is how many bytes of the window they used."""
+        """Add received bytes; ``credit`` is how many bytes of the flow-control window the received frame used."""
         if self._failure is None and data:
             self._pieces.append((memoryview(data), credit))
             self._news.set()
@@ -136,17 +137,17 @@ class Body:
         self._news.set()
 
     def fail(self, reason: str) -> None:
-        """Called when no more bytes will arrive although the body is incomplete."""
+        """Called when the body is incomplete, but no more of its bytes will arrive."""
         if not self._ended and self._failure is None:
             self._failure = reason
         self._news.set()
 
     def drop(self) -> int:
-        """Discard the bytes that arrived and those that will arrive. Their part of the window is given back, so that
-        other requests of the connection can use it.
+        """Discard the bytes of this body that have arrived, and those that will arrive. For each discarded byte, the
+        peer may send another one, so that other requests of the connection can go on.
 
         Returns:
-            How many bytes of the window were used by the discarded bytes that had already arrived.
+            How much of the flow-control window the discarded bytes used, counting only bytes that had already arrived.
         """
         dropped = 0
         while self._pieces:
@@ -159,7 +160,7 @@ class Body:
 
 
 class Outlet:
-    """Sends on one stream, and waits when the peer's window is full."""
+    """Sends one request or answer on an HTTP/2 stream. Sending waits while the peer's flow-control window is full."""
 
     def __init__(self, link: Link, stream_id: int, stop: Callable[[], bool] = lambda: False) -> None:
         self._link = link
@@ -223,8 +224,8 @@ class Outlet:
                 self.room.clear()
                 await link.wait(self.room)
                 continue
-            # The last bytes and the end of the stream are sent in one frame, because the relay may count an empty frame
-            # as part of a flood (xftp-wire 1.2).
+            # Mark the end of the stream in the frame with the last bytes. A separate frame for the end would be empty,
+            # and the relay may count an empty frame as part of a flood (xftp-wire 1.2).
             link.h2.send_data(self._stream_id, view[at : at + size], end_stream=end and size == left)
             link.sent += size
             at, unwritten = at + size, unwritten + size
@@ -245,7 +246,8 @@ async def _each(parts: Parts) -> AsyncIterator[Buffer]:
 
 
 async def _one_ahead(parts: Parts) -> AsyncGenerator[tuple[Buffer, bool]]:
-    """Yields each part that is not empty, and whether it is the last. If there is none, yields one empty part."""
+    """Yields each part that is not empty, and whether this part is the last. If all parts are empty, yields one empty
+    part."""
     before: Buffer = b""
     async for part in _each(parts):
         if len(part):
@@ -264,12 +266,12 @@ class _Cutter:
         self._left = 0  # bytes of the current frame that have not arrived
 
     def skip(self, size: int) -> None:
-        """Expect ``size`` bytes before the first frame."""
+        """Pass over the first ``size`` bytes of the connection, which come before the first frame."""
         self._left = size
 
     def parts(self, data: memoryview) -> Iterator[memoryview]:
-        """Split ``data`` into parts that end where a frame ends. Each has at least `_LOOKED_AT` bytes, except the
-        last."""
+        """Split ``data`` into parts of at least `_LOOKED_AT` bytes that end where a frame ends. Only the last part may
+        be shorter, or end within a frame."""
         begin = at = 0
         while at < len(data):
             if self._left:
@@ -298,9 +300,10 @@ class _Second:
         self.windows = self.small = self.others = self.received = 0
 
     def excess(self, sent: int) -> int:
-        """The number of suspicious frames: window updates beyond one for each KiB sent, small data frames beyond one
-        for each KiB received, and other frames. Up to one for each KiB is normal, because some software sends a window
-        update or a small frame with every large frame."""
+        """The number of suspicious frames. Some software sends a window update or a small data frame with every large
+        frame. So one window update for each KiB that we sent is not suspicious, and neither is one small data frame
+        for each KiB that we received. All frames are suspicious that contain neither a window update nor data nor
+        the headers of a request or answer."""
         windows = max(0, self.windows - (sent - self._sent_before) // _NEXT_TO_NOTHING)
         small = max(0, self.small - self.received // _NEXT_TO_NOTHING)
         return windows + small + self.others
@@ -368,7 +371,7 @@ class Link:
         return self._end is not None or self._stream.is_lost
 
     def flush(self) -> bool:
-        """Send the bytes that `h2` has prepared. Returns whether there were any."""
+        """Send the bytes that `h2` has prepared. Returns False if there were none, or if the connection has ended."""
         data = memoryview(self.h2.data_to_send())
         if not data:
             return False
@@ -382,7 +385,7 @@ class Link:
         return True
 
     async def drain(self) -> None:
-        """Wait until the socket accepts more."""
+        """Wait until the socket accepts more data."""
         self.check()
         await self._stream.drain()
 
@@ -392,13 +395,13 @@ class Link:
             raise self._end.with_traceback(None)
 
     def taken(self, stream_id: int, credit: int) -> None:
-        """Let the peer send as many bytes again as were read, by making its window larger."""
+        """Allow the peer to send ``credit`` more bytes, because we have read or discarded as many."""
         if credit and self._end is None:
             self.h2.acknowledge_received_data(credit, stream_id)
             self.flush()
 
     async def wait(self, news: asyncio.Event) -> None:
-        """Wait until ``news`` is set. Raises `ConnectionClosed` if the connection ends first."""
+        """Wait until the event ``news`` is set. Raises `ConnectionClosed` if the connection ends first."""
         raise NotImplementedError
 
     async def receive(self) -> list[h2.events.Event]:
@@ -429,7 +432,7 @@ class Link:
         return events
 
     def _count(self, events: Sequence[h2.events.Event]) -> None:
-        """Count frames that are cheap for the peer but costly for us."""
+        """Count the received frames of each kind, and refuse a flood of frames with little or no content."""
         now = asyncio.get_running_loop().time()
         if now - self._second.since >= 1:
             self._second = _Second(now, self.sent)

@@ -34,8 +34,8 @@ class Request:
     """A request of a client; it must be answered only once.
 
     Attributes:
-        headers: Names and values, including pseudo headers.
-        body: The body, while it arrives.
+        headers: Names and values of the request's headers, including pseudo headers.
+        body: The body of the request, which may still be arriving.
     """
 
     def __init__(self, server: HTTP2Server, stream_id: int, headers: Headers) -> None:
@@ -72,7 +72,7 @@ class HTTP2Server(Link):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request waits for its answer."""
+        """Whether a request of this client is not answered yet."""
         return bool(self._requests)
 
     async def serve(self, on_request: OnRequest) -> None:
@@ -94,7 +94,7 @@ class HTTP2Server(Link):
                 await asyncio.wait(self._tasks)
 
     async def wait(self, news: asyncio.Event) -> None:
-        """See `Link.wait`. In a server, `serve` reads from the connection."""
+        """See `Link.wait`. In a server, this method does not read from the connection: `serve` does."""
         self.check()
         try:
             async with asyncio.timeout(self._patience):
@@ -130,8 +130,9 @@ class HTTP2Server(Link):
                 raise ConnectionClosed("the client closed the connection")
 
     def _drop(self, event: h2.events.DataReceived) -> None:
-        # Bytes that arrive for a request after its answer are dropped, and count against a limit. The connection
-        # continues, as the app expects: other requests must not fail because one was refused.
+        # Bytes of a request that arrive after its answer are dropped. If more than `MAX_DROPPED` bytes of a connection
+        # are dropped, the connection ends. Until then, it stays open, as the SimpleX app expects: other requests must
+        # not fail because one was refused.
         self._count_dropped(event.flow_controlled_length)
         self.check()
         self.taken(event.stream_id, event.flow_controlled_length)
@@ -174,8 +175,8 @@ async def serve(
 ) -> TLSListener[HTTP2Server]:
     """Accept connections of clients. Arguments and errors are those of `smpchat.transport.tls.serve`.
 
-    ``on_connection`` must call `HTTP2Server.serve`. ``patience``: a request fails if for this many seconds the client
-    neither sends bytes of the request nor reads bytes of the answer.
+    ``on_connection`` must call `HTTP2Server.serve`. A request fails if for ``patience`` seconds the client neither
+    sends bytes of the request nor reads bytes of the answer.
     """
 
     async def begin(stream: TLSStream) -> HTTP2Server:
