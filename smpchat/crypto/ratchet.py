@@ -27,6 +27,7 @@ from smpchat.crypto.ratchet_errors import (
     RatchetFinished,
     RatchetHeaderError,
     RatchetKEMError,
+    RatchetRolledBack,
     RatchetStateError,
     RatchetTooManySkipped,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "RatchetFinished",
     "RatchetHeaderError",
     "RatchetKEMError",
+    "RatchetRolledBack",
     "RatchetStateError",
     "RatchetTooManySkipped",
     "ReceivingChain",
@@ -201,6 +203,8 @@ def decrypt(
         if header_key != ratchet.next_receiving_header_key:
             raise RatchetFinished("the message belongs to a finished chain, and its key is not kept")
         if ratchet.receiving is not None:
+            if header.previous_sent < ratchet.received:
+                raise RatchetRolledBack(ratchet.received - header.previous_sent)
             # First derive the keys of the old chain's missing messages: after `_advance`, the old chain key is gone.
             _, passed = _skip(ratchet.receiving, ratchet.received, header.previous_sent)
             added |= passed
@@ -273,7 +277,7 @@ def _skip(chain: ReceivingChain, received: int, until: int) -> tuple[ReceivingCh
     if received > until + 1:
         raise RatchetEarlier(received - until - 1)
     if received == until + 1:
-        raise RatchetDuplicate("the last message received came again")
+        raise RatchetDuplicate("the message has the same number as the last one received")
     # Each skipped message costs one HKDF and one row in the store, and a header may claim the index 4,294,967,295.
     if received + MAX_SKIP < until:
         raise RatchetTooManySkipped(until + 1 - received)

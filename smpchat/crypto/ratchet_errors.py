@@ -50,16 +50,12 @@ class RatchetDuplicate(RatchetError):
     """The message has the same number, and so the same key, as the last message received.
 
     The agent drops exact copies before it uses the ratchet, so to the agent this error means another message with the
-    same key. The error is also raised if a header of a new chain says that the old chain had one message fewer than
-    we received or skipped.
+    same key.
     """
 
 
 class RatchetEarlier(RatchetError):
     """The message was sent before the last message received, and no key is stored for it.
-
-    The error is also raised if a header of a new chain says that the old chain had at least two messages fewer than we
-    received or skipped.
 
     Attributes:
         count: The last message received was sent this many messages later.
@@ -68,6 +64,21 @@ class RatchetEarlier(RatchetError):
     def __init__(self, count: int) -> None:
         self.count = count
         super().__init__(f"the message is {count} earlier than the last one received, and its key is not kept")
+
+
+class RatchetRolledBack(RatchetError):
+    """A header of the peer's new chain says that the old chain had fewer messages than we received or skipped.
+
+    The peer has gone back to an old copy of its ratchet. No message of the new chain can be decrypted, so
+    re-synchronisation is required. (The reference calls this error EARLIER or DUPLICATE.)
+
+    Attributes:
+        count: How many messages fewer.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(f"the peer's last chain had {count} messages fewer than arrived: the peer uses an old copy")
 
 
 class RatchetTooManySkipped(RatchetError):

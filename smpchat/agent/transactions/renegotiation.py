@@ -89,8 +89,8 @@ NOTICES = {
 """The kind and the sentence of each notice. ``{sent}`` stands for a time. The notice of a changed security code stays
 until people have compared the new code."""
 EARLIER = (
-    "A message from {alias}, sent {sent}, could not be decrypted because newer messages arrived first. It is"
-    " lost, unless you already have it."
+    "A message from {alias}, sent {sent}, could not be decrypted: newer messages arrived first, or {alias} has restored"
+    " an old backup. The message is lost, unless you already have it."
 )
 REPEATED = (
     "{number} from {alias} came again, the last one dated {sent}. This changed nothing, and nothing is lost: the"

@@ -23,6 +23,7 @@ from smpchat.crypto.ratchet import (
     RatchetFinished,
     RatchetHeaderError,
     RatchetKEMError,
+    RatchetRolledBack,
     RatchetStateError,
     RatchetTooManySkipped,
     SkippedKeys,
@@ -353,7 +354,16 @@ def test_huge_previous_chain_is_refused() -> None:
     initiator.receive(joiner.send(b"first"))
     joiner.receive(initiator.send(b"turn"))
     unchanged(initiator, forged(joiner.ratchet, previous_sent=(1 << 32) - 1), RatchetTooManySkipped)
-    unchanged(initiator, forged(joiner.ratchet, previous_sent=0), RatchetDuplicate)
+
+
+@pytest.mark.parametrize("fewer", [1, 2, 4])
+def test_a_new_chain_after_an_old_copy_is_told_from_late_messages(fewer: int) -> None:
+    joiner, initiator = two_parties()
+    for _ in range(4):
+        initiator.receive(joiner.send(b"first"))
+    joiner.receive(initiator.send(b"turn"))
+    error = unchanged(initiator, forged(joiner.ratchet, previous_sent=4 - fewer), RatchetRolledBack)
+    assert isinstance(error, RatchetRolledBack) and error.count == fewer
 
 
 def test_version_rises_with_what_the_peer_offers() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from smpchat.agent.machines.resync import Notice
-from smpchat.agent.machines.resync_states import Allowed, InSync
+from smpchat.agent.machines.resync_states import Allowed, InSync, Required
 from smpchat.agent.store import connections, ratchets, resyncs
 from smpchat.agent.transactions import connection
 from smpchat.agent.transactions.renegotiation import EARLIER, NOTICES, REPEATED, at
@@ -73,6 +73,24 @@ def test_of_a_copy_that_is_older_each_one_is_told_and_nothing_waits(pair: tuple[
     assert alice.notices == [*(at(EARLIER, date) for date in dates), at(NOTICES[Notice.ALLOWED][1], dates[-1] + MINUTE)]
     assert len(alice.messages) == 5
     bob.receive(write(alice, "goes out"))
+
+
+@pytest.mark.parametrize("age", [1, 2, 4])
+def test_if_an_old_copy_goes_on_with_a_new_chain_the_cure_is_told(pair: tuple[Agent, Agent], age: int) -> None:
+    """Then no later message can be decrypted: every header of the new chain tells how short the old chain was."""
+    alice, bob = pair
+    for number in range(4):
+        if number == 4 - age:
+            copy = copied(bob)
+        alice.receive(write(bob, str(number)))
+    restore(bob, copy)
+    bob.receive(write(alice, "a new ratchet key"))
+    alice.receive(write(bob, "lost"), at=NOW + MINUTE)
+    assert alice.notices == [at(NOTICES[Notice.REQUIRED][1], int(NOW) + MINUTE)]
+    assert resyncs.load(alice.tx, alice.id) == Required()
+    alice.receive(write(bob, "lost, too"), at=NOW + 2 * MINUTE)
+    assert alice.notices[1:] == [at(NOTICES[Notice.LOST][1], int(NOW) + 2 * MINUTE)]
+    assert len(alice.messages) == 4
 
 
 @pytest.mark.parametrize("turns", [False, True], ids=["one chain", "finished chains"])
