@@ -114,7 +114,7 @@ async def first_answering(
             async with asyncio.timeout_at(share):
                 return await begin(host, await dialer.open_socket(host, port))
         except TimeoutError:
-            reasons.append(f"{name}: no answer within {timeout:g} s")
+            reasons.append(f"{name}: no answer within {share - now:.2g} s")
             kinds.append(ConnectFailed)
         except (OSError, UnicodeError) as error:
             reasons.append(f"{name}: {describe(error)}")

@@ -142,9 +142,10 @@ class Fence(Record):
         scope = scope_as_written(host)
         if scope is not None and not self._admits(scope):
             return f"{scope}, and someone else named it"
-        # The port is not checked if one of our own relays is in a private network or on this computer: other relays at
-        # such places may use any port, and people who name such relays are in the same network.
-        if not self.beside and port < FIRST_FREE_PORT and port != USUAL_PORT:
+        # In a private network or on this computer, relays may use any port. `_admits` has made sure that one of our own
+        # relays is there too, so the person who names such a relay is in the same network.
+        is_near = scope is not None and scope is not Scope.PUBLIC
+        if not is_near and port < FIRST_FREE_PORT and port != USUAL_PORT:
             return f"port {port} belongs to other services, and someone else named it"
         return None
 

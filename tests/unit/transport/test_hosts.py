@@ -61,7 +61,7 @@ def test_every_host_is_named_with_its_reason() -> None:
     with pytest.raises(ConnectFailed) as failed:
         run(dialer, "stuck.example", "down.example", timeout=0.1)
     assert str(failed.value) == (
-        "cannot reach relay wss://stuck.example:5223: no answer within 0.1 s;"
+        "cannot reach relay wss://stuck.example:5223: no answer within 0.05 s;"
         " wss://down.example:5223: connection refused"
     )
     assert failed.value.temporary

@@ -75,8 +75,12 @@ def test_our_own_relay_says_who_our_neighbours_are() -> None:
 
 @pytest.mark.parametrize(("port", "refused"), [(22, True), (25, True), (1023, True), (443, False), (5223, False)])
 def test_ports_of_other_services_are_left_alone(port: int, refused: bool) -> None:
-    assert (Fence().reason_against("relay.example.org", port) is not None) is refused
-    assert Fence.around(["127.0.0.1"]).reason_against("relay.example.org", port) is None
+    here = Fence.around(["127.0.0.1"])
+    for host in ("relay.example.org", "1.1.1.1"):
+        assert (Fence().reason_against(host, port) is not None) is refused
+        assert (here.reason_against(host, port) is not None) is refused, "our own relay is near, this one is not"
+    for host in ("127.0.0.1", "10.0.0.2", "relay.local"):
+        assert here.reason_against(host, port) is None
 
 
 def test_one_good_host_is_enough() -> None:
