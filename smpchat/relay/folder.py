@@ -227,7 +227,8 @@ def status(folder: Path) -> RelayInfo:
 
 
 def is_turned_off(folder: Path) -> bool:
-    """Whether the user has stopped the relay, so that only ``relay start`` starts it."""
+    """Whether the user has stopped the relay with ``relay stop``. If so, no command starts the relay on demand; only
+    ``relay start`` and ``relay run`` start it."""
     return (folder / STOPPED).exists()
 
 

@@ -57,11 +57,10 @@ _OP_LEGACY_SERVER_CONNECT = 0x4  # named in `ssl` from 3.12 on; needed for the r
 
 
 def client_context(alpn: Sequence[str] = CLIENT_ALPN) -> ssl.SSLContext:
-    """TLS settings of a client: TLS 1.2 and 1.3, any certificate."""
+    """TLS settings of a client, which uses TLS 1.2 or 1.3 and accepts any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # Relays have self-signed certificates. We trust the fingerprint in the address, which is compared after the relay's
-    # SMP or XFTP hello, before any command is sent (smp-wire 2.3). Host names and certificate authorities would add
-    # nothing to that.
+    # Relays have self-signed certificates, so TLS cannot check them. We compare their fingerprint with the one in the
+    # relay's address, after the relay's SMP or XFTP hello and before we send any command (smp-wire 2.3).
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     # The reference may use TLS 1.2, but in a way that OpenSSL 3 refuses without the option below (smp-wire 2.5, trap
@@ -73,7 +72,8 @@ def client_context(alpn: Sequence[str] = CLIENT_ALPN) -> ssl.SSLContext:
 
 
 def server_context(identity: Identity, alpn: Sequence[str] = SERVER_ALPN) -> ssl.SSLContext:
-    """TLS settings of a relay: TLS 1.2 and 1.3, its certificates, and no session tickets."""
+    """TLS settings of a relay, which uses TLS 1.2 or 1.3 and the certificates of ``identity``, and sends no session
+    tickets."""
     import secrets  # imports `random`, which clients do not need
     import tempfile
 
@@ -85,8 +85,8 @@ def server_context(identity: Identity, alpn: Sequence[str] = SERVER_ALPN) -> ssl
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(list(alpn))
-    # `ssl` loads certificates and keys only from files. The key is encrypted with a random password, so that it is
-    # never on the disk in the clear.
+    # `ssl` loads certificates and private keys only from files. The file of the private key is encrypted with a random
+    # password, so that the key is never on the disk in the clear.
     password = secrets.token_bytes(16).hex()
     with tempfile.TemporaryDirectory(prefix="smpchat-") as folder:
         chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
@@ -101,12 +101,13 @@ def session_identifier(tls: ssl.SSLObject) -> bytes:
     2.4).
 
     Raises:
-        ConnectionClosed: The session was resumed, so both ends may have different values; or OpenSSL gives no value.
+        ConnectionClosed: The TLS session was resumed, so the two ends may have different session identifiers; or
+            OpenSSL gives no session identifier.
     """
     if tls.session_reused:
         raise ConnectionClosed("the peer resumed a TLS session, which has no session identifier of its own")
-    # This is the client's Finished message at both ends, also with TLS 1.3, for which RFC 5929 does not define
-    # ``tls-unique`` (smp-wire trap 6).
+    # Python's ``tls-unique`` is the client's Finished message at both ends. This is so with TLS 1.3, too, although RFC
+    # 5929 does not define ``tls-unique`` for TLS 1.3 (smp-wire trap 6).
     session_id = tls.get_channel_binding("tls-unique")
     if not session_id:
         raise ConnectionClosed("TLS gives this connection no session identifier")
@@ -129,12 +130,13 @@ class TLSConnection:
 
     @property
     def peer_leaf(self) -> bytes | None:
-        """DER of the relay's certificate; None on the relay's side."""
+        """The relay's certificate in DER; None if we are the relay."""
         return self._peer_leaf
 
     @property
     def alpn(self) -> str | None:
-        """The ALPN name that both sides agreed on. Without one, the reference offers only SMP version 6."""
+        """The ALPN name that both sides agreed on; None if there is no such name. Without an ALPN name, the reference
+        offers only SMP version 6."""
         return self._stream.ssl_object.selected_alpn_protocol()
 
     @property
@@ -189,13 +191,13 @@ async def connect(
     Args:
         hosts: Names or addresses of one relay, tried in this order.
         port: TCP port.
-        timeout: Seconds for everything together. Each host gets a share, so that one that does not answer leaves time
-            for the others.
-        context: Used instead of `client_context`.
+        timeout: Seconds for everything together. Each host gets a share of this time, so that a host that does not
+            answer leaves time for the other hosts.
+        context: TLS settings; by default, those of `client_context`.
         dialer: Opens the TCP connection.
     Raises:
-        ConnectFailed: No host could be reached. The message gives the reason for each: ``cannot reach relay HOST:PORT:
-            …``.
+        ConnectFailed: No host could be reached. The message gives the reason for each host: ``cannot reach relay
+            HOST:PORT: REASON; HOST:PORT: REASON``.
     """
     context = context or client_context()
 
@@ -208,11 +210,11 @@ async def connect(
 async def client_stream(
     connected: socket.socket, context: ssl.SSLContext, begin: Begin[C], *, read_size: int = READ_SIZE
 ) -> C:
-    """Make the TLS handshake over ``connected``, and return the result of ``begin``. A failure closes stream and
-    socket.
+    """Make the TLS handshake over the socket ``connected``, and return what ``begin`` makes from the TLS stream. If
+    the handshake or ``begin`` fails, the stream and the socket are closed.
 
     Args:
-        read_size: Maximum number of bytes of one read.
+        read_size: Maximum number of bytes of one read from the socket.
     Raises:
         OSError: The handshake failed; if TLS is the reason, the error is an `ssl.SSLError`.
     """
@@ -224,8 +226,8 @@ async def client_stream(
     except BaseException:
         connected.close()
         raise
-    # The module `chain` takes 12 ms to import, and is needed when the relay's certificates arrive. Import it now, while
-    # the relay works on our first TLS message.
+    # The module `chain` is needed when the relay's certificates arrive, and takes 12 ms to import. Import `chain` now,
+    # while the relay works on our first TLS message.
     importlib.import_module("smpchat.transport.chain")
     try:
         await stream.handshake()
@@ -236,13 +238,13 @@ async def client_stream(
 
 
 class TLSListener(Generic[Served]):
-    """Accepts TLS connections. `serve` makes a listener whose connections send blocks.
+    """Accepts TLS connections. The function `serve` makes a `TLSListener` for connections that carry blocks.
 
     Args:
-        handshake_timeout: Seconds for the TLS handshake and for ``begin``.
-        begin: Makes a connection from each stream.
-        gate: Called for each connection before TLS; see `Gate`.
-        read_size: Maximum number of bytes of one read of a connection.
+        handshake_timeout: Maximum number of seconds for the TLS handshake and ``begin`` together.
+        begin: Called with each stream after its TLS handshake; makes a connection from the stream.
+        gate: Called for each TCP connection before the TLS handshake; see `Gate`.
+        read_size: Maximum number of bytes of one read from a connection's socket.
     """
 
     def __init__(
@@ -349,7 +351,7 @@ async def serve(
         port: TCP port; 0 for any free one, see `TLSListener.port`.
         on_connection: Serves a connection, which is closed when this function returns or raises.
         handshake_timeout: Seconds that a client has for the TLS handshake.
-        context: Used instead of `server_context`.
+        context: TLS settings; by default, those of `server_context`.
         gate: Decides which connections to accept.
     Raises:
         ListenFailed: The address is in use, or does not belong to this computer.

@@ -1,9 +1,10 @@
 """TLS over an asyncio transport: moves bytes between OpenSSL and the socket.
 
-asyncio's own SSL layer has a 256 KiB buffer for every connection, and gives no access to the channel binding. Here,
-ciphertext waits in OpenSSL's memory buffer until a caller reads. While more than `HIGH_WATER` bytes wait, we do not
-read from the socket, so that a peer cannot make the buffer grow. All connections of a loop share one read buffer, whose
-content is copied before the next connection reads.
+asyncio's own SSL layer has a 256 KiB buffer for every connection, and gives no access to the channel binding. With
+`TLSStream`, the ciphertext that arrived waits in OpenSSL's memory buffer until a caller reads. While more than
+`HIGH_WATER` bytes of ciphertext wait, we do not read from the socket, so that a peer cannot make OpenSSL's buffer
+grow. Bytes from the socket first arrive in a read buffer, which all connections of an event loop share. These bytes are
+copied to OpenSSL before the next connection reads.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, memoryview]] = 
 
 
 def _buffer_of(loop: asyncio.AbstractEventLoop, size: int) -> memoryview:
-    """The read buffer of a loop, with ``size`` bytes. Loops in different threads have different buffers."""
+    """The read buffer of ``size`` bytes that the connections of an event loop share. Every event loop has buffers of
+    its own, because event loops may run in different threads."""
     buffers = _buffers.setdefault(loop, {})
     if size not in buffers:
         buffers[size] = memoryview(bytearray(size))
@@ -50,8 +52,9 @@ class TLSStream(asyncio.BufferedProtocol):
     Args:
         context: Our TLS settings and certificates.
         server_side: Whether we are the server. A client sends no server name (smp-wire trap 8).
-        on_open: Called when the TCP connection exists; may call `abort`.
-        read_size: Maximum number of bytes of one read.
+        on_open: Called with this stream when the TCP connection exists. This function may call `abort` to refuse the
+            connection.
+        read_size: Maximum number of bytes of one read from the socket.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class TLSStream(asyncio.BufferedProtocol):
 
     @property
     def peer_host(self) -> str | None:
-        """The peer's IP address; None before TCP is connected, or if there is none."""
+        """The peer's IP address; None before TCP is connected, or if the address is not known."""
         name = None if self._transport is None else self._transport.get_extra_info("peername")
         return str(name[0]) if isinstance(name, tuple) and name else None
 
@@ -100,8 +103,8 @@ class TLSStream(asyncio.BufferedProtocol):
 
     async def handshake(self) -> None:
         """Wait for the TLS handshake. Raises `OSError` (`ssl.SSLError` is a subclass); the caller must then `abort`."""
-        # Shielded, because a caller's timeout would otherwise cancel the future, whose result `_continue_handshake`
-        # sets later.
+        # Without `shield`, a caller's timeout would cancel the future `_handshake`. `_continue_handshake` could then
+        # not set the future's result.
         await asyncio.shield(self._handshake)
 
     async def read(self, size: int) -> bytes:
@@ -112,7 +115,7 @@ class TLSStream(asyncio.BufferedProtocol):
         return bytes(data)
 
     async def _more(self) -> None:
-        """Wait until there may be more to read. Raises `ConnectionClosed` when there will be no more."""
+        """Wait until more data may have arrived. Raises `ConnectionClosed` if reading has ended."""
         if self._end is not None:
             raise ConnectionClosed(self._end)
         if self._reader is not None:
@@ -124,10 +127,11 @@ class TLSStream(asyncio.BufferedProtocol):
             self._reader = None
 
     async def read_into(self, view: memoryview) -> int:
-        """Read the data that has arrived, from one or more TLS records, into ``view``. Returns the number of bytes.
-        Otherwise like `read`.
+        """Read the data that has arrived, from one or more TLS records, into ``view``. Returns how many bytes
+        were written into ``view``. Otherwise like `read`.
 
-        Several streams may share one ``view``: no other task runs between writing into it and returning.
+        Several streams may share one ``view``: once this method has begun to write into ``view``, no other task runs
+        until the method returns.
         """
         filled = 0
         while True:
@@ -158,7 +162,7 @@ class TLSStream(asyncio.BufferedProtocol):
         self._flush()
 
     async def drain(self) -> None:
-        """Wait until the socket accepts more. Raises `ConnectionClosed` if it never will."""
+        """Wait until the socket accepts more data. Raises `ConnectionClosed` if the connection ends during the wait."""
         if not self._writable.is_set():
             await self._writable.wait()
             if self._end is not None or self._lost.done():
@@ -170,8 +174,8 @@ class TLSStream(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         if self._handshake.done() and not self._transport.is_closing():
-            # unwrap() writes our close_notify. It then raises an error because the peer's close_notify has not come,
-            # but we need not wait for that (smp-wire 2.6).
+            # unwrap() writes our close_notify, and then raises an error because the peer's close_notify has not come.
+            # We need not wait for the peer's close_notify (smp-wire 2.6).
             with contextlib.suppress(ssl.SSLError):
                 self._ssl.unwrap()
             self._flush()
@@ -208,8 +212,9 @@ class TLSStream(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Called by asyncio when ciphertext has arrived in the buffer."""
         if self._socket is not None and not self._server_side:
-            # The reference never sets TCP_NODELAY, so without this its second small record waits for our delayed
-            # acknowledgement: a message and its answer took 43 ms instead of 2 (smp-wire 2.5).
+            # The reference never sets TCP_NODELAY, so it sends a second small record only after our acknowledgement of
+            # the first. When we delayed acknowledgements, a message and its answer took 43 ms instead of 2 (smp-wire
+            # 2.5).
             acknowledge_now(self._socket)
         self._incoming.write(self._buffer[:nbytes])
         if not self._handshake.done():
@@ -267,7 +272,8 @@ class TLSStream(asyncio.BufferedProtocol):
         """Decrypt the data that has arrived: returns at most ``size`` bytes, or writes them into ``view`` and returns
         their number.
 
-        Returns None if more ciphertext is needed, or if reading has ended; ``_end`` then says why.
+        Returns None if more ciphertext is needed. Also returns None if reading has ended; in this case, ``_end`` says
+        why.
         """
         if self._end is not None:
             return None
@@ -288,7 +294,8 @@ class TLSStream(asyncio.BufferedProtocol):
             self._finish(self._loss)
             return None
         self._flush()  # send TLS's own answers, such as to a key update
-        # Resume reading only at half of the limit: otherwise it would pause and resume with every record.
+        # Resume reading from the socket only when no more than half of `HIGH_WATER` bytes wait: otherwise, reading
+        # would pause and resume with every record.
         if self._reading_paused and self._incoming.pending <= HIGH_WATER // 2 and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()

@@ -2,10 +2,11 @@
 
 The library ``websockets`` makes and checks frames. The bytes come from the same TLS streams as in
 `smpchat.transport.tls`, so TLS settings, session identifier, limits and closing are the same. Bytes are read only while
-a caller waits for a block. So at most one block waits here, and about `HIGH_WATER` bytes of ciphertext in the stream.
+a caller waits for a block. So at most one block waits in a `WebSocketConnection`, and about `HIGH_WATER` bytes of
+ciphertext in its `TLSStream`.
 
-The relay accepts any path and an empty ``Host`` header, because the official client sends an empty one. We answer pings
-but send none, because SMP has its own.
+The relay accepts any path. It also accepts an empty ``Host`` header, because the official client sends such a header.
+We answer WebSocket's pings but send none, because SMP has pings of its own.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ from smpchat.transport.tls_stream import TLSStream
 _MESSAGE = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _SWITCHING_PROTOCOLS = 101
 
-# The library logs every connection, and at level DEBUG the content of frames.
+# The library ``websockets`` logs every connection, and at level DEBUG also the content of frames. Log only its warnings
+# and errors.
 _library_log = logging.getLogger(f"{__name__}.library")
 _library_log.setLevel(logging.WARNING)
 
@@ -66,9 +68,10 @@ class WebSocketConnection:
     """A `BlockConnection` over a stream on which the WebSocket upgrade is complete.
 
     Args:
-        stream: The TLS stream; it is closed with the connection.
-        protocol: The library's protocol object: open, with no bytes left to send.
-        early: Events from bytes that arrived together with the upgrade.
+        stream: The TLS stream. Closing the connection also closes this stream.
+        protocol: The connection's protocol object of ``websockets``. Its state must be "open", and it must have no
+            bytes left to send.
+        early: The frames that arrived together with the last part of the upgrade.
     """
 
     def __init__(self, stream: TLSStream, protocol: Protocol, early: Iterable[Event] = ()) -> None:
@@ -89,7 +92,7 @@ class WebSocketConnection:
 
     @property
     def peer_leaf(self) -> bytes | None:
-        """DER of the relay's certificate; None at the relay."""
+        """The relay's certificate in DER; None if we are the relay."""
         return self._peer_leaf
 
     async def receive(self) -> bytes:
@@ -100,8 +103,8 @@ class WebSocketConnection:
         """
         while not self._blocks:
             if self._end is not None:
-                # Every call from now on raises this same error. Its old traceback is removed, or it would grow with
-                # each call.
+                # Every later call of `receive` raises the same error object. Remove the traceback of the earlier call:
+                # otherwise, the traceback would grow with each call.
                 raise self._end.with_traceback(None)
             if self._must_drain:  # otherwise a peer could fill our memory with answers to its pings
                 await self._stream.drain()
@@ -160,8 +163,8 @@ class WebSocketConnection:
 
 
 def _flush(protocol: Protocol, stream: TLSStream) -> bool:
-    """Send the bytes that ``protocol`` has prepared. Returns whether there were any. If the stream has ended, only the
-    next read will raise an error."""
+    """Send the bytes that ``protocol`` has prepared. Returns whether any bytes were sent. If the stream has ended, this
+    function raises no error; the next read from the stream raises one."""
     parts = [part for part in protocol.data_to_send() if part]  # an empty part asks us to close TCP, which `close` does
     if not parts:
         return False
@@ -185,13 +188,13 @@ async def connect(
     Args:
         hosts: Names or addresses of one relay, tried in this order.
         port: TCP port.
-        timeout: Seconds for everything together. Each host gets a share, so that one that does not answer leaves time
-            for the others.
-        context: Used instead of `smpchat.transport.tls.client_context`.
+        timeout: Seconds for everything together. Each host gets a share of this time, so that a host that does not
+            answer leaves time for the other hosts.
+        context: TLS settings; by default, those of `smpchat.transport.tls.client_context`.
         dialer: Opens the TCP connection.
     Raises:
-        ConnectFailed: No host could be reached. The message gives the reason for each: ``cannot reach relay
-            wss://HOST:PORT: …``.
+        ConnectFailed: No host could be reached. The message gives the reason for each host: ``cannot reach relay
+            wss://HOST:PORT: REASON; wss://HOST:PORT: REASON``.
     """
     context = context or client_context()
 
@@ -205,7 +208,8 @@ async def connect(
 
 
 async def _ask(stream: TLSStream, uri: WebSocketURI) -> WebSocketConnection:
-    # A message is exactly one block, so longer messages are refused early (smp-wire 2.7).
+    # A message is exactly one block (smp-wire 2.7). With this ``max_size``, the library refuses a longer message before
+    # it has received the whole message.
     protocol = ClientProtocol(uri, max_size=BLOCK_SIZE, logger=_library_log)
     protocol.send_request(protocol.connect())
     _flush(protocol, stream)
@@ -218,8 +222,9 @@ async def _ask(stream: TLSStream, uri: WebSocketURI) -> WebSocketConnection:
 
 
 async def _first_event(stream: TLSStream, protocol: Protocol) -> list[Event]:
-    """Read until there is an event: at a relay the request for the upgrade, at a client the answer. Returns this event
-    and those that arrived together with it. The library limits the sizes of request and answer."""
+    """Read until the first event has arrived: at a relay, the client's upgrade request; at a client, the relay's
+    answer. Returns the first event, and the events that arrived together with it. ``websockets`` limits the sizes of
+    upgrade requests and their answers."""
     while not (events := protocol.events_received()):
         if protocol.handshake_exc is not None:
             _flush(protocol, stream)
@@ -240,7 +245,7 @@ async def serve(
 ) -> TLSListener[BlockConnection]:
     """Accept WebSocket connections inside TLS. Arguments and errors are those of `smpchat.transport.tls.serve`.
 
-    ``handshake_timeout`` is for TLS and the upgrade together.
+    ``handshake_timeout`` is the maximum number of seconds for the TLS handshake and the WebSocket upgrade together.
     """
     listener = TLSListener(context or server_context(identity), on_connection, handshake_timeout, _answer, gate)
     await listener.start(host, port)

@@ -23,7 +23,8 @@ _PIECE = 256 * 1024
 """How many bytes of a file are hashed at once."""
 
 _LAYOUTS = (
-    # (for files with more bytes than this number, size of the small chunks, size of the big chunks)
+    # Each row has three numbers of bytes. A file that is longer than the first number is cut into small and big chunks,
+    # whose sizes are the second and the third number. The first row that fits the file is used.
     (3 * MIB, MIB, 4 * MIB),
     (768 * KIB, 256 * KIB, MIB),
     (0, 64 * KIB, 256 * KIB),
@@ -42,7 +43,7 @@ def chunk_sizes(size: int) -> tuple[int, ...]:
 
 
 def one_chunk(size: int) -> int | None:
-    """The smallest chunk that holds ``size`` bytes; None if none does."""
+    """The size of the smallest chunk that can hold ``size`` bytes; None if even the largest chunk is too small."""
     return next((chunk for chunk in CHUNK_SIZES if size <= chunk), None)
 
 
@@ -52,8 +53,8 @@ def encrypted_sizes(header: int, size: int) -> tuple[int, ...]:
 
 
 def digest_of(file: BinaryIO, begin: int, size: int) -> bytes:
-    """SHA-256 of ``size`` bytes of a file from position ``begin``, or of fewer bytes if the file ends before. Blocks.
-    Raises `OSError`."""
+    """SHA-256 of the ``size`` bytes of a file that begin at position ``begin``. If the file ends earlier, this is the
+    SHA-256 of all bytes from ``begin`` to the end of the file. Blocks. Raises `OSError`."""
     found = hashlib.sha256()
     file.seek(begin)
     while size > 0 and (piece := file.read(min(_PIECE, size))):

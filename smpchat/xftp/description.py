@@ -1,8 +1,8 @@
 """The description of a file: where its chunks are, and how to decrypt them, in YAML (xftp-wire 4).
 
-A description comes from the sender of the file, who may be hostile. So the length of its text is checked first. Then
-its YAML is read as a stream of events, and only lists, mappings and texts are accepted: YAML's references, which can
-turn few bytes into many, are refused. Every number is checked against what the largest file needs.
+A description comes from the sender of the file, who may be hostile. So `read_description` first checks the length of
+the text. Then it reads the YAML as a stream of events, and accepts only lists, mappings and texts: it refuses YAML's
+references, which can turn few bytes into many. No number may be larger than the largest file needs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DescribedReplica(Record):
 
 
 class DescribedChunk(Record):
-    """A chunk: ``number`` counts from 1, ``size`` is in bytes, ``digest`` is the SHA-256 of its bytes."""
+    """A chunk. ``number`` counts from 1, ``size`` is in bytes, and ``digest`` is the SHA-256 of the chunk."""
 
     number: int
     size: int
@@ -63,8 +63,8 @@ class DescribedChunk(Record):
 
 
 class Redirect(Record):
-    """Says that the content of the described file is itself a description: of another file, whose chunks together have
-    this size and SHA-512."""
+    """A redirect: the described file contains only the description of another file. ``size`` and ``digest`` are the
+    number of bytes and the SHA-512 of all chunks of that other file together."""
 
     size: int
     digest: bytes
@@ -74,10 +74,10 @@ class FileDescription(Record):
     """The description of a file.
 
     Attributes:
-        size: How many bytes all chunks have together.
+        size: The number of bytes of all chunks together.
         digest: SHA-512 of all chunks together.
         key, nonce: Key and nonce with which the file was encrypted before it was cut into chunks.
-        chunks: In order.
+        chunks: All chunks, in the order of their numbers.
     """
 
     size: int
@@ -98,8 +98,8 @@ def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescripti
     Args:
         party: The person for whom the description must be: the sender or a recipient.
     Raises:
-        DecodeError: The text is not a description, or describes an impossible file. `DecodeError.what` says why, and
-            begins with a small letter.
+        DecodeError: The text is not a description, or describes an impossible file. `DecodeError.what` says
+            what is wrong with the text, and begins with a small letter.
     """
     if len(text) > MAX_TEXT:
         raise DecodeError(f"it has {len(text):,} characters, and the limit is {MAX_TEXT:,}")
@@ -237,7 +237,7 @@ def _redirect(found: dict[str, Any]) -> Redirect | None:
 
 
 class _Gathered:
-    """One chunk, while its replicas are read one after the other."""
+    """Collects what the replicas of one chunk say about this chunk, while a description is read."""
 
     def __init__(self) -> None:
         self.replicas: list[DescribedReplica] = []
@@ -315,7 +315,8 @@ def write_description(description: FileDescription) -> str:
     places: dict[str, list[str]] = {}
     for chunk in description.chunks:
         for place, replica in enumerate(chunk.replicas):
-            # The recipient must not learn our password for the relay, so it is left out (xftp-wire trap 19).
+            # The recipient must not learn our password for the relay, so the description contains the relay's address
+            # without the password (xftp-wire trap 19).
             lines = places.setdefault(format_server(replica.server), [])
             lines.append(_chunk_line(chunk, replica, first=place == 0, default=default))
     text = [
@@ -348,6 +349,6 @@ def _chunk_line(chunk: DescribedChunk, replica: DescribedReplica, *, first: bool
 
 
 def _quoted(server: str) -> str:
-    """The address; in quotes if its hosts contain characters with a special meaning in YAML."""
+    """A relay's address as YAML: in quotes if the address contains characters with a special meaning in YAML."""
     plain = server.isascii() and not set(server) & set("[]{}#&*!|>'\"%`\\ ")
     return server if plain else "'" + server.replace("'", "''") + "'"

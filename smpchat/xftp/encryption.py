@@ -1,8 +1,9 @@
 """Encrypts and decrypts files. Relays store the encrypted form: name, content and filler, encrypted together, followed
 by the authentication tag (xftp-wire 3).
 
-All functions here block the calling thread. They process a file in pieces, so only a few megabytes are in memory at a
-time. SHA-512, encryption and writing take about equally long, so they run at the same time, in one thread each.
+All functions of this module block the calling thread. A file is processed in pieces, so only a few megabytes are in
+memory at a time. SHA-512, encryption and writing take about equally long, so they run at the same time, in one thread
+each.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class SourceChanged(OSError):
 def header_of(name: str) -> bytes:
     """The header of an encrypted file: the name of the file, shortened if necessary. A recipient who got the file's
     description in a message uses the name in that message instead (xftp-wire 3)."""
-    # In simplexmq, the length byte of a longer name overflows (xftp-wire trap 14).
+    # In simplexmq, the length byte of a name longer than `MAX_NAME` overflows (xftp-wire trap 14).
     data = name.encode("utf-8", "replace")[:MAX_NAME].decode("utf-8", "ignore").encode()
     return short_bytes.write(data) + _extra.write(None)
 
@@ -71,12 +72,12 @@ def encrypt_file(
     Args:
         source: The file; only its first ``size`` bytes are encrypted.
         target: The encrypted file is written here.
-        name: Stored in the header of the encrypted file.
-        entropy: Makes the key and the nonce.
+        name: The name of the file, to be stored in the header of the encrypted file.
+        entropy: Makes the key and the nonce for the encryption.
         progress: Called with the number of bytes of ``source`` that were encrypted.
         sizes: Sizes of the chunks; by default, those of `encrypted_sizes`.
     Returns:
-        Key, nonce, SHA-512 of the encrypted file, and its chunks.
+        The key, the nonce, the SHA-512 of the encrypted file, and the chunks of the encrypted file.
     Raises:
         SourceChanged: ``source`` has fewer than ``size`` bytes.
     """
@@ -162,8 +163,8 @@ class _Behind:
 
     Args:
         total: Number of bytes of all pieces together.
-        works: Each of these functions has a thread of its own, and is called with every piece, in order. If one of them
-            fails, its error is raised by a later call of `space`, `pass_on` or `wait`.
+        works: The functions that work on the pieces. Each function has a thread of its own, and is called with every
+            piece, in order. If a function fails, `space`, `pass_on` or `wait` raises the error of this function.
     """
 
     _BUFFERS = 3
@@ -183,7 +184,8 @@ class _Behind:
             thread.shutdown(cancel_futures=True)
 
     def space(self, size: int) -> memoryview:
-        """A buffer of ``size`` bytes for the next piece. Fill it and call `pass_on` before you ask for another."""
+        """Returns a buffer of ``size`` bytes. Write the next piece into this buffer and call `pass_on`, before you call
+        `space` again."""
         if len(self._spaces) < self._BUFFERS:
             view = memoryview(bytearray(self._size))
         else:
@@ -194,7 +196,7 @@ class _Behind:
         return view[:size]
 
     def pass_on(self, piece: memoryview) -> None:
-        """Start the work on a piece: the buffer that `space` returned last, now filled."""
+        """Start the work on ``piece``, which is in the buffer that `space` returned last."""
         if self._threads:
             jobs = (thread.submit(work, piece) for thread, work in zip(self._threads, self._works, strict=True))
             self._spaces[-1][1].extend(jobs)
@@ -223,16 +225,17 @@ def decrypt_file(
 
     Args:
         source: The encrypted file; read from its beginning.
-        target: The decrypted file is written here. Do not use it before this function returns: until then it is not
-            authentic.
+        target: The decrypted file is written here. Do not use the decrypted file before this function returns: until
+            then, the file is not authentic.
         digest: SHA-512 of the encrypted file.
         progress: Called with the number of bytes of ``source`` that were decrypted.
-        named: Called with the name in the header, once it is authentic. The name may be invalid UTF-8.
+        named: Called with the file name in the header, once all checks have succeeded. The file name may be invalid
+            UTF-8.
     Returns:
         The size of the decrypted file in bytes.
     Raises:
-        VerificationError: ``source`` has another digest, or was not encrypted with this key.
-        DecodeError: The decrypted data does not have the form of a file.
+        VerificationError: The SHA-512 of ``source`` is not ``digest``, or ``source`` was not encrypted with ``key``.
+        DecodeError: ``source`` has an impossible size, or the header in the decrypted data is not valid.
     """
     size = source.seek(0, 2)
     decryption = FileDecryption(target, size, key, nonce, progress)
@@ -246,14 +249,14 @@ class FileDecryption:
     """Checks and decrypts an encrypted file in several steps, for example while it is downloaded.
 
     Args:
-        target: The decrypted file is written here. Do not use it before `finish` returns: until then it is not
-            authentic.
+        target: The decrypted file is written here. Do not use the decrypted file before `finish` returns: until then,
+            the file is not authentic.
         size: Number of bytes of the whole encrypted file.
         progress: Called with the number of bytes of the encrypted file that were decrypted.
     Attributes:
         done: Number of bytes of the encrypted file that were decrypted.
     Raises:
-        DecodeError: No encrypted file has this size.
+        DecodeError: ``size`` is too small or too large for an encrypted file.
     """
 
     def __init__(
@@ -274,10 +277,10 @@ class FileDecryption:
         again with a new `FileDecryption`.
 
         Args:
-            source: The encrypted file, of which at least the first ``until`` bytes are there.
+            source: The encrypted file, or its beginning, with at least ``until`` bytes.
         Raises:
             VerificationError: ``source`` has fewer than ``until`` bytes.
-            OSError: ``source`` cannot be read, or the target cannot be written.
+            OSError: ``source`` cannot be read, or the decrypted file cannot be written.
         """
         source.seek(self.done)
         amount = until - self.done
@@ -296,16 +299,17 @@ class FileDecryption:
             plain_behind.wait()
 
     def finish(self, digest: bytes) -> int:
-        """Check the whole file, after all of it was read. Returns the size of the decrypted file in bytes.
+        """Check the whole file, after `read` has decrypted all of it. Returns the size of the decrypted file in bytes.
 
         Args:
             digest: SHA-512 of the encrypted file.
         Raises:
-            VerificationError: The encrypted file has another digest, or was not encrypted with this key.
-            DecodeError: The decrypted data does not have the form of a file.
+            VerificationError: The SHA-512 of the encrypted file is not ``digest``, or the file was not encrypted with
+                the key that this `FileDecryption` uses.
+            DecodeError: The header in the decrypted data is not valid.
         """
-        # Check the digest first: a damaged download fails here. With a wrong key, the digest is right, and the check of
-        # the tag below fails.
+        # Check the digest first: a damaged download has a wrong digest. If the digest is right, but our key is not the
+        # one with which the file was encrypted, the check of the tag below fails.
         if not hmac.compare_digest(self._whole.digest(), digest):
             raise VerificationError("the file does not match its description")
         self._opener.finish(bytes(self._tag))
@@ -315,7 +319,7 @@ class FileDecryption:
 
     @property
     def name(self) -> bytes:
-        """The name in the header, which is authentic after `finish`. The name may be invalid UTF-8."""
+        """The file name in the header. It is authentic only after `finish`, and may be invalid UTF-8."""
         return self._content.name
 
 
@@ -343,7 +347,8 @@ class _Content:
 
     def add(self, piece: memoryview) -> None:
         if self._left is None:
-            # The first piece contains the whole header, because every chunk is longer than a header can be.
+            # The first piece contains the whole header: callers first decrypt at least as many bytes as the smallest
+            # chunk has, and no header is that long.
             try:
                 self._left, begin = self._header(bytes(piece[: LENGTH_SIZE + _HEADER_WITHIN]))
             except DecodeError as error:

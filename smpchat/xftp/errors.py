@@ -6,7 +6,7 @@ from smpchat.protocol.xftp.errors import DIGEST, XFTPError
 
 
 class ChunkDamaged(XFTPError):
-    """A relay sent other bytes than the chunk in the description. Another try, or the copy at another relay, may
+    """A relay sent bytes that are not the requested chunk. Downloading the chunk again, or from another relay, may
     succeed."""
 
     def __init__(self, reason: str) -> None:

@@ -28,7 +28,7 @@ class Session(Protocol):
 
     @property
     def closed(self) -> asyncio.Event:
-        """Set when the session has ended."""
+        """An event, which is set when the session has ended."""
         ...
 
     def get(
@@ -46,8 +46,8 @@ class NotFetched(Exception):
     """A chunk could not be downloaded from any relay.
 
     Attributes:
-        server: The relay that was asked last.
-        error: The relay's answer, or why the relay was not reached.
+        server: The relay of the last failed download.
+        error: Why the last download from ``server`` failed.
     """
 
     def __init__(self, server: FileServer, error: TransportError | ProtocolError) -> None:
@@ -56,7 +56,8 @@ class NotFetched(Exception):
 
 
 def has_chunk(target: BinaryIO, chunk: DescribedChunk, begin: int) -> bool:
-    """Whether a file contains a chunk at position ``begin``. Blocks. Raises `OSError`."""
+    """Whether the file ``target`` already contains the bytes of ``chunk`` at position ``begin``. Blocks. Raises
+    `OSError`."""
     return digest_of(target, begin, chunk.size) == chunk.digest
 
 
@@ -125,11 +126,11 @@ async def fetch(
     """Download the encrypted file to which a description belongs, except the chunks that are already in ``target``.
 
     Args:
-        target: The encrypted file is written here. When this returns, each chunk has matched its digest.
+        target: The encrypted file is written here. When `fetch` returns, every chunk has the right digest.
         connect: Opens a session. Raises `TransportError` and `ProtocolError`.
         progress: Called with the number of bytes of the encrypted file that ``target`` contains so far.
     Raises:
-        NotFetched: No relay gave one of the chunks.
+        NotFetched: One of the chunks could not be downloaded from any relay.
         OSError: ``target`` cannot be written.
     """
     work, begin = _Fetch(target, connect, progress), 0

@@ -1,8 +1,8 @@
 """Links to files, and redirects (xftp-wire 4.1).
 
-A link contains a description. If the description of the file is too long for a link, the description is uploaded as a
-file of its own. The link then contains the description of that second file, with a redirect: the size and digest of the
-first file.
+A link to a file contains the description of the file. A description that is too long for a link is uploaded as a
+second file. In this case, the link contains the description of the second file, with a redirect: the size and digest of
+the first file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _LINK = late(r"(?:simplex:/|https://[^/#?\s]{1,255}/)file/?#/?\?(?P<query>.*)")
 
 
 class FileLink(Record):
-    """A link: the description of a file, and ``data``, which the program that makes a link may add."""
+    """A link to a file. It contains the description of the file, and may contain ``data``, which the program that made
+    the link has added."""
 
     description: FileDescription
     data: str | None = field(default=None, repr=False)
@@ -58,9 +59,10 @@ def follow(redirect: Redirect, content: bytes) -> FileDescription:
     """The description to which a redirect leads.
 
     Args:
-        content: Content of the file whose description has ``redirect``.
+        content: The bytes of the downloaded file. The description of this file contains ``redirect``.
     Raises:
-        DecodeError: The content is not a description, describes another file, or is a redirect again.
+        DecodeError: ``content`` is not a description, is the description of a file other than the one in ``redirect``,
+            or contains a second redirect.
     """
     if len(content) > MAX_TEXT:
         raise DecodeError("the description that the link leads to is too long")

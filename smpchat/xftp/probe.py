@@ -43,9 +43,10 @@ async def probe_files(
 
     Args:
         address: The relay, with the password for new files if the relay needs one.
-        report: Called after each step. The test stops at the first step that fails; even then, a chunk that was
-            created is deleted.
-        timeout: Maximum number of seconds for connecting, and again for each step.
+        report: Called after each step. The test stops at the first step that fails. Even then, smpchat tries to delete
+            a chunk that it has created.
+        timeout: Maximum number of seconds for the steps "connect" and "hello" together. A later step fails if the relay
+            neither sends nor accepts anything for this many seconds.
         now: Calendar time, for the dates of certificates.
     Returns:
         Whether every step succeeded.
@@ -87,7 +88,7 @@ async def probe_files(
 
 
 class _Walk:
-    """The steps of the test, with one chunk. smpchat is both the sender and the recipient of this chunk."""
+    """The steps of the test that use a chunk. smpchat is both the sender and the recipient of this chunk."""
 
     def __init__(self, session: FileSession, password: str | None, entropy: Entropy) -> None:
         self._session = session

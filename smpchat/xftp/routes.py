@@ -19,11 +19,12 @@ class FileRoutes:
     """Opens connections to file relays.
 
     Args:
-        entropy: Source of the random values that keep this client's streams separate at the proxy.
-        route: Called for each connection; says how to reach the relay. For a relay that another person named, it must
-            return a route with a fence, which keeps connections out of the local network.
-        proxy: Called for each connection; returns the SOCKS proxy, if there is one. Local relays are reached without
-            it.
+        entropy: Makes the random value by which a SOCKS proxy can tell the connections of this client from those of
+            others.
+        route: Called for each connection; says how to reach the relay. If another person named the relay, the route
+            must have a fence, which keeps connections out of the local network.
+        proxy: Called for each connection to a relay on another computer. Returns the SOCKS proxy to use, or None to
+            connect directly.
     """
 
     def __init__(

@@ -93,7 +93,7 @@ async def connect(
     """Open a session with ``server``.
 
     Args:
-        server: Its hosts are tried in order.
+        server: The relay. The hosts in its address are tried in order.
         network: Opens the connection.
         entropy: Makes a new key for each download of a chunk.
         versions: The XFTP versions that we offer.
@@ -129,8 +129,8 @@ async def _greet(
     answer = await connection.request(())
     hello = await answer.body.take(BLOCK_SIZE)
     agreed = receive_server_hello(hello, server.key_hash, connection.session_id, connection.peer_leaf, versions)
-    # The relay's identity must be checked before we send our hello: the commands after it contain secrets for this
-    # relay only.
+    # The relay's identity must be checked before we send our hello: the commands that follow our hello contain secrets
+    # for this relay only.
     check_identity(agreed.chain, server.key_hash, now())
     answer = await connection.request((agreed.answer,))
     check_acceptance(await answer.body.take(BLOCK_SIZE))
@@ -138,7 +138,7 @@ async def _greet(
 
 
 class FileSession:
-    """A session, as `connect` returns it. It can run only one request at a time.
+    """A session with a file relay; `connect` makes it. A session can run only one request at a time.
 
     Every request raises `XFTPError` for the relay's ERR, and `NoResponse`, a `TransportError`, if there is no usable
     answer. After `NoResponse` the session has ended, and the relay may still have executed the request.
@@ -162,8 +162,8 @@ class FileSession:
 
     @property
     def closed(self) -> asyncio.Event:
-        """Set when the session has ended. Between requests, a lost connection is noticed only when this property is
-        read, so read it before each request."""
+        """An event, which is set when the session has ended. If the connection is lost between two requests, the event
+        is set only when you read the property ``closed``. So read ``closed`` before each request."""
         if not self._closed.is_set() and self._connection.is_lost:
             self._end("the relay closed the connection", None)
         return self._closed
@@ -206,7 +206,8 @@ class FileSession:
     async def add_recipients(
         self, sender_id: bytes, sender_key: Ed25519PrivateKey, recipient_keys: Sequence[Ed25519PublicKey]
     ) -> tuple[bytes, ...]:
-        """Let more recipients download a chunk. Returns their ids, in the order of ``recipient_keys``."""
+        """Let more recipients download a chunk. Returns the ids of these recipients, in the order of
+        ``recipient_keys``."""
         ids: tuple[bytes, ...] = ()
         for start in range(0, len(recipient_keys), MAX_KEYS):
             some = tuple(recipient_keys[start : start + MAX_KEYS])
@@ -224,8 +225,8 @@ class FileSession:
         """Upload a chunk. An upload may be repeated, because the relay accepts a chunk that it already has.
 
         Args:
-            body: ``size`` bytes in parts. Errors that are raised while the parts are read end the session, and reach
-                the caller.
+            body: The ``size`` bytes of the chunk, in parts. If ``body`` raises an error, the session ends, and `put`
+                raises the same error.
         """
         async with self._request():
             async with asyncio.timeout(self._response_timeout) as limit:
@@ -248,14 +249,14 @@ class FileSession:
     ) -> AsyncGenerator[memoryview, None]:
         """Download a chunk in pieces, which are authentic only once the iteration has ended without an error.
 
-        A piece stays valid while the caller has the next piece; when the caller asks for one more, its memory is
-        overwritten.
+        The pieces use two buffers in turn. So when the caller asks for the third piece, the first piece is overwritten,
+        and so on.
 
         Args:
-            size, digest: Size and digest in the description of the chunk.
+            size, digest: The chunk's size and SHA-256, from the description of the file.
         Raises:
-            ChunkDamaged: The relay sent bytes that are not this chunk. This may be raised after any piece, also the
-                last one.
+            ChunkDamaged: The relay sent bytes that are not this chunk. `ChunkDamaged` may be raised at any time, even
+                after the last piece.
         """
         async with self._request():
             own = X25519PrivateKey.generate(self._entropy)
@@ -293,8 +294,8 @@ class FileSession:
                 raise ChunkDamaged("its digest is wrong")
 
     async def _batches(self, answer: Answer, size: int) -> AsyncGenerator[tuple[list[memoryview], bytes], None]:
-        """Read the body of an answer. Yields several pieces of the chunk at a time, and the part of the tag that has
-        arrived.
+        """Read the body of an answer to FGET: the encrypted chunk, then its tag. Yields pairs: several pieces of the
+        encrypted chunk, and the bytes of the tag that have arrived so far.
 
         Raises:
             ChunkDamaged: The body is longer than the chunk and its tag.
@@ -391,7 +392,8 @@ class FileSession:
         transmission, _ = decode_block(block, self._connection.session_id)
         found = decode_answer(transmission.body)
         self._trace("<", found)
-        # The id is empty in some errors, and in the answer to FNEW, whose chunk had no id yet (xftp-wire 2.1).
+        # Some ERR answers contain an empty id instead of the chunk's id. So does the answer to FNEW, because the chunk
+        # had no id when we sent FNEW (xftp-wire 2.1).
         if transmission.entity_id not in (entity_id, b""):
             raise self._broken("an answer about a different chunk")
         return found
