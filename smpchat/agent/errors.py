@@ -131,7 +131,7 @@ class NotRegular(AgentError):
 class TooManyFiles(AgentError):
     """So many files are being sent and received that no more are accepted. Nothing was stored."""
 
-    hint = "Wait until some of them have arrived, or cancel one."
+    hint = "Wait until some files are complete, or cancel one."
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit:,} files are already being sent or received, and that is the limit.")
@@ -202,10 +202,10 @@ _REFUSALS = {
         "It is too late to cancel or change this move: your contact's app may already send to the new relay.",
         "The move ends with the next message from the new relay. `smpchat status` shows the move until then.",
     ),
-    Refusal.NONE: ("No move to another relay is in progress for this contact.", "`smpchat rotate WHO` starts one."),
+    Refusal.NONE: ("No move to another relay is in progress for this contact.", "`smpchat rotate WHO` starts a move."),
 }
-"""The sentence and the hint for each refusal, without the contact's name. Callers that know the name use the sentences
-of `smpchat.chat.transactions.moves` instead."""
+"""The sentence and the hint for each refusal, without the contact's name. Callers that know the contact's name use the
+sentences of `smpchat.chat.transactions.moves` instead."""
 
 
 class EnvelopeRefused(AgentError):

@@ -6,8 +6,8 @@ from __future__ import annotations
 from smpchat.encoding.record import Record
 
 MAX_MESSAGE_ID = 2**62
-"""The highest message id that is accepted from a peer. Ids count messages, so no honest peer reaches this limit. SQLite
-can store twice as much, up to 2^63 - 1."""
+"""The highest message id that is accepted from a peer. A peer counts its messages with these ids, so no honest peer
+reaches this limit. The limit is half of what SQLite can store (up to 2^63 - 1)."""
 
 
 class Chain(Record):

@@ -34,8 +34,8 @@ RESTS = Delays(2, 180)
 TRIES_AT_RELAY = 3
 """How often the upload of a chunk may fail at its relay before another relay is asked."""
 TRIES_NOT_UPLOADED = 5
-"""How often we ask a relay for a chunk that it has registered, but whose bytes it does not have. After that, we give up
-this relay for the chunk."""
+"""How often we ask a relay for a chunk that it has registered, but whose bytes it does not have. After so many tries,
+we no longer ask this relay for the chunk."""
 TRIES_DAMAGED = 2
 """How often the bytes of a chunk may be wrong before we give up its relay for the chunk: the first time may have been
 an accident."""
@@ -43,7 +43,7 @@ an accident."""
 _SENDING_AGAIN_ELSEWHERE = frozenset({Trouble.RELAY_FULL, Trouble.PASSWORD, Trouble.GONE})
 OF_THE_FILE = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED})
 """Errors after which an outgoing file fails: its data is gone from this computer, or a relay's operator has blocked it.
-Another relay would not help."""
+Trying another relay would not help."""
 DECIDED = frozenset({Trouble.FILE_LOST, Trouble.BLOCKED, Trouble.GONE, Trouble.DAMAGED})
 """Errors that need no delay: if there is a next try, it begins at once."""
 _LOST_AT_RELAY = frozenset({Trouble.GONE, Trouble.BLOCKED})

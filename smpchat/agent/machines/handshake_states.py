@@ -18,7 +18,7 @@ class Role(StrEnum):
     INITIATOR = "initiator"
     JOINER = "joiner"
     OWNER = "owner"
-    """The owner of a contact address, who is not one of the two sides of a connection."""
+    """The owner of a contact address. Such an owner has no single peer, and so is neither initiator nor joiner."""
 
 
 class Variant(StrEnum):
@@ -68,9 +68,10 @@ class Repeat(StrEnum):
     NONE = "none"
     """No repetition is needed: the confirmation was signed, so the relay's OK proves that the queue has our key."""
     UNSIGNED = "unsigned"
-    """The same bytes are sent again from time to time, to find out whether the queue is still unsecured."""
+    """The confirmation is sent again unchanged from time to time, to find out whether the queue is still unsecured."""
     SIGNED = "signed"
-    """The queue is secured. The same bytes are sent once more, signed, to find out whether the queue has our key."""
+    """The queue is secured. The confirmation is sent once more, unchanged but signed, to find out whether the queue has
+    our key."""
 
 
 class Terms(Record):

@@ -26,7 +26,8 @@ from smpchat.encoding.record import Record
 
 ROTATION_SINCE = 3
 """The first agent version whose agents can all follow a move. simplexmq has supported moves since November 2022
-(3.4.0), but raised the version number only half a year later. So an agent of version 2 may or may not support them."""
+(3.4.0), but raised the version number only half a year later. So a peer with agent version 2 may or may not support
+moves."""
 
 
 # -- states -----------------------------------------------------------------------------------------------------------

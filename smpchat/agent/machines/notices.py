@@ -24,8 +24,8 @@ class NoticeKind(StrEnum):
     NEW_KEYS = "new-keys"
     """The peer sent keys for a new ratchet, and nobody had asked for them. Texts wait until the user has decided."""
     KEYS_DOUBTED = "keys-doubted"
-    """The peer sent keys for a new ratchet, and nobody had asked for them. Texts are sent with the old ratchet, because
-    it has worked since then, or because the user chose this."""
+    """The peer sent keys for a new ratchet, and nobody had asked for them. The user's messages are still encrypted with
+    the old ratchet: either the peer has used it since it sent those keys, or the user chose to go on with it."""
     NOT_POST_QUANTUM = "not-post-quantum"
     """The conversation was protected by post-quantum keys, and is not any longer."""
     REPEATED = "repeated"

@@ -55,8 +55,8 @@ class Asked(Record):
 
 
 Standing = InSync | Allowed | Required | Agreed
-"""What we know about the ratchet in use. `Started` is not among these states: in it, we wait for the peer's answer to
-new keys of ours."""
+"""What we know about the ratchet in use. `Started` does not belong here: in the state `Started`, we have sent new keys
+and wait for the peer's answer."""
 State = Standing | Started | Asked
 
 

@@ -32,7 +32,7 @@ REPEAT_CONFIRMATION = Delays(300, 86_400)
 """Limits for the delays between copies of an unsigned confirmation, which is sent again and again: each delay is as
 long as the time since the relay first accepted the confirmation."""
 FIRST_MESSAGE = (5.0, 30.0, 180.0)
-"""Seconds before a queue is subscribed again, because its first message has not come, or because SUB or ACK failed.
-From the third time on, the last number is used."""
+"""Seconds before a queue is subscribed again, because its first message has not come, or because SUB or ACK failed. The
+numbers are used in turn, and the last one again every time after that."""
 AFTER_SUBSCRIBING = 1.0
 """Seconds after which a new subscription is repeated once, because relays sometimes do not push the first message."""

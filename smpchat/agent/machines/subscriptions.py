@@ -18,7 +18,7 @@ class _Due(Record):
 
 
 Queue = TypeVar("Queue", bound=Hashable)
-"""The type that identifies a queue."""
+"""The type of the values with which the caller identifies queues."""
 
 
 class SubscriptionPlan(Generic[Queue]):

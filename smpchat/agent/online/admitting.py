@@ -14,8 +14,8 @@ from smpchat.agent.transactions import contact_address
 log = logging.getLogger("smpchat.agent")
 
 LOOK_AGAIN = 60.0
-"""The longest time in seconds between two checks of the store: waits follow the computer's clock, which someone may
-set."""
+"""The longest time in seconds between two checks of the store. If someone sets the computer's clock, a request may be
+due earlier than expected: the next check notices this."""
 
 
 class Admitting:

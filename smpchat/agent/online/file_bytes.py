@@ -21,7 +21,7 @@ PIECE = 256 * 1024
 """Bytes of a chunk that are collected before they are written to the disk; also how many `digest_of` reads at once."""
 READ_PIECE = 1024 * 1024
 """Bytes that are read at once for an upload. Smaller pieces would be slower: handing work to a thread takes as long as
-reading a quarter of these bytes."""
+reading 256 KiB."""
 
 
 class Offload(Protocol):

@@ -209,7 +209,7 @@ class FileOpening:
         except _Stopped:
             return
         except (OSError, CryptoError, DecodeError) as error:
-            log.info("file %d is not decrypted before it is complete: %s", file.id, error)
+            log.info("file %d cannot be decrypted while it is being downloaded: %s", file.id, error)
             self._not_ahead.add(file.id)
 
     def _read_ahead(self, file: StoredFile, here: int) -> None:
@@ -296,7 +296,9 @@ class FileOpening:
         )
         with self._database.transaction() as tx:
             if bad:
-                transactions.spoilt(tx, self._context, file.id, bad, "what was downloaded is damaged on this disk")
+                transactions.spoilt(
+                    tx, self._context, file.id, bad, "the downloaded data is damaged on this computer's disk"
+                )
             else:
                 transactions.fail(tx, self._context, file.id, Problem(Trouble.DAMAGED, str(error), self._context.now()))
         transactions.sweep(self._database)

@@ -75,8 +75,8 @@ class FileRelaySession(Protocol):
 ConnectFiles = Callable[[FileServer, float], Awaitable[FileRelaySession]]
 """Opens a session, within the given number of seconds. Raises `TransportError` and `ProtocolError`."""
 ChooseFileServers = Callable[[frozenset[str]], Awaitable[Sequence[FileServerAddress]]]
-"""Returns the relays where chunks may be put, the best one first; the argument is the set of addresses of relays in
-trouble. The function may start the embedded relay. Raises `TransportError` if there is no relay."""
+"""Returns the relays where chunks may be put, the best one first; the argument is the set of addresses of relays that
+cannot be used now. The function may start the embedded relay. Raises `TransportError` if there is no relay."""
 
 
 class FileNetwork(Record):
@@ -287,4 +287,4 @@ async def _close(session: FileRelaySession) -> None:
     try:
         await session.close()
     except (TransportError, ProtocolError, OSError) as error:
-        log.debug("a session with a relay of files did not end well: %s", error)
+        log.debug("closing a session with a file relay failed: %s", error)

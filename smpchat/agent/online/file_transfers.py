@@ -51,16 +51,16 @@ from smpchat.transport.base import TransportError
 log = logging.getLogger("smpchat.agent")
 
 LOOK_AGAIN = 300.0
-"""The longest time in seconds between two checks of the store while there are files: waits follow the computer's clock,
-which someone may set."""
+"""The longest time in seconds between two checks of the store while there are files. If someone sets the computer's
+clock, work may be due earlier than expected: the next check notices this."""
 BATCH = 8
 """How many chunks are registered in one commit."""
 MAX_WORKERS = 16
-"""How many workers may run at the same time. Without a limit, a description that names a different relay for each chunk
-would start a worker for each."""
+"""How many workers may run at the same time; each transfers chunks at one relay. Without a limit, a description that
+names a different relay for each chunk would start a worker for each."""
 MAX_DIALS = 8
-"""How many workers may be trying to reach their relays at the same time. So a description that names dead relays leaves
-workers for other files."""
+"""How many workers may be trying to reach their relays at the same time. The other workers stay free for other files,
+even if the description of one file names only dead relays."""
 MANY = 4
 """A relay gets a second session if at least this many chunks must be transferred there."""
 CHOSEN_FOR = 10.0
@@ -140,7 +140,7 @@ class FileTransfers:
             self._progress.commit()
             self._remove_spent()
         except (StoreError, sqlite3.Error) as error:  # this error must not replace the one with which the process ends
-            log.info("what was moved last was not stored: %s", type(error).__name__)
+            log.info("the last progress of file transfers was not stored: %s", type(error).__name__)
         self._progress.cancel()
         await self._relays.close()
 
@@ -282,7 +282,7 @@ class FileTransfers:
             if is_of_store(error):
                 raise
             # An error with one file or relay must not stop the others.
-            log.error("work with a relay of files stopped", exc_info=error)
+            log.error("work with a file relay stopped", exc_info=error)
             self._relays.rest(server)
         finally:
             self._workers -= 1
@@ -442,7 +442,7 @@ class FileTransfers:
     ) -> None:
         """The relay cannot be used now: make no requests to the relay for a while, and store the reason with the chunk.
         If only a second session with the relay has failed, do without a second session from now on."""
-        log.info("relay of files not used: %s", error)
+        log.info("a file relay cannot be used now: %s", error)
         await self._relays.drop(lane)
         if not lane.first:  # the first lane continues, or finds out by itself that the relay cannot be used
             self._relays.keep_to_one(server)
@@ -469,7 +469,7 @@ class FileTransfers:
 
     def _fault(self, file_id: int, error: BaseException) -> None:
         """An unexpected error in the work on a file: this file waits, and the others continue."""
-        log.error("file %d does not go on", file_id, exc_info=error)
+        log.error("file %d waits after an unexpected error", file_id, exc_info=error)
         now = self._context.now()
         problem = Problem(Trouble.FAULTY, type(error).__name__, now, now + NEXT_TRY_AFTER)
         with self._database.transaction() as tx:

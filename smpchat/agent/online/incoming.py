@@ -21,10 +21,11 @@ from smpchat.protocol.errors import RemoteProtocolError
 log = logging.getLogger("smpchat.agent")
 
 MAX_WAITING = 64
-"""How many messages of one session, 16 kB each, may wait. If there are more, the session's next block is not read."""
+"""How many messages of one session, 16 kB each, may wait to be processed. When so many wait, the session's next block
+is not read yet."""
 MAX_STRAY = 100
-"""How many messages of one session may arrive for queues that are not ours. A few are normal, if queues were just
-deleted."""
+"""How many messages of one session may arrive for queues that are not ours. A few such messages are normal if queues
+were just deleted."""
 
 
 class Pushed(Record):
@@ -69,7 +70,9 @@ class Incoming:
         if isinstance(message, Msg):
             last = self._of(session).unacknowledged.get(entity_id, message.msg_id)
             if last != message.msg_id:
-                raise RemoteProtocolError("it sent another message of a queue before the last one was acknowledged")
+                raise RemoteProtocolError(
+                    "the relay sent another message of a queue before we acknowledged the last one"
+                )
         # The same message again is not an error: relays send it after a repeated SUB (smp-wire 7.3).
         self.answered(session, entity_id, message)
 
@@ -119,7 +122,7 @@ class Incoming:
         state = self._of(pushed.session)
         state.strays += 1
         if state.strays > MAX_STRAY:
-            pushed.session.end(RemoteProtocolError("it sends messages of queues that are not ours"))
+            pushed.session.end(RemoteProtocolError("the relay sends messages of queues that are not ours"))
 
     def _of(self, session: ServerSession) -> _Session:
         return self._sessions.setdefault(session, _Session())

@@ -28,7 +28,7 @@ log = logging.getLogger("smpchat.agent")
 
 NO_KEM = (
     "A message from {alias} needs post-quantum decryption, which is not available here. It stays at the relay."
-    " Install the Python package pqcrypto to read it."
+    " Install the Python package pqcrypto to read this message."
 )
 NOT_PROCESSED = (
     "A message from {alias} could not be processed because of a bug in smpchat. It stays at the relay; other"

@@ -84,7 +84,7 @@ class Relays:
                 with self._database.transaction() as tx:
                     visits.all_left(tx, self._context.now())
         except (StoreError, sqlite3.Error) as error:
-            log.info("the end of being online was not stored: %s", type(error).__name__)
+            log.info("the time at which smpchat went offline was not stored: %s", type(error).__name__)
 
     def not_reached(self, server: SMPServer, error: Exception, next_try_at: float) -> None:
         """A try to reach a relay failed. ``next_try_at``: when the session pool tries to reach the relay again, by the

@@ -33,10 +33,11 @@ from smpchat.transport.base import TransportError
 log = logging.getLogger("smpchat.agent")
 
 CONNECT_TIMEOUT = 20.0
-"""Seconds that a lane waits for a session; after that, only the session pool still tries to reach the relay."""
+"""Seconds for which the items of a lane (see `Lane`) wait for a session. After that, only the session pool still tries
+to reach the relay."""
 NEXT_RELAY_AFTER = 4.0
 """Seconds to wait for a session with a relay where a new queue is to be made, if the queue can be made at another relay
-instead. The user's commands wait for only 20 seconds."""
+instead. A command of the user that needs the queue waits for only 20 seconds in all."""
 
 ChooseServers = Callable[[SMPServer | None, frozenset[str]], Awaitable[Sequence[SMPServerAddress]]]
 """Returns the relays where a new queue may be made, the best one first; see `AgentRunner`."""
@@ -202,7 +203,7 @@ class Sender:
             try:
                 await self._create_at(item, address, patience)
             except (TransportError, ProtocolError) as error:
-                log.info("no queue at %s: %s", address.server.hosts[0], error)
+                log.info("no new queue could be made at %s: %s", address.server.hosts[0], error)
                 failures.append((address.server, error))
                 with self._database.transaction() as tx:
                     self._relays.note_trouble(tx, address.server, error)

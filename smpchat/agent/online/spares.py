@@ -24,7 +24,7 @@ SPARES = 2
 QUIET = 1.0
 """After this many seconds without a commit, there is time to make key pairs."""
 ON_ITS_WAY = 0.001
-"""Seconds within which commands given to a session are on their way."""
+"""Seconds after which commands that were given to a session are on their way to the relay."""
 
 
 class SpareKeys:

@@ -142,7 +142,7 @@ class Subscriptions:
                 self._tell_lost(server, queue)
             except Exception as fault:
                 # asyncio would only report what a callback raises, but an error of the store must end the run.
-                self._tasks.fault_of_callback("telling that a queue is lost failed", fault)
+                self._tasks.fault_of_callback("cannot report that a queue is lost", fault)
         elif error is None:
             self._plan.succeeded((server, queue.rcv_id))
             self._listens_in(server, session)

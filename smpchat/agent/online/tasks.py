@@ -52,7 +52,7 @@ class Tasks:
             self._failure.set_exception(error)
             self._failure.exception()  # marks it as seen, in case the run is cancelled at the same moment
         else:
-            log.info("while the agent ended: %s", type(error).__name__, exc_info=error)
+            log.info("error while the agent was ending: %s", type(error).__name__, exc_info=error)
 
     def fault_of_callback(self, message: str, error: Exception) -> None:
         """Handle an error that was raised in a callback of asyncio or of the session pool. An error of the store ends

@@ -29,7 +29,7 @@ class Use(Enum):
 
     ALLOWED = auto()
     FIRST_TOO_MANY = auto()
-    """The first time beyond the limit. The user is told about this time, but not about later ones."""
+    """The limit was exceeded for the first time. Callers tell the user this time, but not the times after that."""
     TOO_MANY = auto()
 
 

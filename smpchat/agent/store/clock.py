@@ -12,11 +12,12 @@ import sqlite3
 from smpchat.agent.store.outgoing import PARKED
 
 LEAP = 7 * 86_400.0
-"""If the clock has advanced by more than this many seconds since we last read it, we say that it leapt."""
+"""If the clock has advanced by more than this many seconds since we last read it, this counts as a leap."""
 BACK = 3_600.0
 """By how many seconds the clock may go back before this counts as a leap."""
 HOLD = 86_400.0
-"""For how many seconds after a leap nothing counts as old, so that someone has time to set the clock right."""
+"""After a leap of the clock, smpchat does not delete or give up anything because of its age for this many seconds.
+Meanwhile, someone can set the clock right."""
 _NOTED_EVERY = 3_600.0
 
 

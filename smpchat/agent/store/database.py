@@ -26,8 +26,8 @@ BUSY_TIMEOUT = 30.0
 LOG_KEPT = 60.0
 """Seconds for which the write-ahead log may still hold overwritten data, such as earlier states of a ratchet."""
 CLEARING_TIMEOUT = 0.05
-"""How many seconds we wait for other processes before we empty the log. We do not wait longer, because another command
-may read for hours, for example while it shows messages page by page. The log can be emptied later."""
+"""Seconds to wait for other processes before we empty the write-ahead log. A longer wait would be useless if another
+command reads for hours, for example while it shows messages page by page. The log is then emptied later."""
 _WAL_TRIES = 1000
 
 Scripts = Sequence[str]

@@ -16,8 +16,8 @@ from smpchat.agent.store import file_folder
 from smpchat.crypto.entropy import Entropy
 
 Progress = Callable[[int, int], object]
-"""A function that is called with the number of bytes encrypted so far and the size of the file. An exception that the
-function raises stops the encryption."""
+"""A function that is called with the number of bytes encrypted so far and the size of the file. If the function raises
+an exception, the encryption stops."""
 
 _SYNCED = 64 * 1024 * 1024
 """Each time this many new bytes are written, the file is flushed to the disk."""

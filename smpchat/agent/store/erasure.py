@@ -12,7 +12,8 @@ import sqlite3
 from smpchat.agent.store import addresses, connections, links, ratchets
 
 EMPTY_LOG = "empty_log_after_commit"
-"""The SQL function with which a transaction asks for an empty log; `smpchat.agent.store.database` defines it."""
+"""The SQL function with which a transaction has the write-ahead log emptied after the commit. The function is defined
+in `smpchat.agent.store.database`."""
 
 
 def empty_log(tx: sqlite3.Connection) -> None:

@@ -30,8 +30,8 @@ from smpchat.agent.store.file_traces import FOLDER
 _NAME = re.compile(r"[0-9a-f]{32}")
 _SENT, _NEW, _BY_LINK = ".enc", ".new", ".link"
 _KEPT_BY_LINK = 48 * 3600
-"""Seconds for which we keep an unfinished download of a file whose link we were given. Later, the relays no longer have
-the missing chunks."""
+"""Seconds for which we keep an unfinished download of a file whose link we were given. After that time, relays have
+deleted the chunks that are still missing."""
 ROOM = 64 * 1024 * 1024
 """Bytes that must stay free on the disk, because messages and the profile's database need space too."""
 MAX_NAME = 255

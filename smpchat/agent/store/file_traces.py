@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 
 FOLDER = "files"
-"""The folder with a profile's ciphertext."""
+"""The folder inside a profile's folder that holds the encrypted files."""
 
 
 def has_ciphertext(profile: Path) -> bool:

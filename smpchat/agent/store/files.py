@@ -22,7 +22,7 @@ class Stage(StrEnum):
     """The state of a whole file."""
 
     MOVING = "moving"
-    """Its chunks are being transferred."""
+    """The file's chunks are being uploaded or downloaded."""
     OPENING = "opening"
     """All chunks have arrived. The file is being checked, decrypted and saved under its final name."""
     DONE = "done"

@@ -61,4 +61,4 @@ _FUNCTIONS: tuple[tuple[str, int, Callable[..., bytes | str]], ...] = (
     ("stored_ratchet", 1, stored_ratchet),
     ("short_link_without_key", 1, short_link_without_key),
 )
-"""The name in SQL, the number of arguments, and the function."""
+"""Each function's name in SQL, its number of arguments, and the function itself."""

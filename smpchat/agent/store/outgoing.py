@@ -20,7 +20,8 @@ class Lane(StrEnum):
     MOVE = "move"
     """Our own queue moves to another relay: see `smpchat.agent.transactions.moving`."""
     LEAVE = "leave"
-    """Abandoned queues. They have a lane of their own: a relay that is gone for good must not hold up a later move."""
+    """Queues that we no longer use are emptied and deleted. This is not done in the lane `MOVE`, because a relay that
+    is gone for good must not hold up a later move."""
 
 
 class Kind(StrEnum):
@@ -47,9 +48,10 @@ class Kind(StrEnum):
 
 
 AWAITED = (Lane.SEND, Lane.RECEIVE)
-"""Lanes whose results the user may wait for. Nobody waits for the results of the other lanes."""
+"""Lanes whose results the user may wait for. No command waits for the results of any other lane."""
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
-"""Items that send a message after the handshake's hello. The messages are numbered; their bodies are in the outbox."""
+"""Items that send a message after the handshake's hello. Such a message has a number, and its body is stored in the
+outbox."""
 SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
 TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
 """Items that go to the peer's queue."""
@@ -66,7 +68,8 @@ class Priority(IntEnum):
 
 
 PARKED = 1e11
-"""A time that never comes, in POSIX seconds. Sealed items wait until then if the user must decide about them."""
+"""A time that never comes, in POSIX seconds. It is the `not_before` of sealed messages about which the user must decide
+first."""
 
 
 class OutboxItem(Record):
@@ -265,7 +268,7 @@ def first_message(tx: sqlite3.Connection, connection_id: int) -> bytes:
     """The message that `save_first_message` has saved. Raises `LookupError` if the message was forgotten."""
     row = tx.execute("SELECT body FROM first_messages WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None:
-        raise LookupError("the first message was forgotten")
+        raise LookupError("the connection's first message is no longer stored")
     body: bytes = row["body"]
     return body
 
@@ -455,8 +458,8 @@ def has_work_at(tx: sqlite3.Connection, server: str) -> bool:
 
 
 TROUBLE_KEPT = 600
-"""Seconds for which smpchat remembers that a relay refused a new queue. Meanwhile, new queues are tried elsewhere
-first."""
+"""Seconds for which smpchat remembers that a relay refused a new queue. During this time, smpchat tries other relays
+first for new queues."""
 
 
 def forget_relay_troubles(tx: sqlite3.Connection, now: float) -> None:
@@ -471,7 +474,7 @@ _HAS_QUEUES = " UNION ALL ".join(
     for table in ("receive_queues", "other_receive_queues", "send_queues", "rotations")
 )
 _SEEKING = (Kind.CREATE, Kind.READ_LINK, Kind.READ_ADDRESS)
-"""Kinds of items that may lead to a queue at a relay where we have none yet."""
+"""Kinds of items after which we may use a queue, ours or a peer's, at a relay where we have used none before."""
 _SEEKS_QUEUES = "SELECT 1 FROM outbox WHERE kind IN (?, ?, ?)"
 
 

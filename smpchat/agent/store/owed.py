@@ -8,16 +8,18 @@ import sqlite3
 from smpchat.agent.store.outgoing import Kind
 
 MAX_OWN = 512
-"""How many receipts and similar answers may wait for a contact who does not read. No more are made than this: else the
-contact could fill our disk, and so could our own relay, because we answer its quota markers ("the queue was full")."""
+"""How many receipts and similar answers may wait for a contact who does not read. When so many wait, we make no more,
+because otherwise the contact could fill our disk. Our own relay could fill the disk, too: we answer the quota markers
+("the queue was full") that it sends."""
 MAX_OWN_BYTES = 8 << 20
-"""How many bytes these answers may take. A sealed answer takes 16 kB, and its plaintext, kept with it, counts too."""
+"""How many bytes the answers that `MAX_OWN` counts may take. A sealed answer takes 16 kB, and we keep its plaintext
+with it, which counts, too."""
 MAX_ANSWERS = 64
 """How many answers to moves of the contact's queue may wait, in addition to `MAX_OWN`."""
 MAX_TEXTS = 4_000
 """How many messages of the user, including edits and other changes of earlier messages, may wait for one contact."""
 MAX_TEXTS_BYTES = 64 << 20
-"""How many bytes these messages and changes may take, sealed and in plaintext together."""
+"""How many bytes the messages that `MAX_TEXTS` counts may take. A sealed message counts with its plaintext."""
 
 
 def has_room(tx: sqlite3.Connection, connection_id: int) -> bool:

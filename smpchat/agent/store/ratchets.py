@@ -12,17 +12,18 @@ if TYPE_CHECKING:  # imported where they are loaded: many commands need no ratch
     from smpchat.crypto.ratchet_state import Ratchet
 
 KEPT_SEEN = 1000
-"""For how many messages of each connection, those that were opened last, the complete hash is kept. A relay that did
-not get our ACK delivers the last message again. A sender that did not get answers repeats up to 16 messages (this
-program) or one (an app); if a queue is moved, the sender repeats what the old queue holds, usually up to 128 messages.
+"""We keep the complete hashes of the last messages that we opened in a connection; this is their number. A relay that
+did not get our ACK delivers the last message again. A sender that got no answers sends messages again: smpchat up to
+16, an app only one. If a queue is moved, the sender sends again what the old queue holds, usually up to 128 messages.
 Older messages come again only from two kinds of relays: one that was restored from a backup, which `forgotten_until`
 reveals, or one that repeats messages on purpose with a new time, which `was_opened` reveals."""
 KEPT_OLD = 100_000
-"""For how many messages, opened before the last `KEPT_SEEN` ones, only the beginning of the hash is kept. This takes
-about 2 MB."""
+"""For messages that we opened before the last `KEPT_SEEN`, we keep only the beginning of the hash; this is their number
+in a connection. The beginnings take about 2 MB."""
 _BEGINNING = 8
-"""How many bytes of such a hash are kept. They only serve to recognise a message that we cannot open as a copy of one
-that we opened before, so nobody gains from making two hashes with the same beginning."""
+"""How many bytes of its hash we keep for a message that we opened before the last `KEPT_SEEN`. If we cannot open a
+message, these bytes show whether it is a copy of a message that we opened before. They decide nothing else, so nobody
+gains from making two messages whose hashes begin alike."""
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:

@@ -22,8 +22,8 @@ _STATES = {
 """The states without fields."""
 
 KEPT_SEEN = 64
-"""How many keys of one peer are remembered, to recognise copies. If even older keys come again, the user may be asked
-about them once more; that is the only effect."""
+"""How many keys of one peer are remembered, to recognise copies. If the peer sends keys again that we no longer
+remember, the user may be asked about them once more. Nothing worse happens."""
 MAX_ASKED = 16
 """The highest number of new keys of one peer that the user is asked about in a day; further keys are dropped."""
 DAY = 86_400.0

@@ -13,7 +13,8 @@ class Stage(StrEnum):
     """How far the move of a peer's queue has got."""
 
     REACHING = "reaching"
-    """The peer asked us to use a new queue (QADD). Before we agree, we find out whether we can reach its relay."""
+    """The peer asked us to use a new queue (QADD). Before we agree, we find out whether we can reach the relay of this
+    queue."""
     KEYED = "keyed"
     """Our keys are on their way (QKEY)."""
     TESTING = "testing"

@@ -330,7 +330,7 @@ def _send_request(tx: sqlite3.Connection, context: Context, connection: Connecti
     address, own = required_send_queue(tx, connection.id), connections.receive_queue(tx, connection.id)
     asked = sent_requests.load(tx, connection.id)
     if own is None or asked is None:
-        raise MissingRecord("The parts of the request are missing.")
+        raise MissingRecord("The receive queue or the connection info for the request is missing.")
     link = linking.full_link(connection, own)
     body = sealing.seal_request(context.entropy, connection, address, link, asked.info)
     outgoing.save_first_message(tx, connection.id, body)

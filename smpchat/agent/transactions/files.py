@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from smpchat.xftp.description import FileDescription
 
 SLOTS = 4
-"""For how many recipients a file is registered by default. The number is fixed, so that relays do not learn how many
-recipients a file has (xftp-wire 5)."""
+"""For how many recipients a file is registered by default. This default does not depend on the real number of
+recipients, so relays do not learn how many there are (xftp-wire 5)."""
 MAX_PADDING = 4 * 1024 * 1024 + 64 * 1024
 """The most bytes by which a ciphertext may be longer than its file: a chunk of padding (4 MiB), and the smallest chunk
 (64 KiB) for the file's name."""

@@ -172,7 +172,7 @@ def _receive_hello(
         raise EnvelopeRefused("no hello is awaited")
     secured = state.answer is Answer.SECURED
     if secured and sender_key is not None:
-        raise EnvelopeRefused("the hello carries a key for a queue that is secured")
+        raise EnvelopeRefused("the hello carries a key for its queue, which is already secured")
     if not secured and sender_key is None and queue.mode is not QueueMode.MESSAGING:
         raise EnvelopeRefused("the hello lacks the key for its queue")
     with refusing("the hello does not open"):
@@ -231,4 +231,4 @@ def receive_repeated(
             context.application.notice(tx, connection.id, SECOND_PERSON, NoticeKind.SECOND_PERSON)
             return
     if not isinstance(inner, Confirmation):
-        raise EnvelopeRefused("a message of the handshake came after it") from None
+        raise EnvelopeRefused("a handshake message came too late") from None

@@ -46,8 +46,8 @@ The peer sends to both relays at the same time, so messages to the old one may s
 LEAVE_PAUSE = 900.0
 """Seconds between two tries to reach a relay at which we only have an abandoned queue to empty and delete."""
 LEAVE_FOR = 21 * 86_400.0
-"""Seconds after which an abandoned queue is forgotten if its relay does not answer. Relays keep messages for 21 days,
-so by then nothing waits there any more."""
+"""Seconds after which an abandoned queue is forgotten if its relay does not answer. Relays delete a message after 21
+days, so no message can be left in the queue by then."""
 
 _NEW = pair(boolean, boolean).encode((True, False))
 """Body of the CREATE item: a queue that its sender may secure, made without a key (agent-wire 5.7: the peer's key comes
@@ -188,12 +188,17 @@ def keys_received(tx: sqlite3.Connection, context: Context, connection: Connecti
     # peer's key from that QKEY, and would refuse another one (smp-wire 7.2).
     if new.queue.e2e_secret is None:
         if not CLIENT_VERSIONS.contains(info.version):
-            _not_followed(tx, context, connection.id, f"it answers in version {info.version}")
+            _not_followed(
+                tx,
+                context,
+                connection.id,
+                f"its answer uses SMP client version {info.version}, which this smpchat does not support",
+            )
             return
         try:
             secret = new.queue.link_key.exchange(info.dh_key)
         except CryptoError:
-            _not_followed(tx, context, connection.id, "its key is bad")
+            _not_followed(tx, context, connection.id, "its answer contains a bad key")
             return
         moves.save_keys(tx, new.id, secret, key.der)
         erasure.empty_log(tx)

@@ -45,7 +45,7 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import SHORT_LINKS, SND_AUTH_KEY
 
 PIPELINE = 16
-"""How many SENDs of one lane may be on their way at the same time."""
+"""How many SENDs of one lane (see `Lane`) may be on their way at the same time."""
 
 
 PEER_GONE = (

@@ -64,7 +64,7 @@ RECEIPTS_SINCE = 4
 """The first agent version that supports delivery receipts."""
 MESSAGES = Allowance("message", 20_000, DAY)
 """How many messages for the application a contact may send in a day: one every four seconds on average, and at most 1.3
-GB. Further ones stay at the relay, whose limit for a queue then stops the sender."""
+GB. Further messages stay at the relay. When the queue there is full, the relay accepts no more from the sender."""
 BROKEN_CHAIN = "Messages from {alias} were lost, or arrived out of order."
 LAST_MOMENT = 32_503_680_000
 """The year 3000 in POSIX seconds: the last year that every platform can show as a date."""
@@ -152,7 +152,7 @@ def _receive(
             renegotiation.keys_received(tx, context, connection, inner, sent_at)
             connections.raise_agent_version(tx, connection.id, min(inner.agent_version, AGENT_VERSIONS.maximum))
             return Received(connection.id)
-    raise EnvelopeRefused("a message of the handshake came after it")
+    raise EnvelopeRefused("a handshake message came too late")
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def _receive_message(
     with refusing("the message is malformed"):
         message = agent_message.decode(opened.plaintext)
     if not isinstance(message, NumberedMessage):
-        raise EnvelopeRefused("a message of the handshake came after it")
+        raise EnvelopeRefused("a handshake message came too late")
     if message.message_id > MAX_MESSAGE_ID:
         raise NumberRefused(message.message_id)
     save_opened(tx, connection.id, envelope.ratchet_message, opened, sent_at)
@@ -288,7 +288,7 @@ def _dispatch(
             if allowances.use(tx, connection.id, MESSAGES, context.now()) is not Use.ALLOWED:
                 # Raising this error undoes what the message has changed in ratchet and chain. The relay keeps the
                 # message, so we can open it on another day.
-                raise HeldBack("more messages came than are taken in a day")
+                raise HeldBack("more messages came within a day than we accept")
             wants_receipt = context.application.message_received(tx, connection.id, body, sent_at, integrity)
             # The connection is loaded again, because this message may have raised its agent version.
             knows_receipts = connections.load(tx, connection.id).agent_version >= RECEIPTS_SINCE

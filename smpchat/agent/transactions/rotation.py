@@ -42,8 +42,8 @@ log = logging.getLogger("smpchat.agent")
 
 NOT_MOVED = "{{alias}} wants to receive at another relay, but {why}. Messages still go through the old relay."
 NOT_REACHED = (
-    "{{alias}} wants to receive at another relay, which cannot be reached yet: {error}. Until then messages go"
-    " through the old relay."
+    "{{alias}} wants to receive at another relay, which cannot be reached yet: {error}. Until it can be"
+    " reached, messages go through the old relay."
 )
 MOVED = "{{alias}} now receives at the relay {host}."
 
@@ -53,11 +53,11 @@ TOO_MANY = (
 )
 
 MOVES = Allowance("move", 10, HOUR)
-"""How many QADDs of a peer are processed: for each of them, we must connect to a relay that the peer chose, and send an
-answer."""
+"""How many QADDs of a peer are processed in an hour: for each of them, we must connect to a relay that the peer chose,
+and send an answer."""
 SWITCHES = Allowance("switch", 20, HOUR)
-"""How many QUSEs of a peer are processed. This is more than one for each move, because a peer repeats QUSE if nothing
-comes through its new queue."""
+"""How many QUSEs of a peer are processed in an hour. More QUSEs than moves are allowed, because a peer repeats QUSE if
+nothing comes through its new queue."""
 ANSWER_TIME = 10.0
 """Seconds for which messages wait for QUSE, the peer's answer to QKEY. A peer that is online answers within one round
 trip through three relays. The time is below the 20 seconds for which the command `send` waits."""
@@ -82,7 +82,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
     replaces an earlier one whose queue is not in use yet."""
     used = allowances.use(tx, connection.id, MOVES, context.now())
     if used is not Use.ALLOWED or not owed.may_answer(tx, connection.id):
-        log.warning("a move of a contact's queue is ignored: there were too many")
+        log.warning("a move of a contact's queue is ignored: too many moves, or too many waiting answers")
         if used is Use.FIRST_TOO_MANY:
             context.application.notice(tx, connection.id, TOO_MANY, NoticeKind.MOVE_FAILED)
         return
@@ -143,7 +143,7 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
     """Process QUSE, with which the peer tells us to use its new queue. Returns True if messages go to another queue
     from now on."""
     if allowances.use(tx, connection.id, SWITCHES, context.now()) is not Use.ALLOWED:
-        log.warning("a contact's QUSE is ignored: there were too many")
+        log.warning("a contact's QUSE is ignored: too many came within an hour")
         return False
     current, rotation = sending.required_send_queue(tx, connection.id), rotations.load(tx, connection.id)
     for address, _ in message.queues:

@@ -35,8 +35,8 @@ from smpchat.encoding.record import Record, field
 from smpchat.protocol.version import VersionRange
 
 AGENT_VERSIONS = VersionRange(2, 7)
-"""Agent protocol versions (agent-wire 1.1). Version 4 added receipts, version 6 queues secured by their sender, and
-version 7 messages that the joiner sends right after joining."""
+"""The agent protocol versions that smpchat supports (agent-wire 1.1). Version 4 added receipts, version 6 queues
+secured by their sender, and version 7 messages that the joiner sends right after joining."""
 
 
 # -- agent messages ---------------------------------------------------------------------------------------------------

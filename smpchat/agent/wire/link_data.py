@@ -465,7 +465,7 @@ def _checked_request(link: ShortLink, answer: Lnk, request: ConnectionLink, data
     if link.server.hosts[0] not in first.server.hosts:
         raise LinkDataError("The link names one relay, and its data at the relay names another.")
     if answer.sender_id != first.sender_id:
-        raise LinkDataError("The link's data names a queue that is not its own.")
+        raise LinkDataError("The link leads to one queue, and its data at the relay names another.")
     # As in the reference (agent-wire 2.7), the relay's address comes from the link: we have read the data at this
     # address, and the relay may have got more hosts since the data was made.
     queues = (replace(first, server=link.server), *request.queues[1:])

@@ -26,7 +26,8 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 
 E2E_VERSIONS = VersionRange(2, 3)
-"""End-to-end encryption versions (agent-wire 1.3). Version 3 added the optional KEM and two-byte lengths."""
+"""The versions of end-to-end encryption that smpchat supports (agent-wire 1.3). Version 3 added the optional KEM and
+two-byte lengths."""
 MAX_LINK_LENGTH = 16_384
 """Longest text that is searched for a link. The longest real link, with two queues and a KEM key, has under 5,000
 characters."""
@@ -206,9 +207,9 @@ def _reply_key(text: str) -> Ed25519PublicKey:
     try:
         key = Ed25519PublicKey.from_der(from_base64url(text, "reply key"))
     except KeyFormatError:
-        raise DecodeError("reply key of another kind") from None
+        raise DecodeError("reply key that is not an Ed25519 key") from None
     if _reply_key_text(key) != text:  # the last character has two unused bits
-        raise DecodeError("reply key in another form")
+        raise DecodeError("reply key that is not encoded in the usual way")
     return key
 
 

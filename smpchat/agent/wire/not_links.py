@@ -42,7 +42,8 @@ _OTHERS = (
 )
 _OTHER = tuple((re.compile(rf"(?<![\w.-])(?:www\.)?(?:{pattern})", re.I), name) for pattern, name in _OTHERS)
 _LOOKED_AT = 4_096
-"""How many characters are examined. The rest of a long text would not help to tell what the text is."""
+"""How many characters of a text we examine to tell what it is, if it contains no link. The rest of a longer text would
+not help."""
 
 
 def what_it_is(text: str) -> LinkError:

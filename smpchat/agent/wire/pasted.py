@@ -32,11 +32,11 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record, replace
 
 MAX_TEXT_LENGTH = 65_536
-"""The longest text that is searched, in characters. Links have under 5,000, or up to three times as many if they are
-percent-encoded."""
+"""The longest text that is searched, in characters. Links have under 5,000 characters, or up to three times as many if
+they are percent-encoded."""
 _MAX_STARTS = 64
-"""How many possible beginnings of a link are tried. A web page has a few; a hostile text may have one in every eight
-characters."""
+"""How many possible beginnings of a link are tried. A web page contains a few of them; a hostile text may contain one
+in every eight characters."""
 _MAX_PIECES = 256
 """Into how many pieces spaces and line breaks may split one link. In a mail, the longest link takes 80 lines if it is
 percent-encoded."""
@@ -61,7 +61,7 @@ _FULL = late(
 _SHORT = late(_PATH + r"(?P<letter>[a-z])/?(?:\?[^#]*)?#/?(?P<rest>.*)", re.IGNORECASE)
 _AFTER = frozenset(".,;:!?])_~-/&")
 """Punctuation and marks of emphasis that may follow a link. Some of these characters may also be part of the link, so a
-candidate is parsed first with them, then without."""
+possible link is parsed first with these characters, then without them."""
 _TRACKING = late(
     r"[?&](?:utm_[a-z_]+|fbclid|gclid|gbraid|wbraid|dclid|msclkid|yclid|twclid|ttclid|igshid|igsh|mc_[ce]id|_hsenc"
     r"|_hsmi|mkt_tok|ref_src|ref_url|s_cid|vero_id|oly_[a-z_]+_id)=[^&?#]*",

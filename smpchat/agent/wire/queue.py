@@ -23,8 +23,8 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
 CLIENT_VERSIONS = VersionRange(1, 4)
-"""SMP client versions (agent-wire 1.2). Version 2 added several hosts, version 3 ``sndSecure``, and version 4 the queue
-mode and short links."""
+"""The SMP client versions that smpchat supports (agent-wire 1.2). Version 2 added several hosts, version 3
+``sndSecure``, and version 4 the queue mode and short links."""
 
 
 class QueueAddress(Record):

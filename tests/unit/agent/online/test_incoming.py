@@ -42,7 +42,7 @@ def test_a_second_message_before_the_first_is_acknowledged_is_a_fault() -> None:
     async def check(incoming: Incoming, session: Any) -> None:
         incoming.pushed(session, b"a", message(1))
         incoming.pushed(session, b"b", message(1))  # another queue
-        with pytest.raises(RemoteProtocolError, match="before the last one was acknowledged"):
+        with pytest.raises(RemoteProtocolError, match="before we acknowledged the last one"):
             incoming.pushed(session, b"a", message(2))
         first = await incoming.next()
         with pytest.raises(RemoteProtocolError):  # processed, and kept at the relay for now

@@ -207,7 +207,7 @@ def test_a_fault_of_one_connection_or_relay_does_not(
         with monkeypatch.context() as patch:
             return run_jumping(main)
 
-    assert faults(when_a_queue_is_lost) == (set() if ends else {"telling that a queue is lost failed"})
+    assert faults(when_a_queue_is_lost) == (set() if ends else {"cannot report that a queue is lost"})
     for scenario in (when_the_way_to_a_relay_is_looked_up, in_a_lane):
         caplog.clear()
         assert faults(scenario) == set()

@@ -193,7 +193,7 @@ class TestReaderChecks:
 
     def test_sender_id(self) -> None:
         link, lnk = resealed(INVITATION)
-        with pytest.raises(LinkDataError, match="not its own"):
+        with pytest.raises(LinkDataError, match="leads to one queue"):
             open_link(link, replace(lnk, sender_id=bytes(24)))
 
     def test_malformed_request(self) -> None:
