@@ -131,19 +131,22 @@ async def probe(
 
 
 class Stopwatch:
-    """Times the steps of a relay test. If several transports are tried, ``connect`` ends when the first connection is
-    open, and ``hello`` starts when the last connection is open."""
+    """Times the steps of a relay test. If several transports are tried, ``connect`` ends and ``hello`` starts when the
+    last connection is open."""
 
     def __init__(self, report: Callable[[Check], None]) -> None:
         self._report = report
         self._clock = asyncio.get_running_loop().time
         self._started: dict[str, float] = {}
         self._ended: dict[str, float] = {}
-        self.name = ""
+        self.name = self._before = ""
 
     def next(self, name: str) -> None:
+        """Begin a step, or begin it again: then the step before it ends only now."""
         now = self._clock()
-        self._ended[self.name] = now
+        if name != self.name:
+            self._before = self.name
+        self._ended[self._before] = now
         self._started[name] = now
         self.name = name
 

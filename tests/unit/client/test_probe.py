@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 
 from smpchat.client.network import Network
-from smpchat.client.probe import PUSH_PATIENCE, Check, probe
+from smpchat.client.probe import PUSH_PATIENCE, Check, Stopwatch, probe
 from smpchat.client.routes import Transport
 from smpchat.client.trouble import Trouble
 from smpchat.crypto.keys import X25519PrivateKey, X25519PublicKey
@@ -259,3 +259,21 @@ def test_a_queue_that_vanished_fails() -> None:
 def test_a_message_that_was_changed_fails() -> None:
     checks = run_odd(OddRelay({}, body=b"something else"))
     assert (checks[-1].name, checks[-1].detail) == ("MSG", "a different message came back")
+
+
+def test_a_second_transport_counts_as_connecting() -> None:
+    """The first transport opens and says nothing, the second one works."""
+
+    async def check() -> None:
+        told: list[Check] = []
+        stopwatch = Stopwatch(told.append)
+        stopwatch.next("connect")
+        for seconds in (1, 5):
+            await asyncio.sleep(seconds)
+            stopwatch.next("hello")
+        await asyncio.sleep(2)
+        stopwatch.passed("connect", "over WebSocket")
+        stopwatch.passed("hello", "SMP version 19")
+        assert [(one.name, one.seconds) for one in told] == [("connect", 6), ("hello", 2)]
+
+    run_jumping(check)
