@@ -32,19 +32,20 @@ def _figures() -> tuple[Field, ...]:
 
 
 _CONNECTION_STATES = ("invited", "joining", "ready", "connected", "failed", "deleted")
-_DIRECTION = text("direction", "whose message: `sent` is yours", "sent", "received")
-_REACTED = text("direction", "who reacted: `sent` is you", "sent", "received")
-_DELETED = flag("deleted", "it was deleted; the text is empty", optional=True)
+_DIRECTION = text("direction", "`sent`: you wrote the quoted message", "sent", "received")
+_REACTED = text(
+    "direction", "`sent`: you reacted; `received`: the contact or members of the group reacted", "sent", "received"
+)
 
 _COMMANDS = Field(
     "commands",
     Kind.LIST,
-    "the bot's commands: send `/` and the keyword",
+    "the commands of the bot; to use one, send `/` and its keyword",
     optional=True,
     fields=(
-        text("keyword", "what follows the slash"),
-        text("label", "what a menu shows"),
-        text("params", "what to write after the keyword; may be empty"),
+        text("keyword", "the keyword of the command, without the slash"),
+        text("label", "the words for the command in a menu"),
+        text("params", "the parameters to write after the keyword; may be empty"),
     ),
 )
 
@@ -56,39 +57,39 @@ _MOVE = Field(
     fields=(
         text(
             "step",
-            "`creating` the new queue; `asked`: waiting for their app; `securing` the new queue; `using`: waiting for"
-            " their first message there",
+            "`creating`: the new queue is being created; `asked`: the contact's app has not answered yet; `securing`:"
+            " the new queue is being secured; `using`: the contact's first message in the new queue has not come yet",
             "creating",
             "asked",
             "securing",
             "using",
         ),
-        Field("since", Kind.TIME, "when this step began"),
+        Field("since", Kind.TIME, "when this step of the move began"),
         text("relay", "host of the new relay, once it is known", optional=True),
     ),
 )
 
 _FILE_FIELDS = (
-    text("name", "the name that its sender gave it; not a path on this computer"),
-    number("size", "size in bytes, as its sender states it"),
+    text("name", "the name that the sender gave the file; not a path on this computer"),
+    number("size", "the size of the file in bytes, as its sender states it"),
     text(
         "state",
-        "`offered`: you can receive it; `received`: it is here, complete and checked; `sent`: the contact can"
-        " fetch it; `expired`: relays have deleted it",
+        "`offered`: you can receive the file; `received`: the whole file is on this computer and was checked; `sent`:"
+        " the contact can receive the file; `expired`: relays have deleted the file",
         *FileState,
     ),
-    number("bytes", "about how many bytes are transferred so far"),
-    text("path", "its path on this computer", optional=True),
-    text("reason", "a sentence: why it stopped or failed", optional=True),
+    number("bytes", "about how many bytes have been transferred so far"),
+    text("path", "the path of the file on this computer", optional=True),
+    text("reason", "a sentence: why the transfer is waiting, has stopped or has failed", optional=True),
     text(
         "trouble",
-        "for programs: what is wrong with a relay, such as `unreachable`; missing if it is not a relay's fault",
+        "for programs: the kind of problem that `reason` describes, such as `unreachable`; missing if no kind fits",
         optional=True,
     ),
-    Field("expires_at", Kind.TIME, "when relays delete it, as far as known", optional=True),
+    Field("expires_at", Kind.TIME, "when relays delete the file, as far as smpchat knows", optional=True),
 )
 
-_INCOGNITO = text("incognito", "the made-up name that you use here instead of your own", optional=True)
+_INCOGNITO = text("incognito", "a made-up name; others see this name, not your own", optional=True)
 
 TYPES = (
     ObjectType(
@@ -100,28 +101,28 @@ TYPES = (
             text("link", "the full link"),
             text("short_link", "a shorter form of the link", optional=True),
             text("command", "the command with which the other person connects to you"),
-            text("note", "the alias for the person who uses the link", optional=True),
+            text("note", "the alias for the person who will use the link", optional=True),
             Field("as_of", Kind.TIME, "when smpchat last knew that nobody had used the link", optional=True),
             _INCOGNITO,
         ),
     ),
     ObjectType(
         "state",
-        "The state of a connection, or a change of it.",
+        "The current state of a connection; printed again after a change.",
         "`invite`, `connect`, `accept`, `listen`, `status`, `demo`",
         (
             number("connection", "the connection's number, as in `invitation`; a group has a negative number"),
             text("alias", "the contact's alias; null until someone uses the invitation", nullable=True),
             text(
                 "role",
-                "`initiator` made the link, `joiner` used it; with an address, the person who sends the request is the"
-                " `initiator`",
+                "your role: `initiator` if you made the link, `joiner` if you used it; with a contact address,"
+                " `initiator` if you sent the request, `joiner` if you received it",
                 "initiator",
                 "joiner",
             ),
             text(
                 "variant",
-                "the handshake that both apps support; null while unknown",
+                "the variant of the handshake; null while it is unknown",
                 "instant",
                 "three-step",
                 "sender-secured",
@@ -129,7 +130,7 @@ TYPES = (
                 nullable=True,
             ),
             number("step", "the step of connecting: 1 invitation, 2 confirmation, 3 hello"),
-            text("state", "`ready`: you can write; `connected`: they have answered", *_CONNECTION_STATES),
+            text("state", "`ready`: you can write; `connected`: the contact has answered", *_CONNECTION_STATES),
             number(
                 "elapsed_ms",
                 "milliseconds from making or using the link until the connection was `ready` or `connected`; in other"
@@ -141,7 +142,7 @@ TYPES = (
                 "when the connection became `ready` or `connected`; in other states, when the link was made or used",
                 optional=True,
             ),
-            text("reason", "a sentence: why it failed", optional=True),
+            text("reason", "a sentence: why the connection failed", optional=True),
             _MOVE,
             _INCOGNITO,
             flag("pq", "whether post-quantum encryption protects new messages (`status WHO`)", optional=True),
@@ -164,29 +165,42 @@ TYPES = (
             Field(
                 "profile",
                 Kind.OBJECT,
-                "the name in their profile, which anyone can choose; null until it arrives",
+                "the contact's profile, with names that anyone can choose; null until the profile arrives",
                 nullable=True,
                 fields=(
-                    text("name", "the name"),
-                    text("full_name", "a longer name; may be empty"),
+                    text("name", "the name in the profile"),
+                    text("full_name", "a longer name in the profile; may be empty"),
                     flag("bot", "the contact says that it is a bot", optional=True),
                     _COMMANDS,
                 ),
             ),
-            text("state", "the state of the connection; see `state`", *_CONNECTION_STATES),
+            text(
+                "state",
+                "the state of the connection with the contact, as `state` in the object `state`",
+                *_CONNECTION_STATES,
+            ),
             number("unread", "messages that `listen` and `chat` have not shown yet"),
             flag("pq", "whether post-quantum encryption protects new messages"),
-            flag("gone", "they removed you, so messages no longer reach them", optional=True),
+            flag("gone", "the contact removed you, so your messages no longer arrive", optional=True),
             Field("conditions", Kind.TEXTS, "the contact's problems: values of `kind` in `condition`", optional=True),
-            flag("business", "a business: several people there may read your messages", optional=True),
-            flag("group", "a group; `group members` lists who is in it", optional=True),
-            flag("verified", "you compared the security code", optional=True),
+            flag("business", "the contact is a business: several people there may read your messages", optional=True),
+            flag("group", "the contact is a group; `group members` lists its members", optional=True),
+            flag("verified", "you compared the contact's security code, and it has not changed", optional=True),
             flag("receipts", "false: the contact gets no receipts for messages", optional=True),
-            flag("muted", "their messages ring no bell and show no notification", optional=True),
-            Field("muted_until", Kind.TIME, "when muting ends; missing if it has no end", optional=True),
-            text("looks_like", "another contact whose alias looks like this contact's name", optional=True),
-            text("description", "a line that they wrote about themselves", optional=True),
-            flag("picture", "they have a picture; `contact show --save-picture` saves it", optional=True),
+            flag("muted", "messages from the contact ring no bell and show no notification", optional=True),
+            Field(
+                "muted_until",
+                Kind.TIME,
+                "when the contact is no longer muted; missing if the muting has no end",
+                optional=True,
+            ),
+            text("looks_like", "the alias of another contact, which looks like this contact's name", optional=True),
+            text("description", "a line in the contact's profile about the contact", optional=True),
+            flag(
+                "picture",
+                "the contact's profile has a picture; `contact show --save-picture` saves the picture",
+                optional=True,
+            ),
             number(
                 "disappear_after",
                 "seconds after which messages disappear (`contact show`, `contact set`, `mute`)",
@@ -195,18 +209,26 @@ TYPES = (
             Field(
                 "preferences",
                 Kind.OBJECT,
-                "what you allow each other (`contact show`, `contact set`, `mute`)",
+                "the features that you and the contact allow (`contact show`, `contact set`, `mute`)",
                 optional=True,
                 fields=tuple(
                     Field(
                         str(feature),
                         Kind.OBJECT,
-                        "one feature",
+                        "who allows this feature, and who can use it",
                         fields=(
-                            text("ours", "what you allow them", *Allow),
-                            text("theirs", "what they allow you", *Allow),
+                            text(
+                                "ours",
+                                "whether you allow the contact to use the feature; `yes`: if the contact allows it too",
+                                *Allow,
+                            ),
+                            text(
+                                "theirs",
+                                "whether the contact allows you to use the feature; `yes`: if you allow it too",
+                                *Allow,
+                            ),
                             flag("by_us", "whether you can use the feature"),
-                            flag("by_them", "whether they can use the feature"),
+                            flag("by_them", "whether the contact can use the feature"),
                         ),
                     )
                     for feature in Feature
@@ -223,19 +245,24 @@ TYPES = (
         (
             number("id", "the group's number; `group join` takes the number of an invitation"),
             text("alias", "your name for the group, used in commands; null for an invitation", nullable=True),
-            text("name", "the group's own name"),
+            text("name", "the name in the group's profile"),
             text("role", "your role", *(role.word for role in Role)),
             text("state", "`pending`, `review`: nobody has decided yet whether to let you in", *Standing),
             number("members", "current members, including you"),
             number("connected", "members to whom you are connected"),
             text("inviter", "alias of the contact that invites you", optional=True),
-            flag("business", "a business: several people there may read your messages", optional=True),
+            flag(
+                "business",
+                "the group belongs to a business: several people there may read your messages",
+                optional=True,
+            ),
             text("description", "a line about the group", optional=True),
             text("welcome", "a greeting for people who join", optional=True),
             Field(
                 "allows",
                 Kind.TEXTS,
-                "what you may use: `reactions`, `voice`, `files`, `links`, `direct`, `fulldelete`, `history`",
+                "the features that you may use: `reactions`, `voice`, `files`, `links`, `direct`, `fulldelete`,"
+                " `history`",
             ),
             number("disappear_after", "seconds after which messages disappear", optional=True),
             _INCOGNITO,
@@ -272,7 +299,7 @@ TYPES = (
             text("link", "the full link"),
             text("short_link", "a shorter form of the link", optional=True),
             text("command", "the command with which other people join"),
-            text("role", "the role of people who join with it", "observer", "member"),
+            text("role", "the role of people who join with this link", "observer", "member"),
         ),
     ),
     ObjectType(
@@ -286,9 +313,14 @@ TYPES = (
             flag("auto_accept", "whether every request is accepted at once"),
             number("requests", "requests waiting for your answer"),
             number("turned_away", "requests turned away because too many were waiting", optional=True),
-            Field("turned_away_since", Kind.TIME, "when the first of these requests came", optional=True),
+            Field(
+                "turned_away_since",
+                Kind.TIME,
+                "when the first of the requests that were turned away came",
+                optional=True,
+            ),
             text("welcome", "text that people see before they send a request, and again when accepted", optional=True),
-            text("auto_reply", "message to each person you accept", optional=True),
+            text("auto_reply", "the message that is sent to each person you accept", optional=True),
         ),
     ),
     ObjectType(
@@ -297,16 +329,16 @@ TYPES = (
         "`listen`, `requests`",
         (
             number("id", "the request's number, for `accept` and `reject`"),
-            text("name", "the name in their profile, which anyone can choose"),
-            text("text", "the message in the request; null if none", nullable=True),
-            Field("received_at", Kind.TIME, "when the relay got it"),
+            text("name", "the name in the sender's profile, which anyone can choose"),
+            text("text", "the message in the request; null if the request contains none", nullable=True),
+            Field("received_at", Kind.TIME, "when the relay received the request"),
             text(
                 "relay_refused",
                 "where the sender's relay is, if it is not on the internet; `accept` then needs `--any-relay`",
                 optional=True,
             ),
-            flag("in_turn", "it will be accepted automatically when its turn comes", optional=True),
-            text("looks_like", "your contact whose alias looks like this name", optional=True),
+            flag("in_turn", "smpchat will accept the request automatically when its turn comes", optional=True),
+            text("looks_like", "the alias of a contact of yours, which looks like this name", optional=True),
         ),
     ),
     ObjectType(
@@ -314,14 +346,18 @@ TYPES = (
         "A message in its current state.",
         "`connect`, `send`, `reply`, `forward`, `edit`, `retract`, `react`, `listen`, `history`, `search`, `demo`",
         (
-            text("contact", "the alias"),
+            text("contact", "the contact's alias"),
             number("contact_id", "the contact's number, as in `contact`"),
-            text("direction", "`sent`: you wrote it", "sent", "received"),
+            text("direction", "`sent`: you wrote the message", "sent", "received"),
             number(
-                "id", "the number for `reply`, `edit`, `retract` and `react`; your contact has another number for it"
+                "id",
+                "the number for `reply`, `edit`, `retract` and `react`; your contact's app has another number for"
+                " this message",
             ),
-            text("text", "the text, exactly as it was written"),
-            Field("sent_at", Kind.TIME, "when you wrote it; if you received it, when the relay accepted it"),
+            text("text", "the text of the message, exactly as it was written"),
+            Field(
+                "sent_at", Kind.TIME, "when you wrote the message; for a received message, when the relay accepted it"
+            ),
             text("status", "explained at the top of this page", "pending", "sent", "delivered", "failed", "received"),
             text(
                 "content",
@@ -331,53 +367,77 @@ TYPES = (
                 " with a note in brackets",
             ),
             flag("verified", "you compared the contact's security code, and it has not changed", optional=True),
-            text("reason", "a sentence: why it failed", optional=True),
-            text("sender", "who wrote it, if the contact is a business or group", optional=True),
+            text("reason", "a sentence: why the message failed", optional=True),
+            text("sender", "who wrote the message, if the contact is a business or group", optional=True),
             flag("group", "the contact is a group", optional=True),
             text(
                 "via",
-                "the member who passed it on and could have changed it; missing if it came from the author directly",
+                "in a group: the member who passed the message on and could have changed it; missing once the author's"
+                " own copy has arrived",
                 optional=True,
             ),
             number("delivered_to", "for a message to a group: how many members have received it", optional=True),
             number("members", "for a message to a group: to how many members it is sent directly", optional=True),
             text("command", "the keyword, if your profile is a bot and the text is one of its commands", optional=True),
-            text("arguments", "the text after the command", optional=True),
-            flag("forwarded", "it was forwarded from someone else", optional=True),
-            flag("live", "its author was still typing when it was printed", optional=True),
+            text("arguments", "the text after the keyword of the command", optional=True),
+            flag(
+                "forwarded", "the author did not write the text for this conversation, but forwarded it", optional=True
+            ),
+            flag("live", "the author had not finished writing the message when it was printed", optional=True),
             Field(
                 "preview",
                 Kind.OBJECT,
-                "their app's description of the link; smpchat did not open the link",
+                "what the author's app says about a link in the message; smpchat did not open the link",
                 optional=True,
-                fields=(text("uri", "the link"), text("title", "may be empty"), text("description", "may be empty")),
+                fields=(
+                    text("uri", "the link"),
+                    text("title", "the title of the page; may be empty"),
+                    text("description", "a description of the page; may be empty"),
+                ),
             ),
             Field(
                 "reply_to",
                 Kind.OBJECT,
-                "the message that it replies to",
+                "the quoted message, which this message answers",
                 optional=True,
                 fields=(
-                    number("id", "the number of that message; null if you do not have the message", nullable=True),
+                    number(
+                        "id", "the number of the quoted message; null if you do not have this message", nullable=True
+                    ),
                     _DIRECTION,
-                    text("text", "its text"),
-                    _DELETED,
-                    text("sender", "which member of a group wrote it", optional=True),
+                    text("text", "the text of the quoted message"),
+                    flag(
+                        "deleted", "the quoted message was deleted or has disappeared; `text` is empty", optional=True
+                    ),
+                    text("sender", "the member of a group or business who wrote the quoted message", optional=True),
                 ),
             ),
-            Field("file", Kind.OBJECT, "its file", optional=True, fields=_FILE_FIELDS),
-            flag("edited", "the text was edited", optional=True),
-            _DELETED,
-            text("deleted_by", "which member of a group deleted it, if not the author; `you` is you", optional=True),
-            number("ttl", "seconds after which it disappears, counted from when it was shown or sent", optional=True),
-            Field("expires_at", Kind.TIME, "when it disappears; missing until the countdown starts", optional=True),
+            Field("file", Kind.OBJECT, "the file in the message", optional=True, fields=_FILE_FIELDS),
+            flag("edited", "the author edited the text", optional=True),
+            flag("deleted", "the message was deleted; `text` is empty", optional=True),
+            text(
+                "deleted_by",
+                "in a group: the member who deleted the message, if not the author; `you` if you deleted it",
+                optional=True,
+            ),
+            number(
+                "ttl",
+                "seconds until the message disappears, counted from when it was shown or, if you wrote it, sent",
+                optional=True,
+            ),
+            Field(
+                "expires_at",
+                Kind.TIME,
+                "when the message disappears; missing until the countdown starts",
+                optional=True,
+            ),
             Field(
                 "reactions",
                 Kind.LIST,
-                "your reactions and your contact's",
+                "the reactions to the message",
                 optional=True,
                 fields=(
-                    text("emoji", "one of eight"),
+                    text("emoji", "one of the eight emoji that apps accept"),
                     _REACTED,
                     number("people", "in a group: how many members chose this emoji; 1 if missing", optional=True),
                     Field(
@@ -389,43 +449,43 @@ TYPES = (
     ),
     ObjectType(
         "file",
-        "The file of a message in its current state; `listen` prints one when the state changes.",
+        "The current state of a message's file. `listen` prints it again when the state changes.",
         "`files`, `receive`, `cancel`, `listen`, `demo`",
         (
-            number("message", "the number of its message, for `receive`, `cancel` and `view`"),
-            text("contact", "the alias"),
-            text("direction", "who sent it: `sent` is you", "sent", "received"),
+            number("message", "the number of the message with the file, for `receive`, `cancel` and `view`"),
+            text("contact", "the contact's alias"),
+            text("direction", "`sent`: you sent the file", "sent", "received"),
             *_FILE_FIELDS,
         ),
     ),
     ObjectType(
         "fetched",
-        "A file that was received with a link, not with a message.",
+        "A file that you received by its own link, without a message.",
         "`receive`",
         (
-            text("path", "where it is"),
-            number("size", "bytes"),
+            text("path", "the path where the file was saved"),
+            number("size", "the size of the file in bytes"),
         ),
     ),
     ObjectType(
         "progress",
-        "The progress of a file; people see a bar.",
+        "How much of a file has been transferred; without `--json`, a progress bar shows this.",
         "`send`, `receive`",
         (
-            number("message", "number of its message"),
-            number("bytes", "about how many bytes are transferred so far"),
-            number("size", "bytes in total"),
+            number("message", "the number of the message with the file"),
+            number("bytes", "about how many bytes have been transferred so far"),
+            number("size", "the size of the file in bytes"),
         ),
     ),
     ObjectType(
         "version",
-        "The versions of smpchat and what it uses.",
+        "The versions of smpchat, of its protocols, and of the software that it runs on.",
         "`--version`",
         (
             text("smpchat", "the smpchat version"),
             text("python", "the Python version"),
-            text("openssl", "the TLS library"),
-            text("sqlite", "the database library"),
+            text("openssl", "the version of the TLS library"),
+            text("sqlite", "the version of the database library"),
             Field(
                 "protocols",
                 Kind.OBJECT,
@@ -436,7 +496,7 @@ TYPES = (
                         ("SMP", "versions that smpchat uses with relays"),
                         ("SMP of the embedded relay", "versions that the embedded relay offers to apps"),
                         ("agent", "versions that smpchat uses with other apps"),
-                        ("end-to-end encryption", "versions of the double ratchet"),
+                        ("end-to-end encryption", "versions of the double ratchet that smpchat supports"),
                     )
                 ),
             ),
@@ -447,10 +507,10 @@ TYPES = (
         "The status of one of your messages changed.",
         "`send`, `reply`, `forward`, `listen`, `demo`",
         (
-            number("id", "as in `message`"),
-            text("contact", "the alias"),
-            text("status", "the new status", "pending", "sent", "delivered", "failed"),
-            text("reason", "a sentence: why it failed", optional=True),
+            number("id", "the message's number, as `id` in `message`"),
+            text("contact", "the contact's alias"),
+            text("status", "the new status of the message", "pending", "sent", "delivered", "failed"),
+            text("reason", "a sentence: why the message failed", optional=True),
             number("delivered_to", "for a message to a group: how many members have received it", optional=True),
             number("members", "for a message to a group: to how many members it is sent directly", optional=True),
         ),
@@ -460,7 +520,7 @@ TYPES = (
         "One of your profiles.",
         "`profile show`, `profile set`, `profile list`, `profile switch`, `profile delete`, `import`, `status`",
         (
-            text("name", "what `-p` takes"),
+            text("name", "the profile's name on this computer, for the option `-p`"),
             text(
                 "display_name", "the name that contacts see; null in a list if the profile is encrypted", nullable=True
             ),
@@ -487,8 +547,12 @@ TYPES = (
                         "addresses of the relays for new queues; empty: the embedded relay",
                         optional=True,
                     ),
-                    text("socks", "the proxy, or `off`", optional=True),
-                    flag("private_routing", "messages to other relays go through this profile's relays", optional=True),
+                    text("socks", "the SOCKS proxy for relays, or `off`", optional=True),
+                    flag(
+                        "private_routing",
+                        "messages to relays of other people go through the profile's own relays",
+                        optional=True,
+                    ),
                     text(
                         "strangers",
                         "`any`: relays named by other people may be anywhere, even in your own network",
@@ -503,8 +567,8 @@ TYPES = (
                     ),
                 ),
             ),
-            flag("active", "whether it is the profile in use"),
-            flag("deleted", "true after `profile delete`", optional=True),
+            flag("active", "whether this profile is in use"),
+            flag("deleted", "`profile delete` has deleted the profile", optional=True),
         ),
     ),
     ObjectType(
@@ -512,9 +576,10 @@ TYPES = (
         "Whether a profile is encrypted with a passphrase.",
         "`key set`, `key change`, `key remove`, `key test`",
         (
-            text("profile", "its name"),
+            text("profile", "the profile's name"),
             flag(
-                "encrypted", "whether it is encrypted; after `key test`, true also means that the passphrase is right"
+                "encrypted",
+                "whether the profile is encrypted; after `key test`, true also means that the passphrase is right",
             ),
         ),
     ),
@@ -523,10 +588,10 @@ TYPES = (
         "A profile was exported to a file.",
         "`export`",
         (
-            text("profile", "its name"),
-            text("file", "the full path"),
-            number("bytes", "size of the file"),
-            flag("moved", "whether the profile was moved, so that it can never go online here again"),
+            text("profile", "the profile's name"),
+            text("file", "the full path of the exported file"),
+            number("bytes", "the size of the exported file in bytes"),
+            flag("moved", "whether the profile was moved; a moved profile can never go online on this computer again"),
         ),
     ),
     ObjectType(
@@ -534,11 +599,13 @@ TYPES = (
         "A relay.",
         "`server list`, `server add`, `server remove`, `server use`",
         (
-            text("address", "its address; null for the embedded relay before the first start", nullable=True),
-            text("transport", "how to reach it", "tls", "websocket", "auto"),
-            flag("default", "whether new queues are created there"),
-            flag("embedded", "whether it is the embedded relay"),
-            number("ws_port", "its WebSocket port", optional=True),
+            text("address", "the relay's address; null if the embedded relay has never been started", nullable=True),
+            text("transport", "how smpchat reaches the relay", "tls", "websocket", "auto"),
+            flag(
+                "default", "whether new queues are created at this relay; for a file relay, whether new files go there"
+            ),
+            flag("embedded", "whether this is the embedded relay"),
+            number("ws_port", "the relay's WebSocket port", optional=True),
         ),
     ),
     ObjectType(
@@ -546,7 +613,7 @@ TYPES = (
         "A setting, and where its value comes from.",
         "`config list`, `config get`, `config set`, `config unset`",
         (
-            text("key", "its name"),
+            text("key", "the name of the setting"),
             Field("value", Kind.SETTING, "the value in use; `servers` and `file-servers` are lists of texts"),
             text(
                 "source",
@@ -558,8 +625,8 @@ TYPES = (
                 "stored",
                 "option",
             ),
-            text("path", "the file that sets it", optional=True),
-            number("line", "the number of the line in this file that sets it", optional=True),
+            text("path", "the config file in which the setting is set", optional=True),
+            number("line", "the number of the line in this file", optional=True),
         ),
     ),
     ObjectType(
@@ -573,16 +640,16 @@ TYPES = (
                 "everything",
                 "profile",
             ),
-            text("path", "the full path"),
-            flag("exists", "whether it exists"),
+            text("path", "the full path of the file"),
+            flag("exists", "whether the file exists"),
         ),
     ),
     ObjectType(
         "setting",
-        "How to reach relays.",
+        "A setting that says how smpchat reaches relays.",
         "`server socks`, `server private-routing`, `server strangers`",
         (
-            text("name", "which setting", "socks", "private-routing", "strangers"),
+            text("name", "the name of the setting", "socks", "private-routing", "strangers"),
             text(
                 "value",
                 "`socks`: the proxy, null if there is none; `private-routing`: `on` or `off`; `strangers`: `public` or"
@@ -596,22 +663,22 @@ TYPES = (
         "A problem with a contact or relay that lasts until it is fixed.",
         "`listen`, `status`, `history`, `send`",
         (
-            text("contact", "the contact's alias, if it is about a contact", optional=True),
+            text("contact", "the contact's alias, if the problem is about a contact", optional=True),
             text("server", "address of the relay that cannot be reached", optional=True),
-            text("kind", "such as out-of-step, code-changed, queue-full or unreachable"),
+            text("kind", "the kind of problem, such as out-of-step, code-changed, queue-full or unreachable"),
             text("text", "one sentence; if a command helps, it names the command"),
-            Field("since", Kind.TIME, "when it began"),
+            Field("since", Kind.TIME, "when the problem began"),
         ),
     ),
     ObjectType(
         "notice",
-        "Something that happened to a connection or a relay. `listen` prints it once, like a message.",
+        "Something that happened to a connection or a relay. `listen` prints each notice only once.",
         "`listen`, `history`",
         (
-            text("contact", "the contact's alias, if it is about a contact", optional=True),
+            text("contact", "the contact's alias, if the notice is about a contact", optional=True),
             text("kind", "what happened, such as out-of-step, moved or relay-back; later versions may add kinds"),
-            text("text", "one sentence"),
-            Field("at", Kind.TIME, "when"),
+            text("text", "one sentence: what happened"),
+            Field("at", Kind.TIME, "when it happened"),
         ),
     ),
     ObjectType(
@@ -620,13 +687,15 @@ TYPES = (
         "`relay run`, `relay start`, `relay stop`, `relay status`, `relay restore`, `relay rotate-certificate`,"
         " `status`",
         (
-            text("state", "whether it runs", "running", "stopped"),
-            text("address", "its address; null before the first start", nullable=True),
-            number("pid", "the id of its process; null if it is stopped", nullable=True),
-            number("ws_port", "its WebSocket port; null if it has none", nullable=True),
-            number("files_port", "its port for files; null if it stores no files", nullable=True),
-            text("files_address", "its address for files, `xftp://…`; null if it stores no files", nullable=True),
-            text("files_trouble", "a sentence: why it does not store files although it should", optional=True),
+            text("state", "whether the relay runs", "running", "stopped"),
+            text("address", "the relay's address; null if the relay has never been started", nullable=True),
+            number("pid", "the id of the relay's process; null if the relay is stopped", nullable=True),
+            number("ws_port", "the relay's WebSocket port; null if there is none", nullable=True),
+            number("files_port", "the relay's port for files; null if it stores no files", nullable=True),
+            text(
+                "files_address", "the relay's address for files, `xftp://…`; null if it stores no files", nullable=True
+            ),
+            text("files_trouble", "a sentence: why the relay does not store files although it should", optional=True),
             Field(
                 "certificate_expires",
                 Kind.TIME,
@@ -640,8 +709,8 @@ TYPES = (
         "A relay was backed up to a file.",
         "`relay backup`",
         (
-            text("file", "the full path"),
-            number("bytes", "size of the file"),
+            text("file", "the full path of the backup"),
+            number("bytes", "the size of the backup in bytes"),
         ),
     ),
     ObjectType(
@@ -655,11 +724,12 @@ TYPES = (
         "A contact or an invitation that you deleted.",
         "`delete`",
         (
-            text("contact", "the alias; null if it was an invitation", nullable=True),
-            number("connection", "its number"),
+            text("contact", "the contact's alias; null if you deleted an invitation", nullable=True),
+            number("connection", "the number of the deleted connection"),
             flag(
                 "finished",
-                "whether it is deleted at the relay too; if not, the next command that reaches the relay does that",
+                "whether the data at the relay is deleted too; if not, the next command that reaches the relay deletes"
+                " these data",
             ),
         ),
     ),
@@ -668,7 +738,7 @@ TYPES = (
         "A contact's security code.",
         "`verify`",
         (
-            text("contact", "the alias"),
+            text("contact", "the contact's alias"),
             text("code", "the security code; your contact's app must show the same one"),
             flag("verified", "whether you have compared the code with your contact"),
         ),
@@ -682,8 +752,8 @@ TYPES = (
             flag("ok", "whether the check passed"),
             text("detail", "what was found; may be empty"),
             flag("required", "whether smpchat needs what was checked (`doctor`)", optional=True),
-            number("elapsed_ms", "how long it took (`server test`)", optional=True),
-            text("server", "the relay (`server test`)", optional=True),
+            number("elapsed_ms", "how many milliseconds the check took (`server test`)", optional=True),
+            text("server", "the address of the relay (`server test`)", optional=True),
         ),
     ),
     ObjectType(
@@ -691,29 +761,35 @@ TYPES = (
         "The meaning of an exit code or state.",
         "`explain`",
         (
-            text("kind", "what is explained", *Explained),
-            text("name", "what `explain` takes"),
+            text("kind", "what the object explains", *Explained),
+            text("name", "the name of the exit code or state, for `explain`"),
             number("code", "the number of an exit code", optional=True),
-            text("meaning", "one line"),
+            text("meaning", "the meaning in one line"),
             text("text", "the meaning in sentences"),
             Field(
                 "moves",
                 Kind.LIST,
                 "who does what next; several entries if that depends on the cause",
-                fields=(text("who", "who acts", *Mover), text("what", "a sentence: what happens, or has to be done")),
+                fields=(
+                    text("who", "who acts next", *Mover),
+                    text("what", "a sentence: what happens, or has to be done"),
+                ),
             ),
             Field(
                 "commands",
                 Kind.LIST,
-                "what to type",
-                fields=(text("command", "replace the words in capitals"), text("what", "what it does")),
+                "commands that can help",
+                fields=(
+                    text("command", "what to type; replace the words in capitals"),
+                    text("what", "what the command does"),
+                ),
             ),
-            Field("causes", Kind.TEXTS, "usual causes"),
+            Field("causes", Kind.TEXTS, "the usual causes of the exit code or state"),
         ),
     ),
     ObjectType(
         "error",
-        "The command failed. The same sentences go to standard error.",
+        "The command failed. The sentences in this object also go to standard error.",
         "every command",
         (
             number("code", "the exit code"),
@@ -787,12 +863,12 @@ def _field_problems(where: str, field: Field, value: Any) -> list[str]:
 
 _HEADER = """# What `--json` prints
 
-`python -m smpchat.cli.schema` prints this page from the table in that module. Tests check that it is current, and that
-the commands print what it says.
+`python -m smpchat.cli.schema` prints this page from the table in that module. Tests check that the page is current, and
+that the commands print what the page says.
 
 With `--json` anywhere in the command line, every command prints JSON objects on standard output: one per line, in
-ASCII, flushed at once. Notices for people go to standard error; `-q` suppresses them. An error is an object too: its
-code is the exit code, and its sentences also go to standard error.
+ASCII, flushed at once. Notices for people go to standard error; `-q` suppresses them. A command that fails prints an
+`error` object, which contains the exit code.
 
 Every object has `v`, which is {version}, and `type`. While `v` stays the same, no field is renamed or removed, or
 changes its meaning. New fields and types may be added: ignore those you do not know. *Optional* fields are left out
@@ -805,7 +881,7 @@ app confirmed it), or to `failed`. Messages from others have the status `receive
 
 _EXIT_CODES = """## Exit codes
 
-`smpchat explain CODE` explains each code, and what to do.
+`smpchat explain CODE` explains an exit code, and says what to do.
 
 | code | means |
 |---|---|

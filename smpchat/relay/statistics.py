@@ -54,7 +54,7 @@ class Statistics:
     refused: Mapping[str, int] = _figure(Kind.COUNTER, "Commands refused, by error")
     commits_failed: int = _figure(Kind.COUNTER, "Groups of commands that could not be stored")
     commands: int = _figure(Kind.COUNTER, "Commands in all commits")
-    group_sizes: Mapping[int, int] = _figure(Kind.HISTOGRAM, "Commits by number of commands")
+    group_sizes: Mapping[int, int] = _figure(Kind.HISTOGRAM, "Commits, counted by the number of commands in each")
     files_connections: int = _of_files(Kind.GAUGE, "Clients connected for files now")
     files_chunks: int = _of_files(Kind.GAUGE, "Chunks of files stored")
     files_bytes: int = _of_files(Kind.GAUGE, "Bytes of the stored chunks")
