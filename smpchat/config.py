@@ -201,7 +201,7 @@ KEYS = {
             "file-servers",
             (),
             "relays for files that you send: addresses (xftp://…), or `simplex` for the public relays; if empty,"
-            " the embedded relay, or the public relays if `servers` names those",
+            " the embedded relay, or the public relays if `servers` names the public relays",
             "a list of file relays' addresses, or simplex",
             _file_servers,
             ("simplex",),
@@ -221,9 +221,9 @@ KEYS = {
         Key(
             "files-auto",
             "off",
-            "receive pictures and voice messages up to 510 KiB, and videos up to 1,023 KiB, without asking: `off`;"
-            " `known`: only from file relays in your list or public ones; `on`: from any relay, which then learns your"
-            " address",
+            "receive pictures and voice messages up to 510 KiB, and videos up to 1,023 KiB, without asking: `off`:"
+            " never; `known`: only from file relays in your list or public ones; `on`: from any relay, which then"
+            " learns your IP address",
             "off, known or on",
             _one_of("off", "known", "on"),
             ("off", "known", "on"),
@@ -233,7 +233,7 @@ KEYS = {
         Key(
             "private-routing",
             False,
-            "messages to other relays go through yours",
+            "send messages to other people's relays through your own relays",
             "true or false",
             _any,
             FLAGS,

@@ -121,9 +121,9 @@ def reachable() -> set[State]:
 
 _HEADER = """# The states of a connection
 
-A connection has an *initiator*, who made the link, and a *joiner*, who used it. Each side stores its own state. The
-picture shows the usual handshake, called *instant*, in which neither side has to wait for the other. The tables below
-contain every variant.
+A connection has two sides: the *initiator* made the link, and the *joiner* used the link. Each side stores its own
+state of the connection. The picture shows the usual handshake, called *instant*, in which neither side has to wait for
+the other. The tables below contain every variant of the handshake.
 
 ```text
  step            initiator                       relays          joiner
@@ -146,55 +146,63 @@ contain every variant.
 Other sequences of states:
 
 - **Contact address**: the owner goes from *Publishing* to *Published*. Each accepted request becomes a connection
-  with the roles the other way round. The person who asks sends a new link with the request, and so is the *initiator*
-  (*Preparing*, *Requesting*, *Requested*, then *Answering*, as above). The owner, who accepts, is the *joiner*.
+  of its own, with the roles reversed. The person who sends a request puts a new link into it, and so is the *initiator*
+  (*Preparing*, *Requesting*, *Requested*, then *Answering*, as above). The owner, who accepts the request, is the
+  *joiner*.
 - **Older programs and relays**: if the initiator cannot secure the reply queue, the joiner secures it with the key in
-  the initiator's hello (*SecuringReply*). Each side then waits for a last message from the other (*AwaitingReady*).
+  the initiator's hello (*SecuringReply*). After that, each side waits for HELLO, the last message of the other side
+  (*AwaitingReady*).
 - **Failure and deletion**: a connection that can never be made ends in *Failed*, with the reason; one that the user
   deletes ends in *Deleted*.
 
 ## How to read the tables
 
 A row holds if the state and the event fulfil the conditions in brackets, for the variants in the last column. An event
-that is neither in a row of the state nor in the list below the table is an error, and changes nothing.
+that this page does not name for a state is an error, and changes nothing.
 
 - If *next* is the state itself and there is no effect, the state only remembers the event.
 - Events that change nothing, because an answer or a message was repeated, are listed below each table.
-- The tables show every event that the machine accepts. Some rows cannot occur in practice. For example, *Joining
-  (reply queue not created)* never gets *ReceiveQueueSecured*: no relay answers KEY before it has created the queue.
-- Deleting is possible in every state; the side that deletes removes its own queue from the relay.
-- One failure is left out: if a request was accepted automatically, and the relay that it names is not reached for a
-  week, the owner's side fails (*GivenUp*).
-- States have another form called *held*: the user must decide something first. A held state accepts the same events,
-  but sends no confirmation or request before *JoinReleased*. This event then does what was held back. The tables leave
-  held states out.
+- Some rows cannot occur in practice. For example, *Joining (reply queue not created)* never gets
+  *ReceiveQueueSecured*: no relay answers KEY before it has created the queue.
+
+The tables leave out:
+
+- **Deletion**: a connection can be deleted in every state. The side that deletes the connection also deletes its own
+  queue at the relay. After *Deleted*, no event changes the state; after *Failed*, only a deletion does.
+- **One failure**: if smpchat accepted a request automatically, and the relay that the request names is not reached for
+  a week, the owner's side of the connection fails (*GivenUp*).
+- **Held states**: *ReadingLink*, *Joining* and *Preparing* are called *held* while the user has not answered a question
+  that smpchat asks before it sends the profile. A held state accepts the same events, but no confirmation or request
+  is sent. The user's answer is the event *JoinReleased*, which ends the hold.
+
 
 | word | meaning |
 |---|---|
 | event | something that happened: a relay answered, a message of the peer arrived, or the user decided |
 | effect | what smpchat does next: send a command to a relay, or a message to the peer |
-| variants | the variants of the handshake for which the row holds; they are the next four words |
-| instant | the joiner secures both queues; smpchat makes such links if the relay allows it |
-| three-step | the link has a reply key, but the relay does not let a sender secure the queue |
-| sender-secured | the relay lets a sender secure the queue, but the link has no reply key, as with SimpleX apps |
-| standard | neither is possible: the handshake of old apps and relays |
+| variants | the kinds of handshake for which the row holds; the next four rows explain them |
+| instant | the joiner secures queues A and B; smpchat's links use this variant if the relay of queue A allows it |
+| three-step | the link has a reply key, but the relay does not let the joiner secure queue A |
+| sender-secured | the relay lets the joiner secure queue A, but the link has no reply key, as with SimpleX apps |
+| standard | the joiner may not secure queue A, and the link has no reply key: the handshake of old apps and relays |
 | short link | a link whose content is stored at the relay; the variant is not known until the joiner has read it |
 | peer | the contact's program |
 | own queue | the queue with which the person who sends a request receives messages |
 | reply queue | queue B in the picture, with which the joiner receives messages |
 | reply key | a key in the link, with which the joiner secures the reply queue for the initiator |
 | S, D | the tag of the confirmation: S if the reply queue is secured with the link's reply key, D if it is not |
-| signed, unsigned | signed with the sender's key or not; OK to a signed message shows that the queue has this key |
-| securable | the reply queue may be secured by its sender, the initiator (SKEY) |
-| with the reply key | of *ReceiveQueueCreated*: NEW already gave the queue the reply key, so no KEY follows |
-| with a key | the message contains a key, with which its receiver must secure the queue |
+| signed, unsigned | with or without the sender's signature; OK to a signed message shows that the queue has its key |
+| securable | the initiator, who sends to the reply queue, may secure the reply queue with SKEY |
+| with the reply key | for *ReceiveQueueCreated*: NEW already gave the reply key to the reply queue, so no KEY follows |
+| with a key | the message contains a key, with which the receiver of the message must secure the queue |
 | KEY first | the reply queue's relay must answer KEY before the confirmation is sent (relays below SMP 9) |
 | KEY at the same time | KEY goes to the joiner's relay while the confirmation goes to the initiator's (from SMP 9 on) |
-| KEY not awaited | the confirmation need not wait for KEY any more, or never had to |
+| KEY not awaited | the confirmation need not wait for the answer to KEY: the answer has arrived, or none is needed |
 | SecureReceiveQueue | KEY with the key that the peer sent (*peer*), or with the reply key (*reply*) |
-| before sending | the next message to the peer waits for the answer to this KEY |
+| before sending | the next message to the peer is sent only after the relay has answered this KEY |
 | RepeatConfirmation | send an unsigned confirmation again later, to learn whether the queue is secured by now |
-| SendReady, PeerReady | the last message of each side in the older handshakes |
+| SendReady | send HELLO, the last message of each side in the older handshakes |
+| PeerReady | the peer's HELLO arrived |
 
 This page is printed by `python -m smpchat.testing.transitions` from the machine in
 `smpchat/agent/machines/handshake.py`; a test checks that it is current.

@@ -18,12 +18,14 @@ COMMANDS = {
     "/contacts": Command("/contacts", "list contacts"),
     "/history": Command("/history [N]", "page back; /history forward pages forward, /history 50 shows the last 50"),
     "/search": Command("/search TEXT", "search this conversation"),
-    "/status": Command("/status", "connection progress"),
+    "/status": Command("/status", "show connection progress"),
     "/verify": Command("/verify [CODE]", "show your security code, or check theirs"),
-    "/set": Command("/set [NAME VALUE]", "what you allow each other, for example /set disappear 1d"),
-    "/switch": Command("/switch [ADDRESS]", "receive at another relay (also /rotate); /switch cancel undoes it"),
+    "/set": Command("/set [NAME VALUE]", "show or set what you allow each other, for example /set disappear 1d"),
+    "/switch": Command(
+        "/switch [ADDRESS]", "receive this contact's messages at another relay (also /rotate); /switch cancel undoes it"
+    ),
     "/resync": Command("/resync [refuse]", "renew the encryption, or accept or refuse new keys"),
-    "/anyway": Command("/anyway", "send messages held because keys have changed"),
+    "/anyway": Command("/anyway", "send the messages that are held because keys have changed"),
     "/reply": Command("/reply [N] TEXT", "reply to message N, or the last one"),
     "/edit": Command("/edit [N] [TEXT]", "edit your message N, or your last one (Up in an empty line)"),
     "/editor": Command("/editor", "write in $EDITOR (Ctrl-X Ctrl-E)"),
@@ -33,8 +35,8 @@ COMMANDS = {
         "delete your messages for both of you, up to 78 hours after sending (also /retract): /delete 3-5 7",
     ),
     "/file": Command("/file PATH", "send a file, with a text if you like: /file a.jpg the beach"),
-    "/get": Command("/get [N] [PATH]", "receive the file of message N, or the last one (also /receive)"),
-    "/files": Command("/files", "files of this conversation"),
+    "/get": Command("/get [N] [PATH]", "receive the file of message N, or the last file (also /receive)"),
+    "/files": Command("/files", "list files of this conversation"),
     "/cancel": Command("/cancel N", "cancel a file; a file you sent is deleted at its relays"),
     "/view": Command("/view N", "show the picture of message N, or the path of its file"),
     "/react": Command("/react [N] EMOJI", "react to message N, or the last one: +1, heart; -EMOJI removes it"),
@@ -50,7 +52,7 @@ COMMANDS = {
     "/reject": Command("/reject WHO", "reject a request; the sender is not told"),
     "/bell": Command("/bell [on|off]", "ring when someone writes (default off, remembered)"),
     "/mute": Command("/mute [8h|off]", "no bell or notifications for this contact, for a time or until /mute off"),
-    "/help": Command("/help", "this list"),
+    "/help": Command("/help", "show this list"),
     "/quit": Command("/quit", "leave chat (Ctrl-D)"),
 }
 COMMANDS_OF_SHELL = {"/receive": "/get", "/retract": "/delete", "/rotate": "/switch"}
@@ -59,7 +61,7 @@ ELSEWHERE = (
     Command("@WHO TEXT", "send one message to another contact; in a group, any other @NAME mentions a member"),
     Command("//TEXT", "send a text that begins with /"),
     Command("Alt-Enter", "start a new line in the message"),
-    Command("Ctrl-Z", "suspend; `fg` comes back"),
+    Command("Ctrl-Z", "suspend chat; `fg` in the shell brings it back"),
 )
 KEYS = (
     Command("Enter", "sends the line"),
