@@ -31,15 +31,16 @@ from smpchat.cli.streams import tolerate_any_text
 app = Program(
     cls=LazyGroup,
     help=(
-        "Terminal chat over the SimpleX Messaging Protocol: open a link and start writing at once.\n\nThe options"
-        " below also work after the command. In every help text, a value in parentheses at the end is the default."
+        "Terminal chat over the SimpleX Messaging Protocol: open a link and start writing at once.\n\nOn a terminal,"
+        " `smpchat` without a command opens the chat. The options below also work after the command. In every help"
+        " text, a value in parentheses at the end is the default."
     ),
     invoke_without_command=True,
     add_completion=True,
 )
 _ALONE = (
     "To try smpchat alone, use two terminals. In one, run `smpchat -p alice invite`. In the other, run the command that"
-    " the first one prints, with -p bob added."
+    " the first terminal shows, with -p bob added."
 )
 
 
@@ -49,7 +50,11 @@ _ALONE = (
 def options(
     context: typer.Context,
     home: Path | None = typer.Option(
-        None, "--home", metavar="FOLDER", envvar="SMPCHAT_HOME", help="Folder for all data."
+        None,
+        "--home",
+        metavar="FOLDER",
+        envvar="SMPCHAT_HOME",
+        help="Folder for all data; `doctor` prints its path.",
     ),
     profile: str | None = typer.Option(
         None,
@@ -68,10 +73,10 @@ def options(
         "--socks",
         metavar="HOST:PORT|off",
         envvar="SMPCHAT_SOCKS",
-        help="SOCKS5 proxy for this command, or off.",
+        help="SOCKS5 proxy for this command, or off (default: set by `server socks`).",
     ),
     trace: bool = typer.Option(False, "--trace", help="Print every protocol frame's name and time on standard error."),
-    no_color: bool = typer.Option(False, "--no-color", help="No colours (or set the variable NO_COLOR)."),
+    no_color: bool = typer.Option(False, "--no-color", help="No colours. The variable NO_COLOR does the same."),
     version: bool = typer.Option(
         False, "--version", help=("Print the versions of smpchat, Python, libraries and protocols.")
     ),
@@ -81,7 +86,7 @@ def options(
         "--key-file",
         metavar="FILE",
         envvar="SMPCHAT_KEY_FILE",
-        help="File with the profile's passphrase in its first line.",
+        help="File with the profile's passphrase in its first line (asked if omitted).",
     ),
     key_command: str | None = typer.Option(
         None,

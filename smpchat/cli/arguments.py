@@ -171,7 +171,15 @@ MEMBER = typer.Argument(
     metavar="MEMBER", help="The member's name, as `smpchat group members` prints it.", autocompletion=members
 )
 YES = typer.Option(False, "--yes", help="Do not ask for confirmation. Without a terminal, smpchat never asks.")
-INCOGNITO = typer.Option(False, "--incognito", help="Show this contact a made-up name instead of your profile's.")
+YES_NEEDED = typer.Option(False, "--yes", help="Do not ask for confirmation. Without a terminal, --yes is required.")
+INCOGNITO = typer.Option(False, "--incognito", help="Show the other person a made-up name instead of your profile's.")
+SERVER = typer.Option(
+    None,
+    "--server",
+    metavar="ADDRESS",
+    help="Relay for this link only (default: one of your relays; see `server`).",
+    autocompletion=relays,
+)
 QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code (default on a terminal).")
 QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a new PNG file.")
 LAST = typer.Option(
@@ -202,12 +210,18 @@ MESSAGE = typer.Argument(metavar="MESSAGE", help="Number of the message; `histor
 WAIT = typer.Option(
     None,
     "--wait",
-    help="What to wait for (sent). none: only save the message; the next command that goes online sends it.",
+    help=(
+        "What to wait for (sent). sent: the contact's relay has the message. delivered: the contact's app has it. none:"
+        " the message is only saved; the next command that goes online sends it."
+    ),
 )
 WAIT_CHANGE = typer.Option(
     None,
     "--wait",
-    help="What to wait for (sent). none: only save the change; the next command that goes online sends it.",
+    help=(
+        "What to wait for (sent). sent: the contact's relay has the change. none: the change is only saved; the next"
+        " command that goes online sends it."
+    ),
 )
 FILE_TIMEOUT = typer.Option(
     None,
@@ -218,7 +232,7 @@ FILE_TIMEOUT = typer.Option(
 )
 TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
 PASSPHRASE_FILE = typer.Option(
-    None, "--passphrase-file", metavar="FILE", help="File with the passphrase in its first line."
+    None, "--passphrase-file", metavar="FILE", help="File with the passphrase in its first line (asked if omitted)."
 )
 
 

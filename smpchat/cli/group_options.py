@@ -10,9 +10,27 @@ from smpchat.chat.errors import InputError
 from smpchat.cli.streams import argument_text
 
 NAME = typer.Argument(metavar="NAME", help="The group's name, which members see.")
-ALIAS = typer.Option(None, "--alias", metavar="ALIAS", help="Your name for the group (default: its own name).")
+ALIAS = typer.Option(None, "--alias", metavar="ALIAS", help="Your name for the group (default: the group's own name).")
 WELCOME = typer.Option(None, "--welcome", metavar="TEXT", help="A greeting for people who join; '' for none.")
 DESCRIPTION = typer.Option(None, "--description", metavar="TEXT", help="One line about the group; '' for none.")
+
+
+ROLE = typer.Option(
+    "member",
+    "--role",
+    metavar="ROLE",
+    show_default=False,
+    help="Role in the group: observer, member, moderator, admin or owner; `group role --help` explains them (member).",
+)
+ROLE_HELP = """Change a member's role, which says what the member may do.
+
+\b
+observer   read, react, and leave the group
+member     also write
+moderator  also let in new people, block members, and delete messages of others
+admin      also invite and remove members, and give roles
+owner      also change the group's name and settings, and end the group
+"""
 
 
 class Said(NamedTuple):

@@ -52,10 +52,14 @@ class Explained(Record):
         return f"{self.meaning}." if self.default is None else f"{self.meaning} ({self.default})."
 
 
-_PROXY_HELP = "Relays to forward messages to (default: all if the relay listens on loopback only, otherwise public)"
+_PROXY_HELP = (
+    "Other relays to which clients may send through this one (default: all if the relay listens on loopback only,"
+    " otherwise public)"
+)
+_PASSWORD_HELP = "Password needed for new queues and files; '' for none (default: as before, at first none)"
 OPTIONS: Final = (
     Explained("host", "ADDRESS", "Addresses to listen on, separated by commas, or :: for all", "127.0.0.1"),
-    Explained("password", "TEXT", "Password needed for new queues and files; '' for none", None),
+    Explained("password", "TEXT", _PASSWORD_HELP, None),
     Explained("proxy", "|".join(PROXY), _PROXY_HELP, None, words=PROXY),
     Explained("new_queues", "on|off", "Allow new queues", "on", words=("on", "off")),
     Explained("quota", "N", "Messages per queue", "128", (1, 100_000)),
@@ -63,7 +67,7 @@ OPTIONS: Final = (
     Explained("min_free", "MIB", "MiB to leave free on the disk", "64", (1, 100_000_000)),
     Explained("keep_days", "DAYS", "Days to keep messages that are not fetched", "21", (1, 3_650)),
     Explained("max_connections", "N", "Open connections", "10000", (1, 1_000_000)),
-    Explained("max_connections_per_address", "N", "Open connections per address", "1000", (1, 1_000_000)),
+    Explained("max_connections_per_address", "N", "Open connections per IP address", "1000", (1, 1_000_000)),
     Explained("max_new_queues", "N", "New queues per connection and minute", "3000", (1, 1_000_000)),
     Explained("max_unsent", "KIB", "KiB of answers waiting for one client", "1024", (64, 1_048_576)),
     Explained("handshake_time", "SECONDS", "Time limit for TLS, and again for the SMP handshake", "60", (1, 3_600)),
@@ -73,7 +77,7 @@ OPTIONS: Final = (
     Explained("files_quota", "MIB", "MiB of stored files", "10240", (1, 100_000_000)),
     Explained("files_hours", "HOURS", "Hours to keep files", "48", (1, 8_760)),
     Explained("max_file_connections", "N", "Open connections for files", "256", (1, 100_000)),
-    Explained("max_file_connections_per_address", "N", "Open connections for files per address", "64", (1, 100_000)),
+    Explained("max_file_connections_per_address", "N", "Open connections for files per IP address", "64", (1, 100_000)),
     Explained("max_new_chunks", "N", "New chunks (parts of files) per connection and minute", "3000", (1, 1_000_000)),
     Explained("metrics_port", "PORT|off", "Loopback port for Prometheus metrics", "off", (1, 65_535), ("off",)),
 )  # fmt: skip

@@ -26,14 +26,16 @@ def accept(
     context: typer.Context,
     who: str = REQUEST,
     alias: str | None = typer.Option(
-        None, "--alias", metavar="ALIAS", help="Your name for them (default: their own name)."
+        None, "--alias", metavar="ALIAS", help="Your name for the sender (default: the sender's own name)."
     ),
     incognito: bool = INCOGNITO,
     any_relay: bool = typer.Option(
-        False, "--any-relay", help="Connect even if their relay is on this computer or in your local network."
+        False,
+        "--any-relay",
+        help="Connect even if the sender's relay is on this computer or in your network; see `server strangers`.",
     ),
 ) -> None:
-    """Accept a request. Example: smpchat accept 3 --alias bob"""
+    """Accept a request: the sender becomes a contact. Example: smpchat accept 3 --alias bob"""
     run(context, lambda environment: _accept(environment, who, alias, incognito, any_relay))
 
 

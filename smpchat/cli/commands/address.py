@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from smpchat.chat.errors import NoAddress
-from smpchat.cli.arguments import QR, QR_FILE, Shown, relays
+from smpchat.cli.arguments import QR, QR_FILE, SERVER, Shown
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
@@ -34,7 +34,9 @@ WELCOME = typer.Option(
     metavar="TEXT",
     help=("Text that people see before they send a request, and again when you accept it; '' for none."),
 )
-AUTO_REPLY = typer.Option(None, "--auto-reply", metavar="TEXT", help="Message to each person you accept; '' for none.")
+AUTO_REPLY = typer.Option(
+    None, "--auto-reply", metavar="TEXT", help="Message to each person whose request you accept; '' for none."
+)
 
 
 @app.command("create")
@@ -47,14 +49,17 @@ def create(
     ),
     welcome: str | None = WELCOME,
     auto_reply: str | None = AUTO_REPLY,
-    server: str | None = typer.Option(
-        None, "--server", metavar="ADDRESS", help="Relay for this address only.", autocompletion=relays
-    ),
+    server: str | None = SERVER,
     qr: bool | None = QR,
     qr_file: Path | None = QR_FILE,
     copy: bool = COPY,
 ) -> None:
-    """Create your address. Example: smpchat address create"""
+    """Create your address.
+
+    A person who opens your address sends you a request; `requests` lists them. A profile can have one address.
+
+    Example: smpchat address create
+    """
     said = _Said(auto_accept, _text(welcome), _text(auto_reply))
     run(context, lambda environment: _create(environment, said, server, Shown(qr, qr_file, copy)))
 
@@ -103,7 +108,10 @@ def set_(
     welcome: str | None = WELCOME,
     auto_reply: str | None = AUTO_REPLY,
 ) -> None:
-    """Change your address's texts, or accept requests automatically."""
+    """Change your address's texts, or accept requests automatically.
+
+    What you leave out stays as it is.
+    """
     said = _Said(auto_accept, _text(welcome), _text(auto_reply))
     if said == _Said(None, None, None):
         raise typer.BadParameter("say what to change: --auto-accept, --welcome or --auto-reply.")

@@ -17,7 +17,7 @@ app = Program()
 
 @app.command()
 def cancel(context: typer.Context, message: int = MESSAGE) -> None:
-    """Stop receiving a file, or delete a sent one from its relays. Example: smpchat cancel 12"""
+    """Stop a transfer; a file you sent is deleted from its relays. Example: smpchat cancel 12"""
     run(context, lambda environment: _cancel(environment, message))
 
 

@@ -101,7 +101,7 @@ def set_(
     """Write one setting into the config file.
 
     Other lines and comments stay as they are. Command options and environment variables override the file. The
-    profile's own file overrides the common one.
+    profile's own file overrides the file for all profiles.
     """
     run(context, lambda environment: _set(environment, key, value, profile_only), reads_config=False)
 

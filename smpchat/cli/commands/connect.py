@@ -14,7 +14,7 @@ import typer
 from smpchat.agent.errors import UnknownRelay
 from smpchat.chat.errors import ChatError
 from smpchat.cli import running
-from smpchat.cli.arguments import INCOGNITO, seconds
+from smpchat.cli.arguments import seconds
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
@@ -40,26 +40,32 @@ def connect(
         metavar="LINK", help="A one-time link, an address or a group's link (- reads it from standard input)."
     ),
     alias: str | None = typer.Option(
-        None, "--alias", metavar="ALIAS", help="Your name for the contact or group (asked on a terminal if omitted)."
+        None,
+        "--alias",
+        metavar="ALIAS",
+        help="Your name for the contact or group (asked if omitted; without a terminal, the name in the link, if any).",
     ),
-    incognito: bool = INCOGNITO,
+    incognito: bool = typer.Option(
+        False, "--incognito", help="Show the person or group a made-up name instead of your profile's."
+    ),
     message: list[str] = typer.Option(
         [], "-m", metavar="TEXT", help="A message to send at once (not possible for groups); may be repeated."
     ),
-    wait: bool = typer.Option(False, "--wait/--no-wait", show_default=False, help="Wait until they answer (no)."),
+    wait: bool = typer.Option(
+        False, "--wait/--no-wait", show_default=False, help="Wait until the other person has answered (no)."
+    ),
     timeout: float | None = typer.Option(
         None,
         "--timeout",
         parser=seconds,
         metavar="SECONDS",
         show_default=False,
-        help="How long to wait for the relay, or with --wait for their answer (20).",
+        help="How long to wait for the relay, or with --wait for the other person's answer (20).",
     ),
 ) -> None:
     """Open a link; you can write at once.
 
-    The person who made the link need not be online. On a terminal smpchat asks what you want to call them, unless you
-    give --alias.
+    The person who made the link need not be online. An answer arrives when that person comes online.
     """
     from smpchat.chat.online.patience import Patience
 

@@ -29,10 +29,10 @@ def show(
     context: typer.Context,
     who: str = CHAT,
     save_picture: Path | None = typer.Option(
-        None, "--save-picture", metavar="FILE", help="Save the picture in their profile to a file."
+        None, "--save-picture", metavar="FILE", help="Save the profile's picture as this new file."
     ),
 ) -> None:
-    """Show a contact's profile, and what you allow each other. Example: smpchat contact show bob"""
+    """Show the profile of a contact or group, and what is allowed. Example: smpchat contact show bob"""
     run(context, lambda environment: _show(environment, who, save_picture))
 
 
@@ -67,12 +67,14 @@ def _save(path: Path, picture: Picture) -> None:
 def set_(
     context: typer.Context,
     who: str = CHAT,
-    setting: str = typer.Argument(metavar="SETTING", help=f"One of {', '.join(SETTINGS)}. Groups: receipts, mute."),
+    setting: str = typer.Argument(
+        metavar="SETTING", help=f"One of {', '.join(SETTINGS)}. For a group: receipts or mute."
+    ),
     value: str = typer.Argument(
         metavar="VALUE",
         help=(
-            "disappear: a time such as 30s or 2w, or off. receipts: on, off or default. mute: on, off or how long (8h)."
-            " Other settings: yes, no, always or default."
+            "disappear: a time such as 30s or 2w, or off. receipts: on, off or default. mute: on, off or a time such as"
+            " 8h. Other settings: yes, no, always or default."
         ),
     ),
 ) -> None:
@@ -84,9 +86,9 @@ def set_(
     no       the contact may not use it
     default  your choice for all contacts (`profile set --allow`)
 
-    The contact sees these choices, except receipts and mute. Disappearing messages are deleted for both of you after
-    the time you set. fulldelete: a deleted message disappears without a trace in the conversation. Receipts tell the
-    contact that a message arrived. A muted contact rings no bell and shows no notification.
+    The contact sees these choices, except receipts and mute. disappear: messages are deleted for both of you after the
+    time that you give. fulldelete: a deleted message leaves no trace in the conversation. receipts: the contact is told
+    when a message has arrived. mute: no bell and no notifications.
     """
     run(context, lambda environment: _set(environment, who, setting, value))
 

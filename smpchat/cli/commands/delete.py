@@ -26,14 +26,19 @@ def delete(
     who: str = typer.Argument(
         metavar="WHO",
         help=(
-            "Alias of a contact or group; for a one-time link: the link's note, its number in `status`, or the link"
+            "Alias of a contact or group; for an invitation: the alias from --note, the number in `status`, or the link"
             " itself."
         ),
         autocompletion=who_can_go,
     ),
     yes: bool = YES,
 ) -> None:
-    """Delete a contact or group, or cancel an invitation. Example: smpchat delete bob"""
+    """Delete a contact or group, or cancel an invitation.
+
+    All messages of the conversation are deleted on this computer. A contact is told; if WHO is a group, you leave it.
+
+    Example: smpchat delete bob
+    """
     run(context, lambda environment: _ask_and_delete(environment, who, sure=yes))
 
 

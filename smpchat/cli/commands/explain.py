@@ -48,7 +48,10 @@ def _names(incomplete: str) -> list[str]:
 def explain(
     context: typer.Context,
     code: list[str] | None = typer.Argument(
-        None, metavar="[CODE]...", help="An exit code or a state (default: all).", autocompletion=_names
+        None,
+        metavar="[CODE]...",
+        help="An exit code, or a state such as ready, which `status` shows (default: all).",
+        autocompletion=_names,
     ),
 ) -> None:
     """Explain an exit code or state, and what to do."""

@@ -1,4 +1,4 @@
-"""``forward``: sends a text or a file of any conversation to another contact, marked as forwarded."""
+"""``forward``: sends a text or a file of any conversation to a contact or group, marked as forwarded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def forward(
     wait: Wait | None = WAIT,
     timeout: float | None = TIMEOUT,
 ) -> None:
-    """Forward a message to another contact. Example: smpchat forward 12 carol"""
+    """Forward a message to a contact or group. Example: smpchat forward 12 carol"""
     run(context, lambda environment: _forward(environment, message, who, wait, timeout))
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from smpchat.cli.arguments import GROUP, JOINED_GROUP, MEMBER, QR, QR_FILE, WHO, YES, Shown, relays
+from smpchat.cli.arguments import GROUP, JOINED_GROUP, MEMBER, QR, QR_FILE, SERVER, WHO, YES, Shown
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import CommandFailed, ExitStatus
-from smpchat.cli.group_options import ALIAS, DESCRIPTION, NAME, WELCOME, Said, switch
+from smpchat.cli.group_options import ALIAS, DESCRIPTION, NAME, ROLE, ROLE_HELP, WELCOME, Said, switch
 from smpchat.cli.questions import agrees, can_ask
 from smpchat.cli.running import run
 from smpchat.cli.streams import argument_text
@@ -141,7 +141,6 @@ def _members(environment: Environment, who: str, everybody: bool) -> int:
 
 # -- your own groups --------------------------------------------------------------------------------------------------
 
-_ROLES = "observer (reads and reacts), member, moderator, admin or owner"
 _LINK_SAVED = "The next command that goes online will make the link; then `smpchat group link` prints it."
 _INVITATION_SAVED = "The next command that goes online sends the invitation."
 _SENT_LATER = "The next command that goes online tells the other members."
@@ -181,7 +180,7 @@ def invite(
     context: typer.Context,
     who: str = JOINED_GROUP,
     contact: str = WHO,
-    role: str = typer.Option("member", "--role", metavar="ROLE", help=f"What the contact may do: {_ROLES}."),
+    role: str = ROLE,
 ) -> None:
     """Invite a contact to a group."""
     run(context, lambda environment: _invite(environment, who, contact, role))
@@ -225,12 +224,10 @@ def link(
     context: typer.Context,
     who: str = JOINED_GROUP,
     role: str | None = typer.Option(
-        None, "--role", metavar="ROLE", help="Role of those who join: member (the default) or observer."
+        None, "--role", metavar="ROLE", help="Role of people who join: member or observer (member)."
     ),
     delete: bool = typer.Option(False, "--delete", help="Delete the link; members who joined with it stay."),
-    server: str | None = typer.Option(
-        None, "--server", metavar="ADDRESS", help="Relay for this link only.", autocompletion=relays
-    ),
+    server: str | None = SERVER,
     qr: bool | None = QR,
     qr_file: Path | None = QR_FILE,
     copy: bool = typer.Option(False, "--copy", help="Copy the link to the clipboard."),
@@ -310,11 +307,11 @@ def accept(
     context: typer.Context,
     who: str = JOINED_GROUP,
     member: str = MEMBER,
-    role: str = typer.Option("member", "--role", metavar="ROLE", help=f"What the person may do: {_ROLES}."),
+    role: str = ROLE,
 ) -> None:
     """Let in a person who is waiting for approval.
 
-    `group members` shows who is waiting. `group remove` refuses this person.
+    `group members` shows who is waiting. `group remove` turns the person away.
     """
 
     def change(service: ChatService) -> tuple[MemberView, str]:
@@ -324,14 +321,14 @@ def accept(
     run(context, lambda environment: _change(environment, who, change))
 
 
-@app.command("role", epilog=examples("smpchat group role team bob admin"))
+@app.command("role", help=ROLE_HELP, epilog=examples("smpchat group role team bob admin"))
 def role(
     context: typer.Context,
     who: str = JOINED_GROUP,
     member: str = MEMBER,
-    role: str = typer.Argument(metavar="ROLE", help=f"One of: {_ROLES}."),
+    role: str = typer.Argument(metavar="ROLE", help="One of the roles above."),
 ) -> None:
-    """Change what a member may do."""
+    """Change a member's role."""
 
     def change(service: ChatService) -> tuple[MemberView, str]:
         changed = service.set_member_role(who, member, role)
@@ -347,7 +344,7 @@ def remove(
     member: str = MEMBER,
     messages: bool = typer.Option(False, "--messages", help="Also delete the member's messages, for everybody."),
 ) -> None:
-    """Remove a member, or take back an invitation."""
+    """Remove a member, or cancel an invitation."""
 
     def change(service: ChatService) -> tuple[MemberView, str]:
         changed = service.remove_member(who, member, messages=messages)
@@ -429,8 +426,9 @@ def set_(
 ) -> None:
     """Change a group's name, its texts, and what members may do.
 
-    Three words of --allow need an explanation. With direct, members may write to each other privately. With fulldelete,
-    a deleted message disappears without a trace. With history, people who join see the last messages.
+    What you leave out stays as it is. Three words of --allow need an explanation. With direct, members may write to
+    each other privately. With fulldelete, a deleted message leaves no trace. With history, people who join see the last
+    messages.
     """
     said = Said(name, description, welcome)
     if said == Said(None, None, None) and not allow and disappear is None and review is None:

@@ -20,17 +20,17 @@ app = Program()
 def history(
     context: typer.Context,
     who: str | None = typer.Argument(
-        None, metavar="[WHO]", help="Alias of a contact or group (default: all).", autocompletion=aliases
+        None, metavar="[WHO]", help="Alias of a contact or group (default: all conversations).", autocompletion=aliases
     ),
     last: int | None = LAST,
     search: str | None = typer.Option(
-        None, "--search", metavar="TEXT", help="Only messages with all words of TEXT (see `search`)."
+        None, "--search", metavar="TEXT", help="Only messages with all words of TEXT, as in `search`."
     ),
     since: str | None = SINCE,
     until: str | None = UNTIL,
     before: int | None = BEFORE,
 ) -> None:
-    """Print a conversation, or the last messages of all contacts."""
+    """Print one conversation, or the last messages of all."""
     text = argument_text(search or "")
     wanted = Wanted("history", who, text, last, since, until, before)
     run(context, lambda environment: _history(environment, wanted))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from smpchat.cli import running
-from smpchat.cli.arguments import INCOGNITO, QR, QR_FILE, Shown, relays, seconds
+from smpchat.cli.arguments import INCOGNITO, QR, QR_FILE, SERVER, Shown, seconds
 from smpchat.cli.clipboard import copy as copy_to_clipboard
 from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
@@ -47,11 +47,12 @@ class Handshake(Enum):
 def invite(
     context: typer.Context,
     note: str | None = typer.Option(
-        None, "--note", metavar="ALIAS", help="Name that you give the person who uses the link; only you see it."
+        None,
+        "--note",
+        metavar="ALIAS",
+        help="Your name for the person who uses the link; only you see it (default: their own name).",
     ),
-    server: str | None = typer.Option(
-        None, "--server", metavar="ADDRESS", help="Relay for this invitation only.", autocompletion=relays
-    ),
+    server: str | None = SERVER,
     handshake: Handshake = typer.Option(
         Handshake.INSTANT.value,
         "--handshake",
@@ -59,7 +60,7 @@ def invite(
         help=(
             "How to connect (instant). With instant, the person who opens the link can write at once. The older"
             " handshakes three-step and standard are for tests: that person's messages wait until you are online. A"
-            " link for standard also lacks the key with which the other app secures the queue for your messages."
+            " link for standard also has no reply key (README explains it)."
         ),
     ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),
@@ -69,7 +70,7 @@ def invite(
     qr: bool | None = QR,
     qr_file: Path | None = QR_FILE,
     incognito: bool = INCOGNITO,
-    copy: bool = typer.Option(False, "--copy", help="Copy to the clipboard the command that the other person runs."),
+    copy: bool = typer.Option(False, "--copy", help="Copy the command for the other person to the clipboard."),
 ) -> None:
     """Make a one-time link for one person.
 

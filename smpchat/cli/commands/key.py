@@ -22,7 +22,8 @@ def set_(context: typer.Context) -> None:
     """Encrypt the profile with a passphrase.
 
     smpchat asks for the passphrase, or takes it from --key-file, --key-command or the variable SMPCHAT_KEY. Every later
-    command needs it too. A lost passphrase cannot be recovered. Stop other smpchat commands of this profile first.
+    command needs the passphrase. A lost passphrase cannot be recovered. Stop other smpchat commands of this profile
+    first.
     """
     run(context, _set)
 
@@ -59,7 +60,9 @@ def change(
 ) -> None:
     """Change the passphrase.
 
-    smpchat asks for the new passphrase, unless one of these options or the variable SMPCHAT_NEW_KEY gives it.
+    smpchat asks for the old passphrase, unless --key-file, --key-command or the variable SMPCHAT_KEY gives it. Then it
+    asks for the new passphrase, unless one of these options or the variable SMPCHAT_NEW_KEY gives it.
+
     Example: smpchat key change
     """
     run(context, lambda environment: _change(environment, file, command))
@@ -98,7 +101,7 @@ def _remove(environment: Environment) -> int:
 
 @app.command("test")
 def test(context: typer.Context) -> None:
-    """Check the passphrase. Example: smpchat key test --key-file secret.txt"""
+    """Check whether your passphrase is correct. Example: smpchat key test --key-file secret.txt"""
     run(context, _test)
 
 

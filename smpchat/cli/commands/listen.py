@@ -30,18 +30,20 @@ app = Program()
 def listen(
     context: typer.Context,
     timeout: float | None = typer.Option(
-        None, "--timeout", parser=seconds, metavar="SECONDS", help="Stop after this time."
+        None, "--timeout", parser=seconds, metavar="SECONDS", help="Stop after this time (default: no limit)."
     ),
-    count: int | None = typer.Option(None, "--count", parser=number(1), metavar="N", help="Stop after N messages."),
+    count: int | None = typer.Option(
+        None, "--count", parser=number(1), metavar="N", help="Stop after N messages (default: no limit)."
+    ),
     command: str | None = typer.Option(
-        None, "--exec", metavar="CMD", help="Run CMD for each message (explained above)."
+        None, "--exec", metavar="CMD", help="Run CMD for each message, as explained above."
     ),
     skip_after: int | None = typer.Option(
         None,
         "--skip-after",
         parser=number(1),
         metavar="N",
-        help="With --exec: skip a message after CMD failed on it N times.",
+        help="With --exec: skip a message after CMD failed on it N times (default: never).",
     ),
 ) -> None:
     """Stay online and print what arrives.

@@ -62,7 +62,7 @@ def man(
 ) -> None:
     """Show the manual page.
 
-    On a terminal it opens in the pager of `man`. In a pipe or file it is written as roff.
+    On a terminal the page opens in the pager of `man`. In a pipe or file it is written as roff.
     """
     run(context, lambda environment: _man(environment, context, install), reads_config=False)
 

@@ -1,4 +1,4 @@
-"""``mute``: turns off the bell and the notifications for one contact."""
+"""``mute``: turns off the bell and the notifications for one contact or group."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ def mute(
     how_long: str = typer.Argument(
         "on",
         metavar="[HOW_LONG]",
-        help="A time such as 8h or 1d, on (no time limit), or off.",
+        show_default=False,
+        help="A time such as 8h or 1d, on for no time limit, or off (on).",
     ),
 ) -> None:
-    """Mute a contact: no bell and no notifications.
+    """Mute a contact or group: no bell and no notifications.
 
-    Messages arrive as before, and are counted as unread. The contact is not told.
+    Messages arrive as before, and are counted as unread. Nobody is told that you muted them.
     """
     run(context, lambda environment: _mute(environment, who, how_long))
 
 
 def _mute(environment: Environment, who: str, how_long: str) -> int:
-    """Store for how long a contact is muted."""
+    """Store for how long a contact or group is muted."""
     from smpchat.chat.service.introducing import IntroducingProfile
     from smpchat.cli.views.details import show_details, told
 

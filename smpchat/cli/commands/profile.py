@@ -11,7 +11,7 @@ import typer
 
 from smpchat.agent.errors import StoreError
 from smpchat.chat.errors import InputError
-from smpchat.cli.arguments import profiles
+from smpchat.cli.arguments import YES_NEEDED, profiles
 from smpchat.cli.command_line import examples, group
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
@@ -55,7 +55,7 @@ def set_(
     ),
     bot: bool | None = typer.Option(None, "--bot/--no-bot", help="Mark this profile as a bot, or as a person."),
     receipts: bool | None = typer.Option(
-        None, "--receipts/--no-receipts", help="Tell contacts that their messages arrived (default)."
+        None, "--receipts/--no-receipts", help="Tell contacts that their messages have arrived, or do not."
     ),
     command: list[str] = typer.Option(
         [],
@@ -69,7 +69,7 @@ def set_(
 ) -> None:
     """Change your profile: name, picture, and what contacts may do.
 
-    Your contacts see the change, and so do people who open your address.
+    Your contacts see the change, and so do people who open your address. What you leave out stays as it is.
     """
     # If an option was not given, typer makes it False, or an empty list.
     given = (name, description, picture, no_picture or None, allow or None, bot, command or None, receipts)
@@ -226,12 +226,12 @@ def _switch(environment: Environment, name: str) -> int:
 def delete(
     context: typer.Context,
     name: str = typer.Argument(metavar="NAME", help="A name that `profile list` shows.", autocompletion=profiles),
-    yes: bool = typer.Option(False, "--yes", help="Do not ask for confirmation."),
+    yes: bool = YES_NEEDED,
 ) -> None:
     """Delete a profile from this computer.
 
-    This deletes its contacts, messages, keys, settings and files. Your contacts are not told. To tell them, delete
-    each contact first. You can restore the profile only from a file made with `export`.
+    This deletes the profile's contacts, messages, keys and settings. Files that you received stay. Your contacts are
+    not told. To tell them, delete each contact first. You can restore the profile only from a file made with `export`.
     """
     run(context, lambda environment: _delete(environment, name, sure=yes))
 

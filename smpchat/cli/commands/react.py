@@ -19,7 +19,7 @@ def react(
     emoji: str = typer.Argument(
         metavar="EMOJI", help="One of 👍 👎 😀 😂 😢 ❤ 🚀 ✅, or its name, such as +1 or heart."
     ),
-    remove: bool = typer.Option(False, "--remove", help="Remove the reaction."),
+    remove: bool = typer.Option(False, "--remove", help="Remove your reaction with this emoji."),
     wait: WaitChange | None = WAIT_CHANGE,
     timeout: float | None = TIMEOUT,
 ) -> None:

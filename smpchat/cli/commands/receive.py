@@ -38,15 +38,18 @@ def receive(
     ),
     to: Path | None = typer.Option(None, "--to", metavar="PATH", help="Save in this folder, or as this new file."),
     approve: bool = typer.Option(
-        False, "--approve", help="Also fetch from file relays that you do not use yourself; they see your IP address."
+        False,
+        "--approve",
+        help="Also fetch from file relays that you do not use yourself; they see your IP address (asked if omitted).",
     ),
     timeout: float | None = FILE_TIMEOUT,
 ) -> None:
     """Receive a file.
 
-    The file is saved in the folder that the setting files-folder names. If that folder has a file with the same name, a
-    number is added to the new name; nothing is overwritten. The new file appears when it is complete and every check
-    has passed. If a contact has sent no file yet, smpchat waits 5 seconds for one.
+    The file is saved in the folder smpchat in your downloads folder, unless --to, --home or the setting files-folder
+    chooses another place. If that folder has a file with the same name, a number is added to the new name; nothing is
+    overwritten. The new file appears when it is complete and every check has passed. If a contact has sent no file yet,
+    smpchat waits 5 seconds for one.
     """
     run(context, lambda environment: _receive(environment, message, to, timeout, approve=approve))
 

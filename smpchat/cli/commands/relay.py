@@ -55,7 +55,7 @@ WS_PORT = typer.Option(
     None,
     "--ws-port",
     metavar="PORT|off",
-    help="Serve WebSocket on this port too; 0 for any free port, or off.",
+    help="Serve WebSocket on this port too; 0 for any free port, or off (default: as before, at first off).",
 )
 FILES_PORT = typer.Option(
     None,
@@ -94,9 +94,11 @@ def run_here(
     ws_port: str | None = WS_PORT,
     files_port: str | None = FILES_PORT,
     versions: str | None = typer.Option(
-        None, "--smp-versions", metavar="FIRST-LAST", help="SMP versions to offer, such as 7-14."
+        None, "--smp-versions", metavar="FIRST-LAST", help="SMP versions to offer, such as 7-14 (default: all)."
     ),
-    no_extensions: bool = typer.Option(False, "--no-extensions", help="Offer only standard SMP."),
+    no_extensions: bool = typer.Option(
+        False, "--no-extensions", help="Offer only standard SMP, without smpchat's extension."
+    ),
     password: str | None = PASSWORD,
     proxy: str | None = PROXY,
     new_queues: str | None = NEW_QUEUES,
@@ -120,7 +122,12 @@ def run_here(
     metrics_port: str | None = METRICS_PORT,
     reset: bool = typer.Option(False, "--reset", help="Use the defaults, not the options remembered by `relay start`."),
 ) -> None:
-    """Run the relay in this terminal and print its log. Example: smpchat relay run --host 0.0.0.0"""
+    """Run the relay in this terminal and print its log.
+
+    An option that you leave out has the value remembered by `relay start`, or else its default. Ctrl-C stops the relay.
+
+    Example: smpchat relay run --host 0.0.0.0
+    """
     typed = _typed_options(context)
     run(
         context,
@@ -224,7 +231,10 @@ def start(
 ) -> None:
     """Start the relay in the background.
 
-    These options are remembered. Example: smpchat relay start --quota 500
+    The options are remembered for later starts. An option that you leave out keeps its remembered value, or else has
+    its default.
+
+    Example: smpchat relay start --quota 500
     """
     typed = _typed_options(context)
     run(context, lambda environment: _start(environment, typed, (port, ws_port, files_port), reset))
@@ -437,7 +447,7 @@ def status(
     context: typer.Context,
     show_password: bool = typer.Option(False, "--show-password", help="Print the address with its password."),
 ) -> None:
-    """Show whether the relay runs. Example: smpchat relay status"""
+    """Show whether the relay runs, and its address. Example: smpchat relay status"""
     run(context, lambda environment: _status(environment, show_password))
 
 

@@ -1,4 +1,4 @@
-"""``rename``: gives a contact another alias."""
+"""``rename``: gives a contact or group another alias."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def rename(
     who: str = CHAT,
     alias: str = typer.Argument(metavar="ALIAS", help="The new alias; only you see it."),
 ) -> None:
-    """Change a contact's alias. Example: smpchat rename contact_2 bob"""
+    """Change the alias of a contact or group. Example: smpchat rename contact_2 bob"""
     run(context, lambda environment: _rename(environment, who, alias))
 
 
 def _rename(environment: Environment, who: str, alias: str) -> int:
-    """Change a contact's alias."""
+    """Change the alias of a contact or group."""
     with closing(environment.open()) as service:
         before = service.contact(who).alias
         view = service.contact(service.rename(who, alias).alias)

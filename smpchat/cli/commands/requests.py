@@ -21,9 +21,14 @@ app = Program()
 def requests(
     context: typer.Context,
     reject_all: bool = typer.Option(False, "--reject-all", help="Reject all requests; the senders are not told."),
-    yes: bool = typer.Option(False, "--yes", help="With --reject-all: do not ask for confirmation."),
+    yes: bool = typer.Option(
+        False, "--yes", help="With --reject-all: do not ask for confirmation. Without a terminal, --yes is required."
+    ),
 ) -> None:
-    """List people who want to connect. Example: smpchat requests"""
+    """List people who want to connect.
+
+    These people have opened your address (see `address`). `accept` and `reject` answer them. Example: smpchat requests
+    """
     run(context, (lambda environment: _reject_all(environment, yes)) if reject_all else _requests)
 
 

@@ -20,12 +20,15 @@ app = Program()
 def resync(
     context: typer.Context,
     who: str = WHO,
-    refuse: bool = typer.Option(False, "--refuse", help="Refuse the new keys and keep the old ones."),
+    refuse: bool = typer.Option(
+        False, "--refuse", help="Refuse new keys that the contact has sent, and keep the old ones."
+    ),
 ) -> None:
-    """Renew the encryption if messages cannot be read.
+    """Renew the encryption with a contact.
 
-    Also accepts new keys that a contact sent. First ask the contact, over a call or face to face, whether they restored
-    an old backup: someone else may have sent the keys.
+    This helps if messages from or to the contact cannot be read. `resync` also accepts new keys that the contact has
+    sent. First ask the contact, over a call or face to face, whether they restored an old backup: someone else may have
+    sent the keys.
     """
     run(context, lambda environment: _resync(environment, who, refuse))
 

@@ -20,7 +20,11 @@ def retract(
     wait: WaitChange | None = WAIT_CHANGE,
     timeout: float | None = TIMEOUT,
 ) -> None:
-    """Delete messages for everybody, up to 78 hours after sending. Example: smpchat retract 12 13"""
+    """Delete messages for everybody, up to 78 hours after sending.
+
+    You can delete your own messages; in a group, moderators can delete those of other members too. Others may have read
+    the messages already. Example: smpchat retract 12 13
+    """
     from smpchat.cli.delivering import deliver_changes
 
     run(

@@ -27,7 +27,11 @@ def send(
     text: list[str] = typer.Argument(None, metavar="TEXT...", help="The text (- reads it from standard input)."),
     file: list[Path] = typer.Option([], "--file", metavar="PATH", help="Send this file; may be given several times."),
     message: str | None = typer.Option(
-        None, "-m", "--message", metavar="TEXT", help=("A text to send with the first file.")
+        None,
+        "-m",
+        "--message",
+        metavar="TEXT",
+        help="The text, given as an option. With --file, it is sent with the first file.",
     ),
     wait: Wait | None = WAIT,
     timeout: float | None = typer.Option(
@@ -38,13 +42,15 @@ def send(
         help="Seconds to wait (20). With --file: seconds for the whole transfer (default: no limit, but a transfer"
         " stops after 20 seconds without progress).",
     ),
-    anyway: bool = typer.Option(False, "--anyway", help="Send held messages too, although keys have changed."),
+    anyway: bool = typer.Option(
+        False, "--anyway", help="Send this message and the held ones, although keys have changed."
+    ),
 ) -> None:
     """Send a message or files.
 
-    If the security code has changed since you compared it, or the contact has sent new keys that you have not accepted
-    (see `resync`), the message is held and the command ends with exit code 5. `send WHO --anyway` without a text sends
-    only the held messages.
+    A message is held, which means saved but not sent, if the security code has changed since you compared it (see
+    `verify`), or if the contact has sent new keys that you have not accepted (see `resync`). The command then ends with
+    exit code 5. `send WHO --anyway` without a text sends only the held messages.
 
     A file is encrypted and uploaded to file relays. It counts as sent when your contact can fetch it. If the upload is
     interrupted, the next command that goes online continues it.

@@ -40,7 +40,10 @@ _HINTS = {
 }
 
 app = group("The relays (servers) that new invitations use.", "smpchat server use simplex")
-_HELP = "smp://FINGERPRINT@HOST or smp://FINGERPRINT@HOST:PORT. For a file relay, write xftp:// instead of smp://."
+_HELP = (
+    "smp://FINGERPRINT@HOST, or with password and port smp://FINGERPRINT:PASSWORD@HOST:PORT, as the relay's operator"
+    " gave it to you. The address of a file relay begins with xftp:// instead."
+)
 ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP, autocompletion=relays)
 NEW_ADDRESS = typer.Argument(metavar="ADDRESS", help=_HELP)
 USED_ADDRESS = typer.Argument(
@@ -50,7 +53,7 @@ TRANSPORT = typer.Option(
     None,
     "--transport",
     metavar="tls|websocket|auto",
-    help="How to reach the relay (tls); auto tries TLS, then WebSocket.",
+    help="How to reach the relay; auto tries TLS, then WebSocket (tls).",
 )
 WS_PORT = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="The relay's WebSocket port (443).")
 
@@ -142,7 +145,12 @@ def _transport(text: str | None) -> Transport | None:
 
 @app.command("remove")
 def remove(context: typer.Context, address: str = ADDRESS) -> None:
-    """Remove a relay. Example: smpchat server remove smp://FINGERPRINT@HOST"""
+    """Remove a relay.
+
+    New invitations no longer use it. Contacts who write to you there still can.
+
+    Example: smpchat server remove smp://FINGERPRINT@HOST
+    """
     run(context, lambda environment: _remove(environment, address))
 
 
@@ -163,7 +171,8 @@ def _remove(environment: Environment, address: str) -> int:
 def forget(context: typer.Context, address: str = ADDRESS) -> None:
     """Give up on a relay that is gone for good.
 
-    smpchat then stops trying to delete the data of deleted contacts at this relay.
+    When you delete a contact, smpchat also deletes the contact's queue at the relay, and keeps trying until the relay
+    confirms it. After this command, smpchat no longer tries at this relay.
 
     Example: smpchat server forget smp://FINGERPRINT@HOST
     """
@@ -186,7 +195,7 @@ def use(
     context: typer.Context,
     address: str = USED_ADDRESS,
     private_routing: bool | None = typer.Option(
-        None, "--private-routing/--no-private-routing", help="Send messages to other people's relays through yours."
+        None, "--private-routing/--no-private-routing", help="See `server private-routing` (default: unchanged)."
     ),
 ) -> None:
     """Use only the relay at ADDRESS, or the public ones. Example: smpchat server use simplex"""
@@ -230,7 +239,7 @@ def test(
 ) -> None:
     """Send a message through each relay and time each step.
 
-    To file relays it sends 64 KiB. Example: smpchat server test
+    A file relay gets a file of 64 KiB. Example: smpchat server test
     """
     run(context, lambda environment: _test(environment, address, transport, ws_port))
 
@@ -427,10 +436,11 @@ def strangers(
         None, metavar="[public|any]", help="public or any (if omitted: print the setting)."
     ),
 ) -> None:
-    """Allow or refuse strangers' relays in your own network.
+    """Allow or refuse other people's relays in your network.
 
-    A contact request, for example, names the sender's relay, and smpchat connects to it. public: only relays on the
-    public internet. any: also relays on this computer or in its network.
+    If you accept a request, for example, smpchat connects to the relay that the sender chose. With public, this relay
+    must be on the public internet, so that strangers cannot reach your network through you. With any, it may also be on
+    this computer or in its network.
 
     Example: smpchat server strangers public
     """

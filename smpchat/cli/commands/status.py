@@ -28,7 +28,10 @@ app = Program()
 def status(
     context: typer.Context,
     who: str | None = typer.Argument(
-        None, metavar="[WHO]", help="Alias of a contact or group (default: all).", autocompletion=aliases
+        None,
+        metavar="[WHO]",
+        help="Alias of a contact or group, to show only this one (default: all).",
+        autocompletion=aliases,
     ),
 ) -> None:
     """Show invitations, connections and relays. Example: smpchat status"""

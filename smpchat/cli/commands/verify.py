@@ -27,18 +27,20 @@ def verify(
     context: typer.Context,
     who: str = WHO,
     code: list[str] = typer.Argument(
-        None, metavar="[CODE...]", help="The code that your contact sees; only its digits count."
+        None,
+        metavar="[CODE...]",
+        help="The code that your contact sees; only its digits count (if omitted: show your code).",
     ),
     confirm: bool = typer.Option(
         False, "--confirm", help="Mark the contact as verified, after you compared the codes yourself."
     ),
     qr: bool | None = QR,
 ) -> None:
-    """Show your security code with a contact, or check theirs.
+    """Show or compare the security code with a contact.
 
     Your contact sees a security code too. Compare the two over a call or face to face: if they are the same, nobody
     else can read your messages. SimpleX apps can scan the QR code. If the code changes after you compared it, your
-    messages are held until you compare the new code.
+    messages are saved but not sent, until you compare the new code or use `send --anyway`.
     """
     run(context, lambda environment: _verify(environment, who, " ".join(code) if code else None, confirm, qr))
 

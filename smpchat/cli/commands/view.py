@@ -20,13 +20,13 @@ app = Program()
 def view(
     context: typer.Context,
     message: int = MESSAGE,
-    here: bool = typer.Option(False, "--here", help="Show a picture in this terminal."),
+    here: bool = typer.Option(False, "--here", help="Show a picture in this terminal instead."),
     yes: bool = typer.Option(False, "--yes", help="Do not ask for confirmation."),
 ) -> None:
     """Open a file that you received.
 
-    A file can harm the program that opens it, so smpchat never opens it automatically. On a terminal you are asked
-    first.
+    The file opens in its usual program, outside smpchat. Because a file can harm that program, smpchat never opens a
+    file automatically. On a terminal you are asked first.
     """
     run(context, lambda environment: _view(environment, message, here=here, sure=yes))
 
