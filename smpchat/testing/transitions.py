@@ -175,7 +175,6 @@ The tables leave out:
   that smpchat asks before it sends the profile. A held state accepts the same events, but no confirmation or request
   is sent. The user's answer is the event *JoinReleased*, which ends the hold.
 
-
 | word | meaning |
 |---|---|
 | event | something that happened: a relay answered, a message of the peer arrived, or the user decided |
