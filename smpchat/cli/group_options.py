@@ -27,8 +27,8 @@ ROLE_HELP = """Change a member's role, which says what the member may do.
 \b
 observer   read, react, and leave the group
 member     also write
-moderator  also let in new people, block members, and delete messages of others
-admin      also invite and remove members, and give roles
+moderator  also let in people, block members, delete messages of others
+admin      also invite and remove members, give roles
 owner      also change the group's name and settings, and end the group
 """
 

@@ -22,8 +22,8 @@ def retract(
 ) -> None:
     """Delete messages for everybody, up to 78 hours after sending.
 
-    You can delete your own messages; in a group, moderators can delete those of other members too. Others may have read
-    the messages already. Example: smpchat retract 12 13
+    The time limit is for your own messages. In a group, moderators can also delete messages of other members, at any
+    time. Others may have read the messages already. Example: smpchat retract 12 13
     """
     from smpchat.cli.delivering import deliver_changes
 
