@@ -199,7 +199,7 @@ class Client(GroupCalls):
         try:
             await self._relay.start()
         except TransportError as error:
-            raise RelayUnavailable(str(error), "Start it with `smpchat relay start`.") from error
+            raise RelayUnavailable(str(error), "Start the relay with `smpchat relay start`.") from error
 
     async def connect(
         self,

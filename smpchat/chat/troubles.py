@@ -17,7 +17,7 @@ HINTS: dict[Trouble, str] = {
     Trouble.ADDRESS: (
         "Ask the relay's operator for its address. Onion addresses need Tor: `smpchat server socks 127.0.0.1:9050`."
     ),
-    Trouble.OWN_RELAY_STOPPED: "Start it with `smpchat relay start`.",
+    Trouble.OWN_RELAY_STOPPED: "Start the relay with `smpchat relay start`.",
     Trouble.OWN_RELAY_FAILED: "Look at relay.log in the relay's folder, or run `smpchat relay start` to see why.",
     Trouble.NOT_PUBLIC: (
         "The address may be a trick to reach computers in your network. If you trust the person who named this relay,"

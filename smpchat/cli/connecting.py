@@ -94,7 +94,7 @@ async def start_relay(relay: EmbeddedRelay) -> None:
         raise CommandFailed(
             ExitStatus.NETWORK,
             str(error),
-            "Start it with `smpchat relay start`, or choose another relay: `smpchat server use simplex`.",
+            "Start the relay with `smpchat relay start`, or choose another relay: `smpchat server use simplex`.",
         ) from error
 
 

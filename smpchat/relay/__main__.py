@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if option.name != "password":
             parser.add_argument(option.flag, metavar=option.metavar, help=option.help)
     parser.add_argument("--keep", action="store_true", help="use these options for later starts too")
-    parser.add_argument("--reset", action="store_true", help="use the defaults instead of the kept options")
+    parser.add_argument("--reset", action="store_true", help="use the defaults instead of the saved options")
     parser.add_argument("--unless-stopped", action="store_true", help="do not start after `smpchat relay stop`")
     parser.add_argument("--versions", type=_versions, default=SMP_VERSIONS, help="SMP versions to offer, such as 7-14")
     parser.add_argument("--no-extensions", action="store_true", help="offer only standard SMP")

@@ -36,8 +36,8 @@ from smpchat.relay.records import Link, NewQueue, Queue, QueueStore, StoredMessa
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 MAX_RECIPIENT_KEYS = 32
-"""Maximum number of keys that RKEY may give to a queue. All of them are tried at every command of the recipient, so
-without a limit a few bytes could cause much work. The reference has no limit."""
+"""Maximum number of keys that RKEY may give to a queue. At every command of the recipient, the relay tries these keys,
+so without a limit a few bytes could cause much work. The reference (simplexmq) sets no such limit."""
 
 _ID_BYTES = 24
 _PROHIBITED = ErrorCode.cmd("PROHIBITED")
@@ -45,9 +45,8 @@ _OK = commands.Ok()
 _log = logging.getLogger("smpchat.relay")
 _C = TypeVar("_C", bound=Command)
 
-
 Forward = Callable[[Client, Transmission, commands.Prxy | commands.PFwd], ErrorCode | None]
-"""Gives PRXY or PFWD to the proxy. Returns the error to answer at once, or None if the answer comes later."""
+"""Handles PRXY and PFWD. Returns the error with which the relay answers at once, or None if it answers later."""
 
 
 def forward_nothing(client: Client, t: Transmission, command: commands.Prxy | commands.PFwd) -> ErrorCode:

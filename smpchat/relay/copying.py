@@ -99,7 +99,7 @@ def _check_row(table: str, row: Sequence[Any]) -> None:
         case _:
             fits = False
     if not fits:
-        raise ForeignData(f"it contains a row that is not allowed in {table}")
+        raise ForeignData(f"the database contains a row that is not allowed in {table}")
 
 
 def _is_id(value: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 from smpchat.encoding.record import Record
 
 GROUP_SIZES: Final = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511)
-"""For each class of the histogram of commits: the largest number of commands in one commit."""
+"""The classes of the histogram of commits. Each number is the largest number of commands in a commit of its class."""
 
 
 class StoreCounts:

@@ -37,7 +37,7 @@ class RelayFolderRefused(RelayError):
 class RelayRunning(RelayError):
     """Another relay is already running on this folder. Nothing was changed."""
 
-    hint = "Stop it with `smpchat relay stop`."
+    hint = "Stop the other relay with `smpchat relay stop`."
 
 
 class RelayPortTaken(RelayError):
@@ -54,7 +54,7 @@ class RelayStartFailed(RelayError):
 class RelayTurnedOff(RelayError):
     """The user has stopped the relay, so a command that needs the relay does not start it."""
 
-    hint = "Start it with `smpchat relay start`."
+    hint = "Start the relay with `smpchat relay start`."
 
 
 class RelayOptionRefused(RelayError):
@@ -66,7 +66,7 @@ class RelayOptionRefused(RelayError):
 class RelayNotRunning(RelayError):
     """The relay is not running, so it cannot be asked for anything."""
 
-    hint = "Start it with `smpchat relay start`."
+    hint = "Start the relay with `smpchat relay start`."
 
 
 class BackupRefused(RelayError):

@@ -14,12 +14,12 @@ _log = logging.getLogger("smpchat.relay")
 class Failure(Enum):
     """How a connection failed. The value of each member is the text for the log."""
 
-    NO_TLS = "did not speak TLS; a proxy in front of the relay must not add a header or end TLS"
-    IN_TLS = "failed in TLS, or before the SMP handshake"
-    IN_SMP = "spoke TLS, but not SMP in a version of this relay"
+    NO_TLS = "did not speak TLS (a proxy in front of the relay must not add a header or end TLS)"
+    IN_TLS = "failed in the TLS handshake, or before the SMP handshake began"
+    IN_SMP = "spoke TLS, but no SMP version that this relay supports"
     SILENT = ""
-    """The client sent nothing, like programs that only check whether the port is open. This is counted, but not
-    logged."""
+    """The client sent nothing, like programs that only check whether the port is open. Such a connection is
+    counted, but not logged."""
 
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "BAD_RECORD_TYPE", "UNEXPECTED_MESSAGE")

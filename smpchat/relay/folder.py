@@ -5,7 +5,7 @@
     identity/     certificates and keys (`smpchat.transport.identity`)
     relay.db      queues and messages
     files/        stored files (`smpchat.relay.files.store`)
-    relay.json    ports, address, kept options, and the process id while it runs; only the owner can read it
+    relay.json    ports, address, saved options, and the process id while it runs; only the owner can read it
     relay.control where to ask the running relay for its figures (`smpchat.relay.control`)
     relay.lock    locked by the running relay
     relay.log     the log of a relay in the background

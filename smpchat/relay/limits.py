@@ -11,8 +11,8 @@ from smpchat.encoding.record import Record
 QUOTA = 128
 """Maximum number of messages in a queue; when it is reached, SEND is refused."""
 PLAUSIBLE_PAUSE = 86_400
-"""The relay checks the clock every two hours. If more seconds than this have passed since the last check, it does not
-trust the clock at first, and removes no old messages (`SQLiteStore.see_clock`)."""
+"""The relay checks the clock every two hours. If more than this number of seconds has passed since the last check, the
+relay does not trust the clock at first, and removes no old messages (`SQLiteStore.see_clock`)."""
 CERTIFICATE_WARNING = timedelta(days=30)
 """The operator is warned when the relay's certificate expires within this time."""
 

@@ -22,8 +22,8 @@ from smpchat.relay.records import Notifier, Queue, QueueStore, StoredMessage
 from smpchat.relay.subscriptions import MAX_UNSENT_PUSHES, Client, Subscriptions
 
 MAX_WAITING = 128
-"""Maximum number of notifications that are kept for a notifier. The oldest are dropped: newer ones also say that
-messages wait."""
+"""Maximum number of notifications that are kept for a notifier. The relay drops the oldest notifications first:
+newer ones also tell the client that messages wait."""
 _ID_BYTES = 24
 
 

@@ -15,9 +15,10 @@ from smpchat.relay.errors import RelayOptionRefused
 LOOPBACK = "127.0.0.1"
 """The address on which the relay listens by default, and on which it serves its figures."""
 OFF = 0
-"""Stands in place of the port for metrics or for files, if these are not served."""
+"""Stands in place of the port for metrics or for files, if the relay does not serve metrics or files."""
 NO_WEBSOCKET = NO_FILES = -1
-"""Given in place of the port for WebSocket or for files: do not serve this, and forget the earlier port."""
+"""Given in place of the port for WebSocket or for files: the relay then does not serve WebSocket or files, and forgets
+the port of earlier starts."""
 PROXY = ("none", "public", "all")
 """The values of ``--proxy``; see `smpchat.relay.destinations.Destinations`."""
 
@@ -63,21 +64,21 @@ OPTIONS: Final = (
     Explained("proxy", "|".join(PROXY), _PROXY_HELP, None, words=PROXY),
     Explained("new_queues", "on|off", "Allow new queues", "on", words=("on", "off")),
     Explained("quota", "N", "Messages per queue", "128", (1, 100_000)),
-    Explained("max_stored", "MIB", "MiB of stored queues and messages", "10240", (1, 100_000_000)),
+    Explained("max_stored", "MIB", "Maximum MiB of stored queues and messages", "10240", (1, 100_000_000)),
     Explained("min_free", "MIB", "MiB to leave free on the disk", "64", (1, 100_000_000)),
     Explained("keep_days", "DAYS", "Days to keep messages that are not fetched", "21", (1, 3_650)),
     Explained("max_connections", "N", "Open connections", "10000", (1, 1_000_000)),
     Explained("max_connections_per_address", "N", "Open connections per IP address", "1000", (1, 1_000_000)),
     Explained("max_new_queues", "N", "New queues per connection and minute", "3000", (1, 1_000_000)),
-    Explained("max_unsent", "KIB", "KiB of answers waiting for one client", "1024", (64, 1_048_576)),
+    Explained("max_unsent", "KIB", "Maximum KiB of answers waiting for one client", "1024", (64, 1_048_576)),
     Explained("handshake_time", "SECONDS", "Time limit for TLS, and again for the SMP handshake", "60", (1, 3_600)),
     Explained("write_time", "SECONDS", "Time limit for a client that reads nothing", "120", (1, 86_400)),
     Explained("idle_time", "SECONDS", "Time limit for an idle client without queues", "21600", (60, 31_536_000)),
     Explained("new_files", "on|off", "Allow new files", "on", words=("on", "off")),
-    Explained("files_quota", "MIB", "MiB of stored files", "10240", (1, 100_000_000)),
+    Explained("files_quota", "MIB", "Maximum MiB of stored files", "10240", (1, 100_000_000)),
     Explained("files_hours", "HOURS", "Hours to keep files", "48", (1, 8_760)),
-    Explained("max_file_connections", "N", "Open connections for files", "256", (1, 100_000)),
-    Explained("max_file_connections_per_address", "N", "Open connections for files per IP address", "64", (1, 100_000)),
+    Explained("max_file_connections", "N", "Open file relay connections", "256", (1, 100_000)),
+    Explained("max_file_connections_per_address", "N", "Open file relay connections per IP address", "64", (1, 100_000)),
     Explained("max_new_chunks", "N", "New chunks (parts of files) per connection and minute", "3000", (1, 1_000_000)),
     Explained("metrics_port", "PORT|off", "Loopback port for Prometheus metrics", "off", (1, 65_535), ("off",)),
 )  # fmt: skip
@@ -210,7 +211,7 @@ def options_from_json(content: object) -> Options:
     """Makes options from ``content``, which `Options.chosen` returned earlier. Raises `RelayOptionRefused` if
     ``content`` is not valid."""
     if not isinstance(content, dict):
-        raise RelayOptionRefused("The kept options are damaged.")
+        raise RelayOptionRefused("The saved options are not a JSON object.")
     for name, value in content.items():
         kind = bool if name in _SWITCHES else int if name in BY_NAME and BY_NAME[name].bounds else str
         if name not in BY_NAME or type(value) is not kind:

@@ -18,9 +18,10 @@ from smpchat.relay.records import QueueStore
 from smpchat.relay.subscriptions import Client
 
 _ANSWERED_LATER = (b"PRXY", b"PFWD")
-"""Commands that do not use the store."""
+"""Commands that the relay executes without its database."""
 _ENDING = (b"DEL", b"NDEL", b"NKEY")
-"""Commands that may end subscriptions, even the client's own. Their answers do not show whether they did."""
+"""Commands that may end subscriptions, even those of the client that sends the command. The answer to such a command
+does not show whether a subscription has ended."""
 
 
 class Undone:

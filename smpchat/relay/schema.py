@@ -10,8 +10,8 @@ from smpchat.storage.opening import trigger_in
 _APPLICATION_ID = 0x534D5052  # "SMPR": identifies our file among SQLite files
 
 _PAGE_SIZE = 16_384
-"""Page size in bytes: the longest message fits into one page. With SQLite's default of 4,096 bytes, it would take five
-pages, and twice the CPU time to commit."""
+"""Page size in bytes: the longest message fits into one page. With SQLite's default of 4,096 bytes, this message
+would take five pages, and its commit twice the CPU time."""
 INCREMENTAL = 2
 """SQLite's number for a database whose free pages can be returned a few at a time."""
 _CHECKPOINT_PAGES = 500

@@ -38,7 +38,7 @@ class Statistics:
     messages: int = _figure(Kind.GAUGE, "Messages stored")
     database_bytes: int = _figure(Kind.GAUGE, "Bytes of the database with its write-ahead log")
     database_free_bytes: int = _figure(Kind.GAUGE, "Free bytes in the database for new messages")
-    database_limit_bytes: int = _figure(Kind.GAUGE, "Limit in bytes for queues and messages")
+    database_limit_bytes: int = _figure(Kind.GAUGE, "Maximum bytes of stored queues and messages")
     full: int = _figure(Kind.GAUGE, "Whether the relay is full: 1 if the database or the disk has no room, else 0")
     certificate_seconds: int = _figure(Kind.GAUGE, "Seconds until the relay's certificate expires")
     accepted: int = _figure(Kind.COUNTER, "Connections that completed the SMP handshake")
@@ -52,17 +52,21 @@ class Statistics:
     acks: int = _figure(Kind.COUNTER, "Messages acknowledged and removed")
     expired: int = _figure(Kind.COUNTER, "Messages removed because they were not fetched")
     refused: Mapping[str, int] = _figure(Kind.COUNTER, "Commands refused, by error")
-    commits_failed: int = _figure(Kind.COUNTER, "Groups of commands that could not be stored")
+    commits_failed: int = _figure(Kind.COUNTER, "Groups of commands undone because the database failed")
     commands: int = _figure(Kind.COUNTER, "Commands in all commits")
     group_sizes: Mapping[int, int] = _figure(Kind.HISTOGRAM, "Commits, counted by the number of commands in each")
-    files_connections: int = _of_files(Kind.GAUGE, "Clients connected for files now")
+    files_connections: int = _of_files(Kind.GAUGE, "Clients connected to the file relay now")
     files_chunks: int = _of_files(Kind.GAUGE, "Chunks of files stored")
     files_bytes: int = _of_files(Kind.GAUGE, "Bytes of the stored chunks")
-    files_limit_bytes: int = _of_files(Kind.GAUGE, "Limit in bytes for files")
-    files_accepted: int = _of_files(Kind.COUNTER, "Connections for files that completed the XFTP handshake")
-    files_turned_away: int = _of_files(Kind.COUNTER, "Connections for files closed at once because there were too many")
-    files_tls_failed: int = _of_files(Kind.COUNTER, "Connections for files that ended before HTTP/2 began")
-    files_handshakes_failed: int = _of_files(Kind.COUNTER, "Connections for files that ended during the XFTP handshake")
+    files_limit_bytes: int = _of_files(Kind.GAUGE, "Maximum bytes of stored files")
+    files_accepted: int = _of_files(Kind.COUNTER, "File relay: connections that completed the XFTP handshake")
+    files_turned_away: int = _of_files(
+        Kind.COUNTER, "File relay: connections closed at once because there were too many"
+    )
+    files_tls_failed: int = _of_files(Kind.COUNTER, "File relay: connections that ended before HTTP/2 began")
+    files_handshakes_failed: int = _of_files(
+        Kind.COUNTER, "File relay: connections that ended during the XFTP handshake"
+    )
     files_created: int = _of_files(Kind.COUNTER, "Chunks registered")
     files_uploads: int = _of_files(Kind.COUNTER, "Chunks received from senders")
     files_downloads: int = _of_files(Kind.COUNTER, "Chunks sent to recipients, including repeats")
@@ -72,7 +76,7 @@ class Statistics:
     files_expired: int = _of_files(Kind.COUNTER, "Chunks removed because they were too old")
     files_refused: Mapping[str, int] = field(
         default_factory=dict,
-        metadata={"kind": Kind.COUNTER, "meaning": "Commands about files refused, by error"},
+        metadata={"kind": Kind.COUNTER, "meaning": "Refused XFTP commands, by error"},
     )
 
     def with_files(self, figures: Mapping[str, Any]) -> Statistics:

@@ -147,7 +147,7 @@ class SQLiteStore:
         After the clock jumped, or after a long pause of the relay, all messages are kept for ``keep`` seconds, so that
         people have the promised time to fetch them.
         """
-        with translated("reading when the clock was seen"):
+        with translated("reading the time of the last clock check"):
             seen, hold = self._db.execute("SELECT seen, hold FROM clock").fetchone() or (0, 0)
             newest = self._db.execute("SELECT timestamp FROM message ORDER BY seq DESC LIMIT 1").fetchone()
         if newest is None:  # no message can be old, so nothing needs to be written

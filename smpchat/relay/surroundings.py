@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from smpchat.encoding.patterns import late
 
 PASSWORD_VARIABLE = "SMPCHAT_RELAY_PASSWORD"
-"""The variable with the relay's password. Background relays get the password in it too, because other users can read
-command lines, but not environments."""
+"""The environment variable with the relay's password. A background relay also gets its password through this variable,
+because other users can read command lines, but not environments."""
 SECRETS = ("SMPCHAT_KEY", "SMPCHAT_NEW_KEY", "SMPCHAT_PASSPHRASE", PASSWORD_VARIABLE)
 """Variables that contain a secret."""
 _NEEDED = late(

@@ -35,19 +35,20 @@ from smpchat.relay.subscriptions import Client
 from smpchat.relay.turns import Turns
 
 GROUP_COMMANDS = 64
-"""Maximum number of commands in a group."""
+"""Maximum number of commands in a group. A group of commands is stored with one commit."""
 GROUP_SECONDS = 0.001
-"""A group ends after this many seconds, because the event loop does nothing else meanwhile. Shorter groups would take
-more CPU time, because each group needs a commit."""
+"""A group takes no more commands after this number of seconds, because the event loop does nothing else while a group
+is executed. With shorter groups, the relay would need more CPU time, because each group needs a commit."""
 TURN_COMMANDS = 16
-"""Maximum number of commands of a connection in one turn. Usually a turn is one block with one command."""
+"""Maximum number of commands of a connection that are executed before another connection has its turn. Usually a turn
+is one block with one command."""
 
 GIVE_BACK_PAGES = 64
 """Free pages of the database that are returned to the file system in one step: 1 MB, which takes a few milliseconds."""
 KEPT_PAGES = 256
 """Free pages that are kept for new messages: 4 MB."""
 _GIVE_BACK_PAUSE = 0.05
-"""Seconds between two steps that return pages."""
+"""Seconds between two steps that return free pages to the file system."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -306,7 +307,7 @@ class Worker:
     def _succeeded(self) -> None:
         if self._failing:
             self._failing = False
-            _log.info("the relay can store again")
+            _log.info("the relay's database works again")
         if self._has_more_room:
             self._has_more_room = False
             self._giving_back = asyncio.get_running_loop().call_later(_GIVE_BACK_PAUSE, self._put, _GiveBack())

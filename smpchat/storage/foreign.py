@@ -46,7 +46,7 @@ _SEQUENCE = "sqlite_sequence"
 class ForeignData(DecodeError):
     """The file does not have the form of the files that smpchat writes.
 
-    The attribute ``what`` says how the file differs, for example ``its table 'x' was changed``.
+    The attribute ``what`` says how the file differs, for example ``the table 'x' was changed``.
     """
 
 
@@ -104,15 +104,15 @@ def _spelling(part: object) -> str:
 
 
 def difference(found: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) -> str | None:
-    """The difference of two schemas, such as ``it contains a trigger 'name'``; None if they are the same."""
+    """The difference of two schemas, such as ``the database contains a trigger 'name'``; None if they are the same."""
     if extra := sorted(found - ours):
         kind, name, *_ = extra[0]
         if any(one[:2] == extra[0][:2] for one in ours):
-            return f"its {kind} {name!r} was changed"
-        return f"it contains {'an' if kind[:1] in 'aeiou' else 'a'} {kind[:20]} {name[:60]!r}"
+            return f"the {kind} {name!r} was changed"
+        return f"the database contains {'an' if kind[:1] in 'aeiou' else 'a'} {kind[:20]} {name[:60]!r}"
     if missing := sorted(ours - found):
         kind, name, *_ = missing[0]
-        return f"it lacks the {kind} {name!r}"
+        return f"the database lacks the {kind} {name!r}"
     return None
 
 
@@ -129,20 +129,20 @@ def check_foreign(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
         # Check the pages before reading any row: pages that point to each other in a circle would give endless rows.
         [state] = source.execute("PRAGMA quick_check(1)").fetchone()
     except SQLITE_ERRORS as error:
-        raise DamagedData(f"it cannot be read: {error}") from None
+        raise DamagedData(f"the database cannot be read: {error}") from None
     if state != "ok":
-        raise DamagedData("its pages are damaged")
+        raise DamagedData("the database's pages are damaged")
 
 
 def _check_schema(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
     [encoding] = source.execute("PRAGMA encoding").fetchone()
     if encoding != "UTF-8":
-        raise ForeignData(f"its text is stored as {encoding}")
+        raise ForeignData(f"the database stores text as {encoding}")
     if other := difference(schema_of(source), schema_of(ours)):
         raise ForeignData(other)
     for table in _tables(ours):
         if _columns(source, table) != _columns(ours, table):
-            raise ForeignData(f"its table {table!r} was changed")
+            raise ForeignData(f"the table {table!r} was changed")
 
 
 def copy_rows(
@@ -195,7 +195,7 @@ def _batches(source: sqlite3.Connection, query: str) -> Iterator[list[Sequence[A
         while batch := rows.fetchmany(_BATCH):
             yield batch
     except SQLITE_ERRORS as error:
-        raise DamagedData(f"it cannot be read: {error}") from None
+        raise DamagedData(f"the database cannot be read: {error}") from None
 
 
 def _check_row(table: str, columns: Sequence[_Column], row: Sequence[object]) -> None:
@@ -210,7 +210,7 @@ def _check_row(table: str, columns: Sequence[_Column], row: Sequence[object]) ->
         elif isinstance(value, int | float) and column.kind == "REAL":
             fits = fits and math.isfinite(value) and abs(value) <= MAX_TIME
         if not fits:
-            raise ForeignData(f"it contains a value that is not allowed in {table}.{column.name}")
+            raise ForeignData(f"the database contains a value that is not allowed in {table}.{column.name}")
 
 
 def _copy_sequence(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
@@ -223,7 +223,7 @@ def _copy_sequence(source: sqlite3.Connection, target: sqlite3.Connection) -> No
     highest: dict[str, int] = {}
     for name, seq in rows:  # a table may have two counters: exports of encrypted profiles were once written like that
         if name not in known or not isinstance(seq, int) or not 0 <= seq < MAX_NUMBER:
-            raise ForeignData("its counters have impossible values")
+            raise ForeignData("the counters of row numbers have impossible values")
         highest[name] = max(seq, highest.get(name, 0))
     target.execute(f"DELETE FROM {_SEQUENCE}")
     target.executemany(f"INSERT INTO {_SEQUENCE} (name, seq) VALUES (?, ?)", highest.items())

@@ -16,8 +16,8 @@ _ENABLE_TRIGGER, _DEFENSIVE, _ENABLE_VIEW = 1003, 1010, 1015
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-~:")
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""Errors of reading a file that is damaged or not a database. `UnicodeDecodeError` is one of them, because SQLite's
-messages quote bytes of the file, and Python decodes them."""
+"""Errors of reading a file that is damaged or not a database. Reading may also raise `UnicodeDecodeError`, because
+SQLite's messages quote bytes of the file, and Python decodes them."""
 
 
 def harden(connection: sqlite3.Connection) -> None:

@@ -29,7 +29,7 @@ class FileFaultKind(Enum):
     ANSWER_LOST = auto()
     """The session ends after the relay has executed the command, or in the middle of a download."""
     STALLED = auto()
-    """Nothing is sent or received for longer than a client waits."""
+    """Nothing is sent or received for longer than a client waits for an answer."""
     CHANGED = auto()
     """One bit of the chunk is changed, in an upload or a download."""
 
@@ -113,11 +113,11 @@ class MemoryFileRelay:
     async def connect(self, seconds: float) -> MemoryFileSession:
         """Open a session. Raises `ConnectFailed`."""
         if not self.up:
-            raise ConnectFailed(f"cannot reach relay {self.server.authority}: it is down")
+            raise ConnectFailed(f"cannot reach relay {self.server.authority}: the relay is down")
         self._sessions = {other for other in self._sessions if not other.closed.is_set()}
         if self.sessions is not None and len(self._sessions) >= self.sessions:
             self.turned_away += 1
-            raise ConnectFailed(f"cannot reach relay {self.server.authority}: it has enough sessions")
+            raise ConnectFailed(f"cannot reach relay {self.server.authority}: the test allows no more sessions")
         session = MemoryFileSession(self)
         self._sessions.add(session)
         self.most_sessions = max(self.most_sessions, len(self._sessions))
@@ -196,7 +196,7 @@ class MemoryFileSession:
         self.closed = asyncio.Event()
 
     async def _begin(self, name: str) -> FileFaultKind | None:
-        assert not self._busy, "one request at a time"
+        assert not self._busy, "a session handles only one request at a time"
         if self.closed.is_set():
             raise SessionClosed("the session has ended")
         self._busy = True

@@ -214,7 +214,8 @@ def markdown() -> str:
 
 
 Conditions = dict[str, bool | str]
-"""What is true of a state, an event and a link: values of their fields, under names such as ``event.keyed``."""
+"""The conditions of a table row: values of the fields of a state, an event and a link, under names such as
+``event.keyed``."""
 Outcome = tuple[str, str]
 """The next state and the effects of a transition, in words."""
 

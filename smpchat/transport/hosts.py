@@ -94,7 +94,7 @@ async def first_answering(
     if dialer.reaches_onions:
         candidates = onions + candidates
     if not candidates:
-        reason = "onion addresses need Tor, and its SOCKS proxy must be set"
+        reason = "onion addresses need Tor, but no SOCKS proxy is set"
         raise AddressUnusable(f"cannot reach relay {scheme}{bracketed(hosts[0])}:{port}: {reason}", temporary=False)
     if not 0 < port < 65536:
         raise AddressUnusable(

@@ -22,7 +22,8 @@ _TRIES = 16
 """How many times we ask the system for a free port: a port may be free for the first address, but in use for
 another."""
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""Errors that mean: this computer does not have this address, or no address of its family."""
+"""Errors that mean: this computer does not have this address, or does not support the address's family
+(IPv4 or IPv6)."""
 
 
 async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, port: int) -> list[asyncio.Server]:
@@ -49,7 +50,7 @@ async def listen_on(protocol: Callable[[], asyncio.BaseProtocol], hosts: Hosts, 
             taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
             if port != 0 or not servers or not taken or not left:
                 raise
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last try must return or raise")
 
 
 def _is_within(address: str, every: Collection[str]) -> bool:

@@ -44,7 +44,8 @@ use)."""
 USUAL_PORT = 443
 """The only port below `FIRST_FREE_PORT` that relays use."""
 FIRST_FREE_PORT = 1024
-"""Lower ports belong to services such as mail, files and remote shells. A stranger must not make us connect to them."""
+"""Ports below this number belong to services such as mail, files and remote shells. A stranger must not make us connect
+to such services."""
 
 
 def scope_of(address: str) -> Scope:
@@ -141,12 +142,12 @@ class Fence(Record):
         does not refuse it."""
         scope = scope_as_written(host)
         if scope is not None and not self._admits(scope):
-            return f"{scope}, and someone else named it"
+            return f"someone else chose this relay, so it must not have {scope}"
         # In a private network or on this computer, relays may use any port. `_admits` has made sure that one of our own
         # relays is there too, so the person who names such a relay is in the same network.
         is_near = scope is not None and scope is not Scope.PUBLIC
         if not is_near and port < FIRST_FREE_PORT and port != USUAL_PORT:
-            return f"port {port} belongs to other services, and someone else named it"
+            return f"someone else chose this relay, so it must not use port {port}, which belongs to other services"
         return None
 
     def check(self, hosts: Iterable[str], port: int) -> None:

@@ -12,8 +12,8 @@ from smpchat.transport.socks_address import SocksProxy
 from smpchat.transport.tcp import describe
 
 _PATIENCE = 300.0
-"""Time limit of the library for connecting, in seconds. It is longer than any caller waits, because callers have their
-own time limits."""
+"""Seconds after which the SOCKS library gives up connecting. No caller waits this long: callers have their own, shorter
+time limits."""
 
 
 class SocksDialer(Record):

@@ -18,8 +18,8 @@ STAGGER = 0.25
 5)."""
 
 MAX_BEHIND_FENCE = 2
-"""Maximum number of IPv4 addresses, and of IPv6 addresses, that are tried for a host that another person named. For
-such hosts there is a fence, see `smpchat.transport.scope`."""
+"""Maximum number of IPv4 addresses, and of IPv6 addresses, that are tried for a host that another person named. Such
+hosts must also be in a place that a `Fence` allows (see `smpchat.transport.scope`)."""
 
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """Seconds of silence before the first probe, seconds between probes, and number of probes before giving up (smp-wire
@@ -65,7 +65,9 @@ async def open_socket(host: str, port: int, admits: Callable[[str], bool] | None
         found = [str(address[4][0]) for address in waiting]
         waiting = [address for address in waiting if admits(str(address[4][0]))]
         if not waiting:
-            raise AddressRefused(f"it is {found[0]}, {scope_of(found[0])}, and someone else named it")
+            raise AddressRefused(
+                f"someone else chose this relay, so it must not have {scope_of(found[0])} ({found[0]})"
+            )
         waiting = _few(waiting)
     attempts: list[asyncio.Task[socket.socket]] = []
     winner: socket.socket | None = None

@@ -22,7 +22,8 @@ from smpchat.transport.base import ConnectionClosed
 from smpchat.transport.tcp import acknowledge_now, describe, tune
 
 HIGH_WATER = 128 * 1024
-"""If more bytes of ciphertext than this wait, reading from the socket pauses. A single read may exceed this limit."""
+"""Reading from the socket pauses when more than this number of bytes of ciphertext wait for decryption. The last read
+before the pause may exceed this number."""
 READ_SIZE = 64 * 1024
 """Maximum number of bytes of one read."""
 LARGE_READ = 256 * 1024

@@ -154,7 +154,7 @@ class WebSocketConnection:
             self._blocks.append(bytes(self._partial))
             self._partial.clear()
         else:
-            self._refuse(CloseCode.INVALID_DATA, f"a message of {len(self._partial)} bytes")
+            self._refuse(CloseCode.INVALID_DATA, f"a message of {len(self._partial)} bytes instead of {BLOCK_SIZE}")
 
     def _refuse(self, code: CloseCode, reason: str) -> None:
         self._end = BlockRefused(reason)

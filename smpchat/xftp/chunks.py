@@ -9,7 +9,7 @@ from smpchat.protocol.xftp.commands import CHUNK_SIZES
 
 KIB, MIB = 1024, 1024 * 1024
 MAX_FILE = 1024 * MIB
-"""Largest file in bytes. Apps of 2026 refuse larger ones unless their sender has paid (xftp-wire 3.1)."""
+"""Largest file in bytes. SimpleX apps of 2026 refuse larger files unless the sender has paid (xftp-wire 3.1)."""
 LENGTH_SIZE, TAG_SIZE = 8, 16
 MAX_NAME = 255
 """Longest name inside an encrypted file, in bytes of UTF-8: its length takes one byte."""

@@ -25,7 +25,7 @@ from smpchat.xftp.chunks import MAX_ENCRYPTED
 MAX_TEXT = 256 * 1024
 """Longest description in characters; the description of the largest file that an app sends has some 37,000."""
 MAX_CHUNKS = 1025
-"""Maximum number of chunks of a file: the largest file has this many chunks of 1 MiB. Apps make at most 257."""
+"""Maximum number of chunks of a file: the largest file has this many chunks of 1 MiB. Apps use at most 257 chunks."""
 MAX_REPLICAS = 4
 """Maximum number of copies of one chunk; all known software makes one (xftp-wire trap 21)."""
 MAX_ID = 255
@@ -102,17 +102,17 @@ def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescripti
             what is wrong with the text, and begins with a small letter.
     """
     if len(text) > MAX_TEXT:
-        raise DecodeError(f"it has {len(text):,} characters, and the limit is {MAX_TEXT:,}")
+        raise DecodeError(f"the description has {len(text):,} characters, and the limit is {MAX_TEXT:,}")
     found = _mapping(_tree(text), "a description")
     if _text(found, "party") != party:
-        raise DecodeError(f"it is not the description for a {party.value}")
+        raise DecodeError(f"the description is not for a {party.value}")
     size = _file_size(found, "size")
     digest = _bytes(_text(found, "digest"), DIGEST_SIZE, "digest")
     key = _bytes(_text(found, "key"), KEY_SIZE, "key")
     nonce = _bytes(_text(found, "nonce"), NONCE_SIZE, "nonce")
     chunks = _chunks(found, _chunk_size(_text(found, "chunkSize")))
     if sum(chunk.size for chunk in chunks) != size:
-        raise DecodeError("its chunks together do not have the size of the file")
+        raise DecodeError("the sizes of the chunks do not add up to the size of the file")
     return FileDescription(size, digest, key, nonce, chunks, _redirect(found), party)
 
 
@@ -144,7 +144,7 @@ class _Events:
 
     def expect(self, kind: type[Any]) -> None:
         if not isinstance(next(self._events, None), kind):
-            raise DecodeError("it is not one YAML document")
+            raise DecodeError("the description is not one YAML document")
 
     def node(self, depth: int) -> Any:
         return self._of(next(self._events, None), depth)
@@ -153,16 +153,16 @@ class _Events:
         import yaml
 
         if depth == 0:
-            raise DecodeError("lists or mappings in it are nested too deeply")
+            raise DecodeError("lists or mappings in the description are nested too deeply")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise DecodeError("it contains references, which are not allowed")
+            raise DecodeError("the description contains references, which are not allowed")
         if isinstance(event, yaml.ScalarEvent):
             return str(event.value)
         if isinstance(event, yaml.SequenceStartEvent):
             items: list[Any] = []
             while not isinstance(event := next(self._events, None), yaml.SequenceEndEvent):
                 if len(items) > MAX_CHUNKS * MAX_REPLICAS:
-                    raise DecodeError("a list in it is too long")
+                    raise DecodeError("a list in the description is too long")
                 items.append(self._of(event, depth - 1))
             return items
         if isinstance(event, yaml.MappingStartEvent):
@@ -170,10 +170,12 @@ class _Events:
             while not isinstance(event := next(self._events, None), yaml.MappingEndEvent):
                 key = self._of(event, depth - 1)
                 if not isinstance(key, str) or key in found or len(found) >= _MAX_FIELDS:
-                    raise DecodeError("a mapping in it has too many keys, a key twice, or a key that is not a text")
+                    raise DecodeError(
+                        "a mapping in the description has too many keys, a repeated key, or a key that is not a text"
+                    )
                 found[key] = self.node(depth - 1)
             return found
-        raise DecodeError("it is cut off")
+        raise DecodeError("the description is cut off")
 
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:
@@ -230,9 +232,9 @@ def _redirect(found: dict[str, Any]) -> Redirect | None:
     text = _text(value, "size")
     # The size in a redirect is a plain number, unlike all other sizes (xftp-wire trap 8).
     if not (text.isascii() and text.isdecimal() and len(text) <= 12):
-        raise DecodeError("the size of the description that it leads to is not a number")
+        raise DecodeError("the description leads to a second one, whose size is not a number")
     if not 0 < int(text) <= MAX_ENCRYPTED:
-        raise DecodeError("the description that it leads to is too large")
+        raise DecodeError("the description leads to a second one, which is too large")
     return Redirect(int(text), _bytes(_text(value, "digest"), DIGEST_SIZE, "digest"))
 
 
@@ -255,7 +257,7 @@ def _chunks(found: dict[str, Any], default: int) -> tuple[DescribedChunk, ...]:
                 raise DecodeError("a chunk must be a text")
             _read_chunk(line, server, chunks)
     if sorted(chunks) != list(range(1, len(chunks) + 1)):
-        raise DecodeError("the numbers of its chunks have gaps")
+        raise DecodeError("the numbers of the chunks have gaps")
     return tuple(_described(number, chunks[number], default) for number in range(1, len(chunks) + 1))
 
 
@@ -265,7 +267,7 @@ def _read_chunk(line: str, server: FileServer, chunks: dict[int, _Gathered]) -> 
     if not 2 <= len(parts) <= 4 or not (number.isascii() and number.isdecimal() and len(number) <= 5):
         raise DecodeError("a chunk is not NUMBER:ID:KEY:DIGEST:SIZE")
     if not 1 <= int(number) <= MAX_CHUNKS:
-        raise DecodeError(f"it has a chunk with number {int(number):,}, and the limit is {MAX_CHUNKS:,} chunks")
+        raise DecodeError(f"a chunk has the number {int(number):,}, and the limit is {MAX_CHUNKS:,} chunks")
     chunk = chunks.setdefault(int(number), _Gathered())
     if len(chunk.replicas) == MAX_REPLICAS:
         raise DecodeError(f"a chunk has more than {MAX_REPLICAS} replicas")

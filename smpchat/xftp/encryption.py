@@ -41,7 +41,7 @@ Chunk = tuple[int, bytes]
 _PIECE = 1024 * 1024
 _FILLER = b"#"
 _HEADER_WITHIN = 1024
-"""The header must end within this number of bytes after the length (xftp-wire 3)."""
+"""The header must end within this number of bytes after the length field, which comes first (xftp-wire 3)."""
 _extra = maybe(short_bytes)
 
 
@@ -88,7 +88,7 @@ def encrypt_file(
     plain = _Plain(int64.write(len(header) + size) + header, source, size)
     left = sum(chunks)
     if left < LENGTH_SIZE + len(header) + size + TAG_SIZE:
-        raise ValueError("the chunks do not hold the file")
+        raise ValueError("the chunks are too small for the file")
     whole, each = hashlib.sha512(), _ChunkDigests(chunks)
     with _Behind(sum(chunks), whole.update, target.write) as behind:
         for length in _pieces(chunks):
@@ -342,8 +342,8 @@ class _Content:
         self.size = 0
         self.name = b""
         self.fault: DecodeError | None = None
-        """What is wrong with the header. Report it only after the tag was checked: until then, anyone may have changed
-        the header."""
+        """What is wrong with the header. Report this error only after the tag was checked: until then, anyone may have
+        changed the header."""
 
     def add(self, piece: memoryview) -> None:
         if self._left is None:

@@ -128,12 +128,12 @@ class _Walk:
             async for piece in self._session.get(self._recipient_id, self._recipient_key, _SIZE, self._digest)
         ]
         assert hmac.compare_digest(b"".join(pieces), self._chunk)
-        return "they were downloaded unchanged"
+        return f"{_SIZE // 1024} KiB were downloaded unchanged"
 
     async def _delete(self) -> str:
         await self._session.delete(self._sender_id, self._sender_key)
         self._sender_id = b""
-        return "they were deleted"
+        return "the file was deleted"
 
 
 def _explain(step: str, error: Exception, address: FileServerAddress) -> tuple[str, Trouble | None]:

@@ -20,7 +20,7 @@ class FileRoutes:
 
     Args:
         entropy: Makes the random value by which a SOCKS proxy can tell the connections of this client from those of
-            others.
+            other clients.
         route: Called for each connection; says how to reach the relay. If another person named the relay, the route
             must have a fence, which keeps connections out of the local network.
         proxy: Called for each connection to a relay on another computer. Returns the SOCKS proxy to use, or None to

@@ -61,8 +61,9 @@ if TYPE_CHECKING:
 RESPONSE_TIMEOUT = 30.0
 """The session ends if the relay neither sends nor accepts anything for this many seconds (xftp-wire 1.2)."""
 SLOWEST = 16 * 1024
-"""The lowest average rate of a chunk's transfer that we accept, in bytes a second. The app demands 80 KiB a second, and
-fails on slow lines. A relay waits five minutes for a chunk; at this rate, the largest chunk takes a little less."""
+"""The lowest average rate of a chunk's transfer that we accept, in bytes a second. With this rate, the largest chunk
+takes a little less than the five minutes that a relay waits for a chunk. The SimpleX app demands 80 KiB a second, so it
+fails on slow lines."""
 MAX_KEYS = 200
 """Maximum number of recipients in one command; FADD commands add the other recipients, as in the app (xftp-wire
 2.2)."""
@@ -266,7 +267,7 @@ class FileSession:
             try:
                 secret = own.exchange(file.key)
             except CryptoError as error:
-                raise ChunkDamaged("its key is not valid") from error
+                raise ChunkDamaged("the key in the relay's answer is not valid") from error
             from smpchat.crypto.secretbox import Opener  # takes 10 ms to import, so only for downloads
 
             opener, hashed, left, tag = Opener(secret, file.nonce), hashlib.sha256(), size, b""
@@ -285,13 +286,13 @@ class FileSession:
             if opening is not None:
                 yield await opening
             if left or len(tag) != TAG_SIZE:
-                raise ChunkDamaged("it is shorter than it should be")
+                raise ChunkDamaged("the chunk is shorter than it should be")
             try:
                 opener.finish(tag)
             except CryptoError as error:
-                raise ChunkDamaged("it was changed on its way") from error
+                raise ChunkDamaged("the chunk was changed on its way") from error
             if not hmac.compare_digest(hashed.digest(), digest):
-                raise ChunkDamaged("its digest is wrong")
+                raise ChunkDamaged("the chunk has the wrong digest")
 
     async def _batches(self, answer: Answer, size: int) -> AsyncGenerator[tuple[list[memoryview], bytes], None]:
         """Read the body of an answer to FGET: the encrypted chunk, then its tag. Yields pairs: several pieces of the
@@ -310,7 +311,7 @@ class FileSession:
                 sealed, rest = piece[:left], piece[left:]
                 tag += rest
                 if len(tag) > TAG_SIZE:
-                    raise ChunkDamaged("it is longer than it should be")
+                    raise ChunkDamaged("the chunk is longer than it should be")
                 left -= len(sealed)
                 waiting.append(sealed)
             if piece is None or sum(map(len, waiting)) >= _BATCH:
@@ -395,7 +396,7 @@ class FileSession:
         # Some ERR answers contain an empty id instead of the chunk's id. So does the answer to FNEW, because the chunk
         # had no id when we sent FNEW (xftp-wire 2.1).
         if transmission.entity_id not in (entity_id, b""):
-            raise self._broken("an answer about a different chunk")
+            raise self._broken("the id of a different chunk")
         return found
 
     def _expect(self, found: FileAnswer, expected: type[A]) -> A:
@@ -450,7 +451,7 @@ async def _paced(
     left = size
     async for piece in _each(body):
         if len(piece) > left:
-            raise LocalProtocolError("more bytes than the chunk has")
+            raise LocalProtocolError("more bytes were given than the chunk has")
         view = memoryview(piece)
         for start in range(0, len(view), _PART):
             limit.reschedule(loop.time() + seconds)
@@ -460,4 +461,4 @@ async def _paced(
                 limit.reschedule(loop.time() + seconds + size / SLOWEST)
             yield part
     if left:
-        raise LocalProtocolError("fewer bytes than the chunk has")
+        raise LocalProtocolError("fewer bytes were given than the chunk has")

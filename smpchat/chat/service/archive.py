@@ -187,14 +187,14 @@ def _versions(source: sqlite3.Connection) -> tuple[int, int]:
     # the view.
     found = source.execute("SELECT sql FROM sqlite_master WHERE name = 'schema_versions' LIMIT 2").fetchall()
     if [row[0] for row in found] != [_VERSIONS]:
-        raise ForeignData("it does not name its version")
+        raise ForeignData("the database does not name its version")
     versions = dict(source.execute("SELECT component, version FROM schema_versions LIMIT 3").fetchall())
     match versions:
         case {"agent": int() as agent, "chat": int() as chat} if agent > 0 < chat and len(versions) == 2:
             if agent > len(AGENT_MIGRATIONS) or chat > len(CHAT_MIGRATIONS):
                 raise ArchiveNewer
             return agent, chat
-    raise ForeignData("it does not name its version")
+    raise ForeignData("the database does not name its version")
 
 
 def schema_difference(service: ChatService) -> str | None:

@@ -313,7 +313,7 @@ async def _targets(environment: Environment, service: StoredProfile, address: st
     try:
         return [await environment.relay().start()]
     except TransportError as error:
-        hint = "Start it with `smpchat relay start`, or choose another relay: `smpchat server use simplex`."
+        hint = "Start the relay with `smpchat relay start`, or choose another relay: `smpchat server use simplex`."
         raise CommandFailed(ExitStatus.NETWORK, str(error), hint) from error
 
 

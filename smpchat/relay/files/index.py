@@ -188,7 +188,7 @@ class FileIndex:
         A wrong clock must not cause files to be deleted. And when the computer was off for days, recipients must still
         have the promised time to download. `smpchat.relay.store.SQLiteStore.see_clock` checks the clock for messages.
         """
-        with translated("reading when the clock was seen"):
+        with translated("reading the time of the last clock check"):
             found = self._db.execute("SELECT seen, hold FROM file_clock").fetchone()
             (any_chunk,) = self._db.execute("SELECT EXISTS (SELECT 1 FROM stored_chunk)").fetchone()
         if not any_chunk:  # no chunk can be old, so nothing needs to be written

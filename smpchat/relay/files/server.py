@@ -111,7 +111,7 @@ class FileRelay:
     def port(self) -> int:
         """The TCP port in use. Raises `RuntimeError` before `start`."""
         if self._listener is None:
-            raise RuntimeError("the relay does not listen for files")
+            raise RuntimeError("the file relay has not been started")
         return self._listener.port
 
     async def close(self) -> None:

@@ -8,8 +8,8 @@ from smpchat.encoding.record import Record
 from smpchat.relay.files.limits import FileLimits
 
 _MOST_KNOWN = 50_000
-"""Maximum number of addresses that are remembered. If there are more, half of them are forgotten: those that have used
-the least."""
+"""Maximum number of addresses whose use of the allowance is remembered. If there are more addresses, the half that has
+used the least is forgotten."""
 
 
 class _Taken(Record):

@@ -65,7 +65,7 @@ class Upload:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Appends bytes. The caller must not append more than the chunk's size. Raises `RelayStoreError`."""
         if self.received + len(data) > self.chunk.size:
-            raise ValueError("more than the chunk's size")
+            raise ValueError("more bytes were uploaded than the chunk has")
         left = memoryview(data)
         try:
             while left:

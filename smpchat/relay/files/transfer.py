@@ -246,7 +246,7 @@ def _make(file: BinaryIO, sealer: Sealer, piece: memoryview) -> memoryview:
         while read < len(piece):
             count = file.readinto(piece[read:])  # type: ignore[attr-defined]
             if not count:
-                raise RelayStoreError("A file is shorter on the disk than it was.")
+                raise RelayStoreError("A stored chunk became shorter on the disk.")
             read += count
     except OSError as error:
         raise RelayStoreError(f"A file cannot be read: {error}.") from error

@@ -12,4 +12,4 @@ the answer. A server always reads, and handles up to `MAX_STREAMS` requests of a
 from __future__ import annotations
 
 SERVER_ALPN = ("xftp/1", "http/1.1")
-"""ALPN names that a file relay accepts. At port 443, the SimpleX app offers the second one (xftp-wire 1.1)."""
+"""ALPN names that a file relay accepts. The SimpleX app offers ``http/1.1`` at port 443 (xftp-wire 1.1)."""

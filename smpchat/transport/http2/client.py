@@ -31,8 +31,8 @@ class Answer:
         self.body = body
         self.status = status
         self.request_was_taken = complete
-        """Whether the relay received the whole request. If not, this connection cannot be used any more (xftp-wire trap
-        12)."""
+        """Whether the whole request was sent. If the relay answered earlier, this connection cannot be used any more
+        (xftp-wire trap 12)."""
 
 
 class HTTP2Client(Link):
@@ -149,7 +149,7 @@ async def connect(
     async def begin(host: str, connected: socket.socket) -> HTTP2Client:
         async def open_link(stream: TLSStream) -> HTTP2Client:
             if stream.ssl_object.selected_alpn_protocol() not in ALPN:
-                raise ConnectFailed("the other end does not speak XFTP")
+                raise ConnectFailed("this port does not speak XFTP")
             return HTTP2Client(stream, bracketed(host))
 
         return await client_stream(connected, context, open_link, read_size=LARGE_READ)

@@ -28,11 +28,11 @@ MAX_STREAMS = 16
 MAX_FRAME = 64 * 1024
 """Longest frame that a relay accepts from a client, in bytes; the app's frames are shorter."""
 MAX_FRAME_OF_RELAY = 256 * 1024
-"""Longest frame that a client accepts, in bytes. It is longer than `MAX_FRAME`, because a client has few connections,
-and each frame costs time, whatever its length."""
+"""Longest frame that a client accepts, in bytes. Long frames save time, because each frame costs time, whatever its
+length. A relay accepts only `MAX_FRAME`, because a relay has more connections than a client."""
 MAX_HEADERS = 8 * 1024
 FLOOD = 256
-"""Maximum number of frames with little or no content within one second (`_Second.excess`). If there are more, the
+"""Maximum number of frames with little or no content within one second (`_Second.excess`). With more such frames, the
 connection ends."""
 _NEXT_TO_NOTHING = 1024
 _READ = 256 * 1024
@@ -155,7 +155,7 @@ class Body:
             dropped += credit
             self._link.taken(self._stream_id, credit)
         if not self._ended:
-            self.fail("nobody reads this any more")
+            self.fail("the rest of this body was discarded")
         return dropped
 
 

@@ -26,7 +26,7 @@ more memory than this."""
 PATIENCE = 120.0
 """Seconds that a server waits until the next bytes of a request arrive, or until the client reads more of an answer."""
 MAX_DROPPED = 64 * 1024 * 1024
-"""Maximum number of bytes that may arrive for requests that were already answered. If more arrive, the connection
+"""Maximum number of bytes that may arrive for requests that were already answered. If more bytes arrive, the connection
 ends."""
 
 
@@ -53,8 +53,8 @@ class Request:
 
 
 OnRequest = Callable[[Request], Awaitable[None]]
-"""Answers one request. If it does not read the whole body, the unread bytes are dropped. If it does not answer, the
-client gets an error."""
+"""A function that answers one request. If the function does not read the whole body, the unread bytes are dropped. If
+the function does not answer, the client gets an error."""
 
 
 class HTTP2Server(Link):

@@ -79,10 +79,10 @@ def test_a_home_that_cannot_be_made_is_told(smpchat: Terminal) -> None:
 @pytest.mark.parametrize(
     ("statement", "what"),
     [
-        ("CREATE VIEW spy AS SELECT * FROM messages", "it contains a view 'spy'"),
-        ("CREATE TABLE spy (x)", "it contains a table 'spy'"),
-        ("DROP INDEX notices_of", "it lacks the index 'notices_of'"),
-        ("ALTER TABLE settings ADD COLUMN more", "its table 'settings' was changed"),
+        ("CREATE VIEW spy AS SELECT * FROM messages", "the database contains a view 'spy'"),
+        ("CREATE TABLE spy (x)", "the database contains a table 'spy'"),
+        ("DROP INDEX notices_of", "the database lacks the index 'notices_of'"),
+        ("ALTER TABLE settings ADD COLUMN more", "the table 'settings' was changed"),
     ],
 )
 def test_a_changed_schema_is_told(smpchat: Terminal, statement: str, what: str) -> None:

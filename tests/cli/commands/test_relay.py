@@ -173,7 +173,10 @@ def test_help_names_every_option_with_its_default(terminal: Terminal, command: s
 
 def test_figures_of_a_running_relay(terminal: Terminal) -> None:
     stopped = terminal.run("relay", "stats")
-    assert (stopped.status, stopped.stderr) == (3, "The relay is not running.\nStart it with `smpchat relay start`.\n")
+    assert (stopped.status, stopped.stderr) == (
+        3,
+        "The relay is not running.\nStart the relay with `smpchat relay start`.\n",
+    )
     terminal.run("relay", "start")
     [content] = fitting(terminal.run("--json", "relay", "stats"))
     assert (content.pop("v"), content.pop("type")) == (1, "stats")

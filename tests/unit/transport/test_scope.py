@@ -85,7 +85,7 @@ def test_ports_of_other_services_are_left_alone(port: int, refused: bool) -> Non
 
 def test_one_good_host_is_enough() -> None:
     Fence().check(["10.0.0.1", "relay.example.org"], 5223)
-    with pytest.raises(AddressRefused, match=r"10\.0\.0\.1:5223: an address of a private network"):
+    with pytest.raises(AddressRefused, match=r"10\.0\.0\.1:5223: .* an address of a private network"):
         Fence().check(["10.0.0.1", "localhost"], 5223)
 
 
@@ -107,7 +107,7 @@ def test_a_name_counts_as_what_it_resolves_to(monkeypatch: pytest.MonkeyPatch) -
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", resolve)
-    with pytest.raises(AddressRefused, match=r"rebinds\.example:5223: it is 127\.0\.0\.1, an address of this"):
+    with pytest.raises(AddressRefused, match=r"rebinds\.example:5223: .* an address of this computer \(127\.0\.0\.1\)"):
         reach("rebinds.example", fence=Fence())
     assert asked == ["rebinds.example"]
     with pytest.raises(ConnectFailed) as caught:

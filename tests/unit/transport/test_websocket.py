@@ -181,8 +181,8 @@ def test_a_block_in_fragments_is_put_together_and_pings_between_are_answered() -
 @pytest.mark.parametrize(
     ("sent", "code", "words"),
     [
-        (frame(BINARY, BLOCK[:-1]), 1007, "the peer sent a message of 16383 bytes"),
-        (frame(BINARY), 1007, "the peer sent a message of 0 bytes"),
+        (frame(BINARY, BLOCK[:-1]), 1007, "the peer sent a message of 16383 bytes instead of 16384"),
+        (frame(BINARY), 1007, "the peer sent a message of 0 bytes instead of 16384"),
         (frame(BINARY, BLOCK + b"x"), 1009, "the peer sent data that is not a WebSocket message of a block's size"),
         (frame(BINARY, BLOCK, final=False) + frame(CONTINUATION, b"x"), 1009, "the peer sent data that is not a"),
         (frame(TEXT, b"x" * BLOCK_SIZE), 1003, "the peer sent a text message"),

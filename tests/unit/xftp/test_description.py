@@ -95,9 +95,9 @@ def test_no_secret_is_shown() -> None:
 
 
 def test_the_other_party_is_refused() -> None:
-    with pytest.raises(DecodeError, match="not the description for a recipient"):
+    with pytest.raises(DecodeError, match="the description is not for a recipient"):
         read_description(write_description(replace(ONE, party=Party.SENDER)))
-    with pytest.raises(DecodeError, match="not the description for a sender"):
+    with pytest.raises(DecodeError, match="the description is not for a sender"):
         read_description(TEXT, Party.SENDER)
 
 

@@ -389,7 +389,9 @@ class TestTurns:
         [request] = requests_of(alice)
         assert (request.in_turn, alice.application.all("request")) == (False, [request])
         reason = contact_address.reason_against(alice.tx, request)
-        assert reason == "192.168.1.7:5223: an address of a private network, and someone else named it"
+        assert reason == (
+            "192.168.1.7:5223: someone else chose this relay, so it must not have an address of a private network"
+        )
         with pytest.raises(RelayNotPublic, match="private network"), alice.database.transaction() as tx:
             contact_address.accept(tx, alice.context, request)
         assert requests_of(alice) == [request]

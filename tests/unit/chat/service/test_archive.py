@@ -291,7 +291,7 @@ def test_records_that_cannot_be_read_are_refused(service: ChatService, tmp_path:
 
 def test_it_is_said_what_there_is(service: ChatService, tmp_path: Path) -> None:
     found = changed(unpack(pack(service, SECRET, CHEAP), SECRET), SPY, tmp_path)
-    with pytest.raises(ArchiveForeign, match="was not written by smpchat: it contains a trigger 'spy'"):
+    with pytest.raises(ArchiveForeign, match="was not written by smpchat: the database contains a trigger 'spy'"):
         restore(found, tmp_path / "other" / "alice")
 
 

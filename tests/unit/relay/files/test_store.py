@@ -91,7 +91,7 @@ def test_more_bytes_than_announced_are_not_written(tmp_path: Path) -> None:
         upload = store.begin(chunk)
         assert upload is not None
         upload.write(content(1))
-        with pytest.raises(ValueError, match="size"):
+        with pytest.raises(ValueError, match="than the chunk has"):
             upload.write(b"1")
         assert upload.path.stat().st_size == SIZE
         store.discard(upload)

@@ -307,7 +307,7 @@ async def test_what_is_not_xftp_is_told() -> None:
 
     listener = await tls.serve(an_identity(), "127.0.0.1", 0, never, context=tls.server_context(an_identity(), ()))
     try:
-        with pytest.raises(ConnectFailed, match="the other end does not speak XFTP"):
+        with pytest.raises(ConnectFailed, match="this port does not speak XFTP"):
             await http2_client.connect(["127.0.0.1"], listener.port, timeout=5)
     finally:
         await listener.close()
