@@ -77,8 +77,8 @@ OPTIONS: Final = (
     Explained("new_files", "on|off", "Allow new files", "on", words=("on", "off")),
     Explained("files_quota", "MIB", "Maximum MiB of stored files", "10240", (1, 100_000_000)),
     Explained("files_hours", "HOURS", "Hours to keep files", "48", (1, 8_760)),
-    Explained("max_file_connections", "N", "Open file relay connections", "256", (1, 100_000)),
-    Explained("max_file_connections_per_address", "N", "Open file relay connections per IP address", "64", (1, 100_000)),
+    Explained("max_file_connections", "N", "Open XFTP connections", "256", (1, 100_000)),
+    Explained("max_file_connections_per_address", "N", "Open XFTP connections per IP address", "64", (1, 100_000)),
     Explained("max_new_chunks", "N", "New chunks (parts of files) per connection and minute", "3000", (1, 1_000_000)),
     Explained("metrics_port", "PORT|off", "Loopback port for Prometheus metrics", "off", (1, 65_535), ("off",)),
 )  # fmt: skip
