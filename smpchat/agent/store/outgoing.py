@@ -20,8 +20,7 @@ class Lane(StrEnum):
     MOVE = "move"
     """Our own queue moves to another relay: see `smpchat.agent.transactions.moving`."""
     LEAVE = "leave"
-    """Queues that we no longer use are emptied and deleted. This is not done in the lane `MOVE`, because a relay that
-    is gone for good must not hold up a later move."""
+    """Abandoned queues: in a lane of their own, so that a relay that is gone for good does not delay a later move."""
 
 
 class Kind(StrEnum):
@@ -50,8 +49,7 @@ class Kind(StrEnum):
 AWAITED = (Lane.SEND, Lane.RECEIVE)
 """Lanes whose results the user may wait for. No command waits for the results of any other lane."""
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
-"""Items that send a message after the handshake's hello. Such a message has a number, and its body is stored in the
-outbox."""
+"""Items that send a message after the handshake's hello. The message has a number; the outbox holds its body."""
 SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
 TO_PEER = SENDS | {Kind.SECURE_SEND, Kind.RECEIPT}
 """Items that go to the peer's queue."""
@@ -68,8 +66,7 @@ class Priority(IntEnum):
 
 
 PARKED = 1e11
-"""A time that never comes, in POSIX seconds. It is the `not_before` of sealed messages about which the user must decide
-first."""
+"""A time that never comes, in POSIX seconds: `not_before` of a sealed message until the user has decided."""
 
 
 class OutboxItem(Record):
