@@ -19,7 +19,7 @@ def program() -> None:
     its sessions and its event loop before it returns.
     """
     _open_closed_streams()
-    gc.set_threshold(100_000)  # a start makes up to 65,000 objects; to look for garbage takes 8 ms and finds none
+    gc.set_threshold(100_000)  # a start creates 65,000 objects at most: searching them for garbage takes 8 ms, in vain
     if any(name.startswith(_OURS) for name in os.environ):
         from smpchat.relay.surroundings import take_secrets
 
@@ -36,7 +36,7 @@ def program() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Open every standard stream that was closed when the program started (`>&-`), on the null device.
+    """Open the null device in place of each standard stream that was closed when the program started (`>&-`).
 
     If standard error stayed closed, the next file that is opened would get number 2, the number of standard error. If
     that file were the profile's database, a library that writes to standard error would write into the database.

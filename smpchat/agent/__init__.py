@@ -10,18 +10,18 @@ Errors::
     ├── OwnLinkError           a link made by this profile
     ├── LinkJoinedError        a link this profile has joined already
     ├── IncompatibleVersion    we and the peer have no version of a protocol layer in common
-    ├── MessageTooLarge        a message that does not fit one envelope
+    ├── MessageTooLarge        a message that does not fit into one envelope
     ├── TooManyWait            too many messages are already waiting for one contact
     ├── RelayNotPublic         a contact request names a relay that only this computer or its network can reach
     ├── FileGone               the encrypted copy of a file was removed before it could be sent
-    ├── NotRegular             the path of a file to send leads to something else, such as a folder
+    ├── NotRegular             the path given for sending is not that of a file, but of a folder, for example
     ├── TooManyFiles           too many files are already being sent and received
     ├── FileRefused            the description of a file cannot be used
     ├── RelaysNotApproved      a file is at relays that its sender chose and the user has not approved
-    ├── HeldBack               a peer sent more than is accepted now; the message stays at the relay
+    ├── HeldBack               a peer sent more than we accept now; its newest message stays at the relay
     ├── UnexpectedEvent        a state machine has no transition for this event in this state
     ├── MoveRefused            our queue cannot be moved now, or its move cannot be cancelled
-    ├── EnvelopeRefused        a message that is not allowed at this point; we acknowledge and drop it
+    ├── EnvelopeRefused        a received message is not allowed at this point; we acknowledge and drop it
     │   ├── VersionRefused     a message in a version that this program does not support; the user is told
     │   └── NumberRefused      a message whose number is impossibly high; the user is told
     ├── StoreError             the profile's database cannot be used

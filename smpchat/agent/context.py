@@ -31,8 +31,8 @@ class Application(Protocol):
     """
 
     def connection_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
-        """Returns our profile, to be put into our first message of the handshake: the joiner's confirmation or the
-        initiator's hello."""
+        """Returns our profile. The agent puts it into our first message of the handshake, which is the confirmation if
+        we are the joiner, and the hello if we are the initiator."""
         ...
 
     def link_info(self, tx: sqlite3.Connection, connection_id: int) -> bytes:
@@ -49,7 +49,7 @@ class Application(Protocol):
         ...
 
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
-        """The peer's first message of the handshake arrived. ``info`` is what the peer says about itself in it.
+        """The peer's first message of the handshake arrived. ``info``: what the peer says about itself in this message.
 
         Returns:
             A sentence that says why we cannot connect with this peer; None if we can.
@@ -59,8 +59,8 @@ class Application(Protocol):
     def message_received(
         self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: int, integrity: Integrity
     ) -> bool:
-        """A user message arrived; returns True to have a receipt sent. ``sent_at``: when the relay received the
-        message, by the relay's clock; POSIX seconds."""
+        """A user message arrived. Returns whether the agent should send a receipt for it. ``sent_at``: when the relay
+        received the message, by the relay's clock; POSIX seconds."""
         ...
 
     def gives_receipts(self, tx: sqlite3.Connection, connection_id: int) -> bool:
@@ -97,7 +97,8 @@ class Application(Protocol):
         ...
 
     def mended(self, tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-        """The connection no longer has the lasting problems that notices of these kinds report."""
+        """Lasting problems of the connection are over: those that notices of the given ``kinds`` told the user
+        about."""
         ...
 
     def request_id(self, info: bytes) -> str | None:
@@ -112,8 +113,8 @@ class Application(Protocol):
     def request_accepted(
         self, tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest
     ) -> None:
-        """The request was accepted automatically and has become this connection. From now on, messages for the
-        connection can be submitted."""
+        """The request was accepted automatically and has become the connection ``connection_id``. From now on, messages
+        for this connection can be submitted."""
         ...
 
     def file_uploaded(self, tx: sqlite3.Connection, file_id: int, descriptions: tuple[str, ...]) -> None:
@@ -122,12 +123,12 @@ class Application(Protocol):
         ...
 
     def file_received(self, tx: sqlite3.Connection, file_id: int, path: Path) -> None:
-        """A file was received completely, and is at this path."""
+        """A file was received completely, and is now at ``path``."""
         ...
 
     def file_failed(self, tx: sqlite3.Connection, file_id: int, trouble: Trouble) -> None:
-        """The transfer of a file has failed for good. The function `smpchat.agent.transactions.files.transfer` returns
-        the reason."""
+        """The transfer of a file has failed for good. ``trouble``: the kind of the reason; the function
+        `smpchat.agent.transactions.files.transfer` returns the reason in full."""
         ...
 
 

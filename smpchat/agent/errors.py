@@ -42,7 +42,8 @@ class UnknownRelay(LinkError):
 
 
 class LinkDataError(AgentError):
-    """The data that a relay keeps for a short link does not match the link, or is too long."""
+    """The data that a relay keeps for a short link cannot be used, for example because it does not match the link, or
+    is too long."""
 
     hint = "Ask the person who made the link for a new one, or for the full link."
 
@@ -76,7 +77,7 @@ class IncompatibleVersion(AgentError):
 
 
 class MessageTooLarge(AgentError):
-    """A message that does not fit one envelope.
+    """A message that does not fit into one envelope.
 
     Attributes:
         limit: The length of the longest body that fits, in bytes.
@@ -163,8 +164,8 @@ class RelaysNotApproved(AgentError):
 
 
 class HeldBack(AgentError):
-    """A peer has sent more than is accepted at the moment. The message was not stored, so it must stay at the
-    relay."""
+    """A peer has sent more than we accept at the moment. The peer's newest message was not stored, so it must stay at
+    the relay."""
 
 
 class UnexpectedEvent(AgentError):

@@ -1,5 +1,5 @@
-"""The hash chain of the messages in one direction of a connection: each message names the hash of the one before. The
-chain is stored with the connection (agent-wire 3.6)."""
+"""The hash chain of the messages in one direction of a connection: each message names the hash of the message before
+it. The chain is stored with the connection (agent-wire 3.6)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ class Chain(Record):
 
 def message_hash(plaintext: bytes) -> bytes:
     """SHA-256 of the complete agent message, without padding or envelope."""
-    import hashlib  # loads OpenSSL: commands that only read do without it
+    import hashlib  # loads OpenSSL, which commands that only read the store do not need
 
     return hashlib.sha256(plaintext).digest()

@@ -1,4 +1,4 @@
-"""A chunk of a file on its way to a relay or from one, as a state machine: frozen states, pure ``step(state, event)``.
+"""A state machine for one chunk of a file that is sent or received: frozen states, pure ``step(state, event)``.
 
 ::
 
@@ -70,8 +70,8 @@ class Wanted(Record):
     """The chunk must still be downloaded.
 
     Attributes:
-        replica: The index, from 0, of the relay that we ask for the chunk next. The index counts the relays that the
-            description names for this chunk, except those that were found unusable.
+        replica: Which relay we ask for the chunk next: an index, from 0, into the list of relays that the description
+            names for this chunk. Relays that were found unusable are no longer in the list.
         failures: How often the download of the chunk from this relay has failed.
         spoilt: The chunk was downloaded before, and later found to be damaged.
     """

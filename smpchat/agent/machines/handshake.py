@@ -1,18 +1,18 @@
 """The connection handshake as a state machine: frozen states, pure ``step(state, event) -> (state, effects)``.
 
-One machine covers the four variants and both roles; `docs/handshake.md` lists its transitions. The **initiator** made
-the link and receives on the link's queue; the **joiner** used it and receives on the reply queue. For each side, the
-*send queue* is the queue of the other side, and the *receive queue* is its own. Repeated events are allowed wherever a
-lost answer can cause them. If no case below matches a state and an event, `step` raises `UnexpectedEvent` and changes
-nothing.
+One machine covers all four kinds of handshake (`Variant`) and both roles; `docs/handshake.md` lists its transitions.
+The **initiator** made the link and receives on the link's queue; the **joiner** used it and receives on the reply
+queue. For each side, the *send queue* is the queue of the other side, and the *receive queue* is its own. Repeated
+events are allowed wherever a lost answer can cause them. If no case below matches a state and an event, `step` raises
+`UnexpectedEvent` and changes nothing.
 
 A contact address (agent-wire 5.5) reverses the roles: the person who uses it sends the owner an invitation made for
-this purpose, and so is the initiator. Until the owner answers, the requester's send queue is the address. The address
-itself is a queue of the **owner** that is never reserved for one sender; each accepted request becomes a connection of
-its own.
+this purpose, and so is the initiator. Until the owner answers, the initiator's send queue is the address. An address is
+a queue that belongs to its **owner** and is never reserved for one sender; each accepted request becomes a connection
+of its own.
 
-The initiator's *hello* is the message with its profile. HELLO, in capitals, is another message: in the older
-handshakes, each side sends HELLO as its last message.
+The *hello* is the message in which the initiator sends its profile. HELLO, in capitals, is another message: in the
+older handshakes, each side sends HELLO as its last message.
 
 Three modules beside this one define the states (`handshake_states`), events (`handshake_events`) and effects
 (`handshake_effects`).
@@ -187,7 +187,7 @@ def step(state: State, event: Event) -> Step:
         case ((ReadingLink() | Joining()), SendQueueRefused()):
             return _failed(state, _used(state.terms))
 
-        # -- the joiner: has the relay stored the confirmation, and has the queue our key? --
+        # -- the joiner: did the relay store the confirmation, and does the queue have our key? --
         # The relay's OK to a signed SEND says that the queue has our key. OK to an unsigned SEND only says that the
         # queue has no key yet. So an unsigned confirmation is repeated, to find out whether the initiator has accepted
         # our key.
@@ -239,8 +239,8 @@ def step(state: State, event: Event) -> Step:
             return _failed(state, reason)
         case Requesting(), RequestAccepted():
             return Requested(state.terms), ()
-        # the confirmation may arrive before the relay's OK to the request; a confirmation, too, shows that the request
-        # arrived
+        # The confirmation may arrive before the relay's OK to the request. It shows the same as this OK: the request
+        # arrived.
         case ((Invited() | Requesting() | Requested()), ConfirmationReceived(reply_key_ours=False)):
             # The confirmation names another reply key than our link: somebody changed the link on its way. We send
             # nothing.
@@ -262,7 +262,7 @@ def step(state: State, event: Event) -> Step:
         # The repair is tried only once: if the hello is refused again after SKEY succeeded, every later try would be
         # refused, too.
         case Answering(answer=Answer.SECURED, securable=True, repaired=False), HelloRefused():
-            # Our hello overtook the joiner's KEY. We secure the queue with the key that KEY contains.
+            # Our hello overtook the joiner's KEY. We secure the queue ourselves (SKEY), with the same key as in KEY.
             return replace(state, repaired=True), (SecureSendQueue(), ResendHello())
         case Answering(), (HelloRefused() | SendQueueRefused()):
             return _failed(state, Failure.REPLY_REFUSED)

@@ -36,7 +36,8 @@ class CreateReceiveQueue(Record):
 
 
 class CreateAddressQueue(Record):
-    """NEW of a queue for requests, with the data of its short link if the relay supports such data."""
+    """NEW: create the queue of a contact address, together with the data of the address's short link if the relay
+    supports such data."""
 
 
 class ReadAddress(Record):
@@ -64,7 +65,7 @@ class ReadLink(Record):
 
 
 class SendConfirmation(Record):
-    """Seal and send our profile and the address of our reply queue."""
+    """Seal and send the confirmation: our profile and the address of our reply queue."""
 
     answer: Answer
     signed: bool
@@ -79,7 +80,8 @@ class RepeatConfirmation(Record):
 
 
 class SendHello(Record):
-    """Seal and send our profile. An unsigned hello also carries our key, with which the peer secures its queue."""
+    """Seal and send the hello, with our profile. An unsigned hello also carries our key, with which the peer secures
+    its queue."""
 
     signed: bool
 

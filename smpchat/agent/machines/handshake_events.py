@@ -130,7 +130,7 @@ class RequestAccepted(Record):
 
 
 class GivenUp(Record):
-    """The relay named in a request to our address was not reached in time."""
+    """A request to our address names a relay, and we could not reach this relay in time."""
 
 
 class DeleteRequested(Record):

@@ -63,7 +63,7 @@ class Failure(StrEnum):
 
 
 class Repeat(StrEnum):
-    """Whether a confirmation that the relay has accepted is sent again while we wait for the hello."""
+    """Whether we send the confirmation again, although the relay has accepted it, while we wait for the hello."""
 
     NONE = "none"
     """No repetition is needed: the confirmation was signed, so the relay's OK proves that the queue has our key."""
@@ -99,7 +99,7 @@ class Terms(Record):
 
 
 class ReadingLink(Record):
-    """Joiner with a short link: reading it, which secures the initiator's queue, and creating the reply queue.
+    """Joiner with a short link: we read the link, which also secures the initiator's queue, and create the reply queue.
 
     What the link allows is not known before it is read, so the reply queue is made without a key.
 
@@ -121,7 +121,7 @@ class ReadingLink(Record):
 
 
 class Joining(Record):
-    """Joiner: securing the initiator's queue and creating the reply queue at the same time.
+    """Joiner: we secure the initiator's queue and create the reply queue at the same time.
 
     Attributes:
         send_early: The initiator's software can read texts that arrive after our confirmation and before its own hello.
@@ -129,9 +129,9 @@ class Joining(Record):
             3 cannot be told that it may secure the reply queue, so it waits for HELLO first.
         send_queue_ready: The send queue is secured, or we are not allowed to secure it.
         receive_queue_made: The reply queue exists.
-        receive_queue_ready: The confirmation need not wait for the reply queue's KEY.
+        receive_queue_ready: The confirmation need not wait for the answer to the reply queue's KEY.
         receive_queue_keyed: The reply queue is secured with the reply key.
-        held: Our profile must not be sent yet: the user is asked something first.
+        held: Our profile must not be sent yet: first the user must answer a question.
         receive_queue_messaging: The initiator may secure the reply queue itself, so it does not wait for our HELLO.
     """
 
@@ -191,7 +191,7 @@ class Invited(Record):
 
 
 class Preparing(Record):
-    """Initiator, through an address: reading the data of its short link and creating our own queue at the same time.
+    """Initiator who uses an address: we read the data of its short link and create our own queue at the same time.
 
     Attributes:
         address_known: The address's queue is known.
@@ -206,14 +206,14 @@ class Preparing(Record):
 
 
 class Requesting(Record):
-    """Initiator, through an address: the request with our invitation is sealed and on its way to the address."""
+    """Initiator who uses an address: the request with our invitation is sealed and on its way to the address."""
 
     terms: Terms
 
 
 class Requested(Record):
-    """Initiator, through an address: the address's relay has the request; the owner has not answered. Users see this
-    state as *ready*."""
+    """Initiator who uses an address: the address's relay has the request; the owner has not answered yet. Users see
+    this state as *ready*."""
 
     terms: Terms
 
@@ -235,7 +235,8 @@ class Answering(Record):
 
     Attributes:
         securable: The reply queue may be secured by its sender.
-        repaired: The reply queue refused the hello, which had overtaken KEY. So we sent SKEY, and the hello again.
+        repaired: The reply queue refused the hello, which had overtaken the joiner's KEY. So we sent SKEY, and the
+            hello again.
     """
 
     terms: Terms
@@ -326,13 +327,13 @@ def is_held(state: State) -> bool:
 
 
 def has_introduced(state: State) -> bool:
-    """Whether our confirmation or hello, which contains our profile, is sealed. Once it is, a change of the profile
-    needs a message of its own."""
+    """Whether our confirmation or hello, which contains our profile, is sealed. Once it is sealed, a changed profile
+    must be sent in another message."""
     return isinstance(state, Confirming | AwaitingHello | SecuringReply | AwaitingReady | Answering | Connected)
 
 
 def reads_link(state: State) -> bool:
-    """Whether the connection began with a short link, which has not been read yet."""
+    """Whether the connection began with a short link, and this link has not been read yet."""
     return isinstance(state, ReadingLink) or (isinstance(state, Preparing) and not state.address_known)
 
 
@@ -344,8 +345,9 @@ def may_send(state: State) -> bool:
         case Confirming() | AwaitingHello() | SecuringReply() | AwaitingReady():
             return state.terms.sender_securable and state.send_early
         case Answering():
-            # An unsigned hello asks the peer for KEY. Texts are always signed, so until KEY is done the relay would
-            # answer them with AUTH. The peer's HELLO says that KEY is done (agent-wire 5.2, trap 15).
+            # An unsigned hello asks the peer to secure its queue with KEY. Texts are always signed, so until KEY is
+            # done the relay would answer them with AUTH. The peer's HELLO says that KEY is done (agent-wire 5.2, trap
+            # 15).
             return state.answer is Answer.SECURED or state.securable
     return False
 

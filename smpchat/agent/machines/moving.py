@@ -1,4 +1,4 @@
-"""The move of our own queue to another relay as a state machine: frozen states, pure ``step(state, event)``.
+"""A state machine that moves our own queue to another relay: frozen states, pure ``step(state, event)``.
 
 ::
 
@@ -10,9 +10,9 @@
                                       ←       QTEST, or any other message, through the new queue
     the new queue is ours, the old one is emptied and deleted
 
-As soon as the new queue exists, we read from both queues. Until QUSE is on its way, the peer writes only to the old
-queue, so the move can be restarted or cancelled at any time. Once QUSE is on its way, the peer may write to either
-queue. Only the peer's first message through the new queue shows that the peer has moved.
+As soon as the new queue exists, we read from both queues. Until QUSE is on its way, the peer should write only to the
+old queue, so we can still restart or cancel the move. Once QUSE is on its way, the peer may write to either queue. Only
+the peer's first message through the new queue shows that the peer has moved.
 
 Source: agent-wire 5.7, ``switchConnection`` of simplexmq 6.5.5.
 """
@@ -25,7 +25,7 @@ from smpchat.agent.errors import UnexpectedEvent
 from smpchat.encoding.record import Record
 
 ROTATION_SINCE = 3
-"""The first agent version whose agents can all follow a move. simplexmq has supported moves since November 2022
+"""From this agent version on, every agent can follow a move. simplexmq has supported moves since November 2022
 (3.4.0), but raised the version number only half a year later. So a peer with agent version 2 may or may not support
 moves."""
 
@@ -122,7 +122,7 @@ class Adopt(Record):
 
 
 class DropQueue(Record):
-    """Abandon the new queue, whether or not it was made yet."""
+    """Abandon the new queue, whether or not the relay has already made it."""
 
 
 class Tell(Record):
@@ -156,7 +156,7 @@ def step(state: State, event: Event) -> Step:
             return Asked(), (SendAdd(),)
         case Asked(), KeysReceived():
             return Securing(), (SecureQueue(),)
-        case ((Securing() | Using()), KeysReceived()):  # the peer repeats its keys; the queue keeps the first
+        case ((Securing() | Using()), KeysReceived()):  # the peer repeats its keys; the first ones stay
             return state, ()
         case Securing(), KeyAccepted():
             return Using(), (SendUse(),)
@@ -164,6 +164,6 @@ def step(state: State, event: Event) -> Step:
             return Settled(), (DropQueue(), Tell(Outcome.LOST))
         case Using(), MessageArrived():
             return Settled(), (Adopt(), Tell(Outcome.MOVED))
-        case ((Asked() | Securing()), MessageArrived()):  # the peer did not wait for QUSE, but it is sent all the same
+        case ((Asked() | Securing()), MessageArrived()):  # the peer did not wait for QUSE; QUSE is still sent
             return state, ()
     raise UnexpectedEvent(state, event)

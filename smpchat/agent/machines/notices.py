@@ -1,7 +1,7 @@
 """The kinds of notices about a connection, and which of them remain until someone or something fixes the cause.
 
-Sentences contain ``{alias}`` for the contact's name and ``{who}`` for the name that a person types in a command. The
-layer above the agent replaces these placeholders.
+In the sentence of a notice, ``{alias}`` stands for the contact's name, and ``{who}`` for the name in the form that a
+person types in a command. The layer above the agent replaces these placeholders.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ new ratchet from these keys. The two sides compare the keys to decide which of t
 re-synchronisation also works if both begin at the same time. If the peer sends keys first, our user decides whether we
 answer.
 
-Source: agent-wire 5.8. smpchat goes further than the reference (simplexmq) in two ways. Keys that arrive after both
-sides have exchanged keys are not refused, which repairs a connection whose peer lost our answer. Keys that equal our
-own are refused.
+Source: agent-wire 5.8. smpchat differs from the reference (simplexmq) in two ways. After both sides have exchanged
+keys, smpchat still accepts new keys from the peer: this repairs the connection if the peer lost our answer. And smpchat
+refuses keys that equal its own.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Requested(Record):
 
 
 class KeysReceived(Record):
-    """The peer's keys for a new ratchet came. They are not keys that we have received before.
+    """The peer's keys for a new ratchet came. We have not received the same keys before.
 
     Attributes:
         theirs: Hash of the peer's keys.
@@ -72,7 +72,7 @@ class Refused(Record):
 
 
 class Overruled(Record):
-    """The user wants to write with the ratchet in use, and decides about the peer's keys later."""
+    """The user wants to go on writing with the ratchet in use, and to decide about the peer's keys later."""
 
 
 class ReadyReceived(Record):
@@ -192,8 +192,9 @@ def _asked(state: Asked, event: MessageOpened | MessageFailed) -> Step:
     assert not isinstance(under, Started | Asked)
     after = replace(state, under=under)
     # A peer that lost its ratchet can no longer encrypt with it. So a message that the peer sent after its new keys
-    # proves that the ratchet in use still works. The order of arrival is not enough: while our queue moves there are
-    # two queues, and older messages may still arrive through the old one. So the relay's clock must agree.
+    # proves that the ratchet in use still works. The order of arrival does not show which message was sent first: while
+    # our queue moves, there are two queues, and older messages may still arrive through the old one. So the times by
+    # the relay's clock are compared, too.
     newer = isinstance(event, MessageOpened) and not event.late and event.sent_at >= state.at
     if newer and not state.proven:
         return replace(after, proven=True), (
