@@ -27,11 +27,10 @@ from smpchat.chat.wire.group_events import (
     Reaction,
 )
 from smpchat.chat.wire.group_values import Feature, MemberId, Role
+from smpchat.chat.wire.message import DELETABLE
 from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record
 
-DELETABLE = 78 * 3_600
-"""Seconds in which authors can delete their own messages; moderators have no limit (group-wire 11, trap 21)."""
 MAX_REACTIONS = 3
 """How many different reactions one member may give to one message."""
 _LINK = late(r"simplex:/|https://[^\s/]+/(?:(?:invitation|contact|file)/?#|[a-z]#)")

@@ -10,9 +10,11 @@ import sqlite3
 from collections.abc import Mapping
 
 from smpchat.agent.store.erasure import empty_log
+from smpchat.chat.errors import InputError
 from smpchat.chat.store import expiry, files, searching
 from smpchat.chat.store.records import Direction, Message, MessageStatus
 from smpchat.chat.wire.content import PLAIN, Content
+from smpchat.chat.wire.message import DELETABLE
 from smpchat.encoding.record import Record
 
 KEPT = 1000
@@ -52,6 +54,23 @@ def edit(
         (text, content.kind, content.note, content.preview_json, edited, live, message_id),
     )
     searching.forget(tx, message_id)  # once more: if the message was live before, only now it belongs in the index
+
+
+def check_deletable(message: Message, now: float) -> None:
+    """Raises `InputError` if our own message is too old to be deleted for others: their apps would keep it.
+
+    Args:
+        now: POSIX seconds.
+    """
+    # The apps compare the relay's times of the message and of its deletion. A message that has not left yet gets both
+    # times at once, however long it has waited.
+    has_left = message.status in (MessageStatus.SENT, MessageStatus.DELIVERED)
+    if has_left and now - message.sent_at > DELETABLE:
+        raise InputError(
+            f"Message {message.id} was sent more than {DELETABLE // 3600} hours ago, so other people's apps would"
+            " keep it.",
+            "Nothing was deleted.",
+        )
 
 
 def delete(tx: sqlite3.Connection, message_id: int, by: str | None = None) -> None:

@@ -160,7 +160,7 @@ def edit(tx: sqlite3.Connection, context: Context, message_id: int, text: str) -
 
 def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentChange:
     """Deletes a message of ours, here and in the contact's app; in a group, also one of somebody else if our role
-    allows it. Raises `InputError` if we may not delete the message, or it was deleted before.
+    allows it. Raises `InputError` if we may not delete the message, it was deleted before, or it is too old.
 
     Our conversation then still shows that a message was deleted. If the contact allows full deletion, nothing
     is left of the message.
@@ -169,6 +169,7 @@ def retract(tx: sqlite3.Connection, context: Context, message_id: int) -> SentCh
     if contact.is_group:
         return _talk(tx, context, contact).retract(original)
     _check_own(original)
+    changes.check_deletable(original, context.now())
     body = encode_deletion(MessageDeletion(shared_id), new_id(context))
     change = _submit_change(tx, context, contact, original, body, events.Change.DELETED)
     changes.delete(tx, original.id)

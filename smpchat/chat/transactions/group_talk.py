@@ -147,6 +147,8 @@ class GroupTalk:
                 f"Message {original.id} is not yours, and you may not delete what others wrote in this group.",
                 "Ask a moderator or admin of the group to delete it.",
             )
+        if mine:
+            changes.check_deletable(original, self._context.now())
         deletion = Deletion(shared_id, None if mine else author, self.scope)
         sent = self.change(original, deletion, events.Change.DELETED)
         whole = self.group.profile.allows(Feature.FULL_DELETE, self.group.own.role)

@@ -19,6 +19,7 @@ from smpchat.chat.wire.content import Content, joined
 from smpchat.chat.wire.files import DescriptionPart
 from smpchat.chat.wire.happenings import FileCancelled, Happening
 from smpchat.chat.wire.message import (
+    DELETABLE,
     ChatEvent,
     MessageDeletion,
     MessageUpdate,
@@ -31,8 +32,6 @@ from smpchat.chat.wire.preferences import Feature
 
 log = logging.getLogger("smpchat.chat")
 
-DELETABLE = 78 * 3600
-"""For how many seconds, by the relay's clock, the author of a message can delete it (agent-wire 6.2)."""
 _CANCELLED = "[withdrawn]"
 
 

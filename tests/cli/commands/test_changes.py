@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from smpchat.chat.wire.message import REACTIONS
 from smpchat.cli.app import app
 from smpchat.home import Home
 from smpchat.testing.loop import run_jumping
+from tests.cli.terminal import Terminal
 from tests.unit.chat.transactions.test_conversation import Two
 
 
@@ -37,6 +39,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         await two.close()
 
     run_jumping(main)
+    with opened(folder) as service, service.database.transaction() as tx:
+        # `call` runs at the real time, and old messages cannot be deleted for others.
+        tx.execute("UPDATE messages SET sent_at = ?", (time.time(),))
     return folder
 
 
@@ -176,3 +181,18 @@ def test_a_number_that_no_database_holds_is_that_of_no_message(copy: Path, line:
 def test_any_number_of_messages_may_be_asked_for(copy: Path) -> None:
     result = call(copy, "history", "bob", "-n", str(10**30))
     assert result.exit_code == 0 and "hello" in result.stdout
+
+
+def test_after_78_hours_a_message_of_ours_is_not_deleted(smpchat: Terminal) -> None:
+    """Apps keep a message whose deletion comes later; what still waits here can be deleted at any time."""
+    smpchat.connected("alice", "bob")
+    smpchat("-p", "alice", "send", "bob", "old")
+    smpchat.relay.running = False
+    smpchat("-p", "alice", "send", "bob", "waits", "--wait", "none")
+    [old, waits] = [m["id"] for m in smpchat("-p", "alice", "--json", "history", "bob").objects("message")]
+    smpchat.wait(78 * 3600 + 60)
+    late = smpchat("-p", "alice", "retract", str(old), str(waits))
+    assert late.code == 1 and "was sent more than 78 hours ago" in " ".join(late.stderr.split())
+    assert smpchat("-p", "alice", "retract", str(waits), "--wait", "none").code == 0
+    texts = [m["text"] for m in smpchat("-p", "alice", "--json", "history", "bob").objects("message")]
+    assert texts == ["old", ""]

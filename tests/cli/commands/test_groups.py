@@ -474,3 +474,14 @@ def test_names_of_groups_and_members_are_shown_as_names(smpchat: Terminal) -> No
     shown = ok(smpchat("-p", "alice", "listen", "--timeout", "2")).stdout
     assert shown == "smpchat:_error_[left] in team: x\n"
     assert list(members(smpchat, "alice")) == ["smpchat:_error_[left]"]
+
+
+def test_moderators_delete_old_messages_of_others_but_nobody_deletes_their_own(smpchat: Terminal) -> None:
+    team(smpchat, "bob")
+    for name in ("alice", "bob"):
+        ok(smpchat("-p", name, "send", "team", f"from {name}"))
+    settle(smpchat, "alice", "bob")
+    said = {m["text"]: m["id"] for m in smpchat("-p", "alice", "--json", "history", "team").objects("message")}
+    smpchat.wait(79 * 3600)
+    assert "more than 78 hours ago" in refused(smpchat, "-p", "alice", "retract", str(said["from alice"]))
+    ok(smpchat("-p", "alice", "retract", str(said["from bob"])))

@@ -16,11 +16,11 @@ from smpchat.chat.service.connecting import ChatService
 from smpchat.chat.store import events, lines, notices, records, untold
 from smpchat.chat.store.records import Contact, Direction, Message, MessageStatus, Quoted, Reaction
 from smpchat.chat.transactions import changes
-from smpchat.chat.transactions.hearing import DELETABLE
 from smpchat.chat.transactions.incoming import MAX_TOLD, ChatApplication
 from smpchat.chat.transactions.news import TOO_MUCH
 from smpchat.chat.wire.bodies import MAX_MESSAGES, compress_body
 from smpchat.chat.wire.message import (
+    DELETABLE,
     REACTIONS,
     MessageDeletion,
     MessageUpdate,
