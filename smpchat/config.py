@@ -23,7 +23,6 @@ MAX_TEXT = 1_000
 """A setting's value has at most this many characters; if it is a list, each item has."""
 NOTIFICATIONS = ("off", "bell", "osc9", "osc777")
 """Values of ``notifications`` that are not commands."""
-_LIST = "`smpchat config list` shows every setting."
 
 
 class Key(Record):
@@ -335,7 +334,7 @@ def content(path: Path) -> str | None:
     except OSError as error:
         raise ConfigRefused(path, None, f"cannot be read: {error.strerror}", "Check who owns the file.") from error
     if len(data) > MAX_BYTES:
-        raise ConfigRefused(path, None, f"longer than {MAX_BYTES:,} bytes", _LIST)
+        raise ConfigRefused(path, None, f"longer than {MAX_BYTES:,} bytes", "Shorten the file.")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -395,7 +394,7 @@ def unknown_hint(name: str) -> str:
     import difflib
 
     near = difflib.get_close_matches(name.lower().replace("_", "-"), KEYS, 1)
-    return (f"Did you mean {near[0]}? " if near else "") + _LIST
+    return f"Did you mean {near[0]}?" if near else f"The settings are: {', '.join(KEYS)}."
 
 
 class Statement(Record):

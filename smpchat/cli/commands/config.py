@@ -13,7 +13,7 @@ from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
 from smpchat.cli.text import printable
-from smpchat.config import KEYS, Configuration, Key, Value, content, read, stored_text, values
+from smpchat.config import KEYS, ConfigRefused, Configuration, Key, Value, content, read, stored_text, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +167,12 @@ def _changed(environment: Environment, name: str, profile_only: bool) -> int:
     if profile_only and key.stored is not None and environment.is_used():
         with closing(environment.open_as(StoredProfile)) as service:
             service.forget_choice(key.stored)
-    for _, value, source in _in_force(environment, (key,), ask=False):
+    try:
+        in_force = list(_in_force(environment, (key,), ask=False))
+    except ConfigRefused:
+        environment.notice(f"Your change of {name} is saved, but another line is wrong:")
+        raise
+    for _, value, source in in_force:
         _show(environment, key, value, source)
         if not profile_only and source in ("profile", "stored"):
             by = f"by {key.chosen_by}" if source == "stored" else "in its own config file"

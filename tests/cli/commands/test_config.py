@@ -317,3 +317,15 @@ def test_the_page_has_every_setting() -> None:
     rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
     told = {row[1].strip(" `"): [cell.strip() for cell in row[2:5]] for row in rows}
     assert told == {key.name: [key.form, f"`{key.in_file()}`", key.meaning] for key in KEYS.values()}
+
+
+def test_a_change_beside_a_wrong_line_is_saved_and_the_wrong_line_is_told(smpchat: Terminal) -> None:
+    path = _file(smpchat, "sockets = 'off'\n")
+    result = smpchat("config", "set", "bell", "on")
+    told = " ".join(result.stderr.split())
+    assert result.code == 1 and "bell = true" in path.read_text(encoding="utf-8")
+    assert told.startswith("Your change of bell is saved, but another line is wrong:")
+    assert "line 1: there is no setting 'sockets'. Did you mean socks?" in told
+    path.write_text("colour-of-dates = 'red'\n", encoding="utf-8")
+    for command in (("config", "list"), ("contacts",)):
+        assert f"The settings are: {', '.join(KEYS)}." in " ".join(smpchat(*command).stderr.split())
