@@ -9,13 +9,14 @@ from smpchat.agent.store.outgoing import Kind
 
 MAX_OWN = 512
 """How many receipts and similar answers may wait for a contact who does not read. When so many wait, we make no more,
-because otherwise the contact could fill our disk. Our own relay could fill the disk, too: we answer the quota markers
-("the queue was full") that it sends."""
+because otherwise the contact could fill our disk. The relay of our queue could do so, too: when the queue was full, the
+relay sends us a quota marker, and we answer each marker."""
 MAX_OWN_BYTES = 8 << 20
 """How many bytes the answers that `MAX_OWN` counts may take. A sealed answer takes 16 kB, and we keep its plaintext
 with it, which counts, too."""
 MAX_ANSWERS = 64
-"""How many answers to moves of the contact's queue may wait, in addition to `MAX_OWN`."""
+"""When a contact moves its queue to another relay, smpchat answers automatically. At most this many such answers may
+wait, in addition to `MAX_OWN`."""
 MAX_TEXTS = 4_000
 """How many messages of the user, including edits and other changes of earlier messages, may wait for one contact."""
 MAX_TEXTS_BYTES = 64 << 20
@@ -43,7 +44,11 @@ def takes_texts(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 def _waiting(tx: sqlite3.Connection, connection_id: int, reference: str) -> tuple[int, int]:
     """The number and the total size in bytes of the items that wait to be sealed or sent. If an item is sealed, the
-    plaintext that is kept with it counts, too."""
+    plaintext that is kept with it counts, too.
+
+    Args:
+        reference: ``IS NULL`` selects our automatic answers, ``IS NOT NULL`` the messages of the user.
+    """
     count, size = tx.execute(
         "SELECT count(*), coalesce(sum(size), 0) FROM"
         " (SELECT length(body) + coalesce(length(message), 0) AS size FROM outbox"

@@ -12,18 +12,18 @@ if TYPE_CHECKING:  # imported where they are loaded: many commands need no ratch
     from smpchat.crypto.ratchet_state import Ratchet
 
 KEPT_SEEN = 1000
-"""We keep the complete hashes of the last messages that we opened in a connection; this is their number. A relay that
-did not get our ACK delivers the last message again. A sender that got no answers sends messages again: smpchat up to
-16, an app only one. If a queue is moved, the sender sends again what the old queue holds, usually up to 128 messages.
-Older messages come again only from two kinds of relays: one that was restored from a backup, which `forgotten_until`
-reveals, or one that repeats messages on purpose with a new time, which `was_opened` reveals."""
+"""How many complete hashes we keep for a connection: those of the messages that we opened last. A relay that did not
+get our ACK delivers the last message again. A sender that got no answers sends messages again: smpchat up to 16, an app
+only one. If a queue is moved, the sender sends again what the old queue holds, usually up to 128 messages. Only two
+kinds of relays deliver older messages again: a relay that was restored from a backup (we notice this by
+`forgotten_until`), and a relay that repeats messages on purpose, with a new time (we notice this by `was_opened`)."""
 KEPT_OLD = 100_000
-"""For messages that we opened before the last `KEPT_SEEN`, we keep only the beginning of the hash; this is their number
-in a connection. The beginnings take about 2 MB."""
+"""How many shortened hashes we keep for a connection: those of messages that we opened before the last `KEPT_SEEN`.
+They take about 2 MB."""
 _BEGINNING = 8
-"""How many bytes of its hash we keep for a message that we opened before the last `KEPT_SEEN`. If we cannot open a
-message, these bytes show whether it is a copy of a message that we opened before. They decide nothing else, so nobody
-gains from making two messages whose hashes begin alike."""
+"""The length of a shortened hash (see `KEPT_OLD`), in bytes: the first bytes of the hash are kept. If we cannot open a
+message, they show whether it is a copy of a message that we opened before. They decide nothing else, so nobody gains
+from making two messages whose hashes begin alike."""
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Ratchet:
@@ -54,7 +54,7 @@ def delete(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def find(tx: sqlite3.Connection, connection_id: int) -> Ratchet | None:
-    """The connection's ratchet, once there is one."""
+    """The connection's ratchet; None if there is none yet, or if it was deleted."""
     row = tx.execute("SELECT state FROM ratchets WHERE connection_id = ?", (connection_id,)).fetchone()
     if row is None:
         return None
@@ -145,8 +145,9 @@ def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """A time by the relay's clock, in POSIX seconds: a message that the relay received after this time is new unless
-    `was_seen` knows it. None until `KEPT_SEEN` messages have been opened.
+    """The time after which `was_seen` recognises every copy: if the relay received a message later, and `was_seen` does
+    not know it, the message is new. In POSIX seconds, by the relay's clock; None until `KEPT_SEEN` messages have been
+    opened.
 
     This is the time of the message in the middle of those that `was_seen` knows, not of the oldest of them. The reason:
     a sender may repeat a message that `was_seen` no longer knows, and the relay may receive this copy after the oldest

@@ -25,20 +25,20 @@ KEPT_SEEN = 64
 """How many keys of one peer are remembered, to recognise copies. If the peer sends keys again that we no longer
 remember, the user may be asked about them once more. Nothing worse happens."""
 MAX_ASKED = 16
-"""The highest number of new keys of one peer that the user is asked about in a day; further keys are dropped."""
+"""How often in a day the user is asked about new keys of one peer. Further keys that the peer sends are dropped."""
 DAY = 86_400.0
 
 
 class OwnKeys(Record):
-    """Our key pairs for a new ratchet, of which we send the public halves; ``kem``: None if we use no KEM."""
+    """Our key pairs for a new ratchet. We send the public halves to the peer. ``kem`` is None if we use no KEM."""
 
     x3dh: X3DHKeys = field(repr=False)
     kem: KEMState | None = field(repr=False)
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> resync_states.State:
-    """The state of the connection's re-synchronisation. For most connections, none is stored, because their ratchets
-    have always been in sync."""
+    """The state of the connection's re-synchronisation. For most connections, no state is stored: their ratchets have
+    always been in sync."""
     row = tx.execute("SELECT state FROM resyncs WHERE connection_id = ?", (connection_id,)).fetchone()
     return _from_json(row["state"]) if row else resync_states.InSync()
 
@@ -92,7 +92,7 @@ def own_keys(tx: sqlite3.Connection, connection_id: int) -> OwnKeys | None:
 
 
 def seen(tx: sqlite3.Connection, connection_id: int, keys_hash: bytes) -> bool:
-    """Whether the peer sent these keys before."""
+    """Whether the peer sent the keys with this hash before."""
     query = "SELECT 1 FROM ratchet_keys_seen WHERE connection_id = ? AND hash = ?"
     return tx.execute(query, (connection_id, keys_hash)).fetchone() is not None
 

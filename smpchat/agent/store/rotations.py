@@ -16,7 +16,7 @@ class Stage(StrEnum):
     """The peer asked us to use a new queue (QADD). Before we agree, we find out whether we can reach the relay of this
     queue."""
     KEYED = "keyed"
-    """Our keys are on their way (QKEY)."""
+    """We agreed: our keys for the new queue are on their way to the peer (QKEY)."""
     TESTING = "testing"
     """The peer told us to use the new queue (QUSE), and we do, but its relay has not accepted a message yet."""
 
@@ -54,5 +54,5 @@ def save(tx: sqlite3.Connection, rotation: Rotation) -> None:
 
 
 def delete(tx: sqlite3.Connection, connection_id: int) -> None:
-    """The move is over."""
+    """Delete the record of the move, because the move is over."""
     tx.execute("DELETE FROM rotations WHERE connection_id = ?", (connection_id,))

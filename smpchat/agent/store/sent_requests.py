@@ -14,7 +14,7 @@ class SentRequest(Record):
     """Our request to the contact address of another person.
 
     Attributes:
-        address_id: Sender id of the address's queue; None while only its short link is known.
+        address_id: Sender id of the address's queue; None while we know only the address's short link.
         info: Our connection info in the request; empty once the request is sealed.
         reference: The application's number for the text message in the request. None if the request has no text, or as
             soon as we know whether the request arrived.
@@ -41,7 +41,7 @@ def load(tx: sqlite3.Connection, connection_id: int) -> SentRequest | None:
 
 
 def find_by_address(tx: sqlite3.Connection, address_id: bytes) -> int | None:
-    """The id of the connection that we requested through this address."""
+    """The id of the connection that began with our request to this address; None if we sent no request to it."""
     row = tx.execute("SELECT connection_id FROM sent_requests WHERE address_id = ?", (address_id,)).fetchone()
     return row["connection_id"] if row else None
 

@@ -131,7 +131,7 @@ class Signals:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.setblocking(False)
                 for path in others:
-                    with suppress(OSError):  # its buffer is full, so it wakes up anyway; or it has just ended
+                    with suppress(OSError):  # the receiver's buffer is full, so it wakes up anyway; or it has ended
                         try:
                             sender.sendto(b"", path)
                         except ConnectionRefusedError:  # the process was killed
@@ -158,7 +158,7 @@ class Signals:
 
 
 def _remove_dead(folder: Path) -> None:
-    """Remove the sockets of killed processes, also of stores that are not used any more."""
+    """Remove the sockets that killed processes have left, even those of stores that are not used any more."""
     import socket
 
     for path in folder.iterdir():

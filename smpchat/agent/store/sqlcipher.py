@@ -60,7 +60,7 @@ def connect(path: Path, passphrase: str | None, timeout: float, options: str = "
         connection = _Connection(file_uri(path, options), timeout=timeout, isolation_level=None, uri=True)
     except dbapi2.Error as error:
         raise sqlite3.OperationalError(*error.args) from None
-    connection.execute("PRAGMA cipher_log_level = NONE")  # else it writes errors to standard error; we report them
+    connection.execute("PRAGMA cipher_log_level = NONE")  # else SQLCipher prints errors itself; we report them
     if passphrase is not None:
         connection.set_key(passphrase)
     connection.row_factory = dbapi2.Row

@@ -24,8 +24,8 @@ def left(tx: sqlite3.Connection, server: str, now: float) -> None:
 
 
 def all_left(tx: sqlite3.Connection, now: float) -> None:
-    """Note that the visits at all relays end, because the process ends normally. Forget the relays at which no
-    connection has its own queue any more."""
+    """Note that the visits at all relays end, because the process ends normally. Forget the relays at which none
+    of our connections has its receive queue any more."""
     tx.execute("DELETE FROM relay_visits WHERE server NOT IN (SELECT server FROM receive_queues)")
     tx.execute("UPDATE relay_visits SET until = ? WHERE until IS NULL", (now,))
 

@@ -1,9 +1,9 @@
-"""Limits how many contact requests a profile keeps, and how many it accepts automatically, in all and in one hour.
+"""Limits how many contact requests a profile keeps, and how many of them it accepts automatically.
 
 Each accepted request makes us connect to a relay that the requester chose, and keep a queue for the new contact.
 Without a limit, one requester could make us connect to any number of relays. Requests beyond the limit wait for their
-turn, and are accepted later. If too many requests wait, we drop the newest of those that name the same relay as most
-others: a requester can change names and keys at will, but relays less easily.
+turn, and are accepted later. If too many requests wait, we find the relay that most of them name, and drop the newest
+request that names it: a requester can change names and keys at will, but relays less easily.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MAX_REQUESTS = 1_000
 PER_HOUR = 60
 """How many requests are accepted automatically in one hour."""
 AT_ONCE = 10
-"""How many recent contacts may be accepted automatically before their relays were reached: each try to reach a relay
-may take some seconds."""
+"""While there are this many recent contacts whose relays we have not reached yet, no more requests are accepted
+automatically: each try to reach a relay may take some seconds. Only contacts that were accepted automatically count."""
 UNREACHED = 100
-"""How many contacts of any age may be accepted automatically before their relays were reached: each of them costs a
-session with its relay, or repeated tries to connect."""
+"""As `AT_ONCE`, but for contacts of any age: each of them costs a session with its relay, or repeated tries to
+connect."""
 YOUNG = 600.0
 """Seconds for which a contact counts as recent (see `AT_ONCE`)."""
 PATIENCE = 7 * 86_400.0

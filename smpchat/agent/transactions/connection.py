@@ -111,7 +111,7 @@ def join(
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: The link was joined before.
-        IncompatibleVersion: We and the link have no version of a protocol layer in common.
+        IncompatibleVersion: In one of the protocol layers, we support no version that the link names.
     """
     if connections.find_receive_queue_by_sender_id(tx, link.queues[0].sender_id):
         raise OwnLinkError("This is your own invitation.")
@@ -131,7 +131,8 @@ def join(
 
 
 def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, *, held: bool = False) -> int:
-    """Join an invitation through its short link. The key that reads the link is stored before anything is sent.
+    """Join an invitation through its short link. Our key for reading the link (with LKEY) is stored before anything is
+    sent.
 
     Args:
         held: Our profile is not sent until the user has answered a question (the event `JoinReleased`).
@@ -165,7 +166,7 @@ def _insert(
     reply_key: Ed25519PrivateKey | None = None,
     plain: bool = False,
 ) -> int:
-    """Insert a connection, with our highest versions until others are agreed on."""
+    """Insert a connection. It has our highest versions until we agree on versions with the peer."""
     return connections.insert(
         tx,
         state=state,
@@ -182,11 +183,11 @@ def _insert(
 
 
 def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answer: BrokerMessage | None) -> None:
-    """The relay answered LKEY, and the peer's queue holds our key now: use the link's data, if they are valid."""
+    """The relay answered LKEY, and the peer's queue has our key now: use the link's data, if they are valid."""
     event, link = linking.read_link(tx, context, connection_id, answer)
     if link is not None:
         other = connections.find_by_link(tx, link)
-        if other is not None:  # it joined through the full form of this link; the queue now refuses its key
+        if other is not None:  # `other` joined through the full form of this link; the queue now refuses its key
             connections.save_link(tx, other.id, None)
             if isinstance(other.state, states.Joining):
                 apply(tx, context, other.id, SendQueueRefused())
@@ -198,7 +199,8 @@ def link_read(tx: sqlite3.Connection, context: Context, connection_id: int, answ
 def receive_queue_created(
     tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, event: ReceiveQueueCreated
 ) -> None:
-    """IDS arrived: store the queue; an invitation now has its full link."""
+    """The relay answered NEW with IDS: store the queue. If it is the queue of an invitation, also store the full
+    link."""
     connection = connections.load(tx, queue.connection_id)
     connections.save_receive_queue(tx, queue)
     if isinstance(connection.state, states.Failed | states.Deleted):  # the queue only has to be deleted
@@ -219,7 +221,7 @@ def apply(tx: sqlite3.Connection, context: Context, connection_id: int, event: E
     if state != before:
         connections.save_state(tx, connection_id, state, context.now())
     if type(state) is not type(before):
-        # A repetition of the confirmation that still waits belongs to the earlier state, so it is dropped.
+        # The confirmation may be waiting to be repeated. The new state does not need this repetition, so it is dropped.
         outgoing.drop(tx, connection_id, Lane.REPEAT)
         match state:
             case states.Failed():
@@ -262,8 +264,8 @@ def _drop_outgoing(
 def perform(tx: sqlite3.Connection, context: Context, connection_id: int, effects: tuple[Effect, ...]) -> None:
     """Carry out the effects of an event: seal the messages among them, and put everything into the outbox."""
     for effect in effects:
-        # The connection is loaded again for each effect: the effect before may have sealed a message, and so changed
-        # the chain of sent messages.
+        # The connection is loaded again for each effect: the previous effect may have sealed a message, and so
+        # changed the chain of sent messages.
         _queue_effect(tx, context, connections.load(tx, connection_id), effect)
 
 
@@ -442,8 +444,8 @@ def stay(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
 
 
 FAREWELL_PATIENCE = 2 * 86_400.0
-"""The longest time in seconds for which our queue of a deleted connection is kept, while smpchat tries to send the
-farewell to the peer."""
+"""When a connection is deleted, smpchat keeps our queue while it tries to send the farewell to the peer, but at most
+for this time, in seconds."""
 
 
 def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewell: bytes | None = None) -> None:
@@ -451,9 +453,9 @@ def delete(tx: sqlite3.Connection, context: Context, connection_id: int, farewel
     left of the connection in the store is deleted, too.
 
     Args:
-        farewell: A last user message to the peer, or None. The farewell is not sent if the peer may get no messages
-            now. All earlier messages that still wait are dropped. Our queue is deleted when a relay has accepted or
-            refused the farewell, or after `FAREWELL_PATIENCE` seconds.
+        farewell: A last user message to the peer, or None. The farewell is not sent if we may not send messages to
+            the peer now. All earlier messages that still wait are dropped. Our queue is deleted when a relay has
+            accepted or refused the farewell, or after `FAREWELL_PATIENCE` seconds.
     """
     before = connections.load(tx, connection_id)
     writable = states.reached_peer(before.state) and may_send(tx, before)

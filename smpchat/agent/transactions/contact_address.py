@@ -1,9 +1,9 @@
 """A contact address of our own, and the requests that come through it (agent-wire 5.5).
 
 The address is a connection record in a state of its own, so that its queue is created, subscribed and deleted like any
-other queue. The queue is never secured, and has no lasting secret: each request brings its own key. To accept a request
-is to join the invitation in it. The link of a group that the user made is stored as a contact address, too; its client
-data show that it is a group's.
+other queue. The queue is never secured, and has no lasting secret: each request brings its own key. To accept a
+request, we join the invitation that it contains. The links of the user's own groups are stored as contact addresses,
+too; their client data show that they are links of groups.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def publish(
 
 
 def update(tx: sqlite3.Connection, context: Context, user_data: bytes) -> None:
-    """Change the user data of the short link, if there is an address."""
+    """Change the user data (see `publish`) in the short link of the user's contact address, if there is one."""
     update_at(tx, context, addresses.current(tx), user_data)
 
 
@@ -177,7 +177,7 @@ def _full_link(
 def queue_created(
     tx: sqlite3.Connection, context: Context, queue: ReceiveQueue, publication: Publication, ids: Ids
 ) -> None:
-    """IDS arrived: store the links that the address has now."""
+    """The relay answered NEW with IDS: store the links that the address has now."""
     address = addresses.load(tx, queue.connection_id)
     client_data = None if address is None else address.client_data
     full = _full_link(queue.server, queue.snd_id, queue.link_key.public(), queue.mode, client_data)
@@ -230,7 +230,7 @@ def request_received(
     ignored: it contains the same invitation.
 
     Raises:
-        EnvelopeRefused: The message is not a request, or not one that could be accepted.
+        EnvelopeRefused: The message is not a request, or is a request that cannot be accepted.
     """
     address = addresses.load(tx, connection_id)
     if address is None:
@@ -303,12 +303,13 @@ def _accept_by_itself(tx: sqlite3.Connection, context: Context, request: Receive
 
 
 def next_turn(tx: sqlite3.Connection, now: float) -> float | None:
-    """When the next request in turn may be accepted, in POSIX seconds; None if no request waits. Changes nothing."""
+    """When the next of the requests that wait for their turn may be accepted, in POSIX seconds; None if none waits.
+    Changes nothing."""
     return None if addresses.next_in_turn(tx) is None else admitting.next_acceptance(tx, now)
 
 
 def accept_next(tx: sqlite3.Connection, context: Context) -> None:
-    """Accept the next request in turn, if the limits allow it.
+    """Accept the next of the requests that wait for their turn, if the limits allow it.
 
     Raises:
         AgentError: The request cannot be accepted. Roll back the transaction, and delete the request with `drop_next`.
@@ -324,8 +325,8 @@ def accept_next(tx: sqlite3.Connection, context: Context) -> None:
 
 
 def next_look(tx: sqlite3.Connection, now: float) -> float | None:
-    """The time, in POSIX seconds, at which the next request may be accepted or the next contact that was not reached is
-    given up, whichever is earlier; None if neither will happen. Changes nothing."""
+    """When `accept_next` or `give_up_next` has something to do, whichever is earlier, in POSIX seconds; None if neither
+    has. Changes nothing."""
     given_up, turn = admitting.next_given_up(tx), next_turn(tx, now)
     due = None if given_up is None else given_up[0]
     if due is not None and due <= now and clock.is_held(tx, now):
@@ -344,7 +345,7 @@ def give_up_next(tx: sqlite3.Connection, context: Context) -> bool:
 
 
 def drop_next(tx: sqlite3.Connection) -> None:
-    """Delete the next request in turn, because it cannot be accepted."""
+    """Delete the request that `accept_next` would accept, because it cannot be accepted."""
     request = addresses.next_in_turn(tx)
     if request is not None:
         addresses.delete_request(tx, request.id)
@@ -372,15 +373,15 @@ def _is_joined(tx: sqlite3.Connection, link: InvitationLink) -> bool:
 
 
 def reason_against(tx: sqlite3.Connection, request: ReceivedRequest) -> str | None:
-    """Why the user must agree to the relay that a request names before the request is accepted; None if no agreement is
-    needed."""
+    """Why a request cannot be accepted until the user agrees to the relay that it names; None if the user need not
+    agree."""
     link = parse_link(request.link)
     assert isinstance(link, InvitationLink)
     return strangers.reason_against_request(tx, link.queues[0].server, request.connection_id)
 
 
 def accept(tx: sqlite3.Connection, context: Context, request: ReceivedRequest, *, any_relay: bool = False) -> int:
-    """Make a connection from a request, which then no longer waits.
+    """Accept a request: join its invitation. The request then no longer waits.
 
     Args:
         any_relay: The user agrees to any relay that the new contact names, now or later.

@@ -31,8 +31,8 @@ def read(text: str) -> FileDescription:
 
 
 def describe(tx: sqlite3.Connection, file: StoredFile) -> Iterator[str]:
-    """One description for each recipient for whom the file is registered: the description number N contains the Nth
-    recipient id and key of every chunk."""
+    """One description for each recipient for whom the file is registered: description N contains the Nth recipient id
+    and key of every chunk."""
     from smpchat.xftp.description import DescribedChunk, DescribedReplica, FileDescription, write_description
 
     chunks = file_chunks.chunks(tx, file.id)

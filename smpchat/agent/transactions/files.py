@@ -115,7 +115,7 @@ def submit_file(
         now=context.now(),
     )
     # The ciphertext gets its final name only while this transaction holds the write lock. `sweep` must wait for this
-    # lock, so it cannot remove the ciphertext before the store lists its file.
+    # lock, so it cannot remove the ciphertext before the new file is stored.
     encrypted.settle()
     return file_id
 
@@ -271,8 +271,8 @@ def spent(database: Database) -> list[Path]:
 
 
 class Registration(Record):
-    """The content of the FNEW that registers a chunk. Each try uses fresh keys: if the relay's answer to one try is
-    lost, the registration of the next try shares no key with it."""
+    """The content of the FNEW that registers a chunk. Each try uses fresh keys: if the relay's answer to a try is
+    lost, the registration that this try made has no key in common with the registration that we use."""
 
     file_id: int
     number: int

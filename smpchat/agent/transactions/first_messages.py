@@ -142,7 +142,7 @@ def _receive_confirmation(
     connections.save_versions(tx, connection.id, envelope.agent_version, params.version)
     connections.save_pq_support(tx, connection.id, pq)
     connections.save_send_queue(tx, send_queue)
-    # The user agrees to the peer's relay by making the link that was answered, or by using the peer's address.
+    # The user has agreed to the peer's relay by making the link that the peer used, or by using the peer's address.
     consents.add(tx, connection.id, send_queue.server)
     erasure.after_agreement(tx, connection.id)
     unsuitable = context.application.peer_info_received(tx, connection.id, message.conn_info)

@@ -33,9 +33,9 @@ from smpchat.protocol.version import SHORT_LINKS
 log = logging.getLogger("smpchat.agent")
 
 SEND_EARLY_SINCE = 7
-"""The first agent version whose software reads messages that follow the confirmation."""
+"""Software reads messages that follow the confirmation only since this agent version."""
 SND_SECURE_SINCE = 3
-"""The first SMP client version that says whether the sender may secure a queue (agent-wire 1.2)."""
+"""The first SMP client version in which we can tell the peer whether it may secure our queue (agent-wire 1.2)."""
 
 
 # -- making -----------------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def take_up(
     connection does not change.
 
     Raises:
-        IncompatibleVersion: We and the link have no version of a protocol layer in common.
+        IncompatibleVersion: In one of the protocol layers, we support no version that the link names.
         CryptoError: A key in the link is bad.
     """
     connection, entropy, queue = connections.load(tx, connection_id), context.entropy, link.queues[0]
@@ -207,7 +207,7 @@ def read_link(
 
 
 def _check_queue(tx: sqlite3.Connection, request: InvitationLink) -> None:
-    """Raises `LinkDataError` if the relay gives us a queue that another connection of ours has."""
+    """Raises `LinkDataError` if the link leads to a queue that another connection of ours already uses."""
     queue = request.queues[0]
     if moves.uses_id(tx, queue.server, queue.sender_id):
         raise LinkDataError("This is your own link.")
@@ -220,8 +220,9 @@ def _check_queue(tx: sqlite3.Connection, request: InvitationLink) -> None:
 
 
 def link_refused(tx: sqlite3.Connection, connection_id: int) -> SendQueueRefused | LinkUnusable:
-    """The event that follows if the relay answers LKEY with AUTH. A full link does not reveal its short form, so this
-    link may have been joined before in its full form."""
+    """The event that follows if the relay answers LKEY with AUTH. Usually, somebody else has used the link. But the
+    user may also have joined the same invitation before, through its full link: a full link does not show which short
+    link belongs to it."""
     relay = links.joined(tx, connection_id).link.server.key_hash
     short = links.texts(tx)
     in_full = (c.link for c in connections.load_all(tx) if c.id not in short and _was_joined(c.state))

@@ -50,8 +50,8 @@ LEAVE_FOR = 21 * 86_400.0
 days, so no message can be left in the queue by then."""
 
 _NEW = pair(boolean, boolean).encode((True, False))
-"""Body of the CREATE item: a queue that its sender may secure, made without a key (agent-wire 5.7: the peer's key comes
-with QKEY)."""
+"""Body of the CREATE item: the queue's sender may secure it, and NEW brings no key of the sender: this key comes later,
+with QKEY (agent-wire 5.7)."""
 
 
 # -- the user ---------------------------------------------------------------------------------------------------------
@@ -92,8 +92,8 @@ def cancel(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
 
 
 def end(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The connection is deleted or has failed, so delete all its other queues, too, whether they were emptied or
-    not."""
+    """The connection is deleted or has failed, so delete the new queue of its move and its abandoned queues, too,
+    whether or not they are empty."""
     moves.save(tx, connection_id, Move(Settled(), context.now()))
     for other in moves.other_queues(tx, connection_id):
         _delete_queue(tx, context, other)
@@ -109,7 +109,7 @@ def wanted_relay(tx: sqlite3.Connection, connection_id: int) -> SMPServerAddress
 
 
 def queue_created(tx: sqlite3.Connection, context: Context, queue: ReceiveQueue) -> None:
-    """IDS arrived for the new queue."""
+    """The relay has made the new queue, and answered with IDS."""
     moves.insert_queue(tx, queue)
     _step(tx, context, queue.connection_id, moving.QueueCreated())
 

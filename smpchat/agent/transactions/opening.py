@@ -42,7 +42,8 @@ def refusing(what: str) -> Iterator[None]:
 
 
 def open_layers(secret: bytes, envelope: ClientMsgEnvelope) -> tuple[ClientMessage, AgentEnvelope]:
-    """Open the box of the queue, and decode the agent envelope inside. Raises `EnvelopeRefused`."""
+    """Decrypt the outer layer with the queue's ``secret``, and decode the agent envelope inside. Raises
+    `EnvelopeRefused`."""
     with refusing("the message does not open"):
         message = open_client_message(secret, envelope)
         return message, agent_envelope.decode(message.body)
@@ -58,8 +59,8 @@ def load_ratchet(tx: sqlite3.Connection, context: Context, connection_id: int) -
 def save_opened(
     tx: sqlite3.Connection, connection_id: int, ratchet_message: bytes, opened: ratchet.Decrypted, sent_at: int
 ) -> None:
-    """A message was opened: save the ratchet, the changes in the keys that the ratchet keeps for messages that were
-    skipped, and the message's hash, by which copies are recognised."""
+    """A message was opened: save the ratchet, the keys of skipped messages as far as they have changed, and the
+    message's hash, by which copies are recognised."""
     # Ratchet, skipped keys and hash are saved together, and only for a message that was opened. The reference also
     # saves the ratchet's steps for a message that did not open. Either way works, but one program must not do both
     # (agent-wire trap 41).

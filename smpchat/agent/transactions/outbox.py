@@ -1,6 +1,6 @@
 """The command that each outbox item sends to a relay, and the changes that the relay's answer causes.
 
-An outbox item is done once the relay's answer is committed. Until then, the item's command may be sent several times: a
+An outbox item is done once the relay's answer is stored. Until then, the item's command may be sent several times: a
 message always with the stored bytes, NEW each time with fresh keys. Each connection's items are divided into lanes
 (`Lane`). The items of one lane run one after the other, except that several SENDs to a peer may be pipelined.
 """
