@@ -1,7 +1,8 @@
-"""One message from a relay inside one transaction: open its layers, check it, step the connection, store it.
+"""Processes one message from a relay: opens its layers, checks it, passes it to the state machines, and stores it.
 
-Source: agent-wire 3.1 to 3.6 and 5. A message that cannot be opened, or is not allowed at this point, raises
-`EnvelopeRefused`: the caller rolls back, acknowledges the message and forgets it, so it never blocks the queue.
+Source: agent-wire 3.1 to 3.6 and 5. All this happens in one transaction. A message that cannot be opened, or is not
+allowed at this point, raises `EnvelopeRefused`: the caller rolls back, acknowledges the message and forgets it, so it
+never blocks the queue.
 """
 
 from __future__ import annotations
@@ -67,15 +68,15 @@ MESSAGES = Allowance("message", 20_000, DAY)
 GB. Further messages stay at the relay. When the queue there is full, the relay accepts no more from the sender."""
 BROKEN_CHAIN = "Messages from {alias} were lost, or arrived out of order."
 LAST_MOMENT = 32_503_680_000
-"""The year 3000 in POSIX seconds: the last year that every platform can show as a date."""
+"""Every platform can show times before this one as dates. This is the start of the year 3000, in POSIX seconds."""
 
 
 class Received(Record):
     """What the caller must know about a message that was processed.
 
     Attributes:
-        resume: The peer's queue has room again, or the peer uses another queue, so messages to it need not wait any
-            longer.
+        resume: Whether messages to the peer need not wait any longer: the peer's queue has room again, or the peer uses
+            another queue.
     """
 
     connection_id: int
@@ -90,7 +91,7 @@ def receive(
     Args:
         sealed: The body of the MSG, which the relay has encrypted for us.
     Returns:
-        None if the queue is not ours, or not any more.
+        None if the queue is not ours, or is no longer ours.
     Raises:
         EnvelopeRefused: The message cannot be used. Roll the transaction back, and acknowledge the message.
         KEMUnavailable, HeldBack: The message cannot be processed now, and must not be acknowledged.
@@ -236,7 +237,7 @@ def _only_keys_are_missing(
     keys.
 
     If we did not ask for these keys, the R envelope's id is counted only when the user accepts the keys. If newer
-    messages may have come since the keys, this id is not counted at all (see `renegotiation.request`).
+    messages may have come after the keys, this id is not counted at all (see `renegotiation.request`).
     """
     after_keys, standing = delivery.renegotiated(connection.received), resyncs.load(tx, connection.id)
     if isinstance(standing, resync_states.Agreed):
@@ -253,20 +254,20 @@ def _may_be_forgotten(tx: sqlite3.Connection, context: Context, connection_id: i
     caller ignores the failure to open such a copy.
 
     A queue delivers its messages in the order of their times, so a new message is later than all that were opened
-    before. A relay that lies about times can make us ignore only messages that it could also have kept from us. If the
-    relay's clock was ahead for a while, its times are not trusted until our clock has reached them.
+    before. The worst that a relay can do by lying about times is to make us ignore a message, and it could just as well
+    have withheld that message. If the relay's clock was ahead for a while, its times are not trusted until our clock
+    has reached them.
     """
     until = ratchets.forgotten_until(tx, connection_id)
     return until is not None and sent_at <= until <= context.now()
 
 
 def _support_pq(tx: sqlite3.Connection, context: Context, connection: Connection, before: Ratchet) -> Ratchet:
-    """Turn on the KEM of a ratchet whose headers, ours or the peer's, have room for a KEM. Return the ratchet unchanged
-    if we want no KEM, or as long as a waiting message is too long to be sent with the longer headers (agent-wire 3.5:
-    room in the headers is only added, never taken away).
+    """Return the ratchet with its KEM turned on. This is called when our headers or the peer's have room for a KEM.
 
-    If no KEM was available on this computer for a while, this function also turns the KEM on again: the next turn of
-    the ratchet offers a KEM key.
+    The ratchet is returned unchanged if we want no KEM, or as long as a waiting message is too long to be sent with the
+    longer headers (agent-wire 3.5: room in the headers is only added, never taken away). If the KEM was off because
+    this computer had none for a while, the next turn of the ratchet offers a KEM key again.
     """
     fits = before.large_headers or outgoing.longest_waiting(tx, connection.id) <= sizes(True).user_message
     wanted = context.wants_pq_in(connection, E2E_VERSIONS.maximum)

@@ -1,7 +1,7 @@
-"""Re-synchronises the ratchets of a connection: carries out in the store what `smpchat.agent.machines.resync` decides.
+"""Re-synchronises a connection's ratchet: `smpchat.agent.machines.resync` decides what to do, and this module does it.
 
-Each step stores all its changes (state, keys, new ratchet, skipped keys, entries for the outbox) in one transaction,
-which also processes the message or the user's command that caused the step.
+Each step of this re-synchronisation stores all its changes (state, keys, new ratchet, skipped keys, entries for the
+outbox) in one transaction, which also processes the message or the user's command that caused the step.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ NOTICES = {
         ),
     ),
 }
-"""The kind and the sentence of each notice. ``{sent}`` stands for a time. The notice of a changed security code stays
-until people have compared the new code."""
+"""The kind and the sentence of each notice. ``{sent}`` stands for the time at which a message was sent. The notice of a
+changed security code stays until the user has compared the new code."""
 EARLIER = (
     "A message from {alias}, sent {sent}, could not be decrypted: newer messages arrived first, or {alias} has restored"
     " an old backup. The message is lost, unless you already have it."
@@ -109,7 +109,7 @@ def at(sentence: str, sent_at: int) -> str:
 
 
 def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user asks to re-synchronise, or agrees to the peer's request.
+    """The user asks the peer for new ratchet keys, or accepts new keys that the peer has sent.
 
     Raises:
         AgentError: The connection is not complete, the peer was already asked, or the peer's keys cannot be used.
@@ -127,8 +127,8 @@ def request(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
     keys = _fresh_keys(tx, context, connection, version)
     if isinstance(before, resync_states.Asked) and not before.proven:
         # The peer's R envelope used up a message id. Count this id now, so that the next message shows no gap. But if
-        # newer messages may have come since (`proven`), the chain already ends with one of them. Then the id is not
-        # counted, and `receiving` accepts a gap of one id.
+        # newer messages may have come since (`proven`), the chain may already end with one of them. So the id is not
+        # counted then, and `receiving` accepts a gap of one id.
         connections.save_received(tx, connection.id, delivery.renegotiated(connection.received))
         connection = connections.load(tx, connection_id)
     try:
@@ -156,14 +156,14 @@ def refuse(tx: sqlite3.Connection, context: Context, connection_id: int) -> None
 
 
 def overrule(tx: sqlite3.Connection, context: Context, connection_id: int) -> None:
-    """The user writes with the ratchet in use, although keys of the peer wait for a decision."""
+    """The user chooses to go on writing with the ratchet in use, and decides about the peer's new keys later."""
     _step(tx, context, connections.load(tx, connection_id), resync.Overruled())
 
 
 def keys_received(
     tx: sqlite3.Connection, context: Context, connection: Connection, envelope: RatchetKeyEnvelope, sent_at: int
 ) -> None:
-    """The peer's R envelope, which brings new ratchet keys. Raises `EnvelopeRefused` for keys that cannot be used."""
+    """Process the peer's R envelope (new ratchet keys). Raises `EnvelopeRefused` for keys that cannot be used."""
     params = envelope.e2e_params
     if not _is_made(connection):
         raise EnvelopeRefused("new ratchet keys came before the connection was made")
@@ -206,7 +206,7 @@ def message_failed(
     log.warning("a message does not open: %s", error)
     if copy:
         number = ratchets.count_copy(tx, connection.id)
-        if number == 10 ** (len(str(number)) - 1):  # the user is told at copy 1, 10, 100, not at each of them
+        if number == 10 ** (len(str(number)) - 1):  # the user is told of copy 1, 10, 100 and so on
             many = "An old message" if number == 1 else f"{number} old messages"
             said = at(REPEATED, sent_at).replace("{number}", many)
             context.application.notice(tx, connection.id, said, NoticeKind.REPEATED)
@@ -226,8 +226,8 @@ def message_failed(
 def message_opened(
     tx: sqlite3.Connection, context: Context, connection: Connection, sent_at: int, *, late: bool
 ) -> None:
-    """The ratchet opened a message. ``late``: the message was skipped before, and opened with a key that was kept for
-    it."""
+    """The ratchet opened a message. ``late``: newer messages were opened first, and this one with the key that was kept
+    for it."""
     _step(tx, context, connection, resync.MessageOpened(sent_at, late), sent_at=sent_at)
 
 

@@ -1,8 +1,8 @@
 """Requests for a connection through the contact address of another person (agent-wire 5.5).
 
-The request contains our profile, and an invitation made for this request only; like our other invitations, it has a
-reply key. Until the owner answers, the connection's send queue is the queue of the address. The owner's answer is a
-confirmation, which names the queue that the owner made for us, and this queue replaces the address. If the OK to a
+The request contains our profile, and an invitation made for this request only. Like our other invitations, this one has
+a reply key. Until the owner of the address answers, the connection's send queue is the queue of the address. The answer
+is a confirmation. It names a queue that the owner made for us, and this queue becomes the send queue. If the OK to a
 request is lost, the same bytes are sent again; the owner of the address recognises copies by the invitation in them.
 """
 
@@ -53,7 +53,7 @@ def begin(
     The content of the request must be stored in the same transaction (`sent_requests.save_info`).
 
     Args:
-        held: The request is not sent before `JoinReleased`.
+        held: The request is not sent until the user has answered a question (the event `JoinReleased`).
         plain: The address is the link of a group, and the connection is to the group's host: see `Connection`.
     Raises:
         OwnLinkError: The address is ours.
@@ -115,8 +115,8 @@ def check_kind(address: ContactAddress) -> None:
 
 
 def is_group(address: ContactAddress) -> bool:
-    """Whether a link says that it leads to a group whose members are connected to each other, which is not so in a
-    channel."""
+    """Whether a link says that it leads to a group. A channel does not count: its members are not connected to each
+    other."""
     return _is_group(address) if isinstance(address, ContactLink) else address.kind is ContactType.GROUP
 
 
@@ -142,7 +142,8 @@ def _is_short_link_of(own: addresses.Address, link: ShortContact) -> bool:
 
 
 def _is_group(address: ContactLink) -> bool:
-    """Whether the client data marks the link as a group's; current apps write only the group's id (agent-wire 2.1).
+    """Whether the link's client data says that it leads to a group. Current apps write only the group's id there
+    (agent-wire 2.1).
 
     Software that takes a group's link for a link to a person would send profile and texts to everyone in the group.
     """
@@ -189,7 +190,7 @@ def address_server(tx: sqlite3.Connection, connection_id: int) -> SMPServer:
 
 
 def short_link_server(tx: sqlite3.Connection, connection_id: int) -> SMPServer | None:
-    """The relay that a connection's short link leads to, if it began with one."""
+    """The relay of the short link with which a connection began; None if it did not begin with a short link."""
     link = connections.load(tx, connection_id).link
     return address_server(tx, connection_id) if link is not None and is_short_link(link) else None
 

@@ -8,14 +8,14 @@
     KEY at the new relay; QUSE        →       what is not sent yet goes to the new queue, in order, then QTEST
     first message there: drops the old one    first OK there: drop the old one
 
-At the first message in the new queue, a peer deletes the old one with all messages that it has not fetched (simplexmq
-6.5.5, ``ICQDelete``). So after QKEY nothing is sent to the old queue: messages wait for QUSE, up to `ANSWER_TIME`. If
-QUSE takes longer, messages are sent to the old queue again until QUSE comes. After QUSE, the peer gets `DRAIN_TIME` to
-fetch these messages, before anything goes to the new queue.
+When the first message arrives in the new queue, the peer deletes the old queue, with all messages there that it has not
+fetched (simplexmq 6.5.5, ``ICQDelete``). So after QKEY nothing is sent to the old queue: messages wait for QUSE, up to
+`ANSWER_TIME`. If QUSE takes longer, messages are sent to the old queue again until QUSE comes. After QUSE, the peer
+gets `DRAIN_TIME` to fetch these messages, before anything goes to the new queue.
 
 Until the new queue has accepted a message, we keep the keys for the old queue: if the new queue refuses, everything
 goes to the old one again. Two addresses name the same queue if their hosts, port and id are equal, letter by letter.
-Each step is stored in the transaction that processes the message or answer which caused the step, so if a process is
+One transaction processes a message or an answer, and stores the step that it causes. So if a process is
 killed, the next process continues after the last step that was stored.
 """
 
@@ -62,7 +62,7 @@ ANSWER_TIME = 10.0
 """Seconds for which messages wait for QUSE, the peer's answer to QKEY. A peer that is online answers within one round
 trip through three relays. The time is below the 20 seconds for which the command `send` waits."""
 DRAIN_TIME = 10.0
-"""Seconds in which a peer that is online can fetch a full queue: 128 messages, at 15 to 70 a second."""
+"""How long a peer that is online may need to fetch a full queue, in seconds: 128 messages, at 15 to 70 a second."""
 
 
 def same_address(address: QueueAddress, queue: SendQueue | ReceiveQueue) -> bool:
@@ -93,7 +93,8 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
         return
     under_way = rotations.load(tx, connection.id)
     if under_way is not None and under_way.stage is Stage.TESTING:
-        rotations.delete(tx, connection.id)  # the peer replaces the queue that we test, so it uses that queue already
+        # The peer moves away from the queue that we are testing. So that queue is in use already, and the test is over.
+        rotations.delete(tx, connection.id)
     why = _unusable(uri, current) or strangers.reason_against_move(tx, connection.id, uri.server)
     version = uri.versions.agree(CLIENT_VERSIONS)
     if why is None and version is None:
@@ -131,8 +132,8 @@ def relay_reached(tx: sqlite3.Connection, context: Context, connection_id: int) 
         return
     queue = rotation.queue
     # QKEY contains the address of the new queue, with our key for the queue's box in place of the peer's. After QKEY,
-    # the peer secures the queue with KEY. We send no SKEY: this faster way is in the reference's documents, but not in
-    # its code (agent-wire 5.7, trap 29).
+    # the peer secures the queue with KEY. We send no SKEY: this faster way is described in the reference's
+    # documents, but is not in its code (agent-wire 5.7, trap 29).
     info = QueueInfo(queue.client_version, queue.server, queue.snd_id, queue.e2e_public, queue.mode)
     key = QueueKey(((info, queue.auth_key.public()),))
     sending.submit(tx, context, connection_id, key)
@@ -180,7 +181,8 @@ def sent(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: b
 
 
 def send_refused(tx: sqlite3.Connection, context: Context, connection_id: int, snd_id: bytes) -> bool:
-    """A relay answered AUTH for the queue ``snd_id``. True if the message must be sent again, to another queue."""
+    """A relay refused a message for the queue ``snd_id`` (ERR AUTH). True if the message must be sent again, to another
+    queue."""
     current, rotation = connections.send_queue(tx, connection_id), rotations.load(tx, connection_id)
     if current is None:  # the connection is over
         return False
@@ -208,8 +210,8 @@ def _switch(tx: sqlite3.Connection, context: Context, old: SendQueue, new: SendQ
 
 
 def _test(tx: sqlite3.Connection, context: Context, connection_id: int, queue: SendQueue) -> None:
-    """Send QTEST, unless too many messages wait already. If other messages wait, QTEST is not needed: any message
-    through the new queue makes the peer delete the old one."""
+    """Send QTEST, unless too many messages wait already. These make QTEST unnecessary: any message through the new
+    queue makes the peer delete the old one."""
     if owed.may_answer(tx, connection_id):
         sending.submit(tx, context, connection_id, QueueTest((_address(queue),)))
 

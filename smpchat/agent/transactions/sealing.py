@@ -48,8 +48,8 @@ def seal_first_message(
     params: E2EParams | None,
     signed: bool,
 ) -> bytes:
-    """Seal the confirmation (with X3DH ``params``) or the hello (without), save ratchet and chain, and return the body
-    of its SEND.
+    """Seal the joiner's confirmation (with X3DH ``params``) or the initiator's hello (without), save ratchet and chain,
+    and return the body of the SEND.
 
     If this SEND will not be ``signed``, its body contains the key with which the peer must secure its queue.
     """
@@ -74,8 +74,8 @@ def seal_first_message(
 
 
 def seal_request(entropy: Entropy, connection: Connection, address: SendQueue, link: str, info: bytes) -> bytes:
-    """Body of the SEND of a contact request: our invitation (``link``) and profile (``info``), sealed in the box of the
-    address's queue. No ratchet protects them."""
+    """The body of the SEND that carries a contact request: our invitation (``link``) and profile (``info``), sealed in
+    the box of the address's queue. No ratchet protects them."""
     envelope = InvitationEnvelope(connection.agent_version, link.encode(), info)
     return seal_client_message(
         address.client_version,
@@ -101,23 +101,23 @@ def seal_message(
 def seal_ratchet_keys(
     tx: sqlite3.Connection, entropy: Entropy, connection: Connection, queue: SendQueue, params: E2EParams
 ) -> bytes:
-    """Body of the SEND of an R envelope (our keys for a new ratchet). An R envelope is not encrypted by the ratchet,
-    but uses up a message id, so this id is saved as the last one of the chain."""
+    """The body of the SEND that carries an R envelope (our keys for a new ratchet). An R envelope is not encrypted by
+    the ratchet, but uses up a message id, so this id is saved as the last one of the chain."""
     connections.save_sent(tx, connection.id, delivery.renegotiated(connection.sent))
     info = agent_message.encode(RatchetInfo())
     return seal_envelope(entropy, queue, RatchetKeyEnvelope(AGENT_VERSIONS.maximum, params, info))
 
 
 def seal_again(entropy: Entropy, body: bytes, old: SendQueue, new: SendQueue) -> bytes:
-    """Put a body made for one queue of the peer into the box of another queue; the ratchet message inside stays the
-    same."""
+    """Open the body of a SEND that was made for the queue ``old``, and seal its content, unchanged, in the box of the
+    queue ``new``."""
     # Both ends of a queue share one secret (agent-wire 3.2), so we can open the boxes that we sealed with it.
     message = open_client_message(old.e2e_secret, client_msg_envelope.decode(body))
     return _seal_client_message(entropy, new, message)
 
 
 def seal_envelope(entropy: Entropy, queue: SendQueue, envelope: AgentEnvelope) -> bytes:
-    """Body of the SEND of a message after the handshake: its header contains no keys."""
+    """The body of the SEND that carries an envelope after the handshake: its header contains no keys."""
     return _seal_client_message(entropy, queue, ClientMessage(PHEmpty(), agent_envelope.encode(envelope)))
 
 

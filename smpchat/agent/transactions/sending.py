@@ -29,8 +29,8 @@ def required_send_queue(tx: sqlite3.Connection, connection_id: int) -> SendQueue
 
 
 def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_key: Ed25519PrivateKey) -> SendQueue:
-    """The peer's queue that ``queue`` describes, with new keys of ours. Raises `CryptoError` for a bad key of the
-    peer."""
+    """A send queue for the peer's queue that ``queue`` describes: with ``auth_key``, and a new key for its box. Raises
+    `CryptoError` for a bad key of the peer."""
     e2e_key = X25519PrivateKey.generate(entropy)
     return SendQueue(
         connection_id=connection_id,
@@ -45,8 +45,8 @@ def new_send_queue(connection_id: int, entropy: Entropy, queue: QueueInfo, auth_
 
 
 def max_body(tx: sqlite3.Connection, connection_id: int) -> int:
-    """The longest chat message that this connection allows, in bytes of its JSON or, if the JSON is compressed, of the
-    compressed form (agent-wire 6.5).
+    """How many bytes a chat message may have on this connection. If its JSON is sent compressed, only the compressed
+    bytes count (agent-wire 6.5).
 
     This maximum becomes smaller at most once, when the connection begins to leave room for a KEM in its ratchet
     headers.
@@ -91,6 +91,9 @@ def submit(
 ) -> None:
     """Accept a message: it is sealed and sent as soon as handshake and ratchet allow, in order, exactly once.
 
+    Args:
+        notify: Whether to ask the relay to notify the peer's devices of the message (a flag of SEND).
+        reference: The application's number for a message of the user; None for the agent's own messages.
     Raises:
         MessageTooLarge: A user message is too long for this connection.
         TooManyWait: So many messages of the user are waiting that no more are accepted.
@@ -129,8 +132,8 @@ def release(tx: sqlite3.Connection, context: Context, connection_id: int) -> Non
 
 
 def seal_receipt(tx: sqlite3.Connection, context: Context, item: OutboxItem) -> None:
-    """A receipt's turn has come: if the user still wants receipts, it is sealed, after all messages that are already
-    sealed.
+    """A receipt's turn has come: if the user still allows receipts to be sent, seal this one, after all messages that
+    are already sealed.
 
     A sealed message has a number, and the peer would notice if it were missing. The user may turn receipts off at any
     time, so a receipt is sealed only just before it is sent.

@@ -2,9 +2,8 @@
 
 A person who names a relay makes us connect to it. So a relay that another person names may only be on the internet,
 unless our own relay is in a network of the same kind; the user may agree to relays in other networks
-(`smpchat.agent.store.consents`). By making or using a link, the user agrees to the relay that the link names. If a
-contact was made by an earlier version, which did not store the user's agreements, the contact's relays count as agreed
-to.
+(`smpchat.agent.store.consents`). By making or using a link, the user agrees to the relay that the link names. Earlier
+versions of smpchat did not store what the user agreed to. The relays of contacts from that time count as agreed to.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ def _is_agreed(tx: sqlite3.Connection, server: SMPServer) -> bool:
 
 
 def is_unknown(tx: sqlite3.Connection, server: SMPServer) -> bool:
-    """Whether only other people have named this relay, and no connection of ours has got its first message through to
-    it."""
+    """Whether only other people have named this relay, and it has not yet accepted the first message of any connection
+    of ours."""
     if consents.covers(tx, server):
         return False
     return not any(_was_reached(tx, connection_id, server) for connection_id in _used_by(tx, server))
@@ -75,12 +74,12 @@ def _address_hosts(tx: sqlite3.Connection, address_id: int) -> set[str]:
 
 
 def reason_against_request(tx: sqlite3.Connection, server: SMPServer, address_id: int) -> str | None:
-    """Why we do not answer a request at the relay that it names, judged only by the relay's network address.
+    """Why we may not connect to the relay that a contact request names, judged only by the relay's network address.
 
     Args:
         address_id: Number of the connection record of our contact address.
     Returns:
-        None if we may answer the request.
+        None if we may connect to the relay.
     """
     if _is_agreed(tx, server):
         return None

@@ -35,8 +35,8 @@ from smpchat.encoding.record import Record, field
 from smpchat.protocol.version import VersionRange
 
 AGENT_VERSIONS = VersionRange(2, 7)
-"""The agent protocol versions that smpchat supports (agent-wire 1.1). Version 4 added receipts, version 6 queues
-secured by their sender, and version 7 messages that the joiner sends right after joining."""
+"""The agent protocol versions that smpchat supports (agent-wire 1.1). Version 4 added receipts. Version 6
+added queues secured by their sender. Version 7 added messages that the joiner sends right after joining."""
 
 
 # -- agent messages ---------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ class UserMessage(Record):
 
 
 class Receipt(Record):
-    """The receipt for one message, which it names by the message's id and hash."""
+    """The receipt for one message, which is named by its id and hash."""
 
     message_id: int
     message_hash: bytes
@@ -94,8 +94,8 @@ class Receipts(Record):
 
 
 class QueueContinue(Record):
-    """A_QCONT: the queue with this address has room again, because its owner, who sends this message, has read messages
-    there."""
+    """A_QCONT: the queue with this address has room again. The queue's owner sends this message after reading what was
+    in the queue."""
 
     address: QueueAddress
 
@@ -206,7 +206,7 @@ class InvitationEnvelope(Record):
 
 
 class RatchetKeyEnvelope(Record):
-    """``R``: ratchet re-synchronisation; not encrypted by the ratchet.
+    """``R``: the sender's keys for a new ratchet; not encrypted by the ratchet.
 
     Attributes:
         info: Bytes that are not decoded here; apps put the agent message `RatchetInfo` into them.

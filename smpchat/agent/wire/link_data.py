@@ -70,8 +70,8 @@ def _text(data: bytes) -> str:
 
 
 def _with_mode(queues: tuple[QueueURI, ...]) -> tuple[QueueURI, ...]:
-    """The queues, with the mode CONTACT where none was given: for a queue with older versions, the binary form has no
-    letter for this mode."""
+    """The queues, with the mode CONTACT where none was given: in older versions, the binary form of a queue cannot name
+    this mode."""
     # The reference, too, sets the mode CONTACT when it reads a link (agent-wire 2.6, trap 23).
     return tuple(replace(queue, mode=queue.mode or QueueMode.CONTACT) for queue in queues)
 
@@ -129,7 +129,7 @@ class OwnerAuth(Record):
     """A person who, like the maker of a contact link, may sign the link's user data.
 
     Attributes:
-        signature: The signature of owner id and key (DER), by the root key or by an owner listed earlier.
+        signature: A signature over owner id and key (DER), made by the root key or by an owner listed earlier.
     """
 
     owner_id: bytes
@@ -210,7 +210,7 @@ def _read_reply_key(reader: Reader) -> Ed25519PublicKey | None:
 
 
 def _read_owner(reader: Reader) -> OwnerAuth:
-    inner = Reader(short_bytes.read(reader))  # its trailing bytes are ignored, as by the reference
+    inner = Reader(short_bytes.read(reader))  # like the reference, ignore bytes after the known fields
     return _owner_fields.read(inner)
 
 
@@ -338,8 +338,8 @@ def seal_link(
     """The key, id and blobs of a new short link to ``request``. The request's reply key, if any, is put into the user
     blob.
 
-    If the blobs are sent in a NEW, the sender id of the request's first queue must be `sender_id_for` of the NEW's
-    correlation id.
+    If the blobs are to be sent in a NEW, the request's first queue must have the sender id that `sender_id_for` returns
+    for the NEW's correlation id.
 
     Raises:
         LinkDataError: Request or user data are too long.
@@ -362,7 +362,7 @@ def seal_link(
 
 
 def seal_user_data(root_key: Ed25519PrivateKey, box_key: bytes, data: ConnLinkData, entropy: Entropy) -> bytes:
-    """The user blob for the LSET of an existing link. Raises `LinkDataError` for data that is too long."""
+    """A new user blob for an existing link, to be sent in LSET. Raises `LinkDataError` for data that is too long."""
     content = signed(root_key, conn_link_data.encode(data))
     return seal_blob(box_key, entropy.random(NONCE_SIZE), content, USER_PADDING)
 

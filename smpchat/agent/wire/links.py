@@ -1,4 +1,4 @@
-"""Connection links: the invitation and contact-address texts that people pass on (agent-wire 2.1 to 2.5).
+"""Connection links: the texts of invitations and contact addresses, for people to pass on (agent-wire 2.1 to 2.5).
 
 After all standard parameters, an invitation may have a reply key, ``rk``: the joiner then secures its reply queue with
 this key. The reply key is our own extension; other software ignores the parameter.
@@ -26,8 +26,8 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange
 
 E2E_VERSIONS = VersionRange(2, 3)
-"""The versions of end-to-end encryption that smpchat supports (agent-wire 1.3). Version 3 added the optional KEM and
-two-byte lengths."""
+"""The versions of end-to-end encryption that smpchat supports (agent-wire 1.3). Version 3 added the optional KEM, and
+lengths of two bytes in ratchet messages."""
 MAX_LINK_LENGTH = 16_384
 """Longest text that is searched for a link. The longest real link, with two queues and a KEM key, has under 5,000
 characters."""
@@ -95,8 +95,8 @@ def agree_versions(link: InvitationLink) -> AgreedVersions:
 
 
 def agree_address_versions(link: ConnectionLink) -> tuple[int, int]:
-    """The agent version and the SMP client version for a request to an address. Raises `IncompatibleVersion`, which
-    names the protocol layer that has no common version."""
+    """The agent version and the SMP client version to use with ``link``: all that a request to an address needs. Raises
+    `IncompatibleVersion`, which names the protocol layer that has no common version."""
     return (
         _agree("agent protocol", link.agent_versions, AGENT_VERSIONS),
         _agree("SMP client", link.queues[0].versions, CLIENT_VERSIONS),
@@ -208,7 +208,7 @@ def _reply_key(text: str) -> Ed25519PublicKey:
         key = Ed25519PublicKey.from_der(from_base64url(text, "reply key"))
     except KeyFormatError:
         raise DecodeError("reply key that is not an Ed25519 key") from None
-    if _reply_key_text(key) != text:  # the last character has two unused bits
+    if _reply_key_text(key) != text:  # only one text is right: the last character has two unused bits
         raise DecodeError("reply key that is not encoded in the usual way")
     return key
 

@@ -4,8 +4,9 @@ Programs that pass a link on may change it. Such programs add quotes, brackets a
 breaks, quote marks and invisible characters inside it. Some programs append tracking parameters to the link, or
 percent-encode it once more. This module tries several ways to undo what such programs did, and lets
 `smpchat.agent.wire.links` parse each result, which is called a candidate. If several candidates are valid, the most
-complete one is used, and among equally complete ones the shortest. For example, a wrapped link is more complete than
-its first line alone; attaching the next sentence, too, would not make the link more complete.
+complete one is used, and among equally complete ones the shortest. For example, a link that
+was broken over two lines is more complete than its first line alone; attaching the next sentence, too, would not make
+the link more complete.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _MAX_STARTS = 64
 """How many possible beginnings of a link are tried. A web page contains a few of them; a hostile text may contain one
 in every eight characters."""
 _MAX_PIECES = 256
-"""Into how many pieces spaces and line breaks may split one link. In a mail, the longest link takes 80 lines if it is
-percent-encoded."""
+"""The most pieces into which spaces and line breaks may have split one link. In a mail, the longest link takes 80 lines
+if it is percent-encoded."""
 _MAX_DECODINGS = 3
 """How many times a link may be percent-encoded, for example because one redirecting link contains another."""
 _MAX_ESCAPED = MAX_LINK_LENGTH * 3
@@ -135,7 +136,8 @@ def find_link(text: str) -> Link:
 
 
 def _same_relay(link: Link) -> Link:
-    """Makes short links equal if they lead to the same data at the same relay. Returns full links unchanged."""
+    """The link in a form that is equal for all short links to the same data at the same relay. A full link stays as it
+    is."""
     if not isinstance(link, ShortInvitation | ShortContact):
         return link
     return replace(link, web=True, server=known_relay(link.server) or link.server)
@@ -160,7 +162,7 @@ def _readings(text: str) -> Iterator[str]:
     if _QUOTED_PRINTABLE().search(joined):
         yield _QUOTED_PRINTABLE().sub(lambda match: chr(int(match[1], 16)), joined)
     lines = text.splitlines()
-    if len(lines) > 1:  # a terminal breaks lines at its width, wherever that is
+    if len(lines) > 1:  # a terminal breaks lines at its width, even inside a link
         width = max(map(len, lines))
         yield "".join(line if len(line) == width else f"{line}\n" for line in lines)
 
@@ -187,7 +189,7 @@ def _links_in(text: str) -> tuple[list[_Found], LinkError | None]:
 
 
 def _pieces(text: str) -> list[str]:
-    """The words of the text; the text counts as ended at the first character that cannot be in a link."""
+    """The words of the text, up to the first character that cannot be in a link."""
     foreign = _NEVER_IN_A_LINK().search(text)
     return (text[: foreign.start()] if foreign else text).split(maxsplit=_MAX_PIECES)[:_MAX_PIECES]
 

@@ -12,8 +12,8 @@ from smpchat.protocol.address import SMPServer
 
 
 def _servers(table: str) -> tuple[SMPServer, ...]:
-    # We do not use `parse_server`, which would take three times as long, and this table is needed each time a command
-    # makes or reads a link.
+    # Not `parse_server`, which would take three times as long: this table is needed each time a command makes or reads
+    # a link.
     words = table.split()
     named = (one.split("@") for one in words[::2])
     return tuple(
