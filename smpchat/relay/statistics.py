@@ -42,7 +42,7 @@ class Statistics:
     full: int = _figure(Kind.GAUGE, "Whether the relay is full: 1 if the database or the disk has no room, else 0")
     certificate_seconds: int = _figure(Kind.GAUGE, "Seconds until the relay's certificate expires")
     accepted: int = _figure(Kind.COUNTER, "Connections that completed the SMP handshake")
-    turned_away: int = _figure(Kind.COUNTER, "Connections closed at once because there were too many")
+    turned_away: int = _figure(Kind.COUNTER, "Connections closed at once because too many were open")
     tls_failed: int = _figure(Kind.COUNTER, "Connections that ended before or during TLS")
     handshakes_failed: int = _figure(Kind.COUNTER, "Connections that ended during the SMP handshake")
     queues_created: int = _figure(Kind.COUNTER, "Queues created")
@@ -53,7 +53,7 @@ class Statistics:
     expired: int = _figure(Kind.COUNTER, "Messages removed because they were not fetched")
     refused: Mapping[str, int] = _figure(Kind.COUNTER, "Commands refused, by error")
     commits_failed: int = _figure(Kind.COUNTER, "Groups of commands undone because the database failed")
-    commands: int = _figure(Kind.COUNTER, "Commands in all commits")
+    commands: int = _figure(Kind.COUNTER, "Commands executed and committed")
     group_sizes: Mapping[int, int] = _figure(Kind.HISTOGRAM, "Commits, counted by the number of commands in each")
     files_connections: int = _of_files(Kind.GAUGE, "Clients connected to the file relay now")
     files_chunks: int = _of_files(Kind.GAUGE, "Chunks of files stored")
@@ -61,7 +61,7 @@ class Statistics:
     files_limit_bytes: int = _of_files(Kind.GAUGE, "Maximum bytes of stored files")
     files_accepted: int = _of_files(Kind.COUNTER, "File relay: connections that completed the XFTP handshake")
     files_turned_away: int = _of_files(
-        Kind.COUNTER, "File relay: connections closed at once because there were too many"
+        Kind.COUNTER, "File relay: connections closed at once because too many were open"
     )
     files_tls_failed: int = _of_files(Kind.COUNTER, "File relay: connections that ended before HTTP/2 began")
     files_handshakes_failed: int = _of_files(
