@@ -36,13 +36,13 @@ class Connection(Record):
             as ``x3dh_keys``.
         sent: Hash chain of the messages that we sent.
         received: Hash chain of the messages that arrived.
-        pq_support: Messages are padded so that each ratchet header has room for KEM keys. Before the handshake, this
-            value is our wish; afterwards it is what we and the peer agreed.
-        plain: This is a connection between members of a group. It never uses a KEM, and an invitation for it never gets
-            a short link (group-wire 0 and 1).
+        pq_support: Whether messages are padded so that each ratchet header has room for KEM keys. Before the handshake,
+            this value is our wish; afterwards it is what we and the peer agreed.
+        plain: Whether this is a connection between members of a group. Such a connection never uses a KEM, and an
+            invitation for it never gets a short link (group-wire 0 and 1).
         created_at: When the link was made or used; POSIX seconds, like the other times.
-        ready_at: When the connection became *ready*: the relay had accepted our confirmation or request, or we had
-            processed the peer's confirmation.
+        ready_at: When the connection became *ready*, that is, when the relay accepted our confirmation or request, or
+            when we processed the peer's confirmation.
     """
 
     id: int
@@ -75,10 +75,11 @@ class ReceiveQueue(Record):
 
     Attributes:
         auth_key: Authorises our commands on the queue.
-        dh_secret: Opens the relay's box around each message; None when the queue is not read any more.
-        e2e_key: Our private key for the per-queue box. A new sender needs the public half. None when the queue accepts
-            no new sender, or is not read any more.
-        e2e_secret: The secret for the per-queue box that we share with the sender; None as long as the sender's key is
+        dh_secret: Opens the relay's box (a layer of encryption) around each message; None when the queue is not read
+            any more.
+        e2e_key: Our private key for the per-queue box, the sender's layer of encryption. A new sender needs the public
+            half. None when the queue accepts no new sender, or is not read any more.
+        e2e_secret: The secret that we share with the sender, for the per-queue box. None as long as the sender's key is
             not known, and when the queue is not read any more.
         peer_key: DER of the sender key with which the queue is, or will be, secured.
     """
@@ -165,7 +166,7 @@ def is_plain(tx: sqlite3.Connection, connection_id: int) -> bool:
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Connection:
-    """The connection. Raises `UnknownConnection`."""
+    """The connection with this id. Raises `UnknownConnection` if there is none."""
     row = tx.execute("SELECT * FROM connections WHERE id = ?", (connection_id,)).fetchone()
     if row is None:
         raise UnknownConnection(connection_id)
@@ -409,7 +410,7 @@ def forget_reading_keys(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def delete_receive_queue(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Forget the receive queue."""
+    """Forget the connection's receive queue; this sends nothing to the relay."""
     tx.execute("DELETE FROM receive_queues WHERE connection_id = ?", (connection_id,))
 
 

@@ -2,7 +2,8 @@
 By making a link, or by sending a request to an address, the user agrees to the relay of the person who answers. The
 user must agree to any other relay explicitly.
 
-`smpchat.agent.transactions.strangers` restricts connections to relays to which the user has not agreed.
+If the user has not agreed to a relay, `smpchat.agent.transactions.strangers` decides at which network addresses smpchat
+may connect to it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def save_anywhere(tx: sqlite3.Connection, allow: bool) -> None:
 
 
 def covers(tx: sqlite3.Connection, server: Server) -> bool:
-    """Whether the user has agreed to connect to this relay for at least one contact. If the user has, the relay learns
-    nothing new from another session with us."""
+    """Whether the user has agreed to connect to this relay for at least one contact. If so, the relay learns nothing
+    new from another session with us."""
     query = (
         "SELECT 1 FROM consents WHERE server = :server UNION ALL"
         " SELECT 1 FROM consents JOIN send_queues AS q USING (connection_id)"

@@ -1,8 +1,8 @@
 """The profile's SQLite file: opens it, runs the numbered migrations, and begins and ends every transaction.
 
-Several processes may have the file open, so what the file contains counts, not what a process remembers. Every write is
-one ``BEGIN IMMEDIATE`` transaction: a writer waits until another one has finished, up to `BUSY_TIMEOUT`, instead of
-failing at once with "database is locked".
+Several processes may have the file open, so a process must rely on the file's content, not on what it remembers. Every
+write is one ``BEGIN IMMEDIATE`` transaction: a writer waits until another one has finished, up to `BUSY_TIMEOUT`,
+instead of failing at once with "database is locked".
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Database:
     """One SQLite connection to the profile's database file.
 
     Attributes:
-        read_only: The file was opened only for reading, because its disk is full or read-only.
+        read_only: Whether the file was opened only for reading, because its disk is full or read-only.
     """
 
     # After a received message is committed, we acknowledge it to the relay, which then deletes its copy. So a power cut
@@ -97,7 +97,7 @@ class Database:
         try:
             self._connection.execute(f"PRAGMA synchronous = {self.SYNCHRONOUS}")
             self._connection.execute("PRAGMA foreign_keys = ON")
-            # SQLite must not write temporary data of a statement, such as what it sorts, into a file.
+            # SQLite must not write temporary data, such as rows that it is sorting, into a file.
             self._connection.execute("PRAGMA temp_store = MEMORY")
             # Deleted keys must be gone from the file, not only from its tables: a thief who gets the file later must
             # not be able to decrypt traffic that was recorded before.
@@ -188,7 +188,7 @@ class Database:
         return self._connection
 
     def read(self, query: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
-        """Rows of a query outside any transaction."""
+        """Run a query outside any transaction, and return its rows."""
         return self._connection.execute(query, parameters).fetchall()
 
     @contextmanager
@@ -272,7 +272,8 @@ class Database:
             return StoreReplaced()
         if what == "written" and isinstance(error, sqlite3.OperationalError):
             return self._not_writable(error)
-        reason = "it is damaged" if isinstance(error, UnicodeDecodeError) else error  # its text quotes the file
+        # The text of a `UnicodeDecodeError` quotes the file, and is not shown.
+        reason = "it is damaged" if isinstance(error, UnicodeDecodeError) else error
         return StoreError(f"The profile's database {self.path} cannot be {what}: {reason}.")
 
     def _not_writable(self, error: sqlite3.Error | None = None) -> StoreNotWritable:
@@ -286,7 +287,8 @@ class Database:
         """For fault injection in tests: called right after a commit."""
 
     def clear_log(self) -> None:
-        """Move the write-ahead log into the file and empty it, because older pages in it contain deleted data.
+        """Move the pages of the write-ahead log into the file, then empty the log, because its older pages contain
+        deleted data.
 
         While another process is reading, the log stays as it is; a later call of this method or of `clear_old_log`
         empties it.

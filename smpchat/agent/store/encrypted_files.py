@@ -126,7 +126,7 @@ class _Durable:
             self._thread.shutdown()
 
     def write(self, data: memoryview) -> None:
-        """Raises `OSError`."""
+        """Write ``data``, and flush the file in the background if enough is new. Raises `OSError`."""
         self._file.write(data)
         self._since += len(data)
         if self._since >= _SYNCED and (self._syncing is None or self._syncing.done()):

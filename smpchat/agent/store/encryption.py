@@ -5,10 +5,10 @@ with HMAC-SHA-512. PBKDF2-HMAC-SHA-512 with 256,000 rounds derives the key from 
 
 A plain file cannot be encrypted in place. So an encrypted copy is made beside the plain file (`encrypted_path`). As
 soon as the copy is complete, it becomes the profile's database. To decrypt, a plain copy is made beside the encrypted
-file in the same way. When encrypting or decrypting begins, no other process may have the database open. A process that
-opens the old file while the copy is made waits for the write lock; then it finds that the file was replaced, and stores
-nothing. After `kill -9`, the profile's database is complete: it is either the old file or the new one. Leftover files
-are deleted when the encrypted database is next opened, or when the user encrypts or decrypts again.
+file in the same way. When encrypting or decrypting begins, no other process may have the database open. If a process
+opens the old file while the copy is being made, the process waits for the write lock; then it finds that the file was
+replaced, and stores nothing. After `kill -9`, the profile's database is complete: it is either the old file or the new
+one. Leftover files are deleted when the encrypted database is next opened, or when the user encrypts or decrypts again.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def change_passphrase(path: Path, old: str, new: str) -> None:
 
 
 def _open(path: Path, passphrase: str | None, timeout: float, options: str = "mode=rw") -> sqlite3.Connection:
-    """Raises `PassphraseRefused` or `sqlite3.Error`."""
+    """Open an encrypted database or, if ``passphrase`` is None, a plain one. Raises `PassphraseRefused` or
+    `sqlite3.Error`."""
     connection = sqlcipher.connect(path, None if passphrase is None else _normal(passphrase), timeout, options)
     try:
         if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
@@ -219,7 +220,8 @@ def _replacement(source: Path, old: str | None, target: Path, new: str | None) -
             if state != "ok":
                 raise StoreError(f"The profile's database {source} is damaged.")
         _sync(under_way)
-        for suffix in _BESIDE:  # left over from an earlier file with this name: SQLite would use it for the new one
+        # Such files may be left from an earlier database at this path, and SQLite would use them for the new one.
+        for suffix in _BESIDE:
             _remove_file(target, suffix)
         yield under_way
     finally:

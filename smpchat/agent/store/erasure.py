@@ -12,13 +12,13 @@ import sqlite3
 from smpchat.agent.store import addresses, connections, links, ratchets
 
 EMPTY_LOG = "empty_log_after_commit"
-"""The SQL function with which a transaction has the write-ahead log emptied after the commit. The function is defined
-in `smpchat.agent.store.database`."""
+"""Name of an SQL function. If a transaction calls this function, the write-ahead log is emptied after the commit. The
+function is defined in `smpchat.agent.store.database`."""
 
 
 def empty_log(tx: sqlite3.Connection) -> None:
-    """Have the write-ahead log emptied after this transaction is committed, so that nothing that the transaction erased
-    stays in the log."""
+    """Ask for the write-ahead log to be emptied after this transaction is committed, so that the log does not keep what
+    the transaction erased."""
     tx.execute(f"SELECT {EMPTY_LOG}()").fetchone()
 
 

@@ -82,8 +82,8 @@ def offset(tx: sqlite3.Connection, file_id: int, number: int) -> int:
 
 
 def gapless(tx: sqlite3.Connection) -> dict[int, int]:
-    """How many bytes of a file's ciphertext come before the first missing chunk, for each file that is being received
-    and whose first chunk has arrived. The keys of the dict are the numbers of the files."""
+    """For each file that is being received, and whose first chunk has arrived: how many bytes of its ciphertext come
+    before the first missing chunk. The keys of the dict are the numbers of the files."""
     begun = tx.execute(
         "SELECT id FROM files JOIN file_chunks ON file_id = id AND number = 1"
         " WHERE NOT sending AND stage = ? AND state = 'here'",
@@ -174,7 +174,8 @@ def is_moved(tx: sqlite3.Connection, file_id: int) -> bool:
 
 # -- what is to be done -----------------------------------------------------------------------------------------------
 
-_TO_MOVE = "state IN ('unplaced', 'placed', 'wanted') AND not_before <= :now"  # the same words as in the index
+# SQLite uses the index ``file_chunks_to_move`` only if the states are listed here as in the index.
+_TO_MOVE = "state IN ('unplaced', 'placed', 'wanted') AND not_before <= :now"
 
 
 def servers(tx: sqlite3.Connection, now: float) -> list[str]:

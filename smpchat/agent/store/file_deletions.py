@@ -30,7 +30,7 @@ def owe(tx: sqlite3.Connection, where: str, values: tuple[int, ...], now: float)
 
 
 def next_deletion(tx: sqlite3.Connection, server: str, now: float) -> Deletion | None:
-    """The next chunk that a relay must delete; None if there is none at this time."""
+    """The next chunk that the relay ``server`` must delete; None if it need not delete any at the time ``now``."""
     query = "SELECT * FROM file_deletions WHERE server = ? AND not_before <= ? ORDER BY id LIMIT 1"
     row = tx.execute(query, (server, now)).fetchone()
     if row is None:
@@ -54,7 +54,8 @@ def begin_anew(tx: sqlite3.Connection) -> None:
 
 
 def owe_deletion(tx: sqlite3.Connection, server: str, sender_id: bytes, sender_key: bytes, now: float) -> None:
-    """Note that a relay must delete a chunk that belongs to none of our files."""
+    """Note that a relay must delete a chunk that we do not need: its file was given up before the relay had registered
+    the chunk."""
     query = "INSERT INTO file_deletions (server, sender_id, sender_key, since) VALUES (?, ?, ?, ?)"
     tx.execute(query, (server, sender_id, sender_key, now))
 

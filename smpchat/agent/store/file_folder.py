@@ -166,7 +166,7 @@ def candidates(profile: Path, needed: Collection[str]) -> list[Path]:
     """The files in the folder that `remove` may delete: those whose names are not in ``needed``, except recent
     downloads of a file whose link we were given.
 
-    If ``needed`` is not read in the current transaction, another process may need some of these files by now.
+    If ``needed`` was read before the current transaction began, another process may need some of these files by now.
     """
     try:
         with os.scandir(folder_of(profile)) as entries:

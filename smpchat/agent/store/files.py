@@ -131,7 +131,7 @@ def find(tx: sqlite3.Connection, file_id: int) -> StoredFile | None:
 
 
 def load(tx: sqlite3.Connection, file_id: int) -> StoredFile:
-    """A file. Raises `MissingRecord`."""
+    """The file with this number. Raises `MissingRecord` if it was deleted from the store."""
     found = find(tx, file_id)
     if found is None:
         raise MissingRecord(f"File {file_id} is missing.")
@@ -154,8 +154,8 @@ def delete(tx: sqlite3.Connection, file_id: int) -> None:
 
 
 def set_moving(tx: sqlite3.Connection, moving: dict[int, int]) -> None:
-    """Save how many bytes of unfinished chunks have been transferred; ``moving`` maps the number of each file to its
-    number of bytes."""
+    """Save how many bytes of unfinished chunks have been transferred. The keys of ``moving`` are the numbers of the
+    files; the values are these bytes."""
     tx.executemany("UPDATE files SET moving = ? WHERE id = ?", [(bytes_, file) for file, bytes_ in moving.items()])
 
 

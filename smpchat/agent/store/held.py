@@ -1,5 +1,5 @@
-"""Lanes that wait because a relay has refused a command, for example because a queue or the relay's disk is full, or
-because our password is wrong. A lane is a part of a connection's outbox (see `Lane`)."""
+"""A connection's outbox is divided into lanes (see `Lane`). This module stores which lanes wait because a relay has
+refused a command: for example, a queue or the relay's disk is full, or our password is wrong."""
 
 from __future__ import annotations
 

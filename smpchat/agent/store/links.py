@@ -68,7 +68,7 @@ def forget_keys(tx: sqlite3.Connection, connection_id: int) -> None:
 
 
 def _without_key(text: str) -> str:
-    from smpchat.agent.wire.short_links import without_key  # most commands only list texts
+    from smpchat.agent.wire.short_links import without_key  # imported here: most commands never erase a link's key
 
     return without_key(text)
 
@@ -130,7 +130,7 @@ def _find(tx: sqlite3.Connection, server: SMPServer, link_id: bytes) -> int | No
 
 
 def _parsed(text: str) -> ShortInvitation:
-    from smpchat.agent.wire.short_links import ShortInvitation, parse_short_link, resolve  # see above
+    from smpchat.agent.wire.short_links import ShortInvitation, parse_short_link, resolve  # imported here, as above
 
     link = parse_short_link(text)
     assert isinstance(link, ShortInvitation)

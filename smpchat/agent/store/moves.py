@@ -46,7 +46,7 @@ class OtherQueue(Record):
 
 
 def load(tx: sqlite3.Connection, connection_id: int) -> Move | None:
-    """The move of our queue of this connection; None if no move is in progress."""
+    """The move of our own queue for this connection; None if no move is in progress."""
     row = tx.execute("SELECT * FROM moves WHERE connection_id = ?", (connection_id,)).fetchone()
     return _move(row) if row else None
 

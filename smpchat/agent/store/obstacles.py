@@ -56,14 +56,14 @@ def of_move(tx: sqlite3.Connection, connection_id: int) -> Obstacle | None:
 
 
 def _is_current(next_try_at: float | None, now: float) -> bool:
-    """Whether what was wrong with a relay still counts: the time of the next try is in the future, or not known. If
+    """Whether a stored trouble of a relay still counts: the time of the next try is in the future, or not known. If
     this time has passed, a process is trying again now, or the process that noted the time has ended."""
     return next_try_at is None or next_try_at > now
 
 
 def needed_servers(tx: sqlite3.Connection, connection_id: int, *, receiving: bool) -> set[str]:
     """Addresses of the relays that a connection needs now. The relay of a queue that must still be made is left out,
-    because this relay may not be chosen yet."""
+    because perhaps no relay is chosen for this queue yet."""
     kinds = outgoing.kinds(tx, connection_id)
     needed = set()
     send_queue, receive_queue = connections.send_queue(tx, connection_id), connections.receive_queue(tx, connection_id)

@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
 
 AWAITED = (Lane.SEND, Lane.RECEIVE)
-"""Lanes whose results the user may wait for. No command waits for the results of any other lane."""
+"""Lanes whose results the user may wait for. Commands such as `send` never wait for what is in the other lanes."""
 NUMBERED = frozenset({Kind.READY, Kind.MESSAGE, Kind.FAREWELL})
 """Items that send a message after the handshake's hello. The message has a number; the outbox holds its body."""
 SENDS = frozenset({Kind.REQUEST, Kind.CONFIRMATION, Kind.HELLO}) | NUMBERED
@@ -66,7 +66,7 @@ class Priority(IntEnum):
 
 
 PARKED = 1e11
-"""A time that never comes, in POSIX seconds: `not_before` of a sealed message until the user has decided."""
+"""The ``not_before`` of sealed messages about which the user must decide first: a time that never comes."""
 
 
 class OutboxItem(Record):
@@ -157,7 +157,7 @@ def head(tx: sqlite3.Connection, connection_id: int, lane: Lane, limit: int, now
 
 
 def deletions_at(tx: sqlite3.Connection, server: str, before: float) -> list[OutboxItem]:
-    """DELs that this relay has not answered, of connections that ended before the given time, in POSIX seconds."""
+    """The unanswered DELs to this relay, of connections that ended at or before the given time, in POSIX seconds."""
     rows = tx.execute(
         "SELECT outbox.* FROM outbox JOIN receive_queues USING (connection_id)"
         " JOIN connections ON connections.id = outbox.connection_id"
@@ -179,7 +179,7 @@ def kinds(tx: sqlite3.Connection, connection_id: int) -> set[Kind]:
 
 
 def exists(tx: sqlite3.Connection, item_id: int) -> bool:
-    """Whether an item is still in the outbox, and must be done."""
+    """Whether an item is still in the outbox, which means that it must still be done."""
     return tx.execute("SELECT 1 FROM outbox WHERE id = ?", (item_id,)).fetchone() is not None
 
 
@@ -248,7 +248,8 @@ def replace_body(tx: sqlite3.Connection, item_id: int, body: bytes) -> None:
 
 
 def is_joining(tx: sqlite3.Connection) -> bool:
-    """Whether some join must still read its link or make its reply queue before it can send its confirmation."""
+    """Whether we are joining a connection, but must still read its link or make our reply queue before we can send our
+    confirmation."""
     query = (
         "SELECT 1 FROM outbox LEFT JOIN send_queues USING (connection_id)"
         " WHERE kind = ? OR (kind = ? AND lane = ? AND snd_id IS NOT NULL) LIMIT 1"
@@ -339,7 +340,7 @@ def unpark(tx: sqlite3.Connection, connection_id: int, not_before: float) -> Non
 
 
 def take_back(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Put messages that are sealed, but not accepted by a relay, in front of those that wait to be sealed."""
+    """Let sealed messages that no relay has accepted wait to be sealed again, before the other waiting messages."""
     rows = tx.execute(
         "DELETE FROM outbox WHERE connection_id = ? AND kind = ? AND message IS NOT NULL"
         " RETURNING id, message, notify, reference",
@@ -380,9 +381,9 @@ def longest_waiting(tx: sqlite3.Connection, connection_id: int) -> int:
 # -- messages sent ----------------------------------------------------------------------------------------------------
 
 KEPT_SENT = 1000
-"""When a receipt comes, this many earlier messages may still get one. Edits and reactions never get a receipt."""
+"""When a message gets its receipt, this many messages before it may still get theirs."""
 KEPT_UNCONFIRMED = 10_000
-"""How many of our last messages may still get a receipt, if no receipt has ever come."""
+"""If no receipt has ever come, this many of our latest messages may still get one."""
 
 
 def record_sent(
@@ -397,8 +398,8 @@ def record_sent(
 def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tuple[bytes, int] | None:
     """Remove and return the hash and reference of the message that a receipt is for; None for a second receipt.
 
-    Forget messages that were sent more than `KEPT_SENT` messages earlier. Receipts come in the order of the messages,
-    so no receipts for those will come any more.
+    Also forget what was sent more than `KEPT_SENT` messages before that message: receipts come almost in the order of
+    the messages, so such old messages will not get one any more. Edits and reactions never get a receipt.
     """
     row = tx.execute(
         "DELETE FROM sent_messages WHERE connection_id = ? AND message_id = ? RETURNING hash, reference",
@@ -415,11 +416,11 @@ def take_sent(tx: sqlite3.Connection, connection_id: int, message_id: int) -> tu
 
 
 class RelayTrouble(Record):
-    """A relay that the online process cannot use.
+    """Why the online process cannot use a relay.
 
     Attributes:
         error: What happened, in words.
-        since: POSIX seconds of the first failure.
+        since: When the relay first failed; POSIX seconds.
         next_try_at: When the relay is tried again, in POSIX seconds; None if that is not known.
     """
 
@@ -455,8 +456,7 @@ def has_work_at(tx: sqlite3.Connection, server: str) -> bool:
 
 
 TROUBLE_KEPT = 600
-"""Seconds for which smpchat remembers that a relay refused a new queue. During this time, smpchat tries other relays
-first for new queues."""
+"""For this many seconds after a relay has refused a new queue, smpchat tries other relays first for new queues."""
 
 
 def forget_relay_troubles(tx: sqlite3.Connection, now: float) -> None:
