@@ -215,7 +215,7 @@ class Client(GroupCalls):
         Returns:
             The contact, to whom you can write now; `wait_connected` waits until the contact has answered.
         Raises:
-            InputError, LinkError, LinkJoinedError, OwnLinkError: Nothing was stored.
+            InputError, LinkError, LinkJoinedError, OwnLinkError: An argument cannot be used. Nothing was stored.
             ConnectionFailed: The connection failed for good, for example because the link was already used or deleted.
             RelayUnavailable: No relay was reached within ``timeout`` seconds; the join continues automatically.
         """
@@ -225,7 +225,7 @@ class Client(GroupCalls):
         return await self._ready(contact, own, timeout)
 
     async def _ready(self, contact: Contact, own: Sequence[int], seconds: float) -> ContactView:
-        """Wait until we can write to a new contact and the messages with the numbers ``own`` are sent."""
+        """Wait until we can write to a new contact, and until the messages with the numbers ``own`` are sent."""
         service = self._service
         try:
             state = await until_ready(service, contact.connection_id, own, Patience(seconds, chosen=True))
@@ -239,7 +239,7 @@ class Client(GroupCalls):
         return service.contact(named.alias)
 
     async def wait_connected(self, alias: str, timeout: float | None = None) -> StateChanged:
-        """Wait until a contact has connected, or the person who uses the invitation that has ``alias`` as its note.
+        """Wait until a contact has connected; ``alias`` may also be the note of an invitation that nobody has used yet.
 
         Raises:
             UnknownContact: Neither a contact nor an invitation has this name.
@@ -385,7 +385,7 @@ class Client(GroupCalls):
             The message with its status. Even with ``wait="sent"``, the status may be ``pending``: the message then
             waits for the contact's answer in the handshake, or for room in the contact's queue.
         Raises:
-            InputError: Nothing was stored.
+            InputError: The message cannot be sent, for example because it is too long. Nothing was stored.
             DeliveryFailed: The message will never arrive.
             TextsHeld: The message is held until you call `verify`, `resync` or `refuse_keys`, or send with ``anyway``.
             RelayUnavailable, TimeoutError: ``timeout`` seconds were not enough; sending continues automatically.
@@ -432,7 +432,7 @@ class Client(GroupCalls):
     async def _changes(
         self, make: Callable[[ChatService], list[SentChange]], wait: WaitFor, seconds: float
     ) -> list[Message]:
-        """Make changes, and return the changed messages, even those that were deleted before this call returns."""
+        """Make changes to messages. Returns all changed messages, even those deleted meanwhile."""
         service = self._service
         if Wait(wait) is Wait.DELIVERED:
             raise ValueError("a change is never confirmed as delivered: wait for `sent` or `none`")

@@ -23,7 +23,7 @@ done."""
 
 
 def no_progress(_: object) -> None:
-    """Ignore the progress of a file."""
+    """A `Progress` that does nothing."""
 
 
 @checks_texts
@@ -43,13 +43,13 @@ class FileCalls(ProfileCalls):
         progress: Progress = no_progress,
         anyway: bool = False,
     ) -> Message:
-        """Send a file with a text; it counts as sent when the contact can fetch it.
+        """Send a file with a text; the file counts as sent when the contact can fetch it.
 
         Args:
             timeout: Seconds for the upload; None: no limit, as long as the upload makes progress.
             progress: Called with the message each time that more of the file was uploaded.
         Raises:
-            InputError: Nothing was stored.
+            InputError: The file or the text cannot be sent. Nothing was stored.
             FileStalled: The upload has not finished; it continues while the profile is online.
             Any error that `Client.send` raises, for the same reasons as there.
         """
@@ -63,7 +63,7 @@ class FileCalls(ProfileCalls):
     async def _upload(
         self, alias: str, path: Path | str, text: str, seconds: float | None, progress: Progress, *, anyway: bool
     ) -> Message:
-        """Encrypt a file, store its message, and wait until the file is uploaded, unless ``seconds`` is 0."""
+        """Encrypt a file and store its message. Then wait until the file is uploaded, unless ``seconds`` is 0."""
         return await self._bring(self._service.look_at_file(alias, path, text), seconds, progress, anyway=anyway)
 
     async def _forward_file(self, message_id: int, alias: str, wait: Wait, seconds: float) -> Message:
@@ -124,5 +124,8 @@ class FileCalls(ProfileCalls):
         return self._service.files(alias, limit)
 
     def cancel_file(self, message_id: int) -> Message:
-        """Stop a transfer; a file of ours is deleted at its relays, and the contact is told. Raises `InputError`."""
+        """Stop the transfer of a file. Raises `InputError`.
+
+        If we sent the file, it is also deleted at its relays, and the contact is told.
+        """
         return self._service.cancel_file(message_id)

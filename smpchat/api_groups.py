@@ -34,9 +34,10 @@ class GroupCalls(FileCalls):
         return list(self._service.group(who).current)
 
     async def join_group(self, who: str, alias: str | None = None, *, timeout: float = RELAY_TIMEOUT) -> GroupView:
-        """Accept an invitation to a group, by the group's number or name; to use a group's link, call `Client.connect`.
+        """Accept an invitation to a group; to join with a group's link, call `Client.connect` instead.
 
         Args:
+            who: The number or the name of the group to which we are invited.
             alias: Alias of the group; None: it is made from the group's name.
             timeout: Seconds to wait until our inviter lets us in. If this takes longer, the join continues by itself.
         Returns:
@@ -113,7 +114,7 @@ class GroupCalls(FileCalls):
         return self._service.accept_member(group, member, role)
 
     def set_member_role(self, group: str, member: str, role: str) -> MemberView:
-        """Change the role of a member, given by the name that `members` shows. Raises `InputError`."""
+        """Change the role of the member that has this name in `members`. Raises `InputError`."""
         return self._service.set_member_role(group, member, role)
 
     def remove_member(self, group: str, member: str, *, messages: bool = False) -> MemberView:

@@ -19,8 +19,8 @@ from smpchat.chat.wire.profile import Profile
 
 @checks_texts
 class ProfileCalls:
-    """What a program can do with profiles and preferences; the process that is online for the profile sends the
-    changes."""
+    """What a program can do with profiles and preferences. Contacts get the changes from the process that is online for
+    the profile."""
 
     @property
     def _service(self) -> ChatService:
@@ -38,7 +38,7 @@ class ProfileCalls:
         picture: bytes | None = None,
         remove_picture: bool = False,
     ) -> Profile:
-        """Change the given parts of our profile, and tell all contacts who know it (not those made with ``incognito``).
+        """Change the given parts of our profile, and tell all contacts, except those made with ``incognito``.
 
         Args:
             description: A line about us; an empty one removes it.
@@ -100,7 +100,7 @@ class ProfileCalls:
         return self._service.picture(alias)
 
     def allow(self, feature: Feature | str, allow: Allow | str | None, alias: str | None = None) -> None:
-        """Choose which features a contact may use; ``yes`` means: only if the contact allows us the same feature.
+        """Choose whether a contact may use a feature; ``yes`` means: only if the contact allows us the same feature.
 
         Args:
             feature: A feature by its name in the protocol: ``reactions``, ``fullDelete`` and so on (see `Feature`).
@@ -123,8 +123,8 @@ class ProfileCalls:
         In the result, ``agreement.ttl`` is the time in effect for messages of ours.
 
         Args:
-            seconds: Seconds after which a message of ours disappears, counted from when it was sent, or a message of
-                the contact, counted from when it was shown. None: messages stay.
+            seconds: How long a message stays: ours after it was sent, the contact's after it was shown. None: messages
+                do not disappear.
         Raises:
             UnknownContact, InputError: Nothing changed.
         """
@@ -146,8 +146,9 @@ class ProfileCalls:
         return self._service.mute(alias, seconds)
 
     def give_receipts(self, on: bool | None = True, alias: str | None = None) -> None:
-        """Choose whether a contact is told that the contact's messages have arrived; the contact does not learn of this
-        choice.
+        """Choose whether to send a contact receipts, which say that the contact's messages have arrived.
+
+        The contact is not told of this choice.
 
         Args:
             on: None removes the choice for this contact, so that the choice for all contacts counts; without ``alias``,
@@ -164,7 +165,7 @@ class ProfileCalls:
     # -- contact address ----------------------------------------------------------------------------------------------
 
     def address(self) -> AddressView | None:
-        """The contact address, or None; its links are None until its relay has been reached."""
+        """The contact address; None if there is none. The address has no links until its relay has been reached."""
         return self._service.address()
 
     def accept_automatically(self, auto_accept: bool = True) -> None:
@@ -190,7 +191,7 @@ class ProfileCalls:
         return self._service.reject_all()
 
     def allow_strangers_anywhere(self, allow: bool = True) -> None:
-        """Choose whether relays that other people chose may be on this computer or in its network (default: no)."""
+        """Choose whether other people's relays may be on this computer or in its network (default: no)."""
         self._service.set_strangers_anywhere(allow)
 
     # -- contacts ------------------------------------------------------------------------------------------------------
@@ -227,12 +228,13 @@ class ProfileCalls:
         before: int | None = None,
         limit: int = 50,
     ) -> list[Message]:
-        """The last messages that contain every word of a text, oldest first; they then count as seen.
+        """The last messages that contain every word of a text, oldest first. These messages then count as seen.
 
         Args:
-            text: Words, or parts of them, in any order; capitals and accents do not matter. Empty: any text.
+            text: Words, or parts of them, in any order; capitals and accents do not matter. Empty: all messages.
             alias: The contact or group; None: all conversations.
-            since, until: Only messages sent at ``since`` or later and before ``until``, in POSIX seconds.
+            since: Only messages sent at this time or later, in POSIX seconds.
+            until: Only messages sent before this time, in POSIX seconds.
             before: Only messages with an id smaller than this, to read further back.
         Raises:
             UnknownContact: No contact has this alias.
@@ -242,7 +244,7 @@ class ProfileCalls:
         return found
 
     def history(self, alias: str, limit: int = 50, search: str | None = None) -> list[Message]:
-        """The last messages of a conversation, oldest first; they then count as seen. Raises `UnknownContact`."""
+        """The last messages of a conversation, oldest first. They then count as seen. Raises `UnknownContact`."""
         found = self._service.history(alias, limit, search)
         self._service.were_read(found)
         return found

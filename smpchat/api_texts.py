@@ -27,7 +27,7 @@ class NotText(InputError):
 
 
 def checks_texts(cls: C) -> C:
-    """Let the constructor and every public method of a class raise `NotText` for strings with a lone surrogate."""
+    """A class decorator: the constructor and all public methods raise `NotText` for strings with a lone surrogate."""
     for name, method in tuple(vars(cls).items()):
         if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_")):
             setattr(cls, name, _checking(method))
@@ -60,7 +60,7 @@ def _checking(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_text(value: object) -> bool:
-    """Whether no string in a value, at any depth, contains a surrogate."""
+    """Whether all strings in a value, at any depth, are free of surrogates."""
     match value:
         case str():
             return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)

@@ -5,16 +5,16 @@ Words used in this package:
 - *we*, *ours*: the user of the profile, and this program, which acts for the user;
 - *peer*: the program at the other end of a connection;
 - *online process*: the one process that runs the agent for a profile, while others only use its store;
-- *held*: of a join or a message of ours, not sent until the user decides; of a contact's message, shown only by `chat`
-  until its author has finished it;
+- *held*: we hold a join or a message of ours if we do not send it until the user decides; we hold a contact's message
+  if only `chat` shows it until its author has finished it;
 - *host*: the member of a group who let another member in; the one who was let in is at first a *newcomer*;
 - *support chat*: the chat between one member of a group and its moderators; this member is the *scope* of a message in
   that chat;
-- *passed on*: of a message, sent by a host in the name of the author, who is not connected to the receiver yet.
+- *passed on*: a message is passed on if a host sends it for its author, who is not connected to the receiver yet.
 
 Errors::
 
-    ChatError                 root; its text says in a sentence what happened, ``hint`` what the user can do
+    ChatError                 root; its text says what happened, and its ``hint`` what the user can do
     ├── InputError            the user gave something that cannot be used; nothing was stored
     │   ├── UnknownContact    no contact or invitation under that name
     │   │   └── AmbiguousContact  several contacts, whose aliases differ only in capitals
@@ -32,7 +32,7 @@ Errors::
     ├── ArchiveDamaged        an exported profile that was cut or changed
     ├── ArchiveForeign        an exported profile that was not written by `smpchat export`
     ├── ConnectionFailed      the handshake with a contact failed for good
-    ├── DeliveryFailed        a message of ours, or a change of one, will never arrive
+    ├── DeliveryFailed        a message of ours, or a change to it, will never arrive
     ├── FileUnavailable       a file that a contact sent cannot be received any more
     │   ├── FileDamaged       the received file is not the one that its sender announced
     │   └── FileNotSaved      this computer could not keep a file, or lost it

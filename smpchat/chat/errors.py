@@ -121,7 +121,7 @@ class ConnectionFailed(ChatError):
 
 
 class DeliveryFailed(ChatError):
-    """A message of ours, or a change of one, will never arrive; the text of the error says why."""
+    """A message of ours, or a change to it, will never arrive; the text of the error says why."""
 
     hint = "smpchat does not try again. Send it yourself when `smpchat status` shows that the connection works."
 

@@ -23,8 +23,8 @@ from smpchat.protocol.queue_mode import QueueMode
 from smpchat.protocol.version import VersionRange, version_range
 
 CLIENT_VERSIONS = VersionRange(1, 4)
-"""The SMP client versions that smpchat supports (agent-wire 1.2). Version 2 added several hosts, version 3
-``sndSecure``, and version 4 the queue mode and short links."""
+"""The SMP client versions that smpchat supports (agent-wire 1.2). Version 2 added relay addresses with several
+hosts, version 3 ``sndSecure``, and version 4 the queue mode and short links."""
 
 
 class QueueAddress(Record):
@@ -106,8 +106,8 @@ def _write_info(info: QueueInfo) -> bytes:
 def _named(server: SMPServer) -> SMPServer:
     """Returns ``server``, or raises `DecodeError` if the fingerprint of this relay is incomplete.
 
-    A short link may leave the fingerprint out, but the address of a queue must contain it: with a fingerprint of a
-    wrong length, we could never connect to the relay, and would try forever.
+    A short link may leave the fingerprint out, but the address of a queue must contain it: without the whole
+    fingerprint, we could never connect to the relay, and would try forever.
     """
     if len(server.key_hash) != FINGERPRINT_SIZE:
         raise DecodeError("queue at a relay without a whole fingerprint")
@@ -164,8 +164,8 @@ queue_infos = non_empty(queue_info)
 
 def queue_uri_to_text(uri: QueueURI) -> str:
     """The text form of a queue inside links, ``smp://…`` (agent-wire 2.2)."""
-    # Software of version 1 can read only one host. So if the version range begins at 1, the first host of the relay is
-    # in the address, and the other hosts are in the parameter `srv` (agent-wire 2.2).
+    # Software with SMP client version 1 can read only one host. So if the version range begins at 1, the address
+    # contains only the relay's first host, and the parameter `srv` contains the other hosts (agent-wire 2.2).
     single_host = uri.versions.minimum < 2
     server, others = uri.server, uri.server.hosts[1:]
     if single_host:

@@ -1,8 +1,8 @@
 """Short links: a few dozen characters that lead to the full connection request, which a relay stores encrypted.
 
 A short invitation contains the id and the key of the stored data. A short contact link contains only the key, from
-which the id is derived (`smpchat.agent.wire.link_data`). Source: agent-wire 2.7 for the text; 2.10 for links that name
-only the host of a preset relay.
+which the id is derived (`smpchat.agent.wire.link_data`). Source: agent-wire 2.7 (the text of links) and 2.10
+(shortened links, which name only one host of a public SimpleX relay).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SHORT_LINK = late(
 )
 _START = late(r"(?:simplex:|https://[^/#?\s]+)/[A-Za-z]/?#")
 _WEB_PORTS = frozenset({"", "443", "5223"})
-"""A preset relay (a public SimpleX relay) is the same relay at each of these ports."""
+"""A link to a preset relay (a public SimpleX relay) may name any of these ports, or no port: it is the same relay."""
 
 
 class ContactType(Enum):
@@ -46,7 +46,7 @@ class ShortInvitation(Record):
     Attributes:
         server: The relay that has the data; without its fingerprint if the link was shortened, see `resolve`.
         link_id: 24 bytes, chosen by the relay.
-        link_key: 32 bytes, with which the data can be opened.
+        link_key: The key that decrypts the data; 32 bytes.
         web: Whether the link is written ``https://HOST/…``, not ``simplex:/…``.
     """
 
@@ -94,7 +94,7 @@ def format_short_link(link: ShortLink) -> str:
 
 
 def without_key(text: str) -> str:
-    """The text of an invitation's short link with zeros in place of its key; the relay and the id stay.
+    """The short link of an invitation, with zeros in place of the key; the relay and the id stay.
 
     A contact link is returned unchanged.
     """
@@ -136,8 +136,8 @@ def parse_short_link(text: str) -> ShortLink:
 
 def _contact_type(letter: str) -> ContactType:
     try:
-        # All other letters are refused, such as s, which newer software uses for services: we could not send anything
-        # to such a link.
+        # All other letters are refused, such as s, which newer software uses for services: we could not use what such
+        # a link leads to.
         return ContactType(letter.lower())
     except ValueError:
         what = "leads to a service" if letter.lower() == "s" else "is of an unknown kind"
@@ -210,15 +210,14 @@ def shorten(link: _L, presets: Iterable[SMPServer] = PRESET_SERVERS) -> _L:
 def published(link: ShortLink) -> str:
     """Our own short link in the form that is given to people: shortened if apps know the relay.
 
-    We give only shortened links the form with ``https:``, because only the relays that apps know have web pages for
-    links.
+    Only a shortened link begins with ``https:``, because only the relays that apps know have web pages for links.
     """
     link = shorten(link)
     return format_short_link(replace(link, web=is_shortened(link)))
 
 
 def known_relay(server: SMPServer, presets: Iterable[SMPServer] = PRESET_SERVERS) -> SMPServer | None:
-    """The relay in ``presets`` that has the first host of ``server``; None if no relay in ``presets`` has this host.
+    """The relay in ``presets`` to which the first host of ``server`` belongs; None if there is none.
 
     Other hosts of ``server`` are not compared, because a shortened link names only the first host of its relay.
     """

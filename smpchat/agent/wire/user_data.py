@@ -1,4 +1,4 @@
-"""The user data of a short link, in which its maker says who they are, in the format of apps (agent-wire 2.9)."""
+"""The user data of a short link: it says who made the link, in the same format as in apps (agent-wire 2.9)."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ class _Nobodys(Record):
 
 
 def wrote(group: Group, saying: Saying, post: Post) -> Step:
-    """``x.msg.new``."""
-    if saying.known.item is not None or saying.known.gone:  # its edit, or its deletion, was faster
+    """``x.msg.new``: a member wrote a message."""
+    if saying.known.item is not None or saying.known.gone:  # an edit or the deletion arrived first
         return group, ()
     by, scope = saying.by, _scope(group, saying.by, post.scope)
     if isinstance(scope, _Nobodys):
@@ -153,7 +153,7 @@ def took_back(group: Group, saying: Saying, deletion: Deletion) -> Step:
 
 
 def reacted(group: Group, saying: Saying, reaction: Reaction) -> Step:
-    """``x.msg.react``."""
+    """``x.msg.react``: a member adds or removes a reaction."""
     item = saying.known.item
     if reaction.author is None:
         return group, (Refused("x.msg.react", "the reaction does not name the author of the message"),)
@@ -171,7 +171,7 @@ def file_event(group: Group, saying: Saying, event: FileDescribed | FileWithdraw
 
 
 def offered(group: Group, by: Member, event: DirectInvitation) -> Step:
-    """``x.grp.direct.inv``."""
+    """``x.grp.direct.inv``: a member offers us a private conversation."""
     if by.blocked or not group.profile.allows(Feature.DIRECT_MESSAGES, by.role):
         return group, (Refused("x.grp.direct.inv", "this member is blocked, or may not send invitations"),)
     return group, (DirectOffer(by.id, event.link, event.content),)

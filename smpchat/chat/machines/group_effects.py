@@ -32,20 +32,21 @@ class JoinMember(Record):
 
 
 class Allow(Record):
-    """Accept the peer of a connection: it is the right member. Our connection info carries our profile."""
+    """Accept the peer of a connection, because it is the expected member. Our connection info carries our profile."""
 
     member: MemberId
 
 
 class Turn(Record):
-    """Refuse the peer of a connection: it is not the right member."""
+    """Refuse the peer of a connection, for the reason ``why``."""
 
     member: MemberId
     why: str
 
 
 class Disconnect(Record):
-    """End connections, each after everything queued for it has been delivered (group-wire 11, trap 13)."""
+    """End our connections to these members, each as soon as everything in its queue has been delivered (group-wire 11,
+    trap 13)."""
 
     members: tuple[MemberId, ...]
 
@@ -57,8 +58,8 @@ class Release(Record):
 
 
 class Repeat(Record):
-    """Send to a member directly, before anything new, all messages of ours that a host had to pass on to this member:
-    the member may have missed some.
+    """Send a member, now directly, all messages of ours that a host had to pass on to this member: the member may have
+    missed some. They are sent before anything new.
 
     A host stops passing messages on between two members as soon as one of them reports that they are connected. A
     message that reaches the host after this report, mostly because its author was offline, is not passed on. If a
@@ -106,8 +107,8 @@ class HandOn(Record):
 
 
 class Reported(Record):
-    """The member ``by`` reports a direct connection to ``member``, and we are the host of one of these two. So we do
-    not pass messages of ``by`` on to ``member`` any more."""
+    """The member ``by`` reports a direct connection to ``member``, and we are the host of one of these two. From now
+    on, we do not pass on to ``member`` what ``by`` writes."""
 
     by: MemberId
     member: MemberId
@@ -117,13 +118,13 @@ class Reported(Record):
 
 
 class Send(Record):
-    """Send one event, with one id, to some members.
+    """Send the same event, with the same id, to one or more members.
 
     Attributes:
         now: Members to whom our connection works already; they get the event at once.
         later: Members who get the event as soon as our connection to them works.
-        passed_on: Members who get the event from a host; if we sent the event later as well, they would get it twice
-            (group-wire 11, trap 6).
+        passed_on: Members to whom a host passes the event on. They are not in ``later``, or they would get the event
+            twice (group-wire 11, trap 6).
     """
 
     event: GroupEvent
@@ -147,11 +148,11 @@ class Hidden(StrEnum):
 
 
 class Show(Record):
-    """Store and show a new message, unless ``hidden`` gives a reason why the user must not see the message.
+    """Store and show a new message. If ``hidden`` gives a reason, the user must not see the text of the message.
 
     Attributes:
-        forwarder: The member who passed the message on, so that nothing proves who wrote it; None for the author's own
-            copy.
+        forwarder: The member who passed the message on. In this case, nothing proves who wrote the message. None for
+            the author's own copy.
         ttl: Seconds after which the message disappears.
         by: Who deleted the message, if ``hidden`` is `Hidden.MODERATED`.
     """
@@ -187,7 +188,7 @@ class Change(Record):
 
 
 class Remove(Record):
-    """Delete a message. ``whole``: nothing of the message remains, not even a mark."""
+    """Delete a message. ``whole``: nothing of the message remains, not even a note that it was deleted."""
 
     author: MemberId
     shared_id: str

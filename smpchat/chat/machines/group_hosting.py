@@ -1,13 +1,13 @@
-"""The duties of a host, the member that let newcomers in: it introduces them to the other members, and passes on
+"""The duties of a host, the member who let newcomers in: it introduces them to the other members, and passes on
 messages between two members until these two are connected.
 
 `Hosting` says for each introduced pair whether the newcomer's link was passed on, and which of the two members reported
 that they are connected.
 
 Source: group-wire 4, 6, 8 and 12. SimpleX apps stop passing on the messages of both members as soon as one of them
-reports the connection. In smpchat, a member's report stops only the passing on of this member's own messages. The
-report arrives after all earlier messages of this member, so no message is lost, even if we were offline. If a member
-gets a message twice, it recognises the message's id and drops the second copy.
+reports the connection. In smpchat, a host that gets one member's report stops passing on the messages of this member,
+but not those of the other. The report arrives after all earlier messages of this member, so no message is lost, even if
+we were offline. If a member gets a message twice, it recognises the message's id and drops the second copy.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Pair = tuple[MemberId, MemberId]
 
 
 class Introduction(Record):
-    """How far we are with introducing a newcomer, whom we let in, and an older member to each other.
+    """How far we have come in introducing two members to each other: a newcomer, whom we let in, and an older member.
 
     Attributes:
         asked: We passed the newcomer's link on to the older member.
@@ -58,11 +58,11 @@ class Hosting(Record):
     pairs: Mapping[Pair, Introduction] = field(default_factory=dict, repr=False)
 
     def find(self, one: MemberId, other: MemberId) -> Pair | None:
-        """The introduction of these two members, in either order; None if there is none."""
+        """The key in ``pairs`` for these two members, whichever of them is the newcomer; None if there is none."""
         return next((pair for pair in ((one, other), (other, one)) if pair in self.pairs), None)
 
     def with_pair(self, pair: Pair, introduction: Introduction) -> Hosting:
-        """A copy of all introductions in which this one is new or changed."""
+        """A copy in which ``pair`` has this introduction."""
         return Hosting({**self.pairs, pair: introduction})
 
     def without(self, member: MemberId) -> Hosting:
