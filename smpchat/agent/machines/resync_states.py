@@ -1,7 +1,7 @@
 """The states of ratchet re-synchronisation; `smpchat.agent.machines.resync` goes from one to the next.
 
-The states are in a module of their own, because code that sends a text needs only to know whether the text must wait,
-not the transitions.
+The states are in a module of their own, because code that sends texts needs them without the transitions, to see
+whether a text must wait.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Required(Record):
 
 
 class Started(Record):
-    """Our keys are on their way, the peer's have not come. All our messages wait.
+    """We have sent the peer new keys of ours, and the peer's new keys have not come yet. All our messages wait.
 
     Attributes:
-        own: Hash of our keys.
+        own: Hash of our new keys.
     """
 
     own: bytes
@@ -37,15 +37,16 @@ class Agreed(Record):
 
 
 class Asked(Record):
-    """The peer's keys have come although we did not ask for any: the user decides. The user's texts wait.
+    """The peer's keys have come although we did not ask for any. The user decides whether we answer with our own; the
+    user's texts wait for this decision.
 
     Attributes:
         theirs: Hash of the peer's keys.
         at: When the relay received the peer's keys, by the relay's clock; POSIX seconds.
         under: The state in which the connection would be if these keys had not come.
-        proven: If True, the user's texts do not wait for the user's decision. This becomes True when the ratchet in use
-            decrypts a message that the peer sent after its keys, so the peer still has this ratchet; or when the user
-            chooses to go on writing with this ratchet.
+        proven: If True, the user's texts do not wait for the user's decision. There are two reasons for this: the
+            ratchet in use has decrypted a message that the peer sent after its keys, so the peer still has this
+            ratchet; or the user has chosen to go on writing with it.
     """
 
     theirs: bytes
@@ -55,8 +56,8 @@ class Asked(Record):
 
 
 Standing = InSync | Allowed | Required | Agreed
-"""What we know about the ratchet in use. `Started` does not belong here: in the state `Started`, we have sent new keys
-and wait for the peer's answer."""
+"""The states in which the peer's keys may come although we did not ask for any (see `Asked.under`). `Started` is not
+one of them: in that state, we have asked for the peer's keys."""
 State = Standing | Started | Asked
 
 

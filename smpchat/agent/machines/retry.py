@@ -16,7 +16,7 @@ class Delays(Record):
         """Seconds to wait after ``attempts`` failed tries; ``jitter`` from 0 to 1 shortens the wait by up to a
         fifth."""
         # The exponent grows only to 40: by then, every delay in this module has long reached ``longest``. Without this
-        # limit, a relay that is tried every two minutes would need 1.5 ** 1751 after 58 hours, and Python raises
+        # limit, after 58 hours with a try every two minutes, Python would have to compute 1.5 ** 1751, which raises
         # OverflowError.
         delay = min(self.longest, self.first * 1.5 ** min(max(attempts - 1, 0), 40))
         # Jitter only shortens a delay, so that no delay is above ``longest``. Without jitter, all clients of a relay
@@ -25,9 +25,10 @@ class Delays(Record):
 
 
 UNANSWERED = Delays(2, 120)
-"""Delays after a relay has answered too late, or with an error of its own (agent-wire 5.4: 2 s, growing to 2 min)."""
+"""Delays after a relay has answered too late, or has reported a fault of its own (agent-wire 5.4: 2 s, growing to
+2 min)."""
 QUOTA = Delays(10, 600)
-"""Delays while the peer's queue is full; the peer's QCONT ends such a delay early."""
+"""Delays before the next try to send to a peer whose queue is full. If the peer sends QCONT, the delay ends early."""
 REPEAT_CONFIRMATION = Delays(300, 86_400)
 """Limits for the delays between copies of an unsigned confirmation, which is sent again and again: each delay is as
 long as the time since the relay first accepted the confirmation."""

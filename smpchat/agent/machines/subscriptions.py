@@ -1,4 +1,5 @@
-"""When to subscribe again: a queue stays stuck if its relay did not push a message, or did not execute SUB or ACK.
+"""Plans when to subscribe queues again. Otherwise, a queue would stay stuck after its relay has failed to push a
+message, or to execute SUB or ACK.
 
 Source: smp-wire 7.3. Nothing here reads a clock: the time is an argument.
 """
@@ -49,8 +50,8 @@ class SubscriptionPlan(Generic[Queue]):
         self._failures.pop(queue, None)
 
     def take_due(self, now: float) -> list[Queue]:
-        """Queues that must be subscribed again now. A queue stays in this list until `repeated` or `forget` is called
-        for the queue."""
+        """Returns the queues that must be subscribed again now. For each of them, the caller then calls `repeated` or
+        `forget`; until then, the queue is returned every time."""
         return [queue for queue, due in self._due.items() if due.at <= now]
 
     def repeated(self, queue: Queue, now: float, *, awaits_first_message: bool) -> None:

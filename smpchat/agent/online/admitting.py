@@ -1,5 +1,5 @@
-"""Accepts the requests that wait for their turn, when the limits allow it: see
-`smpchat.agent.transactions.admitting`."""
+"""Accepts the contact requests that wait for their turn, as soon as the limits in
+`smpchat.agent.transactions.admitting` allow it."""
 
 from __future__ import annotations
 

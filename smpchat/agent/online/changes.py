@@ -1,4 +1,4 @@
-"""Waiting until the store changes, whichever process changes it, instead of reading it again and again.
+"""Waits until any process changes the store, so that callers need not read the store again and again.
 
 A commit of this process wakes waiting tasks at once; other processes send a signal
 (`smpchat.agent.store.signals`). Signals can get lost, so the store is also checked from time to time.
@@ -17,7 +17,7 @@ from smpchat.agent.store.signals import POLL_WITHOUT_SIGNALS
 POLL = 1.0
 """Seconds between two checks for changes that no signal announced; a check takes microseconds."""
 PAUSE = 0.03
-"""The shortest time in seconds between two reads of the store: many quick changes need only a few reads."""
+"""The shortest time in seconds between two reads of the store, so that many quick changes cause only a few reads."""
 _BURST = 0.005
 """Signals of other processes within this many seconds count as one."""
 
@@ -94,12 +94,12 @@ class Changes:
         self._database.unwatch(self._changed.set)
 
     async def next(self, seconds: float | None = None) -> None:
-        """Wait until the store has changed, but not longer than ``seconds``. Changes count if they came after the last
-        call of this method had returned; for the first call, if they came after the ``with`` block had begun."""
+        """Wait until the store has changed, but not longer than ``seconds``. A change that came before this call also
+        counts, if it came after the previous call returned, or, for the first call, after the ``with`` block began."""
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
                 await asyncio.sleep(max(0.0, self._last_look + self._pause - loop.time()))
         self._last_look = loop.time()
-        self._changed.clear()  # before the caller reads: later changes may come after that read
+        self._changed.clear()  # now, because a change during the caller's next read must end the next wait

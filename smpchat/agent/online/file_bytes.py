@@ -1,4 +1,5 @@
-"""A file's ciphertext on this computer's disk, read and written in a thread so that messages never wait for it."""
+"""Reads and writes the ciphertext of files on this computer's disk, in threads, so that messages never wait for the
+disk."""
 
 from __future__ import annotations
 
@@ -18,14 +19,14 @@ from smpchat.xftp import chunks
 T = TypeVar("T")
 
 PIECE = 256 * 1024
-"""Bytes of a chunk that are collected before they are written to the disk; also how many `digest_of` reads at once."""
+"""Bytes of a chunk that are collected before they are written to the disk."""
 READ_PIECE = 1024 * 1024
 """Bytes that are read at once for an upload. Smaller pieces would be slower: handing work to a thread takes as long as
 reading 256 KiB."""
 
 
 class Offload(Protocol):
-    """Runs blocking work in another thread, as `asyncio.to_thread` does; tests run it directly."""
+    """Runs blocking work in another thread, as `to_thread` does; in most tests, `in_place` runs the work directly."""
 
     def __call__(self, function: Callable[..., T], /, *arguments: Any) -> Awaitable[T]:
         """Returns what ``function`` returns, and raises what it raises."""
@@ -103,9 +104,9 @@ class _Disk:
 
 
 async def pieces(path: Path, begin: int, size: int, offload: Offload) -> AsyncGenerator[memoryview, None]:
-    """``size`` bytes of a file from position ``begin``, in pieces. Only two buffers are used, so the third piece
-    overwrites the first one, the fourth piece the second one, and so on. Raises `OSError`, and `EOFError` if the file
-    is too short."""
+    """Yields ``size`` bytes of a file, from position ``begin`` on, in pieces. Only two buffers are used, so the third
+    piece overwrites the first one, the fourth piece the second one, and so on. Raises `OSError`, and `EOFError` if the
+    file is too short."""
     disk = _Disk(lambda: FileIO(path, "rb"))
     try:
         done = 0

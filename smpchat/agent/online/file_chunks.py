@@ -33,7 +33,7 @@ class LocalFault(Exception):
     """The ciphertext on this computer's disk cannot be read or written.
 
     Attributes:
-        error: What the system said.
+        error: The error with which reading or writing failed.
     """
 
     def __init__(self, error: OSError | EOFError) -> None:

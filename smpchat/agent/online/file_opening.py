@@ -32,7 +32,8 @@ log = logging.getLogger("smpchat.agent")
 NEXT_TRY_AFTER = 60.0
 """Seconds to wait before the next try, if a file did not fit on this computer's disk."""
 MAX_BEGUN = 8
-"""How many files are decrypted while they are downloaded; any others are decrypted when they are complete."""
+"""At most this many files are decrypted while they are still being downloaded; any others, only once they are
+complete."""
 STEP = 64 * 1024 * 1024
 """Bytes of one file that are decrypted before another file gets its turn."""
 
@@ -235,8 +236,9 @@ class FileOpening:
         return file_folder.local_path(self._database.path.parent, file.local)
 
     async def _open(self, file: StoredFile) -> None:
-        """Decrypt a downloaded file, and give it its final name. If this is not possible, have damaged chunks
-        downloaded again, try again later if the file cannot be written, or give up the file."""
+        """Decrypt a downloaded file, and give it its final name. If this fails because chunks are damaged, they are
+        downloaded again; if it fails because the file cannot be written, writing is tried again later; else the file
+        is given up."""
         source = self._source(file)
         assert file.target is not None
         part = file_folder.part_path(file.target, file.local)
@@ -247,7 +249,7 @@ class FileOpening:
         except OSError as error:
             if source.exists():
                 self._hold(file, error)
-            else:  # the user has cleared the folder, or restored the profile from a copy: fetch all of it again
+            else:  # the user cleared the folder, or restored the profile from a copy: download everything again
                 await self._damaged(file, source, error)
             return
         except (CryptoError, DecodeError) as error:
@@ -266,8 +268,8 @@ class FileOpening:
         """Decrypt the file, check it, and give it its final name; runs in a thread.
 
         Returns:
-            The path of the decrypted file, and the file's `file_folder.identity`: a later file at the same path has
-            another one.
+            The path of the decrypted file, and the file's `file_folder.identity`, which differs from that of any later
+            file at the same path.
         """
         published = file_folder.find_published(part, target)  # an earlier process did all this, but did not commit it
         if published is not None:

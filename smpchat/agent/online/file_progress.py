@@ -1,4 +1,4 @@
-"""Collects the progress of files, and commits it a few times a second."""
+"""Collects the progress of file transfers, and commits it a few times a second."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ COMMIT_EVERY = 0.25
 
 
 class FileProgress:
-    """Chunks that a worker of `smpchat.agent.online.file_transfers` is handling, and chunks that are done but not
-    committed yet.
+    """Keeps track of the chunks that workers (see `smpchat.agent.online.file_transfers`) are handling, and of the
+    chunks that are done but not committed yet.
 
     Args:
         fault: Called if the progress of a file cannot be committed; the arguments are the number of the file and the
@@ -44,7 +44,7 @@ class FileProgress:
         self._committed_at = 0.0
 
     def moving(self, key: ChunkKey, done: int) -> None:
-        """``done`` bytes of a chunk have been transferred so far."""
+        """Note that ``done`` bytes of a chunk have been transferred so far."""
         self._under_way[key] = done
         self._commit_soon()
 

@@ -46,7 +46,7 @@ class FileRelaySession(Protocol):
         recipient_keys: Sequence[Ed25519PublicKey],
         password: str | None,
     ) -> tuple[bytes, tuple[bytes, ...]]:
-        """Register a chunk. Returns the ids of the chunk at the relay: the one for its sender, and one for each
+        """Register a chunk. Returns the ids that the relay gave the chunk: one for its sender, and one for each
         recipient."""
         ...
 
@@ -80,7 +80,7 @@ cannot be used now. The function may start the embedded relay. Raises `Transport
 
 
 class FileNetwork(Record):
-    """How sessions with file relays are opened, and how relays are chosen for chunks to be uploaded."""
+    """Two functions: one opens sessions with file relays, the other chooses the relays to which chunks are uploaded."""
 
     connect: ConnectFiles
     choose: ChooseFileServers
@@ -167,8 +167,8 @@ class FileRelays:
         return self._relays.setdefault(server, _Relay())
 
     def is_free(self, server: FileServer) -> bool:
-        """Whether the relay's first session may be used now: nobody is using it, and the relay is not left alone after
-        a failure."""
+        """Whether the relay's first session may be used now: nobody is using it, and the relay does not rest after a
+        failure (see `rest`)."""
         relay = self._relays.get(server)
         return relay is None or (not relay.lane.busy and relay.resting is None)
 
@@ -192,14 +192,14 @@ class FileRelays:
         return relay.attempts if relay is not None else 0
 
     def forget_but(self, needed: Collection[FileServer]) -> None:
-        """Forget all relays except those that are needed, in use, or left alone for a while after a failure."""
+        """Forget all relays except those that are needed, are in use, or rest after a failure (see `rest`)."""
         for server, relay in list(self._relays.items()):
             used = any(lane.busy or lane.session for lane in relay.lanes)
             if server not in needed and not used and relay.resting is None:
                 del self._relays[server]
 
     def in_trouble(self) -> frozenset[str]:
-        """Addresses of relays that are left alone for a while after a failure."""
+        """Addresses of the relays that rest after a failure (see `rest`)."""
         return frozenset(str(server) for server, relay in self._relays.items() if relay.resting is not None)
 
     def begin(self, server: FileServer, *, second: bool = False) -> Lane:

@@ -56,8 +56,8 @@ clock, work may be due earlier than expected: the next check notices this."""
 BATCH = 8
 """How many chunks are registered in one commit."""
 MAX_WORKERS = 16
-"""How many workers may run at the same time; each transfers chunks at one relay. Without a limit, a description that
-names a different relay for each chunk would start a worker for each."""
+"""How many workers may run at the same time; each transfers chunks at one relay. Without a limit, a file whose
+description names a different relay for each chunk would start as many workers as it has chunks."""
 MAX_DIALS = 8
 """How many workers may be trying to reach their relays at the same time. The other workers stay free for other files,
 even if the description of one file names only dead relays."""
@@ -232,8 +232,8 @@ class FileTransfers:
     async def _choose(self, waiting: tuple[int, list[int]]) -> bool:
         """Choose the relays for a file's chunks; returns False if there is no relay."""
         moment = asyncio.get_running_loop().time()
-        # The order of the relays is random, so that each file begins at other relays. For one file, the same order is
-        # used for a while, and a new order is not drawn after each commit.
+        # The order of the relays is random, so that different files begin at different relays. For one file, the order
+        # is kept for a while, so that it does not change with every commit.
         if self._chosen[0] == waiting[0] and moment <= self._chosen[1] + CHOSEN_FOR:
             return True
         try:
@@ -421,7 +421,7 @@ class FileTransfers:
             await self._failed(server, lane, error, job.file.id, job.chunk.number)
             return False
         key, now = (job.file.id, job.chunk.number), self._context.now()
-        if len(self._refused) >= _REFUSED_KEPT:  # some entries are old, of failed files: count anew
+        if len(self._refused) >= _REFUSED_KEPT:  # some entries are of files that failed long ago: count anew
             self._refused.clear()
         attempts = self._refused[key] = self._refused.get(key, 0) + 1
         next_try_at = None if kind in machine.DECIDED else now + machine.RESTS.after(attempts)

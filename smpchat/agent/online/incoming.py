@@ -29,7 +29,7 @@ were just deleted."""
 
 
 class Pushed(Record):
-    """A message, and the session that it came from, through which the ACK is sent."""
+    """A message, and the session through which it came; the ACK goes through the same session."""
 
     session: ServerSession
     rcv_id: bytes
@@ -64,7 +64,7 @@ class Incoming:
         """A relay sent ``message`` without being asked.
 
         Raises:
-            RemoteProtocolError: The relay sent a message although the one before it in that queue is not acknowledged.
+            RemoteProtocolError: The relay sent a message before we acknowledged the previous message of the same queue.
                 A relay that does not wait for ACK could make us keep any number of messages.
         """
         if isinstance(message, Msg):

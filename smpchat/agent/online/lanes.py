@@ -61,7 +61,7 @@ class Lanes:
         self._alarm: asyncio.TimerHandle | None = None
 
     def kick(self) -> None:
-        """Start every lane that has work and is not running, pausing or waiting for its relay."""
+        """Start every lane that has work, unless the lane is running already, pauses, or waits for its relay."""
         if not self._tasks.running:  # a commit, or a lane that stops, may call this while the run is ending
             return
         try:
@@ -123,7 +123,7 @@ class Lanes:
                     verdict = await self._sender.create(items[0])
                 else:
                     server = outbox.target(self._database.connection, items[0])
-                    if key[1] is not Lane.ROTATE:  # a contact may name any number of relays, and never move there
+                    if key[1] is not Lane.ROTATE:  # a contact may name many relays to which it never moves
                         self._pool.watch(server)
                         self._relays.used(server)
                     if key[1] is Lane.SEND:

@@ -1,5 +1,5 @@
-"""Notices to the user about one connection that arise while online; each is given only once in the life of the
-process."""
+"""Gives the user notices about connections while a process is online. No process gives the same notice about a
+connection twice."""
 
 from __future__ import annotations
 

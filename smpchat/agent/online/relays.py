@@ -1,4 +1,4 @@
-"""Which relays a profile needs sessions with, and what the user is told about relays that are not reached."""
+"""Decides with which relays sessions are kept, and stores why a relay is not reached, so that the user can be told."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from smpchat.protocol.address import SMPServer
 log = logging.getLogger("smpchat.agent")
 
 DELETION_PATIENCE = 3 * 86_400.0
-"""Seconds for which smpchat asks a relay that is not reached to delete the queue of a deleted connection."""
+"""If we cannot reach a relay to delete the queue of a deleted connection there, we give up after this many seconds."""
 
 
 MAX_IDLE = 32
-"""How many sessions may stay open with relays that have queues of contacts but none of ours, while there is nothing to
-send there. Each session takes a file descriptor."""
+"""How many sessions may stay open although there is nothing to send, with relays that have queues of contacts, but no
+queue of ours. Each session takes a file descriptor."""
 
 
 class Relays:
@@ -65,7 +65,7 @@ class Relays:
         return [queue for queue in moves.every_queue(tx) if queue.connection_id not in over]
 
     def reached(self, server: SMPServer) -> None:
-        """There is a session with the relay."""
+        """There is a session with the relay: forget why the relay could not be used before."""
         with self._database.transaction() as tx:
             outgoing.clear_relay_trouble(tx, str(server))
 

@@ -37,7 +37,7 @@ CONNECT_TIMEOUT = 20.0
 to reach the relay."""
 NEXT_RELAY_AFTER = 4.0
 """Seconds to wait for a session with a relay where a new queue is to be made, if the queue can be made at another relay
-instead. A command of the user that needs the queue waits for only 20 seconds in all."""
+instead. This is short, because a command of the user that needs the queue waits for only 20 seconds in all."""
 
 ChooseServers = Callable[[SMPServer | None, frozenset[str]], Awaitable[Sequence[SMPServerAddress]]]
 """Returns the relays where a new queue may be made, the best one first; see `AgentRunner`."""
@@ -145,7 +145,7 @@ class Sender:
                         self._hold(tx, item, trouble, f"relay {session.server.hosts[0]}: {error.code}")
                 log.info("relay refused %s: %s", item.kind, error.code)
                 # If the relay refuses a text for good, the items after it can still be sent. If the relay refuses a
-                # message of the handshake, the lane may have other items after that, so it reads its items again.
+                # message of the handshake, the refusal may have changed the lane's items, so they are read again.
                 if verdict is Verdict.DONE and item.kind is Kind.MESSAGE:
                     continue
                 return verdict
@@ -162,8 +162,8 @@ class Sender:
             held.hold(tx, item.connection_id, item.lane, Held(kind, error, now, now))
 
     async def _empty(self, session: ServerSession, item: OutboxItem) -> Verdict:
-        """Subscribe a queue of ours (SUB) that we have left for another relay, to receive the messages that are still
-        in it. The item is done when no more messages come from the queue.
+        """Subscribe (SUB) our old queue after we have moved to another relay, to receive the messages that are still in
+        the old queue. The item is done when no more messages come from this queue.
 
         The relay's answer to SUB does not show whether the queue is empty: relays first answer SOK, and push waiting
         messages after it.
@@ -219,7 +219,7 @@ class Sender:
     async def _candidates(self, item: OutboxItem) -> Sequence[SMPServerAddress]:
         peer, left = (look(self._database.connection, item) for look in (outbox.peer_server, outbox.left_server))
         found = await self._choose_servers(peer, self._relays.in_trouble())
-        return sorted(found, key=lambda address: address.server == left)  # a queue that moves should get another relay
+        return sorted(found, key=lambda address: address.server == left)  # when moving, the old relay comes last
 
     async def _create_at(self, item: OutboxItem, address: SMPServerAddress, patience: float) -> None:
         """Send NEW to this relay, and commit its answer. Raises `TransportError` or `ProtocolError`."""
@@ -238,7 +238,7 @@ class Sender:
             ids = await answer
         except SMPError as error:
             if keyed and error.code in (ErrorCode.cmd("SYNTAX"), ErrorCode.cmd("UNKNOWN")):
-                self._plain_new.add(server)  # the relay cannot do what it advertised: plain NEW and KEY from now on
+                self._plain_new.add(server)  # it cannot do what it advertised: send it plain NEW and KEY from now on
                 await self._create_at(item, address, patience)
                 return
             raise

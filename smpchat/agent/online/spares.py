@@ -20,7 +20,7 @@ from smpchat.crypto.kem import KEMProvider
 log = logging.getLogger("smpchat.agent")
 
 SPARES = 2
-"""Key pairs kept ready in the store: one for a handshake, and one for the first answer right after it."""
+"""How many key pairs are kept ready in the store: one for a handshake, and one for the first answer right after it."""
 QUIET = 1.0
 """After this many seconds without a commit, there is time to make key pairs."""
 ON_ITS_WAY = 0.001

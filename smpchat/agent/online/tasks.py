@@ -23,7 +23,8 @@ class Tasks:
         self._failure: asyncio.Future[None] | None = None
 
     def start(self) -> asyncio.Future[None]:
-        """From now on tasks may be started. Returns a future, which fails with the error that ends the run."""
+        """Begin a run: from now on, tasks may be started. Returns a future that fails with the error that ends the
+        run."""
         self._failure = asyncio.get_running_loop().create_future()
         self.running = True
         return self._failure

@@ -19,7 +19,7 @@ class Address(Record):
     """A contact address.
 
     Attributes:
-        auto_accept: Requests are accepted automatically.
+        auto_accept: Whether requests are accepted automatically.
         root_key: The key that signs the data of the short link; None once the address is being deleted.
         user_data: The part of the short link's data that people see before they send a request.
         short_link: The text of the short link. This field is None until the address's queue exists, and always None if
@@ -128,9 +128,9 @@ class ReceivedRequest(Record):
         link: The invitation link in the request.
         info: Connection info of the person who asks.
         received_at: When the address's relay received the request; POSIX seconds.
-        shown: The request was shown to the user.
+        shown: Whether the request was shown to the user.
         relay: Hosts of the relay at which the request offers a queue.
-        in_turn: The request will be accepted automatically, as soon as the limit on automatic acceptance allows it.
+        in_turn: Whether the request will be accepted automatically, as soon as the limit on this allows it.
     """
 
     id: int
@@ -261,7 +261,7 @@ def count_turned_away(tx: sqlite3.Connection, connection_id: int, now: float) ->
 
 
 def forget_turned_away(tx: sqlite3.Connection, connection_id: int) -> None:
-    """Reset the count of dropped requests."""
+    """Set the count of dropped requests to this address to zero."""
     tx.execute("DELETE FROM turned_away WHERE connection_id = ?", (connection_id,))
 
 

@@ -46,7 +46,7 @@ def note(tx: sqlite3.Connection, now: float) -> bool:
         _put_off(tx, seen, now - seen)
     if leapt:
         until = now + HOLD
-    elif until > now + HOLD:  # set when the clock was ahead
+    elif until > now + HOLD:  # this time was stored while the clock was ahead
         until = 0.0
     tx.execute("DELETE FROM own_clock")
     tx.execute("INSERT INTO own_clock VALUES (?, ?)", (now, until))
