@@ -54,8 +54,8 @@ def begin_anew(tx: sqlite3.Connection) -> None:
 
 
 def owe_deletion(tx: sqlite3.Connection, server: str, sender_id: bytes, sender_key: bytes, now: float) -> None:
-    """Note that a relay must delete a chunk that we do not need: its file was given up before the relay had registered
-    the chunk."""
+    """Note that a relay must delete a chunk that we do not need: for example, its file was cancelled before the relay
+    had registered the chunk."""
     query = "INSERT INTO file_deletions (server, sender_id, sender_key, since) VALUES (?, ?, ?, ?)"
     tx.execute(query, (server, sender_id, sender_key, now))
 
