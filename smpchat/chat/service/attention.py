@@ -1,7 +1,7 @@
 """Collects what needs the user's attention now: problems of contacts and invitations, and relays that cannot be
 reached.
 
-Everything here is read from the store; the state of a relay is the one that the online process noted last.
+Everything here is read from the store; problems of a relay are those that the online process noted last.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _of_relay(tx: sqlite3.Connection, trouble: RelayTrouble, aliases: dict[int, 
 
 
 def _list(names: list[str]) -> str:
-    """``alice, bob and 3 others``."""
+    """The names in one text, such as ``alice, bob and 3 others``."""
     if len(names) > _NAMED:
         more = len(names) - _NAMED + 1
         return f"{', '.join(names[: _NAMED - 1])} and {more} others"
@@ -71,15 +71,16 @@ def _list(names: list[str]) -> str:
 
 
 def of_contact(tx: sqlite3.Connection, alias: str, now: float) -> list[Condition]:
-    """The current conditions of one contact, including those of relays that hold its queues."""
+    """The current conditions of one contact, and those of the relays through which messages from and to the contact
+    pass."""
     contact = records.contact(tx, alias)
     servers = memberships.relays_of(tx, contact.connection_id)
     return [c for c in of_profile(tx, now) if c.contact == contact.alias or c.server in servers]
 
 
 def blocks_texts(found: list[Condition]) -> Condition | None:
-    """The condition because of which messages to a contact are not sent; None if there is none. A relay that cannot be
-    reached does not count as such a condition."""
+    """Why messages to a contact are not sent: the most important of the conditions in ``found`` that stop them. None if
+    no condition does. A relay that cannot be reached does not count here."""
     by_kind = {condition.kind: condition for condition in reversed(found)}
     return next(
         (by_kind[kind] for kind in (*DECISIONS, NoticeKind.OUT_OF_STEP, Trouble.FULL_QUEUE) if kind in by_kind), None

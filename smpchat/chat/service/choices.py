@@ -14,7 +14,7 @@ from smpchat.encoding.reader import DecodeError
 from smpchat.encoding.record import Record
 from smpchat.protocol.address import SMPServer, SMPServerAddress, format_server, masked, parse_server
 
-if TYPE_CHECKING:  # imported where they are used: most commands that read ask for no setting of the network
+if TYPE_CHECKING:  # imported where they are used: most commands that only read need no network settings
     from smpchat.chat.store.servers import ConfiguredFileServer, ConfiguredServer
     from smpchat.client.routes import Transport
     from smpchat.protocol.address import FileServer, FileServerAddress
@@ -32,7 +32,7 @@ class OwnChoices(Record):
         proxy: ``HOST:PORT``, or ``off``. None if the profile has not chosen a proxy.
         private_routing: Whether messages to other people's relays go through the profile's own relays. None if the
             profile has not chosen this.
-        strangers_anywhere: Whether relays that other people name may be in this computer's networks.
+        strangers_anywhere: Whether relays that other people name may also be on this computer or in its networks.
         receives_at: Relays of the profile's own queues, where contacts' messages arrive; smpchat connects to them as
             soon as the profile is online.
         file_servers: Addresses of the file relays for uploads. None and empty mean the same as for ``servers``.
@@ -151,9 +151,11 @@ class StoredChoices(StoredMessages):
                 settings.add_file_server(tx, format_server(server))
 
     def knows_file_relay(self, server: FileServer) -> bool:
-        """Whether a file relay is in the user's own list, is on a host that has the user's queues, or is a public one.
+        """Whether a file relay is in the user's own list, is a public one, or belongs to a message relay that has
+        the user's queues.
 
-        Any other relay was chosen by the sender of a file, and would learn this computer's address.
+        Any other file relay was chosen by the sender of a file. If we downloaded from it, it would learn this
+        computer's address.
         """
         from smpchat.agent.wire.file_presets import PRESET_FILE_SERVERS
 
@@ -259,7 +261,7 @@ class StoredChoices(StoredMessages):
         return consents.anywhere(self._tx)
 
     def set_strangers_anywhere(self, on: bool) -> None:
-        """Sets whether relays that other people name may have any address."""
+        """Sets whether relays that other people name may have any address: see `strangers_anywhere`."""
         with self.database.transaction() as tx:
             consents.save_anywhere(tx, on)
 
@@ -278,7 +280,7 @@ class StoredChoices(StoredMessages):
         )
 
     def is_local(self, connection_id: int) -> bool:
-        """Whether the relay of a connection's queue can be reached only from this computer."""
+        """Whether the relay of our queue for a connection can be reached only from this computer."""
         queue = connections.receive_queue(self._tx, connection_id)
         return queue is not None and queue.server.is_on_loopback
 
@@ -296,12 +298,13 @@ class StoredChoices(StoredMessages):
         return any(map(server.is_within, own))
 
     def proxy(self) -> SocksProxy | None:
-        """The SOCKS proxy for all connections except those to the embedded relay; `socks` overrides the setting."""
+        """The SOCKS proxy for all connections except those to the embedded relay; None if no proxy is used. The
+        attribute ``socks`` overrides the setting."""
         text = self.socks or settings.in_force(self._tx, "socks") or NO_PROXY
         return None if text == NO_PROXY else parsed_proxy(text)
 
     def set_proxy(self, text: str) -> None:
-        """Save the SOCKS proxy, ``HOST:PORT`` or ``off``. Raises `InputError`."""
+        """Saves the setting of the SOCKS proxy: ``HOST:PORT``, or ``off`` for none. Raises `InputError`."""
         with self.database.transaction() as tx:
             settings.save_setting(tx, "socks", text if text == NO_PROXY else str(parsed_proxy(text)))
 
@@ -315,7 +318,7 @@ def public_file_servers() -> list[FileServerAddress]:
 
 
 def parsed_proxy(text: str) -> SocksProxy:
-    """``HOST:PORT`` as a proxy. Raises `InputError`."""
+    """The SOCKS proxy at the address ``text``, which has the form ``HOST:PORT``. Raises `InputError`."""
     from smpchat.transport.socks_address import parse_proxy
 
     try:

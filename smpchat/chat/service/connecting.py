@@ -56,8 +56,8 @@ class UnchosenName(Record):
 
 
 class ChatService(OwnGroupsProfile):
-    """An opened profile with everything that a user can do. To the actions of `OwnGroupsProfile`, this class adds
-    making, answering, changing and ending connections."""
+    """An opened profile with everything that a user can do. This class adds to `OwnGroupsProfile` the actions that
+    make, accept, change and end connections."""
 
     # -- settings -----------------------------------------------------------------------------------------------------
 
@@ -84,6 +84,7 @@ class ChatService(OwnGroupsProfile):
         process has made the invitation's queue.
 
         Args:
+            note: The alias for the person who will use the link; None if the user has not noted one.
             server: The relay for this invitation; None: one of the configured relays.
             incognito: The person who uses the link is told a made-up name, and nothing else of our profile.
         Raises:
@@ -133,8 +134,7 @@ class ChatService(OwnGroupsProfile):
             incognito: The contact is told a made-up name, and never anything else of our profile.
         Raises:
             InputError: The alias cannot be used, or a text is too long.
-            LinkError: The text is not a link that can be used. The error says which part of the link is
-                wrong.
+            LinkError: The text is not a link that can be used. The error says which part of the link is wrong.
             LinkJoinedError, OwnLinkError: The link was already used, or is our own.
         """
         link = check_link(link_text, (entry.address.server for entry in self.servers()))
@@ -291,8 +291,8 @@ class ChatService(OwnGroupsProfile):
         Nothing is lost meanwhile: both queues are read until the contact uses the new one.
 
         Args:
-            server: The relay of the new queue. If None, one of the configured relays is used, if possible another than
-                the present relay.
+            server: The relay of the new queue. If None, one of the configured relays is used, but if possible not the
+                present one.
         Raises:
             UnknownContact: No contact under that name.
             InputError: Our queue for the contact cannot be moved now; the contact has deleted us; or ``server`` is not

@@ -60,7 +60,7 @@ class OutgoingFile(Record):
 
 
 def no_relay_of_ours(_: object) -> bool:
-    """Always False: if there is no embedded relay, no file relay is this computer's own."""
+    """Always False. The default for ``own``: if no embedded relay runs, no file relay is this computer's own."""
     return False
 
 
@@ -78,10 +78,10 @@ class FileProfile(StoredProfile):
         return message.file is not None and not message.deleted
 
     def forwarded_file(self, message_id: int, who: str) -> OutgoingFile:
-        """The file of a message, to be sent to somebody else, with the message's text.
+        """The file of a message, with the message's text, ready to be sent to ``who``.
 
-        The keys in a description work only for the recipient of that description, so the file itself is uploaded again
-        (xftp-wire 7.3).
+        The file must be uploaded again: the keys in the description of the first upload work only for the people to
+        whom that description was sent (xftp-wire 7.3).
 
         Raises:
             InputError: The file is not on this computer, or cannot be sent; or there is no such contact.
@@ -154,8 +154,8 @@ class FileProfile(StoredProfile):
             raise InputError(f"{file.path} could not be encrypted: {error.strerror}.", hint) from error
 
     def store_file(self, file: OutgoingFile, encrypted: EncryptedFile, *, anyway: bool = False) -> Message:
-        """Stores the message of an encrypted file; the message is sent as soon as the relays allow. If the
-        method raises `InputError` or `AgentError`, it has stored nothing.
+        """Stores a message with an encrypted file; the online process then sends the message and uploads the file. If
+        this method raises `InputError` or `AgentError`, it has stored nothing.
 
         Args:
             anyway: If messages to the contact are held because the contact's keys have changed, send them and this
@@ -191,7 +191,8 @@ class FileProfile(StoredProfile):
     # -- receiving ----------------------------------------------------------------------------------------------------
 
     def relays_to_approve(self, message_id: int, own: Own = no_relay_of_ours) -> tuple[str, ...]:
-        """Hosts of the relays that the sender of a file chose and that would learn this computer's address.
+        """Hosts of the relays that the user must approve before a file is downloaded: the sender of the file chose
+        them, and they would learn this computer's address.
 
         The result is empty if there is a SOCKS proxy, if the user has already approved the relays, or if the file's
         description has not arrived yet.
@@ -209,8 +210,8 @@ class FileProfile(StoredProfile):
         return relays_to_approve(file.description, self._known(own))
 
     def read_file_link(self, text: str) -> FileDescription:
-        """The description in a link to a file. If this description has a redirect, the file that it describes contains
-        the actual description (`smpchat.xftp.links`). Raises `InputError`."""
+        """The file description in a link. If it has a redirect, it describes a second file, whose content is the
+        description of the real file (`smpchat.xftp.links`). Raises `InputError`."""
         from smpchat.xftp.links import read_file_link
 
         try:
@@ -221,13 +222,14 @@ class FileProfile(StoredProfile):
             ) from None
 
     def relays_of(self, described: FileDescription, own: Own = no_relay_of_ours) -> tuple[str, ...]:
-        """Hosts of those relays in a link to a file that would learn this computer's address."""
+        """Hosts of the relays that would learn this computer's address if the described file were downloaded."""
         from smpchat.agent.transactions.files import unknown_relays
 
         return () if self.proxy() is not None else unknown_relays(described, self._known(own))
 
     def place_for(self, to: Path | str | None = None) -> Path:
-        """Checks where a file will be saved, and returns the folder or path. Raises `InputError`."""
+        """Checks that a received file can be saved at ``to`` (see `receive_file`), and returns the path of the folder
+        or of the new file. Raises `InputError`."""
         return self._place(to)
 
     def receive_file(
@@ -286,8 +288,9 @@ class FileProfile(StoredProfile):
             return conversation.message(tx, message_id)
 
     def offered_by(self, who: str) -> int:
-        """The number of the message with the newest receivable file from a contact. Raises `NoFileOffered`, and
-        `InputError` if there is no such contact."""
+        """Finds the file to receive if the user names only a contact, and returns the number of its message. It is the
+        newest file that was not requested yet, or else the newest that is being received, was cancelled or has failed.
+        Raises `NoFileOffered`, and `InputError` if there is no such contact."""
         contact = records.contact(self.database.connection, who)
         found = message_files.newest(self.database.connection, contact.id, FileState.OFFERED)
         if found is None:

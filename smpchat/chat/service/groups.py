@@ -113,11 +113,15 @@ class GroupsProfile(AddressProfile):
         held: bool,
         hidden: bool,
     ) -> int:
-        """Asks the host of a group to let us in. ``link`` is the group's link. Returns the id of the connection to the
-        host. Raises as `requesting.begin`.
+        """Asks the host of a group to let us in. Returns the id of the connection to the host.
 
         Args:
+            link: The group's link.
+            held: The request is not sent until the user has named the group.
             hidden: The group is told a made-up name.
+        Raises:
+            InputError: There are texts to send.
+            AgentError: The link cannot be used: see `requesting.begin`.
         """
         from smpchat.chat.store import incognito
 

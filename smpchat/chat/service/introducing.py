@@ -1,5 +1,5 @@
-"""A profile with settings that contacts are told about: our name, picture and preferences, for all contacts or for
-one."""
+"""A profile that tells contacts about us: our name, our picture, and what contacts may do. Receipts and muting are
+also set here, but contacts are not told about these two."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class IntroducingProfile(WritingProfile):
             return self._introduce(tx, profile)
 
     def set_allowed(self, feature: Feature, allow: Allow | None) -> None:
-        """Sets whether contacts may use a feature, unless the user has set something else for one of them. If
-        ``allow`` is None, the default applies."""
+        """Sets whether contacts may use a feature; if ``allow`` is None, the default applies. What the user has set for
+        one contact alone stays as it is."""
         with self.database.transaction() as tx:
             profile = self._saved_profile(tx)
             said = {known: said for known, said in profile.preferences.items() if known is not feature}
@@ -142,8 +142,8 @@ class IntroducingProfile(WritingProfile):
         return self.details(who)
 
     def set_receipts(self, on: bool | None) -> None:
-        """Sets whether contacts get receipts for their messages, unless the user has set something else for one of
-        them; None: the default."""
+        """Sets whether contacts get receipts for their messages; None: the default. What the user has set for one
+        contact alone stays as it is."""
         with self.database.transaction() as tx:
             contact_settings.save_receipts(tx, None, on)
 

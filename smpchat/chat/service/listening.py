@@ -14,8 +14,8 @@ from smpchat.chat.store.feed_rows import KEPT_EVENTS
 from smpchat.chat.store.records import Direction, Message
 
 _REMEMBERED = 2 * KEPT_EVENTS
-"""A listener remembers this many messages that it has handed over, so that it hands none of them over twice. The event
-feed, which can name a message again, keeps half as many events of each contact."""
+"""A listener remembers the last messages that it has handed over, at most this many. Otherwise, it would hand a message
+over twice if a later event in the feed names the message again. Of each contact, the feed keeps half as many events."""
 
 NOT_HANDLED_KIND = "not-handled"
 NOT_HANDLED = (
@@ -65,8 +65,8 @@ class Listener:
                 yield found
 
     def done(self, message: Message) -> None:
-        """Notes that the caller has handled a message in its present form. The caller must first, for example, have
-        written and flushed the line that shows the message."""
+        """Notes that the caller has handled a message in its present form. Call this only after the
+        handling has succeeded: for example, after the line that shows the message was written and flushed."""
         self._service.mark_shown(message.id, message.changes)
         self._forget(message.id)
         # The entry is removed and added again, so that the dict stays in the order in which messages were handed over.

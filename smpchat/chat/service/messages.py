@@ -47,8 +47,8 @@ class Found(Record):
 class StoredMessages:
     """The part of a profile that reads messages, and notes which of them were shown.
 
-    Methods that return messages work even if the store cannot be written. What they would change in the store, such as
-    the deletion of disappearing messages, is then done later.
+    Methods that return messages work even if the store cannot be written. Changes that these methods also make in the
+    store, such as deleting disappearing messages, are then made later.
     """
 
     __slots__ = ()
@@ -89,8 +89,8 @@ class StoredMessages:
             )
 
     def receipts(self) -> bool:
-        """Whether contacts are told that their messages arrived, unless the user has set something else for one of
-        them."""
+        """The setting for all contacts: whether they are told that their messages arrived. The user can set something
+        else for one contact alone."""
         return contact_settings.receipts_of_all(self._tx) == contact_settings.ON
 
     def remove_leftovers(self) -> None:
@@ -158,7 +158,8 @@ class StoredMessages:
             who: The contact whose conversation is searched. If None, all conversations are searched.
             since: Find only messages sent at this time or later, in POSIX seconds.
             until: Find only messages sent before this time, in POSIX seconds.
-            before: Find only messages with smaller numbers than this number, to get the next page, with older messages.
+            before: Find only messages whose numbers are smaller than this number. Used to get the next page, with older
+                messages.
         Raises:
             UnknownContact: No contact under that name.
         """
@@ -214,12 +215,12 @@ class StoredMessages:
         return lines.last_of(self._tx, records.contact(self._tx, who).id, direction)
 
     def earlier(self, who: str, before: int, limit: int) -> list[Message]:
-        """``limit`` messages of a conversation before message number ``before``, oldest first."""
+        """The messages of a conversation directly before message number ``before``, at most ``limit``, oldest first."""
         self.expire()
         return records.page(self._tx, records.contact(self._tx, who).id, before, limit, later=False)
 
     def later(self, who: str, after: int, limit: int) -> list[Message]:
-        """``limit`` messages of a conversation after message number ``after``, oldest first."""
+        """The messages of a conversation directly after message number ``after``, at most ``limit``, oldest first."""
         self.expire()
         return records.page(self._tx, records.contact(self._tx, who).id, after, limit, later=True)
 
@@ -228,8 +229,8 @@ class StoredMessages:
         return lines.count_earlier(self._tx, records.contact(self._tx, who).id, before)
 
     def skip_unread(self, who: str, before: int) -> None:
-        """Marks messages before number ``before`` as read: they were not printed, but the user was told how many there
-        are.
+        """Marks the unread messages before number ``before`` as read, although they were not printed: the user was only
+        told how many there are.
 
         If a skipped message is a disappearing one, its time does not start yet: it starts when the message is shown.
         """
@@ -237,8 +238,8 @@ class StoredMessages:
             lines.skip_unread(tx, records.contact(tx, who).id, before)
 
     def were_read(self, messages: Sequence[Message]) -> None:
-        """For each disappearing one of these messages, starts the time after which it is deleted. Called after
-        a command has shown the messages without marking them as read."""
+        """Starts the time of received disappearing messages: when the time is over, they are deleted. Called after a
+        command has shown ``messages`` without marking them as read."""
         waiting = [message.id for message in messages if _waits_to_be_shown(message)]
         if waiting:
             with suppress(StoreNotWritable), self.database.transaction() as tx:
@@ -255,7 +256,7 @@ class StoredMessages:
         """Treats unfinished messages as finished if they were not changed for a while. Every method that lists new
         messages calls `give_up_waiting` first.
 
-        This method also announces changes of messages that were put off because a contact made too many in a short
+        This method also announces the changes that were put off because a contact changed messages too often in a short
         time.
         """
         if not live.abandoned(self._tx, self.now()) and not untold.due(self._tx, self.now()):

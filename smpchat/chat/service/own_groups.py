@@ -70,7 +70,7 @@ class OwnGroupsProfile(GroupsProfile):
         """Change the given parts of a group's profile for everybody; an empty text deletes that part.
 
         Args:
-            allow: Which features of `group_views.FEATURES` to turn on or off.
+            allow: For each feature to change, whether to turn it on. The keys are names from `group_views.FEATURES`.
             disappear: Seconds after which new messages disappear; 0: they stay.
             review: Whether moderators decide about each person who joins by a link.
         Raises:
@@ -254,7 +254,7 @@ class OwnGroupsProfile(GroupsProfile):
         return number
 
     def _find_member(self, tx: sqlite3.Connection, number: int, name: str) -> MemberId:
-        """The member with this name in `group members`. Raises `InputError`."""
+        """The member whom `smpchat group members` lists under this name. Raises `InputError`."""
         from smpchat.chat.store import member_names
         from smpchat.chat.wire.group_values import MemberId
 

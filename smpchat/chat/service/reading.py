@@ -83,7 +83,8 @@ class StoredProfile(StoredChoices):
     """The open store of one profile. Any number of processes may have it open; one at a time is online.
 
     Args:
-        socks: A SOCKS proxy that overrides the profile's setting: ``HOST:PORT``, or ``off``. Raises `InputError`.
+        socks: A SOCKS proxy that overrides the profile's setting: ``HOST:PORT``, or ``off``. Any other text raises
+            `InputError`.
         passphrase: Called if the store is encrypted; returns the passphrase.
         defaults: Settings from the config files. They apply where the profile has no value of its own
             (`settings.in_force`). If None, the settings that were last read from the config files apply.
@@ -153,7 +154,7 @@ class StoredProfile(StoredChoices):
     # -- connections --------------------------------------------------------------------------------------------------
 
     def invitation(self, connection_id: int) -> Invitation | None:
-        """An invitation that nobody has answered yet."""
+        """The invitation with this connection; None if there is none, or somebody has already answered it."""
         return next((i for i in self.invitations() if i.connection == connection_id), None)
 
     def invitations(self) -> list[Invitation]:
@@ -404,7 +405,7 @@ class StoredProfile(StoredChoices):
         return found[0] if found and all(found) else None
 
     def move_obstacle(self, connection_id: int) -> Obstacle | None:
-        """The problem that stops the move of our own queue to another relay; None if there is none."""
+        """The problem that stops the move of our queue for a contact to another relay; None if there is none."""
         return obstacles.of_move(self._tx, connection_id)
 
     def troubles(self) -> dict[str, RelayTrouble]:
@@ -430,5 +431,5 @@ def _os_user() -> str:
 
     try:
         return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no such user in a container
+    except (OSError, KeyError, ImportError):  # in a container, the user may have no name
         return "me"
