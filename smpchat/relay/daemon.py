@@ -259,7 +259,7 @@ async def _told(folder: Path, figures: Callable[[], Awaitable[Statistics]], metr
         try:
             await control.open()
         except OSError as error:
-            raise RelayError(f"The relay cannot listen for `smpchat relay stats`: {error}.") from error
+            raise RelayError(f"The relay cannot listen for `relay stats`: {error}.") from error
         if metrics_port != OFF:
             try:
                 await exporter.start(metrics_port)

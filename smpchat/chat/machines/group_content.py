@@ -17,6 +17,7 @@ from smpchat.chat.machines.group_inputs import Known
 from smpchat.chat.machines.group_links import Step
 from smpchat.chat.machines.group_rights import Deed, may
 from smpchat.chat.machines.group_states import Group, Member
+from smpchat.chat.wire.content import DELETABLE
 from smpchat.chat.wire.group_events import (
     Deletion,
     DirectInvitation,
@@ -27,7 +28,6 @@ from smpchat.chat.wire.group_events import (
     Reaction,
 )
 from smpchat.chat.wire.group_values import Feature, MemberId, Role
-from smpchat.chat.wire.message import DELETABLE
 from smpchat.encoding.patterns import late
 from smpchat.encoding.record import Record
 

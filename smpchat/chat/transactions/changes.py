@@ -13,8 +13,7 @@ from smpchat.agent.store.erasure import empty_log
 from smpchat.chat.errors import InputError
 from smpchat.chat.store import expiry, files, searching
 from smpchat.chat.store.records import Direction, Message, MessageStatus
-from smpchat.chat.wire.content import PLAIN, Content
-from smpchat.chat.wire.message import DELETABLE
+from smpchat.chat.wire.content import DELETABLE, PLAIN, Content
 from smpchat.encoding.record import Record
 
 KEPT = 1000

@@ -15,11 +15,10 @@ from smpchat.chat.store import files as message_files
 from smpchat.chat.store.feed import publish
 from smpchat.chat.store.records import Contact, Direction, Message, Quoted
 from smpchat.chat.transactions import changes, files, preferences
-from smpchat.chat.wire.content import Content, joined
+from smpchat.chat.wire.content import DELETABLE, Content, joined
 from smpchat.chat.wire.files import DescriptionPart
 from smpchat.chat.wire.happenings import FileCancelled, Happening
 from smpchat.chat.wire.message import (
-    DELETABLE,
     ChatEvent,
     MessageDeletion,
     MessageUpdate,

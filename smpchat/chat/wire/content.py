@@ -14,6 +14,9 @@ from typing import Any
 from smpchat.encoding.record import Record, as_dict, field
 from smpchat.encoding.text import size_text
 
+DELETABLE = 78 * 3_600
+"""For how many seconds after a message was sent its author can delete it for others (agent-wire 6.2). In groups,
+moderators can delete messages at any time (group-wire 11, trap 21)."""
 MAX_DURATION = 360_000
 """Longest duration of a video or voice message that we state or show, in seconds: 100 hours."""
 

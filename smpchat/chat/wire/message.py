@@ -41,9 +41,6 @@ from smpchat.protocol.version import VersionRange
 # reaction (agent-wire 6.2, trap 37).
 REACTIONS = ("\U0001f44d", "\U0001f44e", "\U0001f600", "\U0001f602", "\U0001f622", "\u2764", "\U0001f680", "\u2705")
 """Emoji that apps accept as reactions: one code point each, the heart without a variation selector."""
-DELETABLE = 78 * 3_600
-"""For how many seconds after a message was sent its author can delete it for others (agent-wire 6.2). In groups,
-moderators can delete messages at any time (group-wire 11, trap 21)."""
 MAX_WELCOME = 5_000
 """Longest welcome text, in characters."""
 MAX_LINK_INFO = 13_000

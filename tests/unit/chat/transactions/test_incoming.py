@@ -19,8 +19,8 @@ from smpchat.chat.transactions import changes
 from smpchat.chat.transactions.incoming import MAX_TOLD, ChatApplication
 from smpchat.chat.transactions.news import TOO_MUCH
 from smpchat.chat.wire.bodies import MAX_MESSAGES, compress_body
+from smpchat.chat.wire.content import DELETABLE
 from smpchat.chat.wire.message import (
-    DELETABLE,
     REACTIONS,
     MessageDeletion,
     MessageUpdate,
