@@ -1,4 +1,4 @@
-"""Watches, while a command runs, which relays cannot be reached for a while, and which can be reached again."""
+"""While a command runs, watches for relays that cannot be reached for a while, and for their return."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from smpchat.chat.service.reading import StoredProfile
 from smpchat.chat.store.conditions import Condition
 
 PATIENCE = 3.0
-"""Seconds that a relay must be away before the user is told: a relay that only restarts is back by then."""
+"""The user is told of a relay once it could not be reached for this many seconds. A relay that only restarts is back
+sooner."""
 
 
 class RelayWatch:
-    """Decides when to tell the user that a relay is away, and when to tell that it is back. For each outage of a relay,
-    the user is told at most once that the relay is away, and at most once that it is back. The methods' ``now`` can
-    come from any clock that counts seconds."""
+    """Decides when to tell the user that a relay is *away* (cannot be reached), and when to tell that it is back. For
+    each outage of a relay, the user is told at most once that the relay is away, and at most once that it is back. The
+    methods' ``now`` can come from any clock that counts seconds."""
 
     def __init__(self, service: StoredProfile) -> None:
         self._service = service
@@ -42,7 +43,7 @@ class RelayWatch:
         return [c for c in self._service.conditions() if c.server in due] if due else [], back
 
     def next_look(self, now: float) -> float | None:
-        """Seconds until the next call of `look` is needed, even if the store does not change; None if it is not
-        needed."""
+        """Seconds after which `look` must be called again, even if the store has not changed by then; None if that is
+        not necessary."""
         waiting = [since for server, since in self._away.items() if server not in self._told]
         return max(0.0, min(waiting) + PATIENCE - now) if waiting else None

@@ -1,5 +1,5 @@
-"""The records that services return about a profile: contacts with their connections, invitations, groups, and the
-status."""
+"""Records that describe a profile to commands and other callers: its contacts with their connections, its invitations,
+its groups, and its status."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Invitation(Record):
         short_link: The short link; None if the relay or the handshake does not support it.
         incognito: The made-up name that is told to the person who uses the link; None if this person is told our
             profile's name.
-        as_of: The last time, in POSIX seconds, at which the link was known to be unused; None if no time was noted.
-            While the online process is connected to the relay, this is the present time.
+        as_of: When the link was last known to be unused; None if this was never noted. While the online process is
+            connected to the relay, this is the present time. POSIX seconds.
     """
 
     connection: int
@@ -40,8 +40,8 @@ class MemberView(Record):
             name does not prove who a member is.
         role: The role of the member: ``member``, ``admin`` and so on.
         standing: Whether the member is in the group: ``current``, ``left`` and so on.
-        connection: The state of our connection to the member. If it is ``connected``, the member is certainly the
-            person who joined.
+        connection: The state of our connection to the member. If it is ``connected``, the member's messages come
+            directly from the member. Otherwise, others pass them on, and could change them.
         host: Whether this member let us into the group.
         versions: The chat versions of the member's app, such as ``1-16``; empty if they are not known.
     """
@@ -126,13 +126,14 @@ class ContactView(Record):
         move: The progress of moving our queue for this contact to another relay; None if the queue is not being moved.
         incognito: The made-up name by which the contact knows us; None if it knows our profile.
         pending: Number of messages to the contact that are not sent yet.
-        pq: Whether post-quantum keys now protect both directions.
+        pq: Whether post-quantum keys now protect the messages in both directions.
         verified: Whether the security code was compared and is still the same.
         conditions: The contact's present problems.
         receipts: Whether the contact is told when its messages have arrived.
         muted_until: The time until which the contact is muted: POSIX seconds, or infinity; None if the contact is not
             muted.
-        looks_like: The alias of another contact that looks like the name of this one; None if there is none.
+        looks_like: The alias of another contact, if the name of this contact looks like that alias; None if there is no
+            such contact.
         newest: Number of the last message of the conversation; 0 if there is none.
     """
 

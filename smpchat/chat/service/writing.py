@@ -27,7 +27,7 @@ _OF_KEYS = (NoticeKind.OUT_OF_STEP, NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED
 
 
 class WritingProfile(FileProfile):
-    """A stored profile with everything that the agent needs, so that it can send and change messages and go online.
+    """A stored profile that can send and change messages and go online, because it has everything that the agent needs.
 
     Attributes:
         kem: The library for post-quantum keys; None if it is not available or not wanted.
@@ -136,8 +136,8 @@ class WritingProfile(FileProfile):
         return Verification(own.contact, own.code, verified=True)
 
     def write_anyway(self, who: str) -> ContactView:
-        """Sends the messages that are held because of changed keys, as the user has decided. Messages that are
-        written later are sent too.
+        """The user has decided to write to a contact although its keys have changed. Sends the messages that are held
+        for this reason; later messages are sent too.
 
         Raises:
             UnknownContact: No contact has this alias.
@@ -182,8 +182,8 @@ class WritingProfile(FileProfile):
             return contact
 
     def _to_decide(self, tx: sqlite3.Connection, contact: Contact) -> list[int]:
-        """The contact's connection. For a group: the connections to members whose encryption has a problem. Raises
-        `InputError`."""
+        """The connections for which the user is deciding about keys: the contact's connection. For a group, these are
+        the connections to members whose encryption has a problem. Raises `InputError`."""
         if not contact.is_group:
             return [contact.connection_id]
         wrong = {connection for connection, kind, *_ in conditions.standing(tx) if kind in _OF_KEYS}
@@ -199,7 +199,7 @@ class WritingProfile(FileProfile):
         other members wait. Returns the seconds until more connections can be started; None if no member waits."""
         left = None
         for group_id, minute in memberships.waiting(self._tx):
-            from smpchat.chat.machines.group_inputs import Tick  # few profiles are in such a large group
+            from smpchat.chat.machines.group_inputs import Tick  # members wait only in large groups
             from smpchat.chat.machines.group_states import MINUTE
 
             now = self.now()

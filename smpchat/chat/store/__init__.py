@@ -2,5 +2,5 @@
 events.
 
 The chat layer's tables are in the same database file as the agent's tables. `smpchat.chat.transactions` decides what is
-stored, and when; this package only carries that out.
+stored, and when; this package only loads and saves.
 """

@@ -16,7 +16,7 @@ class AddressTexts(Record):
 
     Attributes:
         welcome: The text that people read before they send a request; part of the short link's data.
-        auto_reply: The message that each person gets whose request is accepted.
+        auto_reply: The message that is sent to each person whose request we accept.
     """
 
     welcome: str = field(default="", repr=False)
@@ -67,7 +67,7 @@ class RequestView(Record):
     Attributes:
         name: The name that the sender chose.
         text: The text that the sender wrote with the request; None if there is none.
-        received_at: POSIX seconds.
+        received_at: When the request arrived here; POSIX seconds.
         relay_refused: If the sender's relay is not on the internet, a text that says where the relay is; otherwise
             None. Such a request can only be accepted with ``any_relay``.
         in_turn: Whether the request waits for its turn to be accepted automatically.

@@ -56,6 +56,6 @@ def forget(tx: sqlite3.Connection, connection_id: int) -> None:
 
 def standing(tx: sqlite3.Connection) -> list[tuple[int, str, str, float]]:
     """All conditions, oldest first. For each condition, the result has four values: its connection, its kind, its text
-    with placeholders, and when the problem began (POSIX seconds)."""
+    (in which placeholders such as ``{alias}`` are not filled in), and when the problem began (POSIX seconds)."""
     rows = tx.execute("SELECT connection_id, kind, text, since FROM conditions ORDER BY since, connection_id, kind")
     return [tuple(row) for row in rows]

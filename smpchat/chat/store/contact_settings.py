@@ -23,7 +23,7 @@ class Setting(StrEnum):
     """Seconds after which messages disappear, as last set by the user or the contact."""
     RECEIPTS = "receipts"
     """``on`` or ``off``: whether the contact is told that its messages arrived. If a contact lacks this setting, the
-    setting of the profile with the same name counts."""
+    profile's setting of the same name counts."""
     MUTE = "mute"
     """The time until which the contact is muted: POSIX seconds, or ``inf``."""
 

@@ -1,4 +1,5 @@
-"""Events of a profile, for commands and scripts that follow it: typed forms of the rows in the stored feed."""
+"""The events of a profile, which commands and scripts follow. Each event is stored as a row of the profile's *feed*;
+here, each kind of event is a class."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from smpchat.chat.store import files, memberships, searching
 from smpchat.encoding.record import Record
 
 KEPT_IDS = 1_000
-"""The most ids of deleted messages that are kept for each contact. More are not needed, because a reply to a message
-usually comes soon."""
+"""At most this many ids of deleted messages are kept for each contact. More are not needed, because a reply to a
+message usually comes soon."""
 
 
 class Gone(Record):

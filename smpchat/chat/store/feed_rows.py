@@ -8,7 +8,7 @@ import sqlite3
 from typing import Any
 
 KEPT_EVENTS = 1000
-"""The most events of each contact that are kept. Older events are deleted, and a process that has not read them yet
+"""At most this many events of each contact are kept. Older events are deleted, and a process that has not read them yet
 misses them."""
 NOBODYS, REQUESTS = 0, -1
 """The ``owner`` of an event that belongs to no contact: `REQUESTS` for contact requests, `NOBODYS` for other events."""

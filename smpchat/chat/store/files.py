@@ -51,7 +51,7 @@ class FileView(Record):
             of `Trouble` fits.
         expires_at: When relays delete the file; POSIX seconds.
         described: For a file of ours: whether its description is queued for the contact, after all earlier messages.
-        awaited: For a file of the contact: whether the user wants it although its description has not arrived
+        awaited: For a file of the contact: whether the user wants the file, but its description has not arrived
             completely.
         checking: Whether the whole file has arrived and is being checked and decrypted. For a large file, this takes a
             while.
@@ -171,8 +171,8 @@ def _progress(tx: sqlite3.Connection, transfer: int, size: int) -> tuple[int, tu
     whether the file is being checked.
 
     The problem has three values too: its text, its kind, and whether it is known when the transfer is tried again.
-    If the transfer has no problem, this value is None. The agent counts bytes of padded ciphertext, so the bytes of the
-    plain file are an estimate.
+    If the transfer has no problem, None is returned instead of the problem. The agent counts bytes of padded
+    ciphertext, so the bytes of the plain file are an estimate.
     """
     from smpchat.agent.store import files  # imported here: most messages have no file
 
@@ -260,7 +260,7 @@ def offer(tx: sqlite3.Connection, message_id: int, invitation: FileInvitation, s
 def send(
     tx: sqlite3.Connection, message_id: int, name: str, size: int, path: Path, transfer: int, content: dict[str, Any]
 ) -> None:
-    """Saves the file of a message of ours, which the agent uploads. ``content``: the content of the message."""
+    """Saves a file that we send with a message; the agent uploads the file. ``content``: the content of the message."""
     tx.execute(
         "INSERT INTO message_files (message_id, name, size, state, path, transfer, content)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -162,10 +162,10 @@ class Past(Record):
 
 
 def past(tx: sqlite3.Connection, group_id: int, most: int) -> list[Past]:
-    """The last messages that everybody in a group can see, oldest first, at most ``most``.
+    """The last messages that everybody in a group can see: at most ``most`` messages, oldest first.
 
     The result does not contain deleted messages, disappearing messages, messages that their authors are still writing,
-    and messages of blocked members. A message with a file is returned without the file.
+    or messages of blocked members. A message with a file is returned without the file.
     """
     rows = tx.execute(
         "SELECT own.author, own.shared_id, said.text, said.sent_at, quoted.author AS quoted_author,"

@@ -1,5 +1,5 @@
-"""Stores the state of groups. A group is loaded before the state machine handles an event of the group; what the
-machine has changed is saved afterwards.
+"""Stores the state of groups. A group is loaded before the state machine handles an event of the group; afterwards,
+the changes that the machine has made are saved.
 
 The tables of groups contain the members, their connections, and the ids of events that have arrived. The texts of
 messages to groups are in the same table as those of other conversations.
@@ -27,21 +27,21 @@ from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import Record
 
 KEPT_HEARD = 20_000
-"""The most event ids that are kept for one group; the oldest are dropped. The ids are kept so that no event counts
+"""At most this many event ids are kept for one group; the oldest are dropped. The ids are kept so that no event counts
 twice."""
 KEPT_EARLY = 1_000
-"""The most reactions and deletions that are kept for one group because they arrived before the message that they
-concern; the oldest are dropped."""
+"""Reactions and deletions can arrive before the message that they concern. At most this many of each are kept for one
+group until the message arrives; the oldest are dropped."""
 KEPT_LEFT = 1_000
-"""The most messages of ours that are kept in one group for members to whom we have no connection yet; the oldest are
-dropped. As soon as we are connected to a member, we send the messages that are kept for this member, even if a host has
-passed them on before."""
+"""Copies of our messages are kept for members to whom we have no connection yet: at most this many in one group; the
+oldest are dropped. As soon as we are connected to a member, we send the copies that are kept for this member, even if a
+host has passed the messages on before."""
 
 MEMBERS_IN_MEMORY = 4_096
-"""The most members that stay in memory after they were read from the store. This is enough for four groups of the
+"""At most this many members stay in memory after they were read from the store. This is enough for four groups of the
 largest size."""
 KEPT_INVITATIONS = 20
-"""The most unanswered invitations from one contact that are kept; the oldest are dropped."""
+"""At most this many unanswered invitations from one contact are kept; the oldest are dropped."""
 
 
 class Place(Record):
@@ -307,7 +307,8 @@ def _member_from(
 
 
 def known(tx: sqlite3.Connection, group_id: int, asked: Asked) -> Known:
-    """What the store knows about the messages in ``asked``, which the state machine needs to handle an event."""
+    """Looks up what the state machine needs to handle an event: what the store knows about the messages in
+    ``asked``."""
     seen, item, gone = None, None, False
     about = asked.item
     if asked.event is not None:

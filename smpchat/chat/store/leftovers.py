@@ -1,4 +1,4 @@
-"""Unencrypted files beside a profile's database that reveal its content to anyone who can read the folder.
+"""Unencrypted files beside a profile's database. Anyone who can read the folder learns what they contain.
 
 There are two kinds. Pictures of links (QR codes) are kept as long as the link can be used and the profile is not
 encrypted. A file with the lines typed in `chat` was written by versions before the first release.

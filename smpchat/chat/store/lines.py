@@ -9,8 +9,8 @@ from smpchat.chat.store import records
 from smpchat.chat.store.records import Direction, Message
 
 MAX_MEMBERS = 1_000
-"""The most names of members that are kept for one group or business. The number is limited, because a host can make up
-members."""
+"""At most this many names of members are kept for one group or business. The number is limited, because a host can
+make up members."""
 
 
 def save_member_name(tx: sqlite3.Connection, contact_id: int, member: str, name: str) -> None:
@@ -52,7 +52,7 @@ def find_said(tx: sqlite3.Connection, contact_id: int, shared_id: str | None, se
 
 
 def last_of(tx: sqlite3.Connection, contact_id: int, direction: Direction) -> Message | None:
-    """The newest message, sent or received as ``direction`` says, that the user can answer or change. Messages without
+    """The newest message in this direction (sent or received) that the user can answer or change. Messages without
     an id that both apps know, deleted messages, and messages that the contact is still writing do not count."""
     row = tx.execute(
         "SELECT id FROM messages WHERE contact_id = ? AND direction = ? AND shared_id IS NOT NULL"
@@ -66,7 +66,7 @@ def own_texts(tx: sqlite3.Connection, contact_id: int, limit: int) -> list[tuple
     """The last text messages that the user wrote to a contact, newest first. Each is returned as its number and
     its text.
 
-    The result does not contain disappearing, deleted and forwarded messages.
+    The result does not contain disappearing, deleted or forwarded messages.
     """
     rows = tx.execute(
         "SELECT id, text FROM messages WHERE contact_id = ? AND direction = ? AND content = 'text' AND forwarded = 0"

@@ -1,4 +1,4 @@
-"""Quick questions about groups: which connections lead to members, and which contacts are groups.
+"""Quick look-ups about groups: which connections lead to members, and which contacts stand for groups.
 
 This module is separate from `smpchat.chat.store.groups`, which loads whole groups and takes longer to import.
 """
@@ -10,8 +10,8 @@ import sqlite3
 from smpchat.agent.store import connections
 
 COPIES = 1 << 40
-"""A *reference* is a number that the agent keeps with everything that it sends for us. If the reference is larger than
-this number, it stands for one member's copy of a message to a group. A smaller positive reference is the number of a
+"""References above this number stand for copies of messages to groups; each copy is for one member. A *reference* is a
+number that the agent keeps with everything that it sends for us. A smaller positive reference is the number of a
 message, and a negative reference is the negative number of a change."""
 
 
@@ -47,8 +47,8 @@ def connections_of(tx: sqlite3.Connection, connection_id: int) -> list[int]:
 
 
 def relays_of(tx: sqlite3.Connection, connection_id: int) -> set[str]:
-    """The addresses of the relays of a contact's queues, in both directions; for a group, of the queues of all
-    members."""
+    """The addresses of all relays through which we and a contact write to each other. For a group, these are the relays
+    for all members to whom we have a connection."""
     found = set()
     for each in connections_of(tx, connection_id):
         queues = (connections.receive_queue(tx, each), connections.send_queue(tx, each))

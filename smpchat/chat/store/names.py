@@ -19,13 +19,14 @@ def rename(tx: sqlite3.Connection, contact_id: int, alias: str) -> None:
 
 
 def alias_looks(tx: sqlite3.Connection) -> list[tuple[int, str, frozenset[str]]]:
-    """The number, the alias and the alias's `looks` (the forms by which similar aliases are found) of every contact."""
+    """For every contact: its number, its alias, and the ``looks`` of the alias (the forms by which similar aliases are
+    found)."""
     rows = tx.execute("SELECT id, alias, looks FROM contacts ORDER BY id")
     return [(row["id"], row["alias"], frozenset(row["looks"].split("\n"))) for row in rows]
 
 
 def mark_resembling(tx: sqlite3.Connection, contact_id: int, other_id: int) -> None:
-    """Stores that the name that a contact chose looks like the alias of another contact."""
+    """Stores that a contact chose a name which looks like the alias of another contact."""
     tx.execute("UPDATE contacts SET resembles = ? WHERE id = ?", (other_id, contact_id))
 
 
@@ -57,11 +58,11 @@ def confirm(tx: sqlite3.Connection, contact_id: int) -> None:
 
 
 def by_number(tx: sqlite3.Connection) -> dict[int, str]:
-    """Alias of each contact."""
+    """The alias of each contact; the keys are the numbers of the contacts."""
     return {row["id"]: row["alias"] for row in tx.execute("SELECT id, alias FROM contacts")}
 
 
 def newest_messages(tx: sqlite3.Connection) -> dict[int, int]:
-    """The number of the last message of each contact."""
+    """The number of the last message in each conversation; the keys are the numbers of the contacts."""
     rows = tx.execute("SELECT contact_id, max(id) FROM messages WHERE husk = 0 GROUP BY contact_id")
     return {row[0]: row[1] for row in rows}
