@@ -19,7 +19,7 @@ from smpchat.protocol.version import VersionRange
 
 
 class Accept(Record):
-    """The invitation is accepted."""
+    """We accept the invitation to the group."""
 
 
 class Leave(Record):
@@ -41,41 +41,41 @@ class Invitee(Record):
 
 
 class Admission(Record):
-    """A newcomer who waited for moderators is admitted."""
+    """We admit a newcomer who waits for this decision. The newcomer gets ``role``."""
 
     member: MemberId
     role: Role
 
 
 class Grant(Record):
-    """A member gets another role."""
+    """We give a member another role."""
 
     member: MemberId
     role: Role
 
 
 class Expel(Record):
-    """A member is removed. ``messages``: the member's messages are deleted too."""
+    """We remove a member. ``messages``: whether the member's messages are deleted too."""
 
     member: MemberId
     messages: bool = False
 
 
 class Block(Record):
-    """A member is blocked for everybody, or unblocked."""
+    """We block a member for everybody, or unblock the member."""
 
     member: MemberId
     blocked: bool
 
 
 class Change(Record):
-    """The group gets another profile, which replaces the old one."""
+    """We give the group another profile, which replaces the old one."""
 
     profile: GroupProfile
 
 
 class Dissolve(Record):
-    """The group is deleted, for everybody."""
+    """We delete the group, for everybody."""
 
 
 # -- events from the agent ---------------------------------------------------------------------------------------------
@@ -142,7 +142,8 @@ class Item(Record):
     Attributes:
         said_at: POSIX seconds.
         scope: The member to whose support chat the message belongs; None if it is for everybody.
-        reactions: How many different reactions the sender of the current event has given to the message.
+        reactions: How many different reactions the message already has from the author of the event that is being
+            handled.
     """
 
     author: MemberId
@@ -152,7 +153,8 @@ class Item(Record):
 
 
 class Known(Record):
-    """What the store knows about the messages that an event is about; `asks` says which messages.
+    """What the store knows about an event that has arrived, and about the message that the event creates or changes.
+    `asks` says what to look up.
 
     Attributes:
         seen: The earlier arrival of the same event; None if it has not arrived before.
@@ -193,12 +195,13 @@ Input = Accept | Leave | Decision | Confirmed | Joiner | Linked | Connected | Lo
 
 
 class Asked(Record):
-    """Which messages must be looked up before the machine handles an event. Each message is given by its author and id.
+    """What must be looked up in the store before the machine handles an event: whether the event has arrived before,
+    and the message that it creates or changes.
 
     Attributes:
-        event: The event's own id; None if it has none.
-        item: The message that the event creates or changes; None if the event does neither.
         by: The author of the event.
+        event: The event's own id; None if it has none.
+        item: The author and the id of the message that the event creates or changes; None if the event does neither.
     """
 
     by: MemberId

@@ -172,13 +172,13 @@ def introduced(group: Group, by: Member, event: MemberIntroduced, now: float) ->
 
 
 def announced_as(info: MemberInfo, by: Member, standing: Standing) -> Member:
-    """A newcomer, as described by its host."""
+    """The record of a newcomer, with what its host ``by`` says of it."""
     return replace(_from(info, by), standing=standing)
 
 
 def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step:
-    """``x.grp.mem.fwd``: a newcomer's link for us. The link can arrive before the host announces the newcomer
-    (group-wire 11, trap 9)."""
+    """``x.grp.mem.fwd``: a host passes on the link that a newcomer made for us. The link can arrive before the host
+    announces the newcomer (group-wire 11, trap 9)."""
     info = event.info
     if not may(Deed.LET_JOIN, by.role, info.role):
         return group, (Refused("x.grp.mem.fwd", "the sender's role does not allow this event"),)
@@ -204,7 +204,7 @@ def link_came(group: Group, by: Member, event: LinkOfMember, now: float) -> Step
 
 
 def turns(group: Group, now: float) -> Step:
-    """Starts connections to members that wait for their turn, at most `LINKS_PER_MINUTE` in one minute."""
+    """Starts the waiting connections to members, at most `LINKS_PER_MINUTE` in one minute."""
     waiting = [member for member in group.members.values() if member.link in (Link.WANTED, Link.TO_JOIN)]
     if not waiting or not group.active:
         return group, ()
@@ -265,8 +265,8 @@ def lost(group: Group, member: Member) -> Step:
 
 
 def connected(group: Group, id: MemberId) -> Step:
-    """The connection to a member works: kept messages are sent, and the host is told that it need not pass on our
-    messages to this member."""
+    """The connection to a member works. Messages that were kept for the member are sent. The host that let the member
+    in, or told us of the member, learns that it need not pass on our messages to this member any more."""
     member = group.members.get(id)
     if member is None or member.gone or not group.active:
         return group, (Disconnect((id,)),)

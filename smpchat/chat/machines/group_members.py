@@ -1,4 +1,5 @@
-"""Handles events of members about each other and the group: joining, roles, rights, leaving (group-wire 7)."""
+"""Handles what members say about each other and about the group: who joins or leaves, and who has which role
+(group-wire 7)."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from smpchat.encoding.record import replace
 
 
 def announced(group: Group, by: Member, event: MemberAnnounced) -> Step:
-    """``x.grp.mem.new``."""
+    """``x.grp.mem.new``: a host announces a newcomer."""
     info = event.info
     if not may(Deed.ANNOUNCE, by.role, info.role):
         return group, (Refused("x.grp.mem.new", "the author's role does not allow this event"),)
@@ -105,7 +106,7 @@ def host_named(group: Group, by: Member, event: HostProfile) -> Step:
 
 
 def renamed(group: Group, by: Member, event: MemberProfile) -> Step:
-    """``x.info``."""
+    """``x.info``: a member has a new profile."""
     name = event.profile.display_name
     effects: tuple[Effect, ...] = (SaveProfile(by.id, event.profile),)
     if name != by.name:
@@ -114,7 +115,7 @@ def renamed(group: Group, by: Member, event: MemberProfile) -> Step:
 
 
 def role_changed(group: Group, by: Member, event: RoleChanged) -> Step:
-    """``x.grp.mem.role``."""
+    """``x.grp.mem.role``: a member gets another role; the member may be us."""
     target = group.find(event.member)
     if target is None or target.gone:
         return group, (Refused("x.grp.mem.role", "the member whose role changes is not in the group"),)
@@ -163,13 +164,13 @@ def removed(group: Group, by: Member, event: MemberRemoved) -> Step:
 
 
 def left(group: Group, by: Member) -> Step:
-    """``x.grp.leave``."""
+    """``x.grp.leave``: a member leaves the group."""
     after, effects = out(group, by, Standing.LEFT)
     return after, (*effects, Tell(News.MEMBER_LEFT, by.id))
 
 
 def deleted(group: Group, by: Member) -> Step:
-    """``x.grp.del``."""
+    """``x.grp.del``: an owner deletes the group for everybody."""
     if not may(Deed.DELETE, by.role):
         return group, (Refused("x.grp.del", "the author is not an owner"),)
     after, effects = over(group, Standing.DELETED)
@@ -187,7 +188,7 @@ def changed(group: Group, by: Member, profile: GroupProfile) -> Step:
 
 
 def preferences_changed(group: Group, by: Member, preferences: JsonObject) -> Step:
-    """``x.grp.prefs``."""
+    """``x.grp.prefs``: the group gets new preferences."""
     if not may(Deed.PREFERENCES, by.role):
         return group, (Refused("x.grp.prefs", "the author is not an owner"),)
     return _with_profile(group, by, group.profile.with_preferences(preferences))

@@ -1,5 +1,5 @@
-"""Creates groups of our own, and carries out our actions that need the rights of our role: invite, change roles, remove
-(group-wire 7, 8).
+"""Creates groups of our own, and carries out those actions of ours for which our role must be high enough, such as
+inviting and removing members (group-wire 7, 8).
 
 Our own actions are checked as strictly as those of others. `refusal` checks an action beforehand, and returns a
 sentence for the user that says why it is not allowed.
@@ -195,8 +195,8 @@ def expel(group: Group, event: Expel) -> Step:
 
 
 def _to_all_and(group: Group, member: Member, event: MemberRemoved) -> Send:
-    """Sends a removal to all members. If the removed member still waits for a decision, it gets the removal too: such a
-    newcomer is not among the usual recipients, and would not learn of it."""
+    """Sends a removal to all members. The removed member may be a newcomer who is not admitted yet. Such a newcomer is
+    not among the usual recipients, so it is added to them if our connection to it works."""
     send = deliver(group, event)
     if not member.pending or member.link is not Link.CONNECTED:
         return send
@@ -222,7 +222,8 @@ def block(group: Group, event: Block) -> Step:
 
 
 def change(group: Group, event: Change) -> Step:
-    """Sends the group's new, complete profile to all members and to newcomers who are not in yet (group-wire 8)."""
+    """Sends the group's new, complete profile to all members, and to newcomers who are not admitted yet (group-wire
+    8)."""
     if refusal(group, Deed.CHANGE) is not None:
         return group, (Refused("change", _NOT_ALLOWED),)
     if event.profile == group.profile:

@@ -39,8 +39,8 @@ class Rule(Record):
 
     Attributes:
         least: The lowest role with which the action is allowed.
-        covers: The acting member's role must also be at least that of the member concerned (for a newcomer: the role
-            that it gets).
+        covers: Whether the acting member's role must also be at least as high as the role of the member concerned (or,
+            for a newcomer, the role that the newcomer gets).
     """
 
     least: Role

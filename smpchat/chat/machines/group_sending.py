@@ -48,7 +48,7 @@ def scope_of(group: Group, scope: MemberId | None) -> MemberId | None:
 
 
 def may_say(group: Group, event: GroupEvent) -> str | None:
-    """Why we may not say this to the group; None if we may."""
+    """Why we may not send this event to the group; None if we may."""
     if group.own.standing not in (Standing.CURRENT, Standing.PENDING, Standing.REVIEW):
         return "You are not in this group."
     scoped = group.own.pending or (isinstance(event, Post | Edit) and event.scope is not None)

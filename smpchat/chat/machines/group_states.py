@@ -25,7 +25,7 @@ because each connection needs a queue."""
 MINUTE = 60
 """Length of a minute in seconds, for `LINKS_PER_MINUTE`."""
 MAX_TOLD = 8
-"""The most hosts to which we report that we are connected to a member."""
+"""When we are connected to a member, we tell at most this many hosts."""
 _UNKNOWN_NAME = 7
 """How many characters of a member's id are shown if the member's name is not known (group-wire 6)."""
 
@@ -34,10 +34,10 @@ class Standing(StrEnum):
     """Whether a member, or we ourselves, are invited to the group, joining it, in it, or no longer in it."""
 
     INVITED = "invited"
-    """Of ourselves: a contact has invited us, and we have not answered. Of another member: we have invited this person,
-    or this person uses our link, and is not in the group yet."""
+    """If this is our own standing: a contact has invited us, and we have not answered. If it is another member's: we
+    have invited this person, or this person uses our link; in both cases, the person is not in the group yet."""
     JOINING = "joining"
-    """We are connecting to the host. No other member has this standing."""
+    """We are connecting to the host. Only we ourselves can have this standing."""
     PENDING = "pending"
     """The host must decide whether to admit the newcomer. No other member knows of the newcomer."""
     REVIEW = "review"
@@ -56,12 +56,12 @@ class Link(StrEnum):
 
     NONE = "none"
     WANTED = "wanted"
-    """We will make a link for the member; new connections per minute are limited."""
+    """We will make a link for the member, as soon as `LINKS_PER_MINUTE` allows it."""
     MAKING = "making"
     OFFERED = "offered"
     """Our link is on its way to the member, through the host."""
     TO_JOIN = "to-join"
-    """We have the member's link and will join it; new connections per minute are limited."""
+    """We have the member's link, and will join it as soon as `LINKS_PER_MINUTE` allows it."""
     JOINING = "joining"
     CONNECTED = "connected"
 

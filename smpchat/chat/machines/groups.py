@@ -1,7 +1,7 @@
 """A group as one of its members sees it, as a state machine: ``step(group, event) -> (group, effects)``.
 
-An event that is not allowed changes nothing and gives one `Refused`. The machine never raises because of what a peer
-says. The events of one group are handled one after the other (group-wire 11, trap 28).
+An event that is not allowed changes nothing and gives one `Refused`. Nothing that a peer says can make the machine
+raise an exception. The events of one group are handled one after the other (group-wire 11, trap 28).
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def _leave(group: Group) -> Step:
         return group, (Refused("leave", "we are not in the group"),)
     farewell = deliver(group, MemberLeft())
     after, effects = members.over(group, Standing.LEFT)
-    # After we have left, nothing is kept to be sent later. So we tell only the members to whom our connection works now
-    # that we have left; hosts tell the others.
+    # After we have left, nothing is kept to be sent later. So we say goodbye only to members to whom our connection
+    # works now. The others hear of it from hosts.
     return after, (Send(farewell.event, farewell.now, (), farewell.passed_on), *effects)
 
 
@@ -164,7 +164,7 @@ def _passed_on(group: Group, host: Member, heard: Heard, forward: Forward) -> St
     seen = heard.known.seen
     if not may(Deed.FORWARD, host.role):
         return group, (Refused("x.grp.msg.forward", "the sender's role does not allow it to pass on events"),)
-    if forward.event is None or forward.author is None:  # a channel has no author (group-wire 10)
+    if forward.event is None or forward.author is None:  # in a channel, events have no author (group-wire 10)
         return group, (Refused("x.grp.msg.forward", "this event may not be passed on, or has no author"),)
     if forward.author == group.own.id:  # we know better what we said
         return group, () if seen else (Refused("x.grp.msg.forward", "we do not know this event of ours"),)
@@ -215,7 +215,7 @@ def _straight(group: Group, by: Member, event: GroupEvent, now: float) -> Step |
             pair = (by, group.members.get(other))
             ours = any(one is not None and one.introducer == group.own.id for one in pair)
             return group, (Reported(by.id, other),) if ours else ()
-        case Probe():  # who of our contacts is a member is nobody's business
+        case Probe():  # we do not reveal which members are contacts of ours
             return group, ()
     return None
 

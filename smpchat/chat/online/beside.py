@@ -1,7 +1,7 @@
 """Waiting while another process is online for the profile and delivers what this process has stored.
 
 This module works without an event loop, because importing `asyncio` takes one and a half times as long as starting
-Python. A `send` that runs while `listen` or `chat` is online only has to look whether its message was sent.
+Python. While `listen` or `chat` is online, a `send` only has to look whether its message was sent.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from smpchat.agent.online.file_relays import FileNetwork, FileRelaySession
     from smpchat.xftp.routes import FileRoutes
 
-logging.getLogger("smpchat").addHandler(logging.NullHandler())  # or Python prints warnings, with tracebacks
+logging.getLogger("smpchat").addHandler(logging.NullHandler())  # without it, Python prints our warnings
 
 CONNECT_TIMEOUT = 15.0
 """Seconds in which the connection to a relay must be made, including the exchange of hellos."""
@@ -89,7 +89,7 @@ def _fence_of_files(service: WritingProfile, server: FileServer) -> Fence | None
 
 
 class _Sessions:
-    """Opens the sessions of an online process with relays, according to the profile's settings."""
+    """Opens sessions with relays for the online process, according to the profile's settings."""
 
     def __init__(self, service: WritingProfile, relay: EmbeddedRelay) -> None:
         self._service = service
@@ -126,7 +126,7 @@ class _Sessions:
         if not service.private_routing():
             return await self._open_directly(server, seconds)
         fence = self._fence(server)
-        if fence is not None:  # only the text can be checked here: the relay in between resolves the name
+        if fence is not None:  # the proxy looks up the IP addresses of names, so we check only the text
             fence.check(server.hosts, server.port_number)
         # The relay on this computer is never used for private routing: other relays would see this computer's address,
         # which private routing hides.
@@ -145,8 +145,8 @@ class _Sessions:
         )
 
     async def close(self) -> None:
-        """Ends the sessions with the user's own relays that pass messages on to other people's relays (private
-        routing)."""
+        """Ends the sessions that are used for private routing. In them, the user's own relays pass messages on to other
+        people's relays."""
         await self._router.close()
 
 

@@ -93,7 +93,7 @@ class LinkFetcher:
                     file_folder.check_room(folder, described.size - sealed.seek(0, os.SEEK_END))
                     await self._fetch(described, sealed, lambda done: tell("Receiving", done, described.size))
                     return await asyncio.to_thread(_decrypt, sealed, described, place, tell)
-                except FileUnavailable:  # for good; `FileDamaged` is one
+                except FileUnavailable:  # another try cannot help; `FileDamaged` is a subclass
                     raise
                 except BaseException:  # interrupted, or a relay or the disk may work later
                     keep = has_chunk(sealed, described.chunks[0], 0)

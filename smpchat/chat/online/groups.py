@@ -12,8 +12,8 @@ _LONGEST = 600.0
 
 
 async def tend_groups(service: WritingProfile) -> None:
-    """Starts the connections to group members that wait for their turn. Runs until cancelled, and only in the online
-    process of a profile."""
+    """Starts the waiting connections to group members, a limited number in each minute. Runs until cancelled, and only
+    in the online process of a profile."""
     with Changes(service.database, _LOOKS_APART) as changes:
         while True:
             left = service.tend_groups()

@@ -27,7 +27,7 @@ from smpchat.client.trouble import Trouble
 
 AFTER_FAILURE = 8.0
 """If the user gave no time for a wait, and a relay has failed, the wait ends after this many seconds without progress.
-If another relay has the file too, smpchat tries that relay sooner."""
+If another relay has the file too, smpchat tries that relay before the wait ends."""
 ARRIVES_WITHIN = 5.0
 """Seconds to wait for a message that may be at the relay already."""
 _LOOK = 0.5

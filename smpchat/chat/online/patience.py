@@ -15,13 +15,14 @@ from smpchat.encoding.record import Record
 RELAY_TIMEOUT = 20.0
 """How many seconds a command waits for a relay, unless the user gives another time."""
 GRACE = 2.0
-"""If the user gave no time for a wait, a problem with the relay ends the wait, but only after this many seconds: a
-relay that was just started refuses connections for a moment."""
+"""A problem with the relay does not end a wait before this many seconds have passed, because a relay that was just
+started refuses connections for a moment. If the user gave a time for the wait, no problem ends it before that time."""
 FIRST_LOOKS = 0.005
 """Seconds between the first looks at the store. They are frequent, because most commands wait for one message, which
 the online process sends at once."""
 _LAST_LOOKS = 1.0
-"""Seconds between later looks at the store, if it does not change: some problems appear or end only with time."""
+"""The most seconds between two looks at the store, even if the store does not change: some problems appear or end only
+because time passes."""
 
 
 class RelayDown(Exception):

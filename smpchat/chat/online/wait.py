@@ -1,5 +1,5 @@
-"""The statuses of a message for which a command can wait. They have a module of their own, because the help of a
-command needs them, but not the modules that do the waiting."""
+"""What a command can wait for after it has sent a message. This is a module of its own, because the help of a command
+needs only these few values, and can do without the modules that carry out the waiting."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import StrEnum
 
 
 class Wait(StrEnum):
-    """The status of a message for which a command waits after it has sent the message. The help of the command lists
-    these values in this order."""
+    """The status that a message must reach before the command that sent it ends; `NONE`: the command does not wait. The
+    help of the command lists these values in this order."""
 
     SENT = "sent"
     DELIVERED = "delivered"

@@ -105,7 +105,7 @@ async def until_ready(
     """Waits until a connection that we joined is ready, and the messages ``message_ids`` were sent. Also ends if the
     connection has failed. Returns the connection's state; None when time is up.
 
-    Messages that the handshake or a full queue holds back are not waited for.
+    Does not wait for messages that the handshake or a full queue holds back.
 
     Raises:
         RelayDown: As for `until`.

@@ -19,14 +19,14 @@ from smpchat.chat.wire.message import MAX_WELCOME, packed_link_info
 
 
 class AddressProfile(IntroducingProfile):
-    """A profile with which people can ask to connect. Each change is one transaction; the online process sends the
-    change."""
+    """A profile with a contact address, through which people can ask to connect. Each change is one transaction in the
+    store; later the online process sends the change to the relay."""
 
     def create_address(
         self, *, auto_accept: bool = False, server: str | None = None, welcome: str = "", auto_reply: str = ""
     ) -> int:
-        """Creates a contact address. The address gets its links as soon as the online process has made its queue at a
-        relay.
+        """Creates a contact address, and returns the id of its connection. The address gets its links later, when the
+        online process has made a queue for it at a relay.
 
         Args:
             server: The relay for this address; None: one of the configured relays.

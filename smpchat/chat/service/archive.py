@@ -5,9 +5,9 @@
     file    = %s"smpchat profile" %x00 version sealed   ; version is one byte, 1
     content = name-length name exported-at database     ; one byte, UTF-8, POSIX seconds in 8 bytes, an SQLite file
 
-``sealed`` is described in `smpchat.crypto.passphrase`. The database is a snapshot: a change that another process makes
-meanwhile is in it completely or not at all. Two copies of a profile must never both be used: each would continue the
-same ratchets, and contacts could not decrypt what the second one sends.
+``sealed`` is ``content``, encrypted as `smpchat.crypto.passphrase` describes. The database is a snapshot: a
+change that another process makes meanwhile is in it completely or not at all. Two copies of a profile must never both
+be used: each would continue the same ratchets, and contacts could not decrypt what the second one sends.
 """
 
 from __future__ import annotations
@@ -198,7 +198,8 @@ def _versions(source: sqlite3.Connection) -> tuple[int, int]:
 
 
 def schema_difference(service: ChatService) -> str | None:
-    """How the profile's database differs from what smpchat makes, for example ``it holds a view 'name'``."""
+    """How the profile's database differs from what smpchat makes, for example ``the database contains a view 'name'``;
+    None if it does not differ."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as ours:
         define_functions(ours)
         ours.execute(_VERSIONS)
