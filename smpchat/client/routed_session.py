@@ -149,7 +149,7 @@ class RoutedSession:
 
     async def close(self) -> None:
         """See `ServerSession.close`. The session with the proxy continues."""
-        self._end("this side closed it", None)
+        self._end("this program closed it", None)
         if self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -241,7 +241,7 @@ class DirectSession:
 
     async def close(self) -> None:
         """See `ServerSession.close`."""
-        self._end("this side closed it", None)
+        self._end("this program closed it", None)
         # Not `await self._reader`: this would raise the reader's CancelledError here, as if this caller were cancelled.
         await asyncio.wait([self._reader])
         await self._connection.close()  # if the reader was cancelled before it ran, it did not close the connection

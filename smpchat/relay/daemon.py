@@ -226,7 +226,7 @@ async def _keeping_files(
                 raise failed from error
             # The relay must still serve messages if another program uses the port for files.
             trouble = str(failed)
-            _log.error("files are not served: %s", trouble)
+            _log.error("the relay does not serve files: %s", trouble)
         yield known if trouble is not None else files.port, trouble
     finally:
         await files.close()
@@ -259,7 +259,7 @@ async def _told(folder: Path, figures: Callable[[], Awaitable[Statistics]], metr
         try:
             await control.open()
         except OSError as error:
-            raise RelayError(f"The relay cannot listen for `relay stats`: {error}.") from error
+            raise RelayError(f"The relay cannot listen for requests for its statistics: {error}.") from error
         if metrics_port != OFF:
             try:
                 await exporter.start(metrics_port)

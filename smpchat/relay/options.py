@@ -71,7 +71,7 @@ OPTIONS: Final = (
     Explained("max_connections_per_address", "N", "Open connections per IP address", "1000", (1, 1_000_000)),
     Explained("max_new_queues", "N", "New queues per connection and minute", "3000", (1, 1_000_000)),
     Explained("max_unsent", "KIB", "Maximum KiB of answers waiting for one client", "1024", (64, 1_048_576)),
-    Explained("handshake_time", "SECONDS", "Time limit for TLS, and again for the SMP handshake", "60", (1, 3_600)),
+    Explained("handshake_time", "SECONDS", "Time limit for each handshake: TLS, then SMP", "60", (1, 3_600)),
     Explained("write_time", "SECONDS", "Time limit for a client that reads nothing", "120", (1, 86_400)),
     Explained("idle_time", "SECONDS", "Time limit for an idle client without queues", "21600", (60, 31_536_000)),
     Explained("new_files", "on|off", "Allow new files", "on", words=("on", "off")),

@@ -289,7 +289,7 @@ class RelayServer:
         limits = ConnectionLimits(self._limits.new_queues, self._limits.unsent_bytes)
         connection = Connection(blocks, session, limits, loop.time, self._worker.has_room)
         self._connections.add(connection)
-        _log.debug("a client connected with version %d", session.version)
+        _log.debug("a client connected with SMP version %d", session.version)
         writer = loop.create_task(connection.write())
         self._writers.add(writer)
         try:

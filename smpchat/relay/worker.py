@@ -44,9 +44,10 @@ TURN_COMMANDS = 16
 is one block with one command."""
 
 GIVE_BACK_PAGES = 64
-"""Free pages of the database that are returned to the file system in one step: 1 MB, which takes a few milliseconds."""
+"""Number of free database pages that are returned to the file system in one step. They have 1 MB, and returning them
+takes a few milliseconds."""
 KEPT_PAGES = 256
-"""Free pages that are kept for new messages: 4 MB."""
+"""Number of free database pages (4 MB) that are kept for new messages."""
 _GIVE_BACK_PAUSE = 0.05
 """Seconds between two steps that return free pages to the file system."""
 
@@ -280,7 +281,7 @@ class Worker:
             if self._full:
                 _log.error("no new messages or queues are accepted: --max-stored or --min-free is reached")
             else:
-                _log.info("messages and queues are accepted again")
+                _log.info("new messages and queues are accepted again")
 
     def _warn_of_certificate(self) -> None:
         left = self._certificate_left()

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from smpchat.transport.base import ConnectionClosed, check_blocks
 
 CAPACITY = 8
-"""`MemoryConnection.send` waits while more blocks than this have been sent in its direction but not received."""
+"""`MemoryConnection.send` waits while more than this number of blocks were sent in the same direction, but not received
+yet."""
 
 
 class MemoryConnection:
@@ -80,7 +81,7 @@ class MemoryConnection:
         """See `BlockConnection.close`."""
         self._arrived.clear()
         if self._end is None:
-            self.end("this side closed the connection")
+            self.end("this program closed the connection")
             self._carry(None)
 
     def _carry(self, block: bytes | None) -> None:
@@ -123,8 +124,8 @@ def memory_pair(
     Args:
         session_id: The session id of both ends.
         leaf: DER of the relay's certificate, which the client's end returns as `peer_leaf`.
-        capacity: `MemoryConnection.send` waits while more blocks than this have been sent in its direction but not
-            received.
+        capacity: `MemoryConnection.send` waits while more than this number of blocks were sent in the same
+            direction, but not received yet.
         delay: Seconds that every block takes to arrive, in each direction.
     """
     client = MemoryConnection(session_id, leaf, capacity, delay)

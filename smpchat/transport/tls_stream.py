@@ -31,7 +31,7 @@ LARGE_READ = 256 * 1024
 loop."""
 CLOSE_GRACE = 2.0
 """Maximum number of seconds that `TLSStream.close` waits until the remaining data was sent."""
-_CLOSED_HERE = "this side closed the connection"
+_CLOSED_HERE = "this program closed the connection"
 _CLOSED_THERE = "the peer closed the connection"
 
 

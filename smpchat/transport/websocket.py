@@ -127,7 +127,7 @@ class WebSocketConnection:
     async def close(self) -> None:
         """See `BlockConnection.close`."""
         if self._end is None:
-            self._end = ConnectionClosed("this side closed the connection")
+            self._end = ConnectionClosed("this program closed the connection")
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             _flush(self._protocol, self._stream)
         await self._stream.close()

@@ -24,7 +24,8 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.xftp.chunks import LENGTH_SIZE, MAX_ENCRYPTED, MAX_NAME, TAG_SIZE, encrypted_sizes
 
 Progress = Callable[[int], object]
-"""Called with the number of bytes processed so far; it may raise an exception to stop the work."""
+"""A function that is called with the number of bytes processed so far. The function may raise an exception to stop the
+work."""
 
 
 class Target(Protocol):

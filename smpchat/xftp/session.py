@@ -330,7 +330,7 @@ class FileSession:
 
     async def close(self) -> None:
         """End the session. May be repeated."""
-        self._end("this side closed it", None)
+        self._end("this program closed it", None)
         await self._connection.close()
 
     # -- requests -----------------------------------------------------------------------------------------------------

@@ -173,10 +173,10 @@ def test_closing_wakes_this_sides_receive(opened: Open) -> None:
         receiving = asyncio.create_task(client.receive())
         await asyncio.sleep(0)
         await client.close()
-        with pytest.raises(ConnectionClosed, match="this side closed") as closed:
+        with pytest.raises(ConnectionClosed, match="this program closed") as closed:
             await receiving
         assert closed.value.temporary
-        with pytest.raises(ConnectionClosed, match="this side closed"):
+        with pytest.raises(ConnectionClosed, match="this program closed"):
             await client.send([block(1)])
 
     run(opened, check)

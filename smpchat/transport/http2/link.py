@@ -465,7 +465,7 @@ class Link:
 
     def abort(self) -> None:
         """Drop the connection at once."""
-        self._ended(ConnectionClosed("this side closed the connection"))
+        self._ended(ConnectionClosed("this program closed the connection"))
         self._stream.abort()
 
     async def close(self) -> None:
@@ -473,7 +473,7 @@ class Link:
         if self._end is None:
             self.h2.close_connection()
             self.flush()
-            self._end = ConnectionClosed("this side closed the connection")
+            self._end = ConnectionClosed("this program closed the connection")
         await self._stream.close()
 
 

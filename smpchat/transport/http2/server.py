@@ -141,7 +141,7 @@ class HTTP2Server(Link):
         self._dropped += size
         if self._dropped > MAX_DROPPED and self._end is None:
             self.h2.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-            self.refuse("too much data that is not read")
+            self.refuse("too much data for requests that were already answered")
 
     async def _run(self, request: Request, stream_id: int, on_request: OnRequest) -> None:
         try:

@@ -279,7 +279,7 @@ def test_closing_leaves_the_proxy_alone() -> None:
         [answer] = session.post([send(b"1")])
         await proxy.until_held(1)
         await session.close()
-        with pytest.raises(SessionClosed, match="this side closed it"):
+        with pytest.raises(SessionClosed, match="this program closed it"):
             await answer
         assert await own.request(Sub(), QUEUE) == Pong()
 

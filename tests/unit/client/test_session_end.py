@@ -163,7 +163,7 @@ def test_closing_ends_every_wait() -> None:
     async def check(world: World) -> None:
         response = world.post(Sub())
         await asyncio.gather(world.session.close(), world.session.close())
-        with pytest.raises(SessionClosed, match="this side closed it"):
+        with pytest.raises(SessionClosed, match="this program closed it"):
             await response
         with pytest.raises(NoResponse):
             await world.session.request(Ping())
