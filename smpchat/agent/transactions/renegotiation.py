@@ -93,7 +93,7 @@ EARLIER = (
     " an old backup. The message is lost, unless you already have it."
 )
 REPEATED = (
-    "{number} from {alias} came again, the last one dated {sent}. This changed nothing, and nothing is lost: the"
+    "{number} from {alias} came again; the latest copy is dated {sent}. This changed nothing, and nothing is lost: the"
     " relay was restored from a backup, or repeats old messages on purpose."
 )
 NOT_POST_QUANTUM = (

@@ -15,8 +15,8 @@ gets `DRAIN_TIME` to fetch these messages, before anything goes to the new queue
 
 Until the new queue has accepted a message, we keep the keys for the old queue: if the new queue refuses, everything
 goes to the old one again. Two addresses name the same queue if their hosts, port and id are equal, letter by letter.
-One transaction processes a message or an answer, and stores the step that it causes. So if a process is
-killed, the next process continues after the last step that was stored.
+One transaction processes a message or an answer, and stores the step that it causes. So if a process is killed, the
+next process continues after the last step that was stored.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
     current = sending.required_send_queue(tx, connection.id)
     uri = next((uri for uri, old in message.queues if old is not None and same_address(old, current)), None)
     if uri is None:
-        _refuse(tx, context, connection, "the announcement names an old queue that is not in use")
+        _refuse(tx, context, connection, "their app names an old queue that is not in use")
         return
     under_way = rotations.load(tx, connection.id)
     if under_way is not None and under_way.stage is Stage.TESTING:
@@ -160,7 +160,7 @@ def queues_to_use(tx: sqlite3.Connection, context: Context, connection: Connecti
         if same_address(address, current):
             _test(tx, context, connection.id, current)
             return False
-    _refuse(tx, context, connection, "the announcement names a new queue that was not agreed on")
+    _refuse(tx, context, connection, "their app names a new queue that was not agreed on")
     return False
 
 
