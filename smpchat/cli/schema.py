@@ -283,7 +283,8 @@ TYPES = (
             ),
             text(
                 "connection",
-                "your direct connection to the member; `connected` proves that messages are from this member",
+                "your direct connection to the member; if it is not `connected`, others pass the member's messages on,"
+                " and could change them",
                 *Link,
             ),
             flag("host", "this member let you in", optional=True),

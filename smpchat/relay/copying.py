@@ -14,7 +14,7 @@ from smpchat.protocol.block import BLOCK_SIZE
 from smpchat.relay.errors import RelayStoreError, RelayStoreNewer
 from smpchat.relay.schema import SCHEMA_VERSION, prepare, translated
 from smpchat.relay.store import SQLiteStore
-from smpchat.storage.foreign import ForeignData, check_foreign, copy_rows, open_foreign
+from smpchat.storage.foreign import DamagedData, ForeignData, check_foreign, copy_rows, open_foreign
 from smpchat.storage.opening import harden
 
 _MESSAGE_ID, _SECRET, _MAX_ID = 24, 32, 255
@@ -65,6 +65,8 @@ def take_over(path: Path) -> None:
                 copy_rows(source, target, _check_row)
                 target.execute("COMMIT")
                 target.execute("PRAGMA journal_mode = DELETE")
+    except DamagedData as error:
+        raise RelayStoreError(f"{path.name} cannot be read: {error.what}.") from error
     except DecodeError as error:
         raise RelayStoreError(f"{path.name} was not written by smpchat: {error.what}.") from error
     ours.replace(path)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from smpchat.agent.errors import MissingRecord, StoreNotWritable
 from smpchat.agent.machines import handshake_states as states
@@ -53,9 +53,6 @@ from smpchat.chat.wire.preferences import OWN_DEFAULTS
 from smpchat.chat.wire.profile import Profile
 from smpchat.encoding.record import replace
 from smpchat.protocol.address import SMPServer
-
-if TYPE_CHECKING:  # imported where they are used: most commands that read ask for no setting of the network
-    pass
 
 DATABASE_NAME = "smpchat.db"
 DEFAULT_PROFILE = "default"

@@ -30,7 +30,7 @@ class Answer:
     def __init__(self, body: Body, status: int, complete: bool) -> None:
         self.body = body
         self.status = status
-        self.request_was_taken = complete
+        self.request_was_sent = complete
         """Whether the whole request was sent. If the relay answered earlier, this connection cannot be used any more
         (xftp-wire trap 12)."""
 

@@ -165,7 +165,7 @@ def test_a_database_with_holes_is_told(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[20 * 16_384 : 24 * 16_384] = b"\xff" * (4 * 16_384)
     path.write_bytes(content)
-    with pytest.raises(RelayStoreError):
+    with pytest.raises(RelayStoreError, match=r"^relay\.db cannot be read: the database's pages are damaged"):
         take_over(path)
 
 

@@ -129,7 +129,7 @@ async def test_a_refusal_before_the_end_of_a_body_ends_the_body() -> None:
                 yield bytes(100_000)
 
         answer = await client.request(endless())
-        assert not answer.request_was_taken
+        assert not answer.request_was_sent
         assert await answer.body.take(10) == b"no"
         assert sent < http2_server.MAX_DROPPED
 
