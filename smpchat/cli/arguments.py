@@ -1,4 +1,5 @@
-"""Arguments and options that several commands share: what they are called, how they are read and completed."""
+"""Arguments and options that several commands share: their names and help texts, and how their values are checked and
+completed."""
 
 from __future__ import annotations
 
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
 def number(
     least: int, most: float = math.inf, *, kind: Callable[[str], float] = int, called: str = "a whole number"
 ) -> Callable[[str], float]:
-    """Returns a function that reads the number given for an option. If the number is out of range, this function raises
-    an error that names the allowed range, because the help does not show the range."""
+    """Returns a parser for options whose value is a number from ``least`` to ``most``. For a number out of this range,
+    the parser's error names the range, because the help does not show it.
+
+    Args:
+        kind: Converts the text of the option to a number; for example `int`.
+        called: What an error calls such a number.
+    """
 
     def parse(text: str) -> float:
         try:
@@ -51,7 +57,7 @@ def aliases(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def groups(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: aliases of groups, and numbers of invitations, but no names that strangers chose."""
+    """For completion: aliases of groups, and numbers of invitations to groups, but no names that strangers chose."""
     from smpchat.chat.service import group_views
 
     found = _look(
@@ -102,7 +108,8 @@ def relays(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def profiles(context: typer.Context, incomplete: str) -> list[str]:
-    """For completion: the profiles in the data folder (``--home``) that the unfinished command line names."""
+    """For completion: the profiles in the data folder. If the unfinished command line contains ``--home``, that names
+    the folder."""
     home = context.find_root().params.get("home")
     try:
         folder = make_environment(Path(home) if home else None, "").home / "profiles"

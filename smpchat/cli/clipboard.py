@@ -31,7 +31,8 @@ def copy(environment: Environment, text: str, what: str) -> None:
 
 def _sequence(text: str) -> str:
     sequence = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07"
-    if os.environ.get("STY") and not os.environ.get("TMUX"):  # screen has no clipboard, but passes DCS on
-        # The sequence is sent in parts, because GNU screen silently drops a string that is longer than its buffer.
+    if os.environ.get("STY") and not os.environ.get("TMUX"):
+        # GNU screen passes the sequence on to the terminal only if it is wrapped in a device control string (DCS). The
+        # sequence is sent in parts, because GNU screen silently drops a string that is longer than its buffer.
         return "".join(f"\x1bP{part}\x1b\\" for part in re.findall(f".{{1,{_SCREEN_LIMIT}}}", sequence, re.DOTALL))
     return sequence

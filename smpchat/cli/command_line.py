@@ -1,4 +1,4 @@
-"""Parses command lines, which may have global options in any place, and prints helps, which list commands in panels."""
+"""Parses command lines, in which global options may be anywhere. Prints the help, which lists commands in panels."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The command `chat`: the current contact, the user's lines, what arrives, and the terminal around them.
+"""The command `chat`: shows a conversation in the terminal while the user types.
 
-`transcript` keeps what was printed, `conversation` the current contact; `slash` interprets the user's lines, and
-`arrivals` shows what happens meanwhile. Only `screen` and `completion` know the terminal: prompt, keys and toolbar.
+`conversation` keeps the current contact, and `transcript` what was printed. `slash` interprets the lines that the user
+enters, and `arrivals` shows what arrives, such as messages and requests. Only `screen` and `completion` know the
+terminal: prompt, keys and toolbar.
 """

@@ -61,8 +61,8 @@ class Arrivals:
             self._transcript.tell(f"* {shortened(message.contact)}: {told}")
 
     def next_look(self) -> float | None:
-        """Seconds after which to call `follow` even if the store has not changed; None: only after a change of the
-        store."""
+        """The caller must call `follow` after this many seconds, even if the store has not changed by then. None: the
+        caller can wait for a change of the store."""
         return self._relays.next_look(self._talk.environment.now())
 
     def _tell_of_relays(self) -> bool:
@@ -130,7 +130,7 @@ class Arrivals:
             return
         if message.contact != alias or message.held:
             return
-        if theirs and not (message.changes or message.live):  # no change: its author has finished it
+        if theirs and not (message.changes or message.live):  # not a change: the author finished a live message
             self._show(message)
             return
         if not self._transcript.is_current(message) and (message.changes or not theirs):

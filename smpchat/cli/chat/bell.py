@@ -14,7 +14,7 @@ class Bell:
     """Decides when `chat` rings the bell: when a message or request arrives, if the bell is on.
 
     Args:
-        now: POSIX seconds.
+        now: Returns the current time in POSIX seconds.
         usual: Whether the bell is on until the user first turns it on or off.
 
     Attributes:
@@ -32,7 +32,7 @@ class Bell:
         self._service.set_rings(on)
 
     def ring(self, when: bool = True) -> None:
-        """Ring at the next `take`, if ``when`` is true."""
+        """If ``when`` is true, the next `take` tells its caller to ring, unless the bell is off or has just rung."""
         self._due |= when
 
     def take(self) -> bool:

@@ -67,7 +67,7 @@ class SlashCompleter(Completer):
                 yield Completion(alias + after, -len(begun))
 
     def _members(self, begun: str, but: Collection[str] = ()) -> Iterable[Completion]:
-        """Members of the current group, so that the user can mention one."""
+        """Members of the current group, so that the user can mention one; the names in ``but`` are left out."""
         view = self._conversation.current
         for member in () if view is None or view.group is None else view.group.current:
             if member.name.casefold().startswith(begun.casefold()) and member.name not in but:

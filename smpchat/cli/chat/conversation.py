@@ -1,7 +1,7 @@
 """The current contact in `chat`, and what is known about the other contacts.
 
 An incoming message never changes the current contact. Only `Conversation.go_to` and `Conversation.next_unread` change
-the current contact. Messages of other contacts are neither shown nor marked as shown: they are counted.
+the current contact. Messages of other contacts are neither shown nor marked as shown; they are only counted.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from smpchat.protocol.address import FileServer
 HISTORY = 20
 """When a conversation is opened, this many of its last messages are shown; more if more are unread."""
 _READ = 5
-"""This many messages are shown before the unread ones, so that it is clear what the unread ones are about."""
+"""This many read messages are shown before the unread ones, so that it is clear what the unread ones are about."""
 _SCREENS = 2
-"""At most this many screens are printed when a conversation is opened: more would scroll by unseen, and printing 20,000
-messages takes half a minute."""
+"""When a conversation with many unread messages is opened, at most this many screens full of messages are printed: more
+would scroll by unseen, and printing 20,000 messages takes half a minute."""
 
 
 def choose(service: ChatService, who: str | None) -> int | None:
@@ -53,7 +53,7 @@ def choose(service: ChatService, who: str | None) -> int | None:
     messages go before all others.
 
     Returns:
-        The contact's number; None if there are only unanswered invitations or a contact address.
+        The contact's number; None if there are no contacts yet, but an unused invitation or an address.
     Raises:
         InputError: There are no contacts, or none with this name.
     """
@@ -100,8 +100,8 @@ class Conversation:
         self._contact_id = contact_id
         self._views: dict[int, ContactView] = {}
         self._ttl: int | None = None  # seconds after which messages with the current contact disappear
-        self._counted: dict[str, int] = {}  # unread messages that the user was told about
-        self._seen = (0, 0)  # first and last message of the page printed last
+        self._counted: dict[str, int] = {}  # for each alias, how many unread messages the user was told about
+        self._seen = (0, 0)  # the page printed last: numbers of its first and last message
         self.invited: set[int] = set()  # invitations made here whose links are not printed yet
         self.apart: set[int] = set()  # messages to other contacts, which are not shown here
         self.outgoing = OutgoingFiles(service, self._show_sent, self._not_sent)
@@ -122,7 +122,7 @@ class Conversation:
         return None if view is None else view.contact.id
 
     def own_texts(self, limit: int) -> list[tuple[int, str]]:
-        """The user's last texts to the current contact, each with its number, the last one first; see
+        """The user's last messages to the current contact, newest first: the number and text of each. See
         `StoredMessages`."""
         view = self.current
         return [] if view is None else self.service.own_texts(view.alias, limit)
@@ -140,11 +140,12 @@ class Conversation:
         return self.service.requests()
 
     def unread(self) -> dict[str, int]:
-        """The aliases of the other contacts with unread messages, each with the number of these messages."""
+        """How many messages from each contact are unread, by alias. The current contact, and contacts without unread
+        messages, are left out."""
         return {v.alias: v.contact.unread for n, v in self._views.items() if n != self._contact_id and v.contact.unread}
 
     def unseen(self) -> int:
-        """The number of unread messages from all other contacts together, except muted ones."""
+        """The number of all unread messages, without those from the current contact and from muted contacts."""
         others = (view for number, view in self._views.items() if number != self._contact_id)
         return sum(view.contact.unread for view in others if view.muted_until is None)
 
@@ -313,7 +314,7 @@ class Conversation:
     # -- sentences ----------------------------------------------------------------------------------------------------
 
     def describe(self, view: ContactView) -> str:
-        """How far the connection with a contact is, in a sentence."""
+        """A sentence about the state of the connection with a contact, such as ``bob is connected.``"""
         alias, state = shortened(view.alias), view.state
         if state.state != ConnectionState.FAILED and self.service.leads_to_group(view.contact.connection_id):
             return about_joining(alias, view.group)

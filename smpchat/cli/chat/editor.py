@@ -66,7 +66,8 @@ def _place(encrypted: bool) -> Path:
 
 
 def remove_left() -> None:
-    """Remove the folders that killed processes of this user left; every `chat` does this first."""
+    """Remove editor folders that this user's processes left behind when they were killed. Every `chat` begins with
+    this."""
     for folder in (*IN_MEMORY.glob(f"{_BEGINS}*"), *Path(tempfile.gettempdir()).glob(f"{_BEGINS}*")):
         try:
             lock = FileLock(folder / _LOCK)

@@ -1,5 +1,5 @@
-"""Sends files from `chat`. Each file is encrypted in a thread, so that the user can continue to write, and is then
-stored."""
+"""Sends files from `chat`. Each file is encrypted in a thread, so that the user can continue to write. Then the
+encrypted file and its message are stored in the profile."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class OutgoingFiles:
     """Files that are being encrypted and are not stored yet.
 
     Args:
-        sent: Called with each message when it is stored.
-        failed: Called with the reason why a file was not sent.
+        sent: Called with the message of each file, once both are stored.
+        failed: Called with the error if a file cannot be sent.
     """
 
     def __init__(

@@ -33,14 +33,15 @@ from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
 
 _ROOM = 6
-"""Rows above the input line that stay visible: with fewer, the reason why a line was refused might not be seen."""
+"""If a refused line leaves fewer rows of the screen than this, the toolbar says why it was refused: the reason is
+also printed above the line, but might not be visible there."""
 _LINK = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
 """The escape sequences (OSC 8) before and after a text that can be clicked in some terminals."""
 
 
 _WHILE_ENCRYPTING = 0.25
-"""Seconds between two updates of the progress while a file is being encrypted. The store does not change then, so no
-change of the store causes an update."""
+"""Seconds between two updates of the progress while a file is being encrypted. The store does not change meanwhile, so
+nothing else would cause an update."""
 
 
 class Screen:
@@ -178,8 +179,8 @@ class Screen:
                 await changes.next(self._next_look())
 
     def _next_look(self) -> float | None:
-        """Seconds after which to look for changes even if the store has not changed; None: only after a change of the
-        store."""
+        """`_follow` must look again after this many seconds, even if the store has not changed by then. None: it can
+        wait for a change of the store."""
         if self._conversation.outgoing.encrypting():
             return _WHILE_ENCRYPTING
         return self._arrivals.next_look()
@@ -193,7 +194,7 @@ class Screen:
         with console.capture() as capture:
             for line in self._conversation.transcript.tail():
                 console.print(line, soft_wrap=True)
-        drawn = _LINK.sub("", capture.get())  # prompt_toolkit would print what it does not know
+        drawn = _LINK.sub("", capture.get())  # prompt_toolkit does not know these, and would print them
         return [*ANSI(drawn).__pt_formatted_text__(), ("bold", self._conversation.prompt())]
 
     def _toolbar(self) -> str:

@@ -78,8 +78,7 @@ class Lines:
             self._enter(line)
         except (ChatError, AgentError) as error:
             self.refused = printable(str(error))
-            # the hint that all `AgentError`s share is left out, because the message of an error without its own hint
-            # says what to do
+            # `AgentError.hint`, "Run the command again with -v", is left out, because slash commands have no -v.
             advice = "" if error.hint == AgentError.hint else error.hint
             hint = _HINTS.get(type(error)) or self._talk.environment.as_typed(advice)
             self._transcript.tell(

@@ -1,4 +1,4 @@
-"""The lines above the prompt of `chat`: what was printed, and own messages whose ticks still change."""
+"""The lines above the prompt of `chat`: what was printed, and messages of the user whose ticks still change."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Transcript:
     def __init__(self, environment: Environment, show: Callable[[RenderableType], object]) -> None:
         self._environment, self._show_above = environment, show
         self.mine: Message | None = None
-        self._last: Message | None = None  # shown last: decides about day separators
+        self._last: Message | None = None  # printed last; a day separator follows if the next one is from another day
         self._tail: list[Message] = []
         self._open: set[int] = set()  # printed with ticks that were not final
         self._confirmed: list[int] = []  # those of `_open` that were delivered since the last `settle`
@@ -118,7 +118,7 @@ class Transcript:
     def begin(
         self, messages: list[Message], notices: Sequence[StoredNotice] = (), unread: int | None = None
     ) -> list[Message]:
-        """Print the end of a conversation, except own messages at its end whose ticks still change.
+        """Print the end of a conversation, except the user's messages at its end whose ticks still change.
 
         Args:
             unread: Number of the first unread message.
@@ -142,7 +142,7 @@ class Transcript:
         self.say(messages)
 
     def _unsettled_end(self, messages: list[Message]) -> list[Message]:
-        """The own messages at the end of the list whose ticks still change; none if the terminal cannot draw lines
+        """The user's messages at the end of the list whose ticks still change; none if the terminal cannot draw lines
         again."""
         end = messages[-_TAIL:] if self._environment.redraws else []
         while end and any(m.direction is not Direction.SENT or _is_settled(m) for m in end):
@@ -155,7 +155,7 @@ class Transcript:
         self._note(*messages)
 
     def again(self, messages: list[Message]) -> None:
-        """Print messages that may have been printed before; the day of the first one is shown."""
+        """Print messages that may have been printed before, with the day of the first one above it."""
         self._last = None
         self.say(messages)
 
@@ -191,7 +191,7 @@ class Transcript:
 
     def status_changed(self, message: Message) -> None:
         """Show the new status of one of our messages, beside the prompt if the message is there. A printed message that
-        has failed is printed again. For a printed message that was delivered, `settle` prints the number."""
+        has failed is printed again. For a printed message that was delivered, `settle` prints its number."""
         beside_prompt = any(own.id == message.id for own in self._tail)
         self._tail = [message if own.id == message.id else own for own in self._tail]
         if self.mine is not None and self.mine.id == message.id:
@@ -265,8 +265,8 @@ class Transcript:
         self._drain(0)
 
     def tail(self) -> list[Text]:
-        """The lines right above the prompt: own messages whose ticks still change, what the contact is writing, and the
-        progress of files."""
+        """The lines right above the prompt: the user's messages whose ticks still change, what the contact is writing,
+        and the progress of files."""
         own = conversation(self._environment, self._tail, self._last) if self._tail else []
         if not self._environment.redraws:
             return own
@@ -284,7 +284,7 @@ class Transcript:
         self._last = messages[-1]
 
     def _drain(self, keep: int) -> None:
-        """Print the oldest of the own messages beside the prompt, and remove it there. Repeat this while more than
+        """Print the oldest of the user's messages beside the prompt, and remove it there. Repeat this while more than
         ``keep`` messages are beside the prompt, or the ticks of the oldest one are final."""
         while self._tail and (len(self._tail) > keep or _is_settled(self._tail[0])):
             self._print([self._tail.pop(0)])

@@ -17,7 +17,7 @@ from smpchat.cli.chat.conversation import Conversation
 from smpchat.encoding.record import Record
 
 KEPT = 100
-"""Up brings back at most this many messages, and this many commands; each may be as long as a message."""
+"""Up brings back at most this many messages, and at most as many commands."""
 
 
 class _Command(Record):
