@@ -1,4 +1,4 @@
-"""Changes one setting in a config file, and leaves everything else as it was; `tomllib` cannot write files."""
+"""Changes one setting in the text of a config file, and leaves the rest as it was. (`tomllib` can only read files.)"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FLAGS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "
 
 
 def known(name: str) -> str:
-    """Return the name unchanged. Raises `InputError` if there is no setting with this name."""
+    """Check the name of a setting, and return it. Raises `InputError` if there is no setting with this name."""
     if name not in KEYS:
         raise InputError(f"There is no setting {name[:60]!r}.", unknown_hint(name))
     return name
@@ -41,7 +41,13 @@ def typed(name: str, words: list[str]) -> bool | str | list[str]:
 
 
 def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
-    """Write a setting into a file, in the place of its old value if there is one. Raises `ConfigRefused`, `OSError`."""
+    """Write a setting into a file, in the place of its old value if there is one.
+
+    Raises:
+        InputError: The value is not allowed, or another command is changing the file.
+        ConfigRefused: The file cannot be read or changed.
+        OSError: The file cannot be written.
+    """
     try:
         checked(path, None, name, value)
     except ConfigRefused as error:
@@ -57,7 +63,7 @@ def set_in(path: Path, name: str, value: bool | str | list[str]) -> None:
 
 
 def unset_in(path: Path, name: str) -> bool:
-    """Remove a setting from a file; returns False if the file does not have it. Raises `ConfigRefused`, `OSError`."""
+    """Remove a setting from a file; returns False if the file does not have it. Raises as `set_in` does."""
     if content(path) is None:
         return False
     with _alone(path):
@@ -99,7 +105,7 @@ def _make_folders(path: Path) -> None:
 
 
 def with_setting(path: Path, text: str, name: str, value: bool | str | list[str] | None) -> str:
-    """The text of a file with a new value for one setting; None removes the setting.
+    """Returns the text of a config file, after one setting was given a new value, or was removed if ``value`` is None.
 
     Raises:
         ConfigRefused: The file is not TOML.
@@ -132,7 +138,8 @@ def _toml(value: bool | str | list[str]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # JSON's escapes are valid in TOML, except surrogate pairs; TOML also needs an escape for DEL
+        # JSON's escapes are valid in TOML, except surrogate pairs, which ensure_ascii=False avoids. TOML also needs an
+        # escape for DEL, which JSON writes unchanged.
         return re.sub("\x7f", r"\\u007f", json.dumps(value, ensure_ascii=False))
     if len(value) < 2:
         return f"[{', '.join(map(_toml, value))}]"

@@ -1,4 +1,5 @@
-"""What `invite`, `connect`, `accept` and `address` have in common: the wait for a connection, and how it may end."""
+"""What `invite`, `connect`, `accept` and `address` have in common: they wait for a connection, and tell the user why
+it failed, or why people elsewhere cannot use it."""
 
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ def gap(environment: Environment) -> str:
 
 
 def unreachable(down: RelayDown | None, kept: str = "") -> CommandFailed:
-    """The error of a command if a relay that it needs could not be used in time: what happened, and what to do about
+    """The error for a command that needed a relay, and could not use it in time: what happened, and what to do about
     it.
 
     Args:
@@ -76,7 +77,7 @@ def unreachable(down: RelayDown | None, kept: str = "") -> CommandFailed:
 
 
 def failed(state: events.StateChanged, hint: str) -> CommandFailed:
-    """The error of a command whose handshake failed: what happened, and what to do about it."""
+    """The error for a command that waited for a connection whose handshake failed: what happened, and what to do."""
     happened, advice = happened_and_advice(state.reason or "The connection failed.")
     status = ExitStatus.VERIFICATION if state.failure == Failure.LINK_DATA else ExitStatus.REFUSED
     return CommandFailed(status, happened, advice or hint)
@@ -101,8 +102,8 @@ async def start_relay(relay: EmbeddedRelay) -> None:
 def tell_own_name(environment: Environment, service: ChatService, connection: int) -> None:
     """If the user has not chosen a name, say which one other people will see.
 
-    This is said when the first link is made or used. On a terminal, this is said with every link if that name is the
-    login name.
+    The user is told this when the first link is made or used. If the name is the user's login name and standard
+    output is a terminal, they are told again with every later link.
 
     Args:
         connection: The connection whose link was just made or used.
@@ -116,7 +117,8 @@ def tell_own_name(environment: Environment, service: ChatService, connection: in
 
 
 def warn_if_no_answer(environment: Environment, service: ChatService, contact: Contact) -> None:
-    """Warn the user if a contact whose relay is elsewhere would have to send answers to a relay on this computer."""
+    """Warn the user if a contact's answers would go to a relay that can be reached only from this computer, and the
+    contact's own relay is elsewhere."""
     if service.answers_stay_here(contact.connection_id):
         name = shortened(contact.alias)
         environment.notice(
@@ -127,7 +129,8 @@ def warn_if_no_answer(environment: Environment, service: ChatService, contact: C
 
 
 def warn_if_local(environment: Environment, service: ChatService, connection: int, what: str) -> None:
-    """Warn the user if a link for others leads to a relay on this computer, because only people here can use it."""
+    """Warn the user if a link for others leads to a relay on this computer: only people on this computer can use such a
+    link. ``what``: a word for the link."""
     if service.is_local(connection):
         environment.notice(
             f"Only people on this computer can use this {what}, because its relay runs here. To connect with"

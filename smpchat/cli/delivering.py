@@ -35,7 +35,7 @@ _LEFT_AT = {
     True: "The message is saved and will be sent.",
     False: "The message was sent. `smpchat listen` shows when it is delivered.",
 }
-"""What is said of a message after Ctrl-C, depending on whether it is still pending."""
+"""What the user is told after Ctrl-C. The key says whether the message is still pending."""
 _KEPT = "The message is saved; the next command that goes online sends it."
 
 T = TypeVar("T")
@@ -100,8 +100,8 @@ def deliver_message(
 async def wait_online_for_message(
     environment: Environment, service: WritingProfile, message: Message, wait: Wait | None, patience: float | None
 ) -> None:
-    """Wait until a message of ours, which was already printed, has the status asked for. Call this only while this
-    process is online. Raises `CommandFailed`."""
+    """Wait until a message of ours, which was already printed, has the status that ``wait`` asks for. Call this
+    only while this process is online. Raises `CommandFailed`."""
     await _Delivery.of_message(environment, service, message, wait, patience).wait_online_for()
 
 
@@ -111,7 +111,8 @@ def deliver_change(
     wait: WaitChange | None,
     patience: float | None,
 ) -> int:
-    """Change a message in the store, and wait until the change is sent; apps send no receipts for changes."""
+    """Change a message in the store, and wait until the change is sent. Apps send no receipts for changes, so there is
+    nothing more to wait for."""
     return deliver_changes(environment, lambda profile: [make(profile)], wait, patience)
 
 
@@ -286,8 +287,8 @@ def _interrupted(*deliveries: _Delivery) -> CommandFailed:
 
 
 def _follow(environment: Environment, service: WritingProfile, looks: Looks[T]) -> T:
-    """Return the result of ``looks``. As long as another process is online for the profile, this process only waits. If
-    there is no such process, or none any more, this process goes online."""
+    """Wait until ``looks`` has a result, and return it. As long as another process is online for the profile, this
+    process only waits. If there is no such process, or it ends, this process goes online itself."""
     if (found := handed_over(service, looks)) is not None:
         return found
 

@@ -1,4 +1,4 @@
-"""What every command has at hand: global options, data folders, streams, and the relay that comes with smpchat."""
+"""What every command has at hand: global options, data folders, output, and the relay that comes with smpchat."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from smpchat.home import Home
 
 JSON_VERSION = 1
-"""The field ``v`` of every JSON object. If a field ever has to be renamed or removed, or to change its
-meaning, this number grows."""
+"""The number in the field ``v`` of every JSON object. It grows only if a field has to be renamed or removed, or has to
+change its meaning."""
 
 
 class Environment(Record):
@@ -39,9 +39,10 @@ class Environment(Record):
     Attributes:
         socks: A SOCKS proxy for this run; see `StoredProfile`.
         trace: Whether the name of every protocol frame is printed on standard error.
-        plain: Words instead of symbols, and nothing is redrawn; for screen readers and simple terminals.
+        plain: Whether words are printed instead of symbols, and nothing is redrawn; for screen readers and simple
+            terminals.
         color: False if ``--no-color`` or the variable ``NO_COLOR`` forbids colours; see `colored`.
-        now: POSIX seconds.
+        now: The clock; returns the current time in POSIX seconds.
         key: Where the passphrase of an encrypted profile comes from.
         config: What the config files say; None: there are no config files.
         config_file: The config file for all profiles; None: the one in ``home``.
@@ -172,7 +173,8 @@ class Environment(Record):
     # -- output -------------------------------------------------------------------------------------------------------
 
     def emit(self, kind: str, fields: dict[str, Any], line: str | Callable[[], RenderableType] | None) -> None:
-        """Print data on standard output: an object for scripts, ``line`` for people. Flushed when it returns."""
+        """Print data on standard output: with ``--json`` an object for scripts, otherwise ``line`` for people. The
+        output is flushed."""
         if self.json:
             # Flush each line, so that a program that reads our output can act on it at once.
             print(json_line(kind, fields), flush=True)
@@ -182,7 +184,7 @@ class Environment(Record):
             self.show(line())
 
     def show(self, renderable: RenderableType) -> None:
-        """Print something for people on standard output; the terminal wraps long lines. Flushed when it returns."""
+        """Print something for people on standard output; the terminal wraps long lines. The output is flushed."""
         console = self.console()
         with console.capture() as capture:
             console.print(renderable, soft_wrap=True)
@@ -203,7 +205,7 @@ class Environment(Record):
 
 
 def json_line(kind: str, fields: dict[str, Any]) -> str:
-    """A JSON object for scripts, in one line of ASCII (`smpchat.cli.schema`)."""
+    """A JSON object for scripts, in one line of ASCII. `smpchat.cli.schema` describes its fields."""
     import json  # imported here: help and output for people do not need it
 
     return json.dumps({"v": JSON_VERSION, "type": kind, **fields}, ensure_ascii=True)

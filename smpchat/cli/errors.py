@@ -1,4 +1,4 @@
-"""The sentences that a person reads and the exit status that a script gets, for every exception."""
+"""Chooses for every exception the sentences that a person reads, and the exit status that a script gets."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def explain(error: BaseException) -> Explanation:
     """What to tell the person at the terminal about an error. For an exception group, this is about its first error."""
     error = first_of(error)
     if isinstance(error, CommandFailed):
-        return Explanation(error.status, str(error), error.hint)  # message unchanged: it may begin with an alias
+        return Explanation(error.status, str(error), error.hint)  # no capital letter: it may begin with an alias
     if isinstance(error, UnicodeEncodeError):  # arguments that are not UTF-8 contain surrogates
         return Explanation(
             ExitStatus.INPUT,

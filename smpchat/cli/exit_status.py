@@ -1,4 +1,4 @@
-"""Every exit status of the program, and the error that carries one."""
+"""Every exit status of the program, and the exception that ends a command with one of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from smpchat.client.trouble import Trouble
 class ExitStatus(IntEnum):
     """How a command ended, for scripts: a number, and words for it.
 
-    The README, the manual page, docs/json.md and `smpchat explain` use these titles and meanings. Tests compare the
-    words.
+    The README, the manual page, docs/json.md and `smpchat explain` use these titles and meanings. Tests check
+    that the words are the same everywhere.
 
     Attributes:
         title: What the exit code means, in a few words.

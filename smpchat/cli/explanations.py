@@ -12,7 +12,8 @@ from smpchat.encoding.record import Record, field
 
 
 class _Exit(Record):
-    """What `smpchat explain` says about an exit code, in addition to the title and meaning in `ExitStatus`."""
+    """What `smpchat explain` says about an exit code, in addition to the title and meaning in `ExitStatus`. The
+    fields are those of `Topic`."""
 
     happened: str
     moves: tuple[tuple[Mover, str], ...]

@@ -1,4 +1,4 @@
-"""``react``: adds an emoji of ours to a message, or removes it."""
+"""``react``: reacts to a message with an emoji, or removes such a reaction of ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``receive``: saves on this computer a file that a contact sent."""
+"""``receive``: fetches the file of a message or of a link, and saves it on this computer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def receive(
 async def _receive(
     environment: Environment, which: str, to: Path | None, patience: float | None, *, approve: bool
 ) -> int:
-    """Request a message's file, and stay online until it has arrived."""
+    """Receive a file, and stay online until it has arrived. ``which``: the number of the file's message, the alias of a
+    contact or group, or a link to a file."""
     if is_file_link(which):
         return await _fetch(environment, which, to, patience, approve=approve)
     from smpchat.chat.errors import NoFileOffered
@@ -87,7 +88,7 @@ async def _receive(
 
 
 async def _fetch(environment: Environment, link: str, to: Path | None, patience: float | None, *, approve: bool) -> int:
-    """Fetch the file that a link leads to, in this process."""
+    """Fetch the file that a link leads to. This process fetches it even if another one is online for the profile."""
     from smpchat.chat.online.fetching import LinkFetcher
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.transferring import bar
@@ -122,7 +123,7 @@ async def _fetch(environment: Environment, link: str, to: Path | None, patience:
 
 
 def is_file_link(text: str) -> bool:
-    """Whether a text begins like a link to a file. No alias begins so."""
+    """Whether a text begins like a link to a file. An alias never begins like this."""
     return re.match(r"\s*(?:simplex:/+file|https://[^/\s]+/file/?#)", text, re.IGNORECASE) is not None
 
 

@@ -157,7 +157,7 @@ def _run(
 
     def ready(address: str, _: int) -> None:
         info = relay_status(environment.relay_folder)
-        shown = masked(address)  # what is printed here is often kept in a log
+        shown = masked(address)  # without the password, because this line is often kept in a log
         lines = [shown, *([f"WebSocket on port {info.ws_port}"] if info.ws_port else []), *files_lines(info)]
         environment.emit("relay", relay_fields(info) | {"pid": os.getpid()}, "\n".join(lines))
 
@@ -380,7 +380,7 @@ def rotate_certificate(context: typer.Context) -> None:
 
 
 def _rotate_certificate(environment: Environment) -> int:
-    """Make a new certificate that the relay shows to clients; the relay's own authority signs it."""
+    """Make a new certificate for the relay to show to clients; the relay's own certificate authority signs it."""
     from smpchat.cli.views.relay import relay_fields
     from smpchat.relay import daemon
 

@@ -33,7 +33,7 @@ def requests(
 
 
 def _reject_all(environment: Environment, sure: bool) -> int:
-    """Delete all requests, after a person has said yes."""
+    """Delete all requests. Unless ``sure``, ask the user for confirmation first."""
     from smpchat.cli.text import plural
 
     with closing(environment.open()) as service:

@@ -1,4 +1,4 @@
-"""``retract``: deletes messages of ours, here and at the contact."""
+"""``retract``: deletes messages for everybody: here, and in the apps of the contact or the group's members."""
 
 from __future__ import annotations
 

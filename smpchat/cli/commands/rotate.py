@@ -1,4 +1,4 @@
-"""``rotate``: moves our queue for a contact to another relay, and tells the contact's app to use it."""
+"""``rotate``: makes a new queue for a contact's messages at another relay, and tells the contact's app to use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 app = Program()
 _FOLLOWS = 3.0
-"""Seconds to wait until an app that is online has changed to the new relay, which takes half a dozen round trips."""
+"""Seconds to wait without ``--wait``. If the contact's app is online, it changes to the new relay within this time: the
+change takes half a dozen round trips."""
 
 
 @app.command(epilog=examples("smpchat rotate bob", "smpchat rotate bob --server smp://FINGERPRINT@relay.example"))

@@ -1,4 +1,4 @@
-"""``server``: chooses the relays for new invitations and how they are reached, and tests them."""
+"""``server``: chooses the relays for new invitations, sets how relays are reached, and tests relays."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from smpchat.client.network import Network
     from smpchat.client.probe import Check
 
-_STEP_TIMEOUT = 15.0  # seconds
+_STEP_TIMEOUT = 15.0  # seconds for each step of a test
 _HINTS = {
     "connect": "Check the address and this computer's network. `--transport auto` or `--socks` may help.",
     "hello": "Compare the address with the one that the relay's operator published; it may have changed.",
@@ -68,7 +68,7 @@ def list_(
 
 
 def _list(environment: Environment, *, whole: bool = False) -> int:
-    """Print the relays; also the embedded one, if it is used for new queues. ``whole``: with their passwords."""
+    """Print the relays, also the embedded one if it is used for new queues; if ``whole``, with their passwords."""
     shown = str if whole else masked
     service = environment.open_as(StoredProfile)
     try:
@@ -134,7 +134,7 @@ def _add(environment: Environment, address: str, transport: str | None, ws_port:
 
 
 def _transport(text: str | None) -> Transport | None:
-    """What ``--transport`` means. Raises `InputError`."""
+    """The transport that the user chose with ``--transport``; None if they did not choose. Raises `InputError`."""
     if text is None:
         return None
     try:
@@ -180,7 +180,7 @@ def forget(context: typer.Context, address: str = ADDRESS) -> None:
 
 
 def _forget(environment: Environment, address: str) -> int:
-    """Stop trying to delete the queues of deleted contacts at a relay."""
+    """Stop trying to delete, at one relay, the queues of contacts that the user has deleted."""
     with closing(environment.open()) as service:
         left = service.forget_server(address)
     stay, them = ("stays", "it") if left == 1 else ("stay", "them")
@@ -203,8 +203,8 @@ def use(
 
 
 def _use(environment: Environment, address: str, private_routing: bool | None) -> int:
-    """Use only this relay for new queues; ``simplex`` stands for the public relays, and ``embedded`` for the embedded
-    one."""
+    """Use only the relay at ``address`` for new queues, or for files if it is a file relay. Instead of an address,
+    ``simplex`` stands for the public relays, and ``embedded`` for the embedded one."""
     service = environment.open_as(StoredProfile)
     try:
         if private_routing and address == "embedded":
@@ -245,7 +245,7 @@ def test(
 
 
 async def _test(environment: Environment, address: str | None, transport: str | None, ws_port: int | None) -> int:
-    """Test each relay by sending a message through a queue, or a file, and print how every step went."""
+    """Test each relay by sending a message through it, or a file if it is a file relay. Print how every step went."""
     from smpchat.chat.online.connectivity import network_of
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.client.network import Network
@@ -276,8 +276,8 @@ async def _test(environment: Environment, address: str | None, transport: str | 
         service.close()
     if not failed:
         return ExitStatus.OK
-    # Report one failure: a wrong certificate if there is one, because another computer may have answered in the
-    # relay's place.
+    # Only one failure is reported. A wrong certificate comes before other failures, because it can mean that another
+    # computer answered in the relay's place.
     worst, check = min(failed, key=lambda each: status_of(each[1].trouble) is not ExitStatus.VERIFICATION)
     more = f" ({plural(len(failed) - 1, 'more relay')} failed too)" if len(failed) > 1 else ""
     raise CommandFailed(
@@ -300,8 +300,8 @@ def _hint(check: Check) -> str:
 
 
 async def _targets(environment: Environment, service: StoredProfile, address: str | None) -> list[SMPServerAddress]:
-    """The relays to test: the given one, or if none is given, those for new queues. If the given address has no
-    password, but the profile's list has one for this relay, that password is used."""
+    """The relays to test: the given one, or if none is given, those for new queues. If the user gave an address
+    without its password, the password is looked up in the profile's list of relays."""
     configured = [entry.address for entry in service.servers()]
     if address is not None:
         named = relay_address(address)
@@ -318,8 +318,8 @@ async def _targets(environment: Environment, service: StoredProfile, address: st
 
 
 def _file_target(service: StoredProfile, address: str) -> FileServerAddress:
-    """The given file relay. If the given address has no password, but the profile's list has one for this relay, that
-    password is used."""
+    """The file relay to test. If the user gave the address without its password, the password is looked up in the
+    profile's list of relays."""
     named = file_relay_address(address)
     same = (entry.address for entry in service.file_servers() if entry.address.server == named.server)
     return named if named.password else next(same, named)

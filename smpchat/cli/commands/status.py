@@ -91,7 +91,7 @@ def _show_one(environment: Environment, service: StoredProfile, view: ContactVie
 def _show_all(environment: Environment, service: StoredProfile, found: Status) -> None:
     # The modules that print problems or links are imported only when they are needed, because imports take time, and
     # most profiles have neither a problem nor an unused link.
-    standing = service.conditions()  # first, because the user should act on these
+    standing = service.conditions()  # printed first, because the user should act on these conditions
     if standing:
         _show_standing(environment, standing)
     waiting = {invitation.connection for invitation in found.invitations}
@@ -102,7 +102,7 @@ def _show_all(environment: Environment, service: StoredProfile, found: Status) -
 
     for state in found.connections:
         if state.connection < 0 and not environment.json:
-            from smpchat.cli.views.contacts import contact_line  # imported here: most people are in no group
+            from smpchat.cli.views.contacts import contact_line  # imported here: most people are not in a group
 
             environment.show(contact_line(service.contact(state.alias or "")))
         elif environment.json or state.connection not in waiting:

@@ -1,4 +1,4 @@
-"""``verify``: shows the security code with a contact, or compares it."""
+"""``verify``: shows our security code for a contact, or compares it with the code that the contact sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``view``: opens a received file with the desktop's program after the user agrees, or draws it in the terminal."""
+"""``view``: opens a received file in its usual program, after the user agrees, or draws a picture in the terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def view(
 
 
 def _view(environment: Environment, number: int, *, here: bool, sure: bool) -> int:
-    """Open the file of a message, or draw it."""
+    """Open the file of a message in its usual program. If ``here``, draw it in the terminal instead, which works only
+    for a picture."""
     from smpchat.chat.service.writing import WritingProfile
     from smpchat.cli.opening import local_file, open_file
     from smpchat.cli.pictures import draw_file
