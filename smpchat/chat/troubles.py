@@ -59,8 +59,8 @@ HINTS: dict[Trouble, str] = {
 
 
 def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
-    """Says in a sentence why a connection does not make progress. ``alias``: the contact whose messages have to wait;
-    None if no messages have to wait."""
+    """Says in a sentence why a connection does not make progress. ``alias``: the contact to whom we cannot send; None:
+    the sentence says *your contact* instead."""
     name = alias or "your contact"
     match obstacle.kind:
         case Trouble.FULL_QUEUE:
@@ -81,7 +81,7 @@ def sentence(obstacle: Obstacle, alias: str | None = None) -> str:
 
 
 def hint(obstacle: Obstacle) -> str:
-    """What the user can do if a connection does not make progress because of this obstacle, or who can help."""
+    """What the user can do about this obstacle, or who can help."""
     return HINTS[obstacle.kind]
 
 

@@ -44,7 +44,7 @@ from smpchat.protocol.address import SMPServerAddress
 from smpchat.protocol.version import VersionRange
 
 JOINS_SINCE = 3
-"""Since this chat version, apps can join by a link of a group (group-wire, versions)."""
+"""Apps of this chat version or a later one can join a group with its link (group-wire, versions)."""
 MAX_GROUP_NAME = 100
 """The most characters in the name of a group that we create."""
 MAX_PROFILE = 12_000
@@ -74,9 +74,10 @@ class GroupOwner(Record):
     # -- new members ---------------------------------------------------------------------------------------------------
 
     def invite(self, tx: sqlite3.Connection, group_id: int, connection_id: int, role: Role = Role.MEMBER) -> MemberId:
-        """Invites a contact. The invitation is sent as soon as the queue for it has been made.
+        """Invites a contact. The invitation contains a link to a new queue of ours, so it is sent as soon as this queue
+        has been made.
 
-        If the contact was invited before and has not accepted yet, the same invitation is sent again, with this role.
+        If the contact was invited before and has not accepted yet, the same invitation is sent again, now for ``role``.
 
         Args:
             connection_id: The contact's connection.
@@ -171,8 +172,8 @@ class GroupOwner(Record):
         return GroupLinkText(full, None if address is None else address.short_link, link.role)
 
     def joined(self, tx: sqlite3.Connection, connection_id: int, request: ReceivedRequest) -> bool:
-        """A request that came through a link of ours became a connection. If the link leads to a group, the sender of
-        the request becomes a member of the group; otherwise returns False.
+        """Called when a request that came through a link of ours was accepted. If the link leads to a group, the sender
+        of the request becomes a member. Returns whether the link leads to a group.
 
         Raises:
             EnvelopeRefused: The sender of the request cannot become a member.
@@ -212,7 +213,7 @@ class GroupOwner(Record):
         """Remove a member and tell everybody, or take back an invitation. Raises `InputError`.
 
         Args:
-            messages: Delete its messages, too.
+            messages: Whether to delete the member's messages, too.
         """
         group = self._group(tx, group_id)
         _may(group, Deed.REMOVE, _known(group, member).role)
@@ -292,7 +293,8 @@ class GroupOwner(Record):
 
 
 def new_group_profile(name: str, description: str = "", welcome: str = "") -> GroupProfile:
-    """The first profile of a new group: history is on, as in apps. Raises `InputError`."""
+    """The profile of a new group. As in apps, new members get the latest messages (the feature *history*). Raises
+    `InputError`."""
     value: JsonObject = {"displayName": name.strip(), "fullName": ""}
     if description:
         value["shortDescr"] = description
@@ -321,8 +323,8 @@ class GroupLinkText(Record):
     """A link of ours to a group.
 
     Attributes:
-        full: The full link; None until its queue exists.
-        short: The short link; None until its queue exists, or if the relay keeps no link data.
+        full: The full link; None until the link's queue exists.
+        short: The short link; None until the link's queue exists, or if the relay keeps no link data.
         role: The role that people get who join with the link.
     """
 

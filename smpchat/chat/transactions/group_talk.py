@@ -63,7 +63,7 @@ class GroupTalk:
 
     @property
     def scope(self) -> MemberId | None:
-        """The scope of our message (see `smpchat.chat`): our own id while we are not in the group yet, otherwise
+        """The scope (see `smpchat.chat`) of what we send: our own member id while we wait to be admitted, otherwise
         None."""
         return scope_of(self.group, None)
 
@@ -207,8 +207,8 @@ class GroupTalk:
         return tuple(Mention(name, MemberId(member)) for name, member in list(found.items())[:MAX_MENTIONS])
 
     def _check_links(self, text: str) -> None:
-        """Raises `InputError` for a link that the group does not allow, because the members' apps would not show the
-        message."""
+        """Raises `InputError` if the text contains a link that the group does not allow: the members' apps would not
+        show such a message."""
         from smpchat.chat.machines.group_content import holds_link
 
         if holds_link(text) and not self.group.profile.allows(Feature.SIMPLEX_LINKS, self.group.own.role):

@@ -75,7 +75,8 @@ _INSTANT = Terms(sender_securable=True, reply_key=True)
 NOBODY: Mapping[MemberId, bytes] = MappingProxyType({})
 """The default of ``last_words``: no member gets a last message before its connection ends."""
 Refer = Callable[[MemberId], int]
-"""Returns the reference (see `memberships.COPIES`) of the copy of a message that this member gets."""
+"""Each member gets a copy of a message. This function returns, for a member, the reference of the copy (see
+`memberships.COPIES`)."""
 
 
 class Conversation(Protocol):
@@ -86,7 +87,7 @@ class Conversation(Protocol):
         ...
 
     def begun(self, tx: sqlite3.Connection, group_id: int, connection_id: int) -> None:
-        """A new group was stored, and this connection leads to its host."""
+        """Called when a new group was stored. ``connection_id``: our connection to the host of the group."""
         ...
 
     def perform(self, tx: sqlite3.Connection, group_id: int, effect: Effect) -> None:
@@ -103,7 +104,7 @@ class GroupTransactions(Record):
 
     @property
     def host(self) -> Host:
-        """Our duties as a host."""
+        """Our duties as a host, towards newcomers whom we let in."""
         return Host(self.context, self.conversation.profile)
 
     # -- actions of the user -------------------------------------------------------------------------------------------
@@ -119,9 +120,9 @@ class GroupTransactions(Record):
         """Asks to join a group, and returns the connection. Raises as `requesting.begin`.
 
         Args:
-            held: The request is not sent before the agent gets the event `JoinReleased` for this connection.
-            profile_for: Returns the profile that the group gets, perhaps with a made-up name, for the number of the new
-                connection; None: the group gets our usual profile.
+            held: Whether the request must wait until the agent gets the event `JoinReleased` for this connection.
+            profile_for: Gets the number of the new connection, and returns the profile for the group, perhaps with a
+                made-up name; None: the group gets our usual profile.
         """
         connection_id = requesting.begin(tx, self.context, link, held=held, plain=True)
         profile = self.conversation.profile(tx, None) if profile_for is None else profile_for(connection_id)
@@ -189,8 +190,8 @@ class GroupTransactions(Record):
 
         Args:
             shared_id: The id of the event; None: the event gets a new id.
-            refer: Returns, for a member, the number by which the agent reports the status of this member's copy; None:
-                no status is needed.
+            refer: Gives each member's copy the number by which the agent reports the status of the copy; None: no
+                status is needed.
         """
         group = self._load(tx, group_id)
         refusal = may_say(group, event)
@@ -234,7 +235,7 @@ class GroupTransactions(Record):
         return encode_group_event(MemberProfile(profile) if group.by_link else InvitationAccepted(group.own.id))
 
     def peer_info(self, tx: sqlite3.Connection, connection: Connection, info: bytes) -> str | None:
-        """A peer has said who it is: a member, or the host that answers our request.
+        """Called when a peer has said who it is. It is a member, or the host that answers our request to join.
 
         Returns:
             Why the peer is refused; None if it is accepted.
@@ -267,7 +268,8 @@ class GroupTransactions(Record):
         return "The link does not lead to a group."
 
     def state_changed(self, tx: sqlite3.Connection, connection: Connection) -> bool:
-        """The state of a connection has changed. Returns whether this connection leads to the host of a group."""
+        """Called when the state of a connection has changed. Returns whether this connection leads to the host of a
+        group."""
         place = groups.of_connection(tx, connection.id)
         if place is None:
             return False
@@ -281,8 +283,8 @@ class GroupTransactions(Record):
         return place.member == groups.host_of(tx, place.group)
 
     def message(self, tx: sqlite3.Connection, connection_id: int, body: bytes, sent_at: float) -> bool | None:
-        """A member has sent a message. Returns whether the member should get a receipt; None if the connection is not a
-        member's."""
+        """Called when a member has sent a message. Returns whether the member should get a receipt; None if the
+        connection is not a member's."""
         place = groups.of_connection(tx, connection_id)
         if place is None:
             return None
@@ -328,7 +330,8 @@ class GroupTransactions(Record):
         before = self._load(tx, group_id)
         after, found = step(before, event)
         leaving = frozenset(id for one in found if isinstance(one, effects.Disconnect) for id in one.members)
-        ends = {id: groups.connection_of(tx, group_id, id) for id in leaving}  # their records may be deleted
+        # The connections of these members are looked up now, because the effects may delete the members' records.
+        ends = {id: groups.connection_of(tx, group_id, id) for id in leaving}
         # The group is saved before the effects are carried out, because an effect may cause the next event at once.
         groups.save(tx, group_id, before, after)
         farewells = dict(last_words)
@@ -439,7 +442,7 @@ class GroupTransactions(Record):
             return
         try:
             sending.submit(tx, self.context, connection_id, UserMessage(body), notify=notify, reference=reference)
-        except AgentError as error:  # if one member cannot be written to, the others still get it
+        except AgentError as error:  # the other members still get the message
             log.info("a member cannot be written to: %s", type(error).__name__)
 
     def _new_id(self) -> str:

@@ -156,8 +156,8 @@ def _update_message(
     now: float,
     sender: str | None,
 ) -> None:
-    """Stores an edit. A contact can edit only its own messages. If we do not have that message, the edit is stored as a
-    new message (agent-wire 6.2)."""
+    """Stores an edit. A contact can edit only its own messages. If we do not have the edited message, the edit is
+    stored as a new message (agent-wire 6.2)."""
     # Search only among messages of this contact: ids are not secret, so otherwise a contact could change somebody
     # else's messages.
     original = lines.find_said(tx, contact.id, update.shared_id, sender)
@@ -177,7 +177,7 @@ def _update_message(
 def edit_message(
     tx: sqlite3.Connection, contact: Contact, original: Message, update: MessageUpdate, now: float
 ) -> None:
-    """Stores a new text for a message, from its author."""
+    """Stores the new text that the author of a message has given it."""
     text, content = _edited(original, update)
     if original.deleted or (original.text, original.live) == (text, update.live):
         return
@@ -186,7 +186,7 @@ def edit_message(
         live.hold(tx, original.id, now)
     elif original.held:
         live.release(tx, original.id)
-    # An update of a live message that is not finished, or not shown yet, does not count as a change.
+    # An update does not count as a change if the author is still writing the live message, or if it is not shown yet.
     tell_change(tx, contact, original, events.Change.EDITED, now, counts=not (update.live or original.held))
 
 
@@ -301,7 +301,8 @@ def _tell(tx: sqlite3.Connection, event: events.MessageChanged, *, counts: bool)
 
 
 def tell_put_off(tx: sqlite3.Connection, now: float) -> None:
-    """Tells the user of the changes that were put off: once for each message, in its current form."""
+    """Tells the user of the changes that `tell_change` did not report at once. Each message is reported once, however
+    often it has changed."""
     for message_id in untold.due(tx, now):
         untold.told(tx, message_id)
         message = records.message(tx, message_id)

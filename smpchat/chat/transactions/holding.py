@@ -1,7 +1,8 @@
-"""Held messages: they wait for a decision of the user, because the contact's keys have changed.
+"""Held messages: they wait for a decision of the user, because the contact's keys have changed. Edits, deletions and
+reactions are held in the same way.
 
-The agent does not send held messages (`smpchat.agent.transactions.sending.holds_texts`). This module gives each held
-message and change a reason that users can see, and sends them when the user has decided.
+The agent does not send what is held (`smpchat.agent.transactions.sending.holds_texts`). This module stores, for each
+held message, a reason that users can see, and sends the messages when the user has decided.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ def reason(tx: sqlite3.Connection, connection_id: int) -> str | None:
 
 
 def hold(tx: sqlite3.Connection, contact: Contact, now: float) -> bool:
-    """The security code has changed. Holds our messages to the contact if the user had compared the old code. Returns
-    whether messages are held."""
-    # Messages that are held already stay held even if the contact is no longer verified, for example because the user
-    # has entered a wrong code.
+    """Called when the security code has changed. Holds our messages to the contact if the user had compared the old
+    code. Returns whether messages are held."""
+    # If messages are held, they stay held even if the contact is no longer verified, for example because the user has
+    # entered a wrong code.
     if contact.verified_code is None and not outgoing.holds_texts(tx, contact.connection_id):
         return False
     from smpchat.agent.transactions import sending  # imports the ratchet, which commands that only read do not need

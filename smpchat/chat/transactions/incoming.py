@@ -87,8 +87,8 @@ _ENDED_BY_A_MESSAGE = (
     NoticeKind.VERSIONS,
 )
 MAX_TOLD = 10
-"""The most lines in one hour that report that a contact changed its name or preferences. The number is limited, because
-each line is shown and can ring the bell. The notice `TOO_MANY_AT_ONCE` is shown at most this often in one hour too."""
+"""At most this many lines about a contact's new name or new preferences are shown in one hour. The number is limited,
+because each line can ring the bell. The notice `TOO_MANY_AT_ONCE` is shown at most this often in one hour, too."""
 TOO_MANY_AT_ONCE = f"{{alias}} sent more than {MAX_MESSAGES} messages at once; the rest were left out."
 _INTEGRITY_NOTICES = {
     Integrity.SKIPPED: "Some messages from {alias} before this one were lost.",
@@ -207,6 +207,7 @@ class ChatApplication:
 
     def peer_info_received(self, tx: sqlite3.Connection, connection_id: int, info: bytes) -> str | None:
         """Stores the peer's profile. If the peer answers an invitation of ours, the invitation becomes a contact.
+        Returns why the peer is refused; None if it is accepted.
 
         A business answers like the host of a group, because several people there read our messages. A link may belong
         to a business even if the link does not say so.
@@ -371,8 +372,8 @@ class ChatApplication:
 def contact_from_request(
     tx: sqlite3.Connection, context: Context, connection_id: int, request: ReceivedRequest, alias: str | None = None
 ) -> Contact:
-    """Creates the contact of an accepted request. The contact's first message is the text of the request; our first
-    messages are the welcome text and automatic reply of our address.
+    """Makes the sender of an accepted request a contact. The contact's first message is the text of the request; our
+    first messages are the welcome text and automatic reply of our address.
 
     Args:
         alias: The contact's alias; None: made from the name in the request.

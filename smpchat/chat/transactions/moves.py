@@ -1,4 +1,5 @@
-"""Sentences for the user that say why a move of our own queue is not possible."""
+"""Sentences for the user that say why our queue cannot be moved to another relay, or why a move cannot be
+cancelled."""
 
 from __future__ import annotations
 

@@ -77,8 +77,8 @@ def _like(tx: sqlite3.Connection, name: str, contact_id: int | None) -> tuple[in
 
 
 def settle(tx: sqlite3.Connection, now: float) -> None:
-    """Updates contacts that an old version of smpchat stored: finds out whether the user chose the alias, or it was
-    made from the contact's own name.
+    """Updates contacts that an old version of smpchat stored: finds out whether the user chose the alias, or smpchat
+    made it from the contact's own name.
 
     A contact with a reserved alias, such as *you*, gets another one, and the user is told.
     """

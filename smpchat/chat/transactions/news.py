@@ -20,7 +20,7 @@ def about_name(before: Profile, after: Profile) -> list[Happening]:
 
 
 def about_preferences(before: Agreement, after: Agreement) -> list[Happening]:
-    """Lines about what the contact's new preferences change in the conversation."""
+    """Lines that say what is different in the conversation because of the contact's new preferences."""
     found = [*_about_time(before, after), *_about_deletion(before, after), *_about_reactions(before, after)]
     return [_line(text) for text in found]
 

@@ -97,7 +97,7 @@ def profile_for(tx: sqlite3.Connection, own: Profile, contact_id: int) -> Profil
 
 
 def note_told(tx: sqlite3.Connection, contact_id: int, profile: Profile) -> None:
-    """Saves a digest of the profile of ours that the contact gets in the handshake."""
+    """Saves a digest of our profile, as the contact gets it in the handshake."""
     profiles.save_told(tx, contact_id, _digest(profile))
 
 

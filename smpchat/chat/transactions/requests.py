@@ -104,8 +104,8 @@ def _reintroduce_to_group(tx: sqlite3.Connection, contact: Contact, profile: Pro
 
 
 def read_welcome(tx: sqlite3.Connection, contact: Contact, welcome_id: str) -> None:
-    """Adds to our request, if it has not been sent yet, the id under which we have stored the welcome text from the
-    link.
+    """Called when we have stored the welcome text from a link as a message, with the id ``welcome_id``. If our request
+    has not been sent yet, the id is added to it.
 
     The app of the link's owner then sends the welcome text as an edit of the message with this id, so that our user
     does not see the text twice.

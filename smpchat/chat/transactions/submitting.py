@@ -22,12 +22,12 @@ def new_id(context: Context) -> str:
 def submit(
     tx: sqlite3.Connection, context: Context, contact: Contact, body: bytes, reference: int | None, *, notify: bool
 ) -> None:
-    """Sends a body to a contact, after everything that was sent before.
+    """Sends the body of a message to a contact, after everything that was sent before.
 
     Args:
         reference: The number by which the agent reports the status: a message's number, or the negative number of a
             change; None: no status is needed.
-        notify: Whether the relay may have a push notification sent to the contact's phone.
+        notify: Whether the contact's phone may get a push notification.
     Raises:
         ContactGone, AgentError: Nothing is sent.
     """

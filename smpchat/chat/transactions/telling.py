@@ -19,8 +19,8 @@ PERHAPS_LOST = "May be lost: the encryption was renewed before your contact conf
 
 MEMBER_GONE = "{alias} no longer gets your messages: their app has ended the connection with you."
 _LOOKED_AT = 200
-"""Unconfirmed messages are looked for among this many of the latest messages. More are not needed, because a queue at
-the relay holds 128 messages."""
+"""How many of the latest messages are searched for unconfirmed ones. More need not be searched, because a queue at the
+relay holds 128 messages."""
 
 
 def tell(
@@ -61,7 +61,7 @@ def tell(
 
 
 def mended(tx: sqlite3.Connection, connection_id: int, *kinds: NoticeKind) -> None:
-    """Deletes conditions that have ended."""
+    """Deletes the conditions of these kinds, because they have ended."""
     over = [kind for kind in kinds if conditions.end(tx, connection_id, kind)]
     contact = records.addressee(tx, connection_id)
     if contact is not None and not _HOLDS.isdisjoint(kinds):

@@ -1,8 +1,8 @@
 """Aliases: the user's names for contacts. An alias never changes by itself, whatever name the contact sends.
 
-Names are chosen by others and prove nothing. So a name never becomes an alias that looks like a reserved word or like
-the alias of another contact. Two spellings with the same `fold` are the same alias; two names that share one of their
-`looks` look alike.
+Contacts choose their own names, so a name proves nothing, and never becomes an alias that looks like a reserved word or
+like the alias of another contact. Two spellings with the same `fold` are the same alias; two names that share one of
+their `looks` look alike.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ RESERVED = frozenset(
 
 
 def fold(alias: str) -> str:
-    """An alias in the form that is used for comparisons: in small letters, and with only one encoding of letters with
-    marks."""
+    """An alias in the form that is used for comparisons: in small letters, and with accented letters always encoded in
+    the same way."""
     # NFD first (Unicode, D145): without it, case folding keeps differently encoded letters with marks apart.
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", alias).casefold())
 
 
 def looks(text: str) -> frozenset[str]:
-    """Two texts that stand for what a name looks like to a person: two names are easily confused if they have one of
-    these texts in common.
+    """What a name looks like to a person, as two texts. Two names are easily confused if they have one of these texts
+    in common.
 
     Source: UTS #39, section 4. One text is made from the name as it is written, the other from the name in small
     letters. Both texts are needed: a capital I looks like l, but a small i does not.
@@ -55,7 +55,7 @@ def looks(text: str) -> frozenset[str]:
 
 
 def is_reserved(alias: str) -> bool:
-    """Whether a text looks like a reserved word or like a number, which commands accept instead of an alias."""
+    """Whether a text looks like a reserved word, or like a number: commands accept numbers instead of aliases."""
     shown = looks(alias)
     return unicodedata.normalize("NFKC", alias).isdecimal() or not shown.isdisjoint(_reserved_looks()) or not all(shown)
 
@@ -133,7 +133,7 @@ not be read for them."""
 
 
 def _prototypes(text: str) -> str:
-    """A text in which each letter is replaced by the one that stands for all letters that look like it."""
+    """The text with each letter replaced. All letters that look alike are replaced by the same text."""
     if text.isascii():
         return unicodedata.normalize("NFD", text.translate(_ASCII))
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).translate(_table()))

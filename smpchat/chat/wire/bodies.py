@@ -71,7 +71,7 @@ Part = Envelope | Unreadable | LeftOut
 
 
 def new_shared_id(random12: bytes) -> str:
-    """A new id of a message, by which both apps know it: 12 random bytes."""
+    """A new id for a message, made from random bytes (usually 12). Both apps know the message by this id."""
     return to_base64url(random12)
 
 
