@@ -46,7 +46,7 @@ class Call(Record):
 
 
 def own_commands(commands: Iterable[BotCommand]) -> tuple[BotCommand, ...]:
-    """The commands of our own bot, after a check that apps can show them. Raises `InputError` if apps cannot."""
+    """Checks the commands of our own bot, and returns them. Raises `InputError` if apps could not show or call one."""
     kept = tuple(commands)
     if len(kept) > MAX_COMMANDS:
         raise InputError(f"A bot can have at most {MAX_COMMANDS} commands.", "Remove some commands.")

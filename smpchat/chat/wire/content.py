@@ -15,7 +15,7 @@ from smpchat.encoding.record import Record, as_dict, field
 from smpchat.encoding.text import size_text
 
 DELETABLE = 78 * 3_600
-"""For how many seconds after a message was sent its author can delete it for others (agent-wire 6.2). In groups,
+"""How long the author of a message can delete it for others, in seconds after it was sent (agent-wire 6.2). In groups,
 moderators can delete messages at any time (group-wire 11, trap 21)."""
 MAX_DURATION = 360_000
 """Longest duration of a video or voice message that we state or show, in seconds: 100 hours."""
@@ -37,8 +37,8 @@ _MAX_NAME = 100
 _MAX_TYPE = 40
 """How many characters of an unknown message type are kept, as the kind of the message."""
 _MAX_LINK = 4_000
-"""Longest link that is shown of a card (a contact, invitation or group that a peer shares), in characters. Invitations
-with post-quantum keys have about 1,600."""
+"""A card is a contact, invitation or group that a peer shares. Its link is shown if it has at most so many characters;
+the link of an invitation with post-quantum keys has about 1,600."""
 _NO_BRACKETS = str.maketrans("[]", "()")
 _MAX_PREVIEW = 300
 """How many characters of the title, the description and the address in a link's preview are kept."""
@@ -91,7 +91,8 @@ def text_content(text: str) -> dict[str, Any]:
 
 
 def describe(content: object, file: object = None) -> str | None:
-    """The text of ``content``, after a note about what cannot be shown; None if ``content`` is not valid."""
+    """``content`` as readable text: first a note about what cannot be shown, if anything, and then the words. None if
+    ``content`` is not valid. ``file``: the ``file`` of the same message."""
     read = read_content(content, file)
     return read[0] if read else None
 
@@ -223,7 +224,7 @@ def _short(text: str, limit: int = _MAX_NAME) -> str:
 
 def _cut(text: str, limit: int) -> str:
     # The text may be as long as a message, so it is cut before its characters are replaced. One character more than
-    # ``limit`` is kept, to show that the text was longer.
+    # ``limit`` is kept: if it is there, the text was longer.
     line = "".join(c if c.isprintable() else " " for c in whole(text[: limit + 1]))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 

@@ -1,7 +1,7 @@
 """Makes the file names that peers send harmless: never a path or a device, always a name that every system accepts.
 
-The name that a peer gives a file must not decide where the file is saved (xftp-wire 6). ``..\\..\\x``, ``CON.txt``, a
-name of 300 bytes and one that a bidi mark shows backwards all become plain names.
+The name that a peer gives a file must not decide where the file is saved (xftp-wire 6). These all become plain names:
+``..\\..\\x``, ``CON.txt``, a name of 300 bytes, and a name with a bidi mark, which reverses the letters on the screen.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|clock\$|(com|lpt)[0-9Â
 
 
 def safe_name(name: str) -> str:
-    """The last part of the name that a peer gave a file, as a safe name for our file."""
+    """A safe name for our file. It is made from the last part of ``name``, the name or path that a peer sent."""
     last = re.split(r"[/\\]", composed(name[:1_000]))[-1]
     # Removes invisible characters: control, format, bidi, private and unassigned ones.
     seen = "".join(c for c in last if c == " " or (c.isprintable() and c not in BLANK_LETTERS))

@@ -1,7 +1,7 @@
 """Files in chat messages: the invitation in ``x.msg.new``, and the events that describe or withdraw the file.
 
-The message is sent before the upload, with a placeholder for the description (part 0). The description, which contains
-the keys of the file, follows in parts 1, 2, 3 …, each in a message of its own (xftp-wire 7).
+The message is sent before the upload, so it has only a placeholder (part 0) for the description of the file. The
+description itself, which contains the keys, follows in parts 1, 2, 3 …, each in a message of its own (xftp-wire 7).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from smpchat.encoding.record import Record, field
 PART = 14_000
 """Length of one part of a file's description, in characters; apps make parts of the same length (xftp-wire 7.1)."""
 MAX_PARTS = 32
-"""How many parts of one file's description are kept. A file of 1 GiB in chunks of 4 MiB has three parts."""
+"""How many parts of one file's description are kept. A file of 1 GiB in chunks of 4 MiB needs three of them."""
 MAX_DESCRIPTION = MAX_PARTS * PART
 """Longest description of a file that is kept, in characters."""
 MAX_FILE = 1 << 30
-"""Largest file, in bytes. Apps have the same limit, except for files from the holder of a supporter's badge (xftp-wire
-3.1)."""
+"""Largest file that smpchat sends or receives, in bytes. Apps have the same limit, but accept larger files from users
+who have a supporter's badge (xftp-wire 3.1)."""
 MAX_STATED_SIZE = 1 << 50
 """Largest size that the invitation to a file may state, in bytes; an invitation with a larger size is ignored."""
 _MAX_NAME = 1_000
@@ -62,7 +62,7 @@ class FileInvitation(Record):
 
 
 class DescriptionPart(Record):
-    """``x.msg.file.descr``: a part of the description of the file in message ``shared_id``."""
+    """``x.msg.file.descr``: one part of a file's description. ``shared_id``: the id of the message with the file."""
 
     shared_id: str
     description: FileDescription
@@ -102,7 +102,7 @@ def read_description(value: object) -> FileDescription | None:
 
 
 def read_description_part(envelope: Envelope) -> DescriptionPart | None:
-    """``x.msg.file.descr``."""
+    """Reads ``x.msg.file.descr``; None if the event is malformed, or contains part 0."""
     original = shared_id(envelope.params.get("msgId"))
     description = read_description(envelope.params.get("fileDescr"))
     if original is None or description is None or description.number == 0:
@@ -123,7 +123,7 @@ def invitation_params(invitation: FileInvitation) -> dict[str, Any]:
 
 
 def description_params(description: FileDescription) -> dict[str, Any]:
-    """``fileDescr``."""
+    """``fileDescr``: one part of a file's description as JSON."""
     return {
         "fileDescrText": description.text,
         "fileDescrPartNo": description.number,

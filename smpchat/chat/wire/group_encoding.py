@@ -58,8 +58,8 @@ def encode_group_event(event: GroupEvent, own_id: str | None = None) -> bytes:
 
 
 def batches(messages: list[bytes], room: int) -> list[list[bytes]]:
-    """Divides messages into batches, in order, each with as many as fit into one body of ``room`` bytes (group-wire
-    5)."""
+    """Divides messages into batches, in their order. Each batch has as many messages as fit into one body of ``room``
+    bytes (group-wire 5)."""
     found: list[list[bytes]] = []
     length = 0
     for message in messages:

@@ -35,6 +35,7 @@ class Invitation(Record):
     """``x.grp.inv``: a contact invites us to a group.
 
     Attributes:
+        invited: Our own member id, which the host has chosen, and our role.
         link: The link with which we connect to the host, the member who invites us. A repeated invitation has the same
             link, but may offer another role (group-wire 12).
         link_id: The id of the group link that we used. Only hosts with old apps set this id: they answer a request
@@ -92,7 +93,7 @@ class LinkRejection(Record):
 
 
 class HostProfile(Record):
-    """``x.grp.link.mem``: the host's profile, because its answer to our request had only a name."""
+    """``x.grp.link.mem``: the host's whole profile. The host's answer to our request contained only its name."""
 
     profile: Profile
 
@@ -289,7 +290,8 @@ class Reaction(Record):
 
 
 class FileDescribed(Record):
-    """``x.msg.file.descr``: a part of the description of the file in message ``original``, as it arrived."""
+    """``x.msg.file.descr``: one part of a file's description, as it arrived. ``original``: the id of the message with
+    the file."""
 
     original: str
     part: JsonObject = field(repr=False)

@@ -1,4 +1,4 @@
-"""The parts of group events: roles, member ids, profiles, invitations (group-wire 1).
+"""The parts of group events: roles, member ids, profiles, mentions, quotes and more (group-wire 1).
 
 The parts are read from JSON that a peer sent. If a necessary part is malformed, `Malformed` is raised, because the
 whole event cannot be used. If an optional part is malformed, it counts as missing.
@@ -19,8 +19,7 @@ from smpchat.encoding.text import from_base64url, to_base64url
 from smpchat.protocol.version import VersionRange
 
 JsonObject = dict[str, Any]
-"""A JSON value that is kept as it arrived, so that nothing is lost that only newer apps understand. Such a value is
-never changed in place."""
+"""A JSON object, kept as it arrived, with keys that only newer apps understand. It is never changed in place."""
 MemberId = NewType("MemberId", bytes)
 """The id of a member within its group, the same for all members; the person who adds the member chooses it. Apps accept
 only ids of 16 ASCII bytes."""
@@ -40,9 +39,9 @@ MAX_NAME = 255
 """Longest name that is kept, in characters: a group's name, a name in a mention, or the name of a member whose message
 a host passes on."""
 MAX_TIME = 40
-"""Longest time that is read, as text, in characters; the times that apps write have 30."""
+"""How many characters the text of a time may have; the times that apps write have 30."""
 TTL_DEFAULT = 86_400
-"""Seconds after which messages disappear in a group that turns on disappearing messages without a time."""
+"""Seconds after which messages disappear in a group that turns on disappearing messages, but states no time."""
 
 
 class Malformed(DecodeError):
@@ -114,7 +113,7 @@ _ON = frozenset({Feature.REACTIONS, Feature.VOICE, Feature.FILES, Feature.SIMPLE
 
 
 class MemberIdRole(Record):
-    """A member and its role."""
+    """The id of a member, and the member's role."""
 
     member: MemberId
     role: Role
@@ -173,14 +172,14 @@ class GroupProfile(Record):
 
     @property
     def reviews(self) -> bool:
-        """Whether moderators must admit everybody who joins with a link."""
+        """Whether a person who joins with a link is first reviewed: moderators decide whether to admit the person."""
         admission = self.value.get("memberAdmission")
         return isinstance(admission, dict) and admission.get("review") == "all"
 
     @property
     def channel(self) -> bool:
-        """Whether the group is a channel, which sends through relays instead of connections between members (group-wire
-        10)."""
+        """Whether the group is a channel. Members of a channel are not connected to each other, but only to special
+        members, called relays, which pass the messages on (group-wire 10)."""
         return isinstance(self.value.get("publicGroup"), dict)
 
     def allows(self, feature: Feature, role: Role) -> bool:
@@ -278,7 +277,7 @@ _ROLES = {role.word: role for role in Role}
 
 
 def read_object(value: object, name: str) -> JsonObject:
-    """The object under ``name``. Raises `Malformed`."""
+    """The JSON object at the key ``name`` of ``value``. Raises `Malformed` if there is none."""
     found = value.get(name) if isinstance(value, dict) else None
     if not isinstance(found, dict):
         raise Malformed(f"no {name}")
@@ -308,7 +307,8 @@ def _whole(value: Any) -> Any:
 
 def read_link(value: object) -> str:
     """The text of a link, not parsed yet. Raises `Malformed`."""
-    # The link is parsed later. Here, texts are refused that are too long for a link, or contain blanks.
+    # The link is parsed later. Here, a text is refused if it is too long for a link, or contains a character that no
+    # link contains.
     if not isinstance(value, str) or not 0 < len(value) <= MAX_LINK or " " in value:
         raise Malformed("not a link")
     if not value.isascii() or not value.isprintable():
@@ -333,7 +333,7 @@ def read_group_profile(params: JsonObject) -> GroupProfile:
 
 
 def read_member_role(params: JsonObject, name: str) -> MemberIdRole:
-    """``fromMember``, ``invitedMember``. Raises `Malformed`."""
+    """``fromMember`` or ``invitedMember``, according to ``name``. Raises `Malformed`."""
     value = read_object(params, name)
     return MemberIdRole(read_member(value.get("memberId")), read_role(value.get("memberRole")))
 
@@ -430,7 +430,7 @@ def member_text(member: MemberId) -> str:
 
 
 def member_role_params(value: MemberIdRole) -> JsonObject:
-    """``fromMember``, ``invitedMember``."""
+    """``fromMember`` or ``invitedMember``."""
     return {"memberId": member_text(value.member), "memberRole": value.role.word}
 
 

@@ -92,7 +92,7 @@ from smpchat.protocol.version import VersionRange
 _MAX_EVENT = 100
 """How many characters of an ignored event's name are kept for the log."""
 _MAX_PROBE = 255
-"""Longest probe, or hash of a probe, in characters. Apps send probes of 60 characters, and hashes of 44."""
+"""Longest value of a `Probe`, in characters. In apps, a probe has 60 characters, and the hash of a probe has 44."""
 
 
 class GroupMessage(Record):
@@ -273,7 +273,7 @@ def _post(params: JsonObject) -> GroupEvent:
 
 
 def _read_quote(value: object) -> GroupQuote | None:
-    """The quote in a reply; None if the quote is malformed, and the reply is shown without it."""
+    """The quote in a reply; None if the quote is malformed. The reply is then shown without a quote."""
     if not isinstance(value, dict) or not isinstance(value.get("content"), dict):
         return None
     reference = value.get("msgRef")

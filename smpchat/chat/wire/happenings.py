@@ -46,7 +46,7 @@ class Happening(Record):
 
 
 class FileCancelled(Record):
-    """``x.file.cancel``: the sender of a file has withdrawn it."""
+    """``x.file.cancel``: the sender of a file has withdrawn it. ``shared_id``: the id of the message with the file."""
 
     shared_id: str
 
@@ -140,11 +140,11 @@ GROUP_EVENTS = frozenset(_GROUP_EVENTS)
 
 
 def read_group_event(envelope: Envelope) -> Happening | None:
-    """One of `GROUP_EVENTS`."""
+    """Reads an event whose name is in `GROUP_EVENTS`; None if the event is malformed."""
     text, info = _GROUP_EVENTS[envelope.event](envelope.params), _object(envelope.params, "memberInfo")
     member = shared_id(info.get("memberId"))
     name = _name(info, "profile") if member else None
-    occasion = f"member {member}" if member else None  # each member gets only one line, whichever event introduces it
+    occasion = f"member {member}" if member else None  # one line for each member, from the first event about the member
     if not text:
         return None
     return Happening(text, GROUP_EVENT, envelope.shared_id, occasion, member=member, member_name=name or None)

@@ -1,7 +1,7 @@
 """Reads bold, italic and other styles in texts in the same way as SimpleX apps.
 
-Source: the reference app's markdown (its parser and its help): ``*bold*``, ``_italic_``, ``~strike~``, code between
-backticks, ``#secret#``, ``!1 red!`` and links. A mark counts only at the beginning of a word, and the text between two
+The styles are ``*bold*``, ``_italic_``, ``~strike~``, code between backticks, ``#secret#``, ``!1 red!`` and links, as
+in the parser and the help of the reference app. A mark counts only at the beginning of a word, and the text between two
 marks must not begin or end with a blank; anything else is plain text. Styles cannot be nested.
 """
 

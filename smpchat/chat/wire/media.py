@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 MAX_PREVIEW = 14_000
 """Longest preview, in characters: a data URI that fits into one message together with a short text (xftp-wire 7.2)."""
 PREVIEWS = (MAX_PREVIEW, 8_000, 3_500)
-"""A picture gets a preview of at most each of these lengths. The shorter ones are for messages with long texts."""
+"""Lengths in characters. For each one, a preview of at most this length is made of the same picture. The shorter
+previews are for messages with long texts."""
 MAX_VOICE = 522_240
 """Largest voice message, in bytes, that apps download automatically."""
 AUTOMATIC = {"image": MAX_VOICE, "voice": MAX_VOICE, "video": 1_047_552}
 """Largest file of each kind, in bytes, that is received automatically; apps have the same limits (xftp-wire 7.2)."""
 MAX_VOICE_SECONDS = 300
-"""Length of the longest voice message of apps, in seconds; a longer sound file is sent as a plain file."""
+"""How long a voice message may be in apps, in seconds; a longer sound file is sent as a plain file."""
 MAX_PIXELS = 200_000_000
 """Largest picture that is decoded for a preview, in pixels."""
 _SIDES = (480, 360, 256, 192, 128, 96, 64, 48)

@@ -1,4 +1,4 @@
-"""The meaning of chat messages: typed events, from and to the envelopes of `bodies` (agent-wire 6.2 to 6.4)."""
+"""Makes typed events from the JSON envelopes of contacts' messages, and writes such events (agent-wire 6.2 to 6.4)."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ MAX_WELCOME = 5_000
 MAX_LINK_INFO = 13_000
 """Longest user data of our links, in bytes. A link's encrypted data, which contains the user data, has 13,784 bytes."""
 _MAX_QUOTE = 500
-"""How many characters of the original a reply quotes; apps find the original by its id."""
+"""A reply quotes at most so many characters of the original message; apps find the original by its id."""
 _UNKNOWN_NAME = 7
 """How many characters of a member's id are shown if the member's name is not known (group-wire 6)."""
 _MAX_EVENT = 100
 """How many characters of an ignored event's name are kept for the log."""
 _MAX_TIME = 40
-"""Longest time that is read, as text, in characters; the times that apps write have 30."""
+"""How many characters the text of a time may have; the times that apps write have 30."""
 
 
 class Quote(Record):
@@ -164,7 +164,7 @@ class Relayed(Record):
 
     Attributes:
         author: The member's name according to the contact, or the beginning of the member's id; nothing proves it.
-        said_at: When the member sent the event, according to the contact; POSIX seconds.
+        said_at: When the event arrived at the contact's relay, according to the contact; POSIX seconds.
         member: The member's id if the contact gives no name: apps before 6.5 name a member only in its introduction.
     """
 
@@ -228,7 +228,7 @@ def encode_profile(profile: Profile, shared_id: str | None = None) -> bytes:
 
 
 def encode_contact_request(request: ContactRequest) -> bytes:
-    """``x.contact``: connection info of a contact request. The address's owner reads its text before accepting."""
+    """``x.contact``: connection info of a contact request. Its receiver can read the text before accepting."""
     assert request.profile is not None
     params: dict[str, Any] = {"contactReqId": request.request_id, "profile": request.profile.to_wire()}
     if request.text is not None:
@@ -469,7 +469,7 @@ def _read_relayed(envelope: Envelope) -> ChatEvent | None:
 
 
 def moment_of(value: object) -> float | None:
-    """An ISO 8601 time, whose fraction may have any number of digits, in POSIX seconds; None if it is not a time."""
+    """The POSIX seconds of an ISO 8601 time, whose seconds may have any number of decimals; None for other values."""
     if not isinstance(value, str) or len(value) > _MAX_TIME:
         return None
     try:

@@ -106,7 +106,7 @@ class Profile(Record):
         )
 
     def to_json(self) -> str:
-        """The profile as JSON for the store, which keeps pictures in another table."""
+        """The profile as JSON for the store, without the picture, which the store keeps in another table."""
         said = self._preferences_json()
         return json.dumps(self._named() | ({"preferences": said} if said else {}))
 
