@@ -18,7 +18,7 @@ _NOBODY = "your contact"
 
 
 class StoredNotice(Record):
-    """One notice. ``at``: when the notice was added, in POSIX seconds; ``shown``: whether the user was shown it."""
+    """One notice. ``at``: when it was added, in POSIX seconds; ``shown``: whether it was shown to the user."""
 
     id: int
     contact: str

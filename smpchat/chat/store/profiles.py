@@ -1,4 +1,5 @@
-"""The stored profiles: those that contacts sent, our own, and a digest of the one that we last sent to each contact.
+"""The stored profiles: our own, and those that contacts sent. For each contact, there is also a digest of the profile
+that we last sent to this contact.
 
 Pictures have a table of their own, because they are large, and lists of contacts do not need them.
 """
@@ -26,7 +27,8 @@ def own(tx: sqlite3.Connection) -> Profile | None:
 
 
 def own_preferences(tx: sqlite3.Connection) -> Preferences:
-    """The preferences for all contacts that the user has set. A preference that still has its default is left out."""
+    """The preferences that the user has set for all contacts at once. A preference that still has its default is left
+    out."""
     saved = Profile.from_json(settings.setting(tx, _OWN))
     return saved.preferences if saved else {}
 

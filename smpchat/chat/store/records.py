@@ -44,7 +44,7 @@ class Contact(Record):
         verified_code: The security code that the user compared. The contact counts as verified only as long as the
             connection still has this code.
         link_name: The name in the link by which we connected; None if there is none.
-        provisional: The alias was not chosen by the user: it is replaced by the name in the link when the link is read.
+        provisional: The alias was made up by smpchat. When the link is read, the name in the link replaces this alias.
         business: The contact is a business, in which several people may read the messages.
         picture: The contact's profile has a picture. `smpchat.chat.store.profiles` loads the picture.
         confirmed: The user chose the alias, or compared the security code of the contact.
@@ -74,7 +74,7 @@ class Contact(Record):
 
     @property
     def self_named(self) -> bool:
-        """Whether the alias comes from the contact's own profile, so that it proves nothing."""
+        """Whether the alias comes from the contact's own profile. Such an alias does not prove who the contact is."""
         return not self.confirmed and not self.provisional
 
 
@@ -125,17 +125,17 @@ class Message(Record):
         arguments: The text after the keyword ``command``.
         edited: The text was changed.
         deleted: The message was deleted, so its text is empty.
-        deleted_by: The member of a group who deleted the message; ``you`` if we did, None if the author did.
+        deleted_by: In a group: the member who deleted the message, if not the author; ``you`` if we did; else None.
         reactions: The reactions of the user, and of the contact or the members of the group.
         contact_id: Number of the contact. This number never changes, and is never used for another contact.
-        self_named: The alias comes from the contact's own profile, so that it proves nothing.
+        self_named: The alias comes from the contact's own profile, so it does not prove who the contact is.
         verified: The user compared the contact's security code, and the code is still the same.
         shown: Whether the user was shown the message; messages of ours always count as shown.
         changes: How often the contact has edited or deleted the message, or reacted to it.
-        ttl: Seconds from when the message was shown or, if it is ours, sent, until it disappears; None if it stays.
+        ttl: The message disappears this many seconds after it was shown (or, if ours, sent); None if it stays.
         expires_at: When the message disappears, in POSIX seconds; None if it stays, or was not shown or sent yet.
         file: The file that was sent with the message; None if there is none.
-        group: The contact is a group, and ``sender`` one of its members.
+        group: The contact is a group, and ``sender`` is one of its members.
         copies: For a message to a group: how many members have received it, and to how many it is sent directly.
         via: The member of the group who passed the message on, and may have changed it; None if the author's own copy
             has arrived.
@@ -210,12 +210,7 @@ def contact_from(row: sqlite3.Row) -> Contact:
 def insert_contact(
     tx: sqlite3.Connection, connection_id: int, alias: str, *, provisional: bool = False, confirmed: bool = True
 ) -> None:
-    """Adds a contact for a connection.
-
-    Args:
-        provisional: The alias was not chosen by the user.
-        confirmed: The user chose the alias.
-    """
+    """Adds a contact for a connection. ``provisional``, ``confirmed``: see `Contact`."""
     query = (
         "INSERT INTO contacts (connection_id, alias, folded, looks, provisional, confirmed) VALUES (?, ?, ?, ?, ?, ?)"
     )
@@ -233,14 +228,14 @@ def contacts(tx: sqlite3.Connection) -> list[Contact]:
 
 
 def _find_contacts(tx: sqlite3.Connection, alias: str) -> list[Contact]:
-    """The contact with exactly this alias; otherwise all contacts whose alias differs only in capitals and forms of
-    letters."""
+    """The contact with exactly this alias. If there is none, all contacts whose aliases differ from it only in capitals
+    or in how letters with marks are encoded."""
     rows = tx.execute(CONTACTS + "WHERE folded = ? ORDER BY id", (fold(alias),)).fetchall()
     return [contact_from(row) for row in rows if row["alias"] == alias] or [contact_from(row) for row in rows]
 
 
 def aliases(tx: sqlite3.Connection) -> dict[int, str]:
-    """The alias of the contact of each connection; this is faster than loading the contacts.
+    """For each connection, the alias of its contact. To load only aliases is faster than to load the contacts.
 
     The connection to a member of a group gets the alias of the group.
     """
@@ -253,12 +248,12 @@ def aliases(tx: sqlite3.Connection) -> dict[int, str]:
 
 
 def find_contact(tx: sqlite3.Connection, alias: str) -> Contact | None:
-    """The contact with this alias; capitals and forms of letters do not matter."""
+    """The contact with this alias; capitals, and how letters with marks are encoded, do not matter."""
     return next(iter(_find_contacts(tx, alias)), None)
 
 
 def contact(tx: sqlite3.Connection, alias: str) -> Contact:
-    """The contact with this alias, which may have an @ in front. Raises `UnknownContact` and `AmbiguousContact`."""
+    """The contact with this alias; an @ before the alias is ignored. Raises `UnknownContact` or `AmbiguousContact`."""
     found = _find_contacts(tx, alias.removeprefix("@"))
     if not found:
         known = (row["alias"] for row in tx.execute("SELECT alias FROM contacts"))
@@ -303,7 +298,7 @@ def mark_profile_shown(tx: sqlite3.Connection, contact_id: int) -> None:
 
 
 def raise_chat_version(tx: sqlite3.Connection, contact_id: int, version: int) -> None:
-    """Saves the chat version agreed with a contact's app; it is never lowered (agent-wire 1.5)."""
+    """Saves the chat version agreed with a contact's app. A saved version is never lowered (agent-wire 1.5)."""
     tx.execute(
         "UPDATE contacts SET chat_version = :version WHERE id = :id AND coalesce(chat_version, 0) < :version",
         {"id": contact_id, "version": version},
@@ -324,7 +319,7 @@ def delete_contact(tx: sqlite3.Connection, contact_id: int) -> None:
     """Deletes a contact and its messages."""
     searching.forget_contact(tx, contact_id)
     files.drop_all(tx, contact_id)
-    # The contact's events stay as events that belong to no contact, until newer events of that sort displace them.
+    # The contact's events stay, but belong to no contact any more. Newer events without a contact will displace them.
     tx.execute("UPDATE events SET owner = ? WHERE owner = ?", (feed_rows.NOBODYS, contact_id))
     tx.execute("DELETE FROM contacts WHERE id = ?", (contact_id,))
 
@@ -415,10 +410,10 @@ def insert_message(
     """Inserts a message, and returns our number for it. A sent message starts as pending; a received one as not shown.
 
     Args:
-        reply_to: The quoted message. Its text is stored with the reply only if we do not have the quoted message, and
-            it was not deleted.
+        reply_to: The quoted message. Its text is stored with the reply only if the quoted message is not in our store
+            and was not deleted.
         ttl: Seconds after which the new message disappears, counted from when it was shown or sent.
-        occasion: The event that the line reports, so that it is not reported twice; see `lines.is_known`.
+        occasion: For a line about an event: identifies the event, which gets only one line (see `lines.is_known`).
     """
     ours = direction is Direction.SENT
     status = MessageStatus.PENDING if ours else MessageStatus.RECEIVED
@@ -448,8 +443,8 @@ def message(tx: sqlite3.Connection, message_id: int) -> Message | None:
 def find_message(
     tx: sqlite3.Connection, contact_id: int, shared_id: str | None, direction: Direction | None = None
 ) -> Message | None:
-    """The newest message of a conversation with this ``shared_id``. ``direction``: only a message that was sent, or
-    only one that was received; None: either."""
+    """The newest message of a conversation with this ``shared_id``. ``direction``: whether to look only among
+    sent or only among received messages; None: among both."""
     row = tx.execute(
         _MESSAGES + "WHERE messages.contact_id = ? AND messages.shared_id = ?"
         " AND (? IS NULL OR messages.direction = ?) ORDER BY messages.id DESC",

@@ -196,7 +196,8 @@ _SCRIPTS = (
     ALTER TABLE contacts ADD COLUMN changes_since REAL NOT NULL DEFAULT 0;
     ALTER TABLE messages ADD COLUMN told_at REAL;
     CREATE INDEX messages_to_tell ON messages (told_at) WHERE told_at IS NOT NULL""",
-    # The messages of groups are in the table ``messages``, like all others. Only groups need the tables below.
+    # The tables of the next script are only for groups. But the messages of groups are in the table ``messages``, like
+    # all other messages.
     """
     CREATE TABLE groups (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -336,8 +337,8 @@ _SCRIPTS = (
         role INTEGER NOT NULL
     )
     """,
-    # The contact that stands for a group has no connection of its own, because messages use the connections to all
-    # members. The ``connection_id`` of this contact is the negative number of the group.
+    # The contact that stands for a group has no connection of its own, because messages to the group are sent over the
+    # connections to its members. The ``connection_id`` of this contact is the negative number of the group.
     """
     ALTER TABLE groups ADD COLUMN incognito TEXT;
     ALTER TABLE reactions ADD COLUMN people INTEGER NOT NULL DEFAULT 1;

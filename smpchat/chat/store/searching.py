@@ -6,14 +6,15 @@ of 80 characters: a search takes 70 ms without the index, and 2 to 12 ms with it
 takes 0.7 s. Because building takes time, messages are added to the index only when the user searches: at most `BATCH`
 of them in each search. Messages that are not in the index are searched one by one:
 
-* the newest `UNINDEXED` messages, because most messages that are deleted or edited are among them;
+* the newest `UNINDEXED` messages: most edits and deletions concern these, and each edit or deletion of a message in the
+  index empties the whole index (see below);
 * messages that disappear (``ttl``), and messages that are still being written (``live``).
 
 Receiving or sending a message never uses the index, so a damaged index does not stop messages. When a message in the
 index changes or is deleted, the whole index is emptied: otherwise FTS5 would keep the deleted words in its older
 segments until it merges these. With the FTS5 option ``secure-delete`` (since SQLite 3.42), FTS5 would remove the words
-at once, but older versions of SQLite could not read the file any more. Triggers are not used, because smpchat opens no
-database with triggers.
+at once, but older versions of SQLite could not read the file any more. SQL triggers do not update the index, because
+smpchat opens no database that has triggers.
 
 The index contains all messages up to the largest message number in it, except those that disappear or are still being
 written. Code that changes a message must call `forget`, so that the index does not keep the old text.
@@ -40,7 +41,8 @@ _CREATE = (
 )
 _DROP = f"DROP TABLE IF EXISTS {TABLE}"
 _LONGEST_WORD = 2_000
-"""How many characters of a word are looked up in the index; the rest of the word is only compared with the texts."""
+"""At most this many characters of a word are looked up in the index. The rest of a longer word is only compared with
+the texts."""
 _GRAM = 3
 _MOST_GRAMS = 32
 _UNFIT = "ttl IS NOT NULL OR live = 1"
@@ -113,8 +115,8 @@ def find(tx: sqlite3.Connection, selection: Selection, limit: int, *, indexed: b
 
 
 def _question(words: tuple[str, ...]) -> str:
-    """The query for the index; empty if every word is shorter than a trigram. Everything in the query is in quotation
-    marks, so that SQLite takes no word for an operator."""
+    """The query for the index; empty if every word is shorter than a trigram. Each trigram is in quotation marks,
+    so that SQLite does not read it as an operator."""
     grams: dict[str, None] = {}
     for word in words:
         part = word[:_LONGEST_WORD]
@@ -144,8 +146,8 @@ def forget(tx: sqlite3.Connection, message_id: int) -> None:
     """Empties the index if the message is in it, or should be.
 
     Call this before the text of a message changes or is deleted, and before a time to live is set for the message. Call
-    it also after the author has finished a live message: from then on, the index should contain the message, and only
-    a new index will.
+    it also after the author has finished a live message: the message then belongs in the index, but gets there only if
+    the index is built anew.
     """
     if not _exists(tx):
         return
@@ -199,7 +201,7 @@ def copy_definition(source: sqlite3.Connection, target: sqlite3.Connection) -> N
 
 
 def _empty(tx: sqlite3.Connection) -> None:
-    # Not `drop`: SQLite cannot drop a table while any statement on the connection is unfinished.
+    # `drop` is not used here: SQLite cannot drop a table while any statement on the connection is unfinished.
     with _damage_noticed():
         tx.execute(f"INSERT INTO {TABLE} ({TABLE}) VALUES ('delete-all')")
     empty_log(tx)

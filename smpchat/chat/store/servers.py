@@ -60,8 +60,8 @@ def choose_file_servers(
 
 
 def route_to(configured: Sequence[ConfiguredServer], server: SMPServer) -> Route:
-    """How the relay ``server`` is reached. If the relay is in the list, its entry says how; otherwise directly over
-    TLS.
+    """How the relay ``server`` is reached. If the relay is in the list ``configured``, its entry says how. Other relays
+    are reached directly over TLS.
 
     An entry is for this relay if both have the same fingerprint and at least one host in common. The whole addresses
     are not compared: a link may name more or fewer of a relay's hosts than the entry does, or leave out the port.
@@ -78,10 +78,12 @@ def choose_servers(
 ) -> list[SMPServerAddress]:
     """The preferred relays, in the order in which they are tried for a new queue; empty if there are none.
 
-    The order is random, but the relay of the peer's queue comes after the others, so that no relay sees both directions
-    of a conversation. Relays that have just failed (``in_trouble``) come last, so that the user need not wait for them.
+    The order is random, with two exceptions. The relay ``peer`` comes after the others, so that, if possible, no relay
+    sees both directions of a conversation. Relays that have just failed (``in_trouble``) come last of all, so that the
+    user need not wait for them.
 
     Args:
+        peer: The relay at which the contact has its queue; None if no such queue is known yet.
         in_trouble: Addresses of relays that could not be used at the last try.
     """
     drawn = _shuffled([entry.address for entry in configured if entry.preferred], entropy)

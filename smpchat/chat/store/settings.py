@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from smpchat.encoding.record import Record
 
 _DEFAULT = "default."
-"""The prefix of names under which values from the config files are stored, as these files were last read. Such a value
-is used only if the user has not chosen another value for this profile."""
+"""The values last read from the config files are stored under the names of their settings, with this prefix in front.
+Such a value is used only if the user has not chosen another value for this profile."""
 SERVERS = "servers"
-"""Name of the setting that exists if the profile has chosen its own relays, which are in another table."""
+"""Name of a setting that exists if the user has chosen relays for this profile. The relays are in a table of their
+own."""
 FILE_SERVERS = "file_servers"
-"""Name of the setting that exists if the profile has chosen its own file relays."""
+"""Name of a setting that exists if the user has chosen file relays for this profile."""
 FILES_FOLDER, FILES_AUTO = "files_folder", "files_auto"
 """Names of two settings: the folder in which received files are saved, and which files are received automatically."""
 
@@ -104,19 +105,19 @@ def delete_setting(tx: sqlite3.Connection, name: str) -> None:
 
 
 def in_force(tx: sqlite3.Connection, name: str) -> str | None:
-    """The value of a setting that is in effect: the profile's own, otherwise the one from the config files; None if
-    there is none."""
+    """The value that is in effect for a setting: the profile's own value, otherwise the one from the config files; None
+    if there is neither."""
     own = setting(tx, name)
     return default(tx, name) if own is None else own
 
 
 def default(tx: sqlite3.Connection, name: str) -> str | None:
-    """The value of a setting in the config files, as last read."""
+    """The value that a setting had in the config files when they were last read; None if it was not set there."""
     return setting(tx, _DEFAULT + name)
 
 
 def defaults(tx: sqlite3.Connection) -> dict[str, str]:
-    """All settings from the config files as last read, by name."""
+    """The settings that the config files had when they were last read: each name with its value."""
     rows = tx.execute("SELECT name, value FROM settings WHERE name >= ? AND name < ?", (_DEFAULT, _DEFAULT + "\x7f"))
     return {row["name"].removeprefix(_DEFAULT): row["value"] for row in rows}
 

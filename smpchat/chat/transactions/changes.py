@@ -1,4 +1,4 @@
-"""Stores changes of messages: edits, deletions and reactions, those of the user and those of contacts.
+"""Stores changes of messages: edits, deletions and reactions, made by the user or by contacts.
 
 A change that the user makes is also sent to the contact, so the change has a status, like a message. The agent refers
 to a message or a change by a number, its *reference*: positive for a message, negative for a change.
@@ -61,7 +61,7 @@ def check_deletable(message: Message, now: float) -> None:
     Args:
         now: POSIX seconds.
     """
-    # The apps compare the relay's times of the message and of its deletion. A message that has not left yet gets both
+    # The apps compare the relay's times of the message and of its deletion. A message that was not sent yet gets both
     # times at once, however long it has waited.
     has_left = message.status in (MessageStatus.SENT, MessageStatus.DELIVERED)
     if has_left and now - message.sent_at > DELETABLE:
@@ -131,8 +131,8 @@ def count(tx: sqlite3.Connection, message_id: int) -> None:
 
 
 def insert_sent(tx: sqlite3.Connection, message_id: int, contact_id: int) -> SentChange:
-    """Adds a change that we send, as pending. Sent changes that are older than the last `KEPT` are deleted, except
-    those that are still pending."""
+    """Adds a change that we send; its status is *pending*. Our changes that are older than the last `KEPT` are
+    deleted, except those that are still pending."""
     cursor = tx.execute(
         "INSERT INTO changes (message_id, contact_id, status) VALUES (?, ?, ?)",
         (message_id, contact_id, MessageStatus.PENDING),

@@ -1,5 +1,4 @@
-"""Saves the status of what we have sent: messages, changes of messages, and copies of messages for the members of a
-group.
+"""Saves the status of what we have sent: messages, changes of messages and, in groups, each member's copy of a message.
 
 The agent refers to a message, a change or a copy by a number, its *reference*. The reference of a message is positive,
 that of a change is negative, and that of a member's copy is larger than `memberships.COPIES`.
@@ -36,7 +35,7 @@ def progress(
 
 
 def _waits_for_file(tx: sqlite3.Connection, message: Message, status: MessageStatus) -> bool:
-    """If the message has a file, saves the new status with the file too. Returns whether the message's own status
+    """If the message has a file, saves the new status in the file's record. Returns whether the message's own status
     must stay as it is, because the contact cannot fetch the file yet."""
     file = message_files.find(tx, message.id) if message.file is not None else None
     if file is None:

@@ -95,8 +95,13 @@ def describe(
 def new_caption(
     tx: sqlite3.Connection, contact: Contact, file: MessageFile, text: str, shared_id: str, own_id: str, ttl: int | None
 ) -> tuple[bytes, str, Any]:
-    """Changes the caption of a file of ours. Returns the body to send, the text to show, and the message's new content.
-    Raises `TextTooLong`."""
+    """Changes the caption of a file of ours. Returns three things: the body of the message that tells the contact; the
+    text to show; and the new content of the message with the file. Raises `TextTooLong`.
+
+    Args:
+        shared_id: The id of the message with the file.
+        own_id: The id of the message that tells the contact.
+    """
     content = (file.content or {"type": "file"}) | {"text": text}
     data, room = encode_caption(content, shared_id, own_id, ttl), room_of(tx, contact)
     body = room.pack(data)

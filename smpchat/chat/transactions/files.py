@@ -146,8 +146,8 @@ def _describe(
 
 
 def invited(tx: sqlite3.Connection, file: MessageFile, status: MessageStatus) -> MessageStatus | None:
-    """Saves that the message with a file of ours was sent or delivered. Returns the status that the message gets. None:
-    the message's status stays as it is, because the file's description has not been sent yet."""
+    """Saves that the message with a file of ours was sent or delivered. Returns the message's new status; None if its
+    status stays as it is for now, because the file's description has not been sent yet."""
     if file.invited != MessageStatus.DELIVERED:
         files.set_invited(tx, file.message_id, status)
     return status if file.is_described else None
@@ -193,19 +193,20 @@ def _end_sending(
 
 
 def part_came(tx: sqlite3.Connection, contact: Contact, part: DescriptionPart, sender: str | None) -> None:
-    """Stores the next part of a file's description, which a contact has sent."""
+    """Called when a contact has sent the next part of a file's description. Stores the part."""
     part_of(tx, contact, lines.find_said(tx, contact.id, part.shared_id, sender), part)
 
 
 def part_of(tx: sqlite3.Connection, contact: Contact, message: Message | None, part: DescriptionPart) -> None:
-    """Stores the next part of the description of a message's file. Parts must arrive in order (xftp-wire 7.1)."""
+    """Stores the next part of the file description that belongs to ``message``. Parts must arrive in order (xftp-wire
+    7.1)."""
     file = None if message is None else files.find(tx, message.id)
     if message is None or file is None or file.state not in (FileState.OFFERED, FileState.RECEIVING):
         log.info("a part of a file's description was ignored; it came from %r", contact.alias)
         return
     said = part.description
     if file.complete or said.number <= file.parts:
-        return  # a copy
+        return  # this part is stored already
     if said.number != file.parts + 1 or len(file.description) + len(said.text) > MAX_DESCRIPTION:
         _lose(tx, message, PARTS_MISSING.format(alias=contact.alias), Trouble.DAMAGED)
         return
@@ -238,7 +239,8 @@ def receive(
     known: Known,
     agreed: bool = False,
 ) -> None:
-    """Asks for a file. The file is fetched as soon as its description has arrived.
+    """Called when the user, or a setting, asks for the file of ``message``. The file is fetched as soon as its
+    description has arrived.
 
     Args:
         target: The folder in which the file is saved, or the whole path of the new file.

@@ -47,7 +47,7 @@ MAX_LINES = 60
 """The most lines about events that one group gets in an hour. The number is limited, because each line is shown, and
 any admin can cause many lines."""
 _TOO_MUCH = "too much happens in this group to show all of it: `smpchat group members` lists the members"
-"""The last of the `MAX_LINES` lines of an hour; it stands for all lines that are not shown."""
+"""This line comes after `MAX_LINES` lines within an hour, and stands for all events that get no line of their own."""
 
 
 class GroupConversation:
@@ -80,7 +80,7 @@ class GroupConversation:
         if group.business is not None:
             records.mark_business(tx, contact.id)
             self._line(tx, contact, "several people there may read your messages and answer you")
-        for message_id, shared_id in lines.own_ids(tx, contact.id):  # sent to a business before it answered
+        for message_id, shared_id in lines.own_ids(tx, contact.id):  # our messages to a business before it answered
             groups.add_message(tx, group_id, message_id, group.own.id, shared_id)
         self._attach(tx, group_id, contact, group.profile)
 
@@ -116,7 +116,7 @@ class GroupConversation:
                 groups.keep_deletion(tx, group_id, author, shared_id, by)
                 return
             case effects.Forget():
-                return  # the step has deleted the member's record; its messages stay
+                return  # the member's record was deleted before; the member's messages stay
         contact = self._contact(tx, group_id)
         match effect:
             case effects.Show():
@@ -176,7 +176,7 @@ class GroupConversation:
             sender=None if show.author == own else sender,
             forwarded=message.forwarded,
         )
-        if show.author == own:  # the history has a message of ours from an earlier time in the group
+        if show.author == own:  # a message of ours in the history: we were in the group before
             records.set_status(tx, message_id, records.MessageStatus.SENT)
         if show.shared_id is not None:
             groups.add_message(tx, group_id, message_id, show.author, show.shared_id, show.scope, show.forwarder)
@@ -193,8 +193,8 @@ class GroupConversation:
     def _quoted(
         self, tx: sqlite3.Connection, group_id: int, quote: GroupQuote | None, message: TextMessage
     ) -> Quoted | None:
-        """The message that a reply quotes. If we have the quoted message, its text here is shown, not the text in the
-        quote."""
+        """The message that a reply quotes. If we have the quoted message, the text in our store is shown, not the text
+        in the quote."""
         if quote is None or message.quote is None:
             return None
         if quote.author is None:
@@ -305,8 +305,8 @@ class GroupConversation:
 
 
 def groups_of(context: Context) -> GroupTransactions:
-    """The `GroupTransactions` of this process. The agent's application, which is always a `ChatApplication` here, has
-    them."""
+    """The `GroupTransactions` of this process. They are an attribute of the agent's application, which here is always a
+    `ChatApplication`."""
     application: Any = context.application
     found: GroupTransactions = application.groups
     return found

@@ -1,7 +1,7 @@
 """Carries out our duties as the host of newcomers: announcing and introducing them, sending them the history, and
 passing messages on until two members are connected (`smpchat.chat.machines.group_hosting`).
 
-If one member cannot be written to, nothing is raised, so that the others are still served.
+If one member cannot be written to, no error is raised, so that the others are still served.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Host(Record):
     # -- new members ---------------------------------------------------------------------------------------------------
 
     def invite(self, tx: sqlite3.Connection, group_id: int, group: Group, id: MemberId) -> None:
-        """Sends ``x.grp.inv`` to a contact, with the same link each time (group-wire 12, fact 10)."""
+        """Invites a contact to the group, with ``x.grp.inv``. If we invite the contact again, the invitation contains
+        the same link (group-wire 12, fact 10)."""
         invitee, contact_connection = group.members[id], group_hosting.contact_of(tx, group_id, id)
         contact = None if contact_connection is None else records.contact_of(tx, contact_connection)
         connection_id = groups.connection_of(tx, group_id, id)
@@ -288,7 +289,7 @@ class Host(Record):
 
     def _tell(self, tx: sqlite3.Connection, group_id: int, member: MemberId, body: bytes, *, notify: bool) -> None:
         connection_id = groups.connection_of(tx, group_id, member)
-        if connection_id is None:  # no host tells this member, so we keep it until we are connected
+        if connection_id is None:  # no host passes this on: it waits until we are connected
             groups.leave_to_host(tx, group_id, member, body)
         else:
             _submit(tx, self.context, connection_id, body, notify=notify)
@@ -338,7 +339,7 @@ class Heard(Record):
     Attributes:
         envelope: The complete message that contains the event, as its sender wrote it.
         at: When the relay received the event; POSIX seconds.
-        before: The group before the event, in which a member who leaves is still a member.
+        before: The group as it was before the event. If the event is that a member left, the member is still in it.
         found: The effects of the event, as our group machine returned them. An event that was refused is not passed on.
     """
 
