@@ -50,8 +50,8 @@ def chat(
 
 
 def open_chats(context: typer.Context) -> None:
-    """What `smpchat` without a command does on a terminal: it opens the chats or, if there are no contacts yet, says
-    how to begin."""
+    """What `smpchat` without a command does on a terminal: open the chat or, if there are no contacts yet, say how to
+    begin."""
     run(context, _open_chats)
 
 
@@ -90,7 +90,7 @@ async def talk(environment: Environment, who: str | None) -> int:
 
 
 def tell_pending(environment: Environment, service: StoredProfile) -> None:
-    """Say which messages are not sent yet, unless another process stays online and will send them."""
+    """Say to whom messages are not sent yet, unless another process stays online and will send them."""
     waiting = {view.alias: view.pending for view in service.contacts() if view.pending}
     if not waiting or service.is_online():
         return

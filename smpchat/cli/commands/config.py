@@ -47,7 +47,7 @@ def list_(context: typer.Context, profile_only: bool = READ_PROFILE_ONLY) -> Non
 
 
 def _list(environment: Environment, profile_only: bool) -> int:
-    """Print the value in use of every setting; with ``profile_only``, only the settings in the profile's own file."""
+    """Print every setting with its value in use; with ``profile_only``, only the settings in the profile's own file."""
     if profile_only:
         path = _files(environment)[1]
         text = content(path)
@@ -107,8 +107,8 @@ def set_(
 
 
 def _set(environment: Environment, name: str, words: list[str], profile_only: bool) -> int:
-    """Write a setting into a config file. With ``--profile-only``, forget a value that a command such as `server use`
-    has stored in the profile, because that value would override the file."""
+    """Write a setting into a config file. With ``profile_only``, also delete any value that a command such as
+    `server use` has stored in the profile, because that value would override the file."""
     from smpchat.cli.config_file import known, set_in, typed
 
     value = typed(known(name), words)
@@ -148,7 +148,8 @@ def unset(context: typer.Context, key: str = KEY, profile_only: bool = PROFILE_O
 
 
 def _unset(environment: Environment, name: str, profile_only: bool) -> int:
-    """Remove a setting; with --profile-only, also the value that a command has set."""
+    """Remove a setting from a config file; with ``profile_only``, also any value that a command has stored in the
+    profile."""
     from smpchat.cli.config_file import known, unset_in
 
     unset_in(_files(environment)[profile_only], known(name))
@@ -156,7 +157,7 @@ def _unset(environment: Environment, name: str, profile_only: bool) -> int:
 
 
 def _changed(environment: Environment, name: str, profile_only: bool) -> int:
-    """Print the value in use after a change of a config file.
+    """After a config file was changed, print the value that is now in use.
 
     With ``profile_only``, the value that is stored in the profile is deleted first. Otherwise, a notice is printed if
     the profile still has its own value.
@@ -228,7 +229,7 @@ def _source(environment: Environment, config: Configuration, key: Key) -> str:
 
 
 def _chosen(environment: Environment, keys: tuple[Key, ...]) -> dict[str, Any]:
-    """The names of the settings that the profile's store has a value for, each with this value."""
+    """The settings for which the profile's store has a value: each name with its value."""
     from smpchat.chat.service.reading import StoredProfile
 
     stored = [(key.name, key.stored) for key in keys if key.stored is not None]

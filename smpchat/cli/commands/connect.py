@@ -85,7 +85,7 @@ def _connect(
     *,
     incognito: bool,
 ) -> int | Coroutine[Any, Any, int]:
-    """Join by a link. The command ends when texts can be sent, or with ``wait`` when the other person has answered.
+    """Join by a link. The command ends when the user can write, or with ``wait`` when the other person has answered.
 
     On a terminal, smpchat asks for the alias if none is given, before it sends our profile. The data of a short link is
     read before that question, so that smpchat can suggest the name in the link. If the link leads to a group, smpchat
@@ -100,7 +100,7 @@ def _connect(
     text = read_text() if link == "-" else link
     texts = [argument_text(each) for each in texts]
     try:
-        checked = check_link(text)  # before anything is made or asked for
+        checked = check_link(text)  # before anything is stored or asked
     except UnknownRelay:
         if not environment.is_used():
             raise
@@ -120,8 +120,8 @@ def _connect(
 
 
 def _ask_alias(offered: str | None, accept: Callable[[str], T], what: str) -> T | None:
-    """Ask until ``accept`` raises no error for an answer, and return the result of ``accept``; None at the end of
-    input.
+    """Ask for an alias until ``accept`` raises no error for the answer, and return the result of ``accept``; None at
+    the end of input.
 
     An empty line stands for ``offered``.
     """
@@ -251,7 +251,7 @@ def _introduce(environment: Environment, service: ChatService, contact: Contact)
 
 
 def _welcome(environment: Environment, service: ChatService, contact: Contact) -> None:
-    """Print the welcome text in the link, which then counts as shown."""
+    """Print the welcome text that the link contains, and mark this text as shown."""
     from smpchat.cli.views.messages import show_message
 
     for message in service.unshown_messages():
@@ -270,8 +270,9 @@ class _Joining:
         from smpchat.chat.store.records import Direction
 
         self._environment, self._service, self._contact, self._after = environment, service, contact, after
+        # Read one message more than ``texts``, because one may be the welcome text that the link contains.
         ours = [m.id for m in service.history(contact.alias, texts + 1) if m.direction is Direction.SENT]
-        self._unsent = ours[-texts:] if texts else []  # a welcome text may have come too
+        self._unsent = ours[-texts:] if texts else []
 
     async def run(self, wait: bool, patience: Patience) -> int:
         from smpchat.agent.machines.handshake_states import ConnectionState
@@ -375,7 +376,7 @@ def _tell_name(environment: Environment, service: ChatService, alias: str) -> No
 
 
 def _what_next(environment: Environment, alias: str, state: events.StateChanged, gap: str) -> None:
-    """Print the sentence after a join: what you can do now, and what happens automatically."""
+    """After a join, print what the user can do now, and what happens automatically."""
     from smpchat.agent.machines.handshake_states import ConnectionState
 
     name = shortened(alias)
@@ -389,7 +390,7 @@ def _what_next(environment: Environment, alias: str, state: events.StateChanged,
 
 
 def _what_next_in_group(environment: Environment, service: ChatService, alias: str, gap: str) -> None:
-    """Print the sentence after joining by a group's link: whether the user is in the group."""
+    """After a join by a group's link, say whether the user is in the group already."""
     name, chat = shortened(alias), f"Chat: `smpchat chat {shlex.quote(alias)}`"
     if service.contact(alias).group is not None:
         environment.notice(f"{gap}You are in the group {name}. {chat}")

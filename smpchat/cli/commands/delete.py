@@ -77,7 +77,7 @@ async def _delete(environment: Environment, who: str) -> int:
                 )
             except RelayDown:
                 gone = None
-            if connection < 0:  # a group: its members are told
+            if connection < 0:  # the negative number of a group, whose members must be told
                 await flush(service)
         fields = {"contact": contact.alias if contact else None, "connection": connection, "finished": bool(gone)}
         environment.emit("deleted", fields, None)

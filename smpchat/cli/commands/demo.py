@@ -76,7 +76,7 @@ async def _demo(environment: Environment, *, file: bool = False) -> int:
             if relay.done():
                 await relay
             address, files_address = await ready, status(Path(folder) / "relay").files_address
-            assert files_address is not None  # it can use any free port and a new folder
+            assert files_address is not None  # a relay with any free port and a new folder can store files
             await _converse(environment, Path(folder), _Relay(address, files_address), file=file)
         finally:
             stopping.set()
@@ -173,7 +173,7 @@ class _Stage:
             print(start + indented(self._environment, what, len(start), len(start)), flush=True)
 
     async def until(self, look: object) -> object:
-        """Print events until ``look()`` is true; returns its result."""
+        """Print events until ``look`` returns a true value, and return that value."""
         import asyncio
 
         assert callable(look)
@@ -221,7 +221,7 @@ class _Stage:
         progress = self._progress[name]
         progress.observe(state)
         if self._reached.get(name) == (state.state, state.step):
-            return  # a joiner's first step has several parts
+            return  # printed already: a joiner's first step causes several events
         self._reached[name] = (state.state, state.step)
         if self._environment.json:
             show_state(self._environment, state)

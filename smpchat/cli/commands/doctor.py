@@ -55,7 +55,7 @@ _PROBE = 65_536
 """Bytes that are written to find out whether the disk has space: about as many as a message takes in the database and
 the database's log."""
 _FIRST_MESSAGE = "d4a944eb0f78c936953fa836e14db11d89e82e4f153f673bc55f416406a4d703"
-"""SHA-256 of the joiner's first message: "hello", padded to 64 bytes and encrypted with `_ratchet`."""
+"""What the self-test must find: the SHA-256 of "hello", padded to 64 bytes and encrypted with `_ratchet`."""
 
 
 class Check(Record):
@@ -152,7 +152,8 @@ def _crypto(_: Environment) -> Iterator[Check]:
 
 
 def _ratchet() -> Ratchet:
-    """The joiner's first ratchet, from keys of one repeated byte; making it tests X448, HKDF and AES-GCM."""
+    """A joiner's first ratchet, made from keys that each repeat one byte. Making it and encrypting with it tests X448,
+    HKDF and AES-GCM."""
     from smpchat.crypto.agreement import X3DHKeys, agree_joiner
     from smpchat.crypto.keys import X448PrivateKey
     from smpchat.crypto.ratchet import Ratchet

@@ -49,7 +49,7 @@ def import_(
 
 def _import(environment: Environment, file: Path, passphrase_file: Path | None, name: str | None, *, sure: bool) -> int:
     """Make a profile from an exported file. At a terminal, first ask whether to accept the file's settings for relays
-    and a proxy, unless ``sure``."""
+    and the network, unless ``sure``."""
     from smpchat.cli.leftovers import tell_leftovers
     from smpchat.cli.passphrases import ONE_ONLY, exported_file, passphrase
     from smpchat.cli.views.choices import choice_fields, choice_lines

@@ -115,7 +115,7 @@ async def _listen(
                 seen += await _show_messages(environment, listener, handler, left, skip_after, notifier, service)
                 notifier.tell(_to_terminal)
                 if handler is not None:
-                    _show_people(environment, service, notifier)  # such as the notice that a message was skipped
+                    _show_people(environment, service, notifier)  # a notice may say that a message was skipped
                 away, back = relays.look(loop.time())
                 show_conditions(environment, away)
                 for server in back:
@@ -225,7 +225,7 @@ def _show_event(environment: Environment, service: WritingProfile, event: events
             if changed is None or changed.file is None or changed.file.state != event.state:
                 return  # overtaken by a later event
             if event.state == "offered" and not (environment.json or changed.file.reason):
-                how_to_receive(environment, changed)  # the message, which is printed too, shows other changes
+                how_to_receive(environment, changed)  # the file itself is shown with its message
             else:
                 show_file(environment, changed)
         case events.Notice(number=None):
@@ -238,4 +238,4 @@ def _show_event(environment: Environment, service: WritingProfile, event: events
             | events.Notice()
             | events.RequestReceived()
         ):
-            pass  # printed from the store, in their latest state
+            pass  # what changed is printed from the store, in its latest state

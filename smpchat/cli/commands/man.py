@@ -111,7 +111,8 @@ def _install(environment: Environment, page: str) -> None:
 
 
 def _is_searched(pages: Path) -> bool:
-    """Whether `man` looks for pages in this folder, according to `manpath` if there is such a program."""
+    """Whether `man` looks for pages in this folder, according to the program `manpath` or, without this program,
+    to the variable MANPATH."""
     found = os.environ.get("MANPATH", "")
     program = shutil.which("manpath")
     if program is not None:

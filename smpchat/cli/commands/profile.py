@@ -71,7 +71,7 @@ def set_(
 
     Your contacts see the change, and so do people who open your address. What you leave out stays as it is.
     """
-    # If an option was not given, typer makes it False, or an empty list.
+    # None: not given. For a flag that was not given, typer passes False; for a list, [].
     given = (name, description, picture, no_picture or None, allow or None, bot, command or None, receipts)
     if all(value is None for value in given):
         raise typer.BadParameter(
@@ -237,7 +237,7 @@ def delete(
 
 
 def _delete(environment: Environment, name: str, *, sure: bool) -> int:
-    """Remove the profile's folder, after a person has said yes."""
+    """Delete a profile's folder. Unless ``sure``, ask the user first."""
     from smpchat.chat.errors import UnknownProfile
     from smpchat.cli.text import shortened
     from smpchat.home import Home
