@@ -1,4 +1,4 @@
-"""The settings of a contact, by the names that people type."""
+"""The settings of a contact: the names that people type for them, and the values that people can give them."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def setting_named(name: str) -> Setting:
 
 
 def allowance(value: str) -> Allow | None:
-    """The user's choice, from ``yes``, ``no`` or ``always``; None for ``default``, which means the user's choice for
-    all contacts. Raises `InputError`."""
+    """What the user allows a contact: ``value`` is ``yes``, ``no`` or ``always``. The result is None for ``default``:
+    the user's choice for all contacts then also holds for this contact. Raises `InputError`."""
     word = value.lower()
     if word == DEFAULT:
         return None
@@ -61,7 +61,7 @@ def allowance(value: str) -> Allow | None:
 
 
 def change_for(setting: Setting, value: str) -> Callable[[IntroducingProfile, str], ContactDetails]:
-    """A function that changes a setting of a contact to a value. Raises `InputError` if the value is invalid."""
+    """A function that gives ``setting`` this value for one contact. Raises `InputError` if the value is invalid."""
     feature = setting.feature
     if setting is SETTINGS["mute"]:
         quiet = quiet_for(value)

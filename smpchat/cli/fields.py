@@ -1,4 +1,5 @@
-"""The parts of the table of JSON objects: types of objects, their fields, and kinds of values."""
+"""The classes with which `smpchat.cli.schema` describes JSON objects: types of objects, their fields, and kinds of
+values."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ class ObjectType(Record):
     """One ``type`` of object.
 
     Attributes:
-        printed_by: Commands that print it.
+        printed_by: The commands that print objects of this type.
     """
 
     name: str
@@ -59,10 +60,10 @@ def text(name: str, meaning: str, *values: str, optional: bool = False, nullable
 
 
 def number(name: str, meaning: str, *, optional: bool = False, nullable: bool = False) -> Field:
-    """A whole number."""
+    """A field whose value is a whole number."""
     return Field(name, Kind.NUMBER, meaning, optional, nullable)
 
 
 def flag(name: str, meaning: str, *, optional: bool = False) -> Field:
-    """True or false."""
+    """A field whose value is true or false."""
     return Field(name, Kind.FLAG, meaning, optional)

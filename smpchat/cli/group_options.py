@@ -48,7 +48,7 @@ class Said(NamedTuple):
 
 
 def switch(text: str) -> tuple[str, bool]:
-    """The name and value of an option such as ``reactions=off``. Raises `InputError`."""
+    """The name and the value in a text such as ``reactions=off``; the value is True for ``on``. Raises `InputError`."""
     name, _, value = text.partition("=")
     if value.lower() not in ("on", "off"):
         raise InputError(f"{text!r} is not a valid choice here.", "Give on or off, such as `--allow reactions=off`.")

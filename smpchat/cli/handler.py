@@ -39,8 +39,9 @@ class MessageHandler(Record):
 
     Attributes:
         arguments: The program and its arguments.
-        home, profile, key: Environment variables made from these values let a `smpchat` that the program runs use the
-            same profile.
+        home, profile, key: The program gets these values in environment variables, but never the passphrase itself:
+            only the file or command that it comes from. If the program runs `smpchat`, the same profile is used.
+        lock: The file that `alone` locks.
     """
 
     arguments: tuple[str, ...]
@@ -67,8 +68,8 @@ class MessageHandler(Record):
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Prevents other handlers of the profile from running at the same time, as each of them would get every
-        message."""
+        """While the ``with`` block runs, no other handler of the profile can run: otherwise, each of them would get
+        every message. Raises `CommandFailed` if another handler is running already."""
         lock = FileLock(self.lock)
         if not lock.take():
             raise CommandFailed(
@@ -100,8 +101,8 @@ class MessageHandler(Record):
             code = await process.wait()
         finally:
             if process.returncode is None:  # interrupted: no handler outlives the listener
-                # The user's program is killed, not asked to end. If it went on, it and the program that the next
-                # `listen --exec` starts would both handle the same message.
+                # The user's program is killed, not asked to end. If it went on, the next `listen --exec` would start it
+                # a second time, and both would handle the same message.
                 process.kill()
                 await process.wait()
         if code < 0:
@@ -113,7 +114,7 @@ class MessageHandler(Record):
         return HandlerFailed(ExitStatus.INPUT, f"{self.arguments[0]!r} {how}.", _AGAIN)
 
     def _variables(self, message: Message) -> Mapping[str, str]:
-        """The environment variables of the user's program: our own without the passphrases, and new ones with the main
+        """The environment variables of the user's program: our own without the secrets, and new ones with the main
         fields of the message."""
         return (
             for_programs()
@@ -136,5 +137,6 @@ class MessageHandler(Record):
 
 
 def _variable(text: str) -> str:
-    """Text as UTF-8 whatever the locale is; NUL, which ends a variable, becomes U+FFFD."""
+    """``text`` as the value of an environment variable: in UTF-8, whatever the locale is. NUL would end the value, so
+    U+FFFD replaces it."""
     return os.fsdecode(text.replace("\0", "\ufffd").encode())

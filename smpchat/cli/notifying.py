@@ -1,4 +1,4 @@
-"""Notifies a person who is not looking at the terminal that someone wrote, or wants to connect.
+"""Notifications for a person who is not looking at the terminal: someone wrote, or wants to connect.
 
 The terminal itself shows the notification, or a program of the user does. The notification says who wrote, but not
 what, because it may appear on a locked or shared screen.
@@ -24,7 +24,8 @@ QUIET = 3.0
 """The user is notified at most once in this many seconds."""
 
 _running: list[subprocess.Popen[bytes]] = []
-"""The notification program, while it runs. Python complains if nothing refers to a program that still runs."""
+"""The process of the user's program for notifications, while it runs. Python would complain if nothing referred to the
+process any more."""
 
 
 class Notifier:
@@ -65,7 +66,8 @@ class Notifier:
         seconds ago.
 
         Args:
-            write: A function that prints the notification, a few control characters, on the terminal.
+            write: A function that prints on the terminal. It gets the control characters that make the terminal ring
+                or show the notification.
         """
         heard, self._heard = self._heard, None
         now = self._environment.now()

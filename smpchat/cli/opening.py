@@ -28,7 +28,7 @@ def local_file(message: Message) -> Path:
 
 
 def open_file(path: Path) -> None:
-    """Let the desktop open a file, without waiting for it. Raises `InputError`."""
+    """Let the desktop open a file. We do not wait for the program that shows the file. Raises `InputError`."""
     if sys.platform == "win32":
         os.startfile(path)
         return

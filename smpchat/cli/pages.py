@@ -1,4 +1,4 @@
-"""Prints a page of messages for `history` and `search`, with the command that prints the page before it."""
+"""Prints a page of messages for `history` and `search`, and names the command that prints the messages before them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Wanted(Record):
     Attributes:
         command: The name of the command, ``history`` or ``search``.
         text: Only messages with all words of this text are wanted; if it is empty, all messages.
+        before: The number of a message: only messages with smaller numbers are wanted.
     """
 
     command: str
@@ -32,8 +33,8 @@ class Wanted(Record):
 
 
 def show_page(environment: Environment, service: StoredProfile, wanted: Wanted) -> bool:
-    """Print the last of the wanted messages, and say so if there are earlier ones. Returns whether anything was
-    printed.
+    """Print the latest of the wanted messages, as many as fit on the page. If there are earlier ones, name the command
+    for them. Returns whether anything was printed.
 
     Raises:
         InputError: A given time is invalid.
@@ -67,7 +68,7 @@ def nothing_found(wanted: Wanted) -> str:
 
 
 def _next(wanted: Wanted, before: int) -> str:
-    """The command for the page before this one."""
+    """The command for the page of earlier messages: those before the message with the number ``before``."""
     of_history = wanted.command == "history"
     given: Sequence[tuple[str, object]] = (
         ("--search", wanted.text or None if of_history else None),

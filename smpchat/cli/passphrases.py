@@ -22,7 +22,8 @@ KEY_VARIABLE = "SMPCHAT_KEY"
 NEW_KEY_VARIABLE = "SMPCHAT_NEW_KEY"
 """The environment variable for the profile's new passphrase."""
 MIN_LENGTH = 8
-"""Shortest new passphrase, in characters: anyone who has the file can try guesses for as long as they like."""
+"""A new passphrase has at least this many characters: anyone who has the encrypted file can try guesses for as long as
+they like."""
 _MAX_BYTES = 1024
 ONE_ONLY = "two copies in use break each other's encryption and lose messages"
 """Why an exported profile must be used in one place only."""
@@ -66,7 +67,7 @@ def new_key(profile: str, file: Path | None, command: str | None) -> Source:
 
 
 def passphrase(source: Source, *, new: bool) -> str:
-    """A passphrase.
+    """Get the passphrase from ``source``.
 
     Args:
         new: Whether a new passphrase is chosen: then it must be long enough, and a person is asked for it twice.
@@ -112,7 +113,7 @@ def _output(command: str) -> str:
     hint = "Give a command that prints the passphrase and does not need a shell."
     try:
         arguments = shlex.split(command)
-        # Standard error stays the terminal's: pass and gpg ask the person there for what they need.
+        # Standard error still goes to the terminal: programs such as `gpg` ask the person there for what they need.
         run = subprocess.run(
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=for_programs(), check=False
         )

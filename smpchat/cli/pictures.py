@@ -1,4 +1,5 @@
-"""Pictures in the terminal, only when the user asks: with the protocols of kitty and iTerm, sixel, or half blocks.
+"""Draws pictures in the terminal, only when the user asks for it: with the protocol of kitty or iTerm, with sixels, or
+with half blocks (the character ▀ in two colours).
 
 Pictures are decoded by Pillow (``pip install smpchat[images]``), scaled down and sent as pixels: the terminal never
 gets bytes that a peer wrote.
@@ -27,7 +28,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 _SIDE = 800
 """The longer side of a picture has at most this many pixels, on terminals that show pixels."""
 _CHUNK = 4_096
-"""At most this many characters are in one part of a picture in kitty's protocol."""
+"""In kitty's protocol, a picture is sent in parts of at most this many characters."""
 _COLORS = 64
 
 
@@ -74,10 +75,13 @@ def _instead(picture: Path | bytes) -> str:
 
 
 def drawn(picture: Path | bytes, way: Way, size: os.terminal_size, *, blocks: bool = True) -> Iterator[str]:
-    """The characters that draw a picture on a terminal, in several pieces. ``picture`` is a file, or its content.
+    """The characters that draw a picture on a terminal, in several pieces.
 
+    Args:
+        picture: The file, or its content.
+        blocks: Whether the encoding of the output has the half block.
     Raises:
-        InputError: The picture cannot be decoded, or the terminal does not have the characters for it.
+        InputError: The picture cannot be decoded; or it needs half blocks, and there are none.
     """
     image = _opened(picture)
     if way is Way.BLOCKS and not blocks:
@@ -124,7 +128,7 @@ def _opened(picture: Path | bytes) -> Image:
 
 
 def _blocks(image: Image) -> Iterator[str]:
-    """Two pixels in each character: the upper pixel sets its colour, the lower one its background."""
+    """Each character shows two pixels: its colour is the upper pixel, its background the lower one."""
     if image.height % 2:
         image = image.crop((0, 0, image.width, image.height + 1))
     pixels = image.tobytes()

@@ -36,8 +36,8 @@ class ProfileKey:
 
     @property
     def is_a_variable(self) -> bool:
-        """Whether the passphrase comes from the environment variable ``SMPCHAT_KEY``. Programs that we start do not get
-        ``SMPCHAT_KEY``."""
+        """Whether the passphrase comes from the environment variable ``SMPCHAT_KEY``. Programs that we start do
+        not get this variable, so they cannot find the passphrase there."""
         from smpchat.cli.passphrases import KEY_VARIABLE
         from smpchat.relay.surroundings import secret
 
@@ -51,7 +51,7 @@ class ProfileKey:
 
 
 def _keep_no_core() -> None:
-    """Prevent a crash from writing a core file to the disk, which would contain the key and decrypted data."""
+    """Prevent a crash from writing a core file: this file would contain the passphrase and decrypted data."""
     if sys.platform == "win32":
         return
     import resource

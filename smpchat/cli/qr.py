@@ -62,8 +62,8 @@ def draw(environment: Environment, code: QRCode) -> bool:
         return False
     drawn = io.StringIO()
     code.terminal(drawn, border=_BORDER, compact=True)
-    # The light modules of the QR code are full block characters. Both colours are set, because a terminal's own
-    # colours, dark on light, would invert the code.
+    # The light modules of the QR code are full block characters. Both colours are set: on a terminal that writes dark
+    # on light, its own colours would invert the code.
     environment.show(Text(drawn.getvalue().rstrip("\n"), style="#ffffff on #000000"))
     return True
 

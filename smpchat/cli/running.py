@@ -29,7 +29,7 @@ def run(
             invalid.
 
     Raises:
-        typer.Exit: Raised whenever a command ends, with its exit status.
+        typer.Exit: Always, when the command has ended; it carries the exit status.
     """
     environment = context.obj
     assert isinstance(environment, Environment)

@@ -20,7 +20,7 @@ _MAX_BYTES = 200
 
 
 def selected(home: Path) -> str:
-    """The profile chosen last; ``default`` if none was chosen. Raises `CommandFailed` if the file with the name of the
+    """The profile chosen last; ``default`` if none was chosen. Raises `CommandFailed` if the file that names the
     profile cannot be used."""
     try:
         with open(home / FILE, "rb") as file:
@@ -61,8 +61,8 @@ _OF_ALL_PROFILES = late(r"(?:relay|import|profile list|profile switch)\b|-p |--p
 
 
 def as_typed(text: str, home: Path, profile: str) -> str:
-    """``text`` with ``--home`` and ``-p`` added to each command between backticks that would otherwise use another home
-    folder or profile.
+    """``text``, in which commands stand between backticks. ``--home`` and ``-p`` are added to each command that would
+    otherwise use another home folder or profile.
 
     With ``--home`` and ``-p``, a printed command works if it is typed as it is. Without them, a person who tries two
     profiles in two terminals would often use the wrong profile.

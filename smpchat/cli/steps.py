@@ -34,7 +34,7 @@ _UNDER_WAY = {
     (Role.JOINER, 3): "waiting for them to come online",
 }
 _STEP = 14
-"""Width of the longest step's number and name, in columns."""
+"""The number and the name of a step take at most this many columns."""
 _HEADING = 50
 _MARKS = {"done": "✓", "failed": "✗", "now": "●", "-": "·"}
 _STYLES = {"✓": "green", "done": "green", "✗": "bold red", "failed": "bold red", "●": "bold", "now": "bold"}
@@ -169,8 +169,8 @@ class StepView:
         if self._environment.redraws:
             from rich.live import Live
 
-            # rich does not redirect the streams: nothing else is printed while the steps are drawn, and `sys.stdout`
-            # must stay the real stream
+            # rich is told not to redirect the streams: nothing else is printed while the steps are drawn, and
+            # `sys.stdout` must stay the real stream.
             self._live = Live(
                 console=self._environment.console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
             )
@@ -209,7 +209,7 @@ class StepView:
             self._drawn, self._columns = drawing, console.width
 
     def _take_wrapped_away(self, console: Console) -> None:
-        """Erase the rows that were added if the terminal became narrower and wrapped the drawn lines."""
+        """If the terminal became narrower, it wrapped the drawn lines. Erase the rows that this added."""
         if os.environ.get("XTERM_VERSION"):  # xterm cuts lines off, it does not wrap them
             return
         rows = sum(max(0, width - 1) // console.width for width in self._widths)

@@ -1,4 +1,4 @@
-"""Text in and out, independent of the locale: input is UTF-8, and output never fails because of its characters."""
+"""Reads and prints text, whatever the locale is: input is UTF-8, and output never fails because of its characters."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def read_text() -> str:
 
 
 def argument_text(argument: str) -> str:
-    """Text of the command line, read as UTF-8 if the locale cannot read it. Raises `CommandFailed`."""
+    """A text from the command line, read as UTF-8 if the locale cannot read it. Raises `CommandFailed` if it is not
+    UTF-8 either."""
     # Characters from U+DC80 to U+DCFF stand for bytes that the locale could not decode (surrogateescape, PEP 383).
     if argument.isascii() or not any("\udc80" <= c <= "\udcff" for c in argument):
         return argument
@@ -50,7 +51,7 @@ def argument_text(argument: str) -> str:
 
 
 def tolerate_any_text() -> None:
-    """From now on, print an escape for a character that the encoding of standard output does not have, as Python does
-    on standard error."""
+    """From now on, standard output prints an escape for each character that its encoding does not have, as standard
+    error does."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 PANELS = ("Connect", "Talk", "People", "Settings and relays", "Look inside")
-"""Panels of the help, in this order."""
+"""The titles of the panels in which the help lists the commands, in the order of the panels."""
 _CONNECT, _TALK, _PEOPLE, _SETTINGS, _INSIDE = PANELS
 
 

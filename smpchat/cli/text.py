@@ -1,4 +1,4 @@
-"""Text from outside made harmless and short enough for a terminal."""
+"""Makes text from outside harmless, and short enough for a terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import unicodedata
 from smpchat.encoding.characters import BLANK_LETTERS, CUT, composed
 
 MAX_MARKS = 4
-"""Combining marks that may stand on one letter; more of them would cover the lines above and below."""
+"""At most this many combining marks stay on one letter; more of them would cover the lines above and below."""
 MAX_SHOWN_NAME = 60
 """At most this many characters of a peer's name are shown."""
 MAX_ESCAPES = 1_000
-"""At most this many characters of a text are shown as escapes. After that, one mark replaces each run of such
-characters: otherwise a text of 64 KiB, which compresses to 100 bytes, would take half a megabyte on the terminal."""
+"""At most this many characters of a text are shown as escapes. After that, one `CUT` replaces each run of such
+characters: otherwise 64 KiB of them, which a peer can send as 100 compressed bytes, would take half a megabyte on the
+terminal."""
 MAX_SHOWN_TEXT = 16_000
 """At most this many characters of a message are shown; apps do not send longer messages."""
 MAX_SHOWN_LINES = 1_000
@@ -122,5 +123,5 @@ def filled(text: str, width: int) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 message``, ``2 messages``."""
+    """The number and the noun, such as ``1 message`` or ``2 messages``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

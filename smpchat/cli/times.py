@@ -1,4 +1,4 @@
-"""Times: spans and moments in the local time zone for people, ISO 8601 for scripts."""
+"""Writes and reads times. People see spans of time and moments in the local time zone; scripts get ISO 8601."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from smpchat.encoding.patterns import late
 
 
 def span(milliseconds: float) -> str:
-    """``181 ms``, ``2.3 s``, ``4 min 10 s``, ``3 h 5 min`` or ``2 d 3 h``."""
+    """A span of time for people, such as ``181 ms``, ``2.3 s``, ``4 min 10 s``, ``3 h 5 min`` or ``2 d 3 h``."""
     if round(milliseconds) < 1000:
         return f"{milliseconds:.0f} ms"
     seconds = milliseconds / 1000
@@ -46,7 +46,7 @@ def choose_form(form: str) -> None:
 
 
 def clock(moment: float) -> str:
-    """``09:14``, or ``09:14 am``: for a moment whose day is shown elsewhere."""
+    """The time of day, such as ``09:14`` or ``09:14 am``; the day is shown elsewhere."""
     when = datetime.fromtimestamp(moment)
     if _Form.chosen == "12h":
         # strftime's %p is not used, because it is empty in many locales. All times have the same width, because they
@@ -56,7 +56,7 @@ def clock(moment: float) -> str:
 
 
 def day(moment: float) -> str:
-    """``Wednesday 25 November 2026``, or ``2026-11-25``."""
+    """The day of a moment, such as ``Wednesday 25 November 2026`` or ``2026-11-25``."""
     when = datetime.fromtimestamp(moment)
     if _Form.chosen == "iso":
         return f"{when:%Y-%m-%d}"
@@ -64,7 +64,7 @@ def day(moment: float) -> str:
 
 
 def since(moment: float, now: float) -> str:
-    """``09:14`` for today, ``25 Nov 09:14`` or ``2026-11-25 09:14`` for another day."""
+    """A moment in short: ``09:14`` if it is today, otherwise such as ``25 Nov 09:14`` or ``2026-11-25 09:14``."""
     when, today = datetime.fromtimestamp(moment), datetime.fromtimestamp(now)
     if when.date() == today.date():
         return clock(moment)
@@ -83,7 +83,7 @@ def waiting_since(waiting: str, moment: float | None, now: float) -> str:
 
 
 def iso(moment: float) -> str:
-    """``2026-11-25T09:14:00Z``."""
+    """A moment for scripts, such as ``2026-11-25T09:14:00Z``."""
     return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -94,7 +94,7 @@ WRITTEN = "2026-11-30, '2026-11-30 09:14', 09:14, today, yesterday, 2h or 3d"
 
 
 def moment(text: str, now: float, *, end: bool = False) -> float:
-    """The POSIX seconds of a time that a person typed. The time is local, or UTC if it ends with ``Z``.
+    """Convert a time that a person typed to POSIX seconds. The time is local, or UTC if it ends with ``Z``.
 
     Args:
         text: As in `WRITTEN`. A span counts back from now: ``30m``, ``2h``, ``3d``, ``1w``.
@@ -117,5 +117,5 @@ def moment(text: str, now: float, *, end: bool = False) -> float:
                 return (named + timedelta(days=end)).timestamp()
             return named.timestamp() + (end if match[6] else 60 * end)
         return now - parse_duration(given)
-    except (ValueError, OverflowError, OSError, InputError):  # a month 13; a year that this system cannot count
+    except (ValueError, OverflowError, OSError, InputError):  # such as month 13, or a year that is too large
         raise InputError(f"{text!r} is not a time.", f"Write it like one of these: {WRITTEN}.") from None

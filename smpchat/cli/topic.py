@@ -8,7 +8,7 @@ from smpchat.encoding.record import Record
 
 
 class Kind(StrEnum):
-    """What is explained."""
+    """What a topic explains."""
 
     EXIT = "exit-code"
     CONNECTION = "connection-state"

@@ -87,8 +87,8 @@ class _Teller:
 async def until_moved(
     environment: Environment, service: StoredProfile, number: int, patience: float | None, tell: Tell
 ) -> Message:
-    """Wait as `smpchat.chat.online.moving.until_moved` does, and report the progress to ``tell``; with ``--json``, also
-    print ``progress`` objects, a few times a second."""
+    """Wait until a file was received or sent, as `smpchat.chat.online.moving.until_moved` does. Meanwhile, report the
+    progress to ``tell``; with ``--json``, also print ``progress`` objects, a few times a second."""
     loop = asyncio.get_running_loop()
     told_at = float("-inf")
 

@@ -47,5 +47,5 @@ def show(*, as_json: bool) -> None:
 
 
 def listed(versions: dict[str, str]) -> str:
-    """``smpchat 0.1.0, Python 3.12.3``."""
+    """The versions in one line, such as ``smpchat 0.1.0, Python 3.12.3``."""
     return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -53,8 +53,8 @@ def show_condition(environment: Environment, condition: Condition) -> None:
 
 
 def show_conditions(environment: Environment, conditions: Iterable[Condition]) -> None:
-    """Show each condition. If one relay causes several problems with the same sentence, people see this sentence only
-    once."""
+    """Show each condition. If several conditions have the same sentence, because one relay causes them, people see it
+    only once."""
     said: set[str] = set()
     for condition in conditions:
         if environment.json or condition.text not in said:

@@ -56,7 +56,7 @@ def move_fields(move: MoveView) -> dict[str, Any]:
 
 
 def state_line(state: StateChanged, now: float) -> str:
-    """``alice: ready, step 2 of 3 (confirmation), since 09:14``."""
+    """A line for people, such as ``alice: ready, step 2 of 3 (confirmation), since 09:14``."""
     name = shortened(state.alias) if state.alias else f"invitation {state.connection}"
     began = "" if state.since is None else f", since {since(state.since, now)}"
     return f"{name}: {state.state}, step {state.step} of 3 ({STEPS.get(state.step, '')}){began}"
@@ -79,7 +79,7 @@ def waits_for(state: StateChanged) -> str:
 
 
 def not_yet(state: StateChanged, alias: str) -> str:
-    """What is still missing before a contact is connected, as a sentence. You can already write to this contact."""
+    """A sentence that says why a contact is not connected yet, although the user can already write to them."""
     if is_request(state):
         return f"{alias} has not answered your request yet"
     if state.state == ConnectionState.READY and state.role == "joiner":
