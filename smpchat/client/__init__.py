@@ -1,4 +1,5 @@
-"""Sessions with SMP relays: matching answers to commands, keep-alive, and one session per relay, restored when lost.
+"""Sessions with SMP relays. A session matches answers to commands, and notices a silent relay. A pool keeps one session
+per relay, and opens a new one when it is lost.
 
 This package raises the errors below, those of `smpchat.transport`, and the handshake errors of `smpchat.protocol`::
 

@@ -24,7 +24,7 @@ async def connect(
     server: SMPServer,
     *,
     entropy: Entropy,
-    timeout: float,  # noqa: ASYNC109 - the network shares it out
+    timeout: float,  # noqa: ASYNC109 - `Network` divides it among its attempts
     on_event: OnEvent,
     network: Network | None = None,
     versions: VersionRange = SMP_CLIENT_VERSIONS,
@@ -43,7 +43,7 @@ async def connect(
         on_event: See `DirectSession`.
         network: Opens the connection; if None, the connection is opened directly over TLS.
         versions: The SMP versions that we offer.
-        extensions: Whether to use our extension of SMP, NEW with the sender's key, if the relay offers it.
+        extensions: Whether to use smpchat's extension of SMP (NEW with the sender's key) if the relay offers it.
         clock, response_timeout, ping_after: See `DirectSession`.
         now: Returns the date and time at which certificates must be valid.
     Raises:

@@ -26,7 +26,7 @@ class Unanswered(Record):
         posted_at: When the command was posted, in seconds of the session's clock.
         timeout: Seconds to wait for the answer.
         response: Future of the answer; raises `SMPError` or `NoResponse`.
-        timer: Ends the wait.
+        timer: Ends the wait for the answer when time is up.
     """
 
     entity_id: bytes
@@ -43,7 +43,7 @@ class Correlation:
     Args:
         clock: For time limits.
         on_timeout: Called with each command that timed out, after its future has failed.
-        due: Returns the time at which a command times out. This time may move later while the command waits to be sent.
+        due: Returns the time at which a command times out. It can become later while the command waits to be sent.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class Correlation:
         """Settle the future of the command with ``corr_id``; an unknown id is ignored.
 
         The answer to ACK may contain the queue's next message. This message must not be lost, even if no caller waits
-        for the answer any more: the relay sends nothing else from the queue until the next SUB (smp-wire 7.3). In this
-        case, `answer` returns the message, and the session must pass it on as an event.
+        for the answer any more: the relay sends nothing else from the queue until the next SUB (smp-wire 7.3). So if no
+        caller waits, `answer` returns the message, and the session must pass it on as an event.
 
         Args:
             corr_id: The answer's correlation id; not empty.
@@ -89,8 +89,8 @@ class Correlation:
         return message if entry is not None and isinstance(message, Msg) and entity_id == entry.entity_id else None
 
     def refuse_block(self, code: ErrorCode) -> bool:
-        """Fail the commands of the only unanswered block with the relay's error. Returns False and does nothing if
-        several blocks are unanswered."""
+        """If only one block is unanswered, fail its commands with ``code``, the relay's error, and return True. If
+        there are several, the error may be about any of them: then do nothing, and return False."""
         entries = [*self._late.values(), *self._waiting.values()]
         if len({entry.block for entry in entries}) > 1:
             return False

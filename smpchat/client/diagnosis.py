@@ -1,4 +1,4 @@
-"""Finds the `Trouble` that an error means."""
+"""Finds out what is wrong, as a `Trouble`, from the error that was raised or that a relay sent."""
 
 from __future__ import annotations
 
@@ -56,10 +56,11 @@ def trouble_of(error: Exception) -> Trouble:
 
 
 def trouble_of_code(code: ErrorCode) -> Trouble:
-    """The `Trouble` that a relay's ERR means, in answer to a command that is not about an existing queue.
+    """The `Trouble` that a relay's ERR means in answer to a command that is not about an existing queue, such as NEW.
 
-    For SEND, use `trouble_of_command`: there, QUOTA means that the queue is full. AUTH becomes `Trouble.PASSWORD`. (In
-    answer to a command about a queue, AUTH means that the queue no longer exists.)
+    In answer to such a command, AUTH means `Trouble.PASSWORD`. (In answer to a command about a queue, AUTH would mean
+    that the queue no longer exists.) For an ERR in answer to SEND, use `trouble_of_command`: there, QUOTA means that
+    the queue is full.
     """
     if code.is_blocked:
         return Trouble.BLOCKED

@@ -53,7 +53,7 @@ class Network:
         Args:
             server: The relay. The hosts in its address are tried in order.
             greet: Exchanges the SMP hellos. If this function fails, it must close the connection.
-            timeout: Seconds for everything together.
+            timeout: Seconds for all attempts together, with the SMP hellos.
         Raises:
             ConnectFailed: The relay was not reached over any transport.
             Exception: Any error of ``greet``. Another transport is tried only after `ConnectFailed`.
@@ -90,8 +90,8 @@ class Network:
     def _transports(self, server: SMPServer, route: Route) -> list[Transport]:
         if route.transport is not Transport.AUTO:
             return [route.transport]
-        # If WebSocket worked last time, try it first, and TLS second: perhaps only the network that we used then blocks
-        # TLS.
+        # If WebSocket worked last time, try it first. Still try TLS second: this computer may now be in a network that
+        # does not block TLS.
         if self._worked.get(server) is Transport.WEBSOCKET:
             return [Transport.WEBSOCKET, Transport.TLS]
         return [Transport.TLS, Transport.WEBSOCKET]
@@ -114,7 +114,7 @@ class Network:
 
     async def _open(self, server: SMPServer, route: Route, transport: Transport, seconds: float) -> BlockConnection:
         dialer = self._dialer(server, route)
-        hosts = server.hosts[:MAX_HOSTS]  # profiles of earlier versions may contain more hosts
+        hosts = server.hosts[:MAX_HOSTS]  # an earlier version of smpchat may have stored more hosts
         if transport is Transport.TLS:
             return await tls.connect(hosts, server.port_number, timeout=seconds, dialer=dialer)
         from smpchat.transport import websocket  # takes 60 ms to import, so only when it is used

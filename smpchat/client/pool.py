@@ -84,7 +84,7 @@ class SessionPool:
         relay = self._relays.get(server)
         return relay.live() if relay is not None else None
 
-    async def get(self, server: SMPServer, *, timeout: float) -> ServerSession:  # noqa: ASYNC109 - on our clock
+    async def get(self, server: SMPServer, *, timeout: float) -> ServerSession:  # noqa: ASYNC109 - by the pool's clock
         """The session with ``server``; opens it if there is none. If several callers wait at the same time, only one
         session is opened.
 
@@ -240,8 +240,8 @@ class SessionPool:
 def _may_pass(error: Exception) -> bool:
     """Whether the next attempt to connect may succeed even if nobody changes anything.
 
-    This includes a damaged hello and a bug of smpchat. Such an error may not happen again, and waiting two minutes
-    would be worse than one more failed attempt.
+    True even after a damaged hello, or after an error caused by a bug of smpchat: such an error may not happen again,
+    and waiting two minutes would be worse than one more failed attempt.
     """
     if isinstance(error, TransportError):
         return error.temporary

@@ -31,8 +31,8 @@ _FORWARDABLE = (Send, SKey, LKey, LGet)
 
 
 class PrivateRoutingFailed(TransportError):
-    """There is no proxy, or the proxy answered with an error. The relay may have executed the command even so, if the
-    proxy has forwarded the command but lost the relay's answer.
+    """There is no proxy, or the proxy answered with an error. The relay may still have executed the command: the proxy
+    may have forwarded the command and then lost the relay's answer.
 
     smpchat does not connect directly instead, because this would show the relay the user's network address.
 
@@ -75,7 +75,8 @@ class Forwarding(Record):
 
 
 def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
-    """Check a proxy's PKEY as if it were the hello of the relay with fingerprint ``key_hash``.
+    """Check PKEY, in which a proxy passes on a relay's session key. The relay must be the one with
+    the fingerprint ``key_hash``, as in a hello from the relay itself.
 
     Raises:
         IdentityError: The certificates in PKEY are invalid, or belong to another relay.

@@ -45,7 +45,7 @@ from smpchat.transport.base import BlockConnection, TransportError
 PUSH_PATIENCE = 3.0
 """If the relay does not push the message within this many seconds, SUB asks for it: the reference relay sometimes
 forgets to push (smp-wire 7.3)."""
-_BODY_SIZE = 16043  # the size of every message between people, smp-wire 4.6
+_BODY_SIZE = 16043  # every message between people is padded to this size, smp-wire 4.6
 
 
 class Check(Record):
@@ -142,7 +142,8 @@ class Stopwatch:
         self.name = self._before = ""
 
     def next(self, name: str) -> None:
-        """Begin a step, or begin it again: then the step before it ends only now."""
+        """Begin a step. If this step is already under way, it begins again, and the time until now counts for the step
+        before it."""
         now = self._clock()
         if name != self.name:
             self._before = self.name

@@ -92,7 +92,7 @@ def encode_requests(
     if batch and transmissions:
         contents = encode_batches(transmissions, encrypted=smp.encrypts)
         in_order = iter(encoded)
-        encoded = [  # the first byte of a content counts its transmissions (smp-wire 4.1)
+        encoded = [  # the first byte of a block's content is the number of its transmissions (smp-wire 4.1)
             Encoded(one.corr_id, one.entity_id, index)
             for index, content in enumerate(contents)
             for one in islice(in_order, content[0])

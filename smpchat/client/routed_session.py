@@ -44,7 +44,7 @@ def _today() -> datetime:
 class _Waiting(Record):
     request: Request
     prepared: Forwarding
-    destination: Destination  # the session that `prepared` was encrypted for
+    destination: Destination  # what `prepared` was encrypted for
     timeout: float
     response: Response = field(default_factory=new_response)
 
@@ -165,8 +165,8 @@ class RoutedSession:
     # -- the proxy ----------------------------------------------------------------------------------------------------
 
     async def _agree(self, stale: Destination | None) -> None:
-        """Send PRXY, so that the proxy opens a new session with the relay. Do nothing if ``stale`` was replaced in the
-        meantime, because of a command for another queue."""
+        """Send PRXY, so that the proxy opens a new session with the relay, which replaces ``stale``. Do nothing if
+        ``stale`` is already replaced, because a command for another queue needed a new session too."""
         async with self._asking:
             if self._destination is not stale:
                 return

@@ -32,7 +32,8 @@ FIRST_STEPS = "No contacts yet: make a link with `smpchat invite`, or open one w
 
 
 def no_contacts_yet(invitations: Sequence[Invitation], now: float) -> str:
-    """``No contacts yet: your invitation for bob was not used yet. `smpchat status` shows its link.``"""
+    """What is shown instead of an empty list of contacts if there are invitations, such as ``No contacts yet: your
+    invitation for bob was not used yet. `smpchat status` shows its link.``"""
     notes = [f"for {shortened(i.note)}" if i.note else f"number {i.connection}" for i in invitations]
     if len(notes) == 1:
         used = not_used(invitations[0], now)
@@ -45,7 +46,8 @@ def no_contacts_yet(invitations: Sequence[Invitation], now: float) -> str:
 
 
 def move_sentence(alias: str, move: MoveView, now: float) -> str:
-    """``Moving your queue for bob to the relay new.test: waiting for bob's app since 14:02.``"""
+    """How far the move of a queue is, such as ``Moving your queue for bob to the relay new.test: waiting for bob's app
+    since 14:02.``"""
     name, moment = shortened(alias), since(move.since, now)
     where = f"the relay {shortened(move.relay, 60)}" if move.relay else "another relay"
     waits = {
@@ -58,8 +60,11 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
 
 
 def renewal_sentence(before: ContactView) -> str:
-    """What `resync` has done: it accepted the contact's new keys, or it asked the contact for new keys. ``before``: the
-    contact before `resync`."""
+    """A sentence that says what `smpchat resync` did: it accepted the contact's new keys, or asked for new keys.
+
+    Args:
+        before: The contact as it was before `resync`.
+    """
     name = shortened(before.alias)
     if any(c.kind in (NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED) for c in before.conditions):
         return f"Accepted. The encryption with {name} is renewed, and the security code has changed."
@@ -75,8 +80,8 @@ def protection(view: ContactView) -> str:
 
 
 def contact_line(view: ContactView) -> str:
-    """``alice: connected, 2 unread, verified, profile name "Alice"``: the name that the contact chose comes last, in
-    quotes."""
+    """A contact in one line, such as ``alice: connected, 2 unread, verified, profile name "Alice"``. The name that the
+    contact chose is in quotes."""
     contact, profile = view.contact, view.contact.profile
     marks = [str(view.state.state), *(text for text, _ in _marks(view))]
     if contact.unread:
@@ -197,14 +202,15 @@ _BREAKS = ("Details",)
 
 
 def recent_first(views: list[ContactView]) -> list[ContactView]:
-    """The contacts in the order of their last messages, the newest first; then those without messages by alias, bob2
-    before bob10."""
+    """``views`` in the order of a list: the contact with the newest message comes first. Contacts without messages come
+    last, sorted by alias, with bob2 before bob10."""
     return sorted(views, key=lambda view: (-view.newest, _natural(view.alias)))
 
 
 def _natural(alias: str) -> list[tuple[int, str]]:
     """A key to sort aliases by: digits count as a number, so that bob2 comes before bob10."""
-    parts = re.split(r"([0-9]+)", fold(alias))  # the odd parts are digits; an alias has at most 40
+    # Parts 1, 3, 5 and so on are digits. `int` can read them all, because an alias is short.
+    parts = re.split(r"([0-9]+)", fold(alias))
     return [(int(part), "") if at % 2 else (0, part) for at, part in enumerate(parts)]
 
 
@@ -249,8 +255,13 @@ def _rows(environment: Environment, views: list[ContactView]) -> list[list[Cell]
 
 
 def verification_lines(environment: Environment, found: Verification, *, asked: bool, command: str) -> str:
-    """If the user asked for the security code (``asked``), the code and how to compare it. Otherwise a sentence that
-    says that the contact sees the same code."""
+    """What `smpchat verify` and `/verify` show.
+
+    Args:
+        asked: Whether the user asked to see the security code. If so, the text shows the code and how to compare it.
+            Otherwise the text says that the contact sees the same code.
+        command: What the user types after comparing, if the codes are the same.
+    """
     name = shortened(found.contact)
     if not asked:
         return indented(environment, f"Verified: you and {name} see the same security code.", 0, 0)

@@ -1,4 +1,4 @@
-"""One contact: its profile, and what you allow each other."""
+"""How one contact is shown with all details: its profile, and what you and the contact allow each other."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _fields(details: ContactDetails) -> dict[str, Any]:
 
 
 def _muted(environment: Environment, details: ContactDetails) -> str:
-    """``muted until 14:02``."""
+    """Whether a contact is muted for ever or for a time, such as ``muted until 14:02``."""
     until = details.view.muted_until or FOR_EVER
     return "muted" if until == FOR_EVER else f"muted until {since(until, environment.now())}"
 
@@ -98,8 +98,8 @@ _HEADINGS = ("Feature", "You", "They", "Result")
 
 
 def preferences_table(details: ContactDetails) -> Table:
-    """For each feature, what you allow, what the contact allows, and who may therefore use it: as a table, for a caller
-    that draws it itself."""
+    """A table with a row for each feature: what you allow, what the contact allows, and who may therefore use the
+    feature. The caller draws the table."""
     return table(_HEADINGS, _rows(details))
 
 
@@ -129,7 +129,7 @@ def _outcome(details: ContactDetails, feature: Feature) -> str:
 
 
 def told(environment: Environment, details: ContactDetails, setting: Setting) -> str:
-    """The effect of a setting that was just changed, in a sentence."""
+    """A sentence that says which effect a setting for a contact has, now that the user has changed it."""
     if setting is SETTINGS["mute"]:
         how = "not muted" if details.view.muted_until is None else _muted(environment, details)
         return f"{shortened(details.view.alias)} is {how}."

@@ -14,7 +14,8 @@ from smpchat.encoding.text import size_text
 
 
 def percent(file: FileView) -> int:
-    """How much of a file has been transferred, in percent; at most 99, because a complete file has another state."""
+    """How much of a file has been transferred, in percent. The result is at most 99: when a file is complete,
+    its state changes, and no number is shown any more."""
     return 0 if not file.size else min(99, file.bytes * 100 // file.size)
 
 
@@ -38,8 +39,8 @@ def file_object(file: FileView) -> dict[str, Any]:
 
 
 def show_file(environment: Environment, message: Message) -> None:
-    """Print a ``file`` object for scripts, or for people ``file 12 from bob: photo.jpg, 117 KiB, received:
-    /home/ann/Downloads/photo.jpg``."""
+    """Print a ``file`` object for scripts, or for people a line such as ``file 12 from bob: photo.jpg, 117 KiB,
+    received: /home/ann/Downloads/photo.jpg``."""
     file = message.file
     if file is None:
         return
@@ -50,7 +51,8 @@ def show_file(environment: Environment, message: Message) -> None:
 
 
 def show_fetched(environment: Environment, path: Path) -> None:
-    """Print a ``fetched`` object for scripts, or for people ``received: /home/ann/Downloads/film.mp4, 1.4 GiB``."""
+    """Print a ``fetched`` object for scripts, or for people a line such as ``received: /home/ann/Downloads/film.mp4,
+    1.4 GiB``."""
     size = path.stat().st_size
     line = f"received: {printable(str(path))}, {size_text(size)}"
     environment.emit("fetched", {"path": str(path), "size": size}, line)
@@ -64,8 +66,8 @@ def show_progress(environment: Environment, message: Message) -> None:
 
 
 def state_text(file: FileView, message: Message) -> str:
-    """``receiving 45 %``, ``received: /home/ann/photo.jpg``, ``no longer available``: how far the file is, or where it
-    is."""
+    """How far the transfer of a file is, or where the file is: ``receiving 45 %``, ``received: /home/ann/photo.jpg``,
+    ``no longer available`` and so on."""
     why = f": {printable(file.reason)}" if file.reason else ""
     match file.state:
         case FileState.RECEIVED:
@@ -82,12 +84,13 @@ def state_text(file: FileView, message: Message) -> str:
 
 
 def file_mark(message: Message) -> str:
-    """What is said about a message's file, after the message; empty if the status of the message says everything."""
+    """What smpchat prints about a message's file after the message; empty if the status of the message says
+    everything."""
     file = message.file
     if file is None or message.deleted:
         return ""
     if file.state is FileState.SENT or (file.state is FileState.FAILED and message.direction is Direction.SENT):
-        return ""  # the message's ticks or its reason say so
+        return ""  # the message's ticks, or the reason why it failed, say this already
     return state_text(file, message)
 
 

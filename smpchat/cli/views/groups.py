@@ -91,7 +91,8 @@ def member_fields(group: GroupView, member: MemberView) -> dict[str, Any]:
 
 
 def group_line(group: GroupView) -> str:
-    """``team: member, 4 members, 3 connected``; for an invitation ``2: "hikers", invited by bob as member``."""
+    """A group in one line, such as ``team: member, 4 members, 3 connected``. If we are only invited, the line is like
+    ``2: "hikers", invited by bob as member``."""
     if group.alias is None:
         by = f" by {shortened(group.inviter)}" if group.inviter else ""
         return f"{group.id}: {quoted(group.name)}, invited{by} as {group.role}"
@@ -133,8 +134,8 @@ def about_joining(alias: str, group: GroupView | None) -> str:
 
 
 def about_only_owner(group: GroupView) -> str:
-    """A sentence that says what our leaving means for the other members; empty if we are not the only owner, or nobody
-    else is there."""
+    """A warning that says what the other members can no longer do after we leave the group; empty if we are not the
+    only owner, or if nobody else is in the group."""
     roles = {member.role for member in group.current}
     if group.role != "owner" or group.standing != "current" or not roles or "owner" in roles:
         return ""
@@ -149,7 +150,7 @@ def show_group(environment: Environment, group: GroupView, line: str | None = No
 
 
 def about_rules(group: GroupView) -> str:
-    """``You may use: reactions, voice, files. Off: history.``"""
+    """What the group allows its members, such as ``You may use: reactions, voice, files. Off: history.``"""
     from smpchat.chat.service.group_views import FEATURES  # imported here: lists of contacts do not need it
 
     off = [name for name in FEATURES if name not in group.allows]
@@ -161,7 +162,8 @@ def about_rules(group: GroupView) -> str:
 
 
 def show_groups(environment: Environment, groups: Sequence[GroupView]) -> None:
-    """Print ``group`` objects for scripts, or for people a table of groups, and the invitations below it."""
+    """Print ``group`` objects for scripts; for people, a table of the groups, and below it the invitations to other
+    groups."""
     if environment.json:
         for group in groups:
             show_group(environment, group)

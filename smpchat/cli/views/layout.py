@@ -1,4 +1,4 @@
-"""Tables, and texts in lines of a terminal's width."""
+"""Draws tables, and breaks texts into lines that fit into the terminal."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def show_table(
 
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str | None:
-    """The table as `rich` would draw it without styles; None if `rich` is needed to measure characters or to break
-    lines."""
+    """A table as `rich` would draw it without styles. Returns None if only `rich` can draw this table, because it has
+    to measure characters or break lines."""
     lines = [list(headings), *(["".join(text for text, _ in cell) for cell in row] for row in rows)]
     if not all(text.isascii() and text.isprintable() for line in lines for text in line):
         return None
@@ -86,9 +86,10 @@ def indented(environment: Environment, text: str, start: int, indent: int) -> st
 
 
 STAYS_TOGETHER = "\N{NO-BREAK SPACE}"
-"""A blank in our own text at which a line does not end; no text of others has one (`printable`)."""
+"""A blank at which no line ends. Only smpchat's own text contains it: `printable` escapes it in the text of others."""
 Part = tuple[bool, str]
-"""A harmless text in a message, and whether it is ours rather than the author's."""
+"""A part of a message: True if smpchat wrote this part, False if the author did; and its text, which is already escaped
+(`printable`)."""
 
 
 def in_margin(environment: Environment | None, parts: Sequence[Part], start: int, indent: int) -> str:

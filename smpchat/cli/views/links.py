@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def own_alias(service: StoredProfile, invitation: Invitation | None = None) -> str:
-    """The alias for us in the command that the other person will type. This alias is made from our profile name, or
-    from the made-up name of ``invitation`` if it has one."""
+    """The alias that the other person will give us by typing our command (see `command_for_them`). It is made from our
+    profile name, or from the made-up name of ``invitation`` if it has one."""
     made_up = invitation.incognito if invitation else None
     return alias_from_name(made_up or service.own_profile().display_name)
 
@@ -70,8 +70,8 @@ def show_invitation(environment: Environment, invitation: Invitation, suggested:
 
 
 def not_used(invitation: Invitation, now: float) -> str:
-    """``not used yet``; if no process is online now, ``not used when you were last online``, with the time if it is
-    known."""
+    """Words that say that an invitation is unused: ``not used yet``. If smpchat is not online now, they are ``not used
+    when you were last online``, with the time if it is known."""
     if invitation.as_of is None:
         return "not used when you were last online"
     if invitation.as_of >= now:
@@ -129,7 +129,8 @@ def how_to_answer(environment: Environment, requests: Sequence[RequestView]) -> 
 
 
 def show_request(environment: Environment, request: RequestView) -> None:
-    """Print a ``request`` object for scripts, or for people ``request 3: "Bob" wants to connect: hello``."""
+    """Print a ``request`` object for scripts, or for people a text such as ``request 3: "Bob" wants to connect:
+    hello``."""
     fields: dict[str, Any] = {
         "id": request.id,
         "name": request.name,

@@ -49,8 +49,8 @@ def taken_out(parts: Sequence[LayoutPart]) -> tuple[list[LayoutPart], list[Part]
 
 
 def draw(line: Text, begin: int, pieces: Sequence[Part]) -> None:
-    """Give the pieces of text in a line their styles. Each piece is searched for in the line after its first ``begin``
-    characters, because the layout may have moved the piece.
+    """Give the pieces of text in a line their styles. Each piece is searched for in the line, because the layout may
+    have moved it; the first ``begin`` characters of the line, its heading, are left out.
 
     The layout only adds blanks, line breaks and a margin; the order of the characters stays the same.
     """

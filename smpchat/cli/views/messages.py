@@ -32,9 +32,9 @@ _DELETED = "[deleted]"
 _JOIN = late(r"`smpchat [^`]*group join \d+`\]$")
 """The command at the end of an invitation to a group. Only the end is searched, because the group's name before the
 command may contain anything."""
-_WRITTEN = 140  # characters that are shown of a message that is being written
-_NAMED = 3  # members who reacted with the same emoji; of more, only the number is shown
-_NUMBERED = 13  # columns in front of a text in a conversation
+_WRITTEN = 140  # at most this many characters of a message are shown while its author is typing it
+_NAMED = 3  # if more members than this reacted with the same emoji, only their number is shown
+_NUMBERED = 13  # columns that the number and the time of a message take in a conversation, before its author
 _STYLES = {
     MessageStatus.PENDING: "dim",
     MessageStatus.SENT: "dim",
@@ -114,7 +114,7 @@ def _reaction_fields(reaction: Reaction) -> dict[str, Any]:
 
 
 def show_message(environment: Environment, message: Message) -> None:
-    """Print a ``message`` object for scripts, or for people ``to alice: text  (sent)``."""
+    """Print a ``message`` object for scripts, or for people a line such as ``to alice: text  (sent)``."""
     typed = _as_typed(environment, message)
     line = (lambda: message_text(environment, typed)) if environment.styled else message_line(typed)
     environment.emit("message", message_fields(message), line)
@@ -145,7 +145,7 @@ def message_line(message: Message) -> str:
 
 
 def _said_in_words(message: Message, indent: int) -> str:
-    """The text of a message, followed by the status if it is ours; `rich` is not imported."""
+    """The text of a message, and its status if we sent it, without styles. (So `rich` need not be imported.)"""
     return in_margin(None, _with_status(message, f"({message.status})"), 0, indent)
 
 
@@ -158,7 +158,7 @@ def _with_status(message: Message, mark: str) -> list[Part]:
 
 
 def to_how_many(message: Message) -> str:
-    """`` 4 of 6``: how many members of the group have the message; empty for other messages."""
+    """How many members have a delivered message to a group, such as `` 4 of 6``. Empty for other messages."""
     if message.copies is None or message.status is not MessageStatus.DELIVERED:
         return ""
     return f" {message.copies[0]} of {message.copies[1]}"
@@ -170,7 +170,8 @@ def _why_failed(message: Message) -> str:
 
 
 def _heading(message: Message) -> str:
-    """``alice: ``, ``cath in team: `` in a group, or ``to alice: `` for one of ours."""
+    """What is printed before the text of a message: ``alice: ``, in a group ``cath in team: ``, or ``to alice: `` if we
+    sent the message."""
     alias = named(message.contact, self_named=message.self_named)
     if message.group and message.sender is not None:
         alias = f"{shortened(message.sender)} in {alias}"
@@ -216,8 +217,8 @@ def _parts(message: Message) -> list[Part]:
 
 
 def _marks(message: Message) -> str:
-    """``[from carol] [forwarded] [image p.jpg, 4 KiB]``: what smpchat says about a message, before the author's words;
-    often empty."""
+    """What smpchat says about a message before the author's words, such as ``[from carol] [forwarded] [image p.jpg, 4
+    KiB]``. Often empty."""
     if message.deleted:
         return ""
     # in a group, the heading already names the sender
@@ -236,13 +237,14 @@ def _unbracketed(name: str) -> str:
 
 
 def _preview(preview: Preview) -> str:
-    """``[Example title: a description]``: what the sender's app says about a link."""
+    """What the sender's app says about a link in the message, such as ``[Example title: a description]``."""
     found = ": ".join(filter(None, (preview.title, preview.description)))
     return f"[{_unbracketed(printable(found or preview.uri))}]"
 
 
 def _quote_line(message: Message) -> str:
-    """``> alice: what it answers``; empty if the message is not a reply."""
+    """For a reply, a line that quotes the message that it answers, such as ``> alice: are you there?``. Empty if the
+    message is not a reply."""
     quoted = message.reply_to
     if quoted is None:
         return ""
@@ -252,7 +254,8 @@ def _quote_line(message: Message) -> str:
 
 
 def _change_marks(message: Message) -> str:
-    """``edited, 👍 alice``: the changes of a message after it was sent."""
+    """What smpchat says about a message after the author's words, such as ``edited, 👍 alice``: mostly what has
+    happened to the message since it was sent. Often empty."""
     marks = ["still typing"] if message.live else []
     if message.file is not None and (told := file_mark(message)):
         marks.append(told)
@@ -284,7 +287,7 @@ def message_text(environment: Environment, message: Message) -> Text:
 
 
 def _append_said(environment: Environment, heading: Text, message: Message, indent: int) -> Text:
-    """The heading with the text of the message added, followed by the status if the message is ours."""
+    """Add the text of the message to ``heading``, and the status if we sent the message. Returns ``heading``."""
     from smpchat.cli.views import markup
 
     mark = TICKS.get(message.status, "") if environment.symbols else f"({message.status})"
@@ -351,7 +354,7 @@ def show_history(
 
 
 def _print_in_words(messages: list[Message], previous: Message | None, *, several: bool) -> None:
-    """Print the lines of a `conversation` without styles; `rich` is not imported."""
+    """Print the lines of a `conversation` without styles. (So `rich` need not be imported.)"""
     today = day(previous.sent_at) if previous else None
     for message in messages:
         if day(message.sent_at) != today:
@@ -391,7 +394,7 @@ def interleaved(
 
 
 def notice_text(environment: Environment, notice: StoredNotice) -> Text:
-    """``      14:02  * bob now receives at the relay new.test.``"""
+    """A stored notice, as a line of a conversation: ``      14:02  * bob now receives at the relay new.test.``"""
     from rich.text import Text
 
     return Text(_notice_line(environment, notice), "dim")
@@ -402,14 +405,20 @@ def _notice_line(environment: Environment, notice: StoredNotice) -> str:
 
 
 def show_stored_notice(environment: Environment, notice: StoredNotice) -> None:
-    """Print a ``notice`` object for scripts, or for people ``* bob now receives at the relay new.test.``"""
+    """Print a ``notice`` object for scripts, or for people a line such as ``* bob now receives at the relay
+    new.test.``"""
     text = environment.as_typed(notice.text)
     fields = {"contact": notice.contact, "kind": notice.kind, "text": text, "at": iso(notice.at)}
     environment.emit("notice", fields, f"* {printable(text)}")
 
 
 def spoken(environment: Environment, message: Message, *, several: bool = False, now: float | None = None) -> Text:
-    """``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``: a message with its number and time."""
+    """A message with its number and time, such as ``  12  09:14  bob: hello``, or ``  13  09:15  you: hello back  ✓✓``.
+
+    Args:
+        several: See `conversation`.
+        now: The present time, if the message is shown alone; None inside a conversation.
+    """
     from rich.text import Text
 
     message = _as_typed(environment, message)
@@ -422,7 +431,8 @@ def spoken(environment: Environment, message: Message, *, several: bool = False,
 
 
 def being_written(environment: Environment, message: Message) -> Text:
-    """``bob is typing: I am typi``: the end of a live message, short enough to leave room for the user's own text."""
+    """A live message while its author is typing it, such as ``bob is typing: I am typi``. Of a long message, only the
+    end is shown, so that there is room for what the user types."""
     from rich.text import Text
 
     words = " ".join(printable(message.text[-2 * _WRITTEN :], lines=True).split())
@@ -432,7 +442,7 @@ def being_written(environment: Environment, message: Message) -> Text:
 
 
 def show_status(environment: Environment, event: StatusChanged) -> None:
-    """Print a ``status`` object for scripts, or for people ``message 3 to alice: delivered``."""
+    """Print a ``status`` object for scripts, or for people a line such as ``message 3 to alice: delivered``."""
     fields: dict[str, Any] = {"id": event.id, "contact": event.contact, "status": event.status}
     if event.reason:
         fields["reason"] = event.reason
@@ -451,10 +461,10 @@ def show_notice(environment: Environment, event: Notice) -> None:
 
 
 def unread_summary(counts: dict[str, int]) -> str:
-    """``bob 2, carol 1``; empty if nothing is unread."""
+    """How many messages of each contact are unread, such as ``bob 2, carol 1``; empty if none is unread."""
     return ", ".join(f"{narrowed(alias, 20)} {count}" for alias, count in counts.items())
 
 
 def pending_line(alias: str, pending: int) -> str:
-    """``bob: 2 messages pending``."""
+    """How many messages to a contact are not sent yet, such as ``bob: 2 messages pending``."""
     return f"{shortened(alias)}: {plural(pending, 'message')} pending"

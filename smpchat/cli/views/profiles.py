@@ -1,4 +1,4 @@
-"""How profiles are shown: their names on this computer and for contacts, and which one is in use."""
+"""How profiles are shown: each profile's name on this computer, the name that contacts see, and which one is in use."""
 
 from __future__ import annotations
 
@@ -30,12 +30,15 @@ def show_profile(
     receipts: bool | None = None,
     brought: dict[str, Any] | None = None,
 ) -> None:
-    """Print a ``profile`` object for scripts, or for people ``* alice: Alice``; the star marks the profile in use.
+    """Print a ``profile`` object for scripts, or for people a line such as ``* alice: Alice``; the star marks the
+    profile in use.
 
     Args:
+        name: The name of the profile on this computer.
+        told: The name that contacts see; None if the profile is encrypted.
         profile: The profile whose description, picture and commands are printed too; None prints only the names.
         receipts: Whether contacts are told that their messages arrived; None prints nothing about this.
-        brought: The settings for relays and files that an imported profile brought; printed only for scripts.
+        brought: The settings for relays and files that came with an imported profile; printed only for scripts.
     """
     active = name == environment.profile
     fields: dict[str, Any] = {"name": name, "display_name": told, "active": active}
