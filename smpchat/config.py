@@ -20,16 +20,17 @@ from smpchat.encoding.record import Record, field
 MAX_BYTES = 1 << 16
 MAX_SERVERS = 64
 MAX_TEXT = 1_000
-"""A setting's value has at most this many characters; if it is a list, each item has."""
+"""The maximum length of a setting's value in characters; for a list, the maximum length of each item."""
 NOTIFICATIONS = ("off", "bell", "osc9", "osc777")
-"""Values of ``notifications`` that are not commands."""
+"""All values of the setting ``notifications`` with a meaning of their own. Any other value is a command to run."""
 
 
 class Key(Record):
     """One setting.
 
     Attributes:
-        default: The value if no file sets one, in the type that TOML gives it (a tuple for a list).
+        default: The value if no file sets one. Its type is the type of all values of this setting; a list in TOML is a
+            tuple here.
         meaning: What the setting does, for the table of docs/config.md and for `config list`.
         form: The valid values, in words.
         check: Called with a value of the right type. Returns what is wrong with the value; an empty text if it is
@@ -274,7 +275,7 @@ class Configuration(Record):
     """The settings in the config files.
 
     Attributes:
-        said: The settings that a config file sets: their values by the settings' names.
+        said: The settings that the config files contain: for each setting's name, its value.
         error: Why the config files cannot be used; None if they can. If there is an error, ``said`` is empty.
     """
 
@@ -298,7 +299,7 @@ class Configuration(Record):
 
 
 def stored_text(value: bool | str | tuple[str, ...]) -> str:
-    """A value as the text that a profile's store keeps."""
+    """Convert a setting's value to the text that a profile's store keeps for it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return value if isinstance(value, str) else " ".join(value)
@@ -370,7 +371,7 @@ def parsed(path: Path, text: str) -> dict[str, Any]:
 
 
 def checked(path: Path, line: int | None, name: str, value: object) -> bool | str | tuple[str, ...]:
-    """The value of a setting, if it is valid. Raises `ConfigRefused`."""
+    """Check a setting's name and value. Returns the value, with a list as a tuple. Raises `ConfigRefused`."""
     key = KEYS.get(name)
     if key is None:
         raise ConfigRefused(path, line, f"there is no setting {name[:60]!r}", unknown_hint(name))
@@ -398,7 +399,7 @@ def unknown_hint(name: str) -> str:
 
 
 class Statement(Record):
-    """One statement of a config file: ``key = value``, or the head of a table. ``first`` and ``last`` are the numbers
+    """One statement of a config file: ``key = value``, or the header of a table. ``first`` and ``last`` are the numbers
     of its first and last line, counted from 0."""
 
     key: str

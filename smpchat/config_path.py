@@ -1,4 +1,5 @@
-"""The paths of a user's data and config files. Every start imports this module, so it contains nothing else."""
+"""The paths of a user's data and config files. This module contains nothing else, because every start of
+smpchat imports it."""
 
 from __future__ import annotations
 
@@ -6,18 +7,18 @@ from pathlib import Path
 
 FILE = "config.toml"
 PROGRAM = "smpchat"
-"""Name of smpchat's folder in each of the platform's folders."""
+"""Name of smpchat's folder, both in the platform's folder for user data and in its folder for config files."""
 
 
 def platform_home() -> Path:
-    """Where the platform keeps a user's data for this program."""
+    """smpchat's folder in the platform's folder for user data."""
     from platformdirs import user_data_path  # imported only if no folder was named
 
     return user_data_path(PROGRAM, appauthor=False)
 
 
 def platform_config_file() -> Path:
-    """The config file in the platform's folder for config files."""
+    """smpchat's config file, in its folder in the platform's folder for config files."""
     from platformdirs import user_config_path
 
     return user_config_path(PROGRAM, appauthor=False) / FILE

@@ -8,8 +8,8 @@ from smpchat.encoding.record import Record
 from smpchat.transport.scope import Fence
 
 DEFAULT_WS_PORT = 443
-"""The default port for WebSocket; restrictive networks let it through. A relay's address contains only the port for
-TLS."""
+"""The default port for WebSocket, because even restrictive networks allow connections to port 443. A relay's address
+contains only its port for TLS."""
 
 
 class Transport(StrEnum):
@@ -27,7 +27,8 @@ class Route(Record):
     Attributes:
         ws_port: The relay's TCP port for WebSocket.
         local: Whether the relay runs on this computer. A local relay is reached without the SOCKS proxy.
-        fence: The addresses to which smpchat may connect, if another person named the relay. None allows all addresses.
+        fence: For a relay that another person named: decides to which addresses smpchat may connect. None allows all
+            addresses.
     """
 
     transport: Transport = Transport.TLS

@@ -43,8 +43,8 @@ PING_AFTER = 60.0
 """After this many seconds without a block from the relay, the client sends PING. The reference waits ten minutes, but a
 laptop changes networks more often than that, and its user waits for messages."""
 MAX_SILENCES = 3
-"""The session ends after this many timeouts in a row, if nothing was received in between. Commands sent before the
-previous timeout do not count."""
+"""The session ends after this many timeouts in a row, if nothing was received in between. A timeout does not count if
+its command was posted before the previous timeout."""
 MAX_UNASKED = 1_000
 """Besides messages and answers, a relay may send at most this many events, errors and unexpected answers in
 `UNASKED_WITHIN` seconds."""
@@ -85,7 +85,8 @@ class ServerSession(Protocol):
 
     @property
     def keyed_new(self) -> bool:
-        """Whether NEW may contain a sender key in this session: our extension, which creates a secured queue."""
+        """Whether NEW may contain a sender key in this session. This is our extension to SMP: such a queue is secured
+        from the start."""
         ...
 
     @property
@@ -124,7 +125,8 @@ class ServerSession(Protocol):
 
 
 class DirectSession:
-    """A `ServerSession` with its own connection to the relay; made by `smpchat.client.connect`. Needs a running loop.
+    """A `ServerSession` with its own connection to the relay; made by `smpchat.client.connect`. Needs a running event
+    loop.
 
     Args:
         connection: The connection; it is closed with the session.
@@ -164,8 +166,8 @@ class DirectSession:
         self._outgoing: list[bytes] = []  # block contents; encrypted when they are sent, in this order
         self._blocks_posted = 0
         self._blocks_written = 0
-        # Each entry is for one write: the number of its first block, and the time at which the connection had accepted
-        # all its blocks.
+        # Each entry is for one write: the number of the first block in it, and the time at which the connection had
+        # accepted all blocks of this write.
         self._writes: deque[tuple[int, float]] = deque(maxlen=_WRITES_KEPT)
         self._received_at = self._silence_counted_at = self._clock.now()
         self._silences = 0
@@ -301,7 +303,7 @@ class DirectSession:
     async def _wait_for_room(self) -> None:
         before = self._clock.now()
         await self.may_read(self)
-        if self._clock.now() > before:  # waiting for `may_read` is not the relay's silence
+        if self._clock.now() > before:  # meanwhile the session read nothing: the relay was not silent
             self._received_at = self._clock.now()
 
     def _open(self, block: bytes) -> None:
@@ -378,8 +380,8 @@ class DirectSession:
                 self._end(f"{self._name} no longer answers", None)
             elif self._pong is None or self._pong.done():
                 # Send PING at once, so that a session that hangs ends after 45 s. Without this PING, it would end only
-                # when several later commands had timed out too. When only SUB was repeated, after 5 s and 30 s, more
-                # than 90 s passed until a new session brought the waiting messages.
+                # when several later commands had timed out too. If the only later commands were repetitions of SUB,
+                # after 5 s and 30 s, the waiting messages would arrive in a new session only after more than 90 s.
                 self._ask()
 
     def _watch_idleness(self, _: object = None) -> None:

@@ -1,5 +1,5 @@
-"""Why a relay cannot be used at the moment, as a `Trouble`. Each member of `Trouble` has one sentence for people, and
-one code for programs."""
+"""Why a relay cannot be used at the moment, as a `Trouble`. The value of each member of `Trouble` is a code for
+programs; `smpchat.chat.troubles` has the sentences for people."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ class Trouble(StrEnum):
     UNREACHABLE = "unreachable"
     NAME_NOT_FOUND = "name-not-found"
     ADDRESS = "address"
-    """The address cannot be reached in any way: there is no such port, or it is an onion address and Tor is not
+    """The relay's address cannot be used: its port is not a valid number, or it is an onion address and Tor is not
     used."""
     OWN_RELAY_STOPPED = "own-relay-stopped"
-    """The relay of this computer was stopped."""
+    """The user has stopped the embedded relay, which runs on this computer."""
     OWN_RELAY_FAILED = "own-relay-failed"
-    """The relay of this computer does not start."""
+    """The embedded relay does not start, or cannot be used."""
     NOT_PUBLIC = "not-public"
     """Another person named this relay, and it is on this computer or in the local network. smpchat did not connect to
     it."""
     PROXY = "proxy"
     """The SOCKS proxy failed, so the relay was not reached."""
     PRIVATE_ROUTING = "private-routing"
-    """Our own relay should forward commands, but does not."""
+    """Private routing is on, but none of the user's own relays could forward the command."""
     FINGERPRINT = "fingerprint"
     """The relay that answers is not the one in the address."""
     CERTIFICATE_TIME = "certificate-time"
     VERSION = "version"
     PASSWORD = "password"
-    """AUTH in answer to NEW. The relay needs a password, or another password, or accepts no new queues."""
+    """AUTH in answer to NEW. The relay needs a password, or a different one, or it accepts no new queues."""
     FULL_QUEUE = "queue-full"
     """QUOTA in answer to SEND. The peer has not read messages for a long time. Or the relay is full: SMP uses the same
     error for both."""

@@ -10,5 +10,7 @@ Errors::
     ├── VerificationError   a signature, authenticator or tag does not verify
     ├── WrongPassphrase     the data was encrypted with another passphrase
     ├── PaddingError        the length field of a padded message is wrong, or a message is too long to pad
+    ├── KEMUnavailable      the package for the KEM is not installed, see `smpchat.crypto.kem`
+    ├── ForeignBytesError   a certificate or key cannot be read, see `smpchat.crypto.foreign`
     └── RatchetError        see `smpchat.crypto.ratchet_errors`
 """

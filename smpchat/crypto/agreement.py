@@ -18,7 +18,8 @@ from smpchat.encoding.text import from_base64url, read_query, to_base64url
 
 E2E_VERSION_MIN, E2E_VERSION_MAX = 2, 3
 E2E_VERSION_KEM = 3
-"""From this version on, parameters and headers have a field for a KEM, and lengths in ratchet messages have 2 bytes."""
+"""From this version on, X3DH parameters and ratchet headers have a field for a KEM (key encapsulation), and lengths in
+ratchet messages have 2 bytes."""
 
 
 class E2EVersions(NamedTuple):
@@ -92,7 +93,8 @@ e2e_params_range: Codec[E2EParamsRange] = Codec(_write_range, _read_range)
 
 
 def e2e_params_to_text(params: E2EParamsRange) -> str:
-    """Write ``v=…&x3dh=…`` for the ``e2e`` parameter of a link; the writer of the link escapes it as a whole."""
+    """Write ``v=…&x3dh=…`` for the ``e2e`` parameter of a link. The caller must percent-escape this text when writing
+    it into the link."""
     minimum, maximum = params.versions
     versions = str(minimum) if minimum == maximum else f"{minimum}-{maximum}"
     text = f"v={versions}&x3dh={key_to_text(params.key1)},{key_to_text(params.key2)}"
@@ -176,11 +178,11 @@ class X3DHSecret(Record):
 
     Attributes:
         associated_data: The joiner's first public key, then the initiator's, both raw: 112 bytes. Not secret.
-        header_key: 32 bytes; the joiner's first sending header key.
-        next_header_key: 32 bytes; the initiator's first sending header key.
-        root_key: 32 bytes.
-        kem_secret: 32 bytes if a KEM key was accepted, otherwise empty. The joiner uses the KEM's secret again when it
-            makes its first new root key.
+        header_key: The header key of the joiner's first sending chain; 32 bytes.
+        next_header_key: The header key of the initiator's first sending chain; 32 bytes.
+        root_key: The first root key; 32 bytes.
+        kem_secret: The KEM's secret, 32 bytes, if a KEM key was accepted; otherwise empty. The joiner uses this secret
+            again when it makes its first new root key.
     """
 
     associated_data: bytes

@@ -1,8 +1,8 @@
-"""The protocols' encryption outside the ratchet, called a *box*: XSalsa20-Poly1305 with a key that HSalsa20 makes from
-the given key.
+"""Boxes: how the protocols encrypt outside the ratchet. A *box* is data encrypted with XSalsa20-Poly1305, whose key
+HSalsa20 makes from the caller's key.
 
-With an X25519 secret as key, a box is the same as NaCl's ``crypto_box``. With a symmetric key, a box is *not* the same
-as libsodium's secretbox, which gives the key to XSalsa20 as it is (smp-wire 4.5, agent-wire 0.4 and trap 9).
+With an X25519 shared secret as key, a box is the same as NaCl's ``crypto_box``. With a symmetric key, a box is *not*
+the same as libsodium's secretbox, which gives the key to XSalsa20 as it is (smp-wire 4.5, agent-wire 0.4 and trap 9).
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ def libsodium_secretbox() -> tuple[Secretbox, Secretbox] | None:
     """Two functions, one to encrypt and one to decrypt, that use libsodium's newer interface; None if libsodium cannot
     be called.
 
-    PyNaCl uses NaCl's old interface, which needs zeros before the data. Of the time that PyNaCl needs for a transport
-    block, a quarter is spent on adding and removing these zeros.
+    PyNaCl uses NaCl's old interface, which needs zeros before the data. PyNaCl spends a quarter of its time for a
+    transport block on adding and removing these zeros.
     """
     seal_easy, open_easy = libsodium("crypto_secretbox_easy"), libsodium("crypto_secretbox_open_easy")
     if seal_easy is None or open_easy is None:
@@ -166,8 +166,8 @@ _seal, _open = libsodium_secretbox() or portable_secretbox()
 
 
 def seal(key: bytes, nonce: bytes, message: bytes) -> bytes:
-    """Encrypt ``message``: returns the tag (16 bytes), then the ciphertext. ``key`` is a raw X25519 secret or a
-    symmetric key; ``nonce`` has 24 bytes."""
+    """Encrypt ``message``: returns the tag (16 bytes), then the ciphertext. ``key`` is a raw X25519 shared
+    secret or a symmetric key; ``nonce`` has 24 bytes."""
     return _seal(message, nonce, _box_key(key, nonce))
 
 
@@ -179,8 +179,8 @@ def open_box(key: bytes, nonce: bytes, sealed: bytes) -> bytes:
 
 
 def cb_encrypt(secret: bytes, nonce: bytes, message: bytes, padded_length: int) -> bytes:
-    """Pad ``message`` and encrypt it: ``padded_length + 16`` bytes. Raises `PaddingError` if the message is too
-    long."""
+    """Pad ``message`` and encrypt it; the result has ``padded_length + 16`` bytes. Raises `PaddingError` if the message
+    is too long."""
     return seal(secret, nonce, pad(message, padded_length))
 
 
@@ -208,7 +208,8 @@ def verify_authenticator(secret: bytes, nonce: bytes, message: bytes, authentica
 
 
 class ChainKey(Record):
-    """The state of block encryption in one direction: a key of 32 bytes, replaced after every block (smp-wire 3.6)."""
+    """The state of a session's block encryption in one direction: a key of 32 bytes, replaced after every block
+    (smp-wire 3.6)."""
 
     raw: bytes = field(repr=False)
 
@@ -224,8 +225,8 @@ class ChainKey(Record):
 
 
 def block_chains(secret: bytes, session_id: bytes) -> tuple[ChainKey, ChainKey]:
-    """The two chains of a session: server to client, then client to server. ``secret`` is the raw X25519 secret of
-    the client's and the server's session keys."""
+    """The two chains of a session: server to client, then client to server. ``secret`` is the raw X25519 shared
+    secret of the client's and the server's session keys."""
     # The first half of HKDF's output is for blocks from the server to the client, the second half for blocks to the
     # server (smp-wire trap 12).
     output = hkdf_sha512(session_id, secret, b"SimpleXSbChainInit", 64)

@@ -1,7 +1,7 @@
 """Turns every error that the library `cryptography` raises for other people's bytes into one error of ours.
 
 A certificate can contain anything: a version that does not exist, a key of an unknown algorithm, an extension twice.
-For each such fault, `cryptography` raises an error of another class, not always a `ValueError`, and its new releases
+For such faults, `cryptography` raises errors of many classes. Not all of them are a `ValueError`, and new releases
 bring new classes. So `foreign_bytes` catches every `Exception`, except for the classes that its caller names.
 `cryptography` also prints warnings with words from the certificate, which must not reach our terminal.
 """
@@ -21,10 +21,10 @@ class ForeignBytesError(CryptoError):
 
 @contextmanager
 def foreign_bytes(*passed: type[Exception]) -> Iterator[None]:
-    """Run calls of `cryptography` on bytes that others chose.
+    """A context for calls of `cryptography` with bytes that other people chose.
 
     Args:
-        passed: Errors that are not turned into `ForeignBytesError`.
+        passed: Classes of errors that stay as they are; all others are turned into `ForeignBytesError`.
     Raises:
         ForeignBytesError: `cryptography` did not understand the bytes.
     """

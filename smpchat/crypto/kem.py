@@ -53,7 +53,7 @@ class KEMPrivateKey(Record):
 
 
 class KEMCiphertext(Record):
-    """1,039 bytes that the owner of a private key turns into the shared secret."""
+    """1,039-byte ciphertext, made for a public key. The owner of the private key gets the shared secret out of it."""
 
     raw: bytes = field(repr=False)
     SIZE: ClassVar[int] = CIPHERTEXT_SIZE
@@ -63,13 +63,14 @@ class KEMCiphertext(Record):
 
 
 class KEMProposed(Record):
-    """A party proposes its public KEM key (``P``)."""
+    """A party proposes its public KEM key (``P`` on the wire)."""
 
     key: KEMPublicKey
 
 
 class KEMAccepted(Record):
-    """A party answers with a ciphertext for the peer's KEM key, and proposes its own next public KEM key (``A``)."""
+    """A party answers with a ciphertext for the peer's KEM key, and proposes its own next public KEM key (``A`` on the
+    wire)."""
 
     ciphertext: KEMCiphertext
     key: KEMPublicKey

@@ -1,7 +1,7 @@
 """The kinds of keys in the protocols: X25519 and X448 for key agreement, Ed25519 and Ed448 for signatures.
 
-A key is a frozen value with the raw bytes; ``repr`` never shows a private key. On the wire, a public key is the DER of
-its SubjectPublicKeyInfo, and only the DER prefix tells its kind (smp-wire 1.2).
+A key is an immutable object with the raw bytes; ``repr`` never shows a private key. On the wire, a public key is the
+DER of its SubjectPublicKeyInfo, and only the DER prefix tells its kind (smp-wire 1.2).
 
 libsodium and OpenSSL are imported only by the methods that compute with a key. Many records contain keys, and
 commands that only read such records would lose 15 ms by importing libsodium and OpenSSL.
@@ -170,7 +170,7 @@ class X448PrivateKey(_PrivateKey):
 
 
 class Ed25519PrivateKey(_PrivateKey):
-    """32-byte Ed25519 seed."""
+    """Ed25519 private key: the 32-byte seed."""
 
     __slots__ = ()
     SIZE = 32
@@ -264,7 +264,7 @@ def key_to_text(key: _Key) -> str:
 
 
 def key_from_text(kind: type[_K], text: str, what: str) -> _K:
-    """Read a key of ``kind`` from a link. Raises `DecodeError`, whose text names the key with the words in ``what``."""
+    """Read a key of ``kind`` from a link. Raises `DecodeError`; ``what`` is what the error's text calls the key."""
     try:
         return kind.from_der(from_base64url(text, what))
     except KeyFormatError:

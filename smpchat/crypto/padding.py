@@ -8,7 +8,7 @@ from smpchat.crypto.errors import PaddingError
 _FILLER = b"#"
 LENGTH_SIZE = 2
 """Size in bytes of the length field, with which a padded message begins. So ``n`` padded bytes have room for a message
-of at most ``n - 2``."""
+of at most ``n - 2`` bytes."""
 MAX_MESSAGE = 65533
 """Longest message that the reference pads, in bytes."""
 

@@ -66,7 +66,7 @@ _header = record(_Header, cost=byte, block=byte, parallel=byte, salt=fixed(_SALT
 
 
 def seal(passphrase: str, prefix: bytes, plaintext: bytes, entropy: Entropy, cost: Cost = STRONG) -> bytes:
-    """Encrypt ``plaintext``; ``prefix`` is not part of the result."""
+    """Encrypt ``plaintext``. ``prefix`` is authenticated too, but is not part of the result."""
     header = _Header(cost.cost, cost.block, cost.parallel, entropy.random(_SALT), entropy.random(_NONCE))
     front = prefix + _header.encode(header)
     key, proof = _keys(passphrase, header, front)

@@ -2,7 +2,7 @@
 
 `encrypt` and `decrypt` return the new ratchet, and the caller saves it together with the message. If `encrypt` or
 `decrypt` raises an error, the caller still has the old ratchet. `smpchat.crypto.ratchet_errors` shows the errors, and
-`smpchat.crypto.ratchet_wire` the sizes and layouts.
+`smpchat.crypto.ratchet_wire` the sizes and layouts of ratchet messages.
 
 Source: Double Ratchet, section 4 (header encryption); agent-wire 4.3 to 4.9.
 """
@@ -94,11 +94,11 @@ class MessageKey(Record):
     encrypted much later.
 
     Attributes:
-        key: 32 bytes.
-        iv: 16 bytes; never sent.
+        key: The AES key of the body; 32 bytes.
+        iv: The IV of the body; 16 bytes, never sent.
         header: The header envelope, with the encrypted header.
         associated_data: The associated data of the ratchet.
-        version: The version of the header.
+        version: The version of end-to-end encryption in which the header is written.
     """
 
     key: bytes = field(repr=False)
@@ -158,8 +158,8 @@ def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
 
 def encrypt_body(key: MessageKey, plaintext: bytes, padded_length: int) -> bytes:
     """Encrypt the body of the message that ``key`` was made for. Raises `PaddingError` if the plaintext is too long."""
-    # The tag of the body also authenticates the header envelope, but not the length before it (agent-wire 4.5). The
-    # body is padded before it is encrypted (trap 4).
+    # The tag of the body also authenticates the header envelope, but not the length field before the envelope
+    # (agent-wire 4.5). The body is padded before it is encrypted (trap 4).
     tag, body = aead_encrypt(key.key, key.iv, key.associated_data + key.header, pad(plaintext, padded_length))
     return with_length(key.header, key.version) + tag + body
 
@@ -167,7 +167,7 @@ def encrypt_body(key: MessageKey, plaintext: bytes, padded_length: int) -> bytes
 def decrypt(
     ratchet: Ratchet, skipped: SkippedKeys, message: bytes, entropy: Entropy, *, kem: KEMProvider = SNTRUP761
 ) -> Decrypted:
-    """Decrypt one message.
+    """Decrypt one message (agent-wire 4.7).
 
     Args:
         ratchet: The ratchet that was saved last.
@@ -180,10 +180,9 @@ def decrypt(
         ratchet is unchanged.
     Raises:
         RatchetError: The message cannot be decrypted; the subclass of `RatchetError` says why. The caller keeps the
-            old ratchet. The reference saves the ratchet steps that it made before a message failed. We save
-            none of these steps: if someone sends an altered copy of a message, the true message can still be decrypted
-            later.
-        KEMUnavailable: The ratchet uses a KEM, but no implementation is installed. Source: agent-wire 4.7.
+            old ratchet. (If a message fails halfway, the reference saves the ratchet steps that it has made by then. We
+            save none: if someone sends an altered copy of a message, the true message can still be decrypted later.)
+        KEMUnavailable: The ratchet uses a KEM, but no implementation is installed.
     """
     try:
         sealed = parse_message(message)

@@ -6,7 +6,8 @@ Errors::
     ├── RatchetStateError          the ratchet cannot make this step yet (send before receiving), or at this version
     ├── RatchetHeaderError         no header key fits, or the header is malformed: re-synchronisation is required
     │   └── RatchetFinished        a message of an old chain, and its key is gone: treat it like RatchetEarlier
-    ├── RatchetTooManySkipped      too many messages missing before this message: re-synchronisation is required
+    ├── RatchetTooManySkipped      before this message, too many are missing: re-synchronisation is required
+    ├── RatchetRolledBack          the peer has gone back to an old copy of its ratchet: re-synchronisation is required
     ├── RatchetEarlier             an old message whose key is gone: re-synchronisation is allowed
     ├── RatchetBodyError           the header is authentic, the body is not: re-synchronisation is allowed
     ├── RatchetKEMError            the peer accepted a KEM key that we never proposed
@@ -30,7 +31,7 @@ class RatchetStateError(RatchetError):
 
 
 class RatchetHeaderError(RatchetError):
-    """The message does not belong to this ratchet, the message's key was deleted, or its header is malformed.
+    """The message does not belong to this ratchet, or its key was deleted, or its header is malformed.
     Re-synchronisation is required."""
 
 
@@ -58,7 +59,7 @@ class RatchetEarlier(RatchetError):
     """The message was sent before the last message received, and no key is stored for it.
 
     Attributes:
-        count: The last message received was sent this many messages later.
+        count: How far, in messages, this message is behind the last one received.
     """
 
     def __init__(self, count: int) -> None:
@@ -73,7 +74,7 @@ class RatchetRolledBack(RatchetError):
     re-synchronisation is required. (The reference calls this error EARLIER or DUPLICATE.)
 
     Attributes:
-        count: How many messages fewer.
+        count: How many messages fewer the old chain had, according to the header.
     """
 
     def __init__(self, count: int) -> None:
@@ -86,7 +87,7 @@ class RatchetTooManySkipped(RatchetError):
     required.
 
     Attributes:
-        count: How many messages are missing before this message according to its header, plus one.
+        count: One more than the number of messages that are missing before this message, according to its header.
     """
 
     def __init__(self, count: int) -> None:
