@@ -83,10 +83,16 @@ def own_ids(tx: sqlite3.Connection, contact_id: int) -> list[tuple[int, str]]:
     return [(row["id"], row["shared_id"]) for row in tx.execute(query, (contact_id, Direction.SENT))]
 
 
-def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float) -> int:
-    """How many lines of one kind were added to a conversation since the given time, in POSIX seconds."""
-    query = "SELECT count(*) FROM messages WHERE contact_id = ? AND content = ? AND sent_at >= ?"
-    return int(tx.execute(query, (contact_id, kind, since)).fetchone()[0])
+def lately(tx: sqlite3.Connection, contact_id: int, kind: str, since: float, text: str | None = None) -> int:
+    """How many lines of one kind were added to a conversation since the given time, in POSIX seconds.
+
+    Args:
+        text: Count only the lines with this text.
+    """
+    query = (
+        "SELECT count(*) FROM messages WHERE contact_id = ? AND content = ? AND sent_at >= ? AND text = ifnull(?, text)"
+    )
+    return int(tx.execute(query, (contact_id, kind, since, text)).fetchone()[0])
 
 
 def texts(tx: sqlite3.Connection, contact_id: int) -> set[str]:

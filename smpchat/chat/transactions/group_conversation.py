@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 from smpchat.agent.context import Context
-from smpchat.agent.store.allowances import HOUR
 from smpchat.chat.machines import group_effects as effects
 from smpchat.chat.machines.group_effects import Effect, Hidden, News
 from smpchat.chat.store import (
@@ -46,8 +45,10 @@ from smpchat.chat.wire.profile import Profile
 MAX_LINES = 60
 """The most lines about events that one group gets in an hour. The number is limited, because each line is shown, and
 any admin can cause many lines."""
-_TOO_MUCH = "too much happens in this group to show all of it: `smpchat group members` lists the members"
-"""This line comes after `MAX_LINES` lines within an hour, and stands for all events that get no line of their own."""
+_TOO_MUCH = Happening(
+    "[too much happens in this group to show all of it: `smpchat group members` lists the members]", GROUP_EVENT
+)
+"""This line comes after `MAX_LINES` lines within an hour. For an hour, it stands for all further events."""
 
 
 class GroupConversation:
@@ -297,11 +298,8 @@ class GroupConversation:
             self._line(tx, contact, text)
 
     def _line(self, tx: sqlite3.Connection, contact: Contact, text: str) -> None:
-        now = self._now()
-        told = lines.lately(tx, contact.id, GROUP_EVENT, now - HOUR)
-        if told <= MAX_LINES:
-            words = text if told < MAX_LINES else _TOO_MUCH
-            hearing.add_line(tx, contact, Happening(f"[{words}]", GROUP_EVENT), now)
+        line = Happening(f"[{text}]", GROUP_EVENT)
+        hearing.add_limited_line(tx, contact, line, self._now(), most=MAX_LINES, too_many=_TOO_MUCH)
 
 
 def groups_of(context: Context) -> GroupTransactions:

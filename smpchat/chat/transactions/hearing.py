@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 
+from smpchat.agent.store.allowances import HOUR
 from smpchat.chat.store import events, expiry, lines, live, records, untold
 from smpchat.chat.store import files as message_files
 from smpchat.chat.store.feed import publish
@@ -112,6 +113,16 @@ def add_message(
         live.hold(tx, message_id, now)
     publish(tx, events.MessageAdded(message_id))
     return message_id
+
+
+def add_limited_line(
+    tx: sqlite3.Connection, contact: Contact, line: Happening, now: float, *, most: int, too_many: Happening
+) -> None:
+    """Adds a line about an event, unless ``most`` lines of its kind were added within the last hour. In that case, adds
+    ``too_many`` instead, and then no line of this kind for an hour."""
+    if lines.lately(tx, contact.id, line.kind, now - HOUR, too_many.text):
+        return
+    add_line(tx, contact, line if lines.lately(tx, contact.id, line.kind, now - HOUR) < most else too_many, now)
 
 
 def add_line(

@@ -456,13 +456,7 @@ def _save_profile(tx: sqlite3.Connection, contact: Contact, profile: Profile, no
     if contact.profile is not None:
         after = preferences.agreement(tx, replace(contact, profile=profile))
         for line in news.about_name(contact.profile, profile) + news.about_preferences(before, after):
-            _add_news(tx, contact, line, now)
-
-
-def _add_news(tx: sqlite3.Connection, contact: Contact, line: Happening, now: float) -> None:
-    told = lines.lately(tx, contact.id, line.kind, now - HOUR)
-    if told <= MAX_TOLD:
-        hearing.add_line(tx, contact, line if told < MAX_TOLD else news.TOO_MUCH, now)
+            hearing.add_limited_line(tx, contact, line, now, most=MAX_TOLD, too_many=news.TOO_MUCH)
 
 
 def _note_version(tx: sqlite3.Connection, contact: Contact, versions: VersionRange | None) -> None:

@@ -161,6 +161,14 @@ class TestProfiles:
         alice.receive(encode_profile(Profile("Robert")))
         assert alice.service.history("bob")[-1].text == "[is now called Robert]"
 
+    def test_in_a_steady_flow_of_changes_each_hour_shows_some(self, alice: Alice) -> None:
+        """One change in three minutes: 10 in the first half hour are told, then none for an hour, then 10 again."""
+        for number in range(90):
+            alice.receive(encode_profile(Profile(f"Bob {number}")))
+            alice.now += 180
+        texts = [message.text for message in alice.service.history("bob", limit=100)]
+        assert [texts.count(TOO_MUCH.text), len(texts)] == [3, 33]
+
     def test_that_a_contact_is_gone_is_told_once(self, alice: Alice) -> None:
         body = b"[" + b",".join([encode_contact_deleted(ONE)] * 5) + b"]"
         for _ in range(3):
