@@ -49,7 +49,7 @@ class Home(Record):
     @property
     def config_file(self) -> Path:
         """The config file for all profiles. It is in the platform's folder for config files; if the user chose the
-        home's folder, it is in this folder."""
+        home's folder, it is in the home."""
         return self.config or own_config_file(self.path)
 
     def config_files(self, profile: str) -> tuple[Path, Path]:
@@ -143,7 +143,8 @@ class Home(Record):
         return is_used(self.profile_folder(profile))
 
     def delete(self, profile: str) -> None:
-        """Delete a whole profile from the disk: its store, settings, pictures and files. Nobody is told.
+        """Delete a whole profile from the disk: its store, settings, pictures and files. Contacts and relays
+        are not told.
 
         Raises:
             InputError: The profile's name cannot be the name of a folder.

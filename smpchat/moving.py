@@ -47,8 +47,8 @@ def export_profile(
         with under_way(home.path, growing):
             archive.write_new(growing, data)
             growing.replace(file)
-        # Retire the profile last: if smpchat crashes before this, the file is complete, and the profile still works. If
-        # the profile were retired first, a crash could leave neither a complete file nor a profile that works.
+        # Retire the profile last, when the file is complete: if smpchat crashes before that, the profile still works.
+        # If the profile were retired first, a crash could leave neither a complete file nor a profile that works.
         if move:
             service.retire()
     return len(data)

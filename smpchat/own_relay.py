@@ -1,6 +1,7 @@
-"""Starts the embedded relay when the chat layer needs it. `smpchat.chat.online.embedded` defines the interface.
+"""Starts the embedded relay when the chat layer needs it.
 
-This module connects `chat` and `relay`, which do not import each other.
+This module connects `chat` and `relay`, which do not import each other. `BackgroundRelay` implements the interface
+`smpchat.chat.online.embedded.EmbeddedRelay`.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class BackgroundRelay:
         self._answered: int | None = None
 
     def owns(self, server: SMPServer) -> bool:
-        """Whether ``server`` is an address of this relay: the fingerprint is this relay's, and the hosts are either all
-        hosts of this relay or all loopback addresses. smpchat connects to this relay without a SOCKS proxy."""
+        """Whether ``server`` is this relay: the fingerprint is this relay's; and either every host is also a host of
+        this relay, or every host is a loopback address. smpchat connects to this relay without a SOCKS proxy."""
         own = self._known()
         return own is not None and own.address is not None and _is_own(server, parse_server(own.address).server)
 
@@ -101,7 +102,7 @@ class BackgroundRelay:
                 try:
                     async with asyncio.timeout(1):
                         await asyncio.get_running_loop().sock_connect(probe, (LOOPBACK, info.port))
-                except OSError:  # the relay may listen on another address only: `start_background` tries that too
+                except OSError:  # the relay may listen only on another address, which `start_background` tries
                     return False
             self._answered = info.pid
         return info.pid == self._answered

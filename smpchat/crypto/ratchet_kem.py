@@ -28,9 +28,10 @@ class KEMAnswer(Record):
     """The answer to a KEM key: a ciphertext for this key, and the secret in the ciphertext.
 
     Attributes:
-        peer_key: The KEM key that the peer proposed last.
-        secret: The KEM's secret, an input when the ratchet's next chains are derived. It is not stored: in a ratchet
-            that was read from the store, ``secret`` is empty.
+        peer_key: The KEM key that the peer proposed last. Our own answer is for this key; the peer's answer is for a
+            KEM key of ours.
+        secret: The secret in the ciphertext: one of the inputs from which the ratchet's next chains are derived. It is
+            not stored: in a ratchet that was read from the store, ``secret`` is empty.
     """
 
     peer_key: KEMPublicKey
@@ -87,7 +88,7 @@ def kem_step(state: KEMState | None, header: KEMParams | None, enabled: bool, pr
     Args:
         state: Our KEM state before the Diffie-Hellman step; None if our headers had no KEM key.
         header: The KEM field of the peer's header.
-        enabled: Whether we use the KEM: our setting is on, and headers of the version in use have a KEM field.
+        enabled: Whether we use the KEM: True if our setting is on and the version in use has a KEM field in headers.
         provider: Makes KEM keys and secrets.
     Raises:
         RatchetKEMError: The peer accepted a KEM key that we never proposed.
@@ -103,8 +104,8 @@ def kem_step(state: KEMState | None, header: KEMParams | None, enabled: bool, pr
     if not enabled:
         return KEMStep(received, b"", None)
     if header is None:
-        # The peer's header has no KEM key. If our last headers had none either, propose a KEM key now. If our
-        # last headers had one, the peer did not accept our KEM key, so send none this time.
+        # The peer's header has no KEM key. If our last headers had none either, propose a KEM key now. If our last
+        # headers had one, the peer did not accept it, so our next headers have none.
         return KEMStep(received, b"", KEMState.propose(provider) if state is None else None)
     following = KEMState.accept(header.key, provider)
     return KEMStep(received, following.answer.secret if following.answer else b"", following)

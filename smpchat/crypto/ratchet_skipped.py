@@ -10,12 +10,13 @@ from smpchat.encoding.record import Record, field
 
 MAX_STORED_SKIPPED = 2048
 """Maximum number of skipped keys that are kept for a connection; if there are more, the oldest are dropped. One message
-can add 1,024 keys (512 of the peer's previous chain, 512 of its new one), so there is room for two such gaps. The
-reference has no limit, so a peer can fill the disk of a user of the reference."""
+can add 1,024 keys (512 of the peer's previous chain, 512 of its new one), so there is room for the keys of two such
+messages. The reference has no limit: there, a peer can fill the user's disk."""
 
 
 class SkippedId(NamedTuple):
-    """Names the message that a skipped key decrypts: by its chain's header key, and its number in the chain."""
+    """Identifies the message that a skipped key decrypts: the header key of the message's chain, and the message's
+    number in this chain."""
 
     header_key: bytes
     number: int

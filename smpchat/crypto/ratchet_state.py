@@ -1,4 +1,5 @@
-"""The state of a double ratchet with header encryption: its two starting states, and its form in our store.
+"""The state of a double ratchet with header encryption: how it starts on each of the two sides, and its form in our
+store.
 
 Names such as DHRs are those of the Double Ratchet specification. Source of the starting states: agent-wire 4.4.
 """
@@ -100,13 +101,13 @@ class Ratchet(Record):
         kem_enabled: bool = False,
         kem: KEMState | None = None,
     ) -> Self:
-        """The first ratchet of the joiner, who used the link; it can send at once.
+        """The joiner's first ratchet, which can send at once. The joiner is the side that used the link.
 
         Args:
             secret: Result of `agree_joiner`.
             peer_key2: The initiator's second X3DH key, which is its first ratchet key.
-            first_key: A new private key. The peer learns the public key of ``first_key`` from our headers, not from
-                the X3DH parameters.
+            first_key: A new private key, our first ratchet key. The peer learns its public key from our headers, not
+                from the X3DH parameters.
             version: The version of end-to-end encryption that was agreed for this connection.
             max_version: Highest version of end-to-end encryption to offer in headers.
             kem_enabled: Whether to use a KEM. If we use a KEM, headers are large.
@@ -119,8 +120,8 @@ class Ratchet(Record):
         from smpchat.crypto.kdf import root_step  # imports OpenSSL, which most commands do not need
 
         # The first ratchet keys are the initiator's second X3DH key, and a new key of the joiner that is not one of its
-        # X3DH keys (agent-wire trap 6). The KEM's secret, which the key agreement used, is also used
-        # in this root step (agent-wire 4.4).
+        # X3DH keys (agent-wire trap 6). The key agreement has already used the KEM's secret; this root step uses it a
+        # second time (agent-wire 4.4).
         step = root_step(secret.root_key, first_key.exchange(peer_key2), secret.kem_secret)
         return cls(
             version=version,
@@ -153,8 +154,8 @@ class Ratchet(Record):
         kem_enabled: bool = False,
         kem: KEMState | None = None,
     ) -> Self:
-        """The first ratchet of the initiator, who made the link; it cannot send before the joiner's first message
-        arrives.
+        """The initiator's first ratchet, which cannot send before the joiner's first message arrives. The initiator is
+        the side that made the link.
 
         Args:
             secret: Result of `agree_initiator`.
@@ -205,8 +206,8 @@ class Ratchet(Record):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Ratchet:
-        """Read the result of `to_bytes`. Raises `DecodeError` for any other bytes, including ratchets that a newer
-        version of smpchat stored."""
+        """Read the result of `to_bytes`. Raises `DecodeError` for any other bytes, including a ratchet in a form that
+        only newer versions of smpchat know."""
         return _stored.decode(data, "stored ratchet")
 
 
@@ -218,7 +219,8 @@ def _read_flag(reader: Reader) -> bool:
     return number == 1
 
 
-# The KEM's fields have fixed sizes, so that stored bytes of this size always make a KEM key or ciphertext.
+# These codecs take exactly the size of a KEM key or ciphertext, so that the classes, which check the size, accept any
+# stored bytes.
 _kem_public = mapped(fixed(PUBLIC_SIZE, "KEM key"), KEMPublicKey, lambda key: key.raw)
 _kem_private = mapped(fixed(PRIVATE_SIZE, "KEM key"), KEMPrivateKey, lambda key: key.raw)
 _kem_ciphertext = mapped(fixed(CIPHERTEXT_SIZE, "KEM ciphertext"), KEMCiphertext, lambda ciphertext: ciphertext.raw)
@@ -228,8 +230,8 @@ _no_secret = mapped(fixed(SECRET_SIZE, "KEM secret"), lambda _: b"", lambda _: b
 _kem_answer = record(KEMAnswer, peer_key=_kem_public, ciphertext=_kem_ciphertext, secret=_no_secret)
 _kem_state = record(KEMState, public=_kem_public, private=_kem_private, answer=maybe(_kem_answer))
 _key = fixed(KEY_SIZE, "key")
-# A counter has 4 bytes in a header, but 8 bytes in the store: after a message with the largest number, we store the
-# number after it, which does not fit into 4 bytes.
+# A counter has 4 bytes in a header, but 8 bytes in the store. The store keeps the number of the next message: after the
+# largest number of 4 bytes, the next number does not fit into 4 bytes.
 _counter = uint(8)
 _flag: Codec[bool] = Codec(lambda value: bytes([value]), _read_flag)
 

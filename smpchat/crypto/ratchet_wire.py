@@ -62,7 +62,8 @@ class SealedMessage(Record):
 
 
 def header_size(version: int, large: bool) -> int:
-    """Padded size of a header: large if post-quantum support is on, whether or not the header contains a KEM's keys."""
+    """Padded size of a header: `LARGE_HEADER` if ``large`` and the version has a KEM field, even if this field is
+    empty; otherwise `SMALL_HEADER`."""
     # The padded size must not show which headers contain KEM keys (agent-wire 4.5, trap 8).
     return LARGE_HEADER if large and version >= E2E_VERSION_KEM else SMALL_HEADER
 

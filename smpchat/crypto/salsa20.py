@@ -1,12 +1,12 @@
 """The Salsa20 keystream, starting at any block; neither `cryptography` nor PyNaCl's bindings offer this.
 
-The libsodium in PyNaCl has a function for this keystream. We call libsodium's function with memory addresses, so that
-nothing is copied.
+But libsodium, which PyNaCl contains, has a function for it. We call this function directly, with memory addresses, so
+that nothing is copied.
 
-Where libsodium cannot be called, Python computes thousands of blocks at once. A block of the keystream has sixteen
-words of 32 bits, so Python computes with sixteen long integers: one contains the first words of all blocks, one the
-second words of all blocks, and so on. In each long integer, every block has 64 bits: the word in the lower half, and
-room for carries and rotations in the upper half.
+Where libsodium cannot be called, `portable_xor` computes thousands of blocks at once. A block of the keystream has
+sixteen words of 32 bits, so Python computes with sixteen long integers: one contains the first words of all blocks, one
+the second words of all blocks, and so on. In each long integer, every block has 64 bits: the word in the lower half,
+and room for carries and rotations in the upper half.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ BLOCK = 64
 """Size of a block in bytes: one value of the counter gives this much of the keystream."""
 _KEY, _NONCE = 32, 8
 _AT_ONCE = 2048
-"""Blocks that the Python version computes at once: with more, it would need more memory, but not be faster."""
+"""Number of blocks that `portable_xor` computes at once. With more, it would need more memory, but not be faster."""
 
 XorFrom = Callable[[Buffer, memoryview, bytes, bytes, int], None]
-"""Arguments: the input; the output, which has the length of the input and may be the same buffer; the key; a nonce of 8
-bytes; the number of the first block. Input and output begin at the start of that block."""
+"""A function that applies the keystream. Its arguments: the input; the output, which has the length of the input and
+may be the same buffer; the key; a nonce of 8 bytes; the number of the first block. Input and output begin at the start
+of that block."""
 
 
 def libsodium_xor() -> XorFrom | None:

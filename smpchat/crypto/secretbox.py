@@ -5,7 +5,7 @@ given key as it is (xftp-wire trap 6). The sender of a file encrypts the whole f
 encrypts each chunk once more when the chunk is downloaded (xftp-wire 2.3 and 3). Processed pieces are not kept in
 memory.
 
-The output of `Opener` is not authentic yet: do not show or use it before `Opener.finish` has succeeded.
+Do not show or use the output of `Opener` before `Opener.finish` has succeeded: until then, it may be forged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Stream:
     Args:
         key: Raw X25519 secret or symmetric key, 32 bytes.
         nonce: 24 bytes.
-        xor: Combines data with the keystream; tests give another function than libsodium's.
+        xor: Combines data with the keystream. Tests pass a function that does not use libsodium.
     """
 
     def __init__(self, key: bytes, nonce: bytes, xor: XorFrom = xor_from) -> None:

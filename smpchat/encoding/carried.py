@@ -41,7 +41,7 @@ def _is_invisible(letter: str) -> bool:
 def unwrapped(text: str) -> str:
     """``text`` without the blanks, quotes, brackets, emphasis marks and final punctuation around it.
 
-    A closing bracket whose opening bracket is inside the text stays: it may end an IPv6 address.
+    A closing square bracket at the end stays if its opening bracket is inside the text: it may end an IPv6 address.
     """
     text = text.strip().lstrip(_AROUND)
     bare = text.rstrip(_AROUND + _AFTER + " \t\r\n")

@@ -21,8 +21,8 @@ def is_blank(text: str) -> bool:
 
 
 def composed(text: str) -> str:
-    """``text`` in NFC. If more than `MAX_MARKS_IN_A_ROW` combining marks follow each other, the marks after these are
-    replaced by one `CUT`."""
+    """``text`` in NFC. Of combining marks in a row, only the first `MAX_MARKS_IN_A_ROW` are kept; one `CUT` replaces
+    all the others."""
     if text.isascii():
         return text
     # Normalising sorts the marks on one letter in quadratic time: 32,000 marks, which fit into 94 compressed bytes,

@@ -98,13 +98,14 @@ short_bytes, large_bytes = prefixed(byte), prefixed(word16)  # at most 255 and 6
 
 
 def mapped(inner: Codec[T], to: Callable[[T], U], back: Callable[[U], T]) -> Codec[U]:
-    """A codec for ``U``, made from a codec for ``T``. After reading, ``to`` turns a ``T`` into a ``U``; it raises
+    """A codec for ``U``, made from a codec for ``T``. After reading, ``to`` turns a ``T`` into a ``U``; ``to`` raises
     `DecodeError` if that is impossible. Before writing, ``back`` turns a ``U`` into a ``T``."""
     return Codec(lambda value: inner.write(back(value)), lambda reader: to(inner.read(reader)))
 
 
 def within(inner: Codec[bytes], content: Codec[T], what: str = "value") -> Codec[T]:
-    """A value of ``content`` inside a byte string of ``inner``. The value must fill this byte string exactly."""
+    """A value inside a byte string: ``content`` is the codec of the value, ``inner`` that of the byte string. The value
+    must fill the byte string exactly."""
     return mapped(inner, lambda data: content.decode(data, what), content.encode)
 
 
@@ -139,8 +140,8 @@ def many(inner: Codec[T], *, least: int = 0) -> Codec[tuple[T, ...]]:
         count = reader.take(1, "count")[0]
         if count < least:
             raise DecodeError(f"{count} items; at least {least} expected", offset)
-        # The count may be 255 although no item follows: items are read one by one, so memory is used only for items
-        # that exist.
+        # The count may be 255 although no item follows. So read the items one by one: then memory is used only for
+        # items that exist.
         return tuple(inner.read(reader) for _ in range(count))
 
     return Codec(write, read)

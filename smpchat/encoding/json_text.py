@@ -24,7 +24,7 @@ def parse_json(data: bytes, what: str = "JSON") -> Any:
     except UnicodeDecodeError:
         raise DecodeError(f"{what} is not UTF-8") from None
     # Check the depth before parsing: the parser calls itself for each bracket, so 100,000 brackets raise
-    # RecursionError. When many function calls are already on the stack, fewer brackets raise RecursionError.
+    # RecursionError. When many function calls are already on the stack, even fewer brackets are enough.
     if _depth(text) > MAX_DEPTH:
         raise DecodeError(f"{what} is nested too deeply")
     try:

@@ -126,7 +126,7 @@ class RecordType(type):
     """The metaclass of records: turns the annotations of a class into slots."""
 
     __record_fields__: dict[str, Field]
-    __record_values__: Any  # called with a record; returns the value of its only field, or a tuple of several
+    __record_values__: Any  # called with a record; returns the value of its only field, or a tuple of all values
 
     def __new__(metacls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> RecordType:
         """Make a class. The fields of a class are those of its bases, then its own, in the order of their
@@ -141,7 +141,7 @@ class RecordType(type):
                 continue
             if own not in fields:
                 slots.append(own)
-            default = namespace.pop(own, _MISSING)  # a class cannot have both a slot and a value of one name
+            default = namespace.pop(own, _MISSING)  # a class cannot have both a slot and a value with this name
             if default is _MISSING:
                 fields[own] = _REQUIRED  # most fields have no options: they share one `Field`
             else:

@@ -18,8 +18,8 @@ MAX_DECOMPRESSED = 65_536
 LEVEL = 3
 """The level that apps use."""
 _MAX_WINDOW_LOG = 21
-"""Base-2 logarithm of the largest window that is accepted, in bytes: 2 MiB, the most that level 3 needs. Without this
-limit, a header could ask for gigabytes."""
+"""The largest window that is accepted has 2 ** 21 bytes (2 MiB), the most that level 3 needs. Without this limit, a
+header could ask for gigabytes of memory."""
 
 
 def _library() -> Any:

@@ -117,8 +117,8 @@ def is_loopback(host: str) -> bool:
 
 
 def format_server(address: Server | SMPServerAddress | FileServerAddress) -> str:
-    """Write an address as ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``; a file relay's begins with
-    ``xftp://``."""
+    """Write an address as ``smp://FINGERPRINT[:PASSWORD]@HOST[,HOST…][:PORT]``; for a file relay, the text begins
+    with ``xftp://``."""
     if isinstance(address, Server):
         return _written(address, None)
     return _written(address.server, address.password)
@@ -140,7 +140,7 @@ def masked(address: str) -> str:
 def parse_server(text: str) -> SMPServerAddress:
     """Read a relay's address that smpchat stored, or that is in a link. Raises `DecodeError`.
 
-    For addresses that the user types, use `smpchat.protocol.server_text`: its errors name the wrong part.
+    For addresses that the user types, use `smpchat.protocol.server_text`: its errors say which part is wrong.
     """
     parts, password = _parts(text, SMPServer.SCHEME)
     return SMPServerAddress(SMPServer(*parts), password)

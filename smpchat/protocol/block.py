@@ -15,7 +15,7 @@ BLOCK_SIZE = 16384
 PLAIN_CONTENT = BLOCK_SIZE - 2
 ENCRYPTED_CONTENT = BLOCK_SIZE - 16 - 2
 BATCH_CONTENT = 16366
-"""Longest content of a block with several transmissions, plain or encrypted: 1 byte for their number, and 16,365 bytes
+"""Longest content of a plain or encrypted block with several transmissions: 1 byte for their number, and 16,365 bytes
 for the transmissions."""
 MAX_BATCH = 255
 
@@ -23,7 +23,7 @@ _batch = non_empty(large_bytes)
 
 
 def pad_block(content: bytes) -> bytes:
-    """Pad content to a plain block. Raises `EncodeError` for more than 16,382 bytes."""
+    """Make a plain (not encrypted) block: pad ``content``. Raises `EncodeError` for more than 16,382 bytes."""
     if len(content) > PLAIN_CONTENT:
         raise EncodeError(f"{len(content)} bytes do not fit a block")
     return pad(content, BLOCK_SIZE)

@@ -1,8 +1,8 @@
 """Encodes and decodes commands and relays' messages, at every SMP version (smp-wire 5.1 and 5.2).
 
 A command begins with its tag. If a command has parameters, they follow the tag after a blank, with nothing between one
-parameter and the next. Bytes after the last parameter are an error. Only NEW, IDS, SOK, DELD and BLOCKED are encoded
-differently at different versions.
+parameter and the next. Bytes after the last parameter are an error. Only NEW, IDS, SOK, DELD and the error BLOCKED are
+encoded differently at different versions.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ from smpchat.protocol.version import (
 
 
 class CommandDecodeError(DecodeError):
-    """Some bytes are not a command. ``code`` is the error that a relay answers to such bytes."""
+    """What the client sent is not a valid command. ``code`` is the error that the relay answers."""
 
     def __init__(self, name: str) -> None:
         self.code = ErrorCode.cmd(name)
@@ -206,7 +206,8 @@ def _new_fields(context: _Context) -> Codec[New]:
 
 
 def _read_notification(reader: Reader) -> bool:
-    """Read a message's flags: the first says whether to notify; up to seven more are reserved."""
+    """Read a message's flags: the first says whether the relay should send a notification; up to seven more are
+    reserved."""
     notification = boolean.read(reader)
     # A blank ends the flags; reserved flags may come before this blank (smp-wire 1.1). Read at most eight bytes: if the
     # blank is missing, we would otherwise search the whole body for it.

@@ -136,7 +136,7 @@ class Send(Record):
 
 
 class LKey(Record):
-    """Secure a messaging queue as the user of its short link, and read the link data."""
+    """Secure a messaging queue, as the sender who opened its short link, and read the link data."""
 
     sender_key: AuthPublicKey
 

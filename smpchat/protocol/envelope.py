@@ -1,4 +1,4 @@
-"""The encryption of SEND's content, with a key for each queue (smp-wire 6, agent-wire 3.2)."""
+"""The encryption of SEND's content from sender to recipient, with a key for each queue (smp-wire 6, agent-wire 3.2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smpchat.encoding.record import Record, field
 # agent-wire trap 17). The reference's documents give other padded lengths, from older versions (smp-wire trap 21).
 # Messages that we receive may be padded to any length.
 CONFIRMATION_PADDING = 15904
-"""Padded length, in bytes, of a sender's first message to a queue, which contains the sender's key for the
+"""Padded length, in bytes, of a sender's first message to a queue. Only this message contains the sender's key for the
 encryption."""
 MESSAGE_PADDING = 16000
 
@@ -22,7 +22,7 @@ class PHEmpty(Record):
 
 
 class PHConfirmation(Record):
-    """Header with the sender's key, with which the recipient must secure the queue."""
+    """Header with the sender's authorisation key, with which the recipient must secure the queue."""
 
     sender_key: AuthPublicKey
 
@@ -74,5 +74,5 @@ def seal_client_message(
 
 
 def open_client_message(secret: bytes, envelope: ClientMsgEnvelope) -> ClientMessage:
-    """Decrypt the message. Raises `CryptoError` or `DecodeError`."""
+    """Decrypt the `ClientMessage` in an envelope. Raises `CryptoError` or `DecodeError`."""
     return client_message.decode(cb_decrypt(secret, envelope.nonce, envelope.sealed), "client message")
