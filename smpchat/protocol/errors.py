@@ -52,7 +52,7 @@ class ErrorCode(Record):
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the queue was blocked by the relay's operator."""
+        """Whether this is the error BLOCKED: the relay's operator blocked the queue, or a chunk on a file relay."""
         return self.words[0] == "BLOCKED"
 
     def __str__(self) -> str:
@@ -75,8 +75,8 @@ def _word(reader: Reader) -> str:
 
 def _next_word(reader: Reader) -> str:
     if reader.take(1, "blank") != b" ":
-        # A blank separates all words. The grammar in the reference's documents has no blank after PROXY, but the
-        # reference's code writes one (smp-wire trap 28).
+        # There is a blank between any two words. The grammar in the reference's documents has no blank after PROXY, but
+        # the reference's code writes one (smp-wire trap 28).
         raise DecodeError("blank expected", reader.offset - 1)
     return _word(reader)
 
@@ -110,7 +110,7 @@ def _read_error(reader: Reader, depth: int = 0) -> ErrorCode:
 
 
 def read_blocked(reader: Reader) -> ErrorCode:
-    """Read the words after ``BLOCKED``: a reason, and from newer relays a notice. Raises `DecodeError`."""
+    """Read what follows ``BLOCKED``: a reason; newer relays may add a notice. Raises `DecodeError`."""
     text = reader.rest()
     reason, comma, notice = text.removeprefix(b" reason=").partition(b",notice=")
     if not text.startswith(b" reason=") or reason.decode("ascii", "replace") not in _BLOCKING:
@@ -216,7 +216,7 @@ class SMPError(ProtocolError):
     """A relay answered ERR.
 
     Attributes:
-        code: The error that the relay answered.
+        code: The error in the relay's answer.
         temporary: Whether the same command may succeed later.
     """
 

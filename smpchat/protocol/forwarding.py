@@ -2,9 +2,9 @@
 5.6).
 
 The client encrypts for the relay, so that the proxy cannot read the transmission. The proxy encrypts again, so that
-nobody can match the bytes that enter the proxy with the bytes that leave it. The relay encrypts its answer twice too:
-in each layer, with the nonce of the request, but with the bytes of this nonce in reverse order. The reference's
-documents wrongly say that the nonce of the answer is the nonce of the request plus one (smp-wire trap 19).
+nobody can match the bytes that enter the proxy with the bytes that leave it. The relay encrypts its answer in both
+layers too. In each layer, the answer's nonce is the request's nonce with its bytes in reverse order. The reference's
+documents wrongly say that the answer's nonce is the request's nonce plus one (smp-wire trap 19).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Forwarded(Record):
 
 class ForwardedAnswer(Record):
     """A relay's answer to a forwarded transmission: the content of RRES, before the relay encrypts it for the proxy.
-    ``sealed`` is the result of `seal_answer`."""
+    ``corr_id`` is repeated from `Forwarded`; ``sealed`` is the result of `seal_answer`."""
 
     corr_id: bytes
     sealed: bytes = field(repr=False)
@@ -50,12 +50,18 @@ _forwarded_answer = record(ForwardedAnswer, corr_id=short_bytes, sealed=tail)
 
 
 # -- between client and relay -----------------------------------------------------------------------------------------
-# In this layer, ``secret`` is the X25519 secret of the client's key for one transmission and the relay's session key.
+# In this layer, ``secret`` comes from an X25519 exchange between the relay's session key and the client's key for this
+# one transmission. ``corr_id`` is the correlation id of the client's PFWD.
 
 
 def seal_forwarded(secret: bytes, corr_id: bytes, content: bytes) -> bytes:
-    """Encrypt a block's content for the relay. The result has 16,242 bytes. Raises `PaddingError` if the content is too
-    long."""
+    """Encrypt a transmission, so that only the relay can read it. The result has 16,242 bytes.
+
+    Args:
+        content: A block's content with just this transmission.
+    Raises:
+        PaddingError: The content is too long.
+    """
     return cb_encrypt(secret, nonce_of(corr_id), content, FORWARDED_PADDING)
 
 
@@ -65,8 +71,13 @@ def open_forwarded(secret: bytes, corr_id: bytes, sealed: bytes) -> bytes:
 
 
 def seal_answer(secret: bytes, corr_id: bytes, content: bytes) -> bytes:
-    """Encrypt a block's content for the client. The result has 16,242 bytes. Raises `PaddingError` if the content is
-    too long."""
+    """Encrypt the relay's answer, so that only the client can read it. The result has 16,242 bytes.
+
+    Args:
+        content: A block's content with just this answer.
+    Raises:
+        PaddingError: The content is too long.
+    """
     return cb_encrypt(secret, nonce_of(corr_id)[::-1], content, FORWARDED_PADDING)
 
 
@@ -76,12 +87,12 @@ def open_answer(secret: bytes, corr_id: bytes, sealed: bytes) -> bytes:
 
 
 # -- between proxy and relay ------------------------------------------------------------------------------------------
-# In this layer, ``secret`` is the X25519 secret of the session keys of the proxy and the relay. ``corr_id`` is the
-# correlation id of RFWD.
+# In this layer, ``secret`` comes from an X25519 exchange between the session keys of proxy and relay. ``corr_id`` is
+# the correlation id of RFWD.
 
 
 def seal_for_relay(secret: bytes, corr_id: bytes, forwarded: Forwarded) -> bytes:
-    """Encrypt the body of RFWD."""
+    """Encrypt a forwarded transmission, as the proxy does. Returns the body of RFWD."""
     return seal(secret, nonce_of(corr_id), _forwarded.encode(forwarded))
 
 
@@ -91,7 +102,7 @@ def open_at_relay(secret: bytes, corr_id: bytes, body: bytes) -> Forwarded:
 
 
 def seal_for_proxy(secret: bytes, corr_id: bytes, answer: ForwardedAnswer) -> bytes:
-    """Encrypt the body of RRES."""
+    """Encrypt the answer for the proxy, as the relay does. Returns the body of RRES."""
     return seal(secret, nonce_of(corr_id)[::-1], _forwarded_answer.encode(answer))
 
 

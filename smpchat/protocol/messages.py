@@ -18,8 +18,8 @@ _QUOTA = b"QUOTA"
 
 
 class RcvMessage(Record):
-    """A message. ``body`` is the body of the sender's SEND; ``timestamp`` is when the relay received the message, in
-    POSIX seconds."""
+    """A message. ``notification`` and ``body`` come from the sender's SEND; ``timestamp`` is when the relay received
+    the message, in POSIX seconds."""
 
     timestamp: int
     notification: bool

@@ -24,7 +24,7 @@ from smpchat.protocol.address import (
 MAX_ADDRESS_LENGTH = 2_048
 """Longest text that is accepted, in characters; even an address with four host names and a password is shorter."""
 FINGERPRINT_LENGTH = 43
-"""Length of a fingerprint: characters of base64url, without padding."""
+"""Number of characters in a fingerprint, which is written as base64url without padding."""
 _MAX_PASSWORD, _MAX_NAME, _MAX_LABEL = 255, 253, 63
 _ONION_LENGTH, _OLD_ONION_LENGTH = 56, 16
 

@@ -1,9 +1,9 @@
 """The exchange of hellos, and the encryption of the blocks after it, for client and relay (smp-wire 3).
 
 A hello may end with smpchat's extension of SMP, which other software ignores. If both sides support the extension, NEW
-may contain the key of the queue's sender. A relay offers the extension with ``short("smpchat") ‖ min ‖ max``. A client
-accepts the extension with ``short("smpchat") ‖ version``, but never sends these bytes to a relay that did not offer the
-extension.
+may contain the key of the queue's sender. A relay offers the extension with ``short("smpchat") ‖ min ‖ max``: the
+lowest and the highest version of the extension. A client accepts the extension with ``short("smpchat") ‖ version``, but
+never sends these bytes to a relay that did not offer the extension.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def open_signed_key(der: bytes, signer: SignaturePublicKey) -> X25519PublicKey:
 
 
 def _certificate_key(der: bytes) -> SignaturePublicKey:
-    from cryptography import x509  # takes 15 ms to import, so only when connecting
+    from cryptography import x509  # takes 15 ms, so it is imported only when needed
     from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 
     try:
@@ -101,7 +101,8 @@ def _certificate_key(der: bytes) -> SignaturePublicKey:
 
 
 class ServerHello(Record):
-    """A relay's hello. Below version 7, a hello has no certificate chain and no key."""
+    """A relay's hello. Below version 7, a hello has no certificate chain and no key. ``extensions`` are the versions of
+    smpchat's extension that the relay offers, or None."""
 
     versions: VersionRange
     session_id: bytes
@@ -131,7 +132,8 @@ class ServerHello(Record):
 
 
 class ClientHello(Record):
-    """A client's hello. ``extension`` is the chosen version of our extension; None if the relay did not offer it."""
+    """A client's hello. ``extension`` is the version of smpchat's extension that the client chose; None if the client
+    does not use the extension."""
 
     version: int
     key_hash: bytes
@@ -141,7 +143,7 @@ class ClientHello(Record):
     extension: int | None = None
 
     def encode(self) -> bytes:
-        """Encode this hello as the content of a block. smpchat never presents itself as a service."""
+        """Encode this hello as the content of a block. ``service`` is not used: smpchat is never a service."""
         # The reference's documents do not mention the key hash, the proxy flag and the service mark (smp-wire trap 3).
         # If one of these three fields is missing, the relay closes the connection without an error (trap 5).
         content = word16.write(self.version) + short_bytes.write(self.key_hash)
@@ -198,8 +200,8 @@ def _read_extension(reader: Reader, read: Callable[[Reader], T]) -> T | None:
 class SMPSession:
     """A session after the exchange of hellos: its version, its keys, and the encryption of blocks.
 
-    The chain keys change with every block, so blocks must be encrypted and decrypted in the order in which they are
-    sent.
+    A session that encrypts blocks has two *chain keys*, one for sending and one for receiving. A chain key changes with
+    every block, so blocks must be encrypted and decrypted in the order in which they are sent.
 
     Attributes:
         version: The SMP version for encoding and decoding.
@@ -285,10 +287,10 @@ class ClientHandshake:
         tls_session_id: The ``tls-unique`` value of the connection.
         tls_leaf: DER of the certificate that the relay showed in TLS; None if the transport does not know this
             certificate.
-        extensions: Whether to use our extensions with a relay that offers them.
+        extensions: Whether to use smpchat's extension of SMP with a relay that offers it.
         proxy: Whether we are a proxy: a relay that forwards its clients' transmissions (smp-wire 3.4 and 3.6). A
             proxy's blocks are not encrypted inside TLS, because the transmissions in them are already encrypted. A
-            proxy does not use our extensions.
+            proxy does not use smpchat's extension.
     """
 
     def __init__(
@@ -378,11 +380,13 @@ class ClientHandshake:
 
 
 _ANY_KEY = X25519PrivateKey(bytes([1]) * 32)
-"""Any valid private key, to detect public keys of low order: agreement with such a key fails for every private key."""
+"""A private key for testing public keys: with a public key of low order, the X25519 exchange fails for every private
+key, so any private key will do."""
 
 
 def verify_session_key(chain: Sequence[bytes], signed_key: bytes, key_hash: bytes) -> X25519PublicKey:
-    """Verify the session key in a relay's hello, or in a proxy's PKEY, for the relay with fingerprint ``key_hash``.
+    """Verify that a session key belongs to the relay with the fingerprint ``key_hash``, and return the key. It comes
+    from the relay's hello, or from a proxy's PKEY.
 
     The caller must check the certificates' dates, and that each certificate is issued by the next.
 
@@ -414,7 +418,7 @@ class ServerHandshake:
     Args:
         chain: The relay's certificates, leaf first, DER. The second certificate is the relay's identity certificate.
         sign: Returns the signature of the given bytes, made with the private key of the leaf certificate.
-        extensions: Whether to offer our extensions.
+        extensions: Whether to offer smpchat's extension of SMP.
     """
 
     def __init__(

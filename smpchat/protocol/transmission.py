@@ -14,13 +14,13 @@ from smpchat.protocol.errors import LocalProtocolError
 from smpchat.protocol.version import AUTH_CMDS, SERVICE_CERTS
 
 AUTH_LENGTHS = frozenset({0, 64, 80, 114})
-"""Lengths that an authorisation may have, in bytes: 0 if there is none, then an Ed25519 signature, an X25519
-authenticator, an Ed448 signature."""
+"""Lengths that an authorisation may have, in bytes: 0 if there is none, 64 for an Ed25519 signature, 80 for an X25519
+authenticator, 114 for an Ed448 signature."""
 NONCE_LENGTH = 24
 
 
 class SessionMismatch(DecodeError):
-    """A transmission contains the id of another session. (Only in SMP 6 and XFTP, transmissions contain a session
+    """A transmission contains the id of another session. (Only the transmissions of SMP 6 and of XFTP contain a session
     id.)"""
 
 
@@ -33,7 +33,7 @@ class Transmission(Record):
         entity_id: The id of the queue, link or session that the command is about.
         body: Encoded command or message.
         auth: Signature or authenticator; empty if there is none.
-        service_auth: Signature of a service session, if there is one.
+        service_auth: A second signature, which only services add; None if there is none.
     """
 
     corr_id: bytes
@@ -105,8 +105,8 @@ def signed_bytes(session_id: bytes, corr_id: bytes, entity_id: bytes, body: byte
 
 
 def derived_sender_id(corr_id: bytes) -> bytes:
-    """The sender id (24 bytes) of a queue that is created by NEW with link data, if NEW has this correlation id
-    (smp-wire 5.1).
+    """Derive the 24-byte sender id of a new queue from the correlation id of NEW. Only queues that are created with
+    link data get such a sender id (smp-wire 5.1).
 
     The client must know the sender id before it sends NEW, because the link data in NEW contains this id.
     """
@@ -121,7 +121,7 @@ def nonce_of(corr_id: bytes) -> bytes:
 
 
 def authorise(key: AuthPrivateKey, signed: bytes, corr_id: bytes, peer_session_key: X25519PublicKey | None) -> bytes:
-    """Authorise a command with a queue's key: a signature, or an 80-byte authenticator for an X25519 key.
+    """Authorise a command with a queue's key. Returns a signature; for an X25519 key, an authenticator of 80 bytes.
 
     Raises:
         LocalProtocolError: The key is an X25519 key, but the relay sent no session key.
@@ -138,7 +138,7 @@ def authorise(key: AuthPrivateKey, signed: bytes, corr_id: bytes, peer_session_k
 def verify_authorisation(
     key: AuthPublicKey, auth: bytes, signed: bytes, corr_id: bytes, session_key: X25519PrivateKey | None
 ) -> None:
-    """Check that ``auth`` is the authorisation of the bytes ``signed`` by the owner of ``key``. ``session_key`` is the
+    """Check that ``auth`` authorises the bytes ``signed``, and was made by the owner of ``key``. ``session_key`` is the
     relay's session key. Raises `VerificationError`."""
     if not isinstance(key, X25519PublicKey):
         key.verify(auth, signed)

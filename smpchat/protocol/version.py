@@ -1,4 +1,4 @@
-"""Version numbers of SMP (smp-wire 3.5), and version ranges, used for every protocol (agent-wire 1)."""
+"""Version numbers of SMP (smp-wire 3.5), and version ranges of any protocol (agent-wire 1)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ CLIENT_NOTICES = 18
 
 
 class VersionRange(Record):
-    """Versions from ``minimum`` to ``maximum``, both included. Raises `DecodeError` if they are in the wrong order."""
+    """Versions from ``minimum`` to ``maximum``, both included. Raises `DecodeError` if ``minimum`` is greater than
+    ``maximum``, or if a number does not fit into 16 bits."""
 
     minimum: int
     maximum: int
@@ -54,7 +55,7 @@ class VersionRange(Record):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads ``2-7`` or ``2``. Raises `DecodeError`."""
+        """Reads a text such as ``2-7`` or ``2``. Raises `DecodeError`."""
         match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
         if not match:
             raise DecodeError("version range expected")
@@ -71,11 +72,11 @@ version_range: Codec[VersionRange] = Codec(lambda v: word16.write(v.minimum) + w
 # agrees with us on version 18.
 SMP_VERSIONS = VersionRange(6, 18)
 SMP_CLIENT_VERSIONS = VersionRange(7, 18)
-"""Versions that our client offers. Version 6 is not one of them: it has no signed session key that we could check."""
+"""Versions that our client supports. Version 6 is not one of them: it has no signed session key that we could check."""
 PROXIED_VERSIONS = VersionRange(SENDING_PROXY, NEW_NTF_CREDS)
 """Versions that may be used through a proxy (smp-wire 3.5)."""
 UNENCRYPTED_PROXY_VERSIONS = VersionRange(6, 10)
-"""Versions that a proxy offers to an old relay, which does not know the field "I am a proxy" of a hello. At these
-versions, blocks are never encrypted inside TLS, and a proxy can use only such blocks (smp-wire 3.4)."""
+"""Versions that a proxy may use with a relay that is too old to know the proxy flag in a hello. At these versions,
+blocks are never encrypted inside TLS; a proxy can use only such blocks (smp-wire 3.4)."""
 EXTENSION_VERSIONS = VersionRange(1, 1)
 """Versions of our own extension, NEW with the key of the queue's sender (`smpchat.protocol.session`)."""

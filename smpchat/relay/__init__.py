@@ -4,8 +4,8 @@
 database, and `subscriptions` knows which client is subscribed to which queue. `worker` runs the commands that are ready
 as one transaction, and sends their answers after the commit. `server` accepts connections, and `daemon` runs the relay
 of a folder. `proxy` forwards commands to other relays, with a `relay_session` for each of these relays; `destinations`
-says to which relays it may connect. `options` are the operator's options, `statistics` and `local_http` report what a
-running relay does, and `backup` copies a relay.
+says to which relays it may connect. `options` are the operator's options. `statistics` and `local_http` report what a
+running relay does. `backup` backs up a relay, and restores it.
 
 Errors::
 
@@ -16,7 +16,7 @@ Errors::
     ├── RelayRunning       another relay is running on this folder
     ├── RelayPortTaken     the port that links contain is in use
     ├── RelayStartFailed   the background process did not start
-    ├── RelayTurnedOff     the user stopped it, so commands do not start it
+    ├── RelayTurnedOff     the user stopped the relay, so commands do not start it
     ├── RelayNotRunning    the relay is not running, so it cannot be asked for anything
     ├── RelayOptionRefused the value of an option is not allowed
     └── BackupRefused      a backup cannot be written or restored

@@ -30,8 +30,8 @@ _SERVICE = (commands.Subs, commands.NSubs)
 
 
 def refusal(command: commands.Command, transmission: Transmission) -> ErrorCode | None:
-    """The error with which the relay refuses a command that lacks credentials, or that has credentials which it must
-    not have. None if the command has the right kind of credentials."""
+    """The error for a command that lacks credentials, or that has credentials which it must not have. None if the
+    command has the right kind of credentials."""
     auth, entity = bool(transmission.auth), bool(transmission.entity_id)
     match command:
         case commands.Send():
@@ -79,8 +79,8 @@ def authorised(client: Client, transmission: Transmission, keys: tuple[AuthPubli
 def signed_by_one(
     keys: tuple[AuthPublicKey, ...], transmission: Transmission, signed: bytes, session_key: X25519PrivateKey | None
 ) -> bool:
-    """Whether the transmission's authorisation of the bytes ``signed`` was made with one of ``keys``. ``session_key``
-    is the relay's own key for this session.
+    """Whether the transmission's authorisation covers the bytes ``signed``, and was made with one of ``keys``.
+    ``session_key`` is the relay's own key for this session.
 
     The length of an authorisation shows with which kind of key it was made. If ``keys`` contains no key of that kind, a
     dummy key is tried. So the time until a refusal does not tell whether the queue exists (smp-wire 7.6).

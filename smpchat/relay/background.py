@@ -8,8 +8,8 @@ point. So each does its steps in this order::
       2 checks the lock                 2 checks the mark
 
 The mark is the file ``stopped`` in the relay's folder. A running relay holds the lock
-(`smpchat.relay.folder.FolderLock`). In both possible orders, the relay ends. If the relay's process takes the lock
-after `stop` has checked the lock, it finds the mark, and ends. If it took the lock earlier, it gets a signal from
+(`smpchat.relay.folder.FolderLock`). The relay ends in both possible cases: if its process takes the lock after `stop`
+has checked the lock, the process finds the mark, and ends; if the process took the lock earlier, it gets a signal from
 `stop`, and ends. ``relay start`` first removes the mark. If `stop` finds at its end that the mark was removed, it
 creates the mark and does all its steps again: so the mark always exists when `stop` returns. A later ``relay start``
 starts the relay.
@@ -104,7 +104,7 @@ def start_background(
     deadline = time.monotonic() + timeout
     log_start, process = _spawn(folder, arguments, options.password)
     while time.monotonic() < deadline:
-        ended = process.poll()  # checked before the mark: if `stop` ended it, the mark exists already
+        ended = process.poll()  # before the mark is checked: if `stop` ended the process, the mark exists already
         info = status(folder)
         if info.state == "running" and _accepts(info):
             return info
@@ -121,8 +121,8 @@ def start_background(
 
 
 def _spawn(folder: Path, arguments: list[str], password: str | None) -> tuple[int, subprocess.Popen[bytes]]:
-    """Starts the relay's process. Returns the position in the log at which the lines of this process begin, and the
-    process."""
+    """Starts the relay's process. Returns the position in the log at which the new process begins to write, and the
+    new process."""
     path = folder / LOG
     environment = for_own_process(password)
     # -P: do not import modules from the current directory.

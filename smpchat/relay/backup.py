@@ -1,4 +1,5 @@
-"""Backs up a relay's identity, state and database (as it is at one moment) into one file, and restores a relay from it.
+"""Backs up a relay into one file: its identity, its state, and its database as it is at one moment. Restores a relay
+from such a file.
 
 The backup is a plain tar with ``identity/``, ``relay.json`` and ``relay.db`` of the relay's folder
 (`smpchat.relay.folder`). The backup does not contain files that people sent (``files/``).
@@ -34,11 +35,11 @@ from smpchat.transport.base import TransportError
 from smpchat.transport.identity import FILES, NEEDED_FILES, identity_files, load_identity
 
 _SMALL = 64 * 1024
-"""Largest size of each file except the database, in bytes."""
+"""Maximum size of a file inside a backup, in bytes. The database may be larger."""
 _READ = 1024 * 1024
 """Bytes of a backup that are read in one step."""
 _MAY_STAY = frozenset({LOCK, LOG, f"{LOG}.1", STOPPED})
-"""Files that a folder without a relay may contain."""
+"""A folder that contains no other files than these has no relay, so a backup may be restored to it."""
 _SMALL_MEMBERS = frozenset({STATE, *(f"{IDENTITY}/{name}" for name in FILES)})
 _NEEDED = frozenset({DATABASE, STATE, *(f"{IDENTITY}/{name}" for name in NEEDED_FILES)})
 

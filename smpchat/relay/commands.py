@@ -1,5 +1,5 @@
-"""Executes each command: takes a transmission, and returns the answer and *pushes*, which are messages sent unasked.
-This module uses no sockets and no SQLite; it gets the clock and the store as arguments.
+"""Executes each command: takes a transmission, and returns the answer and *pushes*, which the relay sends to clients
+unasked. This module uses no sockets and no SQLite; it gets the clock and the store as arguments.
 
 Source: smp-wire 5.1, 7.2 to 7.4 and 8.1. Commands are executed one after the other in the given order, and each sees
 the effects of the previous ones. The caller sends the answers only after the store has committed.
@@ -125,7 +125,7 @@ class QueueService:
         """Executes one command.
 
         Returns:
-            The answer to send, then pushes to this or other connections; an empty list if the proxy will answer later.
+            The answer to send, then pushes to this or other connections. An empty list if the proxy will answer later.
         Raises:
             RelayStoreError: The store failed. The caller must then roll back all commands since the last commit.
         """
@@ -157,7 +157,7 @@ class QueueService:
 
     def resume(self, client: Client) -> list[Outgoing]:
         """Pushes messages that were held back because too many pushes to this connection were unsent. Call this method
-        when the connection has fewer unsent pushes."""
+        when the connection has fewer unsent pushes again."""
         waiting = tuple(islice(client.deferred, max(0, MAX_UNSENT_PUSHES - client.unsent)))
         pushes: list[Outgoing] = []
         for entity_id in waiting:
@@ -205,7 +205,7 @@ class QueueService:
             return [error(client, t, ErrorCode.AUTH)]
         request = command.queue
         data = None if request is None else request.link
-        # No client may take a sender id that another client is about to ask for (smp-wire 5.1, trap 22).
+        # Refuse any other sender id: it may be one that another client is about to ask for (smp-wire 5.1, trap 22).
         if data is not None and data.sender_id != derived_sender_id(t.corr_id):
             return [error(client, t, _PROHIBITED)]
         # The client chose the sender id, and perhaps the link id, so the relay cannot replace an id that is taken. So a
@@ -249,8 +249,8 @@ class QueueService:
         return [Outgoing(client, t.corr_id, b"", ids)]
 
     def _is_taken(self, data: commands.LinkData) -> bool:
-        """Whether a queue already has the sender id or link id in ``data``. An id is taken if a client repeats NEW, or
-        if two clients choose the same link id."""
+        """Whether a queue already has the sender id or link id in ``data``. This happens when a client repeats NEW,
+        or when two clients choose the same link id."""
         if self._store.by_sender(data.sender_id) is not None:
             return True
         return data.link_id is not None and self._store.by_link(data.link_id) is not None
@@ -478,7 +478,7 @@ class QueueService:
 def _as(
     kind: type[_C], handler: Callable[[Client, Transmission, _C], list[Outgoing]]
 ) -> Callable[[Client, Transmission, Command], list[Outgoing]]:
-    """Returns ``handler`` unchanged, but for the type checker, the result is a handler of all commands."""
+    """Returns ``handler`` unchanged. To the type checker, the result is a handler of all commands."""
     return handler  # type: ignore[return-value]
 
 

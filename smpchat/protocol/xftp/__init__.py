@@ -2,7 +2,7 @@
 (xftp-wire 1.3 and 2).
 
 Commands and answers are the bodies of HTTP/2 requests and responses. A body is one block of 16,384 bytes with exactly
-one transmission; in FPUT and FILE, the bytes of a chunk follow. Errors are those of `smpchat.protocol`, and::
+one transmission; in FPUT and FILE, the bytes of a chunk follow. Errors are those of `smpchat.protocol`, and these::
 
     ProtocolError
     └── XFTPError           a file relay answered ERR; ``code`` is the error

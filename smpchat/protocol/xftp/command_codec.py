@@ -110,7 +110,7 @@ def encode_command(command: FileCommand) -> bytes:
 
 
 def decode_command(data: bytes) -> FileCommand:
-    """The command in ``data``. Raises `CommandDecodeError` with the error for the answer: UNKNOWN or SYNTAX."""
+    """The command in ``data``. Raises `CommandDecodeError`: CMD UNKNOWN or CMD SYNTAX."""
     tag, blank, parameters = _split(data)
     entry = _COMMANDS.get(tag)
     if entry is None:
@@ -123,8 +123,8 @@ def decode_command(data: bytes) -> FileCommand:
 
 
 def check_credentials(command: FileCommand, auth: bytes, entity_id: bytes) -> None:
-    """Check that a command has the credentials that it needs, and no others. Raises `CommandDecodeError`: NO_AUTH or
-    HAS_AUTH."""
+    """Check that a command has the credentials that it needs, and no others. Raises `CommandDecodeError`: CMD NO_AUTH
+    or CMD HAS_AUTH."""
     match command:
         case Ping():
             if auth or entity_id:

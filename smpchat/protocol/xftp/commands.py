@@ -9,7 +9,7 @@ from smpchat.protocol.errors import ErrorCode
 CHUNK_SIZES = (64 * 1024, 256 * 1024, 1024 * 1024, 4 * 1024 * 1024)
 """Sizes in bytes that a chunk may have; any other size is answered with ERR SIZE."""
 MAX_KEYS = 255
-"""Maximum number of recipients in one command: their number is one byte."""
+"""Maximum number of recipients in one command. The command contains their number as one byte."""
 
 
 class FNew(Record):
@@ -76,7 +76,7 @@ class File(Record):
 
 
 class Ok(Record):
-    """Done."""
+    """The command succeeded."""
 
 
 class Pong(Record):

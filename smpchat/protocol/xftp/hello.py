@@ -70,7 +70,7 @@ class FileClientHello(Record):
 
 
 class Agreed(Record):
-    """The result of a client's check of the relay's hello.
+    """The result of `receive_server_hello`: what the client and the relay agreed on.
 
     Attributes:
         answer: The block with our hello, which the caller must send to the relay.
@@ -100,7 +100,7 @@ def receive_server_hello(
             certificate.
     Raises:
         IdentityError: The relay is not the one in the address, or the hello belongs to another connection.
-        VersionError: No common version.
+        VersionError: There is no version that both sides support.
         XFTPError: The relay refuses the connection with an error.
         HandshakeError: The hello is malformed.
     """
@@ -151,7 +151,7 @@ def _content(block: bytes) -> bytes:
 
 
 def _raise_refusal(content: bytes) -> None:
-    # Unlike errors of commands, this error is not inside a transmission (xftp-wire trap 4).
+    # An error that refuses a hello is not inside a transmission, unlike the error of a command (xftp-wire trap 4).
     try:
         code = file_error.decode(content)
     except DecodeError:
@@ -178,13 +178,13 @@ def server_hello(
 
 
 def receive_client_hello(block: bytes, key_hash: bytes, versions: VersionRange = XFTP_VERSIONS) -> int:
-    """The version that a client chose.
+    """Check a client's hello. Returns the version that the client chose.
 
     Args:
         key_hash: Fingerprint of the relay's identity.
     Raises:
-        HandshakeError: The hello is malformed, for another relay, or chooses a version that was not offered. The caller
-            must answer such a hello with the error `HANDSHAKE`.
+        HandshakeError: The hello is malformed, or is meant for another relay, or chooses a version that was not
+            offered. The caller must answer such a hello with the error `HANDSHAKE`.
     """
     try:
         hello = FileClientHello.decode(unpad_block(block))

@@ -1,4 +1,4 @@
-"""The block at the beginning of every body: a single transmission, which contains the session id (xftp-wire 2.1)."""
+"""The block at the beginning of every HTTP/2 body: one transmission, which contains the session id (xftp-wire 2.1)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def signed_block(key: AuthPrivateKey | None, session_id: bytes, entity_id: bytes
     """Make a client's block, with a command that ``key`` signs; if ``key`` is None, the command is not signed.
 
     Raises:
-        LocalProtocolError: The key cannot sign.
+        LocalProtocolError: ``key`` is an X25519 key, which cannot sign.
         EncodeError: The command does not fit into a block.
     """
     if isinstance(key, X25519PrivateKey):
