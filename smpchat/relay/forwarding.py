@@ -1,8 +1,7 @@
-"""The relay as the destination of private routing: decrypts RFWD, and encrypts the answer to the command in RFWD
-(smp-wire 5.6).
+"""The relay as the destination of private routing: a proxy sends it a client's command in RFWD (smp-wire 5.6).
 
-If RFWD itself is wrong, the proxy gets an error. The answer to the client's command, even an error, is encrypted so
-that the proxy cannot read it.
+This module decrypts RFWD, and encrypts the answer to the command in it. If RFWD itself is wrong, the proxy gets an
+error. The answer to the client's command, even an error, is encrypted so that the proxy cannot read it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,8 @@ from smpchat.protocol.version import SENDING_PROXY, SMP_VERSIONS
 from smpchat.relay.subscriptions import Client
 
 FORWARDABLE = (commands.Send, commands.SKey, commands.LKey, commands.LGet)
-"""Commands that senders need. With other commands, a proxy could learn or change which client receives messages."""
+"""The commands that may be in RFWD: those that senders need. With other commands, a proxy could learn or change which
+client receives messages."""
 _NO_SECRET = ErrorCode.proxy("BROKER", "TRANSPORT", "NO_AUTH")
 
 
@@ -45,8 +45,8 @@ class ForwardedRequest(Record):
     """A decrypted RFWD.
 
     Attributes:
-        client: A `Client` made for the sender of the transmission, because the sender has no connection to this relay.
-        transmission: The sender's transmission. If it cannot be decoded: the error to answer.
+        client: A `Client` that stands for the sender of the transmission, who has no connection to this relay.
+        transmission: The sender's transmission, or, if it cannot be decoded, the error with which to answer it.
     """
 
     client: Client
@@ -57,8 +57,8 @@ class ForwardedRequest(Record):
     _forwarded: Forwarded
 
     def answer(self, corr_id: bytes, entity_id: bytes, message: BrokerMessage) -> commands.RRes:
-        """Encrypts an answer, and wraps it into RRES. Raises `ForwardRefused` if the answer does not fit into a
-        block."""
+        """Encrypts an answer for the sender, then for the proxy, and returns it as RRES. Raises `ForwardRefused` if the
+        answer does not fit into a block."""
         version, session_id = self._forwarded.version, self.client.session_id
         transmission = Transmission(corr_id, entity_id, encode_broker(message, version))
         try:
@@ -74,8 +74,8 @@ def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedReques
     """Decrypts both layers of RFWD: the proxy's, and inside it the client's.
 
     Args:
-        proxy: The proxy's connection to this relay. The client's authorisation covers this connection's session
-            identifier.
+        proxy: The proxy's connection to this relay. The authorisation of the client's command covers the session
+            identifier of this connection.
         t: The transmission of RFWD.
         body: The body of RFWD.
     Raises:
@@ -89,8 +89,8 @@ def open_request(proxy: Client, t: Transmission, body: bytes) -> ForwardedReques
         forwarded = open_at_relay(secret, t.corr_id, body)
         if not SENDING_PROXY <= forwarded.version <= SMP_VERSIONS.maximum:
             raise ForwardRefused(ErrorCode.cmd("SYNTAX"))
-        # The client's layer uses the same key of the relay as the proxy's layer: the relay's key for its session with
-        # the proxy. The proxy sent it to the client in PKEY (smp-wire 5.6).
+        # For both layers, the relay uses its key for the session with the proxy. The proxy sent the public part of
+        # this key to the client in PKEY (smp-wire 5.6).
         client_secret = proxy.session_key.exchange(forwarded.key)
         content = open_forwarded(client_secret, forwarded.corr_id, forwarded.sealed)
     except CryptoError:

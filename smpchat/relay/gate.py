@@ -17,10 +17,10 @@ class Gate:
 
     Args:
         total: Maximum number of connections.
-        per_address: Maximum number of connections from one IPv4 address, or from one IPv6 network of 64 bits, which
+        per_address: Maximum number of connections from one IPv4 address, or from one IPv6 network (a /64), which
             usually belongs to one person. This computer's own addresses are not counted: all clients of an onion
             service or a local proxy connect from them.
-        on_failure: Called for failed connections.
+        on_failure: Called for each connection that failed before the SMP handshake began, with the kind of failure.
     """
 
     def __init__(self, total: int, per_address: int, on_failure: Callable[[Failure], None] = lambda _: None) -> None:

@@ -12,10 +12,10 @@ from smpchat.relay.subscriptions import Client
 
 
 def queue_information(client: Client, queue: Queue, head: StoredMessage | None) -> Info:
-    """Returns INFO, which describes a queue and its subscription by ``client``.
+    """Returns INFO, which describes a queue, and whether ``client`` is subscribed to it or used GET.
 
     Args:
-        head: The queue's oldest message.
+        head: The queue's oldest message; None if the queue is empty.
     """
     told: dict[str, object] = {"qiSnd": queue.sender_key is not None, "qiNtf": queue.notifier is not None}
     subscription = _subscription(client, queue.rcv_id)

@@ -9,10 +9,10 @@ from datetime import timedelta
 from smpchat.encoding.record import Record
 
 QUOTA = 128
-"""Maximum number of messages in a queue; when it is reached, SEND is refused."""
+"""The default of `Limits.quota`, the maximum number of messages in a queue."""
 PLAUSIBLE_PAUSE = 86_400
-"""The relay checks the clock every two hours. If more than this number of seconds has passed since the last check, the
-relay does not trust the clock at first, and removes no old messages (`SQLiteStore.see_clock`)."""
+"""The longest plausible time between two checks of the clock, in seconds. If more time has passed, the relay does not
+trust the clock at first, and removes no old messages (`SQLiteStore.see_clock`)."""
 CERTIFICATE_WARNING = timedelta(days=30)
 """The operator is warned when the relay's certificate expires within this time."""
 
@@ -47,7 +47,7 @@ class Limits(Record):
             QUOTA.
         unsent_bytes: If this many bytes wait for a client that does not read them, the relay stops reading from the
             client.
-        quota: Maximum number of messages in a queue.
+        quota: Maximum number of messages in a queue; when it is reached, SEND gets ERR QUOTA.
         stored: Maximum number of bytes that the content of the database may use. When the limit is reached, commands
             that need room get ERR QUOTA.
         free: If the disk has fewer free bytes than this, commands that need room get ERR QUOTA.

@@ -1,8 +1,8 @@
 """Serves a few pages over HTTP to programs on this computer: for `relay stats`, and for Prometheus.
 
-The server listens only on loopback, answers only GET, and answers one request per connection. A page for `relay stats`
-needs a token, which is in a file of the relay's folder. Pages for Prometheus need no token: every user of this computer
-can read them.
+The server listens only on loopback, answers only GET, and answers one request per connection. Requests from
+`relay stats` must contain a token, which is in a file of the relay's folder. Requests from Prometheus need no token:
+every user of this computer can read those pages.
 """
 
 from __future__ import annotations

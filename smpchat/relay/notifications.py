@@ -1,8 +1,8 @@
 """Executes NKEY, NDEL and NSUB, and sends notifications in NMSG (smp-wire 5.5, 7.2 and 8.1).
 
-The transaction that stores a message also stores its notification. The relay sends a notification after the transaction
-that deletes it from the store. So a relay that is killed between the deletion and the sending loses the notification,
-but never the message.
+The transaction that stores a message also stores its notification. A later transaction deletes the notification from
+the store, and only then does the relay send it. So a relay that is killed in between loses the notification, but
+never the message.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Notifications:
         return bool(self._pending)
 
     def create(self, key: AuthPublicKey, dh_key: X25519PublicKey) -> tuple[Notifier, X25519PublicKey]:
-        """Make a notifier with a new id, without storing it. Returns the notifier, and the relay's public key, with
-        which the queue's recipient can decrypt notifications.
+        """Makes a notifier with a new id, without storing it. Returns the notifier, and the relay's public key, which
+        the queue's recipient needs to decrypt notifications.
 
         Raises:
             CryptoError: The key ``dh_key`` has low order.
@@ -97,7 +97,7 @@ class Notifications:
 
     def end(self, client: Client, queue: Queue) -> list[Outgoing]:
         """Ends the subscription to the queue's notifier, before the caller deletes the notifier. Returns the DELD
-        to send to the subscribed connection; nothing if no connection, or only ``client`` itself, is subscribed."""
+        for the connection that was subscribed; an empty list if there was none, or if it was ``client`` itself."""
         if queue.notifier is None:
             return []
         subscriber = self._subscriptions.end(queue.notifier.notifier_id)
@@ -106,14 +106,14 @@ class Notifications:
         return [Outgoing(subscriber, b"", queue.notifier.notifier_id, commands.Deld())]
 
     def deliver(self) -> list[Outgoing]:
-        """Returns the notifications that became due since the last call, at most as many as each connection has room
-        for. The returned notifications are removed from the store."""
+        """Returns the notifications that became due since the last call, but for each connection only as many as it has
+        room for. Removes the returned notifications from the store."""
         pending, self._pending = self._pending, {}
         return [push for notifier_id in pending for push in self.resume(notifier_id)]
 
     def resume(self, notifier_id: bytes) -> list[Outgoing]:
-        """Returns the notifications that wait for one notifier, at most as many as the subscribed connection has room
-        for. The returned notifications are removed from the store."""
+        """Returns the notifications that wait for one notifier, but only as many as the subscribed connection has room
+        for. Removes the returned notifications from the store."""
         client, queue = self._subscriptions.subscriber(notifier_id), self._store.by_notifier(notifier_id)
         if client is None or queue is None or queue.notifier is None:
             return []

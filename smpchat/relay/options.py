@@ -1,4 +1,4 @@
-"""The options for the operator of a relay: one table for command lines, state file and documentation.
+"""The options for the operator of a relay: one table for the command lines, the saved options and the documentation.
 
 This module imports little, because the command line imports it to show help, which must not take long.
 """
@@ -13,12 +13,12 @@ from smpchat.encoding.record import Record, field, fields, replace
 from smpchat.relay.errors import RelayOptionRefused
 
 LOOPBACK = "127.0.0.1"
-"""The address on which the relay listens by default, and on which it serves its figures."""
+"""The address on which the relay listens by default, and on which it always serves its statistics."""
 OFF = 0
-"""Stands in place of the port for metrics or for files, if the relay does not serve metrics or files."""
+"""Stands in place of a port number, for metrics or for files, and means that the relay does not serve them."""
 NO_WEBSOCKET = NO_FILES = -1
-"""Given in place of the port for WebSocket or for files: the relay then does not serve WebSocket or files, and forgets
-the port of earlier starts."""
+"""Given in place of a port number, for WebSocket or for files: the relay then does not serve them, and forgets the port
+of earlier starts."""
 PROXY = ("none", "public", "all")
 """The values of ``--proxy``; see `smpchat.relay.destinations.Destinations`."""
 
@@ -156,7 +156,7 @@ class Options(Record):
                     raise RelayOptionRefused(f"{option.flag} takes a number from {low} to {high}, not {value}.")
 
     def over(self, kept: Options) -> Options:
-        """Returns the chosen options, and for options that were not chosen here the values in ``kept``."""
+        """Returns a copy of these options in which the options that were not chosen have their values from ``kept``."""
         return replace(kept, **self.chosen())
 
     def chosen(self) -> dict[str, Any]:

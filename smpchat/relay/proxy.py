@@ -69,7 +69,7 @@ class Proxy:
         dial: Connects to another relay.
         clock: Returns the Unix time in seconds.
         password: The password that PRXY must contain; None if PRXY needs none.
-        respond: Function that gets the answer to each request for which `request` returned None.
+        respond: Called with the answer to each request that `request` has begun.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Proxy:
             opening = asyncio.get_running_loop().create_task(self._open(destination, server))
             opening.add_done_callback(lambda done: self._opened(destination, done))
         self._sessions[destination] = opening
-        return await asyncio.shield(opening)  # if one request stops waiting, others still wait for it
+        return await asyncio.shield(opening)  # if one request is cancelled, others still wait for the session
 
     def _used(self, session_id: bytes) -> RelaySession:
         if session_id not in self._by_id:  # the session ended while the request waited for its turn
@@ -223,7 +223,7 @@ class Proxy:
             self.drop(client)
         for _, session in list(self._by_id.values()):
             session.end()
-        openings = list(self._sessions.values())  # only attempts to open one are left here
+        openings = list(self._sessions.values())  # only tasks that are still opening a session are left
         for opening in openings:
             opening.cancel()
         await asyncio.gather(*openings, *self._running, return_exceptions=True)

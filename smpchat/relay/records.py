@@ -40,7 +40,7 @@ class NewQueue(Record):
     """A queue that will be created.
 
     Attributes:
-        recipient_keys: At least one key; each of them authorises the recipient's commands.
+        recipient_keys: At least one key. Each of them alone can authorise the recipient's commands.
         dh_secret: Secret of 32 bytes, shared with the recipient, for encrypting MSG.
         sender_key: The key that authorises SEND; None while the queue is unsecured.
         mode: The queue mode in NEW; None if NEW contained no mode, as before SMP version 9.
@@ -216,7 +216,7 @@ class QueueStore(Protocol):
         ...
 
     def link(self, queue: Queue) -> Link | None:
-        """The queue's link data."""
+        """The queue's link data; None if it has none."""
         ...
 
     def set_link(self, queue: Queue, link: Link) -> None:
@@ -237,7 +237,7 @@ class QueueStore(Protocol):
         ...
 
     def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
-        """Stores a notification for the queue's notifier. If ``keep`` of them wait already, deletes the oldest."""
+        """Stores a notification for the queue's notifier. If ``keep`` notifications wait for it, deletes the oldest."""
         ...
 
     def take_notifications(self, queue: Queue, limit: int) -> list[tuple[bytes, int]]:
@@ -245,11 +245,11 @@ class QueueStore(Protocol):
         ...
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
-        """Adds a message at the end of a queue. After a quota marker, `Queue.full` is true."""
+        """Adds a message at the end of a queue. If it is a quota marker, `Queue.full` becomes true."""
         ...
 
     def head(self, queue: Queue) -> StoredMessage | None:
-        """The oldest message; it stays in the queue."""
+        """The queue's oldest message, which stays in the queue; None if the queue is empty."""
         ...
 
     def delete_head(self, queue: Queue, msg_id: bytes) -> bool:

@@ -1,8 +1,8 @@
 """Undoes the effects of a group of commands whose commit failed.
 
-The store has already rolled back its own changes. This module undoes changes of what is only in memory: which client is
-subscribed to which queue or notifier, and which messages were delivered. The unsent answers and pushes of the group
-show these changes.
+The store has already rolled back its own changes. This module undoes the changes that are only in memory: which client
+is subscribed to which queue or notifier, and which messages were delivered. What has changed is seen from the group's
+answers and pushes, which were not sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from smpchat.relay.records import QueueStore
 from smpchat.relay.subscriptions import Client
 
 _ANSWERED_LATER = (b"PRXY", b"PFWD")
-"""Commands that the relay executes without its database."""
+"""Commands that the relay executes as a proxy: without its database, and usually answered later."""
 _ENDING = (b"DEL", b"NDEL", b"NKEY")
 """Commands that may end subscriptions, even those of the client that sends the command. The answer to such a command
 does not show whether a subscription has ended."""
@@ -48,7 +48,7 @@ def take_back(
     resumed: Sequence[Client],
     outgoing: Sequence[Outgoing],
 ) -> Undone:
-    """Undo what a group of commands changed in memory.
+    """Undoes what a group of commands changed in memory.
 
     Args:
         commands: All commands of the group, even if some were not executed. Those commands that use the store will be

@@ -1,4 +1,4 @@
-"""A session of this relay, as a proxy, with another relay (smp-wire 5.6)."""
+"""The session that this relay, as a proxy, has with another relay (smp-wire 5.6)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ProxyFailure(Exception):
 
 
 def broker(*words: str, text: str | None = None) -> ProxyFailure:
-    """Makes a `ProxyFailure` with ``PROXY BROKER …``: the error is between this relay and the other relay."""
+    """Makes a `ProxyFailure` with ``PROXY BROKER …``, for an error between this relay and the other relay."""
     return ProxyFailure(ErrorCode(("PROXY", "BROKER", *words), None if text is None else text.encode()))
 
 
@@ -81,7 +81,7 @@ class RelaySession:
         return not self._waiting
 
     async def forward(self, forwarded: Forwarded) -> bytes:
-        """Forward a client's transmission. Returns the other relay's answer, encrypted for the client.
+        """Forwards a client's transmission. Returns the other relay's answer, encrypted for the client.
 
         Raises:
             ProxyFailure: The other relay answered with an error (``PROXY PROTOCOL`` with this error), or its answer
@@ -179,17 +179,17 @@ async def open_relay_session(
     *,
     entropy: Entropy,
     now: datetime,
-    timeout: float,  # noqa: ASYNC109 - of answers; opening has the caller's limit
+    timeout: float,  # noqa: ASYNC109 - for later answers; the caller limits the opening
     on_end: Callable[[RelaySession], None],
 ) -> RelaySession:
-    """Exchange SMP hellos with another relay, and return the session. If this fails, the connection is closed.
+    """Exchanges SMP hellos with another relay, and returns the session. If this fails, the connection is closed.
 
     Args:
         now: The time at which the other relay's certificates must be valid.
         timeout, on_end: See `RelaySession`.
     Raises:
-        ProxyFailure: The other relay is not the one in the address, its hello is not valid, it supports no version that
-            works through a proxy, or the connection ended.
+        ProxyFailure: The other relay is not the one that ``server`` names, its hello is not valid, it supports no
+            version that works through a proxy, or the connection ended.
     """
     try:
         handshake = ClientHandshake(

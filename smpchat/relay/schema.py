@@ -13,7 +13,7 @@ _PAGE_SIZE = 16_384
 """Page size in bytes: the longest message fits into one page. With SQLite's default of 4,096 bytes, this message
 would take five pages, and its commit twice the CPU time."""
 INCREMENTAL = 2
-"""SQLite's number for a database whose free pages can be returned a few at a time."""
+"""The value of the pragma ``auto_vacuum`` with which a database can give back its free pages a few at a time."""
 _CHECKPOINT_PAGES = 500
 """When the write-ahead log has this many pages (8 MB), they are copied into the database."""
 
@@ -111,8 +111,8 @@ def prepare(db: sqlite3.Connection, path: str, up_to: int = SCHEMA_VERSION) -> N
         db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
         db.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
     # With `secure_delete = FAST`, SQLite overwrites deleted data with zeros where this needs no additional writing.
-    # With ON, it would also write every page that becomes free. This would be 40 to 55% more bytes, for message bodies
-    # that only the recipient can decrypt. `give_back` later removes the free pages from the file.
+    # With ON, it would also write every page that becomes free. It would then write 40 to 55% more bytes, only to erase
+    # message bodies that nobody but the recipient can decrypt. `give_back` later removes the free pages from the file.
     db.execute("PRAGMA secure_delete = FAST")
     # With `synchronous = FULL`, a command that was answered survives a power cut. The cost is small, because one commit
     # serves a whole group of commands.

@@ -50,6 +50,7 @@ class RelayServer:
     Args:
         identity: The relay's certificates and key.
         clock: Returns the Unix time in seconds.
+        extensions: Whether to offer smpchat's own extensions of SMP to clients.
         password: The password that NEW and PRXY must contain; None if no password is needed.
         new_queues: Whether NEW is allowed; if not, the answer is ERR AUTH (smp-wire 8.1).
         destinations: The relays to which this relay forwards as a proxy. If None, the address on which this relay
@@ -158,7 +159,7 @@ class RelayServer:
             ListenFailed: Listening is not possible, for example because the address is in use. The relay keeps running,
                 but does not accept connections over WebSocket.
         """
-        from smpchat.transport import websocket  # takes 60 ms to import, so only if it is served
+        from smpchat.transport import websocket  # importing takes 60 ms, so do it only if needed
 
         self._ws_listener = await websocket.serve(
             self._identity, host, port, self.serve, handshake_timeout=self._limits.handshake, gate=self._gate
@@ -329,7 +330,8 @@ class RelayServer:
 
     def _forward(self, client: Client, t: Transmission, command: Prxy | PFwd) -> ErrorCode | None:
         connection = self._connections.get(client)
-        if connection is None or self._destinations is Destinations.NONE:  # if it has ended, any answer will do
+        # If the connection has ended, nobody gets the answer.
+        if connection is None or self._destinations is Destinations.NONE:
             return forward_nothing(client, t, command)
         refused = self._proxy.request(client, t, command)
         if refused is None:

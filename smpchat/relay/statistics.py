@@ -84,8 +84,8 @@ class Statistics:
         return replace(self, **figures)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields of the JSON type ``stats``. The keys of ``group_sizes`` are the largest numbers of commands in the
-        classes of the histogram."""
+        """The fields of the JSON type ``stats``. Each key of ``group_sizes`` stands for a class of commits: it is the
+        largest number of commands in a commit of this class."""
         content = asdict(self)
         content["group_sizes"] = {str(size): count for size, count in self.group_sizes.items()}
         return content

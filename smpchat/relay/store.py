@@ -2,8 +2,8 @@
 
 Queue records are also in memory, about 1 kB each, so that looking up a queue takes the same time whether it exists or
 not (smp-wire 7.6). Messages and link data are only on the disk. A queue's list of messages is read when the queue is
-first used, so that a start takes the same time with any number of messages. There is only one connection to SQLite, so
-the changes of a group of commands are in one transaction, which `commit` ends.
+first used, so that a start takes the same time with any number of messages. All changes go through one connection
+to SQLite, so the changes of a group of commands are in one transaction, which `commit` ends.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class SQLiteStore:
             return self._db.execute(statement, values)
 
     def keep_within(self, stored: int, free: int) -> None:
-        """Sets limits in bytes: for the used space, and for the space that must stay free on the disk."""
+        """Sets limits in bytes: what the database may use, and what must stay free on the disk. 0: no limit."""
         self._stored, self._free = stored, free
         self.look_for_room()
 
@@ -250,7 +250,7 @@ class SQLiteStore:
         self.counts.queues_deleted += 1
 
     def link(self, queue: Queue) -> Link | None:
-        """The queue's link data."""
+        """The queue's link data; None if it has none."""
         if queue.link_id is None:
             return None
         with translated("reading link data"):
@@ -295,7 +295,7 @@ class SQLiteStore:
             self._set_notifier(queue, None)
 
     def add_notification(self, queue: Queue, msg_id: bytes, timestamp: int, *, keep: int) -> None:
-        """Stores a notification for the queue's notifier. If ``keep`` of them wait already, deletes the oldest."""
+        """Stores a notification for the queue's notifier. If ``keep`` notifications wait for it, deletes the oldest."""
         if queue.notifications >= keep:
             self.take_notifications(queue, 1)
         self._write(
@@ -324,7 +324,7 @@ class SQLiteStore:
         return [(msg_id, timestamp) for _, msg_id, timestamp in rows]
 
     def expire_notifications(self, before: int) -> int:
-        """Removes notifications of messages from before the given time (Unix seconds). Returns their number."""
+        """Removes the notifications of messages accepted before a given time (Unix seconds). Returns their number."""
         with translated("looking for old notifications"):
             old = self._db.execute(
                 "SELECT queue, COUNT(*) FROM notification WHERE timestamp < ? GROUP BY queue", (before,)
@@ -336,7 +336,7 @@ class SQLiteStore:
         return sum(count for _, count in old)
 
     def append(self, queue: Queue, message: StoredMessage) -> None:
-        """Adds a message at the end of a queue. After a quota marker, `Queue.full` is true."""
+        """Adds a message at the end of a queue. If it is a quota marker, `Queue.full` becomes true."""
         backlog = queue.backlog
         number = self._last + 1
         self._write(
@@ -350,7 +350,7 @@ class SQLiteStore:
         self.counts.sends += message.body is not None
 
     def head(self, queue: Queue) -> StoredMessage | None:
-        """The oldest message; it stays in the queue."""
+        """The queue's oldest message, which stays in the queue; None if the queue is empty."""
         numbers = queue.backlog.numbers
         if not numbers:
             return None
@@ -410,13 +410,13 @@ class SQLiteStore:
         return removed, rows[-1][0] if len(rows) == limit else None
 
     def give_back(self, pages: int, *, keep: int) -> bool:
-        """Returns free pages to the file system. The file shrinks when the last of them is returned and committed.
+        """Gives free pages of the file back to the file system. The file shrinks at the commit after the last of them.
 
         Args:
-            pages: Maximum number of pages to return in this call, so that the call is short.
+            pages: Maximum number of pages to give back in this call, so that the call is short.
             keep: Number of free pages that stay in the file for new messages.
         Returns:
-            Whether more pages can be returned. Always False for databases of early versions, which cannot shrink.
+            Whether more pages can be given back. Always False for databases of early versions, which cannot shrink.
         """
         with translated("returning free space"):
             (mode,) = self._db.execute("PRAGMA auto_vacuum").fetchone()
@@ -424,7 +424,7 @@ class SQLiteStore:
         excess = free - keep
         if mode != INCREMENTAL or excess <= 0:
             return False
-        for _ in range(min(pages, excess)):  # `sqlite3` returns only one page at a time, whatever the number
+        for _ in range(min(pages, excess)):  # `sqlite3` gives back only one page per call, whatever the number
             self._write("returning free space", "PRAGMA incremental_vacuum(1)")
         self._shrunk = bool(excess <= pages)
         return not self._shrunk

@@ -18,7 +18,7 @@ class Client:
 
     Attributes:
         version: The agreed SMP version.
-        session_id: The TLS channel binding, which authorisations include.
+        session_id: The TLS channel binding, which the authorisation of each command covers.
         session_key: The relay's X25519 key for this session, for checking authenticators; None if there is none.
         peer_key: The client's X25519 key for this session, for private routing; None if there is none.
         keyed_new: Whether the client and the relay agreed on smpchat's extension of NEW. NEW may then contain the
@@ -70,7 +70,7 @@ class Client:
         self._secret: bytes | None = None
 
     def session_secret(self) -> bytes | None:
-        """The secret of 32 bytes that the session keys of relay and client share; None if one of these keys is missing.
+        """The 32-byte secret that follows from the session keys of relay and client; None if either key is missing.
 
         Raises:
             CryptoError: The client's key has low order.

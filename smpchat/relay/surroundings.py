@@ -32,7 +32,7 @@ _taken: dict[str, str] = {}
 
 
 def take_secrets() -> None:
-    """Remove all secrets from the environment of this process. Call this when the process starts. After this call,
+    """Removes all secrets from the environment of this process. Call this when the process starts. After this call,
     `secret` returns the values."""
     for name in SECRETS:
         if name in os.environ:
@@ -59,7 +59,7 @@ def for_own_process(password: str | None) -> Mapping[str, str]:
 
 
 def _wipe(name: str) -> None:
-    """Overwrite a variable's value where the system stored it when the process started. Unsetting the variable would
+    """Overwrites a variable's value where the system stored it when the process started. Unsetting the variable would
     leave the value in that memory."""
     if sys.platform == "win32":
         return
