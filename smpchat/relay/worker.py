@@ -1,6 +1,6 @@
 """The worker executes the commands of all connections in groups. Each group is one transaction of the database.
 
-Commands that arrive while one group is being committed form the next group, which waits for the disk only once. The
+Commands that arrive during a commit form the next group, so all of them together wait for the disk only once. The
 answers and pushes of a group are sent only after the group's commit. Groups of commands are short, and connections take
 turns. So a client that keeps the relay busy delays other clients by only a few milliseconds.
 
@@ -44,8 +44,8 @@ TURN_COMMANDS = 16
 is one block with one command."""
 
 GIVE_BACK_PAGES = 64
-"""Number of free database pages that are returned to the file system in one step. They have 1 MB, and returning them
-takes a few milliseconds."""
+"""Number of free database pages that are returned to the file system in one step. Together, these pages take 1 MB.
+Returning them takes a few milliseconds."""
 KEPT_PAGES = 256
 """Number of free database pages (4 MB) that are kept for new messages."""
 _GIVE_BACK_PAUSE = 0.05
@@ -142,7 +142,7 @@ class Worker:
     def arrived(self, connection: Connection, received: list[Received]) -> None:
         """Adds the commands of a block that has arrived. These commands will be executed in order."""
         if self._stopping:
-            return  # too late: it is not answered
+            return  # too late: this block is not answered
         for at in range(0, len(received) or 1, TURN_COMMANDS):
             part = received[at : at + TURN_COMMANDS]
             self._put(_Arrived(connection, part, at + len(part) == len(received)))
@@ -181,7 +181,7 @@ class Worker:
             self._arrival.clear()
             while self._work or self._upkeep:
                 await self._run_group()
-                await asyncio.sleep(0)  # without a commit, `_run_group` may not have waited: let other tasks run
+                await asyncio.sleep(0)  # let other tasks run: without a commit, `_run_group` did not
             self._quick = self._keeps_up = False
             if self._stopping:
                 return
@@ -292,7 +292,8 @@ class Worker:
         client = connection.client
         if isinstance(received, ErrorCode):
             return [Outgoing(client, b"", b"", Err(received))]
-        # Refuse too many NEW before checking signatures: verifying a signature costs more than refusing the command.
+        # If a client sends too many NEW commands, refuse them before their signatures are checked: verifying a
+        # signature costs more than refusing the command.
         if received.body.startswith(b"NEW") and not connection.may_create():
             return [error(client, received, ErrorCode.QUOTA)]
         try:

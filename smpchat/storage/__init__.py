@@ -1,5 +1,6 @@
-"""Opens SQLite files so that nothing in them is executed, and reads rows from files that other people made.
+"""Opens SQLite files so that as little of their schema as possible is executed, and reads rows from files that other
+people made.
 
-Only the package that owns a table knows what the table means; `smpchat.storage` does not. This package also contains
-locks between processes, and a register of unfinished files.
+`smpchat.storage` does not know what a table means; only the package that owns the table does. `smpchat.storage` also
+contains locks between processes, and a register of unfinished files.
 """

@@ -1,9 +1,9 @@
 """Copies rows into an empty database of ours, from a database file that another person made.
 
-Only rows are copied. Another person's file may contain triggers that would copy what is stored later, views instead of
-tables, computed columns, pages that several tables share, or text that is not UTF-8. So the file must have exactly our
-schema and intact pages. Each value must have the type of its column in our schema, and must be within limits. After
-these checks, our own SQL statements write the values into our database.
+Only rows are copied. Another person's file may contain views instead of tables, computed columns, pages that several
+tables share, text that is not UTF-8, or triggers that would copy what smpchat stores later. So the file must have
+exactly our schema and intact pages. Each value must have the type of its column in our schema, and must be within
+limits. After these checks, our own SQL statements write the values into our database.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MAX_NUMBER = 1 << 53
 """Largest row number that is accepted: SQLite continues counting from the largest number in a table, and fails at
 2^63."""
 MAX_TIME = 253_402_300_799.0
-"""The end of the year 9999 in POSIX seconds: Python's dates end there."""
+"""Latest time that is accepted, in POSIX seconds: the end of the year 9999, where Python's dates end."""
 _MAX_SQL = 20_000
 """Longest statement that is accepted, in characters; our longest has 900."""
 _BATCH = 500
 _LIMITS = (
-    # Pairs of SQLite's number for a limit and our value for the limit. The limits are: value size, statement length,
-    # columns, expression depth, attached files, trigger depth.
+    # Each pair contains SQLite's number for a limit, and our value for this limit. The limits are: value size,
+    # statement length, columns, expression depth, attached files, trigger depth.
     (0, MAX_VALUE),
     (1, _MAX_SQL),
     (2, 200),
@@ -73,7 +73,7 @@ def open_foreign(source: bytes | Path) -> sqlite3.Connection:
         sqlite3.Error: The file cannot be opened.
     """
     if isinstance(source, Path):
-        # With ``immutable``, SQLite reads no log beside the file, and takes no lock.
+        # With ``immutable``, SQLite reads no write-ahead log beside the file, and takes no lock.
         connection = sqlite3.connect(file_uri(source, "mode=ro&immutable=1"), uri=True, isolation_level=None)
     else:
         connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -104,7 +104,8 @@ def _spelling(part: object) -> str:
 
 
 def difference(found: Counter[tuple[str, ...]], ours: Counter[tuple[str, ...]]) -> str | None:
-    """The difference of two schemas, such as ``the database contains a trigger 'name'``; None if they are the same."""
+    """One difference between two schemas, such as ``the database contains a trigger 'name'``; None if they are the
+    same."""
     if extra := sorted(found - ours):
         kind, name, *_ = extra[0]
         if any(one[:2] == extra[0][:2] for one in ours):
@@ -148,18 +149,19 @@ def _check_schema(source: sqlite3.Connection, ours: sqlite3.Connection) -> None:
 def copy_rows(
     source: sqlite3.Connection, target: sqlite3.Connection, check: Callable[[str, Sequence[Any]], None] | None = None
 ) -> None:
-    """Copy every row into ``target``, which has the same schema, empty tables, and an open transaction.
+    """Copy every row from ``source`` into ``target``. The database ``target`` must have the same schema, empty tables,
+    and an open transaction. If this function raises an error, the caller must roll back the transaction.
 
     Args:
         check: Function that is called for each row, with the table's name and the row. It may raise `ForeignData`.
     Raises:
-        ForeignData: A value does not have its column's type or is too large, or a row breaks a rule of the schema. Roll
-            back.
-        DamagedData: A row cannot be read. Roll back.
-        sqlite3.OperationalError: The disk is full. Roll back.
+        ForeignData: A value does not have its column's type or is too large, or a row breaks a rule of the schema.
+        DamagedData: A row cannot be read.
+        sqlite3.OperationalError: The disk is full.
     """
     left = _size(source)
-    target.execute("PRAGMA defer_foreign_keys = ON")  # until the end: a row may come before the row that it refers to
+    # Check foreign keys only at the end, because a row may come before the row that it refers to.
+    target.execute("PRAGMA defer_foreign_keys = ON")
     for table in _tables(target):
         columns = _columns(target, table)
         names = ", ".join(f'"{column.name}"' for column in columns)

@@ -16,8 +16,8 @@ class FileLock:
     """A lock between processes. The operating system frees the lock when the process that holds it ends, even if that
     process is killed.
 
-    A file with the id of the process that holds the lock would be unreliable: after a crash, another process may have
-    the same id. The library `filelock` uses the same kind of lock as this class. But it takes 10 ms to import, and the
+    It would be unreliable to store the id of the process in a file instead: after a crash, another process may have the
+    same id. The library `filelock` uses the same kind of lock as this class. But it takes 10 ms to import, and the
     whole command `send` takes only about 120 ms. So we use `filelock` only if the operating system or the file system
     has no ``flock``.
     """

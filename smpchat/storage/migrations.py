@@ -1,4 +1,4 @@
-"""Migrations of a component's tables, and a file with the final schema.
+"""Migrations of the tables of one component (the agent or the chat layer), and a file with the final schema.
 
 A new database is created with the final schema, without the migrations. Running all migrations would delay the first
 `invite` of a new profile by 18 ms.
@@ -22,8 +22,8 @@ class Migrations(tuple[str, ...]):
     tables: Path
 
     def __new__(cls, scripts: Iterable[str], tables: Path) -> Self:
-        """A slice of `Migrations` is a plain tuple without ``tables``, because ``tables`` is the result of all
-        scripts."""
+        """Make a tuple of ``scripts`` with the attribute ``tables``. A slice of this tuple does not have the attribute,
+        because ``tables`` is the result of all scripts."""
         made = super().__new__(cls, scripts)
         made.tables = tables
         return made

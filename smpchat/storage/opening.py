@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# SQLite's numbers of the options that `setconfig` sets. Python has this function, and names for the options, only from
+# SQLite's numbers for the options that `setconfig` sets. Python has this function, and names for the options, only from
 # version 3.12 on.
 _ENABLE_TRIGGER, _DEFENSIVE, _ENABLE_VIEW = 1003, 1010, 1015
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-~:")
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""Errors of reading a file that is damaged or not a database. Reading may also raise `UnicodeDecodeError`, because
-SQLite's messages quote bytes of the file, and Python decodes them."""
+"""Errors that we can get when we read a file that is damaged or is not a database. `UnicodeDecodeError` is one of them,
+because SQLite's messages quote bytes of the file, and Python decodes the messages."""
 
 
 def harden(connection: sqlite3.Connection) -> None:

@@ -3,7 +3,7 @@ register lists the unfinished files, so that the next process can remove those t
 
 ::
 
-    <folder>/.under-way/<number>        the whole path of the unfinished file
+    <folder>/.under-way/<number>        contains the whole path of an unfinished file
     <folder>/.under-way/<number>.lock   locked by the process that makes the unfinished file, before it creates the file
 
 Unfinished files are named ``.<name>.<16 hex digits>``. Only files and folders with such a name are removed.
@@ -111,8 +111,8 @@ def _strike(entry: Path, lock: FileLock) -> None:
 
 
 def _entries(folder: Path) -> list[tuple[Path, Path]]:
-    """Each entry of the register, with the path of an unfinished file, which is the content of the entry. Entries are
-    ignored unless their path is absolute and ends with a name that `beside` could have made."""
+    """The path of each entry of the register, and the content of the entry: the path of an unfinished file. An entry is
+    ignored unless its content is an absolute path that ends with a name that `beside` could have made."""
     found, register = [], folder / REGISTER
     try:
         if not _is_ours(register):

@@ -30,7 +30,7 @@ def pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def table(lines: list[str], licence: str) -> str:
-    """The table of letters that look alike, as text. Unicode's licence is in comments at its beginning."""
+    """The text of the table of letters that look alike. It begins with comments, which contain Unicode's licence."""
     version = next(line.split()[-1] for line in lines if line.startswith("# Version:"))
     alike: dict[str, list[str]] = {}
     for source, target in pairs(lines):

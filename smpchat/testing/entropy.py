@@ -6,7 +6,7 @@ import hashlib
 
 
 class SeededEntropy:
-    """A reproducible stream of bytes. Never for real keys."""
+    """A reproducible stream of bytes. Never use it for real keys."""
 
     def __init__(self, seed: bytes | str) -> None:
         self._seed = seed.encode() if isinstance(seed, str) else seed

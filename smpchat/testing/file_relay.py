@@ -187,7 +187,7 @@ class MemoryFileRelay:
 
 
 class MemoryFileSession:
-    """A client's session with a `MemoryFileRelay`. The client must not send a request while the last one is
+    """A client's session with a `MemoryFileRelay`. The client must not send a request while its previous request is
     unanswered."""
 
     def __init__(self, relay: MemoryFileRelay) -> None:
@@ -226,7 +226,7 @@ class MemoryFileSession:
         recipient_keys: Sequence[Ed25519PublicKey],
         password: str | None,
     ) -> tuple[bytes, tuple[bytes, ...]]:
-        """FNEW."""
+        """Register a new chunk (FNEW). Returns the sender's id of the chunk, and an id for each recipient."""
         fault = await self._begin("FNEW")
         try:
             return self._relay.create(sender_key.public(), size, digest, recipient_keys, password)
@@ -236,7 +236,7 @@ class MemoryFileSession:
     async def put(
         self, sender_id: bytes, sender_key: Ed25519PrivateKey, size: int, body: AsyncIterator[memoryview]
     ) -> None:
-        """FPUT."""
+        """Upload a chunk (FPUT)."""
         fault = await self._begin("FPUT")
         try:
             self._relay.check_put(sender_id, sender_key)
@@ -258,7 +258,7 @@ class MemoryFileSession:
     async def get(
         self, replica_id: bytes, key: Ed25519PrivateKey, size: int, digest: bytes
     ) -> AsyncGenerator[memoryview, None]:
-        """FGET."""
+        """Download a chunk (FGET)."""
         fault = await self._begin("FGET")
         try:
             data = bytearray(self._relay.get(replica_id, key))
@@ -278,7 +278,7 @@ class MemoryFileSession:
             self._busy = False
 
     async def delete(self, sender_id: bytes, sender_key: Ed25519PrivateKey) -> None:
-        """FDEL."""
+        """Delete a chunk (FDEL)."""
         fault = await self._begin("FDEL")
         try:
             self._relay.delete(sender_id, sender_key)

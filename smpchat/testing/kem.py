@@ -1,5 +1,5 @@
 """A KEM for tests. Each call takes microseconds, because the KEM uses only hashes. Keys and ciphertexts are as long as
-with sntrup761. The KEM is not secure."""
+those of sntrup761. The KEM is not secure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""An event loop with simulated time: it never sleeps, so a simulated minute takes only the time of its callbacks."""
+"""An event loop with simulated time: it never sleeps, so a simulated minute is over as soon as the callbacks in it
+have run."""
 
 from __future__ import annotations
 

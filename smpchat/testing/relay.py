@@ -1,4 +1,4 @@
-"""A relay inside a test's process and event loop. It uses the code of smpchat's real relay for queues
+"""A relay inside a test's process and event loop. For queues, it uses the code of smpchat's real relay
 (`smpchat.relay.commands.QueueService`), but its connections are in memory.
 
 Tests choose the commands at which something goes wrong (`Fault`).

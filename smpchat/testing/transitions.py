@@ -273,8 +273,8 @@ def _conditions(state: State, event: Event) -> Conditions:
 
 
 def shortened(steps: list[tuple[Conditions, Outcome]]) -> list[tuple[Conditions, Outcome]]:
-    """Table rows that say the same as ``steps``, but with fewer conditions. A condition is left out of a row if,
-    without it, the row still describes no step that has another outcome."""
+    """Table rows that say the same as ``steps``, but with fewer conditions. A condition is left out of a row if
+    no step with another outcome fulfils the conditions that remain."""
     rows: list[tuple[Conditions, Outcome]] = []
     for conditions, outcome in steps:
         if any(result == outcome and row.items() <= conditions.items() for row, result in rows):

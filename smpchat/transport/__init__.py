@@ -1,5 +1,5 @@
-"""Transports: send and receive blocks over TLS, WebSocket, or in memory for tests; and the certificates of a relay's
-identity.
+"""Transports send and receive blocks: over TLS, over WebSocket, or in memory for tests. This package also makes and
+checks the certificates of relays.
 
 A transport sends and receives blocks of exactly 16,384 bytes, and does not know what they contain. The modules
 `smpchat.client` and `smpchat.relay` use `smpchat.protocol` to write and read the contents of blocks.
@@ -11,7 +11,7 @@ Errors::
     │   ├── NameNotFound        no host name could be resolved
     │   ├── ProxyFailed         the SOCKS proxy cannot be reached, or does not connect to the relay
     │   ├── AddressUnusable     the address cannot be used at all
-    │   ├── AddressRefused      another person named the relay, and its address is not allowed
+    │   ├── AddressRefused      another person chose the relay, and its address is not allowed
     │   ├── OwnRelayStopped     the user has stopped the relay of this computer
     │   └── OwnRelayFailed      the relay of this computer does not start
     │       └── OwnRelayFolderRefused  the folder of that relay cannot be used

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 BLOCK_SIZE = 16384
-"""Size of every block in bytes, also of SMP hellos (smp-wire 2.6)."""
+"""Size of every block, in bytes. The hellos of SMP are blocks too (smp-wire 2.6)."""
 
 
 class TransportError(Exception):
@@ -51,8 +51,8 @@ class OwnRelayFolderRefused(OwnRelayFailed):
 
 
 class AddressRefused(ConnectFailed):
-    """Another person named this relay. smpchat did not connect, because the relay's address is not allowed for relays
-    that other people name."""
+    """Another person chose this relay, for example in a link, and `smpchat.transport.scope.Fence` does not allow the
+    relay's address. So smpchat did not connect."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, temporary=False)
@@ -101,7 +101,7 @@ class BlockConnection(Protocol):
         """The next block, `BLOCK_SIZE` bytes. If a call of this method is cancelled, no block is lost.
 
         Raises:
-            ConnectionClosed: We or the peer have ended the connection, and all complete blocks were received.
+            ConnectionClosed: We or the peer have ended the connection, and there is no complete block left to return.
         """
         ...
 
@@ -142,12 +142,12 @@ class Gate(Protocol):
         ...
 
     def leave(self, host: str | None) -> None:
-        """Called when a connection that was let in has ended."""
+        """Called when a connection has ended, if it was let in."""
         ...
 
     def failed(self, error: Exception) -> None:
-        """Called when a connection that was let in failed before the exchange of blocks began: in TLS, or in the
-        protocol inside it."""
+        """Called when a connection was let in, but then failed before the exchange of blocks began: in TLS, or in the
+        protocol inside TLS, such as WebSocket."""
         ...
 
 
@@ -160,7 +160,8 @@ class Listener(Protocol):
         ...
 
     async def close(self) -> None:
-        """Stop accepting, cancel the calls that serve connections and wait for them to end."""
+        """Stop accepting connections. Cancel the calls that serve connections, and wait until these calls have
+        ended."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Checks whether a certificate chain belongs to the relay whose fingerprint is in an address (smp-wire 2.3).
 
-Import this module only just before a certificate chain arrives, because `cryptography.x509` takes 12 ms or more to
+Import this module late, just before a certificate chain arrives, because `cryptography.x509` takes 12 ms or more to
 import. A client imports this module while it waits for the relay's answer in the TLS handshake
 (`smpchat.transport.tls.client_stream`).
 """

@@ -1,4 +1,4 @@
-"""Connects to one of a relay's hosts: tries the hosts in turn, and gives each host a share of the time."""
+"""Connects to a relay that may have several hosts: tries the hosts in turn, and gives each host a share of the time."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Dialer(Protocol):
 
 
 class DirectDialer(Record):
-    """Connects without a proxy. This computer resolves names. Addresses that `smpchat.transport.scope.Fence` does not
-    allow are not used."""
+    """Connects without a proxy, so this computer resolves the names of hosts. If there is a ``fence``, addresses that
+    it does not allow are not used."""
 
     fence: Fence | None = None
     reaches_onions = False

@@ -124,7 +124,7 @@ class Body:
             yield piece
 
     def add(self, data: bytes, credit: int) -> None:
-        """Add received bytes; ``credit`` is how many bytes of the flow-control window the received frame used."""
+        """Add received bytes. The frame that contained them used ``credit`` bytes of the flow-control window."""
         if self._failure is None and data:
             self._pieces.append((memoryview(data), credit))
             self._news.set()
@@ -262,7 +262,7 @@ class _Cutter:
     frame's header again for each part."""
 
     def __init__(self) -> None:
-        self._head = b""  # beginning of a frame whose length has not arrived completely
+        self._head = b""  # the received bytes of a frame's header, until the header is complete
         self._left = 0  # bytes of the current frame that have not arrived
 
     def skip(self, size: int) -> None:
@@ -302,8 +302,8 @@ class _Second:
     def excess(self, sent: int) -> int:
         """The number of suspicious frames. Some software sends a window update or a small data frame with every large
         frame. So one window update for each KiB that we sent is not suspicious, and neither is one small data frame
-        for each KiB that we received. All frames are suspicious that contain neither a window update nor data nor
-        the headers of a request or answer."""
+        for each KiB that we received. A frame of any other kind is always suspicious, unless it
+        contains the headers of a request or answer."""
         windows = max(0, self.windows - (sent - self._sent_before) // _NEXT_TO_NOTHING)
         small = max(0, self.small - self.received // _NEXT_TO_NOTHING)
         return windows + small + self.others
@@ -405,7 +405,8 @@ class Link:
         raise NotImplementedError
 
     async def receive(self) -> list[h2.events.Event]:
-        """Handle the data that arrives next, and send the frames that HTTP/2 requires in answer.
+        """Wait for data, and return the events of HTTP/2 in this data. `h2` prepares the frames that must be sent in
+        answer; the caller must send them with `flush`.
 
         Raises:
             HTTP2Refused: The data is not valid HTTP/2, or there are too many empty frames.
