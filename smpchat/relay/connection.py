@@ -1,5 +1,5 @@
-"""One client's connection: decodes blocks into commands, and encodes answers into blocks, within limits in both
-directions."""
+"""One client's connection: decodes the client's blocks into commands, and encodes answers into blocks. Limits how many
+commands may be unanswered, and how many bytes may be unsent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_UNDER_WAY = 128
 """If this many commands of a connection wait for their answers, the relay does not read the connection's next block."""
 MAX_BLOCKS_UNDER_WAY = 8
 """If this many blocks of a connection contain unanswered commands, the relay does not read the next block: 8 blocks
-have 128 KiB."""
+take 128 KiB of memory."""
 _WRITE_AT_ONCE = 32
 """Maximum number of transmissions that are sent in one write: each may take a block, 16 KiB of memory."""
 
@@ -54,7 +54,7 @@ class Connection:
         session: The result of the SMP handshake.
         limits: The relay's limits for this connection.
         clock: The clock of the event loop, in seconds.
-        on_room: Called with this connection, when it has room for pushes that were held back.
+        on_room: Called with this connection, when it has room again for pushes that were held back.
     Attributes:
         client: The data of this connection that `smpchat.relay.commands` needs.
         largest: Length of the longest transmission that `put` accepts, in bytes.
@@ -100,8 +100,8 @@ class Connection:
         return self._new_queues.take()  # each queue takes about 1 kB of memory until it is deleted
 
     async def read(self) -> list[Received]:
-        """Reads the commands of the next block. Before it reads, this method waits while too many earlier commands are
-        unanswered, or too many bytes are unsent.
+        """Reads the next block, and returns its commands. If too many earlier commands are unanswered, or too many
+        bytes are unsent, this method waits for that to change before it reads.
 
         Raises:
             ConnectionClosed: The connection has ended.
@@ -145,8 +145,8 @@ class Connection:
         self._may_read.set()
 
     def answered(self, count: int, *, block: bool) -> None:
-        """Stops counting ``count`` commands, because they are answered. ``block``: whether they are the last commands
-        of their block."""
+        """Call this when ``count`` commands are answered: they are no longer counted as unanswered. ``block``: whether
+        these commands are the last ones of their block."""
         self._under_way -= count
         self._blocks_under_way -= block
         self._may_read.set()
@@ -198,7 +198,7 @@ class Connection:
         self._may_read.set()
         client = self.client
         client.unsent -= sum(push for _, push in some)
-        # Call `_on_room` only when at most half of `MAX_UNSENT_PUSHES` are unsent: once for 32 pushes, not for each
-        # push.
+        # Call `_on_room` only when at most half of `MAX_UNSENT_PUSHES` are unsent. So there is one call for 32 pushes,
+        # instead of one call for each push.
         if client.deferred and client.unsent <= MAX_UNSENT_PUSHES // 2:
             self._on_room(self)

@@ -41,8 +41,8 @@ class Connections:
         return self._open.get(client)
 
     def send(self, outgoing: Iterable[Outgoing]) -> None:
-        """Gives each transmission to its connection. Connections that get messages are served first: people wait for
-        messages, but not for the answers to senders."""
+        """Gives each transmission to its connection. Connections that get messages are served first, because a person
+        waits for each message; the answers to commands are less urgent."""
         counters = self._counters
         messages: dict[Connection, None] = {}
         others: dict[Connection, None] = {}

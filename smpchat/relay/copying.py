@@ -18,13 +18,14 @@ from smpchat.storage.foreign import DamagedData, ForeignData, check_foreign, cop
 from smpchat.storage.opening import harden
 
 _MESSAGE_ID, _SECRET, _MAX_ID = 24, 32, 255
-"""Sizes in bytes: of a message id (also the nonce for encrypting the message), of a secret, and of the longest id."""
+"""Sizes in bytes: of a message id, which is also the nonce for encrypting the message; of the secret that the relay
+shares with a recipient; of the longest id of a queue, link or notifier."""
 _LAST_TIME = 1 << 38
 """Latest time that is accepted, in POSIX seconds: in the year 10680."""
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a relay's database into a new file, as it is at one moment; the relay may be running. Blocks.
+    """Copy a relay's database into a new file, with its content at a single moment. The relay may be running. Blocks.
 
     Raises:
         RelayStoreError: The database ``source`` does not exist, or cannot be read.
@@ -47,7 +48,7 @@ def take_over(path: Path) -> None:
     in our current schema, and nothing else. Blocks.
 
     Raises:
-        RelayStoreError: The file was not made by `copy_database` of this smpchat or an older one.
+        RelayStoreError: The file is damaged, is not a copy made by `copy_database`, or comes from a newer smpchat.
         OSError: Writing failed.
     """
     ours = path.with_name(f"{path.name}.new")
@@ -70,7 +71,7 @@ def take_over(path: Path) -> None:
     except DecodeError as error:
         raise RelayStoreError(f"{path.name} was not written by smpchat: {error.what}.") from error
     ours.replace(path)
-    SQLiteStore(path).close()  # checks its records, and migrates an older schema
+    SQLiteStore(path).close()  # opening it checks the records, and migrates an older schema
 
 
 def _check_kind(source: sqlite3.Connection, target: sqlite3.Connection, path: Path) -> None:

@@ -11,16 +11,17 @@ from typing import Final
 from smpchat.encoding.record import Record
 
 GROUP_SIZES: Final = (0, 1, 3, 7, 15, 31, 63, 127, 255, 511)
-"""The classes of the histogram of commits. Each number is the largest number of commands in a commit of its class."""
+"""`Counters.groups` sorts commits into classes by their number of commands. Each number here is the largest one in
+its class."""
 
 
 class StoreCounts:
-    """What the store has done and committed since it was opened.
+    """What the store has done since it was opened.
 
     Attributes:
-        sends: Messages accepted, without quota markers.
+        sends: Messages accepted from senders; quota markers are not counted.
         acks: Messages removed because their recipients acknowledged them.
-        expired: Messages removed because they were not fetched.
+        expired: Messages removed because they were not fetched in time.
     """
 
     __slots__ = ("acks", "expired", "queues_created", "queues_deleted", "sends")
@@ -68,8 +69,8 @@ class Counters:
         handshakes_failed: Connections that ended during the SMP handshake, after TLS.
         deliveries: How often MSG was sent, including repetitions.
         refused: The number of ERR answers for each error; the keys are the first words of the errors, such as AUTH.
-        commands: Number of commands that were committed; the worker commits commands in groups.
-        groups: Histogram of the number of commands in a commit: the number of commits for each class of `GROUP_SIZES`.
+        commands: Number of commands that were committed. `smpchat.relay.worker` commits commands in groups.
+        groups: For each class of `GROUP_SIZES`, the number of commits in this class.
         commits_failed: Number of groups of commands that the worker could not store.
     """
 
@@ -95,6 +96,6 @@ class Counters:
         self.commits_failed = 0
 
     def committed(self, commands: int) -> None:
-        """Counts a commit of ``commands`` commands."""
+        """Counts one commit. ``commands``: how many commands it contains."""
         self.commands += commands
         self.groups[min(commands.bit_length(), len(GROUP_SIZES) - 1)] += 1

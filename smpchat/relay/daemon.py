@@ -77,21 +77,21 @@ async def run_relay(
     Args:
         folder: The relay's folder. The first start creates it, with certificates, database and port.
         options: The options that the operator chose now. For all other options, the relay uses the values that an
-            earlier start stored in the folder. If the relay listens on all addresses, its links contain this computer's
-            own address.
+            earlier start stored in the folder. If the relay listens on ``0.0.0.0`` or ``::`` (all addresses), links
+            contain this computer's own address instead.
         port: The port for SMP. 0: the port of the last start; at the first start, any free port.
         ws_port: The port for WebSocket. None: the port of the last start, if WebSocket was served then. 0: the port of
-            the last start, or any free port. `NO_WEBSOCKET`: do not serve WebSocket.
+            the last start; if there was none, any free port. `NO_WEBSOCKET`: do not serve WebSocket.
         files_port: The port for files. None: the port of the last start, if files were served then; at the first start,
             any free port. With None, the relay serves messages even if files cannot be served, and its state file says
-            why. 0: the port of the last start, or any free port. `NO_FILES`: do not serve files.
+            why. 0: the port of the last start; if there was none, any free port. `NO_FILES`: do not serve files.
         keep: Whether to store the options for later starts. The options are stored when the relay accepts connections.
         reset: Whether to use the defaults instead of the options that an earlier start stored. With ``keep``, those
             stored options are deleted.
         unless_stopped: Whether to refuse to start if the user has stopped the relay with ``relay stop``, even if
             ``relay stop`` has not ended yet (`smpchat.relay.background`).
         ready: Called with the relay's address and port when the relay accepts connections.
-        clock: Unix time in seconds.
+        clock: Returns the Unix time in seconds.
     Raises:
         RelayRunning: Another relay is running on the folder.
         RelayTurnedOff: The user has stopped the relay, and ``unless_stopped`` is True.
@@ -103,7 +103,7 @@ async def run_relay(
     lock = FolderLock(folder)
     await _acquire(lock)
     try:
-        if unless_stopped and is_turned_off(folder):  # checked with the lock: see `background`
+        if unless_stopped and is_turned_off(folder):  # checked after taking the lock: see `background`
             raise RelayTurnedOff(TURNED_OFF)
         known = read_state(folder)
         if known.pid is not None and known.port is not None:  # left by a relay that was killed
@@ -207,7 +207,7 @@ async def _keeping_files(
     if files should be served but are not.
 
     Args:
-        wanted: See `run_relay`.
+        wanted: The argument ``files_port`` of `run_relay`.
         known: The port for files at the last start; `OFF` if files were not served, None before the first start.
     Raises:
         RelayPortTaken: ``wanted`` is not None, and the port is used by another program.
@@ -354,8 +354,8 @@ def _public_host(host: str) -> str:
 
 
 def _own_address(family: socket.AddressFamily, anywhere: str) -> str | None:
-    """This computer's own address: IPv4 or IPv6, as ``family`` says; None if this computer has no route to other
-    networks in that family. ``anywhere`` is any address in another network; nothing is sent to it."""
+    """This computer's own IPv4 or IPv6 address (``family`` says which); None if it cannot reach other networks with
+    such addresses. ``anywhere`` is any address in another network; nothing is sent to it."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((anywhere, 9))

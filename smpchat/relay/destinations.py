@@ -1,4 +1,4 @@
-"""Decides where the relay may connect when a client asks it to forward, and connects there.
+"""Decides to which other relays our relay may connect when a client asks it to forward a command, and connects to them.
 
 Every client of the relay can ask it to connect to any address. For a relay in a home or company network, this would let
 strangers into that network. So a relay connects only to public addresses. The exception is a relay that listens only on
@@ -21,14 +21,14 @@ from smpchat.transport.scope import Scope, scope_of
 from smpchat.transport.tcp import describe
 
 MAX_SESSION_ID = 32
-"""Longest session id that is usable, in bytes. PFWD contains the session id. With the 48 bytes of SHA-384, PFWD would
-be 6 bytes too long for an encrypted block."""
+"""Longest session id that is usable, in bytes. PFWD contains the session id: with one of 48 bytes, which TLS makes with
+SHA-384, PFWD would be 6 bytes too long for an encrypted block."""
 MAX_ADDRESSES = 4
-"""Maximum number of addresses of one relay that are tried."""
+"""Our relay tries at most this many addresses of another relay."""
 
 
 class Destinations(Enum):
-    """The relays to which the proxy forwards commands."""
+    """The other relays to which our relay forwards commands."""
 
     NONE = "none"
     PUBLIC = "public"
@@ -42,7 +42,7 @@ class Destinations(Enum):
 
 
 class DestinationRefused(Exception):
-    """This relay may not connect to any address of the other relay; nothing was sent."""
+    """Our relay is not allowed to connect to any address of the other relay. Nothing was sent."""
 
 
 async def dial(server: SMPServer, destinations: Destinations, timeout: float) -> BlockConnection:  # noqa: ASYNC109
@@ -52,7 +52,7 @@ async def dial(server: SMPServer, destinations: Destinations, timeout: float) ->
         timeout: Maximum number of seconds for each step. The steps are: resolve names (if only public addresses are
             allowed), connect, and connect again if the session id of the first connection is too long.
     Raises:
-        DestinationRefused: The other relay has only onion hosts; or this relay may connect only to public addresses,
+        DestinationRefused: The other relay has only onion hosts; or our relay may connect only to public addresses,
             and the other relay has no public address.
         ConnectFailed: The other relay cannot be reached.
     """

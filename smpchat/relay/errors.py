@@ -1,4 +1,4 @@
-"""Errors of the relay; the package docstring shows their tree."""
+"""Errors of the relay; the docstring of `smpchat.relay` shows their tree."""
 
 from __future__ import annotations
 

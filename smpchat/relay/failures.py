@@ -19,14 +19,14 @@ class Failure(Enum):
     IN_SMP = "spoke TLS, but no SMP version that this relay supports"
     SILENT = ""
     """The client sent nothing, like programs that only check whether the port is open. Such a connection is
-    counted, but not logged."""
+    not logged; it appears only in the statistics."""
 
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "BAD_RECORD_TYPE", "UNEXPECTED_MESSAGE")
 
 
 def failure_of(error: Exception) -> Failure:
-    """Tells from the ``error`` that ended a connection before the SMP handshake how the connection failed."""
+    """How a connection failed before the SMP handshake. ``error``: the exception that ended the connection."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return Failure.NO_TLS if getattr(error, "reason", None) in _NO_TLS else Failure.IN_TLS
     return Failure.SILENT if isinstance(error, OSError) else Failure.IN_TLS
@@ -43,7 +43,7 @@ class FailureLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, failure: Failure) -> None:
-        """Count a failed connection."""
+        """Counts a failed connection for the log. The line is written now, or less than a minute later."""
         if failure is Failure.SILENT:
             return
         self._counted[failure] += 1
@@ -56,7 +56,7 @@ class FailureLog:
                 self.write()
 
     def write(self) -> None:
-        """Log the failures that were counted since the last line, if there are any."""
+        """Logs the failures that were counted since the last line, if there are any."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

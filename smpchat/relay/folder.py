@@ -1,14 +1,14 @@
-"""The folder of a relay: its lock, its state file, and the file that shows that the user has stopped it.
+"""The folder of a relay: its lock, its state file, and the file that shows that the user has stopped the relay.
 
 ::
 
     identity/     certificates and keys (`smpchat.transport.identity`)
     relay.db      queues and messages
     files/        stored files (`smpchat.relay.files.store`)
-    relay.json    ports, address, saved options, and the process id while it runs; only the owner can read it
-    relay.control where to ask the running relay for its figures (`smpchat.relay.control`)
+    relay.json    ports, address, saved options, and the process id of a running relay; only the owner can read it
+    relay.control port and token for asking the running relay for its statistics (`smpchat.relay.control`)
     relay.lock    locked by the running relay
-    relay.log     the log of a relay in the background
+    relay.log     the log of a relay that runs in the background
     stopped       present after ``relay stop``, until ``relay start``
 """
 
@@ -95,8 +95,8 @@ def _unusable(folder: Path, error: OSError) -> RelayFolderRefused:
 
 
 class FolderLock:
-    """A lock of the operating system on the folder. When the process that holds the lock ends, even if it is killed,
-    the system frees the lock."""
+    """Locks the folder, with a lock of the operating system. When the process that holds the lock ends, even if it is
+    killed, the system frees the lock."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK

@@ -56,11 +56,11 @@ class Asked(Record):
 
     Attributes:
         signed: The bytes that the command's authorisation covers.
-        session_key: The relay's own session key, to check authenticators.
-        origin: The address or network under which `smpchat.relay.gate` counts the client; None if it does not count the
-            client.
+        session_key: The relay's key for this session, to check authenticators; None if the client sent no hello.
+        origin: The address or network under which `smpchat.relay.gate` counts the client; None if the gate does not
+            limit the client's address.
         new_chunks: Limits how often the connection registers chunks.
-        body: The bytes of the request after the block with the command.
+        body: The bytes of the request that follow the block with the command.
     """
 
     command: FileCommand
@@ -73,7 +73,7 @@ class Asked(Record):
 
 
 class Sealed(Record):
-    """The chunk that is sent after the block of an answer, with its open file and with the sealer that encrypts it."""
+    """A chunk to send after the block of an answer. ``file`` is its open file, and ``sealer`` encrypts it."""
 
     file: BinaryIO
     chunk: Chunk
@@ -153,8 +153,8 @@ class FileService:
         entity = request.transmission.entity_id
         by_recipient = isinstance(request.command, FGet | FAck)
         chunk = await self._indexed(self._store.by_recipient if by_recipient else self._store.by_sender, entity)
-        # We verify the authorisation even if no chunk has this id: the time until a refusal must not show whether the
-        # chunk exists.
+        # We verify the authorisation even if no chunk has this id: the time until a refusal must not show whether
+        # there is such a chunk.
         if not self._authorised(request, chunk.key if chunk is not None else None) or chunk is None:
             return _AUTH
         match request.command:
@@ -197,7 +197,8 @@ class FileService:
         return Reply(SIds(sender_id, tuple(one.recipient_id for one in recipients)))
 
     def _knows_password(self, new: FNew) -> bool:
-        # If the relay needs no password, a client's password is ignored, as by the reference server (xftp-wire 10.4).
+        # If the relay needs no password, a client's password is ignored. The reference server does the same (xftp-wire
+        # 10.4).
         return self._password is None or hmac.compare_digest(new.password or b"", self._password)
 
     def _recipients(self, keys: tuple[AuthPublicKey, ...]) -> tuple[NewRecipient, ...]:
@@ -243,7 +244,7 @@ class FileService:
             async with asyncio.timeout(self._transfer):
                 if await self._worked(self._store.is_there, chunk):
                     # The client uploads the chunk again, because it did not get our answer to the first upload. Read
-                    # the body of the request to its end: some clients take an earlier answer for a refusal.
+                    # the body of the request to its end: some clients take an answer before that for a refusal.
                     await passed_over(body, chunk.size)
                     return OK
                 if not await reception.begin():

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from smpchat.transport.http2.server import Request
 
 _FIRST_VERSION = 1
-"""The version of a client without ALPN, which sends no hello (xftp-wire 1.1)."""
+"""The XFTP version if the client offers no ALPN. Such a client sends no hello (xftp-wire 1.1)."""
 
 _log = logging.getLogger("smpchat.relay")
 
@@ -52,8 +52,8 @@ class FileConnection:
         session_id: The session identifier of TLS.
         alpn: The protocol name that TLS agreed on; None if the client offered none.
         counts: The counters of all connections for files; this connection adds to them.
-        origin: The address or network under which `smpchat.relay.gate` counts the client; None if it does not count the
-            client.
+        origin: The address or network under which `smpchat.relay.gate` counts the client; None if the gate does not
+            limit the client's address.
     Attributes:
         version: The XFTP version; None until the XFTP hellos are complete.
     """

@@ -1,4 +1,4 @@
-"""The counters of a running relay for files; `smpchat.relay.counters` has those for messages."""
+"""What a running relay counts about files; `smpchat.relay.counters` has the counters for messages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class ConnectionCounts:
     Attributes:
         accepted: Number of connections that completed the XFTP hellos, or needed no hellos.
         tls_failed: Number of connections that ended before HTTP/2 began.
-        handshakes_failed: Number of connections that ended after HTTP/2 began, before the XFTP hellos were complete.
+        handshakes_failed: Number of connections that ended after HTTP/2 began, but before the XFTP hellos were
+            complete.
         refused: Number of ERR answers with each error. The key is the first word of the error.
     """
 

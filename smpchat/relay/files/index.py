@@ -114,15 +114,15 @@ class FileIndex:
         return int(count)
 
     def by_sender(self, sender_id: bytes) -> Chunk | None:
-        """The chunk with this sender id; its `Chunk.key` is the sender's. None if no chunk has this sender id."""
+        """The chunk with this sender id; its `Chunk.key` is the sender's key. None if no chunk has this sender id."""
         return self._one(
             f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk WHERE sender_id = ?",
             sender_id,
         )
 
     def by_recipient(self, recipient_id: bytes) -> Chunk | None:
-        """The chunk with this recipient id; its `Chunk.key` is this recipient's. None if no chunk has this recipient
-        id."""
+        """The chunk with this recipient id; its `Chunk.key` is the key of this recipient. None if no chunk has this
+        recipient id."""
         return self._one(
             f"SELECT {_COLUMNS.format(key='one.key')} FROM chunk_recipient AS one"
             " JOIN stored_chunk AS chunk ON chunk.row = one.chunk WHERE one.recipient_id = ?",
@@ -163,8 +163,8 @@ class FileIndex:
             return db.execute("DELETE FROM chunk_recipient WHERE recipient_id = ?", (recipient_id,)).rowcount == 1
 
     def old(self, before: int, empty_before: int, limit: int) -> list[Chunk]:
-        """Returns at most ``limit`` chunks, the oldest first: those registered before ``before``, and those registered
-        before ``empty_before`` whose bytes have not arrived."""
+        """Returns the chunks that were registered before the time ``before``. If the bytes of a chunk have not arrived,
+        being registered before ``empty_before`` is enough. Returns at most ``limit`` chunks, the oldest first."""
         with translated("looking for old files"):
             rows = self._db.execute(
                 f"SELECT {_COLUMNS.format(key='chunk.sender_key')} FROM stored_chunk AS chunk"
@@ -182,8 +182,8 @@ class FileIndex:
                 yield _chunk(row)
 
     def see_clock(self, now: int, keep: int) -> bool:
-        """Checks the clock, and returns whether old chunks may be removed now. They may not if the clock has jumped
-        since the last check, nor for ``keep`` seconds after such a jump.
+        """Checks the clock, and returns whether old chunks may be removed now. If the clock has jumped since the
+        last check (back, or far ahead), they must not be removed for ``keep`` seconds.
 
         A wrong clock must not cause files to be deleted. And when the computer was off for days, recipients must still
         have the promised time to download. `smpchat.relay.store.SQLiteStore.see_clock` checks the clock for messages.

@@ -6,17 +6,17 @@ from smpchat.encoding.record import Record
 
 
 class FileLimits(Record):
-    """The limits for files; `smpchat.relay.limits.Limits` are those for messages. A limit marked "(ERR QUOTA)"
+    """The limits for files; `smpchat.relay.limits.Limits` has those for messages. A limit marked "(ERR QUOTA)"
     is checked when a command arrives: a command that would exceed the limit gets this error.
 
     Attributes:
         quota: Maximum number of bytes of all chunks together, including those being received (ERR QUOTA).
-        free: Bytes on the disk that files must not use, so that there is room for messages (ERR QUOTA).
+        free: Number of bytes that files must leave free on the disk, so that there is room for messages (ERR QUOTA).
         index: Maximum number of bytes that the index, which lists chunks and their recipients, may use (ERR QUOTA).
         keep: Seconds for which a chunk is kept. It is removed at most an hour and a half later.
-        keep_empty: Seconds after which a chunk is removed if it was registered, but never uploaded: a client that did
-            not get the answer to FNEW registers another chunk instead. Clients stop trying to upload a chunk after
-            a day.
+        keep_empty: Seconds after which a chunk is removed if it was registered, but never uploaded. A chunk
+            stays empty if the client did not get the answer to FNEW, and registered another chunk instead. Clients stop
+            trying to upload a chunk after a day.
         expire_every: Seconds between two searches for old chunks.
         handshake: Maximum number of seconds for the TLS handshake. The XFTP hellos after it may take as long again.
         idle: A connection is closed after this many seconds without a request.
@@ -29,8 +29,8 @@ class FileLimits(Record):
         new_chunks: Maximum number of chunks that one connection may register in a minute (ERR QUOTA).
         recipients: Maximum number of recipients of a chunk (ERR QUOTA).
         shares: One address may use 1/``shares`` of ``quota`` and of ``index`` (ERR QUOTA). What it has used becomes
-            available to it again within ``keep`` seconds. Addresses are limited only if FNEW needs no password, and
-            this computer's own addresses never are (`smpchat.relay.gate.Gate`).
+            available to it again within ``keep`` seconds. There is no such limit if FNEW needs a password, nor for
+            this computer's own addresses (`smpchat.relay.gate.Gate`).
     """
 
     quota: int = 10 * 1024**3

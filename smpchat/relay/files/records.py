@@ -10,7 +10,7 @@ ID_SIZE = 16
 
 
 class NewRecipient(Record):
-    """A recipient, who may download a chunk with an id and a key of their own."""
+    """Someone who may download a chunk. Each recipient has an id and a key of their own."""
 
     recipient_id: bytes
     key: AuthPublicKey

@@ -38,8 +38,8 @@ _log = logging.getLogger("smpchat.relay")
 
 
 class FileRelay:
-    """A server that stores files in a folder, and sends them to clients. It runs in the same process as a
-    `smpchat.relay.server.RelayServer`, which handles messages, but independently of that server.
+    """A server that stores files in a folder, and sends them to clients. It runs in the same process as the server
+    for messages, `smpchat.relay.server.RelayServer`, but neither of the two needs the other.
 
     Args:
         folder: The folder in which the server stores its chunks; it is created at its first use.

@@ -8,8 +8,8 @@ from smpchat.encoding.record import Record
 from smpchat.relay.files.limits import FileLimits
 
 _MOST_KNOWN = 50_000
-"""Maximum number of addresses whose use of the allowance is remembered. If there are more addresses, the half that has
-used the least is forgotten."""
+"""The relay remembers for at most this many addresses how much each has used. If there are more, it forgets half of
+them: those that have used the least."""
 
 
 class _Taken(Record):
@@ -18,12 +18,12 @@ class _Taken(Record):
 
 
 class Share:
-    """Gives each address an allowance of the same size. What an address has used of its allowance becomes available
-    again little by little. What each address has used is kept only in memory, so that no file shows who stored how
-    much.
+    """Gives each address the same allowance, a number of bytes. What an address has used of its allowance becomes
+    available again little by little. What each address has used is kept only in memory, so that no file shows who
+    stored how much.
 
     Args:
-        most: The size of each address's allowance.
+        most: The allowance of each address, in bytes.
         seconds: Seconds until a used-up allowance is full again.
         clock: Returns the time in seconds.
     """
@@ -37,7 +37,7 @@ class Share:
         return 0.0 if known is None else max(0.0, known.amount - max(0.0, self._clock() - known.at) * self._pace)
 
     def take(self, origin: str | None, amount: int) -> bool:
-        """Use ``amount`` of the allowance of the address ``origin``. Returns False, and uses nothing, if less than
+        """Uses ``amount`` of the allowance of the address ``origin``. Returns False, and uses nothing, if less than
         ``amount`` is left. If ``origin`` is None, the client is not limited."""
         if origin is None:
             return True
@@ -72,6 +72,6 @@ class Shares:
         self._indexed = Share(limits.index // limits.shares, limits.keep, clock)
 
     def may_register(self, origin: str | None, recipients: int, *, new: bool) -> bool:
-        """Use an address's allowance to register a chunk, or to add recipients. Returns False, and uses nothing, if the
-        rest of the allowance is too small."""
+        """Uses some of an address's allowance for bytes of the index, to register a chunk with its recipients (``new``)
+        or to add recipients to a chunk. Returns False, and uses nothing, if too little is left."""
         return self._indexed.take(origin, self._CHUNK * new + self._RECIPIENT * recipients)

@@ -45,7 +45,7 @@ class Gone(Exception):
 
 
 class WrongDigest(Exception):
-    """The bytes do not match the size and digest in FNEW."""
+    """The uploaded bytes do not match the size and digest in FNEW."""
 
 
 class Upload:
@@ -69,7 +69,7 @@ class Upload:
         left = memoryview(data)
         try:
             while left:
-                left = left[self.file.write(left) :]  # it may write less, for example if the disk is nearly full
+                left = left[self.file.write(left) :]  # `write` may write less, for example if the disk is nearly full
         except OSError as error:
             raise RelayStoreError(f"A file cannot be stored: {error}.") from error
         self._digest.update(data)
@@ -81,11 +81,11 @@ class Upload:
 
 
 class FileStore:
-    """The chunks in ``folder``, which is created at its first use. Opening the store deletes what interrupted uploads
-    and removals have left on the disk.
+    """The chunks in ``folder``, which is created at its first use. Opening the store deletes the files that were
+    left there by uploads and removals that were interrupted.
 
-    `begin`, `make_durable`, `discard`, `is_there` and `open_chunk` may be called from any thread. All other methods
-    use the index: only one thread at a time may call a method that uses the index.
+    `begin`, `reserve`, `make_durable`, `discard`, `is_there`, `open_chunk` and `measure` may be called from any thread.
+    Only the event loop calls `fetched`. All other methods use the index, so only one thread at a time may call them.
 
     Raises:
         RelayStoreError: The folder or the index in it cannot be used.
@@ -114,7 +114,8 @@ class FileStore:
             raise RelayStoreError(f"The relay's folder for files cannot be used: {error}.") from error
 
     def _sweep(self) -> None:
-        """Deletes files that are not in the index, and removes chunks without a complete file from the index."""
+        """Deletes files that are not in the index. Removes a chunk from the index if its file is missing or
+        incomplete."""
         for path in self._incoming.iterdir():
             path.unlink()
         on_disk = {entry.name: entry.stat().st_size for entry in os.scandir(self._chunks)}
@@ -146,8 +147,8 @@ class FileStore:
         return True
 
     def reserve(self, size: int) -> bool:
-        """Reserves ``size`` bytes of the quota. Returns False, and reserves nothing, if quota or disk have not
-        enough room."""
+        """Reserves ``size`` bytes of the quota. Returns False, and reserves nothing, if the quota or the disk
+        has too little room."""
         with self._lock:
             if self._stored + self._reserved + size > self._limits.quota or not self._disk_has(self._reserved + size):
                 return False

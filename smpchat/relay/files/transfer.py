@@ -165,14 +165,14 @@ async def opened(store: FileStore, chunk: Chunk, workers: Executor) -> BinaryIO:
 class Download:
     """The answer to a download: a block, the encrypted bytes of the chunk, and the tag.
 
-    While the connection sends a piece, a thread makes the next one. Before the connection sends a piece, it already
-    asks for the piece after it, to know whether there is one. So three pieces are in memory at a time: one that is
-    being sent, one that will be sent next, and one that is being made.
+    While the connection sends a piece, a thread makes the next one. Before the connection sends a piece, it must
+    know whether this is the last one, and asks for the next. So three pieces are in memory at a time: one that is being
+    sent, one that will be sent next, and one that is being made.
 
     Args:
         block: The block to send before the chunk.
         file: The file of the chunk; `close` closes it.
-        whole: Called when the iterator ends: it has returned the block, all pieces and the tag.
+        whole: Called when the iterator ends, after it has returned the block, all pieces and the tag.
         closed: Called by `close`.
         piece: Number of bytes that a thread reads and encrypts at a time.
     """
