@@ -1,8 +1,8 @@
 """A relay's identity: the CA certificate, whose SHA-256 is in every address of the relay, and the *online certificate*,
 whose key the relay uses in TLS.
 
-The certificates have the same names and extensions as the certificates of ``smp-server init`` (smp-wire 2.3), and their
-files have the same names. So smpchat's relay can use the certificate files of the reference relay.
+smpchat makes certificates with the same names and extensions as ``smp-server init`` (smp-wire 2.3), and gives their
+files the same names. So smpchat's relay can use the certificate files of the reference relay.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FILES = (*NEEDED_FILES, CA_KEY, FINGERPRINT)
 
 _MAX_FILE = 64 * 1024
 _NEW = ".new"
-"""Ending of the name of a new file that will replace another one."""
+"""The name of a new file ends with this, until the file replaces the old one."""
 
 
 class IdentityMissing(IdentityError):
@@ -345,7 +345,8 @@ def _check_private(path: Path) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a new file that only its owner can read, and wait until it is on the disk."""
-    # O_EXCL: do not follow a link that another user placed there, and do not write into a file with other permissions.
+    # O_EXCL: do not follow a link that another user placed there, nor write into an existing file, which others might
+    # be able to read.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
         file.flush()

@@ -16,8 +16,8 @@ Hosts = str | Sequence[str] | None
 WILDCARDS = ("::", "0.0.0.0")
 """``::`` means every IPv6 and IPv4 address, as in other servers; ``0.0.0.0`` means every IPv4 address."""
 BACKLOG = 1024
-"""Maximum number of connections that may wait in the kernel: after a restart, all clients of a relay connect at
-once."""
+"""Maximum number of connections that may wait in the kernel until we accept them: after a restart, all clients of a
+relay connect at once."""
 _TRIES = 16
 """How many times we ask the system for a free port: a port may be free for the first address, but in use for
 another."""

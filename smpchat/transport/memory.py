@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from smpchat.transport.base import ConnectionClosed, check_blocks
 
 CAPACITY = 8
-"""`MemoryConnection.send` waits while more than this number of blocks were sent in the same direction, but not received
-yet."""
+"""How many blocks may wait in each direction: blocks that were sent but not received yet. `MemoryConnection.send` waits
+while there are more."""
 
 
 class MemoryConnection:
@@ -124,8 +124,8 @@ def memory_pair(
     Args:
         session_id: The session id of both ends.
         leaf: DER of the relay's certificate, which the client's end returns as `peer_leaf`.
-        capacity: `MemoryConnection.send` waits while more than this number of blocks were sent in the same
-            direction, but not received yet.
+        capacity: How many blocks may wait in each direction: blocks that were sent but not received yet.
+            `MemoryConnection.send` waits while there are more.
         delay: Seconds that every block takes to arrive, in each direction.
     """
     client = MemoryConnection(session_id, leaf, capacity, delay)

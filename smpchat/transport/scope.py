@@ -1,5 +1,5 @@
 """Tells where a host is: on the internet, in a private network, on this computer, or nowhere (no relay can have such an
-address). A *fence* (`Fence`) says in which of these places a relay may be if another person named it.
+address). A *fence* (`Fence`) says in which of these places a relay may be if its address came from another person.
 
 A person who puts a relay's address into a link or a message makes other people's programs connect to this relay. To
 protect this computer and its network, a fence checks the IP addresses of such a relay. If the relay has a host name, we
@@ -115,8 +115,8 @@ class Fence(Record):
     """Decides which addresses are allowed for a relay that another person named.
 
     Attributes:
-        beside: The places that are allowed besides the internet. These are the places of the user's own relays: people
-            who can reach, for example, a relay in a private network are in this network too.
+        beside: The places that are allowed besides the internet. These are the places of the user's own relays: if one
+            of them is in a private network, for example, the people who can reach it are in this network too.
     """
 
     beside: frozenset[Scope] = frozenset()
@@ -126,7 +126,7 @@ class Fence(Record):
         """The fence for a user whose own relays have the hosts ``own_hosts``. The places of these hosts are allowed."""
         scopes = {scope_as_written(host) for host in own_hosts}
         beside = {scope for scope in scopes if scope not in (None, Scope.PUBLIC, Scope.NOWHERE)}
-        if Scope.LOOPBACK in beside:  # our relay is for this computer only, which reaches local networks anyway
+        if Scope.LOOPBACK in beside:  # people who use a relay on this computer can reach its local networks anyway
             beside |= {Scope.LOCAL, Scope.LINK}
         return Fence(frozenset(scope for scope in beside if scope is not None))
 

@@ -23,8 +23,8 @@ class SocksDialer(Record):
         user, password: Sent to the proxy. Tor uses different circuits for connections with different user names or
             passwords, so that two relays cannot notice that the same client is connected to both (tor(1),
             ``IsolateSOCKSAuth``). Other proxies may ignore the user name and the password.
-        fence: Refuses hosts that another person named, see `smpchat.transport.scope`. Only the text of a host and the
-            port are checked, because the proxy resolves names.
+        fence: Says which hosts are allowed if another person named the relay (see `smpchat.transport.scope`). Only the
+            text of a host and the port are checked, because the proxy resolves names.
     """
 
     proxy: SocksProxy

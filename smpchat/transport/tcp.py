@@ -18,8 +18,8 @@ STAGGER = 0.25
 5)."""
 
 MAX_BEHIND_FENCE = 2
-"""Maximum number of IPv4 addresses, and of IPv6 addresses, that are tried for a host that another person named. Such
-hosts must also be in a place that a `Fence` allows (see `smpchat.transport.scope`)."""
+"""If another person named a host, at most this many of its IPv4 addresses and this many of its IPv6 addresses are
+tried. Each of them must also be in a place that a `Fence` allows (see `smpchat.transport.scope`)."""
 
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """Seconds of silence before the first probe, seconds between probes, and number of probes before giving up (smp-wire

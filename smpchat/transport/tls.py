@@ -1,6 +1,6 @@
 """Blocks over TLS: connecting to a relay and accepting connections (smp-wire 2.1 to 2.6).
 
-A client sends no server name: with one, a relay that shares its port with a web site would pass the connection to the
+A client sends no server name: otherwise, a relay that shares its port with a web site would pass the connection to the
 web server. In TLS, a client accepts any certificate; the exchange of hellos in `smpchat.protocol` checks the relay's
 identity before any command is sent. Sessions are never resumed, because Python and the reference compute different
 channel bindings for a resumed session.
@@ -53,7 +53,7 @@ C = TypeVar("C")
 Served = TypeVar("Served", bound=_Closable)
 Begin = Callable[[TLSStream], Awaitable[C]]
 """Called with a stream whose TLS handshake is complete; makes a connection from it."""
-_OP_LEGACY_SERVER_CONNECT = 0x4  # named in `ssl` from 3.12 on; needed for the reference with TLS 1.2 (smp-wire 2.5)
+_OP_LEGACY_SERVER_CONNECT = 0x4  # `ssl` has it from Python 3.12 on; the reference needs it with TLS 1.2 (smp-wire 2.5)
 
 
 def client_context(alpn: Sequence[str] = CLIENT_ALPN) -> ssl.SSLContext:
@@ -174,7 +174,7 @@ class TLSConnection:
 
 
 async def plain_blocks(stream: TLSStream) -> TLSConnection:
-    """A connection that sends blocks one after the other, without frames."""
+    """Make a connection that sends blocks one after the other, without the frames of WebSocket."""
     return TLSConnection(stream)
 
 

@@ -1,9 +1,9 @@
 """TLS over an asyncio transport: moves bytes between OpenSSL and the socket.
 
-asyncio's own SSL layer has a 256 KiB buffer for every connection, and gives no access to the channel binding. With
-`TLSStream`, the ciphertext that arrived waits in OpenSSL's memory buffer until a caller reads. While more than
-`HIGH_WATER` bytes of ciphertext wait, we do not read from the socket, so that a peer cannot make OpenSSL's buffer
-grow. Bytes from the socket first arrive in a read buffer, which all connections of an event loop share. These bytes are
+asyncio's own SSL layer has a 256 KiB buffer for every connection, and gives no access to the channel binding. In a
+`TLSStream`, received ciphertext waits in OpenSSL's memory buffer until a caller reads. While more than `HIGH_WATER`
+bytes of ciphertext wait, we do not read from the socket, so that a peer cannot make OpenSSL's buffer grow further.
+Bytes from the socket first arrive in a read buffer, which all connections of an event loop share. These bytes are
 copied to OpenSSL before the next connection reads.
 """
 
@@ -80,7 +80,7 @@ class TLSStream(asyncio.BufferedProtocol):
         self._handshake.add_done_callback(_retrieve)
         self._lost: asyncio.Future[None] = loop.create_future()
         self._end: str | None = None  # why reading and writing is no longer possible
-        self._loss = _CLOSED_THERE  # why TCP ended; data that arrived before can still be read
+        self._loss = _CLOSED_THERE  # why TCP ended; data that had already arrived can still be read
         self._reader: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -295,8 +295,8 @@ class TLSStream(asyncio.BufferedProtocol):
             self._finish(self._loss)
             return None
         self._flush()  # send TLS's own answers, such as to a key update
-        # Resume reading from the socket only when no more than half of `HIGH_WATER` bytes wait: otherwise, reading
-        # would pause and resume with every record.
+        # Resume reading from the socket only when the waiting ciphertext is at most half of `HIGH_WATER`: otherwise,
+        # reading would pause and resume with every record.
         if self._reading_paused and self._incoming.pending <= HIGH_WATER // 2 and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()

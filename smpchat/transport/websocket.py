@@ -1,6 +1,6 @@
 """Blocks over WebSocket inside TLS: each binary message is one block (smp-wire 2.7).
 
-The library ``websockets`` makes and checks frames. The bytes come from the same TLS streams as in
+The library ``websockets`` makes and checks frames. Frames travel over a `TLSStream`, like the blocks of
 `smpchat.transport.tls`, so TLS settings, session identifier, limits and closing are the same. Bytes are read only while
 a caller waits for a block. So at most one block waits in a `WebSocketConnection`, and about `HIGH_WATER` bytes of
 ciphertext in its `TLSStream`.
@@ -69,8 +69,8 @@ class WebSocketConnection:
 
     Args:
         stream: The TLS stream. Closing the connection also closes this stream.
-        protocol: The connection's protocol object of ``websockets``. Its state must be "open", and it must have no
-            bytes left to send.
+        protocol: The object of the library ``websockets`` that makes and checks the frames of this connection. Its
+            state must be "open", and it must have no bytes left to send.
         early: The frames that arrived together with the last part of the upgrade.
     """
 

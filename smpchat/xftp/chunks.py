@@ -12,12 +12,12 @@ MAX_FILE = 1024 * MIB
 """Largest file in bytes. SimpleX apps of 2026 refuse larger files unless the sender has paid (xftp-wire 3.1)."""
 LENGTH_SIZE, TAG_SIZE = 8, 16
 MAX_NAME = 255
-"""Longest name inside an encrypted file, in bytes of UTF-8: its length takes one byte."""
+"""Longest file name inside an encrypted file, in bytes of UTF-8: the field for its length has only one byte."""
 MAX_HEADER = 1 + MAX_NAME + 1
 """Longest header of an encrypted file: the length of the name, the name, and a byte that says that nothing follows."""
 MAX_ENCRYPTED = MAX_FILE + MIB
-"""Bytes of all chunks of the largest file: one chunk more than the file itself fills, for the header and the tag of the
-encryption."""
+"""Length of the largest encrypted file, in bytes: one chunk more than the largest file itself would fill, because a
+header and the tag of the encryption are added."""
 
 _PIECE = 256 * 1024
 """How many bytes of a file are hashed at once."""
@@ -48,13 +48,13 @@ def one_chunk(size: int) -> int | None:
 
 
 def encrypted_sizes(header: int, size: int) -> tuple[int, ...]:
-    """Sizes of the chunks of a file of ``size`` bytes with a header of ``header`` bytes."""
+    """Sizes of the chunks of an encrypted file that has ``size`` bytes of content and ``header`` bytes of header."""
     return chunk_sizes(LENGTH_SIZE + header + size + TAG_SIZE)
 
 
 def digest_of(file: BinaryIO, begin: int, size: int) -> bytes:
-    """SHA-256 of the ``size`` bytes of a file that begin at position ``begin``. If the file ends earlier, this is the
-    SHA-256 of all bytes from ``begin`` to the end of the file. Blocks. Raises `OSError`."""
+    """SHA-256 of the ``size`` bytes of a file that begin at position ``begin``. If the file ends earlier, the result is
+    the SHA-256 of all bytes from ``begin`` to the end of the file. Blocks the calling thread. Raises `OSError`."""
     found = hashlib.sha256()
     file.seek(begin)
     while size > 0 and (piece := file.read(min(_PIECE, size))):

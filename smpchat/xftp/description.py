@@ -2,7 +2,7 @@
 
 A description comes from the sender of the file, who may be hostile. So `read_description` first checks the length of
 the text. Then it reads the YAML as a stream of events, and accepts only lists, mappings and texts: it refuses YAML's
-references, which can turn few bytes into many. No number may be larger than the largest file needs.
+references, which can turn a few bytes into many. No number may be larger than the largest file needs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from smpchat.xftp.chunks import MAX_ENCRYPTED
 MAX_TEXT = 256 * 1024
 """Longest description in characters; the description of the largest file that an app sends has some 37,000."""
 MAX_CHUNKS = 1025
-"""Maximum number of chunks of a file: the largest file has this many chunks of 1 MiB. Apps use at most 257 chunks."""
+"""Maximum number of chunks of a file: the largest file would have this many if it were cut into chunks of 1 MiB. Apps
+use at most 257 chunks."""
 MAX_REPLICAS = 4
 """Maximum number of copies of one chunk; all known software makes one (xftp-wire trap 21)."""
 MAX_ID = 255
@@ -96,7 +97,7 @@ def read_description(text: str, party: Party = Party.RECIPIENT) -> FileDescripti
     """Parse the text of a description.
 
     Args:
-        party: The person for whom the description must be: the sender or a recipient.
+        party: Who is to use the description: the file's sender or a recipient. The text must name the same party.
     Raises:
         DecodeError: The text is not a description, or describes an impossible file. `DecodeError.what` says
             what is wrong with the text, and begins with a small letter.
@@ -239,7 +240,7 @@ def _redirect(found: dict[str, Any]) -> Redirect | None:
 
 
 class _Gathered:
-    """Collects what the replicas of one chunk say about this chunk, while a description is read."""
+    """What has been read so far about one chunk. In a description, each replica of the chunk has a line of its own."""
 
     def __init__(self) -> None:
         self.replicas: list[DescribedReplica] = []
@@ -262,7 +263,7 @@ def _chunks(found: dict[str, Any], default: int) -> tuple[DescribedChunk, ...]:
 
 
 def _read_chunk(line: str, server: FileServer, chunks: dict[int, _Gathered]) -> None:
-    """``NUMBER:ID:KEY[:DIGEST[:SIZE]]``."""
+    """Read the line of one replica, ``NUMBER:ID:KEY[:DIGEST[:SIZE]]``, and add the replica to ``chunks``."""
     number, *parts = line.split(":")
     if not 2 <= len(parts) <= 4 or not (number.isascii() and number.isdecimal() and len(number) <= 5):
         raise DecodeError("a chunk is not NUMBER:ID:KEY:DIGEST:SIZE")

@@ -361,7 +361,7 @@ class _Content:
         self._left -= len(own)
 
     def _header(self, start: bytes) -> tuple[int, int]:
-        """The size of the file in bytes, and its position in the decrypted data."""
+        """Read the header. Returns the size of the file in bytes, and the position of its first byte in ``start``."""
         reader = Reader(start)
         length = int64.read(reader)
         self.name = short_bytes.read(reader)  # old agents garble characters beyond ASCII (xftp-wire 10, 7)

@@ -21,10 +21,10 @@ from smpchat.transport.tls_stream import LARGE_READ, TLSStream
 _log = logging.getLogger(__name__)
 
 WINDOW = 1024 * 1024
-"""Maximum number of bytes of all requests of one client that may arrive before they are read, so a connection takes no
-more memory than this."""
+"""How many bytes one client may send, in all its requests together, before we read them. So a connection takes no more
+memory than this."""
 PATIENCE = 120.0
-"""Seconds that a server waits until the next bytes of a request arrive, or until the client reads more of an answer."""
+"""Seconds that a server waits for the next bytes of a request, or for the client to read more of an answer."""
 MAX_DROPPED = 64 * 1024 * 1024
 """Maximum number of bytes that may arrive for requests that were already answered. If more bytes arrive, the connection
 ends."""
@@ -58,7 +58,7 @@ the function does not answer, the client gets an error."""
 
 
 class HTTP2Server(Link):
-    """A connection of a client; made by `serve`."""
+    """A client's connection. The function `smpchat.transport.http2.server.serve` makes it."""
 
     def __init__(self, stream: TLSStream, patience: float = PATIENCE) -> None:
         super().__init__(stream, client=False, window=WINDOW)
@@ -72,7 +72,7 @@ class HTTP2Server(Link):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request of this client is not answered yet."""
+        """Whether we are still answering a request of this client."""
         return bool(self._requests)
 
     async def serve(self, on_request: OnRequest) -> None:
@@ -81,7 +81,8 @@ class HTTP2Server(Link):
             while True:
                 for event in await self.receive():
                     self._take(event, on_request)
-                # Send the answers before reading on: otherwise a peer that does not read them could fill our memory.
+                # Send HTTP/2's own answers, such as to pings, before reading on: a peer that does not read them could
+                # otherwise fill our memory.
                 if self.flush():
                     await self._stream.drain()
         finally:
@@ -94,7 +95,7 @@ class HTTP2Server(Link):
                 await asyncio.wait(self._tasks)
 
     async def wait(self, news: asyncio.Event) -> None:
-        """See `Link.wait`. In a server, this method does not read from the connection: `serve` does."""
+        """See `Link.wait`. In a server, this method does not read from the connection: the method `serve` does."""
         self.check()
         try:
             async with asyncio.timeout(self._patience):
