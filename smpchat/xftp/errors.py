@@ -1,4 +1,4 @@
-"""Errors of files at relays; the package docstring shows their tree."""
+"""The error for a wrong chunk. The docstring of `smpchat.xftp` lists all errors of this package."""
 
 from __future__ import annotations
 

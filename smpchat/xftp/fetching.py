@@ -1,4 +1,5 @@
-"""Downloads a whole file by its description alone: every chunk in order, from any relay that has the chunk."""
+"""Downloads a whole file, with nothing but its description: gets every chunk in order, from any relay that has the
+chunk."""
 
 from __future__ import annotations
 
@@ -46,8 +47,8 @@ class NotFetched(Exception):
     """A chunk could not be downloaded from any relay.
 
     Attributes:
-        server: The relay of the last failed download.
-        error: Why the last download from ``server`` failed.
+        server: The relay that was tried last.
+        error: Why this last try failed.
     """
 
     def __init__(self, server: FileServer, error: TransportError | ProtocolError) -> None:
@@ -56,8 +57,8 @@ class NotFetched(Exception):
 
 
 def has_chunk(target: BinaryIO, chunk: DescribedChunk, begin: int) -> bool:
-    """Whether the file ``target`` already contains the bytes of ``chunk`` at position ``begin``. Blocks. Raises
-    `OSError`."""
+    """Whether the file ``target`` already contains the bytes of ``chunk`` at position ``begin``. Blocks the calling
+    thread. Raises `OSError`."""
     return digest_of(target, begin, chunk.size) == chunk.digest
 
 

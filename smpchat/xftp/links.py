@@ -51,7 +51,8 @@ def write_file_link(link: FileLink) -> str:
 
 
 def redirect_to(description: FileDescription) -> Redirect:
-    """The redirect to put into the description of a second file, whose content is ``description`` as text."""
+    """A redirect to the file of ``description``. Put it into the description of a second file, which contains
+    ``description`` as text."""
     return Redirect(description.size, description.digest)
 
 
@@ -61,8 +62,8 @@ def follow(redirect: Redirect, content: bytes) -> FileDescription:
     Args:
         content: The bytes of the downloaded file. The description of this file contains ``redirect``.
     Raises:
-        DecodeError: ``content`` is not a description, is the description of a file other than the one in ``redirect``,
-            or contains a second redirect.
+        DecodeError: ``content`` is not a description, is the description of a file whose size or digest differs from
+            the one in ``redirect``, or contains a second redirect.
     """
     if len(content) > MAX_TEXT:
         raise DecodeError("the description that the link leads to is too long")

@@ -22,7 +22,7 @@ class FileRoutes:
         entropy: Makes the random value by which a SOCKS proxy can tell the connections of this client from those of
             other clients.
         route: Called for each connection; says how to reach the relay. If another person named the relay, the route
-            must have a fence, which keeps connections out of the local network.
+            must have a fence (`smpchat.transport.scope.Fence`), which keeps connections out of the local network.
         proxy: Called for each connection to a relay on another computer. Returns the SOCKS proxy to use, or None to
             connect directly.
     """
@@ -38,7 +38,7 @@ class FileRoutes:
         self._proxy = proxy
 
     async def connect(self, server: FileServer, *, timeout: float) -> HTTP2Client:  # noqa: ASYNC109 - divided among the hosts
-        """Open a connection to ``server``, without any hello. Raises `ConnectFailed`."""
+        """Open a connection to ``server``, over which no hello was sent yet. Raises `ConnectFailed`."""
         from smpchat.transport.http2 import client  # takes 40 ms to import, so only for files
 
         dialer = dialer_to(server, self._route(server), self._proxy, self._isolation)

@@ -1,7 +1,7 @@
 """A session with a file relay: the hello, then one request after the other (xftp-wire 1.3 and 2.2).
 
-A request that fails halfway ends the session, because we cannot know which of its bytes are still in the connection. A
-relay's ERR does not end the session, unless it answers an upload (xftp-wire trap 12).
+A request that fails halfway ends the session, because parts of the request or of its answer may still be on their way.
+If the relay answers ERR, the session continues, except after an upload (xftp-wire trap 12).
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ async def _greet(
 class FileSession:
     """A session with a file relay; `connect` makes it. A session can run only one request at a time.
 
-    Every request raises `XFTPError` for the relay's ERR, and `NoResponse`, a `TransportError`, if there is no usable
-    answer. After `NoResponse` the session has ended, and the relay may still have executed the request.
+    Every request raises `XFTPError` if the relay answers ERR, and `NoResponse`, a `TransportError`, if there is no
+    usable answer. After `NoResponse` the session has ended, and the relay may still have executed the request.
 
     Attributes:
         server: The relay at the other end of the session.
@@ -184,12 +184,12 @@ class FileSession:
         recipient_keys: Sequence[Ed25519PublicKey],
         password: str | None = None,
     ) -> tuple[bytes, tuple[bytes, ...]]:
-        """Register a chunk.
+        """Register a chunk at the relay, so that `put` can upload it.
 
         Args:
             size: One of `CHUNK_SIZES`.
             digest: SHA-256 of the chunk's bytes.
-            recipient_keys: At least one.
+            recipient_keys: One public key for each recipient, and at least one.
             password: The password that the relay needs for uploads; None if it needs none.
         Returns:
             The sender's id, and the recipients' ids in the order of ``recipient_keys``.
@@ -337,7 +337,7 @@ class FileSession:
 
     @asynccontextmanager
     async def _request(self) -> AsyncIterator[None]:
-        """Run one request: an error inside the ``async with`` block ends the session, unless it is a relay's ERR."""
+        """Run one request: an error inside the ``async with`` block ends the session, unless the relay answered ERR."""
         if self._busy:
             raise LocalProtocolError("a session with a file relay handles one request at a time")
         if self.closed.is_set():
@@ -349,7 +349,7 @@ class FileSession:
             self._end("the relay does not answer", None)
             raise ResponseTimeout(f"relay {self.server.host} did not answer in time") from None
         except ChunkDamaged as error:
-            self._end(str(error), error)  # the rest of this answer would be read as the next answer
+            self._end(str(error), error)  # the rest of this answer may still be on its way
             raise
         except XFTPError:
             raise
@@ -445,7 +445,7 @@ async def _each(parts: AsyncIterator[Buffer] | Iterable[Buffer]) -> AsyncIterato
 async def _paced(
     block: bytes, body: AsyncIterator[Buffer] | Iterable[Buffer], size: int, limit: asyncio.Timeout, seconds: float
 ) -> AsyncIterator[Buffer]:
-    """The parts of an upload, each so small that even a slow relay accepts one within ``seconds``."""
+    """The parts of an upload, each so small that even a slow relay accepts it within the time limit ``seconds``."""
     loop = asyncio.get_running_loop()
     yield block
     left = size
