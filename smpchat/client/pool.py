@@ -21,7 +21,8 @@ STABLE_AFTER = 60.0
 Connect = Callable[[SMPServer], Awaitable[ServerSession]]
 OnUp = Callable[[SMPServer, ServerSession], None]
 OnDown = Callable[[SMPServer, Exception, float], None]
-"""Called with the relay, the error, and the time of the next attempt to connect, as the pool's clock counts it."""
+"""Called when a session is lost or a relay cannot be reached: with the relay, the error, and the time of the next
+attempt to connect (a time of the pool's clock)."""
 
 OnFault = Callable[[str, Exception], None]
 
@@ -234,7 +235,7 @@ class SessionPool:
         try:
             call(*arguments)
         except Exception as error:  # a bug in the caller's function must not end sessions
-            self._on_fault(f"{name} of a session pool failed", error)
+            self._on_fault(f"a session pool's function {name} failed", error)
 
 
 def _may_pass(error: Exception) -> bool:

@@ -16,8 +16,8 @@ from smpchat.protocol.session import SMPSession
 from smpchat.protocol.transmission import Transmission, authorise, encode_transmission, signed_bytes
 
 CORR_ID_SIZE = 24
-"""Size of a correlation id in bytes. The id is also the nonce of authenticators, and of the encryption of the relay's
-answer (smp-wire 4.3)."""
+"""Size of a correlation id in bytes. A correlation id is also the nonce of authenticators, and of the encryption
+of the relay's answer (smp-wire 4.3)."""
 
 
 class Request(Record):

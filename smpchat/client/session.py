@@ -40,8 +40,8 @@ sent, ``< OK host`` that OK was received."""
 RESPONSE_TIMEOUT = 15.0
 """Seconds to wait for an answer."""
 PING_AFTER = 60.0
-"""After this many seconds without a block from the relay, the client sends PING. The reference waits ten minutes, but a
-laptop changes networks more often than that, and its user waits for messages."""
+"""After this many seconds without a block from the relay, the client sends PING. The reference client waits ten
+minutes, but a laptop changes networks more often than that, and its user waits for messages."""
 MAX_SILENCES = 3
 """The session ends after this many timeouts in a row, if nothing was received in between. A timeout does not count if
 its command was posted before the previous timeout."""
@@ -54,9 +54,9 @@ _WRITES_KEPT = 1024
 
 OnEvent = Callable[["ServerSession", bytes, BrokerMessage], None]
 """Called for each event (MSG, END, DELD and so on) in order of arrival: with the session, the entity id and the event.
-If it raises `RemoteProtocolError`, the session ends, because the relay broke the protocol."""
+If the function raises `RemoteProtocolError`, the session ends, because the relay broke the protocol."""
 MayRead = Callable[["ServerSession"], Awaitable[None]]
-"""Called before each block is read; while it waits, the session reads nothing more from the relay."""
+"""Called before each block is read. Until the function returns, the session reads nothing more from the relay."""
 
 
 async def at_once(_: ServerSession) -> None:

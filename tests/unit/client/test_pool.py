@@ -455,7 +455,7 @@ def test_a_fault_in_a_callback_is_reported_and_keeps_the_watch_going() -> None:
         (await world.succeed()).lose()
         await settle()
         assert world.told == ["down one: the peer closed the connection"]
-        assert [context["message"] for context in world.faults] == ["on_up of a session pool failed"]
+        assert [context["message"] for context in world.faults] == ["a session pool's function on_up failed"]
         world.faults.clear()
 
     run(check)
