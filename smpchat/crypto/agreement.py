@@ -87,9 +87,9 @@ def _read_range(reader: Reader) -> E2EParamsRange:
 
 
 e2e_params: Codec[E2EParams] = Codec(_write_params, _read_params)
-"""Parameters for a single version. The caller must check that we support this version."""
+"""Encodes parameters for a single version. The caller must check that we support the version that was read."""
 e2e_params_range: Codec[E2EParamsRange] = Codec(_write_range, _read_range)
-"""Parameters for a range of versions; always with the field for a KEM."""
+"""Encodes parameters for a range of versions. The encoding always has the field for a KEM, which may be empty."""
 
 
 def e2e_params_to_text(params: E2EParamsRange) -> str:

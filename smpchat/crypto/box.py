@@ -204,7 +204,7 @@ def verify_authenticator(secret: bytes, nonce: bytes, message: bytes, authentica
         raise VerificationError("the authenticator has a wrong length")
     digest = open_box(secret, nonce, authenticator)
     if not hmac.compare_digest(digest, hashlib.sha512(message).digest()):
-        raise VerificationError("the authenticator is of another message")
+        raise VerificationError("the authenticator belongs to another message")
 
 
 class ChainKey(Record):
@@ -215,7 +215,7 @@ class ChainKey(Record):
 
     def __post_init__(self) -> None:
         if len(self.raw) != KEY_SIZE:
-            raise KeyFormatError(f"a chain key has {KEY_SIZE} bytes")
+            raise KeyFormatError(f"a chain key must have {KEY_SIZE} bytes")
 
     def step(self) -> tuple[ChainKey, bytes, bytes]:
         """The next chain key, and the key and nonce for encrypting one block."""

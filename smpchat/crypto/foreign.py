@@ -39,7 +39,7 @@ def foreign_bytes(*passed: type[Exception]) -> Iterator[None]:
         except BaseException as error:
             if type(error).__name__ != "PanicException":  # from the library's Rust code; not an `Exception`
                 raise
-            raise ForeignBytesError("the library for certificates gave up") from error
+            raise ForeignBytesError("the library that reads certificates crashed") from error
 
 
 def _reason(error: Exception) -> str:

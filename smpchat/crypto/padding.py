@@ -10,7 +10,7 @@ LENGTH_SIZE = 2
 """Size in bytes of the length field, with which a padded message begins. So ``n`` padded bytes have room for a message
 of at most ``n - 2`` bytes."""
 MAX_MESSAGE = 65533
-"""Longest message that the reference pads, in bytes."""
+"""Length, in bytes, of the longest message that the reference implementation pads."""
 
 
 def pad(message: bytes, length: int) -> bytes:

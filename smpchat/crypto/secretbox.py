@@ -19,8 +19,8 @@ from smpchat.crypto.salsa20 import BLOCK, XorFrom, xor_from
 from smpchat.encoding.reader import Buffer
 
 _TAG_KEY = 32
-"""This many bytes at the start of the keystream are the key of Poly1305. The keystream for the data begins after them,
-in the middle of the first block."""
+"""This many bytes at the start of the keystream are the key of Poly1305. The keystream for the data begins
+after this key, in the middle of the first block."""
 
 
 class _Stream:

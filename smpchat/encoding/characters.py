@@ -5,10 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 MAX_MARKS_IN_A_ROW = 30
-"""Maximum number of combining marks in a row that are kept. No language needs more than a few, and UAX 15, section 13,
-has the same limit."""
+"""Maximum number of combining marks in a row that are kept. No language puts more than a few marks on one letter, and
+UAX 15, section 13, has the same limit."""
 CUT = "\N{REPLACEMENT CHARACTER}"
-"""Replaces the marks that are cut off."""
+"""One such character replaces the text that is left out, for example combining marks above the limit."""
 
 
 BLANK_LETTERS = "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f"

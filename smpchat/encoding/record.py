@@ -49,8 +49,8 @@ def field(
 
 
 _FEW = 24
-"""``__init__`` of a class is compiled only after this many records were made. Compiling takes as long as making 25
-records, and a command makes only one or two records of most classes."""
+"""The ``__init__`` of a record class is compiled only after this many objects of the class were made. Compiling takes
+as long as making 25 objects, and most runs of smpchat make only one or two objects of a class."""
 
 
 class _Initialiser:

@@ -16,7 +16,7 @@ from smpchat.encoding.reader import DecodeError, EncodeError
 MAX_DECOMPRESSED = 65_536
 """Longest content of a frame, in bytes: the limit of today's apps."""
 LEVEL = 3
-"""The level that apps use."""
+"""The compression level that apps use."""
 _MAX_WINDOW_LOG = 21
 """The largest window that is accepted has 2 ** 21 bytes (2 MiB), the most that level 3 needs. Without this limit, a
 header could ask for gigabytes of memory."""
@@ -52,7 +52,7 @@ def decompress(frame: bytes, limit: int = MAX_DECOMPRESSED) -> bytes:
         # (agent-wire 6.6).
         size = zstd.get_frame_info(frame).decompressed_size
         if size is None:
-            raise DecodeError("the compressed data does not say how long it is")
+            raise DecodeError("the compressed data does not say how long it is when decompressed")
         if size > limit:
             raise DecodeError(f"the compressed data contains {size} bytes, and the limit is {limit}")
         options = {zstd.DecompressionParameter.window_log_max: _MAX_WINDOW_LOG}

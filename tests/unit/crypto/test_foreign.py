@@ -23,7 +23,7 @@ class PanicException(BaseException):
         (KeyError("\x1b[2J"), "'"),
         (RuntimeError(), "RuntimeError"),
         (ValueError("h\u00e9"), "ValueError"),
-        (PanicException("index out of bounds"), "gave up"),
+        (PanicException("index out of bounds"), "crashed"),
     ],
 )
 def test_whatever_the_library_raises_is_one_error(error: BaseException, said: str) -> None:
