@@ -16,7 +16,7 @@ from smpchat.encoding.text import bracketed, from_base64url, to_base64url
 DEFAULT_PORT = 5223
 DEFAULT_FILE_PORT = 443
 FINGERPRINT_SIZE = 32
-"""Size in bytes of the SHA-256 of the identity certificate."""
+"""Size in bytes of a relay's fingerprint: the SHA-256 of the relay's identity certificate."""
 MAX_HOSTS = 4
 """Maximum number of hosts of one relay: without a limit, an address could become very long, and trying all its hosts
 could take very long."""
@@ -197,7 +197,7 @@ def checked_host(text: str) -> str:
         raise DecodeError("host name expected") from None
     # In fe80::1%eth0, the zone eth0 is a network interface of one computer; other computers cannot use the address.
     if "%" in bare:
-        raise DecodeError("an address with a zone means nothing to others")
+        raise DecodeError("an IPv6 address with a zone (%) cannot be used by other computers")
     return bare
 
 

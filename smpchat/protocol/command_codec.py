@@ -109,8 +109,8 @@ class _Context(Record):
 
 
 _Fields = Callable[[_Context], Codec[Any] | None]
-"""Returns the codec of a tag's parameters for a context. None if the tag has no parameters, and so no blank after
-it."""
+"""A function that returns the codec for the parameters of one command or message, given the context. It returns None if
+there are no parameters; then no blank follows the tag."""
 
 
 def _same(codec: Codec[Any] | None) -> _Fields:
@@ -325,7 +325,7 @@ def _split(data: bytes) -> tuple[bytes, bytes | None]:
 def encode_command(command: Command, version: int, *, keyed_new: bool = False) -> bytes:
     """Encode a command for an SMP version. Raises `EncodeError` if a field's value cannot be encoded."""
     if isinstance(command, New) and command.sender_key is not None and not keyed_new:
-        raise EncodeError("keyed NEW was not negotiated")
+        raise EncodeError("NEW contains a sender key, which the relay did not agree to")
     return _encode(_COMMAND_TAGS, command, _Context(version, keyed_new))
 
 

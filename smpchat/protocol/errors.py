@@ -17,7 +17,8 @@ _NETWORK_PLAIN = frozenset("UNKNOWNCA FAILED TIMEOUT".split())
 _NETWORK_TEXT = frozenset("CONNECT TLS SUBSCRIBE".split())
 _BLOCKING = frozenset("spam content".split())
 _MAX_NESTING = 4
-"""Maximum number of levels of errors inside errors. A proxy wraps a relay's error once."""
+"""Maximum number of levels of errors inside errors. A proxy passes a relay's error on inside an error of its own:
+that is one level."""
 
 
 class ErrorCode(Record):

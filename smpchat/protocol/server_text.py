@@ -22,7 +22,7 @@ from smpchat.protocol.address import (
 )
 
 MAX_ADDRESS_LENGTH = 2_048
-"""Longest text that is accepted, in characters; even an address with four host names and a password is shorter."""
+"""Maximum length of an address, in characters; even an address with four host names and a password is shorter."""
 FINGERPRINT_LENGTH = 43
 """Number of characters in a fingerprint, which is written as base64url without padding."""
 _MAX_PASSWORD, _MAX_NAME, _MAX_LABEL = 255, 253, 63
@@ -33,7 +33,7 @@ _STARTS = {scheme: late(rf"{scheme}://", re.IGNORECASE) for scheme in (SMPServer
 _KINDS = {"smp": "message relay", "xftp": "file relay", "ntf": "notification server"}
 _LINK = "it is a link to a person, for `smpchat connect`"
 _SHOWN = 40
-"""An error quotes at most this many characters of a wrong part."""
+"""If a part of an address is wrong, the error quotes at most this many characters of this part."""
 
 
 def read_server(text: str) -> SMPServerAddress:

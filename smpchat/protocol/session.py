@@ -465,7 +465,7 @@ class ServerHandshake:
         if not self._versions.contains(hello.version):
             raise VersionError(f"The client chose SMP version {hello.version}; {self._versions} were offered.")
         if hello.service:
-            raise HandshakeError("The client is a service.")
+            raise HandshakeError("The client says that it is a service, which this relay does not support.")
         extension = hello.extension
         if extension is not None and not (self._extensions and self._extensions.contains(extension)):
             raise VersionError(f"The client chose extension version {extension}, which was not offered.")

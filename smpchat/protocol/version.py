@@ -10,11 +10,11 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.encoding.record import Record
 
 AUTH_CMDS = 7
-"""From this version on: hellos contain certificates and keys, transmissions lack the session id, and there are X25519
-authenticators."""
+"""From this SMP version on: hellos contain certificates and keys, transmissions lack the session id, and there are
+X25519 authenticators."""
 SENDING_PROXY = 8
 SND_AUTH_KEY = 9
-"""From this version on: SKEY exists, and NEW and IDS contain the queue mode."""
+"""From this SMP version on, SKEY exists, and NEW and IDS contain the queue mode."""
 DELETED_EVENT = 10
 ENCRYPTED_BLOCK = 11
 BLOCKED_ENTITY = 12
@@ -72,11 +72,12 @@ version_range: Codec[VersionRange] = Codec(lambda v: word16.write(v.minimum) + w
 # agrees with us on version 18.
 SMP_VERSIONS = VersionRange(6, 18)
 SMP_CLIENT_VERSIONS = VersionRange(7, 18)
-"""Versions that our client supports. Version 6 is not one of them: it has no signed session key that we could check."""
+"""The SMP versions that our client offers. It does not offer version 6, which has no signed session key that we could
+check."""
 PROXIED_VERSIONS = VersionRange(SENDING_PROXY, NEW_NTF_CREDS)
 """Versions that may be used through a proxy (smp-wire 3.5)."""
 UNENCRYPTED_PROXY_VERSIONS = VersionRange(6, 10)
 """Versions that a proxy may use with a relay that is too old to know the proxy flag in a hello. At these versions,
-blocks are never encrypted inside TLS; a proxy can use only such blocks (smp-wire 3.4)."""
+blocks are never encrypted inside TLS. A proxy cannot use blocks that are encrypted inside TLS (smp-wire 3.4)."""
 EXTENSION_VERSIONS = VersionRange(1, 1)
 """Versions of our own extension, NEW with the key of the queue's sender (`smpchat.protocol.session`)."""

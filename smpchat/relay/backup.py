@@ -37,7 +37,7 @@ from smpchat.transport.identity import FILES, NEEDED_FILES, identity_files, load
 _SMALL = 64 * 1024
 """Maximum size of a file inside a backup, in bytes. The database may be larger."""
 _READ = 1024 * 1024
-"""Bytes of a backup that are read in one step."""
+"""Number of bytes of a backup that are read at once."""
 _MAY_STAY = frozenset({LOCK, LOG, f"{LOG}.1", STOPPED})
 """A folder that contains no other files than these has no relay, so a backup may be restored to it."""
 _SMALL_MEMBERS = frozenset({STATE, *(f"{IDENTITY}/{name}" for name in FILES)})
@@ -135,7 +135,7 @@ class _Bounded(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= _READ:
-            raise tarfile.ReadError("a header is too long")
+            raise tarfile.ReadError("the header of a file in the archive is too long")
         return super().read(size)
 
 

@@ -7,8 +7,8 @@ from smpchat.encoding.reader import DecodeError, Reader
 from smpchat.protocol.errors import COMMAND_ERRORS, ErrorCode, ProtocolError, read_blocked
 
 AUTH = ErrorCode(("AUTH",))
-"""For FNEW: the password is missing or wrong, or the relay accepts no new files. For other commands: the chunk does not
-exist, or the command was signed with another key."""
+"""As the answer to FNEW: the password is missing or wrong, or the relay accepts no new files. As the answer to another
+command: the chunk does not exist, or the command was signed with the wrong key."""
 BLOCK = ErrorCode(("BLOCK",))
 """The request does not begin with a block that contains one transmission."""
 CRYPTO = ErrorCode(("CRYPTO",))
@@ -53,7 +53,7 @@ def _write(code: ErrorCode) -> bytes:
 
 def _read(reader: Reader) -> ErrorCode:
     if reader.remaining > _LONGEST:
-        raise DecodeError("an error is too long")
+        raise DecodeError("the relay's error is too long")
     if reader.starts_with(b"BLOCKED "):
         reader.take(len(b"BLOCKED"))
         return read_blocked(reader)

@@ -17,8 +17,8 @@ from smpchat.protocol.version import VersionRange, version_range
 from smpchat.protocol.xftp.errors import XFTPError, file_error
 
 XFTP_VERSIONS = VersionRange(1, 3)
-"""The versions that we support. Version 4 is not one of them: its hello, FNEW and SIDS have more fields (xftp-wire trap
-25)."""
+"""The XFTP versions that we support. We do not support version 4, in which the hello, FNEW and SIDS have more fields
+(xftp-wire trap 25)."""
 _CHAIN_LENGTH = 2
 
 _chain = non_empty(large_bytes)
