@@ -366,7 +366,7 @@ def parsed(path: Path, text: str) -> dict[str, Any]:
         at = re.match(r"line (\d+)", where)
         line = int(at[1]) if at else max(1, len(text.splitlines()))
         raise ConfigRefused(
-            path, line, f"this is not TOML: {what or error}", 'Write NAME = "VALUE", or true or false without quotes.'
+            path, line, f"this is not TOML: {what or error}", 'Write NAME = "VALUE", but true and false without quotes.'
         ) from None
 
 

@@ -40,8 +40,8 @@ GROUP_TOPICS = (
         Kind.GROUP,
         "pending",
         "the newcomer is waiting to be let in; somebody in the group decides",
-        "Until then, only those who decide can read what the newcomer writes. In JSON, `pending` means that the member"
-        " who made the group's link decides, and `review` that the moderators decide.",
+        "Until then, only the members who can let the newcomer in can read what the newcomer writes. In JSON,"
+        " `pending` means that the member who made the group's link decides, and `review` that the moderators decide.",
         (
             (Mover.MEMBER, "If you are the newcomer: a member lets you in, or turns you away."),
             (Mover.YOU, "If you are a moderator: let the newcomer in, or turn them away."),

@@ -57,7 +57,7 @@ _COMMAND = late(r"`smpchat ((?:[\w-]+ ?)[^`]*)")
 _ALIKE_ANYWHERE = late(r"(?:demo|explain|man)\b|-v$|.*--(?:help|version)\b")
 """Commands that use neither the home folder nor a profile."""
 _OF_ALL_PROFILES = late(r"(?:relay|import|profile list|profile switch)\b|-p |--profile ")
-"""Commands that do not concern a profile, or name the profile themselves."""
+"""Commands that need no added ``-p``: they use no profile that ``-p`` could choose, or already contain ``-p``."""
 
 
 def as_typed(text: str, home: Path, profile: str) -> str:

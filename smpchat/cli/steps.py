@@ -93,7 +93,7 @@ class Progress:
             if step == 2 and is_request(state):
                 return "your request is at their relay"
             held = step == 2 and role is Role.JOINER and state.holds_texts
-            return "your profile is at their relay: messages wait for the answer" if held else _DONE[role, step]
+            return "your profile is at their relay: messages wait until they answer" if held else _DONE[role, step]
         if step > self.finished + 1:
             return ""
         if state.state in (ConnectionState.FAILED, ConnectionState.DELETED):

@@ -15,9 +15,9 @@ MAX_MARKS = 4
 MAX_SHOWN_NAME = 60
 """At most this many characters of a peer's name are shown."""
 MAX_ESCAPES = 1_000
-"""At most this many characters of a text are shown as escapes. After that, one `CUT` replaces each run of such
-characters: otherwise 64 KiB of them, which a peer can send as 100 compressed bytes, would take half a megabyte on the
-terminal."""
+"""At most this many unprintable characters of a text are shown as escapes. In the rest of the text, one `CUT` replaces
+each run of unprintable characters: otherwise a text of 64 KiB, which compresses to 100 bytes, would take half a
+megabyte on the terminal."""
 MAX_SHOWN_TEXT = 16_000
 """At most this many characters of a message are shown; apps do not send longer messages."""
 MAX_SHOWN_LINES = 1_000

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _TOLD = 0.25
-"""The shortest time in seconds between two ``progress`` objects."""
+"""With ``--json``, at least this many seconds pass between two ``progress`` objects on standard output."""
 Tell = Callable[[str, int, int], None]
 """A function that takes reports of progress: what is being done, how many bytes are done, and how many there are in
 all."""

@@ -21,7 +21,7 @@ SHORT = {
     "messages-lost": "messages were lost",
     "queue-lost": "queue lost: nothing can arrive",
     "peer-queue-gone": "you cannot write to them",
-    "not-opened": "a message cannot be opened here",
+    "not-opened": "a message needs the package pqcrypto",
     "not-processed": "a message waits at the relay",
     "too-much": "sends too many messages",
     "versions": "needs another version",

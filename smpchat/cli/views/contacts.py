@@ -195,7 +195,8 @@ def show_contacts(environment: Environment, views: list[ContactView]) -> None:
 
 SELF_NAMED = (
     "(?) The contact chose this name, and anyone can choose any name. `smpchat verify WHO` compares security codes."
-    " `smpchat rename WHO ALIAS` sets your own alias. If you know who this is, that can be the same name."
+    " `smpchat rename WHO ALIAS` sets your own alias. If you know who this is, your alias can be the name that they"
+    " chose."
 )
 _HEADINGS = ("Alias", "State", "Unread", "Pending", "Details", "Their name")
 _BREAKS = ("Details",)

@@ -27,7 +27,7 @@ _STANDINGS = {
     "deleted": "deleted",
 }
 _HERE = ("current", "pending", "review", "invited")
-"""Standings of members who are in a group, or about to be."""
+"""The values of `MemberView.standing` for people who are in the group, or who may still come in."""
 _NOT_IN = {
     "invited": "invited",
     "pending": "waiting to be let in",
@@ -125,7 +125,10 @@ def about_joining(alias: str, group: GroupView | None) -> str:
         case "joining":
             return f"You will be in {alias} when the person who invited you comes online."
         case "pending" | "review":
-            return f"You are waiting to be let into {alias}. Until then, only those who decide can read your messages."
+            return (
+                f"You are waiting to be let into {alias}. Until then, only the members who can let you in can read your"
+                " messages."
+            )
         case "deleted":
             return f"The group {alias} was deleted."
         case "removed":
@@ -222,8 +225,8 @@ def show_members(environment: Environment, group: GroupView, *, all_of_them: boo
     show_table(environment, _HEADINGS, _rows(group, shown))
     if environment.attended and any(member.current and not member.connected for member in shown):
         environment.notice(
-            "Messages from members who are not connected come through the member who let them in. Only a connection"
-            " proves who wrote them."
+            "If you are not connected to a member, you get their messages through the member who let them in. Only a"
+            " connection to the author proves who wrote a message."
         )
 
 

@@ -30,8 +30,8 @@ TICKS = {
 }
 _DELETED = "[deleted]"
 _JOIN = late(r"`smpchat [^`]*group join \d+`\]$")
-"""The command at the end of an invitation to a group. Only the end is searched, because the group's name before the
-command may contain anything."""
+"""Finds the command at the end of a message that invites the user to a group. The pattern matches only at the end of
+the message, because the group's name before the command may contain anything."""
 _WRITTEN = 140  # at most this many characters of a message are shown while its author is typing it
 _NAMED = 3  # if more members than this reacted with the same emoji, only their number is shown
 _NUMBERED = 13  # columns that the number and the time of a message take in a conversation, before its author
