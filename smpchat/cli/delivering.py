@@ -310,8 +310,11 @@ def _held(why: Condition) -> tuple[str, str]:
 
 
 def _not_yet(status: MessageStatus) -> CommandFailed:
-    """The error if the time limit ended before the message had the status asked for; its sentences say what is
-    missing."""
+    """The error if the time limit ended before the message reached the wanted status.
+
+    Args:
+        status: The present status of the message. The error says what must still happen.
+    """
     if status is MessageStatus.SENT:
         said = "The message is sent, but not delivered yet."
         hint = (

@@ -36,7 +36,7 @@ def open_file(path: Path) -> None:
     found = shutil.which(program)
     if found is None:
         raise InputError(f"{program}, which opens files, is not installed.", f"Open the file yourself: {path}")
-    # The path must be absolute: `open` and `xdg-open` would take a name that begins with - for an option. Neither
+    # The path must be absolute: if a name begins with "-", `open` and `xdg-open` treat it as an option. Neither
     # program gets our secrets in its environment, because it may start any other program.
     subprocess.Popen(
         [found, str(path)],

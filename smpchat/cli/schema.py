@@ -335,7 +335,8 @@ TYPES = (
             Field("received_at", Kind.TIME, "when the relay received the request"),
             text(
                 "relay_refused",
-                "where the sender's relay is, if it is not on the internet; `accept` then needs `--any-relay`",
+                "the reason why smpchat does not connect to the sender's relay: where the relay is, if it is not on the"
+                " internet; `accept` then needs `--any-relay`",
                 optional=True,
             ),
             flag("in_turn", "smpchat will accept the request automatically when its turn comes", optional=True),
@@ -764,7 +765,7 @@ TYPES = (
         (
             text("kind", "what the object explains", *Explained),
             text("name", "the name of the exit code or state, for `explain`"),
-            number("code", "the number of an exit code", optional=True),
+            number("code", "the exit code as a number; missing if the object explains a state", optional=True),
             text("meaning", "the meaning in one line"),
             text("text", "the meaning in sentences"),
             Field(

@@ -8,7 +8,7 @@ from smpchat import __version__
 
 
 def software() -> dict[str, str]:
-    """The versions of smpchat, Python and two libraries, by name."""
+    """The versions of smpchat, Python, OpenSSL and SQLite, by name."""
     import sqlite3
     import ssl
 

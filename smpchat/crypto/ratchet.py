@@ -159,7 +159,7 @@ def encrypt_header(ratchet: Ratchet) -> tuple[Ratchet, MessageKey]:
 def encrypt_body(key: MessageKey, plaintext: bytes, padded_length: int) -> bytes:
     """Encrypt the body of the message that ``key`` was made for. Raises `PaddingError` if the plaintext is too long."""
     # The tag of the body also authenticates the header envelope, but not the length field before the envelope
-    # (agent-wire 4.5). The body is padded before it is encrypted (trap 4).
+    # (agent-wire 4.5). The body is padded before it is encrypted (agent-wire trap 4).
     tag, body = aead_encrypt(key.key, key.iv, key.associated_data + key.header, pad(plaintext, padded_length))
     return with_length(key.header, key.version) + tag + body
 

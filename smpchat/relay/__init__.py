@@ -3,9 +3,9 @@
 `commands` executes commands; `notifications`, `information` and `forwarding` help with some of them. `store` is the
 database, and `subscriptions` knows which client is subscribed to which queue. `worker` runs the commands that are ready
 as one transaction, and sends their answers after the commit. `server` accepts connections, and `daemon` runs the relay
-of a folder. `proxy` forwards commands to other relays, with a `relay_session` for each of these relays; `destinations`
-says to which relays it may connect. `options` are the operator's options. `statistics` and `local_http` report what a
-running relay does. `backup` backs up a relay, and restores it.
+whose data is in a given folder. `proxy` forwards commands to other relays, with a `relay_session` for each of these
+relays; `destinations` says to which relays it may connect. `options` are the operator's options. `statistics` and
+`local_http` report what a running relay does. `backup` backs up a relay, and restores it.
 
 Errors::
 

@@ -190,7 +190,7 @@ The tables leave out:
 | reply queue | queue B in the picture, with which the joiner receives messages |
 | reply key | a key in the link, with which the joiner secures the reply queue for the initiator |
 | S, D | the tag of the confirmation: S if the reply queue is secured with the link's reply key, D if it is not |
-| signed, unsigned | with or without the sender's signature; OK to a signed message shows that the queue has its key |
+| signed, unsigned | with or without the sender's signature; OK to a signed message: the queue has the sender's key |
 | securable | the initiator, who sends to the reply queue, may secure the reply queue with SKEY |
 | with the reply key | for *ReceiveQueueCreated*: NEW already gave the reply key to the reply queue, so no KEY follows |
 | with a key | the message contains a key, with which the receiver of the message must secure the queue |

@@ -29,7 +29,8 @@ def anywhere(tx: sqlite3.Connection) -> bool:
 
 
 def save_anywhere(tx: sqlite3.Connection, allow: bool) -> None:
-    """Save whether relays that other people name may be at any IP address."""
+    """Save whether smpchat may connect to a relay that another person named at any IP address, even one of this
+    computer or of its local networks."""
     tx.execute("DELETE FROM strangers")
     tx.execute("INSERT INTO strangers VALUES (?)", (allow,))
 

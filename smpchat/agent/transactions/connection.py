@@ -135,7 +135,8 @@ def join_short(tx: sqlite3.Connection, context: Context, link: ShortInvitation, 
     sent.
 
     Args:
-        held: Our profile is not sent until the user has answered a question (the event `JoinReleased`).
+        held: Our profile is not sent until the user has answered a question; the answer causes the event
+            `JoinReleased`.
     Raises:
         OwnLinkError: The link is ours.
         LinkJoinedError: The link was joined before.

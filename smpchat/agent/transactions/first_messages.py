@@ -175,7 +175,7 @@ def _receive_hello(
         raise EnvelopeRefused("the hello carries a key for its queue, which is already secured")
     if not secured and sender_key is None and queue.mode is not QueueMode.MESSAGING:
         raise EnvelopeRefused("the hello lacks the key for its queue")
-    with refusing("the hello does not open"):
+    with refusing("the hello cannot be decrypted or read"):
         opened = ratchet.decrypt(
             load_ratchet(tx, context, connection.id),
             SkippedKeys({}),

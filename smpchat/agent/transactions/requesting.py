@@ -53,7 +53,8 @@ def begin(
     The content of the request must be stored in the same transaction (`sent_requests.save_info`).
 
     Args:
-        held: The request is not sent until the user has answered a question (the event `JoinReleased`).
+        held: The request is not sent until the user has answered a question; the answer causes the event
+            `JoinReleased`.
         plain: The address is the link of a group, and the connection is to the group's host: see `Connection`.
     Raises:
         OwnLinkError: The address is ours.

@@ -228,8 +228,8 @@ def _without_ends(text: str) -> Iterator[str]:
 
 
 def _read(text: str) -> tuple[Link | None, LinkError | None]:
-    """Parses ``text``, and percent-decodes it if needed. If this fails, the error is about the first form of ``text``
-    that looks like a link; forms that are decoded fewer times come first."""
+    """Parses ``text`` as it is, then in the spellings that percent-decoding gives, until one is a link. If none is, the
+    error is about the first spelling that looks like a link."""
     error: LinkError | None = None
     for spelling in _spellings(text):
         plain = _plain(spelling)

@@ -119,4 +119,4 @@ def _stalled(message: Message, file: FileView) -> FileStalled:
         return FileStalled(happened, f"{hint} {FileStalled.hint}".strip(), kind)
     if file.awaited:
         return FileStalled(f"{message.contact} has not finished uploading the file yet.")
-    return FileStalled("The file is not finished yet.")
+    return FileStalled("The file has not been transferred completely yet.")

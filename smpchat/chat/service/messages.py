@@ -253,8 +253,8 @@ class StoredMessages:
         return live.being_written(self._tx, records.contact(self._tx, who).id)
 
     def give_up_waiting(self) -> None:
-        """Treats unfinished messages as finished if they were not changed for a while. Every method that lists new
-        messages calls `give_up_waiting` first.
+        """Treats live messages, whose authors are still writing them, as finished if they were not changed for a while.
+        Every method that lists new messages calls `give_up_waiting` first.
 
         This method also announces the changes that were put off because a contact changed messages too often in a short
         time.

@@ -71,7 +71,8 @@ Part = Envelope | Unreadable | LeftOut
 
 
 def new_shared_id(random12: bytes) -> str:
-    """A new id for a message, made from random bytes (usually 12). Both apps know the message by this id."""
+    """A new id for a message, made from random bytes: 12, or 16 for a request to join a group. Both apps know
+    the message by this id."""
     return to_base64url(random12)
 
 

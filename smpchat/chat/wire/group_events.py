@@ -258,7 +258,7 @@ class Post(Record):
 
 
 class Edit(Record):
-    """``x.msg.update``: a new text for the sender's own message ``original``."""
+    """``x.msg.update``: a new text for one of the sender's own messages. ``original``: the id of this message."""
 
     original: str
     content: JsonObject = field(repr=False)

@@ -142,8 +142,8 @@ class Transcript:
         self.say(messages)
 
     def _unsettled_end(self, messages: list[Message]) -> list[Message]:
-        """The user's messages at the end of the list whose ticks still change; none if the terminal cannot draw lines
-        again."""
+        """The last messages of the list, as far back as all of them are the user's and their ticks can still change.
+        None of them if the terminal cannot draw lines again."""
         end = messages[-_TAIL:] if self._environment.redraws else []
         while end and any(m.direction is not Direction.SENT or _is_settled(m) for m in end):
             end = end[1:]

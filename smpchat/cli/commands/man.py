@@ -144,7 +144,10 @@ def manual(program: Any) -> str:
         _roff("In `smpchat chat`:"),
         *_table(KEYS),
         ".SH SLASH COMMANDS",
-        _roff("In `smpchat chat`. Without a number, a command means the last message."),
+        _roff(
+            "In `smpchat chat`. A command for a message takes its number; without a number, it applies to the last"
+            " message."
+        ),
         *_table((*SLASH_COMMANDS.values(), *ELSEWHERE)),
         ".SH FILES",
         *(line for name, text in _FILES.items() for line in (".TP", f".I {name}", _roff(text))),

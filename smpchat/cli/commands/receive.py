@@ -116,7 +116,9 @@ async def _fetch(environment: Environment, link: str, to: Path | None, patience:
                 path = await fetcher.file(described, place, tell)
         except TimeoutError:
             raise CommandFailed(
-                ExitStatus.TIMEOUT, "The file is not finished yet.", "Run the command again, with a larger --timeout."
+                ExitStatus.TIMEOUT,
+                "The file has not arrived completely yet.",
+                "Run the command again, with a larger --timeout.",
             ) from None
         show_fetched(environment, path)
         return ExitStatus.OK

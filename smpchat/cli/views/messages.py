@@ -187,7 +187,8 @@ def named(alias: str, *, self_named: bool) -> str:
 def _colon(message: Message) -> str:
     """What separates a name from the text: a star if smpchat's own words come first, a colon if the author's words do.
 
-    Nobody can fake this star or colon: it stands before the text of the message, and an alias has no blanks.
+    Nobody can fake this mark. A text cannot, because the mark stands before the text. An alias cannot either, because
+    the mark includes a blank, and an alias contains none.
     """
     ours, _ = _parts(message)[0]
     return " * " if ours else ": "

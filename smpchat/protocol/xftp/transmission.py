@@ -62,6 +62,6 @@ def signed_block(key: AuthPrivateKey | None, session_id: bytes, entity_id: bytes
     if isinstance(key, X25519PrivateKey):
         # An X25519 authenticator uses the correlation id as its nonce. In XFTP the correlation id is empty, so all
         # authenticators would have the same nonce (xftp-wire trap 3).
-        raise LocalProtocolError("commands for file relays are signed")
+        raise LocalProtocolError("commands for file relays must be signed, and an X25519 key cannot sign")
     auth = b"" if key is None else key.sign(signed_bytes(session_id, b"", entity_id, body))
     return encode_block(Transmission(b"", entity_id, body, auth), session_id)
