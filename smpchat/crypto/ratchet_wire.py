@@ -96,8 +96,9 @@ def with_length(data: bytes, version: int) -> bytes:
 
 
 def _take_with_length(reader: Reader, what: str) -> bytes:
-    # The first byte shows whether the length has 1 or 2 bytes: lengths of version 2 are at least 88, those of version 3
-    # below 8,192 (agent-wire 4.5, trap 7). The version comes after the length, so we do not know it yet.
+    # The first byte shows whether the length has 1 byte (version 2) or 2 bytes (version 3). The one byte is at least
+    # 88; the first of two bytes is below 32, because the length is below 8,192 (agent-wire 4.5, trap 7). The version
+    # itself comes after the length, so we do not know it yet.
     first = reader.peek()
     length = word16 if first is not None and first < _LARGEST_FIRST_BYTE else byte
     return reader.take(length.read(reader), what)

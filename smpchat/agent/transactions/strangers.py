@@ -1,7 +1,7 @@
 """Relays that other people name: in requests to our address, in a contact's move, or in the data of a link.
 
-A person who names a relay makes us connect to it. So a relay that another person names may only be on the internet,
-unless our own relay is in a network of the same kind; the user may agree to relays in other networks
+A person who names a relay makes us connect to it. So a relay that another person names may be only on the internet, or
+in a place where our own relay is too: a private network, or this computer. The user may agree to relays in other places
 (`smpchat.agent.store.consents`). By making or using a link, the user agrees to the relay that the link names. Earlier
 versions of smpchat did not store what the user agreed to. The relays of contacts from that time count as agreed to.
 """
