@@ -31,10 +31,14 @@ class ExitStatus(IntEnum):
     OK = 0, "ok", "done"
     INPUT = (
         1,
-        "invalid argument, or failed on this computer",
-        "an argument is invalid, or something failed on this computer",
+        "a value cannot be used (such as an unknown alias), or a failure on this computer",
+        "a value cannot be used, such as an unknown alias, or something failed on this computer",
     )
-    USAGE = 2, "not a valid command", "the command line is not a valid command"
+    USAGE = (
+        2,
+        "mistyped command (such as an unknown option or a missing argument)",
+        "the command was mistyped: for example, an option is unknown or an argument is missing",
+    )
     NETWORK = (
         3,
         "relay not reached (nothing is lost)",
@@ -42,8 +46,8 @@ class ExitStatus(IntEnum):
     )
     REFUSED = (
         4,
-        "link used or deleted, or your contact refused",
-        "the link was used or deleted, or your contact refused",
+        "gone for good (used or deleted link, ended connection, deleted file)",
+        "a link was used or deleted, or a connection or file is gone for good",
     )
     VERIFICATION = (
         5,
@@ -53,7 +57,7 @@ class ExitStatus(IntEnum):
     TIMEOUT = 6, "timed out", "the time limit ended, or too many messages are waiting"
     LOCKED = (
         7,
-        "profile locked or wrong passphrase",
+        "profile locked, or passphrase missing or wrong",
         "the profile is locked or was moved, or its passphrase is wrong or missing",
     )
     INTERRUPTED = 130, "interrupted", "interrupted"

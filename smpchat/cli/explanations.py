@@ -48,7 +48,7 @@ _EXITS = {
         ),
     ),
     ExitStatus.USAGE: _Exit(
-        "The command line is not a valid command, so nothing was done.",
+        "The command line was not understood, so nothing was done.",
         ((Mover.YOU, "Correct the command line."),),
         (
             ("smpchat --help", "all commands"),
@@ -56,7 +56,8 @@ _EXITS = {
             ("smpchat send WHO -- TEXT", "send a text that begins with -"),
         ),
         (
-            "A misspelled command or option.",
+            "A misspelled command or option, or a missing argument.",
+            "A value that an option never takes, such as 0 for `listen --count`.",
             "A link without quotes: & and ? have a special meaning in the shell.",
         ),
     ),
@@ -86,7 +87,7 @@ _EXITS = {
         ),
     ),
     ExitStatus.REFUSED: _Exit(
-        "A link, queue or connection is gone for good. Trying again does not help.",
+        "Trying again does not help.",
         (
             (Mover.CONTACT, "They make a new link with `smpchat invite`, and send it to you."),
             (
@@ -107,6 +108,7 @@ _EXITS = {
             "The link was for one person, and someone has already used it.",
             "The person who made the link cancelled it, or deleted the address.",
             "The relay deleted the queue.",
+            "The file is no longer at its relays, or the message with the file was deleted.",
             "The connection failed, or the contact removed you, while a message was waiting: it will never arrive.",
         ),
     ),
