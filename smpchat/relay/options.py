@@ -54,12 +54,14 @@ class Explained(Record):
 
 
 _PROXY_HELP = (
-    "Other relays to which clients may send through this one (default: all if the relay listens on loopback only,"
-    " otherwise public)"
+    "Other relays to which clients may send through this one: none, those with a public IP address, or all (default:"
+    " all if this relay listens on loopback only, otherwise public)"
 )
-_PASSWORD_HELP = "Password needed for new queues and files; '' for none (default: as before, at first none)"
+_HOST_HELP = "Addresses to listen on, separated by commas; 0.0.0.0 means all IPv4 addresses, and :: all addresses"
+_PASSWORD_HELP = "Password needed for new queues and files; '' for none (default: the one used last; at first none)"
+_IDLE_HELP = "Time limit for an idle client that listens to no queue"
 OPTIONS: Final = (
-    Explained("host", "ADDRESS", "Addresses to listen on, separated by commas, or :: for all", "127.0.0.1"),
+    Explained("host", "ADDRESS", _HOST_HELP, "127.0.0.1"),
     Explained("password", "TEXT", _PASSWORD_HELP, None),
     Explained("proxy", "|".join(PROXY), _PROXY_HELP, None, words=PROXY),
     Explained("new_queues", "on|off", "Allow new queues", "on", words=("on", "off")),
@@ -73,7 +75,7 @@ OPTIONS: Final = (
     Explained("max_unsent", "KIB", "Maximum KiB of answers waiting for one client", "1024", (64, 1_048_576)),
     Explained("handshake_time", "SECONDS", "Time limit for each handshake: TLS, then SMP", "60", (1, 3_600)),
     Explained("write_time", "SECONDS", "Time limit for a client that reads nothing", "120", (1, 86_400)),
-    Explained("idle_time", "SECONDS", "Time limit for an idle client without queues", "21600", (60, 31_536_000)),
+    Explained("idle_time", "SECONDS", _IDLE_HELP, "21600", (60, 31_536_000)),
     Explained("new_files", "on|off", "Allow new files", "on", words=("on", "off")),
     Explained("files_quota", "MIB", "Maximum MiB of stored files", "10240", (1, 100_000_000)),
     Explained("files_hours", "HOURS", "Hours to keep files", "48", (1, 8_760)),

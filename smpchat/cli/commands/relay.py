@@ -49,19 +49,19 @@ PORT = typer.Option(
     parser=number(0, 65535),
     metavar="PORT",
     show_default=False,
-    help="Port (default: the one used before, or any free one).",
+    help="Port (default: the one used last; at first any free one).",
 )
 WS_PORT = typer.Option(
     None,
     "--ws-port",
     metavar="PORT|off",
-    help="Serve WebSocket on this port too; 0 for any free port, or off (default: as before, at first off).",
+    help="Serve WebSocket on this port too; 0 for any free port, or off (default: the one used last; at first off).",
 )
 FILES_PORT = typer.Option(
     None,
     "--files-port",
     metavar="PORT|off",
-    help="Port for files, or off (default: the one used before, or any free one).",
+    help="Port for files, or off (default: the one used last; at first any free one).",
 )
 PASSWORD = _option("password", PASSWORD_VARIABLE)
 PROXY = _option("proxy")
@@ -97,7 +97,12 @@ def run_here(
         None, "--smp-versions", metavar="FIRST-LAST", help="SMP versions to offer, such as 7-14 (default: all)."
     ),
     no_extensions: bool = typer.Option(
-        False, "--no-extensions", help="Offer only standard SMP, without smpchat's extension."
+        False,
+        "--no-extensions",
+        help=(
+            "Offer only standard SMP, without smpchat's extension. With the extension, one command can create and"
+            " secure a queue; without it, clients need two commands."
+        ),
     ),
     password: str | None = PASSWORD,
     proxy: str | None = PROXY,
