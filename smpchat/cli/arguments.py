@@ -218,16 +218,17 @@ WAIT = typer.Option(
     None,
     "--wait",
     help=(
-        "What to wait for (sent). sent: the contact's relay has the message. delivered: the contact's app has it. none:"
-        " the message is only saved; the next command that goes online sends it."
+        "What to wait for. sent: the contact's relay has the message. delivered: the contact's app has it. In a group,"
+        " one member's relay or app is enough. none: the message is only saved; the next command that goes online sends"
+        " it (default: sent)."
     ),
 )
 WAIT_CHANGE = typer.Option(
     None,
     "--wait",
     help=(
-        "What to wait for (sent). sent: the contact's relay has the change. none: the change is only saved; the next"
-        " command that goes online sends it."
+        "What to wait for. sent: the contact's relay has the change; in a group, one member's relay is enough. none:"
+        " the change is only saved; the next command that goes online sends it (default: sent)."
     ),
 )
 FILE_TIMEOUT = typer.Option(

@@ -58,7 +58,7 @@ COMMANDS = {
     "doctor": Entry(_INSIDE, "Check the installation, profile and relays."),
     "explain": Entry(_INSIDE, "Explain an exit code or state, and what to do."),
     "man": Entry(_INSIDE, "Show the manual page."),
-    "contact": Entry(_PEOPLE, "A contact's details, and what you allow them."),
+    "contact": Entry(_PEOPLE, "A contact's details, and your settings for this contact."),
     "group": Entry(_PEOPLE, "Make, join, change and leave groups."),
     "address": Entry(_CONNECT, "Your address: a link that many people can use."),
     "profile": Entry(_SETTINGS, "Your name, and your profiles."),

@@ -45,7 +45,7 @@ def create(
     auto_accept: bool | None = typer.Option(
         None,
         "--auto-accept/--no-auto-accept",
-        help="Accept each request at once (default: no); also changes an existing address.",
+        help="Accept each request at once (default: no).",
     ),
     welcome: str | None = WELCOME,
     auto_reply: str | None = AUTO_REPLY,
@@ -56,7 +56,9 @@ def create(
 ) -> None:
     """Create your address.
 
-    A person who opens your address sends you a request; `requests` lists them. A profile can have one address.
+    A person who opens your address sends you a request; `requests` lists them. A profile can have
+    only one address. If you have an address already, `address create` fails, unless you give --auto-accept or
+    --no-auto-accept, and no --server: it then changes the address, as `address set` does.
 
     Example: smpchat address create
     """

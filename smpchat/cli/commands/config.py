@@ -36,7 +36,9 @@ PROFILE_ONLY = typer.Option(
 )
 PATH_PROFILE_ONLY = typer.Option(False, "--profile-only", help="Print only the path of the profile's own file.")
 READ_PROFILE_ONLY = typer.Option(
-    False, "--profile-only", help="Read only the profile's own file (default: the values in use)."
+    False,
+    "--profile-only",
+    help="Show only what the profile's own file sets (default: the values in use, wherever set).",
 )
 
 

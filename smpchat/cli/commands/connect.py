@@ -43,7 +43,10 @@ def connect(
         None,
         "--alias",
         metavar="ALIAS",
-        help="Your name for the contact or group (asked if omitted; without a terminal, the name in the link, if any).",
+        help=(
+            "Your name for the contact or group (asked if omitted; without a terminal: the name in the link, or else a"
+            " name such as contact_2)."
+        ),
     ),
     incognito: bool = typer.Option(
         False, "--incognito", help="Show the person or group a made-up name instead of your profile's."
@@ -52,7 +55,7 @@ def connect(
         [], "-m", metavar="TEXT", help="A message to send at once (not possible for groups); may be repeated."
     ),
     wait: bool = typer.Option(
-        False, "--wait/--no-wait", show_default=False, help="Wait until the other person has answered (no)."
+        False, "--wait/--no-wait", show_default=False, help="Wait until the other person's app has answered (no)."
     ),
     timeout: float | None = typer.Option(
         None,
@@ -60,12 +63,13 @@ def connect(
         parser=seconds,
         metavar="SECONDS",
         show_default=False,
-        help="How long to wait for the relay, or with --wait for the other person's answer (20).",
+        help="How long to wait for the relay, or with --wait for the answer of the other person's app (20).",
     ),
 ) -> None:
     """Open a link; you can write at once.
 
-    The person who made the link need not be online. An answer arrives when that person comes online.
+    The person who made the link need not be online. When that person comes online, their app answers automatically. If
+    LINK is an address or a group's link, the answer may come later, because a person may first have to accept you.
     """
     from smpchat.chat.online.patience import Patience
 

@@ -1,4 +1,4 @@
-"""``contact``: the details of one contact, and what you allow them."""
+"""``contact``: the details of one contact, and your settings for this contact."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from smpchat.cli.text import printable, shortened
 if TYPE_CHECKING:
     from smpchat.chat.wire.picture import Picture
 
-app = group("A contact's details, and what you allow them.", "smpchat contact show bob")
+app = group("A contact's details, and your settings for this contact.", "smpchat contact show bob")
 
 
 @app.command("show")
@@ -78,12 +78,14 @@ def set_(
         ),
     ),
 ) -> None:
-    """Choose what you allow one contact.
+    """Change your settings for one contact or group.
+
+    For a feature such as reactions, VALUE says who may use it:
 
     \b
     yes      both of you may use the feature, if the contact allows it too
     always   the contact may use it, even if they do not allow you to
-    no       the contact may not use it
+    no       the contact may not use it; you may if the contact chose always
     default  your choice for all contacts (`profile set --allow`)
 
     The contact sees these choices, except receipts and mute. disappear: messages are deleted for both of you after the

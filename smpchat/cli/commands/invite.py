@@ -58,9 +58,9 @@ def invite(
         "--handshake",
         show_default=False,
         help=(
-            "How to connect (instant). With instant, the person who opens the link can write at once. The older"
-            " handshakes three-step and standard are for tests: that person's messages wait until you are online. A"
-            " link for standard also has no reply key (README explains it)."
+            "How to connect. With instant, the person who opens the link can write at once. The values three-step and"
+            " standard are names of older handshakes, and are for tests: that person's messages wait until you are"
+            " online. A link for standard also has no reply key, which README explains (default: instant)."
         ),
     ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),

@@ -61,7 +61,7 @@ def change(
     """Change the passphrase.
 
     smpchat asks for the old passphrase, unless --key-file, --key-command or the variable SMPCHAT_KEY gives it. Then it
-    asks for the new passphrase, unless one of these options or the variable SMPCHAT_NEW_KEY gives it.
+    asks for the new passphrase, unless --new-key-file, --new-key-command or the variable SMPCHAT_NEW_KEY gives it.
 
     Example: smpchat key change
     """

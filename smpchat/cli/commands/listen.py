@@ -43,7 +43,7 @@ def listen(
         "--skip-after",
         parser=number(1),
         metavar="N",
-        help="With --exec: skip a message after CMD failed on it N times (default: never).",
+        help="With --exec: skip a message when CMD has failed on it N times (default: never).",
     ),
 ) -> None:
     """Stay online and print what arrives.
@@ -54,8 +54,9 @@ def listen(
     do not use the alias, but SMPCHAT_CONTACT_ID, which never changes and belongs to one contact only.
 
     If CMD exits with 0, the message counts as read. If CMD fails, `listen` stops with exit code 1, and the next
-    `listen` starts with the same message. With --skip-after N, the Nth failure skips this message, and `listen` goes
-    on. CMD's output is not sent: to answer, CMD must run `smpchat send`.
+    `listen` starts with the same message. With --skip-after N, each failure on a message still stops `listen`,
+    until the Nth: then `listen` skips this message and goes on. Failures in earlier runs count too. CMD's output is not
+    sent: to answer, CMD must run `smpchat send`.
     """
     if skip_after is not None and command is None:
         raise typer.BadParameter("--skip-after needs --exec.")

@@ -24,7 +24,7 @@ def mute(
         "on",
         metavar="[HOW_LONG]",
         show_default=False,
-        help="A time such as 8h or 1d, on for no time limit, or off (on).",
+        help="A time such as 8h or 1d; on: without a time limit; off: no longer muted (default: on).",
     ),
 ) -> None:
     """Mute a contact or group: no bell and no notifications.

@@ -46,10 +46,10 @@ def receive(
 ) -> None:
     """Receive a file.
 
-    The file is saved in the folder smpchat in your downloads folder, unless --to, --home or the setting files-folder
-    chooses another place. If that folder has a file with the same name, a number is added to the new name; nothing is
-    overwritten. The new file appears when it is complete and every check has passed. If a contact has sent no file yet,
-    smpchat waits 5 seconds for one.
+    The file is saved in your downloads folder, in a subfolder named smpchat, unless --to, --home or the setting
+    files-folder chooses another place. If that folder has a file with the same name, a number is added to the new name;
+    nothing is overwritten. The new file appears when it is complete and every check has passed. If a contact has sent
+    no file yet, smpchat waits 5 seconds for one.
     """
     run(context, lambda environment: _receive(environment, message, to, timeout, approve=approve))
 

@@ -27,8 +27,8 @@ def resync(
     """Renew the encryption with a contact.
 
     This helps if messages from or to the contact cannot be read. `resync` also accepts new keys that the contact has
-    sent. First ask the contact, over a call or face to face, whether they restored an old backup: someone else may have
-    sent the keys.
+    sent. A contact who has restored an old backup has to send new keys, but a thief who wants to read your messages can
+    send new keys too. So first ask the contact, over a call or face to face, whether they restored an old backup.
     """
     run(context, lambda environment: _resync(environment, who, refuse))
 

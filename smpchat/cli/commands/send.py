@@ -39,8 +39,8 @@ def send(
         "--timeout",
         parser=seconds,
         metavar="SECONDS",
-        help="Seconds to wait (20). With --file: seconds for the whole transfer (default: no limit, but a transfer"
-        " stops after 20 seconds without progress).",
+        help="Seconds to wait (default: 20), or with --file, seconds for the whole transfer (default: no limit, but a"
+        " transfer stops after 20 seconds without progress).",
     ),
     anyway: bool = typer.Option(
         False, "--anyway", help="Send this message and the held ones, although keys have changed."

@@ -198,7 +198,13 @@ def use(
         None, "--private-routing/--no-private-routing", help="See `server private-routing` (default: unchanged)."
     ),
 ) -> None:
-    """Use only the relay at ADDRESS, or the public ones. Example: smpchat server use simplex"""
+    """Use only the relay at ADDRESS, or the public ones.
+
+    An smp:// address replaces your relays for messages, and an xftp:// address your file relays; the other kind stays
+    as it is. simplex and embedded replace both kinds.
+
+    Example: smpchat server use simplex
+    """
     run(context, lambda environment: _use(environment, address, private_routing))
 
 
@@ -436,9 +442,9 @@ def strangers(
         None, metavar="[public|any]", help="public or any (if omitted: print the setting)."
     ),
 ) -> None:
-    """Allow or refuse other people's relays in your network.
+    """Choose where relays named by other people may be.
 
-    If you accept a request, for example, smpchat connects to the relay that the sender chose. With public, this relay
+    If you accept a request, for example, smpchat connects to the relay that this request names. With public, this relay
     must be on the public internet, so that strangers cannot reach your network through you. With any, it may also be on
     this computer or in its network.
 
