@@ -217,12 +217,12 @@ class _Delivery:
         return self._status() is MessageStatus.PENDING
 
     def wait_for(self) -> None:
-        """Wait for the status asked for, while this process or another one is online. Raises `CommandFailed`."""
+        """Wait for the wanted status, while this process or another one is online. Raises `CommandFailed`."""
         if self._wait is not Wait.NONE:
             self._tell(_follow(self._environment, self._service, self._looks()))
 
     async def wait_online_for(self) -> None:
-        """Wait for the status asked for, in an event loop in which this process is online. Raises `CommandFailed`."""
+        """Wait for the wanted status, in an event loop in which this process is online. Raises `CommandFailed`."""
         from asyncio import CancelledError
 
         from smpchat.chat.online.waiting import follow

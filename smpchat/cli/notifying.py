@@ -46,7 +46,7 @@ class Notifier:
         if self._arguments and shutil.which(self._arguments[0]) is None:
             raise InputError(
                 f"There is no program {self._arguments[0]!r}, so you get no notifications.",
-                "Choose another program with `smpchat config set notifications COMMAND`, or off.",
+                "Choose another program with `smpchat config set notifications COMMAND`; off as COMMAND means none.",
             )
         self._heard: Message | RequestView | None = None
         self._told = float("-inf")

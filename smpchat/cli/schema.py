@@ -509,7 +509,7 @@ TYPES = (
         "The status of one of your messages changed.",
         "`send`, `reply`, `forward`, `listen`, `demo`",
         (
-            number("id", "the message's number, as `id` in `message`"),
+            number("id", "the message's number; an object of type `message` has the same number in its field `id`"),
             text("contact", "the contact's alias"),
             text("status", "the new status of the message", "pending", "sent", "delivered", "failed"),
             text("reason", "a sentence: why the message failed", optional=True),

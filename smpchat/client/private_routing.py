@@ -75,8 +75,8 @@ class Forwarding(Record):
 
 
 def open_pkey(pkey: PKey, key_hash: bytes, now: datetime) -> Destination:
-    """Check PKEY, in which a proxy passes on a relay's session key. The relay must be the one with
-    the fingerprint ``key_hash``, as in a hello from the relay itself.
+    """Check PKEY, in which a proxy passes on a relay's session key. The relay must have the
+    fingerprint ``key_hash``. The same rules hold as for a hello that comes from the relay itself.
 
     Raises:
         IdentityError: The certificates in PKEY are invalid, or belong to another relay.

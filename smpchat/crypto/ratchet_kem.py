@@ -28,8 +28,8 @@ class KEMAnswer(Record):
     """The answer to a KEM key: a ciphertext for this key, and the secret in the ciphertext.
 
     Attributes:
-        peer_key: The KEM key that the peer proposed last. Our own answer is for this key; the peer's answer is for a
-            KEM key of ours.
+        peer_key: The KEM key that the peer proposed last. If the answer is ours, its ciphertext is for this key. If the
+            answer is the peer's, its ciphertext is for a KEM key of ours.
         secret: The secret in the ciphertext: one of the inputs from which the ratchet's next chains are derived. It is
             not stored: in a ratchet that was read from the store, ``secret`` is empty.
     """

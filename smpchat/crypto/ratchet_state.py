@@ -106,8 +106,8 @@ class Ratchet(Record):
         Args:
             secret: Result of `agree_joiner`.
             peer_key2: The initiator's second X3DH key, which is its first ratchet key.
-            first_key: A new private key, our first ratchet key. The peer learns its public key from our headers, not
-                from the X3DH parameters.
+            first_key: A new private key, our first ratchet key. The peer learns the public key that belongs to it from
+                our headers, not from the X3DH parameters.
             version: The version of end-to-end encryption that was agreed for this connection.
             max_version: Highest version of end-to-end encryption to offer in headers.
             kem_enabled: Whether to use a KEM. If we use a KEM, headers are large.

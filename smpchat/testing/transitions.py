@@ -192,6 +192,7 @@ The tables leave out:
 | S, D | the tag of the confirmation: S if the reply queue is secured with the link's reply key, D if it is not |
 | signed, unsigned | with or without the sender's signature; OK to a signed message: the queue has the sender's key |
 | securable | the initiator, who sends to the reply queue, may secure the reply queue with SKEY |
+| SKEY sent | the hello overtook the joiner's KEY and was refused; so the initiator sent SKEY, and the hello again |
 | with the reply key | for *ReceiveQueueCreated*: NEW already gave the reply key to the reply queue, so no KEY follows |
 | with a key | the message contains a key, with which the receiver of the message must secure the queue |
 | KEY first | the reply queue's relay must answer KEY before the confirmation is sent (relays below SMP 9) |
@@ -355,7 +356,7 @@ _WORDS = {
     "state.key_beside": ("KEY at the same time", "KEY first"),
     "state.address_known": ("address known", "address not known"),
     "state.queue_made": ("own queue created", "own queue not created"),
-    "state.repaired": ("reply queue secured again", "reply queue not secured again"),
+    "state.repaired": ("SKEY sent", "SKEY not sent yet"),
     "state.signed": ("signed", "unsigned"),
     "event.key_beside": ("KEY at the same time", "KEY first"),
     "event.keyed": ("with the reply key", "without the reply key"),

@@ -411,7 +411,8 @@ def is_gone(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: 
 
 
 def keep_deletion(tx: sqlite3.Connection, group_id: int, author: MemberId, shared_id: str, by: MemberId) -> None:
-    """Records that ``by``, the author or a moderator, has deleted a message that has not arrived here yet."""
+    """Records that a message was deleted that has not arrived here yet. ``by``: the member who deleted it, which is its
+    author or a moderator."""
     tx.execute(
         "INSERT OR IGNORE INTO group_deletions (group_id, author, shared_id, by) VALUES (?, ?, ?, ?)",
         (group_id, author, shared_id, by),

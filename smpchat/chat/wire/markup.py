@@ -75,7 +75,7 @@ def _read_line(line: str, parts: list[Part]) -> None:
 
 
 def _read_word(line: str, place: int, last: dict[str, int], parts: list[Part]) -> int:
-    """Reads the piece of the line that begins at ``place``, where there is no blank. Returns the place where the next
+    """Reads the piece of the line that begins at ``place``. No blank is at this place. Returns the place where the next
     piece begins."""
     mark = line[place]
     begin, style = place + 1, _MARKS.get(mark)

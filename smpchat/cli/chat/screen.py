@@ -33,8 +33,8 @@ from smpchat.cli.chat.typed import Typed
 from smpchat.cli.environment import Environment
 
 _ROOM = 6
-"""If a refused line leaves fewer rows of the screen than this, the toolbar says why it was refused: the reason is
-also printed above the line, but might not be visible there."""
+"""If a line is refused, the reason is printed above the line. If fewer rows than this are free for that, the reason
+might not be visible, so the toolbar also says it."""
 _LINK = re.compile(r"\x1b\]8;[^\x1b]*\x1b\\")
 """The escape sequences (OSC 8) before and after a text that can be clicked in some terminals."""
 

@@ -57,8 +57,8 @@ def create(
     """Create your address.
 
     A person who opens your address sends you a request; `requests` lists them. A profile can have
-    only one address. If you have an address already, `address create` fails, unless you give --auto-accept or
-    --no-auto-accept, and no --server: it then changes the address, as `address set` does.
+    only one address. If you have an address already, and give --auto-accept or --no-auto-accept but not --server,
+    `address create` changes the address, as `address set` does. Without these options, it fails.
 
     Example: smpchat address create
     """

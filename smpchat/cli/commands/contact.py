@@ -85,12 +85,12 @@ def set_(
     \b
     yes      both of you may use the feature, if the contact allows it too
     always   the contact may use it, even if they do not allow you to
-    no       the contact may not use it; you may if the contact chose always
+    no       the contact may not use it; you may, if the contact chose "always"
     default  your choice for all contacts (`profile set --allow`)
 
-    The contact sees these choices, except receipts and mute. disappear: messages are deleted for both of you after the
-    time that you give. fulldelete: a deleted message leaves no trace in the conversation. receipts: the contact is told
-    when a message has arrived. mute: no bell and no notifications.
+    With the setting disappear, messages are deleted for both of you after the time that you give. With fulldelete, a
+    deleted message leaves no trace in the conversation. With receipts, the contact is told when a message has arrived.
+    With mute, you get no bell and no notifications. The contact sees your settings, but not receipts and mute.
     """
     run(context, lambda environment: _set(environment, who, setting, value))
 
