@@ -32,8 +32,7 @@ app = Program(
     cls=LazyGroup,
     help=(
         "Terminal chat over the SimpleX Messaging Protocol: open a link and start writing at once.\n\nOn a terminal,"
-        " `smpchat` without a command opens the chat. The options below also work after the command. In every help"
-        " text, a value in parentheses at the end is the default."
+        " `smpchat` without a command opens the chat. The options below also work after the command."
     ),
     invoke_without_command=True,
     add_completion=True,

@@ -190,7 +190,12 @@ SERVER = typer.Option(
 QR = typer.Option(None, "--qr/--no-qr", help="Show a QR code (default on a terminal).")
 QR_FILE = typer.Option(None, "--qr-file", metavar="FILE", help="Save the QR code as a new PNG file.")
 LAST = typer.Option(
-    None, "-n", parser=number(1), metavar="N", show_default=False, help="Print at most N entries, the newest ones (50)."
+    None,
+    "-n",
+    parser=number(1),
+    metavar="N",
+    show_default=False,
+    help="Print at most N entries, the newest ones (default: 50).",
 )
 SINCE = typer.Option(
     None,
@@ -238,7 +243,7 @@ FILE_TIMEOUT = typer.Option(
     metavar="SECONDS",
     help="Seconds for the whole transfer (default: no limit, but a transfer stops after 20 seconds without progress).",
 )
-TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (20).")
+TIMEOUT = typer.Option(None, "--timeout", parser=seconds, metavar="SECONDS", help="How long to wait (default: 20).")
 PASSPHRASE_FILE = typer.Option(
     None, "--passphrase-file", metavar="FILE", help="File with the passphrase in its first line (asked if omitted)."
 )

@@ -20,7 +20,10 @@ ROLE = typer.Option(
     "--role",
     metavar="ROLE",
     show_default=False,
-    help="Role in the group: observer, member, moderator, admin or owner; `group role --help` explains them (member).",
+    help=(
+        "Role in the group: observer, member, moderator, admin or owner; `group role --help` explains them (default:"
+        " member)."
+    ),
 )
 ROLE_HELP = """Change a member's role, which says what the member may do.
 

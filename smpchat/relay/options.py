@@ -50,14 +50,14 @@ class Explained(Record):
     @property
     def help(self) -> str:
         """The help text: what the option means, and its default."""
-        return f"{self.meaning}." if self.default is None else f"{self.meaning} ({self.default})."
+        return f"{self.meaning}." if self.default is None else f"{self.meaning} (default: {self.default})."
 
 
 _PROXY_HELP = (
     "Other relays to which clients may send through this one: none, those with a public IP address, or all (default:"
     " all if this relay listens on loopback only, otherwise public)"
 )
-_HOST_HELP = "Addresses to listen on, separated by commas; 0.0.0.0 means all IPv4 addresses, and :: all addresses"
+_HOST_HELP = "Addresses to listen on, separated by commas; 0.0.0.0 means all IPv4 addresses, :: means all addresses"
 _PASSWORD_HELP = "Password needed for new queues and files; '' for none (default: the one used last; at first none)"
 _IDLE_HELP = "Time limit for an idle client that listens to no queue"
 OPTIONS: Final = (

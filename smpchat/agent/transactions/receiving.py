@@ -241,8 +241,8 @@ def _only_keys_are_missing(
     """
     after_keys, standing = delivery.renegotiated(connection.received), resyncs.load(tx, connection.id)
     if isinstance(standing, resync_states.Agreed):
-        # If our chain ends with an R envelope, its id was counted when the user accepted the keys. Then any id that is
-        # missing before this message belongs to a lost message.
+        # If the chain of received messages ends with an R envelope, the id of this envelope was counted when the user
+        # accepted the keys. Then any id that is missing before this message belongs to a lost message.
         not_counted = after_keys.last_hash != connection.received.last_hash
     else:
         not_counted = isinstance(standing, resync_states.Asked)

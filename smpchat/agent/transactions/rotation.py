@@ -93,7 +93,7 @@ def queue_added(tx: sqlite3.Connection, context: Context, connection: Connection
         return
     under_way = rotations.load(tx, connection.id)
     if under_way is not None and under_way.stage is Stage.TESTING:
-        # The peer moves away from the queue that we are testing. So that queue is in use already, and the test is over.
+        # The peer moves away from the queue that we are testing. It uses that queue already, and the test is over.
         rotations.delete(tx, connection.id)
     why = _unusable(uri, current) or strangers.reason_against_move(tx, connection.id, uri.server)
     version = uri.versions.agree(CLIENT_VERSIONS)

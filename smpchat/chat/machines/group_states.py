@@ -119,7 +119,8 @@ class Group(Record):
         by_link: We joined by a group link or a business address, not by a contact's invitation.
         invitation: The link in a contact's invitation, which leads to the host; None after we have used the link.
         members: All other members, in the order in which we learned of them.
-        minute: Start of the current minute, in which `begun` connections were started; POSIX seconds.
+        minute: Start of the current minute, in POSIX seconds.
+        begun: How many connections were started in this minute.
         full: There is no room for another member until one leaves. This is stored so that we need not search for room
             whenever another new member is announced.
         crowded: The user has been told that the group has more members than we keep.

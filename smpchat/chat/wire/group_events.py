@@ -38,8 +38,8 @@ class Invitation(Record):
         invited: Our own member id, which the host has chosen, and our role.
         link: The link with which we connect to the host, the member who invites us. A repeated invitation has the same
             link, but may offer another role (group-wire 12).
-        link_id: The id of the group link that we used. Only hosts with old apps set this id: they answer a request
-            through a group link with an invitation.
+        link_id: The id of the group link that we used. Only hosts with old apps set this id: if a request comes through
+            a group link, they answer it with an invitation.
         size: Number of members in the group, without us.
     """
 

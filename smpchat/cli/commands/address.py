@@ -57,8 +57,8 @@ def create(
     """Create your address.
 
     A person who opens your address sends you a request; `requests` lists them. A profile can have
-    only one address. If you have an address already, and give --auto-accept or --no-auto-accept but not --server,
-    `address create` changes the address, as `address set` does. Without these options, it fails.
+    only one address. If you have one already, `address create --auto-accept` or --no-auto-accept changes it, as
+    `address set` does. If you give --server too, or neither of the two, `address create` fails.
 
     Example: smpchat address create
     """

@@ -55,7 +55,10 @@ def connect(
         [], "-m", metavar="TEXT", help="A message to send at once (not possible for groups); may be repeated."
     ),
     wait: bool = typer.Option(
-        False, "--wait/--no-wait", show_default=False, help="Wait until the other person's app has answered (no)."
+        False,
+        "--wait/--no-wait",
+        show_default=False,
+        help="Wait until the other person's app has answered (default: do not wait).",
     ),
     timeout: float | None = typer.Option(
         None,
@@ -63,7 +66,7 @@ def connect(
         parser=seconds,
         metavar="SECONDS",
         show_default=False,
-        help="How long to wait for the relay, or with --wait for the answer of the other person's app (20).",
+        help="How long to wait for the relay, or with --wait for the answer of the other person's app (default: 20).",
     ),
 ) -> None:
     """Open a link; you can write at once.

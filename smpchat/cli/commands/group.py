@@ -224,7 +224,7 @@ def link(
     context: typer.Context,
     who: str = JOINED_GROUP,
     role: str | None = typer.Option(
-        None, "--role", metavar="ROLE", help="Role of people who join: member or observer (member)."
+        None, "--role", metavar="ROLE", help="Role of people who join: member or observer (default: member)."
     ),
     delete: bool = typer.Option(False, "--delete", help="Delete the link; members who joined with it stay."),
     server: str | None = SERVER,

@@ -41,7 +41,10 @@ def rotate(
         False, "--cancel", help="Cancel the move; this works until the contact's app uses the new relay."
     ),
     wait: bool = typer.Option(
-        False, "--wait/--no-wait", show_default=False, help="Wait until the contact's app uses the new relay (no)."
+        False,
+        "--wait/--no-wait",
+        show_default=False,
+        help="Wait until the contact's app uses the new relay (default: do not wait).",
     ),
     timeout: float | None = TIMEOUT,
 ) -> None:

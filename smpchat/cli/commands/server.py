@@ -53,9 +53,11 @@ TRANSPORT = typer.Option(
     None,
     "--transport",
     metavar="tls|websocket|auto",
-    help="How to reach the relay; auto tries TLS, then WebSocket (tls).",
+    help="How to reach the relay; auto tries TLS, then WebSocket (default: tls).",
 )
-WS_PORT = typer.Option(None, "--ws-port", parser=port, metavar="PORT", help="The relay's WebSocket port (443).")
+WS_PORT = typer.Option(
+    None, "--ws-port", parser=port, metavar="PORT", help="The relay's WebSocket port (default: 443)."
+)
 
 
 @app.command("list")
@@ -201,7 +203,7 @@ def use(
     """Use only the relay at ADDRESS, or the public ones.
 
     An smp:// address replaces your relays for messages, and an xftp:// address your file relays; the other kind stays
-    as it is. simplex and embedded replace both kinds.
+    as it is. `server use simplex` and `server use embedded` replace both kinds.
 
     Example: smpchat server use simplex
     """
@@ -442,7 +444,7 @@ def strangers(
         None, metavar="[public|any]", help="public or any (if omitted: print the setting)."
     ),
 ) -> None:
-    """Limit which relays other people can make you use.
+    """Choose which relays of other people you accept.
 
     If you accept a request, for example, smpchat connects to the relay that this request names. With public, this relay
     must be on the public internet, so that strangers cannot reach your network through you. With any, it may also be on
