@@ -380,8 +380,8 @@ class DirectSession:
                 self._end(f"{self._name} no longer answers", None)
             elif self._pong is None or self._pong.done():
                 # Send PING at once, so that a session that hangs ends after 45 s. Without this PING, it would end only
-                # when several later commands had timed out too. If the only later commands were repetitions of SUB,
-                # after 5 s and 30 s, the waiting messages would arrive in a new session only after more than 90 s.
+                # when several later commands had timed out too. If the only later commands were the two repetitions of
+                # SUB, 5 s and 30 s later, messages would arrive (in a new session) only after more than 90 s.
                 self._ask()
 
     def _watch_idleness(self, _: object = None) -> None:

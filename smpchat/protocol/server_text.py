@@ -204,7 +204,7 @@ def _host(text: str, scheme: str) -> str:
         return _ipv6(text[1:-1])
     host = text.lower()
     if wrong := re.search(r"[^a-z0-9._-]", host):
-        other = ": write it as xn--…" if not wrong[0].isascii() else ""
+        other = ": write the host as xn--…" if not wrong[0].isascii() else ""
         raise DecodeError(f"its host {_quoted(text)} contains the character {wrong[0]!r}, which is not allowed{other}")
     if host.endswith("."):
         raise DecodeError(f"its host {_quoted(text)} ends with a dot")

@@ -125,7 +125,8 @@ class QueueService:
         """Executes one command.
 
         Returns:
-            The answer to send, then pushes to this or other connections. An empty list if the proxy will answer later.
+            First the answer, and after it the pushes, which may be for this or other connections. An empty list if the
+            proxy will answer later.
         Raises:
             RelayStoreError: The store failed. The caller must then roll back all commands since the last commit.
         """

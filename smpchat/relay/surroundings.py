@@ -1,10 +1,10 @@
 """Environment variables: removes secrets from our own environment, and makes the environment of processes that we
 start.
 
-Other processes of the same user can read the environment with which a process was started, and programs that the
-process starts inherit it. So we remove secrets when smpchat starts. We also overwrite the system's copy of them, which
-``/proc/PID/environ`` and `ps e` show. Programs that we start do not get the secrets; only a background relay gets its
-password.
+Other processes of the same user can read the environment with which a process was started. Programs that the process
+starts inherit this environment. So we remove secrets when smpchat starts. We also overwrite the system's copy of them,
+which ``/proc/PID/environ`` and `ps e` show. Programs that we start do not get the secrets; only a background relay gets
+its password.
 """
 
 from __future__ import annotations

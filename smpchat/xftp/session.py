@@ -235,7 +235,7 @@ class FileSession:
                 answer = await self._connection.request(_paced(block, body, size, limit, self._response_timeout))
             found = await self._read_answer(FPut(), sender_id, answer)
             if isinstance(found, Err) or not answer.request_was_sent:
-                # Bytes that the relay does not read use up its HTTP/2 window for good (xftp-wire trap 12).
+                # Unread bytes use up the relay's HTTP/2 window for good (xftp-wire trap 12).
                 self._end("an upload was refused", None)
             self._expect(found, Ok)
 

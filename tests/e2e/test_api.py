@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import textwrap
 import time
@@ -84,7 +85,8 @@ def run(scenario: Scenario, home: Path) -> None:
 
 def test_the_bot_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert api.__doc__ is not None
-    source = textwrap.dedent(api.__doc__.split("::\n", 1)[1].split("Profiles are", 1)[0])
+    example = api.__doc__.split("::\n", 1)[1].splitlines(keepends=True)
+    source = textwrap.dedent("".join(itertools.takewhile(lambda line: line.startswith((" ", "\n")), example)))
     assert len(source.strip().splitlines()) <= 20
     printed: list[str] = []
     said = asyncio.Event()

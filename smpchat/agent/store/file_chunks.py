@@ -156,7 +156,7 @@ def take_place(tx: sqlite3.Connection, file_id: int, number: int, now: float) ->
 
 
 def take_places(tx: sqlite3.Connection, file_id: int, now: float) -> None:
-    """Note that all chunks of the file must be deleted at their relays."""
+    """Record that all chunks of the file must be deleted at their relays."""
     file_deletions.owe(tx, "file_id = ?", (file_id,), now)
 
 

@@ -44,8 +44,8 @@ def has_place(tx: sqlite3.Connection, relay: str) -> bool:
         return True
     counts = addresses.requests_by_relay(tx)
     fullest = max(counts, key=lambda name: counts[name])
-    # One request to the relay that most requests name is dropped, even if it is the new request: a flood through one
-    # relay must not push out requests through other relays.
+    # Find the relay that is named by the most requests. One of these requests is dropped, even if it is the new one: a
+    # flood through one relay must not push out requests through other relays.
     if counts.get(relay, 0) + 1 >= counts[fullest]:
         return False
     addresses.delete_newest_of(tx, fullest)

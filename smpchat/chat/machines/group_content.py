@@ -178,7 +178,8 @@ def offered(group: Group, by: Member, event: DirectInvitation) -> Step:
 
 
 def _scope(group: Group, by: Member, scope: MemberId | None) -> MemberId | _Nobodys | None:
-    """The member to whose support chat an event from ``by`` belongs; None if it is for everybody (group-wire 7.1)."""
+    """Finds the support chat for an event that the member ``by`` sent: the member with whom the moderators talk in it.
+    None if the event is for everybody (group-wire 7.1)."""
     if group.own.pending:
         return group.own.id
     if by.pending:

@@ -185,7 +185,7 @@ class StoredChoices(StoredMessages):
             settings.delete_setting(tx, name)
 
     def setting(self, name: str) -> str | None:
-        """The value in use of a setting that config files can contain; None if it is set nowhere."""
+        """The present value of a setting that config files can contain; None if it is set nowhere."""
         if name == settings.SERVERS:
             return " ".join(str(entry.address.server) for entry in self.servers() if entry.preferred)
         if name == settings.FILE_SERVERS:

@@ -1,5 +1,7 @@
-"""The complete profile: connections are made, changed and ended here. Each action is stored in one transaction; the
-online process then does what needs a relay."""
+"""The complete profile (`ChatService`), with the methods that make, change and end connections.
+
+Each action is stored in one transaction; the online process then does what needs a relay.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,9 @@ COMMANDS = {
     "/files": Command("/files", "list files of this conversation"),
     "/cancel": Command("/cancel N", "cancel a file; a file you sent is deleted at its relays"),
     "/view": Command("/view N", "show the picture of message N, or the path of its file"),
-    "/react": Command("/react [N] EMOJI", "react to message N, or the last one: +1, heart; -EMOJI removes it"),
+    "/react": Command(
+        "/react [N] EMOJI", "react to message N, or the last one, for example with +1 or heart; -EMOJI removes it"
+    ),
     "/invite": Command("/invite [WHO]", "make a one-time link for WHO; in a group, invite your contact WHO to it"),
     "/connect": Command("/connect LINK ALIAS", "open a link; ALIAS is your name for the contact or group"),
     "/rename": Command("/rename ALIAS", "change this contact's alias"),

@@ -57,8 +57,7 @@ def create(
     """Create your address.
 
     A person who opens your address sends you a request; `requests` lists them. A profile can have
-    only one address. If you have one already, `address create --auto-accept` or --no-auto-accept changes it, as
-    `address set` does. If you give --server too, or neither of the two, `address create` fails.
+    only one address; `address set` changes it.
 
     Example: smpchat address create
     """

@@ -39,7 +39,7 @@ def file_object(file: FileView) -> dict[str, Any]:
 
 
 def show_file(environment: Environment, message: Message) -> None:
-    """Print a ``file`` object for scripts, or for people a line such as ``file 12 from bob: photo.jpg, 117 KiB,
+    """Print a ``file`` object for scripts; for people, a line such as ``file 12 from bob: photo.jpg, 117 KiB,
     received: /home/ann/Downloads/photo.jpg``."""
     file = message.file
     if file is None:
@@ -51,7 +51,7 @@ def show_file(environment: Environment, message: Message) -> None:
 
 
 def show_fetched(environment: Environment, path: Path) -> None:
-    """Print a ``fetched`` object for scripts, or for people a line such as ``received: /home/ann/Downloads/film.mp4,
+    """Print a ``fetched`` object for scripts; for people, a line such as ``received: /home/ann/Downloads/film.mp4,
     1.4 GiB``."""
     size = path.stat().st_size
     line = f"received: {printable(str(path))}, {size_text(size)}"

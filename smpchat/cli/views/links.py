@@ -129,7 +129,7 @@ def how_to_answer(environment: Environment, requests: Sequence[RequestView]) -> 
 
 
 def show_request(environment: Environment, request: RequestView) -> None:
-    """Print a ``request`` object for scripts, or for people a text such as ``request 3: "Bob" wants to connect:
+    """Print a ``request`` object for scripts; for people, a text such as ``request 3: "Bob" wants to connect:
     hello``."""
     fields: dict[str, Any] = {
         "id": request.id,

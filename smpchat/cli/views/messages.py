@@ -114,7 +114,7 @@ def _reaction_fields(reaction: Reaction) -> dict[str, Any]:
 
 
 def show_message(environment: Environment, message: Message) -> None:
-    """Print a ``message`` object for scripts, or for people a line such as ``to alice: text  (sent)``."""
+    """Print a ``message`` object for scripts; for people, a line such as ``to alice: text  (sent)``."""
     typed = _as_typed(environment, message)
     line = (lambda: message_text(environment, typed)) if environment.styled else message_line(typed)
     environment.emit("message", message_fields(message), line)
@@ -406,7 +406,7 @@ def _notice_line(environment: Environment, notice: StoredNotice) -> str:
 
 
 def show_stored_notice(environment: Environment, notice: StoredNotice) -> None:
-    """Print a ``notice`` object for scripts, or for people a line such as ``* bob now receives at the relay
+    """Print a ``notice`` object for scripts; for people, a line such as ``* bob now receives at the relay
     new.test.``"""
     text = environment.as_typed(notice.text)
     fields = {"contact": notice.contact, "kind": notice.kind, "text": text, "at": iso(notice.at)}
@@ -443,7 +443,7 @@ def being_written(environment: Environment, message: Message) -> Text:
 
 
 def show_status(environment: Environment, event: StatusChanged) -> None:
-    """Print a ``status`` object for scripts, or for people a line such as ``message 3 to alice: delivered``."""
+    """Print a ``status`` object for scripts; for people, a line such as ``message 3 to alice: delivered``."""
     fields: dict[str, Any] = {"id": event.id, "contact": event.contact, "status": event.status}
     if event.reason:
         fields["reason"] = event.reason

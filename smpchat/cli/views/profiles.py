@@ -30,7 +30,7 @@ def show_profile(
     receipts: bool | None = None,
     brought: dict[str, Any] | None = None,
 ) -> None:
-    """Print a ``profile`` object for scripts, or for people a line such as ``* alice: Alice``; the star marks the
+    """Print a ``profile`` object for scripts; for people, a line such as ``* alice: Alice``; the star marks the
     profile in use.
 
     Args:
