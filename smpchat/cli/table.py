@@ -41,7 +41,7 @@ COMMANDS = {
     "retract": Entry(_TALK, "Delete messages for everybody, up to 78 hours after sending."),
     "react": Entry(_TALK, "React to a message with an emoji."),
     "listen": Entry(_TALK, "Stay online and print what arrives."),
-    "history": Entry(_TALK, "Print one conversation, or the last messages of all."),
+    "history": Entry(_TALK, "Print a conversation, or the last messages everywhere."),
     "search": Entry(_TALK, "Search all conversations."),
     "contacts": Entry(_PEOPLE, "List contacts, latest conversation first."),
     "groups": Entry(_PEOPLE, "List groups and invitations to groups."),

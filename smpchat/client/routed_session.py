@@ -317,8 +317,8 @@ class PrivateRouter:
         Raises:
             PrivateRoutingFailed: ``own`` is empty, or none of the relays in it worked as a proxy, or a proxy could not
                 reach ``server``.
-            ProtocolError: A proxy gave the key of another relay than ``server``, or is not the relay in its own
-                address.
+            ProtocolError: A proxy gave the key of another relay than ``server``, or a proxy's certificate does not fit
+                its own address.
         """
         if not own:
             text = "private routing is on, but you have no relay to go through"

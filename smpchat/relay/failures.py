@@ -16,7 +16,7 @@ class Failure(Enum):
 
     NO_TLS = "did not speak TLS (a proxy in front of the relay must not add a header or end TLS)"
     IN_TLS = "failed in the TLS handshake, or before the SMP handshake began"
-    IN_SMP = "spoke TLS, but did not complete the SMP handshake in time, or with a version of this relay"
+    IN_SMP = "spoke TLS, but did not complete the SMP handshake (too slow, or no common version)"
     SILENT = ""
     """The client sent nothing, like programs that only check whether the port is open. Such a connection is
     not logged; it appears only in the statistics."""

@@ -92,7 +92,7 @@ class Notice(StrEnum):
     """What the user is told about re-synchronisation."""
 
     LOST = "lost"
-    """Another message cannot be decrypted; the user was told at the first one what can be done."""
+    """One more message cannot be decrypted. At the first such message, the user was told what can be done."""
     ALLOWED = "allowed"
     REQUIRED = "required"
     ASKED = "asked"

@@ -145,9 +145,9 @@ def count_copy(tx: sqlite3.Connection, connection_id: int) -> int:
 
 
 def forgotten_until(tx: sqlite3.Connection, connection_id: int) -> int | None:
-    """The time after which `was_seen` recognises every copy: if the relay received a message later, and `was_seen` does
-    not know it, the message is new. In POSIX seconds, by the relay's clock; None until `KEPT_SEEN` messages have been
-    opened.
+    """`was_seen` recognises repeated messages only if the relay received them after this time: a message that the relay
+    received later, and that `was_seen` does not know, is new. In POSIX seconds, by the relay's clock; None until
+    `KEPT_SEEN` messages have been opened.
 
     This is the time of the message in the middle of those that `was_seen` knows, not of the oldest of them. The reason:
     a sender may repeat a message that `was_seen` no longer knows, and the relay may receive this copy after the oldest

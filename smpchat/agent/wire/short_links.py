@@ -161,7 +161,7 @@ def _server(host: str | None, parameters: dict[str, str]) -> SMPServer:
     listed = parameters.get("h", "")
     hosts = [*([] if host is None else [host]), *(listed.split(",") if listed else [])]
     if not hosts:
-        raise LinkError("The link is cut off or damaged: it does not name its relay (h).")
+        raise LinkError("The link is cut off or damaged: it does not name its relay.")
     if host is not None and ":" in host and not host.startswith("["):
         raise LinkError("The link is damaged: it has a port where only a host is allowed.")
     try:

@@ -129,7 +129,7 @@ class GroupOwner(Record):
         text of the link as soon as the link's queue has been made.
 
         Args:
-            role: The role that people get who join with the link: member or observer.
+            role: The role of people who join with the link: member or observer.
             relay: The relay for the link's queue; None: the online process chooses one.
         Raises:
             InputError: We do not have the right to invite, or we already have a link to this group.

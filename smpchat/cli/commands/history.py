@@ -30,7 +30,7 @@ def history(
     until: str | None = UNTIL,
     before: int | None = BEFORE,
 ) -> None:
-    """Print one conversation, or the last messages of all."""
+    """Print a conversation, or the last messages everywhere."""
     text = argument_text(search or "")
     wanted = Wanted("history", who, text, last, since, until, before)
     run(context, lambda environment: _history(environment, wanted))

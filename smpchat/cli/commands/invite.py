@@ -60,8 +60,8 @@ def invite(
         help=(
             "How to connect. With instant, the person who opens the link can write at once. The values three-step and"
             " standard are names of older handshakes, for tests: with them, messages of the person who opens the link"
-            " wait until you are online. A link for standard has no reply key; README explains this key (default:"
-            " instant)."
+            " wait until you are online. A link for standard has no reply key (see README). The default is"
+            " instant."
         ),
     ),
     wait: bool | None = typer.Option(None, "--wait/--no-wait", help="Wait until connected (default on a terminal)."),

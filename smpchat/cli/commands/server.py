@@ -444,7 +444,7 @@ def strangers(
         None, metavar="[public|any]", help="public or any (if omitted: print the setting)."
     ),
 ) -> None:
-    """Choose which relays of other people you accept.
+    """Protect your network from other people's relays.
 
     If you accept a request, for example, smpchat connects to the relay that this request names. With public, this relay
     must be on the public internet, so that strangers cannot reach your network through you. With any, it may also be on
