@@ -122,7 +122,9 @@ def options(
 
 def _without_command(context: typer.Context) -> None:
     """On a terminal, open the chats; for scripts and pipes, raise a usage error."""
-    if not (context.obj.attended and sys.stdin.isatty()):
+    from smpchat.cli.questions import can_ask
+
+    if not can_ask(context.obj):
         raise UsageError("Missing command.", ctx=context)
     from smpchat.cli.commands.chat import open_chats
 

@@ -327,11 +327,11 @@ class Lines:
         who = self._talk.need_contact().alias
         if argument not in ("", "refuse"):
             raise InputError(f"/resync does not take {argument!r}.", "Type /resync, or /resync refuse.")
+        before = self._service.contact(who)
         if argument:
             self._service.refuse_keys(who)
-            self._transcript.tell(f"Refused. Your messages with {shortened(who)} still use the old keys.")
+            self._transcript.tell(renewal_sentence(before, refused=True))
         else:
-            before = self._service.contact(who)
             self._service.resync(who)
             self._transcript.tell(f"* {renewal_sentence(before)}")
 

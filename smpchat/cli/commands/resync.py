@@ -11,7 +11,6 @@ from smpchat.cli.command_line import Program, examples
 from smpchat.cli.environment import Environment
 from smpchat.cli.exit_status import ExitStatus
 from smpchat.cli.running import run
-from smpchat.cli.text import shortened
 
 app = Program()
 
@@ -45,6 +44,5 @@ async def _resync(environment: Environment, who: str, refuse: bool) -> int:
         async with online(service, environment.relay()):
             await flush(service)
         show_view(environment, service.contact(contact.alias))
-        refused = f"Refused. Your messages with {shortened(contact.alias)} still use the old keys."
-        environment.notice(refused if refuse else renewal_sentence(before))
+        environment.notice(renewal_sentence(before, refused=refuse))
         return ExitStatus.OK

@@ -59,13 +59,16 @@ def move_sentence(alias: str, move: MoveView, now: float) -> str:
     return f"Moving your queue for {name} to {where}: {waits[move.step]} since {moment}."
 
 
-def renewal_sentence(before: ContactView) -> str:
-    """A sentence that says what `smpchat resync` did: it accepted the contact's new keys, or asked for new keys.
+def renewal_sentence(before: ContactView, *, refused: bool = False) -> str:
+    """A sentence that says what `smpchat resync` did: it refused or accepted the contact's new keys, or asked
+    for new keys.
 
     Args:
         before: The contact as it was before `resync`.
     """
     name = shortened(before.alias)
+    if refused:
+        return f"Refused. Your messages with {name} still use the old keys."
     if any(c.kind in (NoticeKind.NEW_KEYS, NoticeKind.KEYS_DOUBTED) for c in before.conditions):
         return f"Accepted. The encryption with {name} is renewed, and the security code has changed."
     return f"{name}'s app was asked for new keys. Your messages wait until it agrees; then the security code changes."
