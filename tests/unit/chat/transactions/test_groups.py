@@ -29,6 +29,7 @@ from smpchat.chat.machines.group_sending import FORWARDABLE
 from smpchat.chat.machines.group_states import Group, Link, Member, Standing
 from smpchat.chat.store import groups
 from smpchat.chat.store.schema import CHAT_MIGRATIONS
+from smpchat.chat.transactions.group_conversation import digest
 from smpchat.chat.transactions.groups import GroupTransactions
 from smpchat.chat.wire.bodies import decode_body
 from smpchat.chat.wire.group_encoding import encode_group_event
@@ -458,3 +459,10 @@ def test_what_a_stranger_answers_is_no_group(tmp_path: Path) -> None:
     assert application.begun_with == [connection_id]
     assert isinstance(groups.load(ann.tx, 1), Group)
     assert not isinstance(groups.load(ann.tx, 1), Refused)
+
+
+def test_members_are_told_of_a_new_name_or_picture_and_not_of_other_changes() -> None:
+    known = Profile("ann")
+    assert digest(known) != digest(Profile("anna"))
+    assert digest(known) != digest(replace(known, picture="data:image/png;base64,AAAA"))
+    assert digest(known) == digest(replace(known, description="a line about me"))  # group-wire 12, fact 4
